@@ -1,0 +1,201 @@
+//! The report as one HTML file.
+
+use std::fmt::Write;
+
+use crate::html::Esc;
+use crate::{DrawError, Report, Table, curve, masked, picture};
+
+const STYLE: &str = include_str!("style.css");
+
+/// The report as one self-contained HTML file: no script, no address outside the file, for light
+/// and dark screens, wide and narrow. The same report gives the same bytes.
+///
+/// # Errors
+/// A picture whose pixels or boxes cannot be drawn, a row of the metrics that does not fit its
+/// columns, a masked text whose picture is not there: see [`DrawError`].
+///
+/// ```
+/// use vlp_draw::{Report, render};
+///
+/// let page = render(&Report { title: "A run".into(), ..Report::default() })?;
+/// assert!(page.starts_with("<!doctype html>"));
+/// # Ok::<(), vlp_draw::DrawError>(())
+/// ```
+pub fn render(report: &Report) -> Result<String, DrawError> {
+    let title = Esc(&report.title);
+    // The policy makes browsers refuse whatever the escaping might have missed.
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
+    );
+    summary(&mut out, &report.summary);
+    metrics(&mut out, &report.metrics)?;
+    curves(&mut out, report);
+    pictures(&mut out, report)?;
+    masked_texts(&mut out, report)?;
+    notes(&mut out, &report.notes);
+    if !report.config.is_empty() {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            out,
+            "<section><h2>Configuration</h2><details><summary>Show</summary><pre>{}</pre></details></section>\n",
+            Esc(&report.config)
+        );
+    }
+    out.push_str("</main>\n</body>\n</html>\n");
+    Ok(out)
+}
+
+fn summary(out: &mut String, facts: &[(String, String)]) {
+    if facts.is_empty() {
+        return;
+    }
+    out.push_str("<dl class=\"summary\">");
+    for (name, value) in facts {
+        let _ = write!(
+            out,
+            "<div><dt>{}</dt><dd>{}</dd></div>",
+            Esc(name),
+            Esc(value)
+        );
+    }
+    out.push_str("</dl>\n");
+}
+
+fn metrics(out: &mut String, table: &Table) -> Result<(), DrawError> {
+    let columns = table.columns.len();
+    for (row, cells) in table.rows.iter().map(|row| row.cells.len()).enumerate() {
+        if cells != columns {
+            return Err(DrawError::Row {
+                row,
+                cells,
+                columns,
+            });
+        }
+    }
+    if table.rows.is_empty() {
+        return Ok(());
+    }
+    let numeric: Vec<bool> = (0..columns)
+        .map(|i| table.rows.iter().all(|row| is_number(&row.cells[i])))
+        .collect();
+    let class = |i: usize| if numeric[i] { " class=\"number\"" } else { "" };
+    out.push_str("<section><h2>Metrics</h2><div class=\"scroll\"><table><thead><tr>");
+    for (i, name) in table.columns.iter().enumerate() {
+        let _ = write!(out, "<th{}>{}</th>", class(i), Esc(name));
+    }
+    out.push_str("</tr></thead><tbody>");
+    for row in &table.rows {
+        out.push_str("<tr>");
+        for (i, cell) in row.cells.iter().enumerate() {
+            let _ = write!(out, "<td{}>{}", class(i), Esc(cell));
+            if let (0, Some(hint)) = (i, &row.hint) {
+                let _ = write!(out, "<small>{}</small>", Esc(hint));
+            }
+            out.push_str("</td>");
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("</tbody></table></div></section>\n");
+    Ok(())
+}
+
+/// Whether a cell is aligned as a number: a figure, a percentage or a dash for none.
+fn is_number(cell: &str) -> bool {
+    let cell = cell.trim();
+    matches!(cell, "" | "-" | "–" | "—")
+        || cell.trim_end_matches('%').trim_end().parse::<f64>().is_ok()
+}
+
+fn curves(out: &mut String, report: &Report) {
+    if report.curves.is_empty() {
+        return;
+    }
+    out.push_str(
+        "<section><h2>Curves</h2><p class=\"hint\">By training step. Thin: recorded values; thick: their exponential \
+         moving average; beside the name: first and last value.</p><div class=\"curves\">",
+    );
+    for drawn in &report.curves {
+        out.push_str(&curve::draw(drawn));
+    }
+    out.push_str("</div></section>\n");
+}
+
+fn pictures(out: &mut String, report: &Report) -> Result<(), DrawError> {
+    if report.pictures.is_empty() {
+        return Ok(());
+    }
+    out.push_str("<section><h2>Pictures</h2>");
+    if report.pictures.iter().any(|card| !card.boxes.is_empty()) {
+        out.push_str(
+            "<p class=\"hint legend\"><span><span class=\"swatch\" style=\"border:2px solid\"></span> predicted</span> \
+             <span><span class=\"swatch\" style=\"border:2px dashed\"></span> true</span> <span>one colour per class</span></p>",
+        );
+    }
+    out.push_str("<div class=\"cards\">");
+    for (index, card) in report.pictures.iter().enumerate() {
+        picture::card(out, index, card).map_err(|problem| DrawError::Picture {
+            index,
+            title: card.title.clone(),
+            problem,
+        })?;
+    }
+    out.push_str("</div></section>\n");
+    Ok(())
+}
+
+fn masked_texts(out: &mut String, report: &Report) -> Result<(), DrawError> {
+    if report.masked.is_empty() {
+        return Ok(());
+    }
+    let words = report
+        .masked
+        .iter()
+        .flat_map(|text| &text.words)
+        .filter_map(|word| word.masked.as_ref());
+    let (total, right) = words.fold((0, 0), |(total, right), word| {
+        (total + 1, right + usize::from(word.is_right()))
+    });
+    let _ = write!(
+        out,
+        "<section><h2>Masked words</h2><p class=\"hint\">{right} of {total} predicted right. Bars: probability of the \
+         first candidates.</p><div class=\"texts\">"
+    );
+    for (index, text) in report.masked.iter().enumerate() {
+        let seen = match text.picture {
+            None => None,
+            Some(at) => {
+                let missing = || DrawError::MaskedPicture {
+                    index,
+                    picture: at,
+                    pictures: report.pictures.len(),
+                };
+                Some((at, report.pictures.get(at).ok_or_else(missing)?))
+            }
+        };
+        masked::text(out, text, seen).map_err(|problem| {
+            let (index, title) =
+                seen.map_or((0, String::new()), |(at, card)| (at, card.title.clone()));
+            DrawError::Picture {
+                index,
+                title,
+                problem,
+            }
+        })?;
+    }
+    out.push_str("</div></section>\n");
+    Ok(())
+}
+
+fn notes(out: &mut String, notes: &[String]) {
+    if notes.is_empty() {
+        return;
+    }
+    out.push_str("<section><h2>Notes</h2><ul class=\"notes\">");
+    for note in notes {
+        let _ = write!(out, "<li>{}</li>", Esc(note));
+    }
+    out.push_str("</ul></section>\n");
+}
