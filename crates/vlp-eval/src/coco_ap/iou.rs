@@ -1,0 +1,36 @@
+//! Intersection over union of `[x, y, width, height]` boxes.
+
+/// IoU in 0..=1; against a crowd region the share of the detection that lies in it.
+/// Boxes that only touch have 0.
+pub(super) fn iou(detection: [f64; 4], truth: [f64; 4], crowd: bool) -> f64 {
+    let side = |axis: usize| {
+        let end = (detection[axis] + detection[axis + 2]).min(truth[axis] + truth[axis + 2]);
+        end - detection[axis].max(truth[axis])
+    };
+    let (width, height) = (side(0), side(1));
+    if width <= 0.0 || height <= 0.0 {
+        return 0.0;
+    }
+    let area = detection[2] * detection[3];
+    let shared = width * height;
+    let whole = if crowd {
+        area
+    } else {
+        area + truth[2] * truth[3] - shared
+    };
+    shared / whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::iou;
+
+    #[test]
+    fn overlap_touch_and_crowd() {
+        let (a, b) = ([0.0, 0.0, 2.0, 2.0], [1.0, 0.0, 2.0, 2.0]);
+        assert_eq!(iou(a, b, false), 2.0 / 6.0);
+        assert_eq!(iou(a, b, true), 0.5);
+        assert_eq!(iou(a, [2.0, 0.0, 1.0, 1.0], false), 0.0);
+        assert_eq!(iou([0.0; 4], [0.0; 4], true), 0.0);
+    }
+}

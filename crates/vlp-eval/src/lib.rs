@@ -1,0 +1,6 @@
+#![doc = include_str!("../README.md")]
+
+pub mod coco_ap;
+mod error;
+
+pub use error::EvalError;
