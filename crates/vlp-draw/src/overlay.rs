@@ -8,6 +8,8 @@ use crate::{BoxKind, DrawnBox, colour_of};
 const FONT: f64 = 11.0;
 const CHIP: f64 = 16.0;
 const PAD: f64 = 4.0;
+/// Longest class name in units of the font size; a longer one would cover its neighbours.
+const LONGEST: f64 = 14.0;
 
 /// An overlay and what it could not show.
 pub(crate) struct Overlay {
@@ -65,11 +67,18 @@ pub(crate) fn overlay(size: (u32, u32), shown: f64, boxes: &[DrawnBox]) -> Overl
     let mut taken: Vec<Rect> = Vec::new();
     let mut left_out = 0;
     for (drawn, rect) in &visible {
+        if drawn.kind == BoxKind::Truth
+            && visible
+                .iter()
+                .any(|(other, at)| repeats(other, at, drawn, rect))
+        {
+            continue;
+        }
         let score = drawn
             .score
             .map(|score| format!(" {score:.2}"))
             .unwrap_or_default();
-        let room = (area.w - 2.0 * PAD) / FONT - text_width(&score);
+        let room = ((area.w - 2.0 * PAD) / FONT - text_width(&score)).min(LONGEST);
         let text = format!("{}{score}", fit(&drawn.label, room));
         if text.is_empty() {
             continue;
@@ -101,6 +110,16 @@ fn clipped(drawn: &DrawnBox, scale: f64, area: Rect) -> Option<Rect> {
         w: edge(drawn.x1, area.w) - x,
         h: edge(drawn.y1, area.h) - y,
     })
+}
+
+/// Whether a true label would only repeat that of a prediction which covers it well.
+fn repeats(other: &DrawnBox, at: &Rect, drawn: &DrawnBox, rect: &Rect) -> bool {
+    let overlap = |a: f64, a_size: f64, b: f64, b_size: f64| {
+        ((a + a_size).min(b + b_size) - a.max(b)).max(0.0)
+    };
+    let shared = overlap(at.x, at.w, rect.x, rect.w) * overlap(at.y, at.h, rect.y, rect.h);
+    let union = at.w * at.h + rect.w * rect.h - shared;
+    other.kind == BoxKind::Predicted && other.label == drawn.label && shared >= 0.5 * union
 }
 
 fn outline(svg: &mut String, drawn: &DrawnBox, rect: &Rect) {
@@ -199,6 +218,7 @@ fn place(rect: &Rect, width: f64, kind: BoxKind, area: Rect, taken: &[Rect]) -> 
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic)]
     use proptest::prelude::*;
 
     use super::*;
@@ -248,6 +268,20 @@ mod tests {
         let chips = crowded.svg.matches("<text").count();
         assert!(chips > 3 && crowded.left_out > 0);
         assert_eq!(chips + crowded.left_out, 400);
+    }
+
+    #[test]
+    fn agreeing_labels_are_shown_once() {
+        let at = |x: f32, kind| drawn((x, 10.0, x + 20.0, 30.0), "dog", kind);
+        let count = |x| {
+            let boxes = [at(10.0, BoxKind::Truth), at(x, BoxKind::Predicted)];
+            overlay((64, 64), 340.0, &boxes)
+                .svg
+                .matches("<text")
+                .count()
+        };
+        // Shifted by a quarter of their width, boxes have an IoU of 0.6; by a half, of 1/3.
+        assert_eq!((count(10.0), count(15.0), count(20.0)), (1, 1, 2));
     }
 
     fn numbers(tag: &str, names: [&str; 3]) -> Option<[f64; 3]> {

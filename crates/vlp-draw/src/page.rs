@@ -40,7 +40,7 @@ pub fn render(report: &Report) -> Result<String, DrawError> {
         // Writing to a String cannot fail.
         let _ = write!(
             out,
-            "<section><h2>Configuration</h2><details><summary>Show</summary><pre>{}</pre></details></section>\n",
+            "<section><h2>Configuration</h2><details><summary>Show</summary><pre>{}</pre></details></section>",
             Esc(&report.config)
         );
     }
@@ -131,7 +131,7 @@ fn pictures(out: &mut String, report: &Report) -> Result<(), DrawError> {
     if report.pictures.iter().any(|card| !card.boxes.is_empty()) {
         out.push_str(
             "<p class=\"hint legend\"><span><span class=\"swatch\" style=\"border:2px solid\"></span> predicted</span> \
-             <span><span class=\"swatch\" style=\"border:2px dashed\"></span> true</span> <span>one colour per class</span></p>",
+             <span><span class=\"swatch\" style=\"border:2px dashed\"></span> true</span> <span>one colour per class; a true label is left out where a prediction says the same</span></p>",
         );
     }
     out.push_str("<div class=\"cards\">");

@@ -10,7 +10,7 @@ use crate::{BoxKind, DrawnBox, PictureCard, PictureError, colour_of};
 /// Usual width of a picture on the page, in CSS pixels.
 const WIDTH: f64 = 340.0;
 /// Objects of a kind listed at once; the others fold away.
-const LISTED: usize = 8;
+const LISTED: usize = 6;
 
 pub(crate) fn card(
     out: &mut String,
@@ -87,7 +87,7 @@ fn objects(out: &mut String, heading: &str, boxes: &[DrawnBox], kind: BoxKind) {
     let rows: Vec<_> = boxes
         .iter()
         .filter(|drawn| drawn.kind == kind)
-        .map(|drawn| object(drawn))
+        .map(object)
         .collect();
     if rows.is_empty() {
         return;

@@ -88,7 +88,7 @@ pub(crate) fn draw(curve: &Curve) -> String {
         Some((steps, values)) => {
             let plot = Plot {
                 x: Scale::over(steps.0, steps.1),
-                y: Scale::over(values.0, values.1),
+                y: heights(values.0, values.1),
             };
             plot.axes(&mut svg);
             plot.lines(&mut svg, &series);
@@ -96,6 +96,16 @@ pub(crate) fn draw(curve: &Curve) -> String {
     }
     svg.push_str("</svg>");
     svg
+}
+
+/// The axis of values: from 0 where that costs little height, with some air otherwise.
+fn heights(lo: f64, hi: f64) -> Scale {
+    if lo >= 0.0 && lo < hi * 0.4 {
+        return Scale::over(0.0, hi);
+    }
+    // In halves, as the difference of two finite numbers may overflow.
+    let air = (hi / 2.0 - lo / 2.0) * 0.08;
+    Scale::over((lo - air).max(f64::MIN), (hi + air).min(f64::MAX))
 }
 
 /// Name on the left; first and last value, unit and broken values on the right.
@@ -108,10 +118,11 @@ fn header(svg: &mut String, curve: &Curve, series: &Series) {
         None => String::new(),
     };
     if !curve.unit.is_empty() && !right.is_empty() {
-        right = format!("{right} {}", fit(&curve.unit, 8.0));
+        right = format!("{right} {}", fit(&curve.unit, 14.0));
     }
-    let room = (WIDTH - 8.0 - RIGHT) / 13.0 - text_width(&right);
-    let name = fit(&curve.name, room);
+    // A bold face is about a seventh wider.
+    let room = WIDTH - RIGHT - 16.0 - 12.0 * text_width(&right);
+    let name = fit(&curve.name, room / (13.0 * 1.15));
     let _ = write!(
         svg,
         "<text x=\"4\" y=\"16\" font-size=\"13\" font-weight=\"600\">{}</text>\
@@ -151,7 +162,7 @@ impl Plot {
 
     fn axes(&self, svg: &mut String) {
         let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
-        for (value, label) in self.y.ticks(4) {
+        for (value, label) in self.y.ticks(6) {
             let y = self.py(value);
             let _ = write!(
                 svg,
@@ -165,7 +176,7 @@ impl Plot {
             svg,
             "<path d=\"M{LEFT} {bottom}H{right}\" stroke=\"currentColor\" stroke-opacity=\".45\" fill=\"none\"/>"
         );
-        for (step, label) in self.x.ticks(4) {
+        for (step, label) in self.x.ticks(5) {
             let x = self.px(step);
             // A label centred at the right end would be cut off.
             let half = text_width(&label) * 5.0;
@@ -287,7 +298,7 @@ mod tests {
                 if i == 70_000 {
                     99.0
                 } else {
-                    (f64::from(i) * 0.1).sin()
+                    (f64::from(i) * 0.1).sin().abs()
                 }
             })
             .collect();

@@ -39,25 +39,25 @@ impl Scale {
         if !(step.is_finite() && step > 0.0) {
             return vec![(self.lo, short(self.lo)), (self.hi, short(self.hi))];
         }
+        let size = self.lo.abs().max(self.hi.abs());
         let first = (self.lo / step).ceil();
         (0..=count + 1)
             .map(|i| (first + f64::from(i)) * step)
             .filter(|value| *value >= self.lo && *value <= self.hi)
-            .map(|value| (value, label(value, step)))
+            .map(|value| (value, label(value, step, size)))
             .collect()
     }
 }
 
-/// The label of a tick: as many decimals as the step between ticks needs.
-fn label(value: f64, step: f64) -> String {
-    let size = value.abs().max(step);
+/// The label of a tick on an axis up to `size`: as many decimals as the step between ticks needs.
+fn label(value: f64, step: f64, size: f64) -> String {
     // Multiples of the step are inexact: what should be 0 may be a tiny remainder.
     if value.abs() < step / 2.0 {
         return "0".to_owned();
     }
-    // Above a hundred million or below a millionth of a unit, exponents are shorter.
-    if !(1e-6..1e8).contains(&size) || step < 1e-7 {
-        return short(value);
+    // Beyond these sizes exponents are shorter.
+    if !(1e-2..1e8).contains(&size) || step < 1e-5 {
+        return exponent(value);
     }
     let (value, step, suffix) = if step >= 1e6 || (step >= 1e5 && size >= 1e6) {
         (value / 1e6, step / 1e6, "M")
@@ -77,16 +77,7 @@ pub(crate) fn short(value: f64) -> String {
         return value.to_string();
     }
     if size != 0.0 && !(1e-3..1e6).contains(&size) {
-        let text = format!("{value:.2e}");
-        // 1.00e-4 says no more than 1e-4.
-        return text
-            .split_once('e')
-            .map_or(text.clone(), |(digits, exponent)| {
-                format!(
-                    "{}e{exponent}",
-                    digits.trim_end_matches('0').trim_end_matches('.')
-                )
-            });
+        return exponent(value);
     }
     let decimals = match size {
         0.0 => 0,
@@ -102,6 +93,18 @@ pub(crate) fn short(value: f64) -> String {
     } else {
         text
     }
+}
+
+/// A number like `1.23e-4`; `1e-4` says as much as `1.00e-4`.
+fn exponent(value: f64) -> String {
+    let text = format!("{value:.2e}");
+    text.split_once('e')
+        .map_or(text.clone(), |(digits, power)| {
+            format!(
+                "{}e{power}",
+                digits.trim_end_matches('0').trim_end_matches('.')
+            )
+        })
 }
 
 #[cfg(test)]
@@ -129,7 +132,7 @@ mod tests {
         assert_eq!(labels(1.0, 100_000.0), ["50k", "100k"]);
         assert_eq!(labels(0.0, 9_000.0), ["0", "5k"]);
         assert_eq!(labels(0.0, 350.0), ["0", "100", "200", "300"]);
-        assert_eq!(labels(0.0, 1e-4), ["0", "0.00005", "0.00010"]);
+        assert_eq!(labels(0.0, 1e-4), ["0", "5e-5", "1e-4"]);
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Series {
         // A resumed run may have recorded a step twice: a stable sort keeps their order.
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         let finite = points.iter().filter(|(_, value)| value.is_finite()).count();
-        let span = (finite / 20).clamp(1, 500);
+        let span = (finite / 40).clamp(1, 500);
         let smooth = average(&points, span);
         Self {
             not_finite: recorded.len() - finite,
