@@ -1,0 +1,42 @@
+//! Writes a contact sheet of generated scenes as PNG and prints their captions.
+//!
+//! `cargo run -p vlp-data --example one -- scenes.png [resolution]`
+#![allow(clippy::print_stdout)]
+
+use vlp_data::{Scenes, ScenesConfig, Source};
+
+const COLUMNS: usize = 6;
+const ROWS: usize = 4;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let file = arguments.next().unwrap_or_else(|| "scenes.png".into());
+    let resolution = arguments.next().map_or(Ok(128), |text| text.parse())?;
+    let scenes = Scenes::new(ScenesConfig {
+        resolution,
+        ..ScenesConfig::default()
+    })?;
+
+    let cell = resolution + 4;
+    let mut sheet = image::RgbImage::new((cell * COLUMNS) as u32, (cell * ROWS) as u32);
+    for index in 0..COLUMNS * ROWS {
+        let sample = scenes.load(index)?;
+        println!("{}:", sample.name);
+        for caption in &sample.captions {
+            println!("  {caption}");
+        }
+        let side = resolution as u32;
+        let picture = image::RgbImage::from_raw(side, side, sample.picture.rgb)
+            .ok_or("a picture of the wrong size")?;
+        let (column, row) = (index % COLUMNS, index / COLUMNS);
+        image::imageops::replace(
+            &mut sheet,
+            &picture,
+            (column * cell) as i64,
+            (row * cell) as i64,
+        );
+    }
+    sheet.save(&file)?;
+    println!("{file}: {} scenes", COLUMNS * ROWS);
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! Pictures from bytes: JPEG and PNG to 8-bit RGB, upright, within limits.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
+use serde::{Deserialize, Serialize};
+use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
+use zune_jpeg::JpegDecoder;
+
+use crate::{DataError, Picture};
+
+/// Sizes a picture may have; checked before its pixels are decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Least width and height in pixels.
+    pub min_side: usize,
+    /// Greatest width and height in pixels.
+    pub max_side: usize,
+    /// Greatest number of pixels.
+    pub max_pixels: usize,
+}
+
+impl Default for Limits {
+    /// 1 to 16,384 pixels a side, 64 million pixels.
+    fn default() -> Self {
+        Self {
+            min_side: 1,
+            max_side: 16_384,
+            max_pixels: 64_000_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Whether a size is within the limits.
+    ///
+    /// # Errors
+    /// [`DataError::Limit`] with the size and the limit that it breaks.
+    pub fn check(&self, width: usize, height: usize, name: &str) -> Result<(), DataError> {
+        let broken = if width.min(height) < self.min_side.max(1) {
+            format!("less than {} on a side", self.min_side.max(1))
+        } else if width.max(height) > self.max_side {
+            format!("more than {} on a side", self.max_side)
+        } else if width.saturating_mul(height) > self.max_pixels {
+            format!("more than {} pixels", self.max_pixels)
+        } else {
+            return Ok(());
+        };
+        Err(DataError::Limit {
+            name: name.into(),
+            reason: format!("{width}x{height} is {broken}"),
+        })
+    }
+}
+
+/// Decodes a JPEG or PNG, told apart by their first bytes whatever the file is called.
+///
+/// Grey, palette, 16-bit and CMYK pictures become 8-bit RGB; transparent pixels are laid on white; the EXIF orientation
+/// is applied, so that width and height are those of the upright picture. `name` is for messages.
+///
+/// # Errors
+/// [`DataError::Limit`] outside `limits`, [`DataError::Decode`] for anything truncated, corrupt or of another kind.
+pub fn decode_picture(bytes: &[u8], name: &str, limits: &Limits) -> Result<Picture, DataError> {
+    let (picture, orientation) = decode_stored(bytes, name, limits)?;
+    upright(picture, orientation, name)
+}
+
+/// The pixels as they are stored, and how EXIF says they are to be turned.
+pub(crate) fn decode_stored(
+    bytes: &[u8],
+    name: &str,
+    limits: &Limits,
+) -> Result<(Picture, Orientation), DataError> {
+    match bytes {
+        [0xff, 0xd8, 0xff, ..] => decode_jpeg(bytes, name, limits),
+        [0x89, b'P', b'N', b'G', ..] => decode_png(bytes, name, limits),
+        [] => Err(failed(name, "the file is empty")),
+        _ => Err(failed(name, "neither a JPEG nor a PNG")),
+    }
+}
+
+fn failed(name: &str, reason: impl ToString) -> DataError {
+    DataError::Decode {
+        name: name.into(),
+        reason: reason.to_string(),
+    }
+}
+
+fn decode_jpeg(
+    bytes: &[u8],
+    name: &str,
+    limits: &Limits,
+) -> Result<(Picture, Orientation), DataError> {
+    // Strict: a truncated file is an error, not a half grey picture.
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(limits.max_side)
+        .set_max_height(limits.max_side)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder
+        .decode_headers()
+        .map_err(|error| failed(name, format!("JPEG header: {error}")))?;
+    let (width, height) = decoder
+        .dimensions()
+        .ok_or_else(|| failed(name, "JPEG without dimensions"))?;
+    limits.check(width, height, name)?;
+    let orientation = decoder
+        .exif()
+        .and_then(|exif| Orientation::from_exif_chunk(exif));
+    let pixels = decoder
+        .decode()
+        .map_err(|error| failed(name, format!("JPEG data: {error}")))?;
+    let rgb = match decoder.output_colorspace() {
+        Some(ColorSpace::Luma) => pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
+        _ => pixels,
+    };
+    if rgb.len() != width * height * 3 {
+        return Err(failed(name, "JPEG with an unknown number of channels"));
+    }
+    Ok((
+        Picture { width, height, rgb },
+        orientation.unwrap_or(Orientation::NoTransforms),
+    ))
+}
+
+fn decode_png(
+    bytes: &[u8],
+    name: &str,
+    limits: &Limits,
+) -> Result<(Picture, Orientation), DataError> {
+    let png = |error: image::ImageError| failed(name, format!("PNG: {error}"));
+    let reader = ImageReader::with_format(Cursor::new(bytes), image::ImageFormat::Png);
+    let mut decoder = reader.into_decoder().map_err(png)?;
+    let (width, height) = decoder.dimensions();
+    limits.check(width as usize, height as usize, name)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let decoded = DynamicImage::from_decoder(decoder).map_err(png)?;
+    let rgb = if decoded.color().has_alpha() {
+        on_white(&decoded.into_rgba8().into_raw())
+    } else {
+        decoded.into_rgb8().into_raw()
+    };
+    Ok((
+        Picture {
+            width: width as usize,
+            height: height as usize,
+            rgb,
+        },
+        orientation,
+    ))
+}
+
+/// Composes RGBA on white, rounded.
+fn on_white(rgba: &[u8]) -> Vec<u8> {
+    let mut rgb = Vec::with_capacity(rgba.len() / 4 * 3);
+    for pixel in rgba.chunks_exact(4) {
+        let alpha = u16::from(pixel[3]);
+        rgb.extend(
+            pixel[..3]
+                .iter()
+                .map(|&c| ((u16::from(c) * alpha + 255 * (255 - alpha) + 127) / 255) as u8),
+        );
+    }
+    rgb
+}
+
+/// Turns stored pixels the way up that EXIF says.
+pub(crate) fn upright(
+    picture: Picture,
+    orientation: Orientation,
+    name: &str,
+) -> Result<Picture, DataError> {
+    if orientation == Orientation::NoTransforms {
+        return Ok(picture);
+    }
+    let (width, height) = (picture.width as u32, picture.height as u32);
+    let buffer = image::RgbImage::from_raw(width, height, picture.rgb)
+        .ok_or_else(|| failed(name, "size and pixels disagree"))?;
+    let mut turned = DynamicImage::from(buffer);
+    turned.apply_orientation(orientation);
+    let (width, height) = (turned.width() as usize, turned.height() as usize);
+    Ok(Picture {
+        width,
+        height,
+        rgb: turned.into_rgb8().into_raw(),
+    })
+}

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+pub mod coco;
+pub mod decode;
+mod error;
+mod example;
+pub mod loader;
+pub mod order;
+mod random;
+mod sample;
+pub mod scenes;
+mod subset;
+pub mod transform;
+
+pub use coco::CocoSource;
+pub use decode::{Limits, decode_picture};
+pub use error::{DataError, Fault};
+pub use example::{CaptionChoice, Example, Examples};
+pub use loader::{LoadedBatch, Loader, LoaderConfig};
+pub use order::{Order, Plan};
+pub use random::rng;
+pub use sample::{LabelSpace, Object, Picture, Sample, Source};
+pub use scenes::{Scenes, ScenesConfig, Split};
+pub use subset::{Subset, split_by_key};
+pub use transform::ResizeRule;

@@ -1,0 +1,103 @@
+use serde::{Deserialize, Serialize};
+
+use crate::DataError;
+
+/// An 8-bit RGB picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Width in pixels, at least 1.
+    pub width: usize,
+    /// Height in pixels, at least 1.
+    pub height: usize,
+    /// Bytes `[height, width, 3]`, rows from the top; `width * height * 3` of them.
+    pub rgb: Vec<u8>,
+}
+
+impl Picture {
+    /// A picture of one colour.
+    pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
+        Self {
+            width,
+            height,
+            rgb: colour.repeat(width * height),
+        }
+    }
+
+    /// Red, green, blue at column `x`, row `y`; `None` outside.
+    pub fn pixel(&self, x: usize, y: usize) -> Option<[u8; 3]> {
+        if x >= self.width {
+            return None;
+        }
+        let at = (y * self.width + x) * 3;
+        self.rgb.get(at..at + 3)?.try_into().ok()
+    }
+}
+
+/// One annotated object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Object {
+    /// Index into [`LabelSpace::classes`].
+    pub class: usize,
+    /// Left, top, right, bottom in pixels of the picture, not rounded; `x0 < x1`, `y0 < y1`.
+    pub bbox: [f32; 4],
+    /// Indices into [`LabelSpace::attributes`], possibly none.
+    pub attributes: Vec<usize>,
+    /// COCO's `iscrowd`: a region of many objects, never a training target, ignored by AP.
+    pub crowd: bool,
+    /// Area in square pixels: the segmentation's where the annotation has one, else the box's.
+    pub area: f32,
+}
+
+/// What the numbers in [`Object`] mean.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LabelSpace {
+    /// Name of the set of labels, such as `coco`.
+    pub name: String,
+    /// Class names; `Object::class` counts from 0 without gaps.
+    pub classes: Vec<String>,
+    /// Attribute names; empty where attributes are not annotated.
+    pub attributes: Vec<String>,
+}
+
+/// A picture with what is known about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// The image id; equal for all samples of one image.
+    pub key: u64,
+    /// File name or other short name, for messages.
+    pub name: String,
+    /// The picture at its full size.
+    pub picture: Picture,
+    /// Captions, at least one, none empty.
+    pub captions: Vec<String>,
+    /// Objects; `None` where boxes are not annotated, empty where there are no objects.
+    pub objects: Option<Vec<Object>>,
+}
+
+/// A set of samples with random access; shared by the loader's threads.
+pub trait Source: Send + Sync {
+    /// Short name, for messages.
+    fn name(&self) -> &str;
+    /// Number of samples.
+    fn len(&self) -> usize;
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// The classes and attributes that objects refer to.
+    fn labels(&self) -> &LabelSpace;
+    /// The image id of a sample; `index < len()`, else 0.
+    fn key(&self, index: usize) -> u64;
+    /// Width and height in pixels, without decoding; `index < len()`, else `(0, 0)`.
+    fn size(&self, index: usize) -> (usize, usize);
+    /// The captions alone, without decoding the picture.
+    ///
+    /// # Errors
+    /// When there is no such sample or its record cannot be read.
+    fn captions(&self, index: usize) -> Result<Vec<String>, DataError>;
+    /// The whole sample.
+    ///
+    /// # Errors
+    /// When there is no such sample, or its picture or record cannot be read.
+    fn load(&self, index: usize) -> Result<Sample, DataError>;
+}

@@ -1,0 +1,165 @@
+//! Generated scenes: coloured shapes with boxes, attributes, captions, questions, statements and hypotheses, each a pure
+//! function of (seed, split, index).
+
+mod captions;
+mod claim;
+mod config;
+mod draw;
+mod outline;
+mod scene;
+mod words;
+
+use std::ops::Range;
+
+pub use captions::Caption;
+pub use claim::{Claim, End, Phrase, Relation};
+pub use config::{Background, ScenesConfig, Split};
+pub use scene::{Scene, Thing};
+pub use words::{COUNTS, Colour, Shape, Size, Texture};
+
+use crate::{DataError, LabelSpace, Object, Sample, Source};
+
+/// Keys of the splits start here, times 0, 1 and 2.
+const SPLIT_KEYS: u64 = 1_000_000_000;
+
+/// A set of generated scenes.
+///
+/// Classes are the configured shapes; attributes are the configured colours, then sizes, then textures, of which each
+/// object has exactly one each. Keys are the index, plus 10^9 in `val` and 2 * 10^9 in `test`.
+#[derive(Debug, Clone)]
+pub struct Scenes {
+    config: ScenesConfig,
+    labels: LabelSpace,
+    name: String,
+}
+
+impl Scenes {
+    /// The scenes of a configuration; they are made when they are asked for.
+    ///
+    /// # Errors
+    /// [`DataError::Config`] naming the field that makes no sense.
+    pub fn new(config: ScenesConfig) -> Result<Self, DataError> {
+        config.check()?;
+        let attributes = (config.colours.iter().map(|c| c.word()))
+            .chain(config.sizes.iter().map(|s| s.word()))
+            .chain(config.textures.iter().map(|t| t.word()));
+        let labels = LabelSpace {
+            name: "scenes".into(),
+            classes: config.shapes.iter().map(|s| s.word().to_owned()).collect(),
+            attributes: attributes.map(str::to_owned).collect(),
+        };
+        let name = format!("scenes {}", config.split.name());
+        Ok(Self {
+            config,
+            labels,
+            name,
+        })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ScenesConfig {
+        &self.config
+    }
+
+    /// Positions in [`LabelSpace::attributes`] of the colours, the sizes and the textures.
+    pub fn attribute_groups(&self) -> [Range<usize>; 3] {
+        let colours = self.config.colours.len();
+        let sizes = colours + self.config.sizes.len();
+        [
+            0..colours,
+            colours..sizes,
+            sizes..sizes + self.config.textures.len(),
+        ]
+    }
+
+    /// The scene of an index; any index, also beyond `len()`, has one.
+    pub fn scene(&self, index: usize) -> Scene {
+        Scene::generate(&self.config, index)
+    }
+
+    /// The five captions of a scene with what they claim.
+    pub fn scene_captions(&self, scene: &Scene) -> Vec<Caption> {
+        captions::captions(&self.config, scene)
+    }
+
+    /// Number of the object's class and attributes and its box in pixels.
+    fn object(&self, thing: &Thing) -> Object {
+        let config = &self.config;
+        let at = |found: Option<usize>| found.unwrap_or_default();
+        let [_, sizes, textures] = self.attribute_groups();
+        let attributes = vec![
+            at(config.colours.iter().position(|&c| c == thing.colour)),
+            sizes.start + at(config.sizes.iter().position(|&s| s == thing.size)),
+            textures.start + at(config.textures.iter().position(|&t| t == thing.texture)),
+        ];
+        let bbox = thing.bbox().map(|side| side * config.resolution as f32);
+        Object {
+            class: at(config.shapes.iter().position(|&s| s == thing.shape)),
+            bbox,
+            attributes,
+            crowd: false,
+            area: (bbox[2] - bbox[0]) * (bbox[3] - bbox[1]),
+        }
+    }
+
+    fn check(&self, index: usize) -> Result<(), DataError> {
+        if index < self.config.count {
+            return Ok(());
+        }
+        Err(DataError::Index {
+            name: self.name.clone(),
+            index,
+            len: self.config.count,
+        })
+    }
+}
+
+impl Source for Scenes {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.config.count
+    }
+
+    fn labels(&self) -> &LabelSpace {
+        &self.labels
+    }
+
+    fn key(&self, index: usize) -> u64 {
+        self.config.split as u64 * SPLIT_KEYS + index as u64
+    }
+
+    fn size(&self, _index: usize) -> (usize, usize) {
+        (self.config.resolution, self.config.resolution)
+    }
+
+    fn captions(&self, index: usize) -> Result<Vec<String>, DataError> {
+        self.check(index)?;
+        let captions = self.scene_captions(&self.scene(index));
+        Ok(captions.into_iter().map(|caption| caption.text).collect())
+    }
+
+    fn load(&self, index: usize) -> Result<Sample, DataError> {
+        self.check(index)?;
+        let scene = self.scene(index);
+        Ok(Sample {
+            key: self.key(index),
+            name: format!("{:012}.png", self.key(index)),
+            picture: scene.draw(self.config.resolution),
+            captions: self
+                .scene_captions(&scene)
+                .into_iter()
+                .map(|caption| caption.text)
+                .collect(),
+            objects: Some(
+                scene
+                    .things
+                    .iter()
+                    .map(|thing| self.object(thing))
+                    .collect(),
+            ),
+        })
+    }
+}
