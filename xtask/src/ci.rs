@@ -1,0 +1,144 @@
+//! The stages of continuous integration, with their times.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A stage: its name, the arguments of `cargo`, and environment variables.
+struct Stage {
+    name: &'static str,
+    cargo: &'static str,
+    env: &'static [(&'static str, &'static str)],
+}
+
+const STAGES: [Stage; 6] = [
+    Stage {
+        name: "fmt",
+        cargo: "fmt --all --check",
+        env: &[],
+    },
+    Stage {
+        name: "tidy",
+        cargo: "run --quiet --package xtask -- tidy",
+        env: &[],
+    },
+    Stage {
+        name: "clippy",
+        cargo: "clippy --workspace --all-targets -- -D warnings",
+        env: &[],
+    },
+    Stage {
+        name: "doc",
+        cargo: "doc --workspace --no-deps",
+        env: &[("RUSTDOCFLAGS", "-D warnings")],
+    },
+    Stage {
+        name: "test",
+        cargo: "test --workspace",
+        env: &[],
+    },
+    Stage {
+        name: "quick",
+        cargo: "run --package vlp -- pretrain --quick --out target/quick",
+        env: &[],
+    },
+];
+
+/// Runs the named stages, or all, in order up to the first that fails; prints the time of each.
+pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
+    let stages = choose(names)?;
+    let mut times = Vec::new();
+    let mut failed = None;
+    for stage in &stages {
+        println!("== {}: cargo {}", stage.name, stage.cargo);
+        let start = Instant::now();
+        let result = execute(root, stage);
+        times.push((stage.name, start.elapsed()));
+        if let Err(reason) = result {
+            failed = Some(format!("{} failed: {reason}", stage.name));
+            break;
+        }
+    }
+    print!("\n{}", summary(&times));
+    match failed {
+        None => Ok(()),
+        Some(message) => {
+            let skipped = stages.len() - times.len();
+            Err(if skipped > 0 {
+                format!("{message}; {skipped} stages not run")
+            } else {
+                message
+            })
+        }
+    }
+}
+
+/// The stages of these names in the order of the table, whatever the order of the names.
+fn choose(names: &[&str]) -> Result<Vec<&'static Stage>, String> {
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !STAGES.iter().any(|stage| stage.name == **name))
+    {
+        let known = STAGES.map(|stage| stage.name).join(", ");
+        return Err(format!("no stage is called {unknown:?}; there are {known}"));
+    }
+    Ok(STAGES
+        .iter()
+        .filter(|stage| names.is_empty() || names.contains(&stage.name))
+        .collect())
+}
+
+fn execute(root: &Path, stage: &Stage) -> Result<(), String> {
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(stage.cargo.split(' '))
+        .envs(stage.env.iter().copied())
+        .current_dir(root)
+        .status()
+        .map_err(|error| format!("cargo could not be started: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(status.to_string())
+    }
+}
+
+fn summary(times: &[(&str, Duration)]) -> String {
+    let line = |name: &str, time: Duration| format!("{name:<8}{:>8.1} s\n", time.as_secs_f64());
+    let total = times.iter().map(|(_, time)| *time).sum();
+    let mut text: String = times.iter().map(|(name, time)| line(name, *time)).collect();
+    if times.len() > 1 {
+        text += &line("total", total);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn stages_are_chosen_by_name_in_their_order() {
+        let names = |chosen: &[&str]| {
+            choose(chosen).map(|stages| stages.iter().map(|stage| stage.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["clippy", "fmt"]).unwrap(), ["fmt", "clippy"]);
+        assert_eq!(names(&[]).unwrap().len(), STAGES.len());
+        assert_eq!(
+            names(&["lint"]).unwrap_err(),
+            "no stage is called \"lint\"; there are fmt, tidy, clippy, doc, test, quick"
+        );
+    }
+
+    #[test]
+    fn times_are_listed_and_summed() {
+        let times = [
+            ("fmt", Duration::from_millis(1500)),
+            ("test", Duration::from_secs(60)),
+        ];
+        assert_eq!(
+            summary(&times),
+            "fmt          1.5 s\ntest        60.0 s\ntotal       61.5 s\n"
+        );
+    }
+}

@@ -1,0 +1,36 @@
+//! Tasks of this repository: `cargo xtask tidy` and `cargo xtask ci`.
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line tool reports on standard output"
+)]
+
+mod ci;
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's own rules; --write renews the crate table
+       cargo xtask ci [STAGE ...]     run what continuous integration runs, or some of its stages";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // This crate lies one folder below the repository's root.
+    let Some(root) = Path::new(env!("CARGO_MANIFEST_DIR")).parent() else {
+        return ExitCode::FAILURE;
+    };
+    let result = match arguments[..] {
+        ["tidy"] => tidy::run(root, false),
+        ["tidy", "--write"] => tidy::run(root, true),
+        ["ci", ref stages @ ..] => ci::run(root, stages),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            println!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! No file refers to a place outside the repository.
+
+use super::{Violation, tree::Tree};
+
+/// Paths of one machine, put together so that this file does not name them itself.
+const FORBIDDEN: [&str; 3] = [
+    concat!("..", "/shared"),
+    concat!("shared", "/data"),
+    concat!("/wo", "rk/"),
+];
+
+pub(super) fn check(tree: &Tree) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (path, text) in tree.texts("") {
+        for (index, line) in text.lines().enumerate() {
+            for place in FORBIDDEN.iter().filter(|place| line.contains(**place)) {
+                let message = format!(
+                    "names {place:?}, a place outside the repository; take the path from the user"
+                );
+                violations.push(Violation::new(path, index + 1, message));
+            }
+        }
+    }
+    violations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outside_places_are_found_with_their_line() {
+        let text = format!("fine: shared, work/\n# {}/x\n", FORBIDDEN[0]);
+        let tree = Tree::of(&[("docs/a.md", &text), ("b.toml", "path = \"data\"")]);
+        let found = check(&tree);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].path.as_str(), found[0].line), ("docs/a.md", 2));
+    }
+
+    #[test]
+    fn this_file_passes() {
+        assert!(check(&Tree::of(&[("forbidden.rs", include_str!("forbidden.rs"))])).is_empty());
+    }
+}
