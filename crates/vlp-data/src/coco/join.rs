@@ -5,7 +5,7 @@ use std::{
 
 use super::{
     CocoFiles,
-    json::{CaptionFile, Image, Instance, InstanceFile, read},
+    json::{CaptionFile, Category, Image, Instance, InstanceFile, read},
 };
 use crate::{DataError, Fault, Object};
 
@@ -43,6 +43,7 @@ pub(crate) struct Joined {
     pub(crate) entries: Vec<Entry>,
     pub(crate) classes: Vec<String>,
     pub(crate) category_ids: Vec<u64>,
+    pub(crate) attributes: Vec<String>,
     pub(crate) report: CocoReport,
 }
 
@@ -91,20 +92,14 @@ pub(crate) fn join(name: &str, files: &CocoFiles) -> Result<Joined, DataError> {
         .map(|(index, entry)| (entry.key, index))
         .collect();
 
-    let (mut classes, mut category_ids) = (Vec::new(), Vec::new());
+    let (mut classes, mut category_ids, mut attributes) = (Vec::new(), Vec::new(), Vec::new());
     if let Some(path) = &files.instances {
         faults.file = path;
         let file: InstanceFile = read(path)?;
-        let mut class_of = HashMap::new();
-        for category in file.categories {
-            if class_of.contains_key(&category.id) {
-                faults.add(format!("category {}", category.id), "its id occurs twice");
-                continue;
-            }
-            class_of.insert(category.id, classes.len());
-            category_ids.push(category.id);
-            classes.push(category.name);
-        }
+        let (class_of, names, ids) = labels(file.categories, "category", &mut faults);
+        (classes, category_ids) = (names, ids);
+        let (attribute_of, names, _) = labels(file.attributes, "attribute", &mut faults);
+        attributes = names;
         for entry in &mut entries {
             entry.objects = Some(Vec::new());
         }
@@ -128,7 +123,12 @@ pub(crate) fn join(name: &str, files: &CocoFiles) -> Result<Joined, DataError> {
                 }
                 continue;
             };
-            match object(&instance, &class_of, entries[index].size, &mut report) {
+            match object(
+                &instance,
+                (&class_of, &attribute_of),
+                entries[index].size,
+                &mut report,
+            ) {
                 Ok(Some(object)) => entries[index].objects.get_or_insert_default().push(object),
                 Ok(None) => {}
                 Err(reason) => faults.add(record, reason),
@@ -147,6 +147,7 @@ pub(crate) fn join(name: &str, files: &CocoFiles) -> Result<Joined, DataError> {
         entries,
         classes,
         category_ids,
+        attributes,
         report,
     })
 }
@@ -167,6 +168,25 @@ impl Faults<'_> {
             reason: reason.into(),
         });
     }
+}
+
+/// Names and ids in the file's order, and each id's number in it.
+fn labels(
+    records: Vec<Category>,
+    kind: &str,
+    faults: &mut Faults<'_>,
+) -> (HashMap<u64, usize>, Vec<String>, Vec<u64>) {
+    let (mut number_of, mut names, mut ids) = (HashMap::new(), Vec::new(), Vec::new());
+    for Category { id, name } in records {
+        if number_of.contains_key(&id) {
+            faults.add(format!("{kind} {id}"), "its id occurs twice");
+            continue;
+        }
+        number_of.insert(id, names.len());
+        names.push(name);
+        ids.push(id);
+    }
+    (number_of, names, ids)
 }
 
 fn number(id: Option<u64>) -> String {
@@ -226,7 +246,7 @@ fn images(
 /// The object of a record, `None` for an empty box.
 fn object(
     instance: &Instance,
-    class_of: &HashMap<u64, usize>,
+    (class_of, attribute_of): (&HashMap<u64, usize>, &HashMap<u64, usize>),
     (width, height): (usize, usize),
     report: &mut CocoReport,
 ) -> Result<Option<Object>, String> {
@@ -237,6 +257,17 @@ fn object(
     let Some(&[x, y, w, h]) = instance.bbox.as_deref().and_then(|bbox| bbox.first_chunk()) else {
         return Err("its bbox is not [x, y, width, height]".into());
     };
+    let attribute = |id: &u64| {
+        attribute_of
+            .get(id)
+            .copied()
+            .ok_or_else(|| format!("unknown attribute {id}"))
+    };
+    let attributes = instance
+        .attribute_ids
+        .iter()
+        .map(attribute)
+        .collect::<Result<Vec<_>, _>>()?;
     let whole = [x, y, x + w, y + h];
     let (right, bottom) = (width as f64, height as f64);
     let [x0, y0, x1, y1] = [
@@ -262,7 +293,7 @@ fn object(
     Ok(Some(Object {
         class,
         bbox,
-        attributes: Vec::new(),
+        attributes,
         crowd: instance.iscrowd != 0,
         area,
     }))

@@ -33,6 +33,9 @@ pub(crate) struct InstanceFile {
     pub(crate) images: Vec<Image>,
     pub(crate) annotations: Vec<Instance>,
     pub(crate) categories: Vec<Category>,
+    /// Not COCO's own: names of attributes, for data that have them.
+    #[serde(default)]
+    pub(crate) attributes: Vec<Category>,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +48,8 @@ pub(crate) struct Instance {
     pub(crate) area: Option<f64>,
     #[serde(default)]
     pub(crate) iscrowd: u8,
+    #[serde(default)]
+    pub(crate) attribute_ids: Vec<u64>,
 }
 
 #[derive(Deserialize)]

@@ -63,7 +63,7 @@ impl CocoSource {
             labels: LabelSpace {
                 name: name.clone(),
                 classes: joined.classes,
-                attributes: Vec::new(),
+                attributes: joined.attributes,
             },
             name,
             files,

@@ -1,4 +1,4 @@
-use rand::RngExt;
+use rand::{Rng, RngExt, seq::SliceRandom};
 
 use super::{COUNTS, Claim, End, Phrase, Relation, Scene, ScenesConfig, Thing};
 use crate::rng;
@@ -324,4 +324,11 @@ pub(super) fn captions(config: &ScenesConfig, scene: &Scene) -> Vec<Caption> {
         .into_iter()
         .filter_map(choose)
         .collect()
+}
+
+/// The things of a scene in a random order.
+pub(super) fn shuffled<'a>(scene: &'a Scene, rng: &mut impl Rng) -> Vec<&'a Thing> {
+    let mut things: Vec<&Thing> = scene.things.iter().collect();
+    things.shuffle(rng);
+    things
 }

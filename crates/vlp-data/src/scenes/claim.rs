@@ -247,6 +247,14 @@ impl Claim {
         }
     }
 
+    /// The noun phrases in it.
+    pub(super) fn phrases(&self) -> Vec<Phrase> {
+        match self {
+            Self::Exists(a) | Self::Count(_, a) | Self::Outermost(_, a) => vec![*a],
+            Self::Only(a, b) | Self::Related(a, _, b) | Self::More(a, b) => vec![*a, *b],
+        }
+    }
+
     /// Claims that differ from this one in one word's meaning.
     pub(super) fn variants(&self) -> Vec<Self> {
         let both = |a: &Phrase, b: &Phrase, make: &dyn Fn(Phrase, Phrase) -> Self| -> Vec<Self> {

@@ -5,16 +5,23 @@ mod captions;
 mod claim;
 mod config;
 mod draw;
+mod hypotheses;
 mod outline;
+mod questions;
 mod scene;
+mod statements;
 mod words;
+mod write;
 
 use std::ops::Range;
 
 pub use captions::Caption;
 pub use claim::{Claim, End, Phrase, Relation};
 pub use config::{Background, ScenesConfig, Split};
+pub use hypotheses::{Entailment, Hypothesis};
+pub use questions::{AnswerType, Question};
 pub use scene::{Scene, Thing};
+pub use statements::Statement;
 pub use words::{COUNTS, Colour, Shape, Size, Texture};
 
 use crate::{DataError, LabelSpace, Object, Sample, Source};
@@ -80,6 +87,12 @@ impl Scenes {
     /// The five captions of a scene with what they claim.
     pub fn scene_captions(&self, scene: &Scene) -> Vec<Caption> {
         captions::captions(&self.config, scene)
+    }
+
+    /// For each of the five captions of a scene those that were equally likely to be taken: all the freedom there is in
+    /// what is said of a scene.
+    pub fn caption_choices(&self, scene: &Scene) -> Vec<Vec<Caption>> {
+        captions::candidates(&self.config, scene)
     }
 
     /// Number of the object's class and attributes and its box in pixels.
