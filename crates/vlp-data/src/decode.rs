@@ -95,8 +95,9 @@ fn decode_jpeg(
     // Strict: a truncated file is an error, not a half grey picture.
     let options = DecoderOptions::default()
         .set_strict_mode(true)
-        .set_max_width(limits.max_side)
-        .set_max_height(limits.max_side)
+        // The format's own bound: `limits` are checked below, before any pixel is decoded.
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX))
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder

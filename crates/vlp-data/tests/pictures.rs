@@ -1,0 +1,282 @@
+//! Decoding and resizing against Pillow (`scripts/make_fixtures.py`), and bytes of every kind of badness.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{fs, path::PathBuf};
+
+use proptest::prelude::*;
+use vlp_data::{
+    DataError, Limits, Object, Picture, ResizeRule, decode_picture, rng,
+    transform::{resize, resize_objects},
+};
+
+fn data(name: &str) -> Vec<u8> {
+    fs::read(
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/data")
+            .join(name),
+    )
+    .unwrap()
+}
+
+fn decode(name: &str) -> Picture {
+    decode_picture(&data(name), name, &Limits::default()).unwrap()
+}
+
+fn farthest(a: &Picture, b: &Picture) -> u8 {
+    assert_eq!((a.width, a.height), (b.width, b.height));
+    a.rgb
+        .iter()
+        .zip(&b.rgb)
+        .map(|(a, b)| a.abs_diff(*b))
+        .max()
+        .unwrap()
+}
+
+#[test]
+fn kinds_of_pictures_equal_pillow() {
+    let mut names: Vec<String> = ["rgb", "grey", "palette", "bit", "deep", "alpha"]
+        .map(|n| format!("{n}.png"))
+        .into();
+    names.extend(["rgb", "progressive", "grey", "cmyk"].map(|n| format!("{n}.jpg")));
+    names.extend((1..=8).flat_map(|n| [format!("exif{n}.jpg"), format!("exif{n}.png")]));
+    for name in names {
+        let expected = decode(&format!("{}.expected.png", name.replace('.', "_")));
+        let got = decode(&name);
+        // PNG is exact but for the rounding of alpha; JPEG decoders may round each of two steps (inverse DCT, colour)
+        // differently, and CMYK is multiplied once more.
+        let slack = match name.as_str() {
+            "cmyk.jpg" => 4,
+            "alpha.png" => 1,
+            name if name.ends_with("png") => 0,
+            _ => 3,
+        };
+        let far = farthest(&got, &expected);
+        assert!(far <= slack, "{name}: {far}");
+    }
+}
+
+#[test]
+fn resizing_equals_pillow() {
+    let source = decode("source.png");
+    for (width, height) in [(74, 52), (18, 13), (5, 61), (37, 9), (1, 1), (100, 30)] {
+        let expected = decode(&format!("resized_{width}x{height}.png"));
+        let far = farthest(&resize(&source, width, height).unwrap(), &expected);
+        // Fixed-point filters of different precision: one grey level.
+        assert!(far <= 1, "{width}x{height}: {far}");
+    }
+    assert!(resize(&source, 0, 5).is_err());
+    let broken = Picture {
+        width: 9,
+        height: 9,
+        rgb: vec![0; 5],
+    };
+    assert!(resize(&broken, 3, 3).is_err());
+}
+
+#[test]
+fn boxes_follow_the_picture() {
+    let object = Object {
+        class: 1,
+        bbox: [10.0, 20.0, 30.0, 60.0],
+        attributes: vec![2],
+        crowd: true,
+        area: 100.0,
+    };
+    let got = resize_objects(&[object.clone()], (100, 80), (200, 40));
+    assert_eq!(got[0].bbox, [20.0, 10.0, 60.0, 30.0]);
+    assert_eq!(got[0].area, 100.0);
+    assert_eq!(
+        (got[0].class, got[0].crowd, &got[0].attributes),
+        (1, true, &object.attributes)
+    );
+}
+
+#[test]
+fn sizes_equal_the_references() {
+    let mut draw = rng(0, 0, 0, "resize");
+    let detr = ResizeRule::Detr {
+        short: vec![800],
+        max: 1333,
+    };
+    let soho = ResizeRule::Soho {
+        short: 600,
+        max: 1000,
+    };
+    let cases = [
+        // Picture, DETR, SOHO.
+        ((640, 480), (1066, 800), (800, 600)),
+        ((480, 640), (800, 1066), (600, 800)),
+        ((640, 427), (1199, 800), (899, 600)),
+        ((1000, 300), (1333, 400), (1000, 300)),
+        // Python rounds 1333 * 3 / 8 = 499.875 up and 666.5 to even.
+        ((800, 300), (1333, 500), (1000, 375)),
+        ((500, 250), (1332, 666), (1000, 500)),
+        ((1066, 800), (1066, 800), (800, 600)),
+        // DETR leaves a picture as it is whose short side is right already.
+        ((2000, 1), (2000, 1), (1000, 1)),
+    ];
+    for ((width, height), by_detr, by_soho) in cases {
+        assert_eq!(
+            detr.target(width, height, &mut draw),
+            by_detr,
+            "DETR {width}x{height}"
+        );
+        assert_eq!(
+            soho.target(width, height, &mut draw),
+            by_soho,
+            "SOHO {width}x{height}"
+        );
+    }
+    assert_eq!(
+        ResizeRule::Square { side: 64 }.target(640, 480, &mut draw),
+        (64, 64)
+    );
+    assert_eq!(
+        ResizeRule::Exact {
+            width: 8,
+            height: 9
+        }
+        .target(640, 480, &mut draw),
+        (8, 9)
+    );
+    assert_eq!(ResizeRule::Keep.target(640, 480, &mut draw), (640, 480));
+}
+
+#[test]
+fn detr_draws_each_short_side() {
+    let rule = ResizeRule::Detr {
+        short: vec![480, 512, 544],
+        max: 1333,
+    };
+    let drawn = |key| rule.target(640, 640, &mut rng(1, 0, key, "resize")).0;
+    let mut seen: Vec<usize> = (0..60).map(drawn).collect();
+    assert_eq!(drawn(5), drawn(5));
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen, [480, 512, 544]);
+}
+
+#[test]
+fn rules_are_data_and_checked() {
+    let rule = ResizeRule::Detr {
+        short: vec![480, 800],
+        max: 1333,
+    };
+    let json = serde_json::to_string(&rule).unwrap();
+    assert_eq!(json, r#"{"kind":"detr","short":[480,800],"max":1333}"#);
+    assert_eq!(serde_json::from_str::<ResizeRule>(&json).unwrap(), rule);
+    assert!(serde_json::from_str::<ResizeRule>(r#"{"kind":"square","size":3}"#).is_err());
+    assert!(rule.check().is_ok());
+    for rule in [
+        ResizeRule::Detr {
+            short: vec![],
+            max: 9,
+        },
+        ResizeRule::Detr {
+            short: vec![10],
+            max: 9,
+        },
+        ResizeRule::Soho { short: 0, max: 9 },
+        ResizeRule::Square { side: 0 },
+    ] {
+        assert!(
+            matches!(rule.check(), Err(DataError::Config { .. })),
+            "{rule:?}"
+        );
+    }
+}
+
+#[test]
+fn limits_hold_before_decoding() {
+    // The header alone is enough to refuse it.
+    for (name, header) in [("rgb.png", 40), ("rgb.jpg", 700)] {
+        let bytes = data(name);
+        let start = &bytes[..header.min(bytes.len())];
+        for limits in [
+            Limits {
+                max_side: 20,
+                ..Limits::default()
+            },
+            Limits {
+                max_pixels: 100,
+                ..Limits::default()
+            },
+            Limits {
+                min_side: 17,
+                ..Limits::default()
+            },
+        ] {
+            let error = decode_picture(start, name, &limits).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            let error = decode_picture(&bytes, name, &limits).unwrap_err();
+            assert!(matches!(error, DataError::Limit { .. }), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_truncated_picture_is_an_error_naming_it() {
+    for name in [
+        "rgb.jpg",
+        "progressive.jpg",
+        "cmyk.jpg",
+        "rgb.png",
+        "alpha.png",
+    ] {
+        let bytes = data(name);
+        for share in [0, 10, 30, 50, 70, 90] {
+            let cut = &bytes[..bytes.len() * share / 100];
+            let error = decode_picture(cut, name, &Limits::default());
+            let error = error.expect_err(&format!("{name} cut to {share} %"));
+            assert!(
+                matches!(error, DataError::Decode { .. }) && error.to_string().contains(name),
+                "{error}"
+            );
+        }
+    }
+    let error = decode_picture(b"GIF89a", "a.gif", &Limits::default()).unwrap_err();
+    assert_eq!(error.to_string(), "picture a.gif: neither a JPEG nor a PNG");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+    #[test]
+    fn mutated_bytes_never_panic(
+        which in 0usize..6,
+        changes in prop::collection::vec((0.0f64..1.0, any::<u8>()), 1..12),
+        cut in 0.3f64..1.4,
+    ) {
+        let name = ["rgb.jpg", "progressive.jpg", "cmyk.jpg", "exif6.jpg", "palette.png", "exif6.png"][which];
+        let mut bytes = data(name);
+        for (place, value) in changes {
+            let at = (place * bytes.len() as f64) as usize;
+            bytes[at] = value;
+        }
+        bytes.truncate((cut * bytes.len() as f64) as usize);
+        let limits = Limits { max_pixels: 1_000_000, ..Limits::default() };
+        match decode_picture(&bytes, name, &limits) {
+            Ok(picture) => {
+                prop_assert!(picture.width * picture.height <= 1_000_000);
+                prop_assert_eq!(picture.rgb.len(), picture.width * picture.height * 3);
+            }
+            Err(error) => prop_assert!(error.to_string().contains(name)),
+        }
+    }
+
+    #[test]
+    fn targets_keep_the_shape(width in 1usize..3000, height in 1usize..3000, short in 1usize..900, more in 0usize..900) {
+        let max = short + more;
+        for rule in [ResizeRule::Detr { short: vec![short], max }, ResizeRule::Soho { short, max }] {
+            let (w, h) = rule.target(width, height, &mut rng(0, 0, 0, "resize"));
+            prop_assert!(w >= 1 && h >= 1);
+            // DETR may exceed max by its rounding of the short side, at most half a pixel times the ratio.
+            let ratio = width.max(height) as f64 / width.min(height) as f64;
+            prop_assert!((w.max(h) as f64) <= max as f64 + ratio);
+            if w > 1 && h > 1 {
+                let (kept, was) = (w as f64 / h as f64, width as f64 / height as f64);
+                prop_assert!((kept / was - 1.0).abs() <= 1.0 / (w.min(h) - 1) as f64 + 1e-9, "{} {}", kept, was);
+            }
+        }
+    }
+}
