@@ -1,0 +1,93 @@
+//! Heads on the decoder's states: a class and an attribute head for each vocabulary, one box head.
+
+use burn::nn::{Linear, LinearConfig};
+use burn::prelude::*;
+use burn::tensor::activation::{relu, sigmoid};
+use serde::{Deserialize, Serialize};
+
+/// A set of class names (COCO, Visual Genome, scenes) with a head of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassVocabulary {
+    /// Name of the data set's label space.
+    pub name: String,
+    /// Number of classes, no-object not counted.
+    pub classes: usize,
+    /// Number of attributes; 0 where none is annotated (COCO).
+    pub attributes: usize,
+}
+
+/// Predictions of `layers` decoder layers for one vocabulary.
+#[derive(Debug, Clone)]
+pub struct DetectionOutput {
+    /// Class logits `[layers, batch, queries, classes + 1]`, no-object last.
+    pub logits: Tensor<4>,
+    /// Attribute logits `[layers, batch, queries, attributes]`, where the vocabulary has attributes.
+    pub attributes: Option<Tensor<4>>,
+    /// Centre and size relative to the unpadded picture, `[layers, batch, queries, 4]`.
+    pub boxes: Tensor<4>,
+}
+
+#[derive(Module, Debug)]
+pub(crate) struct VocabularyHead {
+    class: Linear,
+    attribute: Option<Linear>,
+}
+
+/// Three linear layers with ReLU between, then a sigmoid (DETR).
+#[derive(Module, Debug)]
+pub(crate) struct BoxHead {
+    layers: Vec<Linear>,
+}
+
+impl ClassVocabulary {
+    pub(crate) fn init(&self, d_model: usize, device: &Device) -> VocabularyHead {
+        VocabularyHead {
+            class: LinearConfig::new(d_model, self.classes + 1).init(device),
+            attribute: (self.attributes > 0)
+                .then(|| LinearConfig::new(d_model, self.attributes).init(device)),
+        }
+    }
+}
+
+impl BoxHead {
+    pub(crate) fn new(d_model: usize, device: &Device) -> Self {
+        let linear = |out| LinearConfig::new(d_model, out).init(device);
+        Self {
+            layers: vec![linear(d_model), linear(d_model), linear(4)],
+        }
+    }
+
+    fn forward(&self, states: Tensor<2>) -> Tensor<2> {
+        let last = self.layers.len() - 1;
+        let x = self
+            .layers
+            .iter()
+            .enumerate()
+            .fold(states, |x, (i, layer)| {
+                let x = layer.forward(x);
+                if i < last { relu(x) } else { x }
+            });
+        sigmoid(x)
+    }
+}
+
+impl VocabularyHead {
+    /// Applies the heads to `states` `[layers, batch, queries, d_model]` at once.
+    pub(crate) fn forward(&self, boxes: &BoxHead, states: Tensor<4>) -> DetectionOutput {
+        let [layers, batch, queries, width] = states.dims();
+        let flat = states.reshape([layers * batch * queries, width]);
+        let shape = |t: Tensor<2>| {
+            let out = t.dims()[1];
+            t.reshape([layers, batch, queries, out])
+        };
+        DetectionOutput {
+            logits: shape(self.class.forward(flat.clone())),
+            attributes: self
+                .attribute
+                .as_ref()
+                .map(|head| shape(head.forward(flat.clone()))),
+            boxes: shape(boxes.forward(flat)),
+        }
+    }
+}

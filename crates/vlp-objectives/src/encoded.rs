@@ -1,0 +1,105 @@
+//! What an encoder gives to the objectives.
+
+use burn::prelude::*;
+use vlp_transformer::{Decoder, Memory, TextBatch, TextEmbedding};
+use vlp_vision::PaddedImages;
+
+use crate::error::ObjectiveError;
+
+/// Passes of the encoder that an objective reads; a pass nobody needs is not run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Image and text together.
+    pub joint: bool,
+    /// The image alone: nothing of the caption can leak.
+    pub image: bool,
+}
+
+impl Needs {
+    /// The joint pass.
+    pub const JOINT: Self = Self {
+        joint: true,
+        image: false,
+    };
+    /// The image-only pass.
+    pub const IMAGE: Self = Self {
+        joint: false,
+        image: true,
+    };
+
+    /// What either of two needs.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            joint: self.joint || other.joint,
+            image: self.image || other.image,
+        }
+    }
+}
+
+/// Text tokens after the joint pass.
+#[derive(Debug, Clone)]
+pub struct TextStates {
+    /// `[batch, length, d_model]`; place 0 is `[CLS]`.
+    pub states: Tensor<3>,
+    /// `[batch, length]`, true = padding.
+    pub pad_mask: Tensor<2, Bool>,
+}
+
+/// One batch after the encoder, with the parts of the model that objectives share.
+#[derive(Debug)]
+pub struct Encoded<'a> {
+    /// Stage maps of the backbone, finest first.
+    pub maps: Vec<Tensor<4>>,
+    /// Text tokens of the joint pass.
+    pub text: Option<TextStates>,
+    /// Image tokens of the joint pass.
+    pub joint_image: Option<Memory>,
+    /// Image tokens of the image-only pass.
+    pub image: Option<Memory>,
+    /// Text embedding; its word table is tied to the output heads.
+    pub words: &'a TextEmbedding,
+    /// Decoder of object queries and captions.
+    pub decoder: Option<&'a Decoder>,
+    /// Decoder of captions where it is one of its own.
+    pub caption_decoder: Option<&'a Decoder>,
+}
+
+impl Encoded<'_> {
+    /// Text states, or an error that names the objective.
+    pub fn text(&self, objective: &'static str) -> Result<&TextStates, ObjectiveError> {
+        self.text.as_ref().ok_or(ObjectiveError::Missing {
+            objective,
+            what: "the joint pass",
+        })
+    }
+
+    /// Image-only memory, or an error that names the objective.
+    pub fn image(&self, objective: &'static str) -> Result<&Memory, ObjectiveError> {
+        self.image.as_ref().ok_or(ObjectiveError::Missing {
+            objective,
+            what: "the image-only pass",
+        })
+    }
+
+    /// Joint image memory, or an error that names the objective.
+    pub fn joint_image(&self, objective: &'static str) -> Result<&Memory, ObjectiveError> {
+        self.joint_image.as_ref().ok_or(ObjectiveError::Missing {
+            objective,
+            what: "the joint pass",
+        })
+    }
+
+    /// The decoder, or an error that names the objective.
+    pub fn decoder(&self, objective: &'static str) -> Result<&Decoder, ObjectiveError> {
+        self.decoder.ok_or(ObjectiveError::Missing {
+            objective,
+            what: "a decoder",
+        })
+    }
+}
+
+/// A model that encodes pictures and texts for objectives.
+pub trait VisionLanguage: Module {
+    /// Runs the passes that `needs` asks for.
+    fn encode(&self, images: &PaddedImages, text: &TextBatch, needs: Needs) -> Encoded<'_>;
+}

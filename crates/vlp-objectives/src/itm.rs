@@ -1,0 +1,110 @@
+//! Image-text matching: does this text belong to this picture? (E2E-VLP; UNITER)
+
+use burn::nn::{Linear, LinearConfig};
+use burn::prelude::*;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use crate::draft::Draft;
+use crate::encoded::{Encoded, Needs};
+use crate::error::ObjectiveError;
+use crate::loss::{argmax, cross_entropy};
+use crate::objective::{Losses, Objective};
+use crate::tally::Tally;
+
+const NAME: &str = "itm";
+
+/// Configuration of [`Itm`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItmConfig {
+    /// Weight of the loss; 1 in E2E-VLP.
+    pub weight: f64,
+    /// Share of pairs whose text is replaced by one of another picture; 0.5 in E2E-VLP.
+    pub mismatch: f64,
+}
+
+impl Default for ItmConfig {
+    fn default() -> Self {
+        Self {
+            weight: 1.0,
+            mismatch: 0.5,
+        }
+    }
+}
+
+/// A two-class head on the `[CLS]` state of the joint pass.
+#[derive(Module, Debug)]
+pub struct Itm {
+    head: Linear,
+    #[module(skip)]
+    weight: f64,
+    #[module(skip)]
+    mismatch: f64,
+}
+
+impl ItmConfig {
+    /// Builds the head for states of width `d_model`.
+    pub fn init(&self, d_model: usize, device: &Device) -> Itm {
+        Itm {
+            head: LinearConfig::new(d_model, 2).init(device),
+            weight: self.weight,
+            mismatch: self.mismatch,
+        }
+    }
+}
+
+impl Itm {
+    /// Logits `[batch, 2]`, class 1 = match.
+    pub fn logits(&self, encoded: &Encoded<'_>) -> Result<Tensor<2>, ObjectiveError> {
+        let states = encoded.text(NAME)?.states.clone();
+        let [batch, _, width] = states.dims();
+        Ok(self
+            .head
+            .forward(states.slice([0..batch, 0..1]).reshape([batch, width])))
+    }
+}
+
+impl Objective for Itm {
+    /// Whether the text belongs to the picture.
+    type Target = bool;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::JOINT
+    }
+
+    fn prepare(&self, draft: &mut Draft<'_>) -> Result<bool, ObjectiveError> {
+        let other = &draft.example.distractor;
+        // A data set of one picture has no text of another one: its pairs stay matched.
+        if !other.is_empty() && draft.rng(NAME).random_bool(self.mismatch.clamp(0.0, 1.0)) {
+            draft.text = draft.pieces.encode(other, draft.max_len);
+            draft.matched = false;
+        }
+        Ok(draft.matched)
+    }
+
+    fn loss(&self, encoded: &Encoded<'_>, targets: &[bool]) -> Result<Losses, ObjectiveError> {
+        let labels: Vec<i32> = targets.iter().map(|&m| i32::from(m)).collect();
+        Ok(Losses::one(
+            NAME,
+            self.weight,
+            cross_entropy(self.logits(encoded)?, &labels),
+        ))
+    }
+
+    fn evaluate(
+        &self,
+        encoded: &Encoded<'_>,
+        targets: &[bool],
+        tally: &mut Tally,
+    ) -> Result<(), ObjectiveError> {
+        for (guess, &truth) in argmax(self.logits(encoded)?).into_iter().zip(targets) {
+            tally.count("ITM accuracy", (guess == 1) == truth);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,216 @@
+//! Masked language modelling: BERT's masking, predicted from the rest of the text and the picture.
+
+use burn::module::Param;
+use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::prelude::*;
+use burn::tensor::activation::{gelu, softmax};
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+use crate::draft::Draft;
+use crate::encoded::{Encoded, Needs};
+use crate::error::ObjectiveError;
+use crate::loss::{argmax, cross_entropy, pick};
+use crate::objective::{Losses, Objective};
+use crate::tally::Tally;
+
+const NAME: &str = "mlm";
+
+/// Configuration of [`Mlm`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MlmConfig {
+    /// Weight of the loss; 1 in E2E-VLP.
+    pub weight: f64,
+    /// Probability that a word piece is chosen; 0.15 in BERT.
+    pub probability: f64,
+    /// Choose whole words instead of pieces; false in BERT (2018).
+    pub whole_word: bool,
+    /// Mask at least one piece of every text that has one; false in BERT.
+    pub at_least_one: bool,
+    /// Predict nothing for texts of another picture; false here, true in Ant-MMF's E2E-VLP-like model.
+    pub skip_mismatched: bool,
+}
+
+impl Default for MlmConfig {
+    fn default() -> Self {
+        Self {
+            weight: 1.0,
+            probability: 0.15,
+            whole_word: false,
+            at_least_one: false,
+            skip_mismatched: false,
+        }
+    }
+}
+
+/// BERT's head: linear, GELU, layer norm, then the word table transposed plus a bias.
+#[derive(Module, Debug)]
+pub struct Mlm {
+    transform: Linear,
+    norm: LayerNorm,
+    bias: Param<Tensor<1>>,
+    #[module(skip)]
+    config: MlmConfig,
+}
+
+impl MlmConfig {
+    /// Builds the head for states of width `d_model`.
+    pub fn init(&self, d_model: usize, vocab_size: usize, device: &Device) -> Mlm {
+        Mlm {
+            transform: LinearConfig::new(d_model, d_model).init(device),
+            norm: LayerNormConfig::new(d_model)
+                .with_epsilon(1e-12)
+                .init(device),
+            bias: Param::from_tensor(Tensor::zeros([vocab_size], device)),
+            config: self.clone(),
+        }
+    }
+}
+
+/// Places of masked pieces and what stood there.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MlmTarget {
+    /// (place in the text, original id).
+    pub masked: Vec<(usize, u32)>,
+}
+
+impl Mlm {
+    /// Logits `[rows, vocab]` of states `[rows, d_model]`, tied to the word table `[vocab, d_model]`.
+    pub fn logits(&self, states: Tensor<2>, words: Tensor<2>) -> Tensor<2> {
+        let x = self.norm.forward(gelu(self.transform.forward(states)));
+        x.matmul(words.transpose()) + self.bias.val().unsqueeze()
+    }
+
+    fn masked_logits(
+        &self,
+        encoded: &Encoded<'_>,
+        targets: &[MlmTarget],
+    ) -> Result<Option<(Tensor<2>, Vec<i32>)>, ObjectiveError> {
+        let states = encoded.text(NAME)?.states.clone();
+        let (mut at, mut labels) = (vec![], vec![]);
+        for (row, target) in targets.iter().enumerate() {
+            for &(place, id) in &target.masked {
+                at.push((row, place));
+                labels.push(id as i32);
+            }
+        }
+        Ok((!at.is_empty()).then(|| {
+            (
+                self.logits(pick(states, &at), encoded.words.words()),
+                labels,
+            )
+        }))
+    }
+
+    /// For each target the `top` most probable pieces of each masked place with their probabilities.
+    pub fn predict(
+        &self,
+        encoded: &Encoded<'_>,
+        targets: &[MlmTarget],
+        top: usize,
+    ) -> Result<Vec<Vec<Vec<(u32, f32)>>>, ObjectiveError> {
+        let Some((logits, _)) = self.masked_logits(encoded, targets)? else {
+            return Ok(vec![vec![]; targets.len()]);
+        };
+        let top = top.min(logits.dims()[1]);
+        let (values, ids) = softmax(logits, 1).topk_with_indices(top, 1);
+        let values: Vec<f32> = values.into_data().iter().collect();
+        let ids: Vec<u32> = ids.into_data().iter::<i64>().map(|i| i as u32).collect();
+        let mut rows = ids.chunks(top).zip(values.chunks(top));
+        let best = |(ids, values): (&[u32], &[f32])| {
+            ids.iter().copied().zip(values.iter().copied()).collect()
+        };
+        Ok(targets
+            .iter()
+            .map(|t| rows.by_ref().take(t.masked.len()).map(best).collect())
+            .collect())
+    }
+}
+
+impl Objective for Mlm {
+    type Target = MlmTarget;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::JOINT
+    }
+
+    fn prepare(&self, draft: &mut Draft<'_>) -> Result<MlmTarget, ObjectiveError> {
+        if self.config.skip_mismatched && !draft.matched {
+            return Ok(MlmTarget::default());
+        }
+        let mut rng = draft.rng(NAME);
+        let (special, vocab) = (draft.pieces.special(), draft.pieces.vocab_size() as u32);
+        let specials = [
+            special.pad,
+            special.unk,
+            special.cls,
+            special.sep,
+            special.mask,
+        ];
+        let mut target = MlmTarget::default();
+        let words = draft.text.word_of.clone();
+        let places: Vec<usize> = (0..words.len()).filter(|&i| words[i].is_some()).collect();
+        let forced = match places.len() {
+            n if n > 0 && self.config.at_least_one => Some(places[rng.random_range(0..n)]),
+            _ => None,
+        };
+        let mut word = None;
+        let mut chosen = false;
+        for place in places {
+            // With whole words, all pieces of a word share the draw of its first piece.
+            if !(self.config.whole_word && words[place] == word) {
+                chosen = rng.random_bool(self.config.probability.clamp(0.0, 1.0));
+            }
+            word = words[place];
+            let fate: f64 = rng.random();
+            let other = random_piece(&mut rng, vocab, &specials);
+            if !chosen && forced != Some(place) {
+                continue;
+            }
+            target.masked.push((place, draft.text.ids[place]));
+            // BERT: 80 % [MASK], 10 % a random piece, 10 % unchanged.
+            if fate < 0.8 {
+                draft.text.ids[place] = special.mask;
+            } else if fate < 0.9 {
+                draft.text.ids[place] = other;
+            }
+        }
+        Ok(target)
+    }
+
+    fn loss(&self, encoded: &Encoded<'_>, targets: &[MlmTarget]) -> Result<Losses, ObjectiveError> {
+        let value = match self.masked_logits(encoded, targets)? {
+            Some((logits, labels)) => cross_entropy(logits, &labels),
+            None => Tensor::zeros([1], &encoded.words.words().device()),
+        };
+        Ok(Losses::one(NAME, self.config.weight, value))
+    }
+
+    fn evaluate(
+        &self,
+        encoded: &Encoded<'_>,
+        targets: &[MlmTarget],
+        tally: &mut Tally,
+    ) -> Result<(), ObjectiveError> {
+        if let Some((logits, labels)) = self.masked_logits(encoded, targets)? {
+            for (guess, truth) in argmax(logits).into_iter().zip(labels) {
+                tally.count("MLM accuracy", guess == truth as usize);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn random_piece(rng: &mut impl Rng, vocab: u32, specials: &[u32]) -> u32 {
+    loop {
+        let id = rng.random_range(0..vocab.max(1));
+        if !specials.contains(&id) || vocab as usize <= specials.len() {
+            return id;
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Held-out scores, added up batch by batch.
+
+use std::collections::BTreeMap;
+
+use vlp_eval::caption::{CaptionPair, caption_scores};
+use vlp_eval::coco_ap;
+use vlp_text::WordPieces;
+
+use crate::detection::boxes::corners;
+use crate::detection::{DetectionTarget, Found, TargetObject};
+use crate::error::ObjectiveError;
+
+/// Scores of a held-out pass: shares of right answers, detections, captions.
+#[derive(Debug, Default)]
+pub struct Tally {
+    shares: BTreeMap<&'static str, (f64, u64)>,
+    images: Vec<u64>,
+    truths: Vec<coco_ap::GroundTruth>,
+    detections: Vec<coco_ap::Detection>,
+    captions: Vec<(Vec<u32>, Vec<String>)>,
+}
+
+/// A name with its figure; `None` where nothing defines it (no object, no masked word).
+pub type Score = (String, Option<f64>);
+
+impl Tally {
+    /// Counts one answer towards the share of right ones called `name`.
+    pub fn count(&mut self, name: &'static str, right: bool) {
+        self.share(name, f64::from(u8::from(right)));
+    }
+
+    /// Counts one answer that is right to a degree in `0..=1`.
+    pub fn share(&mut self, name: &'static str, degree: f64) {
+        let entry = self.shares.entry(name).or_default();
+        entry.0 += degree;
+        entry.1 += 1;
+    }
+
+    /// Adds a picture's detections and true objects, in pixels of the original picture.
+    pub fn detections(&mut self, found: &[Found], target: &DetectionTarget) {
+        let (w, h) = (target.size.0 as f64, target.size.1 as f64);
+        let place = |bbox: [f32; 4]| {
+            let [x0, y0, x1, y1] = corners(bbox).map(f64::from);
+            [
+                x0 * w,
+                y0 * h,
+                (x1 - x0).max(0.0) * w,
+                (y1 - y0).max(0.0) * h,
+            ]
+        };
+        self.images.push(target.key);
+        for object in &target.objects {
+            let bbox = place(object.bbox);
+            self.truths.push(coco_ap::GroundTruth {
+                image_id: target.key,
+                category_id: object.class as u32,
+                bbox,
+                area: bbox[2] * bbox[3],
+                crowd: false,
+            });
+        }
+        for object in found {
+            self.detections.push(coco_ap::Detection {
+                image_id: target.key,
+                category_id: object.class as u32,
+                bbox: place(object.bbox),
+                score: f64::from(object.score),
+            });
+        }
+    }
+
+    /// Counts class and attributes of a query that was matched to `truth`.
+    ///
+    /// Of an object with k attributes, the share found among the k most probable counts.
+    pub fn matched(&mut self, found: &Found, truth: &TargetObject) {
+        self.count("class accuracy (matched)", found.class == truth.class);
+        if truth.attributes.is_empty() || found.attributes.is_empty() {
+            return;
+        }
+        let mut order: Vec<usize> = (0..found.attributes.len()).collect();
+        order.sort_by(|&a, &b| found.attributes[b].total_cmp(&found.attributes[a]));
+        let top = &order[..truth.attributes.len().min(order.len())];
+        let right = truth.attributes.iter().filter(|a| top.contains(a)).count();
+        self.share(
+            "attribute accuracy (matched)",
+            right as f64 / truth.attributes.len() as f64,
+        );
+    }
+
+    /// Adds a generated caption beside its references.
+    pub fn caption(&mut self, ids: &[u32], references: &[String]) {
+        self.captions.push((ids.to_vec(), references.to_vec()));
+    }
+
+    /// All figures, by name.
+    pub fn scores(&self, pieces: &WordPieces) -> Result<Vec<Score>, ObjectiveError> {
+        let mut scores: Vec<Score> = self
+            .shares
+            .iter()
+            .map(|(name, (sum, n))| (name.to_string(), (*n > 0).then(|| sum / *n as f64)))
+            .collect();
+        if !self.images.is_empty() {
+            let summary = coco_ap::evaluate(&self.images, &self.truths, &self.detections)?;
+            scores.push(("detection AP".into(), summary.ap));
+            scores.push(("detection AP50".into(), summary.ap50));
+        }
+        if !self.captions.is_empty() {
+            let texts: Vec<String> = self
+                .captions
+                .iter()
+                .map(|(ids, _)| pieces.decode(ids))
+                .collect();
+            let pairs: Vec<CaptionPair<'_>> = texts
+                .iter()
+                .zip(&self.captions)
+                .map(|(hypothesis, (_, references))| CaptionPair {
+                    hypothesis,
+                    references,
+                })
+                .collect();
+            let found = caption_scores(&pairs)?;
+            scores.push(("caption BLEU-4".into(), Some(found.bleu[3])));
+            scores.push(("caption CIDEr-D".into(), Some(found.cider_d)));
+        }
+        Ok(scores)
+    }
+}

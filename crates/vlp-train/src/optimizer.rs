@@ -1,0 +1,129 @@
+//! Parameter groups: rates, decay and rule for each, chosen by the parameter's path.
+
+use burn::module::ParamGroup;
+use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamWConfig, ModuleOptimizer, SgdConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+
+/// Paths of norms' gains and shifts and of biases.
+const NO_DECAY: &str = r"(^|\.)(gamma|beta|bias)$";
+
+/// AdamW for everything, with groups of their own rates and rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Learning rate of what no group names; 1e-4 in E2E-VLP.
+    pub learning_rate: f64,
+    /// Decoupled weight decay; 1e-4 in DETR and E2E-VLP.
+    pub weight_decay: f64,
+    /// AdamW's first moment; 0.9.
+    pub beta1: f64,
+    /// AdamW's second moment; 0.999.
+    pub beta2: f64,
+    /// AdamW's epsilon; 1e-8 in PyTorch, 1e-6 in BERT and SOHO.
+    pub epsilon: f64,
+    /// Decay norms and biases too; true in DETR and E2E-VLP.
+    pub decay_norms_and_biases: bool,
+    /// Global gradient norm to clip to, 0 for none; 0.1 in DETR.
+    pub clip_norm: f64,
+    /// Groups; where several match, the last one holds.
+    #[serde(default)]
+    pub groups: Vec<GroupConfig>,
+}
+
+/// Parameters with a rate, decay or rule of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupConfig {
+    /// Regular expression on the parameter's path, for example `^model\.backbone\.`.
+    pub pattern: String,
+    /// Learning rate; 1e-5 for E2E-VLP's backbone.
+    pub learning_rate: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Update rule.
+    pub kind: OptimizerKind,
+}
+
+/// Update rule of a group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "lowercase", deny_unknown_fields)]
+pub enum OptimizerKind {
+    /// AdamW with the betas and epsilon of the whole.
+    Adamw,
+    /// Stochastic gradient descent (SOHO's backbone).
+    Sgd {
+        /// Momentum; 0.9.
+        momentum: f64,
+    },
+}
+
+impl OptimizerConfig {
+    fn adamw(&self, weight_decay: f64) -> AdamWConfig {
+        AdamWConfig::new()
+            .with_beta_1(self.beta1 as f32)
+            .with_beta_2(self.beta2 as f32)
+            .with_epsilon(self.epsilon as f32)
+            .with_weight_decay(weight_decay as f32)
+    }
+
+    fn group(pattern: &str) -> Result<ParamGroup, TrainError> {
+        ParamGroup::from_regex(pattern).map_err(|e| TrainError::Config {
+            key: "optimizer.groups.pattern".into(),
+            value: pattern.into(),
+            hint: format!("not a regular expression: {e:?}"),
+        })
+    }
+
+    /// Builds the optimiser with empty state.
+    pub fn init(&self) -> Result<ModuleOptimizer, TrainError> {
+        let mut optimizer = self.adamw(self.weight_decay).init();
+        if !self.decay_norms_and_biases {
+            optimizer = optimizer.with_group(Self::group(NO_DECAY)?, self.adamw(0.0).build(), None);
+        }
+        for group in &self.groups {
+            let add = |optimizer: ModuleOptimizer, params: ParamGroup, decay: f64| match group.kind
+            {
+                OptimizerKind::Adamw => {
+                    optimizer.with_group(params, self.adamw(decay).build(), None)
+                }
+                OptimizerKind::Sgd { momentum } => {
+                    let momentum = (momentum > 0.0).then(|| {
+                        MomentumConfig::new()
+                            .with_momentum(momentum)
+                            .with_dampening(0.0)
+                    });
+                    let decay = (decay > 0.0)
+                        .then(|| burn::optim::decay::WeightDecayConfig::new(decay as f32));
+                    let sgd = SgdConfig::new()
+                        .with_momentum(momentum)
+                        .with_weight_decay(decay);
+                    optimizer.with_group(params, sgd.build(), None)
+                }
+            };
+            optimizer = add(optimizer, Self::group(&group.pattern)?, group.weight_decay);
+            if !self.decay_norms_and_biases {
+                let both = ParamGroup::from_regexes(vec![group.pattern.as_str(), NO_DECAY]);
+                let both = both.map_err(|e| TrainError::Config {
+                    key: "optimizer.groups.pattern".into(),
+                    value: group.pattern.clone(),
+                    hint: format!("{e:?}"),
+                })?;
+                optimizer = add(optimizer, both, 0.0);
+            }
+        }
+        Ok(optimizer)
+    }
+
+    /// Learning rates of every group, times `factor`.
+    pub fn rates(&self, factor: f64) -> Result<ModuleLearningRate, TrainError> {
+        let mut rates = ModuleLrScheduler::new(self.learning_rate * factor);
+        for group in &self.groups {
+            rates = rates.with_group(Self::group(&group.pattern)?, group.learning_rate * factor);
+        }
+        Ok(rates.step())
+    }
+}

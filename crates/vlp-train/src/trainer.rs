@@ -1,0 +1,304 @@
+//! One optimiser step at a time: accumulate, check, clip, update, average.
+
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{Checkpoint, TrainState};
+use crate::ema::Ema;
+use crate::error::TrainError;
+use crate::grads::{clip, global_norm, norms};
+use crate::optimizer::OptimizerConfig;
+use crate::schedule::ScheduleConfig;
+use crate::values::Values;
+
+/// Configuration of a [`Trainer`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainerConfig {
+    /// Optimiser steps of the whole run.
+    pub steps: u64,
+    /// Batches whose gradients are averaged into one step; 1 for none.
+    pub accumulate: usize,
+    /// Rates, decay, clipping.
+    pub optimizer: OptimizerConfig,
+    /// Warm-up and decay of the rates.
+    pub schedule: ScheduleConfig,
+    /// Decay of the moving average of the weights, which then is evaluated and shipped; 0 for none.
+    pub ema_decay: f64,
+    /// Skipped steps in a row after which training stops.
+    pub max_skipped: u32,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepReport {
+    /// Global gradient norm before clipping.
+    pub grad_norm: f32,
+    /// Factor of the schedule.
+    pub rate_factor: f64,
+    /// Why the step changed nothing, if so.
+    pub skipped: Option<String>,
+}
+
+/// A module in training.
+pub struct Trainer<M: Module> {
+    /// The module, on an autodiff device.
+    pub model: M,
+    config: TrainerConfig,
+    optimizer: ModuleOptimizer,
+    ema: Option<Ema<M>>,
+    step: u64,
+    skipped: u64,
+    skipped_in_row: u32,
+}
+
+impl TrainerConfig {
+    /// Says what is wrong with impossible values.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let fail = |key: &str, value: String, hint: &str| {
+            Err(TrainError::Config {
+                key: key.into(),
+                value,
+                hint: hint.into(),
+            })
+        };
+        if self.accumulate == 0 {
+            return fail("accumulate", "0".into(), "use 1 for no accumulation");
+        }
+        if !(0.0..1.0).contains(&self.ema_decay) {
+            return fail(
+                "ema_decay",
+                self.ema_decay.to_string(),
+                "use 0 for none, or less than 1 (0.999, say)",
+            );
+        }
+        let rate = self.optimizer.learning_rate;
+        if !rate.is_finite() || rate < 0.0 {
+            return fail(
+                "optimizer.learning_rate",
+                rate.to_string(),
+                "use a finite rate of at least 0 (1e-4, say)",
+            );
+        }
+        if self.schedule.warmup_steps > self.steps {
+            return fail(
+                "schedule.warmup_steps",
+                self.schedule.warmup_steps.to_string(),
+                "the warm-up is longer than the run: shorten it or raise train.steps",
+            );
+        }
+        Ok(())
+    }
+}
+
+impl<M: Module> Trainer<M> {
+    /// Starts training `model` at step 0.
+    pub fn new(model: M, config: TrainerConfig) -> Result<Self, TrainError> {
+        config.validate()?;
+        let optimizer = config.optimizer.init()?;
+        let ema = (config.ema_decay > 0.0).then(|| Ema::new(&model, config.ema_decay));
+        Ok(Self {
+            model,
+            config,
+            optimizer,
+            ema,
+            step: 0,
+            skipped: 0,
+            skipped_in_row: 0,
+        })
+    }
+
+    /// Steps done, skipped ones included.
+    pub fn step_count(&self) -> u64 {
+        self.step
+    }
+
+    /// Steps that changed nothing because something was not finite.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The module to evaluate and ship: the moving average if there is one, without autodiff.
+    pub fn shipped(&self) -> M {
+        match &self.ema {
+            Some(ema) => ema.average().valid(),
+            None => self.model.valid(),
+        }
+    }
+
+    /// One optimiser step. `losses` gives the loss `[1]` of each accumulated batch, or a reason to skip.
+    ///
+    /// The device's random stream (dropout) restarts from (seed, step), so that a resumed run draws
+    /// what the unbroken one drew.
+    pub fn step<E: From<TrainError>>(
+        &mut self,
+        seed: u64,
+        mut loss: impl FnMut(&M, usize) -> Result<Result<Tensor<1>, String>, E>,
+    ) -> Result<StepReport, E> {
+        if let Some(device) = self.model.devices().first() {
+            device.seed(mix(seed, self.step));
+        }
+        // A step that is skipped must not leave its batch in the running statistics of the norms.
+        let statistics = Values::collect(&self.model.valid(), "running_");
+        let rate_factor = self.config.schedule.factor(self.step, self.config.steps);
+        let mut accumulator = GradientsAccumulator::new();
+        let mut grads = None;
+        let mut reason = None;
+        for micro in 0..self.config.accumulate {
+            match loss(&self.model, micro)? {
+                Err(why) => {
+                    reason = Some(why);
+                    break;
+                }
+                Ok(value) => {
+                    let value = value.div_scalar(self.config.accumulate as f64);
+                    let own = GradientsParams::from_grads(value.backward(), &self.model);
+                    if self.config.accumulate == 1 {
+                        grads = Some(own);
+                    } else {
+                        accumulator.accumulate(&self.model, own);
+                    }
+                }
+            }
+        }
+        self.step += 1;
+        let mut grads = grads.unwrap_or_else(|| accumulator.grads());
+        let grad_norm = global_norm(&self.model, &grads);
+        if reason.is_none() && !grad_norm.is_finite() {
+            let bad = norms(&self.model, &grads)
+                .into_iter()
+                .find(|(_, norm)| !norm.is_finite());
+            let name = bad.map_or_else(|| "the sum of all gradients".into(), |(name, _)| name);
+            reason = Some(format!("the gradient of {name} is not finite"));
+        }
+        if let Some(reason) = reason {
+            self.skipped += 1;
+            self.skipped_in_row += 1;
+            if !statistics.is_empty() {
+                // `valid` first takes the statistics of the last forward pass in, then they are replaced.
+                self.model.valid();
+                self.model = statistics.restore(self.model.clone());
+            }
+            if self.skipped_in_row >= self.config.max_skipped.max(1) {
+                let (step, count) = (self.step, self.skipped_in_row);
+                return Err(TrainError::Diverged {
+                    step,
+                    count,
+                    reason,
+                }
+                .into());
+            }
+            return Ok(StepReport {
+                grad_norm,
+                rate_factor,
+                skipped: Some(reason),
+            });
+        }
+        self.skipped_in_row = 0;
+        if self.config.optimizer.clip_norm > 0.0 {
+            clip(
+                &self.model,
+                &mut grads,
+                grad_norm,
+                self.config.optimizer.clip_norm as f32,
+            );
+        }
+        let rates = self.config.optimizer.rates(rate_factor)?;
+        self.model = self.optimizer.step(rates, self.model.clone(), grads);
+        if let Some(ema) = &mut self.ema {
+            ema.update(&self.model);
+        }
+        Ok(StepReport {
+            grad_norm,
+            rate_factor,
+            skipped: None,
+        })
+    }
+}
+
+impl<M: Module> Trainer<M> {
+    /// The files of a checkpoint: weights, optimiser state, moving average.
+    pub fn save(&self) -> Result<Vec<(&'static str, Vec<u8>)>, TrainError> {
+        let bytes = |record: Result<burn::tensor::Bytes, _>, what: &str| {
+            record
+                .map(|b| b.to_vec())
+                .map_err(|e: burn::store::RecordError| TrainError::Config {
+                    key: "checkpoint".into(),
+                    value: what.into(),
+                    hint: format!("cannot be encoded: {e:?}"),
+                })
+        };
+        let mut files = vec![
+            (
+                MODEL,
+                bytes(self.model.valid().into_record().into_bytes(), MODEL)?,
+            ),
+            (OPTIMIZER, bytes(self.optimizer.into_bytes(), OPTIMIZER)?),
+        ];
+        if let Some(ema) = &self.ema {
+            files.push((
+                EMA,
+                bytes(ema.average().clone().into_record().into_bytes(), EMA)?,
+            ));
+        }
+        Ok(files)
+    }
+
+    /// Where the run stands; `config` is a hash of what must not change.
+    pub fn state(&self, config: &str) -> TrainState {
+        TrainState {
+            step: self.step,
+            skipped: self.skipped,
+            skipped_in_row: self.skipped_in_row,
+            config: config.into(),
+        }
+    }
+
+    /// Goes on exactly where `checkpoint` was saved. `self` must be new, of the same configuration.
+    pub fn resume(mut self, checkpoint: &Checkpoint, config: &str) -> Result<Self, TrainError> {
+        if checkpoint.state.config != config {
+            return Err(TrainError::Mismatch {
+                path: checkpoint.path.clone(),
+                reason: "the hash of the configuration differs".into(),
+            });
+        }
+        let mismatch = |e: burn::store::RecordError| TrainError::Mismatch {
+            path: checkpoint.path.clone(),
+            reason: format!("{e:?}"),
+        };
+        self.model = load(self.model, checkpoint.file(MODEL)?).map_err(mismatch)?;
+        let optimizer = burn::tensor::Bytes::from_bytes_vec(checkpoint.file(OPTIMIZER)?.to_vec());
+        self.optimizer = self.optimizer.from_bytes(optimizer).map_err(mismatch)?;
+        if self.ema.is_some() {
+            let average = load(self.model.clone(), checkpoint.file(EMA)?).map_err(mismatch)?;
+            self.ema = Some(Ema::resume(average, self.config.ema_decay));
+        }
+        let state = &checkpoint.state;
+        (self.step, self.skipped, self.skipped_in_row) =
+            (state.step, state.skipped, state.skipped_in_row);
+        Ok(self)
+    }
+}
+
+/// Name of the weights in a checkpoint.
+pub const MODEL: &str = "model.bpk";
+/// Name of the optimiser's state in a checkpoint.
+pub const OPTIMIZER: &str = "optimizer.bpk";
+/// Name of the moving average in a checkpoint.
+pub const EMA: &str = "ema.bpk";
+
+/// Puts saved weights into a module of the same shape.
+pub fn load<M: Module>(module: M, bytes: &[u8]) -> Result<M, burn::store::RecordError> {
+    let bytes = burn::tensor::Bytes::from_bytes_vec(bytes.to_vec());
+    module.try_load_record(burn::store::ModuleRecord::from_bytes(bytes)?)
+}
+
+/// SplitMix64 of two numbers.
+fn mix(seed: u64, step: u64) -> u64 {
+    let mut z = seed ^ step.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

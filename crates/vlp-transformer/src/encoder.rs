@@ -1,0 +1,104 @@
+//! The encoder: post-norm layers, positions added to queries and keys of every layer (DETR).
+
+use burn::nn::{Dropout, LayerNorm};
+use burn::prelude::*;
+
+use crate::attention::{AttentionBias, MultiHeadAttention};
+use crate::error::TransformerError;
+use crate::layer::{FeedForward, LayerConfig};
+
+/// Configuration of an [`Encoder`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncoderConfig {
+    /// Number of layers.
+    pub layers: usize,
+    /// What each layer is.
+    pub layer: LayerConfig,
+}
+
+/// A run of encoder layers.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    layers: Vec<EncoderLayer>,
+}
+
+#[derive(Module, Debug)]
+struct EncoderLayer {
+    attention: MultiHeadAttention,
+    norm1: LayerNorm,
+    feed_forward: FeedForward,
+    norm2: LayerNorm,
+    dropout: Dropout,
+}
+
+impl EncoderConfig {
+    /// Builds the layers.
+    pub fn init(&self, device: &Device) -> Result<Encoder, TransformerError> {
+        let layer = || {
+            Ok(EncoderLayer {
+                attention: self.layer.attention().init(device)?,
+                norm1: self.layer.norm(device),
+                feed_forward: self.layer.feed_forward(device),
+                norm2: self.layer.norm(device),
+                dropout: self.layer.residual_dropout(),
+            })
+        };
+        Ok(Encoder {
+            layers: (0..self.layers)
+                .map(|_| layer())
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Encoder {
+    /// Outputs of every layer for `x` `[batch, tokens, d_model]`, last one last.
+    ///
+    /// `pos` of the same shape is added to queries and keys, not to values; `bias` hides padding.
+    pub fn forward_all(
+        &self,
+        x: Tensor<3>,
+        pos: Option<Tensor<3>>,
+        bias: Option<&AttentionBias>,
+    ) -> Vec<Tensor<3>> {
+        let mut states = Vec::with_capacity(self.layers.len());
+        let mut x = x;
+        for layer in &self.layers {
+            x = layer.forward(x, pos.clone(), bias);
+            states.push(x.clone());
+        }
+        states
+    }
+
+    /// Output of the last layer; `x` itself if there is none.
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        pos: Option<Tensor<3>>,
+        bias: Option<&AttentionBias>,
+    ) -> Tensor<3> {
+        self.layers
+            .iter()
+            .fold(x, |x, layer| layer.forward(x, pos.clone(), bias))
+    }
+}
+
+impl EncoderLayer {
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        pos: Option<Tensor<3>>,
+        bias: Option<&AttentionBias>,
+    ) -> Tensor<3> {
+        let query = match pos {
+            Some(pos) => x.clone() + pos,
+            None => x.clone(),
+        };
+        let mixed = self
+            .attention
+            .forward(query.clone(), query, x.clone(), bias);
+        let x = self.norm1.forward(x + self.dropout.forward(mixed));
+        let fed = self.feed_forward.forward(x.clone());
+        self.norm2.forward(x + self.dropout.forward(fed))
+    }
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+pub mod attention;
+pub mod decoder;
+pub mod encoder;
+pub mod error;
+pub mod generate;
+pub mod layer;
+pub mod memory;
+pub mod text;
+
+pub use attention::{AttentionBias, MultiHeadAttention, MultiHeadAttentionConfig};
+pub use decoder::{Decoder, DecoderCache, DecoderConfig, DecoderInput};
+pub use encoder::{Encoder, EncoderConfig};
+pub use error::TransformerError;
+pub use generate::{Generated, GenerationConfig, NextToken};
+pub use layer::{Activation, LayerConfig};
+pub use memory::Memory;
+pub use text::{TextBatch, TextEmbedding, TextEmbeddingConfig};

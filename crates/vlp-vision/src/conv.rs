@@ -1,0 +1,106 @@
+//! Convolution as the backbone uses it: 1x1 kernels run as matrix products.
+
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
+use burn::prelude::*;
+
+/// A square convolution without bias followed by a batch norm.
+#[derive(Module, Debug)]
+pub struct ConvNorm {
+    /// The convolution; weight `[out, in, kernel, kernel]`.
+    pub conv: Conv2d,
+    /// Its norm, frozen or trained.
+    pub norm: BatchNorm,
+}
+
+/// Shape of a [`ConvNorm`].
+#[derive(Debug, Clone, Copy)]
+pub struct ConvSpec {
+    /// Input channels.
+    pub input: usize,
+    /// Output channels.
+    pub output: usize,
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Stride along both axes.
+    pub stride: usize,
+    /// Dilation along both axes; padding keeps the map's size at stride 1.
+    pub dilation: usize,
+}
+
+impl ConvSpec {
+    /// A 1x1 convolution.
+    pub fn pointwise(input: usize, output: usize, stride: usize) -> Self {
+        Self {
+            input,
+            output,
+            kernel: 1,
+            stride,
+            dilation: 1,
+        }
+    }
+
+    /// A 3x3 convolution.
+    pub fn three(input: usize, output: usize, stride: usize, dilation: usize) -> Self {
+        Self {
+            input,
+            output,
+            kernel: 3,
+            stride,
+            dilation,
+        }
+    }
+
+    /// Builds the layer.
+    pub fn init(&self, device: &Device) -> ConvNorm {
+        let pad = self.dilation * (self.kernel - 1) / 2;
+        let conv = Conv2dConfig::new([self.input, self.output], [self.kernel, self.kernel])
+            .with_stride([self.stride, self.stride])
+            .with_dilation([self.dilation, self.dilation])
+            .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
+            .with_bias(false)
+            .init(device);
+        ConvNorm {
+            conv,
+            norm: BatchNormConfig::new(self.output).init(device),
+        }
+    }
+}
+
+impl ConvNorm {
+    /// `[batch, in, h, w]` to `[batch, out, h / stride, w / stride]` (rounded up).
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.norm.forward(conv2d(&self.conv, x))
+    }
+}
+
+/// `conv.forward(x)`, with a 1x1 kernel as a matrix product: on the CPU backend its backward pass
+/// runs at matrix-product speed, about twice as fast as the general convolution's.
+pub fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+    if conv.kernel_size != [1, 1] || conv.groups != 1 {
+        return conv.forward(x);
+    }
+    let [rows, columns] = conv.stride;
+    let x = if rows == 1 && columns == 1 {
+        x
+    } else {
+        x.slice([
+            s![..],
+            s![..],
+            s![..;rows as isize],
+            s![..;columns as isize],
+        ])
+    };
+    let [n, c, h, w] = x.dims();
+    let weight = conv.weight.val();
+    let out = weight.dims()[0];
+    let y = weight
+        .reshape([1, out, c])
+        .expand([n, out, c])
+        .matmul(x.reshape([n, c, h * w]));
+    let y = match &conv.bias {
+        Some(bias) => y + bias.val().reshape([1, out, 1]),
+        None => y,
+    };
+    y.reshape([n, out, h, w])
+}

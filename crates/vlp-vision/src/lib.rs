@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+pub mod conv;
+pub mod error;
+pub mod padded;
+pub mod position;
+pub mod resnet;
+
+mod block;
+
+pub use error::VisionError;
+pub use padded::{PaddedImages, resize_mask};
+pub use position::sine_positions;
+pub use resnet::{Depth, NormMode, ResNet, ResNetConfig, Stem};

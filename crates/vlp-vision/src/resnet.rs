@@ -1,0 +1,291 @@
+//! ResNet trunk with torchvision's structure and a free width, depth and stride.
+
+use burn::module::{Module, ParamGroup, ParamGroupError};
+use burn::nn::PaddingConfig2d;
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::prelude::*;
+use burn::tensor::activation::relu;
+use serde::{Deserialize, Serialize};
+
+use crate::block::{Block, BlockSpec};
+use crate::conv::{ConvNorm, ConvSpec};
+use crate::error::VisionError;
+
+/// Which blocks, and how many a stage (He et al. 2016, table 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "u32", try_from = "u32")]
+pub enum Depth {
+    /// One basic block a stage; for small presets and tests.
+    R10,
+    /// ResNet-18.
+    R18,
+    /// Two bottlenecks a stage; for small presets and tests.
+    R26,
+    /// ResNet-34.
+    R34,
+    /// ResNet-50.
+    R50,
+    /// ResNet-101.
+    R101,
+    /// ResNet-152.
+    R152,
+}
+
+impl Depth {
+    const ALL: [(u32, Self, bool, [usize; 4]); 7] = [
+        (10, Self::R10, false, [1, 1, 1, 1]),
+        (18, Self::R18, false, [2, 2, 2, 2]),
+        (26, Self::R26, true, [2, 2, 2, 2]),
+        (34, Self::R34, false, [3, 4, 6, 3]),
+        (50, Self::R50, true, [3, 4, 6, 3]),
+        (101, Self::R101, true, [3, 4, 23, 3]),
+        (152, Self::R152, true, [3, 8, 36, 3]),
+    ];
+
+    fn row(self) -> (u32, bool, [usize; 4]) {
+        let mut found = (50, true, [3, 4, 6, 3]);
+        for (number, depth, bottleneck, blocks) in Self::ALL {
+            if depth == self {
+                found = (number, bottleneck, blocks);
+            }
+        }
+        found
+    }
+}
+
+impl From<Depth> for u32 {
+    fn from(depth: Depth) -> u32 {
+        depth.row().0
+    }
+}
+
+impl TryFrom<u32> for Depth {
+    type Error = VisionError;
+
+    fn try_from(value: u32) -> Result<Self, VisionError> {
+        Self::ALL
+            .iter()
+            .find(|row| row.0 == value)
+            .map(|row| row.1)
+            .ok_or_else(|| VisionError::Config {
+                key: "depth",
+                value: value.to_string(),
+                hint: "use 10, 18, 26, 34, 50, 101 or 152".into(),
+            })
+    }
+}
+
+/// What becomes of the batch norms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NormMode {
+    /// Statistics and affine are constants (DETR's FrozenBatchNorm2d): for pre-trained weights.
+    Frozen,
+    /// Batch statistics in training, running ones in inference: for training from scratch.
+    Trained,
+}
+
+/// The first layers, before stage 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stem {
+    /// torchvision's: 7x7 of stride 2, then 3x3 max-pool of stride 2.
+    Standard,
+    /// A 3x3 convolution of stride 2 and nothing else: for small images.
+    Small,
+}
+
+/// Configuration of a [`ResNet`]; [`ResNetConfig::new`] gives torchvision's trunk as DETR trains it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResNetConfig {
+    /// Depth: 18, 34, 50, 101, 152 as published, 10 and 26 for small presets.
+    pub depth: Depth,
+    /// Channels of the stem; stage `i` has `width << i` planes. 64 as published.
+    pub width: usize,
+    /// First layers: `standard` as published, `small` for small images.
+    pub stem: Stem,
+    /// Stages kept, 1 to 4; 4 as published. Stage `i > 1` halves the map.
+    pub stages: usize,
+    /// Replace the last stage's stride by dilation (DETR's DC5 models).
+    pub dilate_last: bool,
+    /// `frozen` as in DETR and E2E-VLP, `trained` when starting from scratch.
+    pub norm: NormMode,
+    /// Frozen parts: 0 nothing, 1 the stem, 2 stem and stage 1 (DETR), and so on.
+    pub frozen_stages: usize,
+}
+
+impl ResNetConfig {
+    /// torchvision's ResNet of this depth with DETR's freezing (all norms; stem and stage 1).
+    pub fn new(depth: Depth) -> Self {
+        Self {
+            depth,
+            width: 64,
+            stem: Stem::Standard,
+            stages: 4,
+            dilate_last: false,
+            norm: NormMode::Frozen,
+            frozen_stages: 2,
+        }
+    }
+
+    /// Channels of the last map.
+    pub fn channels(&self) -> usize {
+        let expansion = if self.depth.row().1 { 4 } else { 1 };
+        (self.width << (self.stages.max(1) - 1)) * expansion
+    }
+
+    /// Pixels of the image per cell of the last map.
+    pub fn stride(&self) -> usize {
+        let stem = match self.stem {
+            Stem::Standard => 4,
+            Stem::Small => 2,
+        };
+        let halvings = self
+            .stages
+            .saturating_sub(1 + usize::from(self.dilate_last));
+        stem << halvings
+    }
+
+    /// Says what is wrong with impossible values.
+    pub fn validate(&self) -> Result<(), VisionError> {
+        let fail = |key, value: usize, hint: &str| {
+            Err(VisionError::Config {
+                key,
+                value: value.to_string(),
+                hint: hint.into(),
+            })
+        };
+        if self.width == 0 {
+            return fail("width", 0, "use at least 1 (64 as published)");
+        }
+        if !(1..=4).contains(&self.stages) {
+            return fail("stages", self.stages, "use 1 to 4 (4 as published)");
+        }
+        if self.frozen_stages > self.stages + 1 {
+            return fail(
+                "frozen_stages",
+                self.frozen_stages,
+                "use at most stages + 1 (0 freezes nothing, 2 is DETR's)",
+            );
+        }
+        if self.dilate_last && !self.depth.row().1 {
+            return fail(
+                "depth",
+                self.depth.row().0 as usize,
+                "dilate_last needs bottlenecks: use 26, 50, 101 or 152",
+            );
+        }
+        if self.dilate_last && self.stages < 2 {
+            return fail(
+                "stages",
+                self.stages,
+                "dilate_last needs a stage with a stride: use 2 to 4",
+            );
+        }
+        Ok(())
+    }
+
+    /// Builds the trunk on `device`, frozen as configured.
+    pub fn init(&self, device: &Device) -> Result<ResNet, VisionError> {
+        self.validate()?;
+        let (_, bottleneck, counts) = self.depth.row();
+        let (kernel, pool) = match self.stem {
+            Stem::Standard => {
+                let pool = MaxPool2dConfig::new([3, 3]).with_strides([2, 2]);
+                (
+                    7,
+                    Some(
+                        pool.with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                            .init(),
+                    ),
+                )
+            }
+            Stem::Small => (3, None),
+        };
+        let stem = ConvSpec {
+            input: 3,
+            output: self.width,
+            kernel,
+            stride: 2,
+            dilation: 1,
+        }
+        .init(device);
+        let (mut stages, mut input) = (Vec::new(), self.width);
+        for (stage, &count) in counts.iter().take(self.stages).enumerate() {
+            let dilate = self.dilate_last && stage + 1 == self.stages;
+            let mut blocks = Vec::new();
+            for index in 0..count {
+                let spec = BlockSpec {
+                    bottleneck,
+                    input,
+                    planes: self.width << stage,
+                    stride: if stage > 0 && index == 0 && !dilate {
+                        2
+                    } else {
+                        1
+                    },
+                    // torchvision: the first block of a dilated stage keeps the previous dilation.
+                    dilation: if dilate && index > 0 { 2 } else { 1 },
+                };
+                input = spec.output();
+                blocks.push(spec.init(device));
+            }
+            stages.push(blocks);
+        }
+        self.freeze(ResNet { stem, pool, stages })
+    }
+
+    /// Freezes norms, stem and stages as configured; needed again after weights were replaced.
+    pub fn freeze(&self, mut trunk: ResNet) -> Result<ResNet, VisionError> {
+        let group = |pattern: &str| {
+            ParamGroup::from_regex(pattern).map_err(|e: ParamGroupError| VisionError::Config {
+                key: "frozen_stages",
+                value: pattern.into(),
+                hint: format!("{e:?}"),
+            })
+        };
+        if self.norm == NormMode::Frozen {
+            trunk = trunk.freeze_group(group(r"(^|\.)norm\.")?);
+        }
+        if self.frozen_stages > 0 {
+            trunk.stem = trunk.stem.freeze();
+        }
+        let frozen = self.frozen_stages.saturating_sub(1);
+        trunk.stages = trunk
+            .stages
+            .into_iter()
+            .enumerate()
+            .map(|(i, stage)| if i < frozen { stage.freeze() } else { stage })
+            .collect();
+        Ok(trunk)
+    }
+}
+
+/// The trunk: stem and stages, without pooling or classifier.
+#[derive(Module, Debug)]
+pub struct ResNet {
+    stem: ConvNorm,
+    pool: Option<MaxPool2d>,
+    stages: Vec<Vec<Block>>,
+}
+
+impl ResNet {
+    /// Maps of every stage for pixels `[batch, 3, h, w]`, finest first.
+    ///
+    /// Padding is not masked, as in DETR: after the first norm padded pixels are no longer zero.
+    pub fn forward(&self, pixels: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut x = relu(self.stem.forward(pixels));
+        if let Some(pool) = &self.pool {
+            x = pool.forward(x);
+        }
+        let mut maps = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            for block in stage {
+                x = block.forward(x);
+            }
+            maps.push(x.clone());
+        }
+        maps
+    }
+}
