@@ -1,9 +1,12 @@
 //! Writes a contact sheet of generated scenes as PNG and prints their captions.
 //!
-//! `cargo run -p vlp-data --example one -- scenes.png [resolution]`
+//! `cargo run -p vlp-data --example one -- scenes.png [resolution] [all]`; `all` draws every shape and colour.
 #![allow(clippy::print_stdout)]
 
-use vlp_data::{Scenes, ScenesConfig, Source};
+use vlp_data::{
+    Scenes, ScenesConfig, Source,
+    scenes::{Colour, Shape},
+};
 
 const COLUMNS: usize = 6;
 const ROWS: usize = 4;
@@ -12,10 +15,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let file = arguments.next().unwrap_or_else(|| "scenes.png".into());
     let resolution = arguments.next().map_or(Ok(128), |text| text.parse())?;
-    let scenes = Scenes::new(ScenesConfig {
+    let mut config = ScenesConfig {
         resolution,
         ..ScenesConfig::default()
-    })?;
+    };
+    if arguments.next().is_some_and(|word| word == "all") {
+        config.shapes = Shape::ALL.to_vec();
+        config.colours = Colour::ALL.to_vec();
+    }
+    let scenes = Scenes::new(config)?;
 
     let cell = resolution + 4;
     let mut sheet = image::RgbImage::new((cell * COLUMNS) as u32, (cell * ROWS) as u32);

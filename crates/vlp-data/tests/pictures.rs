@@ -82,7 +82,7 @@ fn boxes_follow_the_picture() {
         crowd: true,
         area: 100.0,
     };
-    let got = resize_objects(&[object.clone()], (100, 80), (200, 40));
+    let got = resize_objects(std::slice::from_ref(&object), (100, 80), (200, 40));
     assert_eq!(got[0].bbox, [20.0, 10.0, 60.0, 30.0]);
     assert_eq!(got[0].area, 100.0);
     assert_eq!(

@@ -1,5 +1,31 @@
 //! Generated scenes: coloured shapes with boxes, attributes, captions, questions, statements and hypotheses, each a pure
 //! function of (seed, split, index).
+//!
+//! # What can be known of a caption
+//!
+//! Every scene has five captions of different wording, at most 14 word pieces each with `vlp-text`'s scenes vocabulary,
+//! `[CLS]` and `[SEP]` included:
+//!
+//! | scenes of | wording | the objects it tells of |
+//! |---|---|---|
+//! | two and more | `red circle on the left and blue star on the right` | the leftmost and the rightmost |
+//! | | `the top one is striped red and the bottom one dotted blue` | the topmost and the lowest |
+//! | | `three shapes and the leftmost is a large striped red circle` | the leftmost |
+//! | | `a large red circle is left of a small blue star` | the topmost or the lowest, and its nearest neighbour |
+//! | | `the only red shape is a large striped circle` | the leftmost of a colour (else a shape) of its own |
+//! | one | `a single striped red circle on its own`, `only one shape , a large red circle`, `one shape and it is a large striped red circle`, `just one large striped circle here`, `the only shape is a large striped circle` | the one |
+//!
+//! Properties of which a configuration has one value alone are left unsaid. With the default configuration, over 2,000
+//! scenes (`cargo test -p vlp-data --test captions -- --nocapture`):
+//!
+//! - 98.4 % of the words are determined given the scene and the caption's other words: no other word in their place makes
+//!   a true caption. This bounds what masked language modelling with the picture can reach.
+//! - 92.1 % of the next words (the end included) can be guessed right given the scene and the words before, 35 % of the
+//!   first words, which choose the wording. This bounds caption generation by teacher forcing.
+//! - 0.4 % of the captions are also true of another random scene: so many mismatched pairs are no mismatch.
+//!
+//! Which object lies outermost is at least 4 % of the side clear of the next wherever there is room (see
+//! [`Scene`]), and the direction of one object from another is that of the longer distance.
 
 mod captions;
 mod claim;

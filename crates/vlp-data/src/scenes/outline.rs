@@ -44,7 +44,7 @@ fn local(shape: Shape) -> Option<Path> {
         Shape::Star => {
             let tip = |k: usize| {
                 let (radius, angle) = (
-                    if k % 2 == 0 { 1.0 } else { 0.42 },
+                    if k.is_multiple_of(2) { 1.0 } else { 0.42 },
                     k as f32 * PI / 5.0 - FRAC_PI_2,
                 );
                 (radius * angle.cos(), radius * angle.sin())

@@ -45,18 +45,15 @@ impl Scenes {
     pub fn questions(&self, scene: &Scene) -> Vec<Question> {
         let mut rng = rng(scene.grain, 0, 0, "questions");
         let things = shuffled(scene, &mut rng);
-        let makers: [fn(&Self, &Scene, &[&Thing], &mut ChaCha8Rng) -> Option<Question>; 6] = [
-            Self::how_many,
-            Self::what_colour,
-            Self::what_texture,
-            Self::which_shape,
-            Self::is_there,
-            Self::is_placed,
+        let made = [
+            self.how_many(scene, &things, &mut rng),
+            self.what_colour(scene, &things, &mut rng),
+            self.what_texture(scene, &mut rng),
+            self.which_shape(scene, &things, &mut rng),
+            self.is_there(scene, &things, &mut rng),
+            self.is_placed(scene, &things, &mut rng),
         ];
-        makers
-            .iter()
-            .filter_map(|make| make(self, scene, &things, &mut rng))
-            .collect()
+        made.into_iter().flatten().collect()
     }
 
     fn how_many(&self, scene: &Scene, things: &[&Thing], rng: &mut ChaCha8Rng) -> Option<Question> {
@@ -118,7 +115,7 @@ impl Scenes {
         ))
     }
 
-    fn what_texture(&self, scene: &Scene, _: &[&Thing], rng: &mut ChaCha8Rng) -> Option<Question> {
+    fn what_texture(&self, scene: &Scene, rng: &mut ChaCha8Rng) -> Option<Question> {
         let end = pick(&[End::Left, End::Right, End::Top, End::Bottom], rng);
         let thing = end.of(scene)?;
         let text = format!("what texture is the {} shape?", end.word());
