@@ -134,7 +134,7 @@ fn captions_seldom_fit_another_scene() {
     let share = fitting as f64 / pairs as f64;
     println!("captions true of another scene: {:.2} %", 100.0 * share);
     let mut kinds: Vec<_> = by_first.into_iter().collect();
-    kinds.sort_by(|a, b| b.1.1.cmp(&a.1.1));
+    kinds.sort_by_key(|kind| std::cmp::Reverse(kind.1.1));
     for (kind, (fits, of)) in kinds {
         println!("  {kind}: {:.2} % of {of}", 100.0 * fits as f64 / of as f64);
     }
