@@ -1,5 +1,6 @@
 //! What an encoder gives to the objectives.
 
+use burn::module::ModuleDisplay;
 use burn::prelude::*;
 use vlp_transformer::{Decoder, Memory, TextBatch, TextEmbedding};
 use vlp_vision::PaddedImages;
@@ -99,7 +100,7 @@ impl Encoded<'_> {
 }
 
 /// A model that encodes pictures and texts for objectives.
-pub trait VisionLanguage: Module {
+pub trait VisionLanguage: Module + ModuleDisplay {
     /// Runs the passes that `needs` asks for.
     fn encode(&self, images: &PaddedImages, text: &TextBatch, needs: Needs) -> Encoded<'_>;
 }

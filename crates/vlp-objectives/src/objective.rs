@@ -1,5 +1,6 @@
 //! The trait a pre-training objective implements.
 
+use burn::module::ModuleDisplay;
 use burn::prelude::*;
 
 use crate::draft::Draft;
@@ -28,7 +29,7 @@ impl Losses {
 
 /// One pre-training objective: what it does to an example, the parameters it owns, what it reads of
 /// the encoder, and its losses. All of it in one file.
-pub trait Objective: Module {
+pub trait Objective: Module + ModuleDisplay {
     /// What rides beside an example (labels, boxes, ids).
     type Target: Clone + Send;
 

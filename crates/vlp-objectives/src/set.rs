@@ -1,5 +1,6 @@
 //! Several objectives as one module: options, tuples, and structs with a named field each.
 
+use burn::module::ModuleDisplay;
 use burn::prelude::*;
 
 use crate::draft::Draft;
@@ -13,7 +14,7 @@ pub type NamedLosses = Vec<(&'static str, Losses)>;
 
 /// A module made of objectives. Every [`Objective`] in an `Option`, every tuple of sets, and every
 /// struct given to [`objective_set!`](crate::objective_set) is one.
-pub trait ObjectiveSet: Module {
+pub trait ObjectiveSet: Module + ModuleDisplay {
     /// Targets of all members for one example.
     type Targets: Clone + Send;
 

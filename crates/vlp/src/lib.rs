@@ -1,1 +1,16 @@
-//! End-to-end vision-language pre-training: the command line and its library
+#![doc = include_str!("../README.md")]
+
+pub mod build;
+pub mod config;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod evaluate;
+pub mod pretrain;
+pub mod progress;
+pub mod report;
+pub mod run;
+
+pub use config::RunConfig;
+pub use error::VlpError;
+pub use pretrain::{PretrainOptions, pretrain};

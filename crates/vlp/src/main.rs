@@ -1,1 +1,174 @@
-fn main() {}
+//! The `vlp` program.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use vlp::config::{Sources, resolve};
+use vlp::pretrain::{PretrainOptions, Results, RunChoice, pretrain};
+use vlp::progress::clock;
+use vlp::{RunConfig, VlpError};
+
+/// End-to-end vision-language pre-training.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Pre-train a model and leave a run folder with checkpoints, metrics and a report page.
+    Pretrain(PretrainArgs),
+    /// Look at configurations.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Args)]
+struct ConfigArgs {
+    /// Preset to start from (see `vlp config list`); e2e-vlp-tiny by default.
+    #[arg(long)]
+    preset: Option<String>,
+    /// TOML file laid over the preset.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What to read: `scenes`, or `coco:DIR`.
+    #[arg(long, value_name = "SOURCE")]
+    data: Option<String>,
+    /// Optimiser steps of the run.
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Seed of weights, order, masks and dropout.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A short trial: the preset's `[quick]` values.
+    #[arg(long)]
+    quick: bool,
+    /// A single value, as `train.optimizer.learning_rate=1e-4`; repeat for more.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Args)]
+struct PretrainArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Folder of the run; it must be new.
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "resume",
+        conflicts_with = "resume"
+    )]
+    out: Option<PathBuf>,
+    /// Go on with a run that was stopped; its own configuration holds.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "steps", "seed", "quick", "set"])]
+    resume: Option<PathBuf>,
+    /// Device: auto, flex (CPU), wgpu or cuda.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Stop after this step; go on with --resume.
+    #[arg(long, value_name = "STEP")]
+    stop_at: Option<u64>,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print the resolved configuration as TOML.
+    Show(ConfigArgs),
+    /// List the presets.
+    List,
+}
+
+impl ConfigArgs {
+    fn resolve(&self) -> Result<RunConfig, VlpError> {
+        let mut set = vec![];
+        set.extend(self.data.iter().map(|v| format!("data.source={v}")));
+        set.extend(self.steps.iter().map(|v| format!("train.steps={v}")));
+        set.extend(self.seed.iter().map(|v| format!("seed={v}")));
+        set.extend(self.set.iter().cloned());
+        resolve(&Sources {
+            preset: self.preset.clone(),
+            file: self.config.clone(),
+            quick: self.quick,
+            set,
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "the program's own output")]
+fn run(command: Command) -> Result<(), VlpError> {
+    match command {
+        Command::Pretrain(args) => {
+            let (config, run) = match (&args.resume, &args.out) {
+                (Some(path), _) => (
+                    vlp::run::RunFolder::open(path)?.1,
+                    RunChoice::Resume(path.clone()),
+                ),
+                (None, Some(path)) => (args.config.resolve()?, RunChoice::New(path.clone())),
+                (None, None) => {
+                    return Err(VlpError::Config("give --out DIR or --resume RUN".into()));
+                }
+            };
+            let results = pretrain(&PretrainOptions {
+                config,
+                run,
+                device: args.device,
+                stop_at: args.stop_at,
+            })?;
+            print!("{}", table(&results));
+        }
+        Command::Config(ConfigCommand::Show(args)) => {
+            let config = args.resolve()?;
+            print!(
+                "{}",
+                toml::to_string(&config).map_err(|e| VlpError::Config(e.to_string()))?
+            );
+        }
+        Command::Config(ConfigCommand::List) => {
+            for (name, text) in vlp::config::PRESETS {
+                let about = text
+                    .lines()
+                    .find_map(|l| l.strip_prefix("# "))
+                    .unwrap_or("");
+                println!("{name:16} {about}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Held-out figures beside the untrained model's.
+fn table(results: &Results) -> String {
+    let show = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{v:.3}"));
+    let mut text = format!(
+        "\n{} held-out examples, {} steps, {}\n\n{:34} {:>9} {:>9}\n",
+        results.examples,
+        results.step,
+        clock(results.seconds),
+        "",
+        "untrained",
+        "trained"
+    );
+    for (name, before) in &results.untrained {
+        let after = results
+            .trained
+            .iter()
+            .find(|(n, _)| n == name)
+            .and_then(|(_, v)| *v);
+        text += &format!("{name:34} {:>9} {:>9}\n", show(*before), show(after));
+    }
+    text
+}

@@ -1,0 +1,114 @@
+//! Training and held-out samples of a configuration.
+
+use std::sync::Arc;
+
+use vlp_data::coco::CocoOptions;
+use vlp_data::{
+    CaptionChoice, CocoSource, Example, Examples, LabelSpace, Limits, Loader, LoaderConfig, Plan,
+    Scenes, ScenesConfig, Source, Split, split_by_key,
+};
+use vlp_text::WordPieces;
+
+use crate::config::{RunConfig, SourceKind};
+use crate::error::VlpError;
+
+/// What a run reads.
+pub struct Datasets {
+    /// Samples to learn from.
+    pub train: Arc<dyn Source>,
+    /// Samples to report on, never trained on.
+    pub heldout: Arc<dyn Source>,
+    /// Names of classes and attributes.
+    pub labels: LabelSpace,
+    /// Word pieces.
+    pub pieces: WordPieces,
+    /// What reading the annotation files left out, in words.
+    pub notes: Vec<String>,
+}
+
+impl Datasets {
+    /// Opens what `config.data` names.
+    pub fn open(config: &RunConfig) -> Result<Self, VlpError> {
+        let data = &config.data;
+        let pieces = match data.pieces.as_str() {
+            "scenes" => WordPieces::scenes(),
+            "bert-base-uncased" => WordPieces::bert_uncased(),
+            path => WordPieces::from_vocab_file(path)?,
+        };
+        let mut notes = vec![];
+        let (train, heldout): (Arc<dyn Source>, Arc<dyn Source>) = match data.kind()? {
+            SourceKind::Scenes => {
+                let train = Scenes::new(ScenesConfig {
+                    split: Split::Train,
+                    ..data.scenes.clone()
+                })?;
+                let count = config.eval.examples.max(config.eval.pictures).max(1);
+                let test = Scenes::new(ScenesConfig {
+                    split: Split::Test,
+                    count,
+                    ..data.scenes.clone()
+                })?;
+                (Arc::new(train), Arc::new(test))
+            }
+            SourceKind::Coco(dir) => {
+                let source = CocoSource::open(dir, CocoOptions::default())?;
+                notes.extend(source.report().faults.iter().map(ToString::to_string));
+                let source: Arc<dyn Source> = Arc::new(source);
+                let (heldout, train) = split_by_key(&source, data.heldout_share, config.seed)?;
+                (Arc::new(train), Arc::new(heldout))
+            }
+        };
+        for (part, source) in [("train", &train), ("held-out", &heldout)] {
+            if source.is_empty() {
+                return Err(VlpError::Config(format!(
+                    "data.source = \"{}\" leaves no {part} pictures (data.heldout_share = {})",
+                    data.source, data.heldout_share
+                )));
+            }
+        }
+        Ok(Self {
+            labels: train.labels().clone(),
+            train,
+            heldout,
+            pieces,
+            notes,
+        })
+    }
+
+    /// The stream of training batches from `step` on.
+    pub fn loader(&self, config: &RunConfig, start_step: u64) -> Result<Loader, VlpError> {
+        let data = &config.data;
+        let plan = Plan {
+            seed: config.seed,
+            batch_size: data.batch_size.min(self.train.len()),
+            bucket_by_shape: data.bucket_by_shape,
+        };
+        let loader = LoaderConfig {
+            limits: Limits::default(),
+            workers: data.workers,
+            start_step,
+            caption: CaptionChoice::Random,
+            max_bad_share: data.max_bad_share,
+            ..LoaderConfig::new(plan, data.resize.clone())
+        };
+        Ok(Loader::start(Arc::clone(&self.train), loader)?)
+    }
+
+    /// The first `count` held-out examples that can be read, with the faults of the others.
+    pub fn heldout(&self, config: &RunConfig, count: usize) -> (Vec<Example>, Vec<String>) {
+        let rule = config
+            .data
+            .eval_resize
+            .clone()
+            .unwrap_or_else(|| config.data.resize.clone());
+        let examples = Examples::new(Arc::clone(&self.heldout), rule);
+        let (mut found, mut faults) = (vec![], vec![]);
+        for index in 0..self.heldout.len().min(count) {
+            match examples.load(index, 0) {
+                Ok(example) => found.push(example),
+                Err(fault) => faults.push(fault.to_string()),
+            }
+        }
+        (found, faults)
+    }
+}

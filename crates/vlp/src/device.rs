@@ -1,0 +1,75 @@
+//! The one place that names backends.
+
+use burn::tensor::Device;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use burn::tensor::Tensor;
+
+use crate::error::VlpError;
+
+/// Names of the backends compiled in, best for training first.
+pub fn compiled() -> Vec<&'static str> {
+    let mut names = vec![];
+    if cfg!(feature = "cuda") {
+        names.push("cuda");
+    }
+    if cfg!(feature = "wgpu") {
+        names.push("wgpu");
+    }
+    if cfg!(feature = "flex") {
+        names.push("flex");
+    }
+    names
+}
+
+/// The device called `name`: `flex` (CPU), `wgpu`, `cuda`, or `auto` for the best one compiled in.
+pub fn pick(name: &str) -> Result<Device, VlpError> {
+    let fail = |reason: String| {
+        Err(VlpError::Device {
+            name: name.into(),
+            reason,
+        })
+    };
+    match name {
+        "auto" => match compiled().first() {
+            Some(best) => pick(best),
+            None => fail("no backend is compiled in; build with --features flex".into()),
+        },
+        #[cfg(feature = "flex")]
+        "flex" => Ok(Device::flex()),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => probe(name, || Device::wgpu(Default::default())),
+        #[cfg(feature = "cuda")]
+        "cuda" => probe(name, || Device::cuda(0)),
+        "flex" | "wgpu" | "cuda" => fail(format!(
+            "not compiled in; build with --features {name} (here: {})",
+            compiled().join(", ")
+        )),
+        _ => fail("unknown; use auto, flex, wgpu or cuda".into()),
+    }
+}
+
+/// Runs one operation, since a driver that is missing shows only then, as a panic.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn probe(
+    name: &str,
+    make: impl FnOnce() -> Device + std::panic::UnwindSafe,
+) -> Result<Device, VlpError> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let found = std::panic::catch_unwind(|| {
+        let device = make();
+        let one = Tensor::<1>::ones([1], &device).into_scalar::<f32>();
+        (one == 1.0).then_some(device)
+    });
+    std::panic::set_hook(hook);
+    match found {
+        Ok(Some(device)) => Ok(device),
+        _ => Err(VlpError::Device {
+            name: name.into(),
+            reason: match name {
+                "wgpu" => "no Vulkan, Metal or DirectX driver answers (on Debian: apt install mesa-vulkan-drivers for a software one)".into(),
+                _ => "no CUDA driver answers (libcuda.so of the NVIDIA driver)".into(),
+            },
+        }),
+    }
+}

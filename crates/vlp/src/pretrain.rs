@@ -1,0 +1,351 @@
+//! Pre-training: from a configuration to a run folder.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use burn::prelude::*;
+use serde::{Deserialize, Serialize};
+use vlp_data::{Example, LoadedBatch};
+use vlp_objectives::tally::Score;
+use vlp_objectives::{
+    Batcher, NamedLosses, ObjectiveError, ObjectiveSet, Pretrain, VisionLanguage, total,
+};
+use vlp_train::{CheckpointStore, RunLog, StepReport, Trainer};
+
+use crate::build::build;
+use crate::config::RunConfig;
+use crate::data::Datasets;
+use crate::device;
+use crate::error::VlpError;
+use crate::evaluate::evaluate;
+use crate::progress::{Progress, clock};
+use crate::run::RunFolder;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct PretrainOptions {
+    /// The resolved configuration.
+    pub config: RunConfig,
+    /// A new folder for the run, or the folder of a run to go on with.
+    pub run: RunChoice,
+    /// Device name: `auto`, `flex`, `wgpu` or `cuda`.
+    pub device: String,
+    /// Stop after this step as if killed, leaving the run to be resumed.
+    pub stop_at: Option<u64>,
+}
+
+/// A new run or one to go on with.
+#[derive(Debug, Clone)]
+pub enum RunChoice {
+    /// A folder that must not exist, or be empty.
+    New(PathBuf),
+    /// The folder of a run that was stopped.
+    Resume(PathBuf),
+}
+
+/// Held-out figures of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// Before training.
+    pub untrained: Vec<Score>,
+    /// After `step` steps.
+    pub trained: Vec<Score>,
+    /// Optimiser steps done.
+    pub step: u64,
+    /// Wall time of all sittings in seconds, evaluation included.
+    pub seconds: f64,
+    /// Held-out examples.
+    pub examples: usize,
+    /// Steps that changed nothing.
+    pub skipped_steps: u64,
+}
+
+/// Trains E2E-VLP as configured and leaves the run folder.
+pub fn pretrain(options: &PretrainOptions) -> Result<Results, VlpError> {
+    let started = Instant::now();
+    let plain = device::pick(&options.device)?;
+    let (folder, config) = match &options.run {
+        RunChoice::New(path) => (
+            RunFolder::create(path, &options.config)?,
+            options.config.clone(),
+        ),
+        RunChoice::Resume(path) => RunFolder::open(path)?,
+    };
+    let data = Datasets::open(&config)?;
+    let model = build(&config, &data, &plain.clone().autodiff())?;
+    let mut session = Session::start(&folder, &config, &data, model, &plain)?;
+    if session.train(options.stop_at)? {
+        session.finish()?;
+    }
+    session.results.seconds = started.elapsed().as_secs_f64();
+    Ok(session.results)
+}
+
+/// A run under way.
+struct Session<'a, M: VisionLanguage, O: ObjectiveSet> {
+    folder: &'a RunFolder,
+    config: &'a RunConfig,
+    data: &'a Datasets,
+    batcher: Batcher<'a>,
+    plain: &'a Device,
+    trainer: Trainer<Pretrain<M, O>>,
+    checkpoints: CheckpointStore,
+    log: RunLog,
+    fingerprint: String,
+    heldout: Vec<Example>,
+    results: Results,
+    notes: Vec<String>,
+    earlier: f64,
+    started: Instant,
+}
+
+impl<'a, M: VisionLanguage, O: ObjectiveSet> Session<'a, M, O> {
+    /// Resumes the newest whole checkpoint, or scores the untrained model.
+    fn start(
+        folder: &'a RunFolder,
+        config: &'a RunConfig,
+        data: &'a Datasets,
+        model: Pretrain<M, O>,
+        plain: &'a Device,
+    ) -> Result<Self, VlpError> {
+        let fingerprint = config.fingerprint()?;
+        let checkpoints = CheckpointStore::open(folder.checkpoints(), config.checkpoint.keep)?;
+        let mut trainer = Trainer::new(model, config.train.clone())?;
+        let mut notes = data.notes.clone();
+        let resumed = !checkpoints.steps()?.is_empty();
+        if resumed {
+            let (checkpoint, refused) = checkpoints.latest()?;
+            notes.extend(refused.iter().map(|e| format!("passed over: {e}")));
+            trainer = trainer.resume(&checkpoint, &fingerprint)?;
+        }
+        let batcher = Batcher {
+            pieces: &data.pieces,
+            labels: &data.labels,
+            max_len: config.data.max_text,
+            seed: config.seed,
+            size_multiple: 1,
+        };
+        let (heldout, faults) = data.heldout(config, config.eval.examples);
+        notes.extend(faults);
+        let log = RunLog::open(&folder.path, trainer.step_count())?;
+        let saved: Option<Results> = folder.read_json(&folder.results())?;
+        let mut session = Self {
+            folder,
+            config,
+            data,
+            batcher,
+            plain,
+            trainer,
+            checkpoints,
+            log,
+            fingerprint,
+            heldout,
+            earlier: saved.as_ref().map_or(0.0, |s| s.seconds),
+            results: saved.unwrap_or_default(),
+            notes,
+            started: Instant::now(),
+        };
+        if session.results.untrained.is_empty() {
+            session.results.untrained = session.score()?;
+            session.results.examples = session.heldout.len();
+            session
+                .folder
+                .write_json(&session.folder.results(), &session.results)?;
+        }
+        Ok(session)
+    }
+
+    fn score(&self) -> Result<Vec<Score>, VlpError> {
+        let model = self.trainer.shipped();
+        evaluate(
+            &model,
+            &self.batcher,
+            &self.heldout,
+            self.config.data.batch_size,
+            self.plain,
+        )
+    }
+
+    /// Trains to the end (true) or to `stop_at` (false).
+    fn train(&mut self, stop_at: Option<u64>) -> Result<bool, VlpError> {
+        let total_steps = self.config.train.steps;
+        let accumulate = self.config.train.accumulate as u64;
+        let mut loader = self
+            .data
+            .loader(self.config, self.trainer.step_count() * accumulate)?;
+        let mut progress = Progress::new(self.trainer.step_count(), total_steps);
+        while self.trainer.step_count() < total_steps {
+            if stop_at.is_some_and(|at| self.trainer.step_count() >= at) {
+                progress.finish();
+                return Ok(false);
+            }
+            let mut batches = Vec::with_capacity(accumulate as usize);
+            for _ in 0..accumulate {
+                let batch = loader.next()?;
+                for fault in &batch.skipped {
+                    progress.line(&format!("skipped a sample: {fault}"));
+                    self.notes.push(fault.to_string());
+                }
+                batches.push(batch);
+            }
+            let (report, losses) = self.step(&batches)?;
+            let step = self.trainer.step_count();
+            if let Some(reason) = &report.skipped {
+                progress.line(&format!("step {step} skipped: {reason}"));
+                self.notes.push(format!("step {step} skipped: {reason}"));
+            }
+            let shown: Vec<(String, f32)> = losses
+                .iter()
+                .filter(|(name, _)| !name.contains('.'))
+                .map(|(n, v)| (n.clone(), *v))
+                .collect();
+            progress.step(step, &shown, batches.iter().map(|b| b.examples.len()).sum());
+            let mut record: Vec<(String, f32)> = losses
+                .into_iter()
+                .map(|(name, value)| (format!("loss/{name}"), value))
+                .collect();
+            record.push(("train/grad_norm".into(), report.grad_norm));
+            record.push(("train/rate_factor".into(), report.rate_factor as f32));
+            record.push(("train/skipped_steps".into(), self.trainer.skipped() as f32));
+            self.log.write(step, &record)?;
+            let due = |every: u64| step == total_steps || (every > 0 && step.is_multiple_of(every));
+            let mut score = None;
+            if due(self.config.eval.every) {
+                let scores = self.score()?;
+                let record: Vec<(String, f32)> = scores
+                    .iter()
+                    .filter_map(|(name, value)| {
+                        Some((format!("eval/{name}"), value.as_ref().copied()? as f32))
+                    })
+                    .collect();
+                self.log.write(step, &record)?;
+                score = Some(mean(&scores));
+                self.results.trained = scores;
+            }
+            if due(self.config.checkpoint.every) {
+                self.results.seconds = self.earlier + self.started.elapsed().as_secs_f64();
+                self.results.step = step;
+                self.results.skipped_steps = self.trainer.skipped();
+                self.folder
+                    .write_json(&self.folder.results(), &self.results)?;
+                let files = self.trainer.save()?;
+                self.checkpoints
+                    .save(&self.trainer.state(&self.fingerprint), &files, score)?;
+            }
+        }
+        progress.finish();
+        let idle = loader.idle().as_secs_f64();
+        let share = 100.0 * idle / self.started.elapsed().as_secs_f64().max(1e-9);
+        self.notes.push(format!(
+            "waited for data {} ({share:.1} % of the training time)",
+            clock(idle)
+        ));
+        Ok(true)
+    }
+
+    /// One optimiser step over the accumulated batches; losses are means over them.
+    fn step(
+        &mut self,
+        batches: &[LoadedBatch],
+    ) -> Result<(StepReport, Vec<(String, f32)>), VlpError> {
+        let device = self.plain.clone().autodiff();
+        let batcher = self.batcher;
+        let mut means: Vec<(String, f32)> = vec![];
+        let report =
+            self.trainer
+                .step(self.config.seed, |model, micro| -> Result<_, VlpError> {
+                    let examples = &batches[micro].examples;
+                    if examples.is_empty() {
+                        return Ok(Err("no sample of the batch could be read".into()));
+                    }
+                    let batch = batcher.batch(&model.objectives, examples, &device)?;
+                    let losses = match model.losses(&batch) {
+                        Ok(losses) => losses,
+                        Err(error @ ObjectiveError::NonFinite { .. }) => {
+                            return Ok(Err(error.to_string()));
+                        }
+                        Err(error) => return Err(error.into()),
+                    };
+                    let Some(sum) = total(&losses) else {
+                        return Ok(Err("no objective has a loss".into()));
+                    };
+                    let values = host(&losses, &sum);
+                    let bad = values
+                        .iter()
+                        .find(|(_, value)| !value.is_finite())
+                        .map(|(name, _)| name.clone());
+                    for (name, value) in values {
+                        match means.iter_mut().find(|(known, _)| *known == name) {
+                            Some((_, mean)) => *mean += value / batches.len() as f32,
+                            None => means.push((name, value / batches.len() as f32)),
+                        }
+                    }
+                    Ok(match bad {
+                        Some(name) => Err(format!("the loss {name} is not finite")),
+                        None => Ok(sum),
+                    })
+                })?;
+        Ok((report, means))
+    }
+
+    /// Scores, writes results and report.
+    fn finish(&mut self) -> Result<(), VlpError> {
+        if self.results.trained.is_empty() || self.results.step != self.trainer.step_count() {
+            self.results.trained = self.score()?;
+        }
+        self.results.step = self.trainer.step_count();
+        self.results.skipped_steps = self.trainer.skipped();
+        self.results.seconds = self.earlier + self.started.elapsed().as_secs_f64();
+        self.folder
+            .write_json(&self.folder.results(), &self.results)?;
+        Ok(())
+    }
+}
+
+/// Mean of all figures: what the best checkpoint is chosen by.
+fn mean(scores: &[Score]) -> f64 {
+    let known: Vec<f64> = scores.iter().filter_map(|(_, value)| *value).collect();
+    known.iter().sum::<f64>() / known.len().max(1) as f64
+}
+
+/// Values of the losses in one device-to-host copy: the total, each objective's weighted sum, and the terms
+/// of objectives that have several (auxiliary layers left out).
+fn host(losses: &NamedLosses, sum: &Tensor<1>) -> Vec<(String, f32)> {
+    let mut tensors = vec![sum.clone().without_autodiff()];
+    for (_, own) in losses {
+        tensors.extend(
+            own.terms
+                .iter()
+                .map(|(_, _, value)| value.clone().without_autodiff()),
+        );
+    }
+    let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter().collect();
+    let mut found = vec![("total".to_string(), values[0])];
+    let mut at = 1;
+    for (objective, own) in losses {
+        let values = &values[at..at + own.terms.len()];
+        at += own.terms.len();
+        let weighted = own
+            .terms
+            .iter()
+            .zip(values)
+            .map(|((_, weight, _), value)| *weight as f32 * value)
+            .sum();
+        found.push(((*objective).into(), weighted));
+        if own.terms.len() > 1 {
+            let shown = own
+                .terms
+                .iter()
+                .zip(values)
+                .filter(|((name, _, _), _)| !name.contains('.'));
+            found
+                .extend(shown.map(|((name, _, _), value)| (format!("{objective}.{name}"), *value)));
+        }
+        found.extend(
+            own.report
+                .iter()
+                .map(|(name, value)| (format!("{objective}.{name}"), *value as f32)),
+        );
+    }
+    found
+}
