@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod caption;
 pub mod coco_ap;
 mod error;
 

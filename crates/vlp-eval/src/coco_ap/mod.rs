@@ -85,6 +85,28 @@ pub struct CocoSummary {
     pub categories: Vec<CategoryAp>,
 }
 
+impl CocoSummary {
+    /// The twelve numbers in the order the official tool prints them: AP, AP50, AP75, AP by size,
+    /// recall by limit, recall by size.
+    #[must_use]
+    pub fn numbers(&self) -> [Option<f64>; 12] {
+        [
+            self.ap,
+            self.ap50,
+            self.ap75,
+            self.ap_small,
+            self.ap_medium,
+            self.ap_large,
+            self.ar1,
+            self.ar10,
+            self.ar100,
+            self.ar_small,
+            self.ar_medium,
+            self.ar_large,
+        ]
+    }
+}
+
 /// AP of one category, over all sizes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CategoryAp {

@@ -1,0 +1,117 @@
+//! Counts of the 1-grams to 4-grams of a caption.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Longest n-gram that BLEU and CIDEr look at.
+pub(super) const MAX_N: usize = 4;
+
+/// Gives every token and every n-gram a number, so that counting needs no string comparison.
+#[derive(Debug, Clone, Default)]
+pub(super) struct NgramTable {
+    tokens: HashMap<String, u32>,
+    /// An n-gram is its first n-1 tokens' number, and the last token's.
+    ngrams: HashMap<(u32, u32), u32, BuildHasherDefault<PairHasher>>,
+}
+
+/// How often each n-gram occurs in one caption: for n = 1 to 4, `(n-gram, count)` by rising number.
+pub(super) type NgramCounts = [Vec<(u32, u32)>; MAX_N];
+
+impl NgramTable {
+    /// Counts the n-grams of a caption; new ones are given numbers.
+    pub(super) fn count(&mut self, tokens: &[String]) -> NgramCounts {
+        let words: Vec<u32> = tokens.iter().map(|t| self.token(t)).collect();
+        let mut found: [Vec<u32>; MAX_N] = Default::default();
+        for start in 0..words.len() {
+            // No n-gram has this number: it stands for the empty one.
+            let mut prefix = u32::MAX;
+            for (list, &word) in found.iter_mut().zip(&words[start..]) {
+                let next = self.ngrams.len() as u32;
+                prefix = *self.ngrams.entry((prefix, word)).or_insert(next);
+                list.push(prefix);
+            }
+        }
+        found.map(|mut list| {
+            list.sort_unstable();
+            list.chunk_by(|a, b| a == b)
+                .map(|run| (run[0], run.len() as u32))
+                .collect()
+        })
+    }
+
+    /// How many different n-grams were seen.
+    pub(super) fn len(&self) -> usize {
+        self.ngrams.len()
+    }
+
+    fn token(&mut self, token: &str) -> u32 {
+        if let Some(&id) = self.tokens.get(token) {
+            return id;
+        }
+        let id = self.tokens.len() as u32;
+        self.tokens.insert(token.to_owned(), id);
+        id
+    }
+}
+
+/// Pairs of n-grams that both lists hold, with both counts; lists as in [`NgramCounts`].
+pub(super) fn shared<'a>(
+    a: &'a [(u32, u32)],
+    b: &'a [(u32, u32)],
+) -> impl Iterator<Item = (u32, u32, u32)> + 'a {
+    let mut rest = b;
+    a.iter().filter_map(move |&(ngram, in_a)| {
+        while rest.first().is_some_and(|r| r.0 < ngram) {
+            rest = &rest[1..];
+        }
+        rest.first()
+            .filter(|r| r.0 == ngram)
+            .map(|r| (ngram, in_a, r.1))
+    })
+}
+
+/// Multiplicative hash for pairs of small numbers that this module itself hands out.
+#[derive(Debug, Default)]
+pub(super) struct PairHasher(u64);
+
+impl Hasher for PairHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(u32::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.0 = (self.0.rotate_left(5) ^ u64::from(value)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_every_length() {
+        let mut table = NgramTable::default();
+        let tokens: Vec<String> = "a b a b a".split(' ').map(str::to_owned).collect();
+        let counts = table.count(&tokens);
+        let sizes: Vec<Vec<u32>> = counts
+            .iter()
+            .map(|c| c.iter().map(|x| x.1).collect())
+            .collect();
+        assert_eq!(sizes, [vec![3, 2], vec![2, 2], vec![2, 1], vec![1, 1]]);
+        assert_eq!(table.len(), 8);
+        let again = table.count(&tokens[..2]);
+        assert_eq!(table.len(), 8);
+        assert_eq!(
+            shared(&counts[0], &again[0])
+                .map(|s| (s.1, s.2))
+                .collect::<Vec<_>>(),
+            [(3, 1), (2, 1)]
+        );
+    }
+}
