@@ -140,9 +140,6 @@ impl Objective for Mlm {
     }
 
     fn prepare(&self, draft: &mut Draft<'_>) -> Result<MlmTarget, ObjectiveError> {
-        if self.config.skip_mismatched && !draft.matched {
-            return Ok(MlmTarget::default());
-        }
         let mut rng = draft.rng(NAME);
         let (special, vocab) = (draft.pieces.special(), draft.pieces.vocab_size() as u32);
         let specials = [
@@ -179,6 +176,10 @@ impl Objective for Mlm {
             } else if fate < 0.9 {
                 draft.text.ids[place] = other;
             }
+        }
+        // The text is masked all the same: else a mask would tell that the pair matches.
+        if self.config.skip_mismatched && !draft.matched {
+            target.masked.clear();
         }
         Ok(target)
     }

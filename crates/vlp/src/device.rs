@@ -40,6 +40,10 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
         "wgpu" => probe(name, || Device::wgpu(Default::default())),
         #[cfg(feature = "cuda")]
         "cuda" => probe(name, || Device::cuda(0)),
+        #[allow(
+            unreachable_patterns,
+            reason = "which names are left depends on the features"
+        )]
         "flex" | "wgpu" | "cuda" => fail(format!(
             "not compiled in; build with --features {name} (here: {})",
             compiled().join(", ")

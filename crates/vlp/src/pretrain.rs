@@ -19,6 +19,7 @@ use crate::device;
 use crate::error::VlpError;
 use crate::evaluate::evaluate;
 use crate::progress::{Progress, clock};
+use crate::report::Page;
 use crate::run::RunFolder;
 
 /// What to run.
@@ -62,7 +63,6 @@ pub struct Results {
 
 /// Trains E2E-VLP as configured and leaves the run folder.
 pub fn pretrain(options: &PretrainOptions) -> Result<Results, VlpError> {
-    let started = Instant::now();
     let plain = device::pick(&options.device)?;
     let (folder, config) = match &options.run {
         RunChoice::New(path) => (
@@ -76,8 +76,17 @@ pub fn pretrain(options: &PretrainOptions) -> Result<Results, VlpError> {
     let mut session = Session::start(&folder, &config, &data, model, &plain)?;
     if session.train(options.stop_at)? {
         session.finish()?;
+        let page = Page {
+            folder: &folder,
+            config: &config,
+            data: &data,
+            model: &session.trainer.shipped(),
+            device: &plain,
+            results: &session.results,
+            notes: session.notes.clone(),
+        };
+        page.write()?;
     }
-    session.results.seconds = started.elapsed().as_secs_f64();
     Ok(session.results)
 }
 

@@ -1,0 +1,128 @@
+//! One case on disk: its JSON and its tensors.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::prelude::*;
+use burn::tensor::TensorData;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+
+/// A tensor of any type as f64, which holds f32 values, ids and masks exactly.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Values {
+    /// Sizes, outermost first; none for a scalar.
+    pub shape: Vec<usize>,
+    /// Row-major values.
+    pub at: Vec<f64>,
+}
+
+pub struct Case {
+    pub json: Value,
+    pub tensors: BTreeMap<String, Values>,
+}
+
+/// Names of all cases of a folder, in order.
+pub fn discover(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .filter(|path| path.with_extension("safetensors").is_file())
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+impl Case {
+    pub fn load(folder: &Path, name: &str) -> Result<Self, String> {
+        let read = |extension: &str| {
+            let path = folder.join(format!("{name}.{extension}"));
+            std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))
+        };
+        let json = serde_json::from_slice(&read("json")?).map_err(|e| format!("{name}.json: {e}"))?;
+        let bytes = read("safetensors")?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| format!("{name}: {e}"))?;
+        let mut tensors = BTreeMap::new();
+        for (key, view) in file.tensors() {
+            let data = view.data();
+            let at = match view.dtype() {
+                Dtype::F32 => words(data, |b| f64::from(f32::from_le_bytes(b))),
+                Dtype::F64 => words(data, f64::from_le_bytes),
+                Dtype::I64 => words(data, |b| i64::from_le_bytes(b) as f64),
+                Dtype::BOOL => words(data, |[b]| f64::from(b)),
+                other => return Err(format!("{key}: a tensor of type {other:?}")),
+            };
+            let shape = view.shape().to_vec();
+            tensors.insert(key, Values { shape, at });
+        }
+        Ok(Self { json, tensors })
+    }
+
+    pub fn get(&self, key: &str) -> Result<&Values, String> {
+        self.tensors.get(key).ok_or_else(|| format!("no tensor {key}"))
+    }
+
+    /// All tensors whose name starts with `prefix`, which is taken off.
+    pub fn under<'a>(&'a self, prefix: &str) -> BTreeMap<&'a str, &'a Values> {
+        self.tensors
+            .iter()
+            .filter_map(|(key, values)| Some((key.strip_prefix(prefix)?, values)))
+            .collect()
+    }
+}
+
+fn words<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+    bytes.chunks_exact(N).map(|b| value(b.try_into().unwrap())).collect()
+}
+
+impl Values {
+    fn dims<const D: usize>(&self) -> [usize; D] {
+        self.shape.clone().try_into().unwrap_or_else(|shape: Vec<usize>| {
+            panic!("{} dimensions expected, found {shape:?}", D)
+        })
+    }
+
+    pub fn floats(&self) -> Vec<f32> {
+        self.at.iter().map(|&v| v as f32).collect()
+    }
+
+    pub fn float<const D: usize>(&self, device: &Device) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(self.floats(), self.dims::<D>()), device)
+    }
+
+    pub fn int<const D: usize>(&self, device: &Device) -> Tensor<D, Int> {
+        let at: Vec<i32> = self.at.iter().map(|&v| v as i32).collect();
+        Tensor::from_data(TensorData::new(at, self.dims::<D>()), device)
+    }
+
+    pub fn mask<const D: usize>(&self, device: &Device) -> Tensor<D, Bool> {
+        let at: Vec<bool> = self.at.iter().map(|&v| v != 0.0).collect();
+        Tensor::from_data(TensorData::new(at, self.dims::<D>()), device)
+    }
+
+    /// Rows of a matrix, or of anything seen as one.
+    pub fn rows(&self) -> impl Iterator<Item = &[f64]> {
+        let width = self.shape.last().copied().unwrap_or(1).max(1);
+        self.at.chunks(width)
+    }
+
+    pub fn scalar(value: f64) -> Self {
+        Self { shape: vec![], at: vec![value] }
+    }
+
+    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
+        Self {
+            shape: tensor.dims().to_vec(),
+            at: tensor.into_data().iter::<f32>().map(f64::from).collect(),
+        }
+    }
+
+    pub fn of_mask<const D: usize>(tensor: Tensor<D, Bool>) -> Self {
+        Self {
+            shape: tensor.dims().to_vec(),
+            at: tensor.int().into_data().iter::<i64>().map(|v| v as f64).collect(),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What agreed and what did not.
+
+use crate::case::Values;
+
+/// A ratio above this disagrees.
+const LIMIT: f64 = 5.0;
+
+#[derive(Default)]
+pub struct Report {
+    case: String,
+    judged: usize,
+    worst: Option<(f64, String)>,
+    failures: Vec<String>,
+    skipped: usize,
+}
+
+impl Report {
+    pub fn begin(&mut self, case: &str) {
+        self.case = case.into();
+    }
+
+    pub fn skip(&mut self, name: &str) {
+        println!("skipped: {name}");
+        self.skipped += 1;
+    }
+
+    pub fn fail(&mut self, name: &str, message: &str) {
+        println!("{}/{name}: {message}", self.case);
+        self.failures.push(format!("{}/{name}: {message}", self.case));
+    }
+
+    /// Counts a difference against the largest that agrees.
+    pub fn judge(&mut self, name: &str, difference: f64, allowed: f64) {
+        let ratio = match difference {
+            0.0 => 0.0,
+            _ => LIMIT * difference / allowed,
+        };
+        self.judged += 1;
+        println!("{}/{name}: {ratio:.3}", self.case);
+        // A ratio that is not a number is worse than any.
+        if self.worst.as_ref().is_none_or(|(worst, _)| !(ratio <= *worst)) {
+            self.worst = Some((ratio, format!("{}/{name}", self.case)));
+        }
+        if !(ratio <= LIMIT) {
+            let message = format!("ratio {ratio:.3}, off by {difference:.3e}, {allowed:.3e} agrees");
+            self.failures.push(format!("{}/{name}: {message}", self.case));
+        }
+    }
+
+    /// Judges every value of a tensor against one bound.
+    pub fn tensor(&mut self, name: &str, got: &Values, want: &Values, allowed: f64) {
+        if got.shape != want.shape {
+            let message = format!("shape {:?}, expected {:?}", got.shape, want.shape);
+            return self.fail(name, &message);
+        }
+        self.judge(name, largest_difference(&got.at, &want.at), allowed);
+    }
+
+    /// Judges integers, masks and pairs, which must be equal.
+    pub fn equal(&mut self, name: &str, got: &Values, want: &Values) {
+        self.tensor(name, got, want, 0.0);
+    }
+
+    /// Shows a value that is not judged.
+    pub fn note(&self, name: &str, got: f64, want: f64) {
+        println!("{}/{name}: {got} ({want} expected; not judged)", self.case);
+    }
+
+    /// Prints the verdict and fails the test where anything disagreed.
+    pub fn finish(self) {
+        for failure in &self.failures {
+            println!("DISAGREES {failure}");
+        }
+        let (ratio, place) = self.worst.unwrap_or((f64::NAN, "nothing was judged".into()));
+        println!(
+            "golden: {} tensors, worst ratio {ratio:.3} ({place}), {} skipped",
+            self.judged, self.skipped
+        );
+        assert!(self.failures.is_empty(), "{} disagree", self.failures.len());
+    }
+}
+
+/// Largest distance of two rows of values; NaN if either holds one.
+pub fn largest_difference(got: &[f64], want: &[f64]) -> f64 {
+    got.iter().zip(want).fold(0.0, |worst, (a, b)| {
+        let difference = (a - b).abs();
+        if difference <= worst { worst } else { difference }
+    })
+}
