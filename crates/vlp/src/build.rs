@@ -1,24 +1,15 @@
-//! Model and objectives of a configuration, with their first weights.
+//! Model and objectives of a configuration.
 
 use burn::prelude::*;
-use vlp_models::{E2eObjectives, E2eVlp, initialise};
-use vlp_objectives::Pretrain;
+use vlp_models::{E2eObjectives, E2eVlp};
 use vlp_objectives::detection::ClassVocabulary;
 
 use crate::config::RunConfig;
 use crate::data::Datasets;
 use crate::error::VlpError;
 
-/// The model that `vlp pretrain` trains.
-pub type E2ePretrain = Pretrain<E2eVlp, E2eObjectives>;
-
-/// Builds model and heads on `device` with the weights of `config.seed`.
-pub fn build(
-    config: &RunConfig,
-    data: &Datasets,
-    device: &Device,
-) -> Result<E2ePretrain, VlpError> {
-    let vocab = data.pieces.vocab_size();
+/// The model on `device`; its weights are drawn later, by [`vlp_models::initialise`].
+pub fn model(config: &RunConfig, data: &Datasets, device: &Device) -> Result<E2eVlp, VlpError> {
     let longest = config
         .data
         .max_text
@@ -29,15 +20,22 @@ pub fn build(
             config.model.max_positions
         )));
     }
+    Ok(config.model.init(data.pieces.vocab_size(), device)?)
+}
+
+/// The configured objectives, with a class head for the data's labels.
+pub fn objectives(
+    config: &RunConfig,
+    data: &Datasets,
+    device: &Device,
+) -> Result<E2eObjectives, VlpError> {
     let vocabulary = ClassVocabulary {
         name: data.labels.name.clone(),
         classes: data.labels.classes.len(),
         attributes: data.labels.attributes.len(),
     };
-    let model = config.model.init(vocab, device)?;
-    let objectives =
-        config
-            .objectives
-            .init(config.model.d_model, vocab, vec![vocabulary], device)?;
-    Ok(initialise(Pretrain { model, objectives }, config.seed))
+    let vocab = data.pieces.vocab_size();
+    Ok(config
+        .objectives
+        .init(config.model.d_model, vocab, vec![vocabulary], device)?)
 }

@@ -12,5 +12,7 @@ pub mod report;
 pub mod run;
 
 pub use config::RunConfig;
+pub use data::Datasets;
 pub use error::VlpError;
-pub use pretrain::{PretrainOptions, pretrain};
+pub use pretrain::{PretrainOptions, RunChoice, pretrain, pretrain_with};
+pub use report::View;

@@ -6,20 +6,21 @@ use std::time::Instant;
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 use vlp_data::{Example, LoadedBatch};
+use vlp_models::initialise;
 use vlp_objectives::tally::Score;
 use vlp_objectives::{
     Batcher, NamedLosses, ObjectiveError, ObjectiveSet, Pretrain, VisionLanguage, total,
 };
 use vlp_train::{CheckpointStore, RunLog, StepReport, Trainer};
 
-use crate::build::build;
+use crate::build;
 use crate::config::RunConfig;
 use crate::data::Datasets;
 use crate::device;
 use crate::error::VlpError;
 use crate::evaluate::evaluate;
 use crate::progress::{Progress, clock};
-use crate::report::Page;
+use crate::report::{Page, View};
 use crate::run::RunFolder;
 
 /// What to run.
@@ -61,8 +62,18 @@ pub struct Results {
     pub skipped_steps: u64,
 }
 
-/// Trains E2E-VLP as configured and leaves the run folder.
+/// Trains E2E-VLP with the four objectives as configured and leaves the run folder.
 pub fn pretrain(options: &PretrainOptions) -> Result<Results, VlpError> {
+    pretrain_with(options, build::objectives, |set| View::from(set))
+}
+
+/// Trains E2E-VLP with objectives of your own: `make` builds them, `view` says which of them the report
+/// page can show. The run folder is that of [`pretrain`].
+pub fn pretrain_with<O: ObjectiveSet>(
+    options: &PretrainOptions,
+    make: impl FnOnce(&RunConfig, &Datasets, &Device) -> Result<O, VlpError>,
+    view: impl Fn(&O) -> View<'_>,
+) -> Result<Results, VlpError> {
     let plain = device::pick(&options.device)?;
     let (folder, config) = match &options.run {
         RunChoice::New(path) => (
@@ -72,15 +83,21 @@ pub fn pretrain(options: &PretrainOptions) -> Result<Results, VlpError> {
         RunChoice::Resume(path) => RunFolder::open(path)?,
     };
     let data = Datasets::open(&config)?;
-    let model = build(&config, &data, &plain.clone().autodiff())?;
+    let device = plain.clone().autodiff();
+    let model = build::model(&config, &data, &device)?;
+    let objectives = make(&config, &data, &device)?;
+    let model = initialise(Pretrain { model, objectives }, config.seed);
     let mut session = Session::start(&folder, &config, &data, model, &plain)?;
     if session.train(options.stop_at)? {
         session.finish()?;
+        let model = session.trainer.shipped();
         let page = Page {
             folder: &folder,
             config: &config,
             data: &data,
-            model: &session.trainer.shipped(),
+            model: &model.model,
+            view: view(&model.objectives),
+            parameters: model.num_params(),
             device: &plain,
             results: &session.results,
             notes: session.notes.clone(),

@@ -8,12 +8,15 @@ use vlp_draw::{
     BoxKind, DrawnBox, MaskedText, MaskedWord, PictureCard, Prediction, Report, Row, Table,
 };
 use vlp_draw::{Curve, render};
-use vlp_models::E2eTargets;
+use vlp_models::{E2eObjectives, E2eVlp};
 use vlp_objectives::mlm::MlmTarget;
-use vlp_objectives::{Batch, Batcher, Encoded, Needs, ObjectiveError, VisionLanguage};
-use vlp_transformer::GenerationConfig;
+use vlp_objectives::{
+    Captioning, Detection, Draft, Encoded, Mlm, Needs, Objective, ObjectiveError, VisionLanguage,
+};
+use vlp_transformer::{GenerationConfig, TextBatch};
+use vlp_vision::PaddedImages;
+use vlp_vision::padded::ImageView;
 
-use crate::build::E2ePretrain;
 use crate::config::RunConfig;
 use crate::data::Datasets;
 use crate::error::VlpError;
@@ -24,6 +27,27 @@ use crate::run::RunFolder;
 /// Score from which a detection is drawn.
 const DRAWN: f32 = 0.5;
 
+/// The objectives whose predictions a page can show.
+#[derive(Clone, Copy, Default)]
+pub struct View<'a> {
+    /// Masked words.
+    pub mlm: Option<&'a Mlm>,
+    /// Boxes with classes and attributes.
+    pub detection: Option<&'a Detection>,
+    /// Captions.
+    pub caption: Option<&'a Captioning>,
+}
+
+impl<'a> From<&'a E2eObjectives> for View<'a> {
+    fn from(set: &'a E2eObjectives) -> Self {
+        Self {
+            mlm: set.mlm.as_ref(),
+            detection: set.detection.as_ref(),
+            caption: set.caption.as_ref(),
+        }
+    }
+}
+
 /// What a page shows besides the run's files.
 pub struct Page<'a> {
     /// The run's folder.
@@ -33,7 +57,11 @@ pub struct Page<'a> {
     /// Its data.
     pub data: &'a Datasets,
     /// The trained model, without autodiff.
-    pub model: &'a E2ePretrain,
+    pub model: &'a E2eVlp,
+    /// Its objectives.
+    pub view: View<'a>,
+    /// Number of parameters, heads included.
+    pub parameters: usize,
     /// Where the model is.
     pub device: &'a Device,
     /// Held-out figures.
@@ -46,24 +74,43 @@ impl Page<'_> {
     /// Writes `report.html`.
     pub fn write(self) -> Result<(), VlpError> {
         let (examples, faults) = self.data.heldout(self.config, self.config.eval.pictures);
-        let batcher = Batcher {
-            pieces: &self.data.pieces,
-            labels: &self.data.labels,
-            max_len: self.config.data.max_text,
-            seed: self.config.seed,
-            size_multiple: 1,
-        };
         let (mut pictures, mut masked) = (vec![], vec![]);
         // A picture at a time: nothing is padded, and large ones fit.
         for example in &examples {
-            let batch = batcher.batch(
-                &self.model.objectives,
-                std::slice::from_ref(example),
+            let config = self.config;
+            let mut draft = Draft::new(
+                example,
+                &self.data.labels,
+                &self.data.pieces,
+                config.data.max_text,
+                config.seed,
+            );
+            let target = self
+                .view
+                .mlm
+                .map(|mlm| mlm.prepare(&mut draft))
+                .transpose()?;
+            let view = ImageView {
+                pixels: &example.pixels,
+                height: example.height,
+                width: example.width,
+            };
+            let images =
+                PaddedImages::pack(&[view], 1, self.device).map_err(ObjectiveError::from)?;
+            let text = TextBatch::pack(
+                &[&draft.text.ids],
+                self.data.pieces.special().pad,
                 self.device,
-            )?;
-            let needs = Needs::JOINT.or(Needs::IMAGE);
-            let encoded = self.model.model.encode(&batch.images, &batch.text, needs);
-            masked.extend(self.masked(&encoded, &batch, pictures.len())?);
+            );
+            let encoded = self
+                .model
+                .encode(&images, &text, Needs::JOINT.or(Needs::IMAGE));
+            masked.extend(self.masked(
+                &encoded,
+                &draft.text.ids,
+                target.as_ref(),
+                pictures.len(),
+            )?);
             pictures.push(self.picture(&encoded, example)?);
         }
         let mut notes = self.notes.clone();
@@ -104,7 +151,7 @@ impl Page<'_> {
             ("wall time", clock(self.results.seconds)),
             (
                 "parameters",
-                format!("{:.2} million", self.model.num_params() as f64 / 1e6),
+                format!("{:.2} million", self.parameters as f64 / 1e6),
             ),
             ("held out", format!("{} examples", self.results.examples)),
             ("skipped steps", self.results.skipped_steps.to_string()),
@@ -201,7 +248,7 @@ impl Page<'_> {
             .map(|o| o.attributes.len())
             .max()
             .unwrap_or(0);
-        if let Some(detection) = &self.model.objectives.detection {
+        if let Some(detection) = self.view.detection {
             let found = detection.detect(encoded, 0)?.pop().unwrap_or_default();
             for object in found.into_iter().filter(|f| f.score >= DRAWN) {
                 let [x0, y0, x1, y1] = vlp_objectives::detection::boxes::corners(object.bbox);
@@ -221,10 +268,8 @@ impl Page<'_> {
             }
         }
         let mut captions = vec![];
-        if let (Some(caption), Some(config)) = (
-            &self.model.objectives.caption,
-            &self.config.objectives.caption,
-        ) {
+        if let (Some(caption), Some(config)) = (self.view.caption, &self.config.objectives.caption)
+        {
             let special = self.data.pieces.special();
             let search = GenerationConfig {
                 bos: special.cls,
@@ -253,11 +298,11 @@ impl Page<'_> {
     fn masked(
         &self,
         encoded: &Encoded<'_>,
-        batch: &Batch<E2eTargets>,
+        ids: &[u32],
+        target: Option<&MlmTarget>,
         picture: usize,
     ) -> Result<Option<MaskedText>, ObjectiveError> {
-        let target: Option<&MlmTarget> = batch.targets.first().and_then(|t| t.mlm.as_ref());
-        let (Some(mlm), Some(target)) = (&self.model.objectives.mlm, target) else {
+        let (Some(mlm), Some(target)) = (self.view.mlm, target) else {
             return Ok(None);
         };
         if target.masked.is_empty() {
@@ -270,7 +315,7 @@ impl Page<'_> {
         let pieces = &self.data.pieces;
         let name = |id: u32| pieces.piece(id).unwrap_or("?").to_string();
         let special = pieces.special();
-        let words = batch.ids[0].iter().enumerate().filter_map(|(place, &id)| {
+        let words = ids.iter().enumerate().filter_map(|(place, &id)| {
             let at = target
                 .masked
                 .iter()

@@ -41,7 +41,8 @@ impl Case {
             let path = folder.join(format!("{name}.{extension}"));
             std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))
         };
-        let json = serde_json::from_slice(&read("json")?).map_err(|e| format!("{name}.json: {e}"))?;
+        let json =
+            serde_json::from_slice(&read("json")?).map_err(|e| format!("{name}.json: {e}"))?;
         let bytes = read("safetensors")?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| format!("{name}: {e}"))?;
         let mut tensors = BTreeMap::new();
@@ -61,7 +62,9 @@ impl Case {
     }
 
     pub fn get(&self, key: &str) -> Result<&Values, String> {
-        self.tensors.get(key).ok_or_else(|| format!("no tensor {key}"))
+        self.tensors
+            .get(key)
+            .ok_or_else(|| format!("no tensor {key}"))
     }
 
     /// All tensors whose name starts with `prefix`, which is taken off.
@@ -74,14 +77,20 @@ impl Case {
 }
 
 fn words<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-    bytes.chunks_exact(N).map(|b| value(b.try_into().unwrap())).collect()
+    bytes
+        .chunks_exact(N)
+        .map(|b| value(b.try_into().unwrap()))
+        .collect()
 }
 
 impl Values {
     fn dims<const D: usize>(&self) -> [usize; D] {
-        self.shape.clone().try_into().unwrap_or_else(|shape: Vec<usize>| {
-            panic!("{} dimensions expected, found {shape:?}", D)
-        })
+        self.shape
+            .clone()
+            .try_into()
+            .unwrap_or_else(|shape: Vec<usize>| {
+                panic!("{} dimensions expected, found {shape:?}", D)
+            })
     }
 
     pub fn floats(&self) -> Vec<f32> {
@@ -109,7 +118,10 @@ impl Values {
     }
 
     pub fn scalar(value: f64) -> Self {
-        Self { shape: vec![], at: vec![value] }
+        Self {
+            shape: vec![],
+            at: vec![value],
+        }
     }
 
     pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
@@ -122,7 +134,12 @@ impl Values {
     pub fn of_mask<const D: usize>(tensor: Tensor<D, Bool>) -> Self {
         Self {
             shape: tensor.dims().to_vec(),
-            at: tensor.int().into_data().iter::<i64>().map(|v| v as f64).collect(),
+            at: tensor
+                .int()
+                .into_data()
+                .iter::<i64>()
+                .map(|v| v as f64)
+                .collect(),
         }
     }
 }

@@ -15,7 +15,8 @@ use vlp_objectives::{
     Batch, CaptioningConfig, ItmConfig, MlmConfig, ObjectiveSet, Pretrain, VisionLanguage, total,
 };
 use vlp_train::{
-    Decay, GroupConfig, OptimizerConfig, OptimizerKind, ScheduleConfig, Trainer, TrainerConfig, grads,
+    Decay, GroupConfig, OptimizerConfig, OptimizerKind, ScheduleConfig, Trainer, TrainerConfig,
+    grads,
 };
 use vlp_transformer::TextBatch;
 use vlp_vision::resnet::Depth;
@@ -35,7 +36,9 @@ pub fn run(case: &Case, report: &mut Report) -> Result<(), String> {
     let batch = batch(case, &device)?;
     let outputs = outputs(case, &model, &batch)?;
     judge_outputs(case, "", &outputs, report);
-    let own = outputs.keys().filter(|name| !case.json["tensors"][name.as_str()].is_object());
+    let own = outputs
+        .keys()
+        .filter(|name| !case.json["tensors"][name.as_str()].is_object());
     for name in own {
         report.fail(name, "PyTorch has no such output");
     }
@@ -52,13 +55,21 @@ pub fn run(case: &Case, report: &mut Report) -> Result<(), String> {
         ids: batch.ids.clone(),
         targets: batch.targets.clone(),
     };
-    judge_outputs(case, "inference:", &self::outputs(case, &model.valid(), &inner)?, report);
+    judge_outputs(
+        case,
+        "inference:",
+        &self::outputs(case, &model.valid(), &inner)?,
+        report,
+    );
     judge_losses(case, &model, &batch, report)?;
     judge_training(case, model, &batch, report)
 }
 
 fn size(config: &Value, key: &str) -> Result<usize, String> {
-    config[key].as_u64().map(|v| v as usize).ok_or_else(|| format!("spec.config.{key} is missing"))
+    config[key]
+        .as_u64()
+        .map(|v| v as usize)
+        .ok_or_else(|| format!("spec.config.{key} is missing"))
 }
 
 fn build(spec: &Value, device: &Device) -> Result<Model, String> {
@@ -66,7 +77,10 @@ fn build(spec: &Value, device: &Device) -> Result<Model, String> {
     let get = |key| size(config, key);
     let depth = Depth::try_from(get("depth")? as u32).map_err(|e| e.to_string())?;
     let model = E2eVlpConfig {
-        backbone: ResNetConfig { width: get("width")?, ..ResNetConfig::new(depth) },
+        backbone: ResNetConfig {
+            width: get("width")?,
+            ..ResNetConfig::new(depth)
+        },
         d_model: get("dim")?,
         heads: get("heads")?,
         ffn: get("ffn")?,
@@ -111,9 +125,20 @@ fn load(case: &Case, model: Model, report: &mut Report) -> Result<Model, String>
     let mut recipes = BTreeMap::new();
     for row in case.json["weights"].as_array().into_iter().flatten() {
         let name = row["name"].as_str().unwrap_or_default();
-        let count: u64 = row["shape"].as_array().into_iter().flatten().filter_map(Value::as_u64).product();
+        let count: u64 = row["shape"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_u64)
+            .product();
         let number = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
-        let values = hashed(name, count as usize, number("scale"), number("offset"), seed);
+        let values = hashed(
+            name,
+            count as usize,
+            number("scale"),
+            number("offset"),
+            seed,
+        );
         let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
         let first = values.first().map_or(f64::NAN, |&v| f64::from(v));
         // The recipe is exact; only the order of the sum is free.
@@ -132,7 +157,10 @@ fn load(case: &Case, model: Model, report: &mut Report) -> Result<Model, String>
     for problem in &load.problems {
         report.fail("weights", problem);
     }
-    let given = recipes.keys().map(String::as_str).chain(stored.keys().copied());
+    let given = recipes
+        .keys()
+        .map(String::as_str)
+        .chain(stored.keys().copied());
     for name in given.filter(|name| !name.ends_with("num_batches_tracked")) {
         if !load.used.contains(name) {
             report.fail("weights", &format!("{name} has no place in the model"));
@@ -147,14 +175,20 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<E2eTargets>, String> {
     let pixels: Tensor<4> = match case.tensors.get("in.image") {
         Some(image) => image.float(device),
         None => {
-            let &[n, h, w] = &pad.shape[..] else { return Err("in.pad has no 3 dimensions".into()) };
+            let &[n, h, w] = &pad.shape[..] else {
+                return Err("in.pad has no 3 dimensions".into());
+            };
             let seed = spec["seed"].as_u64().unwrap_or(0);
             let at = hashed("image", n * 3 * h * w, 2.0, 0.0, seed);
             let at = at.into_iter().enumerate().map(|(i, v)| {
                 let masked = pad.at[i / (3 * h * w) * h * w + i % (h * w)] != 0.0;
                 if masked { 0.0 } else { f64::from(v) }
             });
-            Values { shape: vec![n, 3, h, w], at: at.collect() }.float(device)
+            Values {
+                shape: vec![n, 3, h, w],
+                at: at.collect(),
+            }
+            .float(device)
         }
     };
     let ids = case.get("in.ids")?;
@@ -165,20 +199,39 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<E2eTargets>, String> {
     let targets = (0..rows)
         .map(|row| {
             let masked = labels[row].iter().enumerate().filter(|(_, id)| **id >= 0.0);
-            let caption: Vec<u32> =
-                captions[row].iter().map(|&id| id as u32).filter(|&id| id != 0).collect();
+            let caption: Vec<u32> = captions[row]
+                .iter()
+                .map(|&id| id as u32)
+                .filter(|&id| id != 0)
+                .collect();
             Ok(E2eTargets {
                 itm: Some(itm.at[row] != 0.0),
-                mlm: Some(MlmTarget { masked: masked.map(|(i, &id)| (i, id as u32)).collect() }),
+                mlm: Some(MlmTarget {
+                    masked: masked.map(|(i, &id)| (i, id as u32)).collect(),
+                }),
                 detection: Some(target(case, "in.targets.", row)?),
-                caption: Some(CaptionTarget { ids: caption, references: vec![], ends: (0, 0), pad: 0 }),
+                caption: Some(CaptionTarget {
+                    ids: caption,
+                    references: vec![],
+                    ends: (0, 0),
+                    pad: 0,
+                }),
             })
         })
         .collect::<Result<_, String>>()?;
     Ok(Batch {
-        images: PaddedImages { pixels, pad_mask: pad.mask(device) },
-        text: TextBatch { ids: ids.int(device), pad_mask: case.get("in.text_pad")?.mask(device) },
-        ids: ids.rows().map(|row| row.iter().map(|&id| id as u32).collect()).collect(),
+        images: PaddedImages {
+            pixels,
+            pad_mask: pad.mask(device),
+        },
+        text: TextBatch {
+            ids: ids.int(device),
+            pad_mask: case.get("in.text_pad")?.mask(device),
+        },
+        ids: ids
+            .rows()
+            .map(|row| row.iter().map(|&id| id as u32).collect())
+            .collect(),
         targets,
     })
 }
@@ -187,11 +240,19 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<E2eTargets>, String> {
 pub fn target(case: &Case, prefix: &str, image: usize) -> Result<DetectionTarget, String> {
     let get = |key: &str| case.get(&format!("{prefix}{image}.{key}"));
     let (attributes, boxes) = (get("attrs")?, get("boxes")?);
-    let objects = get("labels")?.at.iter().enumerate().map(|(i, &class)| TargetObject {
-        class: class as usize,
-        bbox: std::array::from_fn(|k| boxes.at[4 * i + k] as f32),
-        attributes: Some(attributes.at[i]).filter(|a| *a >= 0.0).map(|a| a as usize).into_iter().collect(),
-    });
+    let objects = get("labels")?
+        .at
+        .iter()
+        .enumerate()
+        .map(|(i, &class)| TargetObject {
+            class: class as usize,
+            bbox: std::array::from_fn(|k| boxes.at[4 * i + k] as f32),
+            attributes: Some(attributes.at[i])
+                .filter(|a| *a >= 0.0)
+                .map(|a| a as usize)
+                .into_iter()
+                .collect(),
+        });
     Ok(DetectionTarget {
         vocabulary: Some(0),
         objects: objects.collect(),
@@ -212,16 +273,24 @@ pub fn pair_values(pairs: &[(usize, usize)]) -> Values {
 
 /// Everything the reference returns, under its names.
 fn outputs(case: &Case, model: &Model, batch: &Batch<E2eTargets>) -> Result<Outputs, String> {
-    let Pretrain { model: vlp, objectives } = model;
+    let Pretrain {
+        model: vlp,
+        objectives,
+    } = model;
     let fail = |e: vlp_objectives::ObjectiveError| e.to_string();
     let mut out = Outputs::new();
     let device = batch.images.pixels.device();
     let image = vlp.image_tokens(&batch.images);
     let encoder = vlp.encode_all(&vlp.joint_tokens(&image.tokens, &batch.text));
     let encoded = vlp.encode(&batch.images, &batch.text, objectives.needs());
-    let (itm, mlm) = (objectives.itm.as_ref().unwrap(), objectives.mlm.as_ref().unwrap());
-    let (detection, caption) =
-        (objectives.detection.as_ref().unwrap(), objectives.caption.as_ref().unwrap());
+    let (itm, mlm) = (
+        objectives.itm.as_ref().unwrap(),
+        objectives.mlm.as_ref().unwrap(),
+    );
+    let (detection, caption) = (
+        objectives.detection.as_ref().unwrap(),
+        objectives.caption.as_ref().unwrap(),
+    );
     for (i, map) in image.maps.into_iter().enumerate() {
         out.insert(format!("stages.{i}"), Values::of(map));
     }
@@ -231,7 +300,10 @@ fn outputs(case: &Case, model: &Model, batch: &Batch<E2eTargets>) -> Result<Outp
     out.insert("src".into(), Values::of(image.tokens.states));
     out.insert("pos".into(), Values::of(image.tokens.pos));
     out.insert("pad".into(), Values::of_mask(image.tokens.pad_mask));
-    out.insert("itm".into(), Values::of(itm.logits(&encoded).map_err(fail)?));
+    out.insert(
+        "itm".into(),
+        Values::of(itm.logits(&encoded).map_err(fail)?),
+    );
     let text = encoded.text("mlm").map_err(fail)?.states.clone();
     let [n, length, width] = text.dims();
     let logits = mlm.logits(text.reshape([n * length, width]), encoded.words.words());
@@ -240,8 +312,14 @@ fn outputs(case: &Case, model: &Model, batch: &Batch<E2eTargets>) -> Result<Outp
     let memory = encoded.image("caption").map_err(fail)?;
     out.insert("image_memory".into(), Values::of(memory.states.clone()));
     let ids = case.get("in.caption_ids")?.int::<2>(&device);
-    let text = TextBatch { pad_mask: ids.clone().equal_elem(0), ids };
-    out.insert("caption".into(), Values::of(caption.logits(&encoded, &text).map_err(fail)?));
+    let text = TextBatch {
+        pad_mask: ids.clone().equal_elem(0),
+        ids,
+    };
+    out.insert(
+        "caption".into(),
+        Values::of(caption.logits(&encoded, &text).map_err(fail)?),
+    );
     let states = detection.states(&encoded).map_err(fail)?;
     let found = detection.output(states.clone(), 0);
     let stacks = [
@@ -255,13 +333,18 @@ fn outputs(case: &Case, model: &Model, batch: &Batch<E2eTargets>) -> Result<Outp
             out.insert(format!("{name}.{i}"), Values::of(layer.squeeze_dim::<3>(0)));
         }
     }
-    let targets: Vec<&DetectionTarget> =
-        batch.targets.iter().map(|t| t.detection.as_ref().unwrap()).collect();
+    let targets: Vec<&DetectionTarget> = batch
+        .targets
+        .iter()
+        .map(|t| t.detection.as_ref().unwrap())
+        .collect();
     let cost = MatchCost {
         attribute: case.json["spec"]["w_attr"].as_f64().unwrap_or(0.0),
         ..MatchCost::default()
     };
-    let pairs = Matcher::default().assign(&found, &targets, &cost).map_err(fail)?;
+    let pairs = Matcher::default()
+        .assign(&found, &targets, &cost)
+        .map_err(fail)?;
     for (layer, images) in pairs.iter().enumerate() {
         for (image, pairs) in images.iter().enumerate() {
             out.insert(format!("match.{layer}.{image}"), pair_values(pairs));
@@ -279,10 +362,17 @@ fn judge_outputs(case: &Case, prefix: &str, outputs: &Outputs, report: &mut Repo
         };
         let number = |key: &str| meta[key].as_f64().unwrap_or(f64::NAN);
         let allowed = 5.0 * number("err_f32").max(3e-6 * number("max_abs"));
-        let shape: Vec<usize> =
-            meta["shape"].as_array().into_iter().flatten().map(|s| s.as_u64().unwrap() as usize).collect();
+        let shape: Vec<usize> = meta["shape"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|s| s.as_u64().unwrap() as usize)
+            .collect();
         if got.shape != shape {
-            report.fail(&shown, &format!("shape {:?}, expected {shape:?}", got.shape));
+            report.fail(
+                &shown,
+                &format!("shape {:?}, expected {shape:?}", got.shape),
+            );
         } else if meta["discrete"] == true {
             report.equal(&shown, got, &case.tensors[&format!("out.{name}")]);
         } else if meta["probe"] == true {
@@ -297,7 +387,10 @@ fn judge_outputs(case: &Case, prefix: &str, outputs: &Outputs, report: &mut Repo
 }
 
 /// Unweighted losses under the reference's names, with their weighted sum, and that sum as a tensor.
-fn losses(model: &Model, batch: &Batch<E2eTargets>) -> Result<(BTreeMap<String, f64>, Tensor<1>), String> {
+fn losses(
+    model: &Model,
+    batch: &Batch<E2eTargets>,
+) -> Result<(BTreeMap<String, f64>, Tensor<1>), String> {
     let losses = model.losses(batch).map_err(|e| e.to_string())?;
     let mut values = BTreeMap::new();
     for (name, _, value) in losses.iter().flat_map(|(_, own)| &own.terms) {
@@ -321,9 +414,16 @@ fn judge_losses(
     for (name, want) in scalars["loss"].as_object().into_iter().flatten() {
         let want = number(want);
         let got = values.get(name).copied().unwrap_or(f64::NAN);
-        report.judge(&format!("loss.{name}"), (got - want).abs(), 1e-5 * want.abs().max(1.0));
+        report.judge(
+            &format!("loss.{name}"),
+            (got - want).abs(),
+            1e-5 * want.abs().max(1.0),
+        );
     }
-    for name in values.keys().filter(|name| scalars["loss"][name.as_str()].is_null()) {
+    for name in values
+        .keys()
+        .filter(|name| scalars["loss"][name.as_str()].is_null())
+    {
         report.fail(&format!("loss.{name}"), "PyTorch has no such loss");
     }
     let gradients = GradientsParams::from_grads(sum.backward(), model);
@@ -331,7 +431,9 @@ fn judge_losses(
     let mut squares = BTreeMap::<String, f64>::new();
     for (path, norm) in grads::norms(model, &gradients) {
         if !path.ends_with("key.bias") {
-            let name = place(&path).ok_or_else(|| format!("{path} has no PyTorch name"))?.name;
+            let name = place(&path)
+                .ok_or_else(|| format!("{path} has no PyTorch name"))?
+                .name;
             *squares.entry(name).or_default() += f64::from(norm).powi(2);
         }
     }
@@ -375,7 +477,11 @@ fn judge_training(
                 kind: OptimizerKind::Adamw,
             }],
         },
-        schedule: ScheduleConfig { warmup_steps: 0, warmup_from: 0.0, decay: Decay::Constant },
+        schedule: ScheduleConfig {
+            warmup_steps: 0,
+            warmup_from: 0.0,
+            decay: Decay::Constant,
+        },
         ema_decay: 0.0,
         max_skipped: 1,
     };
@@ -384,7 +490,13 @@ fn judge_training(
     let mut trainer = Trainer::new(model, config).map_err(fail)?;
     // Rounding grows step by step at the papers' sizes: there only the first step is judged.
     let steps = if spec["real"] == true { 1 } else { 3 };
-    for (step, after) in scalars["after_step"].as_array().into_iter().flatten().take(steps).enumerate() {
+    for (step, after) in scalars["after_step"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .take(steps)
+        .enumerate()
+    {
         let done = trainer
             .step(0, |model, _| {
                 Ok(model
@@ -397,7 +509,11 @@ fn judge_training(
             return Err(format!("step {step} was skipped: {reason}"));
         }
         let whole = number(&scalars["grad_norm_total"][step]);
-        report.note(&format!("grad_norm_total.{step}"), f64::from(done.grad_norm), whole);
+        report.note(
+            &format!("grad_norm_total.{step}"),
+            f64::from(done.grad_norm),
+            whole,
+        );
         let (values, _) = losses(&trainer.model, batch)?;
         for (name, want) in after.as_object().into_iter().flatten() {
             let (want, shown) = (number(want), format!("after_step.{step}.{name}"));

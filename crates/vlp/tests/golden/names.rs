@@ -21,7 +21,13 @@ pub fn place(path: &str) -> Option<Place> {
     let (owner, leaf) = path.rsplit_once('.')?;
     let numbers: Vec<usize> = owner.split('.').filter_map(|s| s.parse().ok()).collect();
     let tail = owner.rsplit('.').next().unwrap_or_default();
-    let part = |conv: &str, norm: &str| if tail == "conv" { conv.to_owned() } else { norm.to_owned() };
+    let part = |conv: &str, norm: &str| {
+        if tail == "conv" {
+            conv.to_owned()
+        } else {
+            norm.to_owned()
+        }
+    };
     let mut third = None;
     let torch = if let Some(rest) = owner.strip_prefix("model.backbone.") {
         match (rest.split('.').next()?, numbers[..].as_ref()) {
@@ -43,7 +49,11 @@ pub fn place(path: &str) -> Option<Place> {
         match (rest, leaf) {
             ("detection", "query_embed") => "query_embed".into(),
             ("mlm" | "caption", "bias") => {
-                return Some(Place { name: format!("{rest}_bias"), third, transposed: false });
+                return Some(Place {
+                    name: format!("{rest}_bias"),
+                    third,
+                    transposed: false,
+                });
             }
             ("itm.head", _) => "itm_head".into(),
             ("mlm.transform", _) => "mlm_transform.0".into(),
@@ -81,7 +91,11 @@ pub fn place(path: &str) -> Option<Place> {
         Some(_) => format!("{torch}.in_proj_{leaf}"),
         None => format!("{torch}.{leaf}"),
     };
-    Some(Place { name, third, transposed: leaf == "weight" && !table })
+    Some(Place {
+        name,
+        third,
+        transposed: leaf == "weight" && !table,
+    })
 }
 
 /// The owner's name in a transformer layer and its third of the projection.
@@ -115,8 +129,17 @@ pub struct Load<'a> {
 }
 
 impl<'a> Load<'a> {
-    pub fn new(weights: &'a dyn Fn(&str) -> Option<Vec<f32>>, place: fn(&str) -> Option<Place>) -> Self {
-        Self { weights, place, used: BTreeSet::new(), problems: vec![], path: vec![] }
+    pub fn new(
+        weights: &'a dyn Fn(&str) -> Option<Vec<f32>>,
+        place: fn(&str) -> Option<Place>,
+    ) -> Self {
+        Self {
+            weights,
+            place,
+            used: BTreeSet::new(),
+            problems: vec![],
+            path: vec![],
+        }
     }
 
     pub fn into<M: Module>(&mut self, module: M) -> M {
@@ -130,9 +153,17 @@ impl<'a> Load<'a> {
             .ok_or_else(|| format!("{} is missing (for {path})", place.name))?;
         let count: usize = shape.iter().product();
         let start = place.third.unwrap_or(0) * count;
-        let expected = if place.third.is_some() { 3 * count } else { count };
+        let expected = if place.third.is_some() {
+            3 * count
+        } else {
+            count
+        };
         if all.len() != expected {
-            return Err(format!("{} has {} values, {path} takes {expected}", place.name, all.len()));
+            return Err(format!(
+                "{} has {} values, {path} takes {expected}",
+                place.name,
+                all.len()
+            ));
         }
         self.used.insert(place.name);
         let own = &all[start..start + count];

@@ -26,7 +26,13 @@ pub struct Op<'a> {
 
 pub fn run(case: &Case, name: &str, attributes: &Value, report: &mut Report) -> Result<(), String> {
     let device = Device::default();
-    let mut op = Op { case, name, attributes, report, device };
+    let mut op = Op {
+        case,
+        name,
+        attributes,
+        report,
+        device,
+    };
     let kind: String = name.chars().take_while(|c| !c.is_ascii_digit()).collect();
     match kind.as_str() {
         "giou" => matching::giou(&mut op),
@@ -61,7 +67,9 @@ impl Op<'_> {
     }
 
     fn number(&self, name: &str) -> Result<f64, String> {
-        self.attributes[name].as_f64().ok_or_else(|| format!("no attribute {name}"))
+        self.attributes[name]
+            .as_f64()
+            .ok_or_else(|| format!("no attribute {name}"))
     }
 
     /// Judges a value against the output of the same name.
@@ -69,7 +77,13 @@ impl Op<'_> {
         self.judge_within(name, name, got, RELATIVE)
     }
 
-    fn judge_within(&mut self, shown: &str, name: &str, got: &Values, relative: f64) -> Result<(), String> {
+    fn judge_within(
+        &mut self,
+        shown: &str,
+        name: &str,
+        got: &Values,
+        relative: f64,
+    ) -> Result<(), String> {
         let want = self.output(name)?;
         let largest = want.at.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
         self.report.tensor(shown, got, &want, relative * largest);

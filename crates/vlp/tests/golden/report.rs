@@ -26,7 +26,8 @@ impl Report {
 
     pub fn fail(&mut self, name: &str, message: &str) {
         println!("{}/{name}: {message}", self.case);
-        self.failures.push(format!("{}/{name}: {message}", self.case));
+        self.failures
+            .push(format!("{}/{name}: {message}", self.case));
     }
 
     /// Counts a difference against the largest that agrees.
@@ -38,12 +39,18 @@ impl Report {
         self.judged += 1;
         println!("{}/{name}: {ratio:.3}", self.case);
         // A ratio that is not a number is worse than any.
-        if self.worst.as_ref().is_none_or(|(worst, _)| !(ratio <= *worst)) {
+        if self
+            .worst
+            .as_ref()
+            .is_none_or(|(worst, _)| !(ratio <= *worst))
+        {
             self.worst = Some((ratio, format!("{}/{name}", self.case)));
         }
         if !(ratio <= LIMIT) {
-            let message = format!("ratio {ratio:.3}, off by {difference:.3e}, {allowed:.3e} agrees");
-            self.failures.push(format!("{}/{name}: {message}", self.case));
+            let message =
+                format!("ratio {ratio:.3}, off by {difference:.3e}, {allowed:.3e} agrees");
+            self.failures
+                .push(format!("{}/{name}: {message}", self.case));
         }
     }
 
@@ -71,7 +78,9 @@ impl Report {
         for failure in &self.failures {
             println!("DISAGREES {failure}");
         }
-        let (ratio, place) = self.worst.unwrap_or((f64::NAN, "nothing was judged".into()));
+        let (ratio, place) = self
+            .worst
+            .unwrap_or((f64::NAN, "nothing was judged".into()));
         println!(
             "golden: {} tensors, worst ratio {ratio:.3} ({place}), {} skipped",
             self.judged, self.skipped
@@ -84,6 +93,10 @@ impl Report {
 pub fn largest_difference(got: &[f64], want: &[f64]) -> f64 {
     got.iter().zip(want).fold(0.0, |worst, (a, b)| {
         let difference = (a - b).abs();
-        if difference <= worst { worst } else { difference }
+        if difference <= worst {
+            worst
+        } else {
+            difference
+        }
     })
 }

@@ -15,8 +15,13 @@ const ILL_CONDITIONED: usize = 7;
 pub fn layer_norm(op: &mut Op<'_>) -> Result<(), String> {
     let x = op.input("x")?.clone();
     let width = x.shape[1];
-    let mut norm = LayerNormConfig::new(width).with_epsilon(op.number("eps")?).init(&op.device);
-    let (weight, bias) = (op.input("weight")?.float(&op.device), op.input("bias")?.float(&op.device));
+    let mut norm = LayerNormConfig::new(width)
+        .with_epsilon(op.number("eps")?)
+        .init(&op.device);
+    let (weight, bias) = (
+        op.input("weight")?.float(&op.device),
+        op.input("bias")?.float(&op.device),
+    );
     norm.gamma = norm.gamma.map(|_| weight);
     norm.beta = norm.beta.map(|beta| beta.map(|_| bias));
     let got = Values::of(norm.forward(x.float::<2>(&op.device)));
@@ -25,13 +30,20 @@ pub fn layer_norm(op: &mut Op<'_>) -> Result<(), String> {
         return Err(format!("shape {:?}, expected {:?}", got.shape, want.shape));
     }
     let kept = |values: &Values| -> Values {
-        let rows = values.rows().enumerate().filter(|(i, _)| *i != ILL_CONDITIONED);
+        let rows = values
+            .rows()
+            .enumerate()
+            .filter(|(i, _)| *i != ILL_CONDITIONED);
         let at: Vec<f64> = rows.flat_map(|(_, row)| row.iter().copied()).collect();
-        Values { shape: vec![at.len()], at }
+        Values {
+            shape: vec![at.len()],
+            at,
+        }
     };
     let want = kept(&want);
     let largest = want.at.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
-    op.report.tensor("y", &kept(&got), &want, RELATIVE * largest);
+    op.report
+        .tensor("y", &kept(&got), &want, RELATIVE * largest);
     Ok(())
 }
 
@@ -56,12 +68,24 @@ pub fn attention(op: &mut Op<'_>) -> Result<(), String> {
             Some(_) => format!("in_proj_{leaf}"),
             None => format!("{}.{leaf}", torch.trim_start_matches('.')),
         };
-        Some(Place { name, third, transposed: leaf == "weight" })
+        Some(Place {
+            name,
+            third,
+            transposed: leaf == "weight",
+        })
     };
     let case = (op.case, op.name);
-    let weights = |name: &str| case.0.get(&format!("{}.in.{name}", case.1)).ok().map(Values::floats);
+    let weights = |name: &str| {
+        case.0
+            .get(&format!("{}.in.{name}", case.1))
+            .ok()
+            .map(Values::floats)
+    };
     // With a graph the scores are computed one by one, without one they are fused.
-    for (shown, device) in [("y", op.device.clone().autodiff()), ("y (fused)", op.device.clone())] {
+    for (shown, device) in [
+        ("y", op.device.clone().autodiff()),
+        ("y (fused)", op.device.clone()),
+    ] {
         let mut load = Load::new(&weights, place);
         let layer = load.into(config.init(&device).map_err(|e| e.to_string())?);
         if !load.problems.is_empty() {

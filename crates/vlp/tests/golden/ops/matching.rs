@@ -4,7 +4,9 @@ use burn::prelude::*;
 use vlp_assign::Hungarian;
 use vlp_objectives::detection::boxes::{giou as giou_of, overlap};
 use vlp_objectives::detection::set_loss::SetSums;
-use vlp_objectives::detection::{DetectionOutput, DetectionTarget, MatchCost, Matcher, TargetObject};
+use vlp_objectives::detection::{
+    DetectionOutput, DetectionTarget, MatchCost, Matcher, TargetObject,
+};
 use vlp_objectives::loss;
 
 use super::Op;
@@ -16,8 +18,14 @@ pub fn giou(op: &mut Op<'_>) -> Result<(), String> {
     let (n, m) = (a.shape[0], b.shape[0]);
     let flat = |rows: &Values, count: usize, at: &dyn Fn(usize) -> usize| -> Tensor<2> {
         let rows: Vec<&[f64]> = rows.rows().collect();
-        let all = (0..count).flat_map(|i| rows[at(i)].iter().copied()).collect();
-        Values { shape: vec![count, 4], at: all }.float(&op.device)
+        let all = (0..count)
+            .flat_map(|i| rows[at(i)].iter().copied())
+            .collect();
+        Values {
+            shape: vec![count, 4],
+            at: all,
+        }
+        .float(&op.device)
     };
     let (left, right) = (flat(&a, n * m, &|i| i / m), flat(&b, n * m, &|i| i % m));
     let mut got = Values::of(giou_of(left, right));
@@ -33,8 +41,22 @@ pub fn giou(op: &mut Op<'_>) -> Result<(), String> {
         }
     }
     let shape = vec![n, m];
-    op.judge("iou", &Values { shape: shape.clone(), at: iou })?;
-    op.judge_within("giou (matcher)", "giou", &Values { shape, at: generalised }, super::RELATIVE)
+    op.judge(
+        "iou",
+        &Values {
+            shape: shape.clone(),
+            at: iou,
+        },
+    )?;
+    op.judge_within(
+        "giou (matcher)",
+        "giou",
+        &Values {
+            shape,
+            at: generalised,
+        },
+        super::RELATIVE,
+    )
 }
 
 pub fn assignment(op: &mut Op<'_>) -> Result<(), String> {
@@ -51,14 +73,25 @@ pub fn assignment(op: &mut Op<'_>) -> Result<(), String> {
         let found = solver.assign(matrix, r, c).map_err(|e| e.to_string())?;
         let total: f64 = found.iter().map(|&(r, k)| matrix[r * c + k]).sum();
         let want = totals.at[i];
-        op.report.judge(&format!("total.{i}"), (total - want).abs(), super::RELATIVE * want.abs());
+        op.report.judge(
+            &format!("total.{i}"),
+            (total - want).abs(),
+            super::RELATIVE * want.abs(),
+        );
         if unique.at[i] != 0.0 {
             let slice = |values: &Values| values.at[pair..pair + count].to_vec();
             let at = [slice(&rows), slice(&columns)].concat();
-            let want = Values { shape: vec![2, count], at };
-            op.report.equal(&format!("pairs.{i}"), &pair_values(&found), &want);
+            let want = Values {
+                shape: vec![2, count],
+                at,
+            };
+            op.report
+                .equal(&format!("pairs.{i}"), &pair_values(&found), &want);
         } else if found.len() != count {
-            op.report.fail(&format!("pairs.{i}"), &format!("{} of {count}", found.len()));
+            op.report.fail(
+                &format!("pairs.{i}"),
+                &format!("{} of {count}", found.len()),
+            );
         }
         (from, pair) = (from + r * c, pair + count);
     }
@@ -76,14 +109,22 @@ pub fn criterion(op: &mut Op<'_>) -> Result<(), String> {
     };
     let images = output.logits.dims()[1];
     let prefix = format!("{}.in.target", op.name);
-    let targets: Vec<DetectionTarget> =
-        (0..images).map(|i| target(op.case, &prefix, i)).collect::<Result<_, _>>()?;
+    let targets: Vec<DetectionTarget> = (0..images)
+        .map(|i| target(op.case, &prefix, i))
+        .collect::<Result<_, _>>()?;
     let targets: Vec<&DetectionTarget> = targets.iter().collect();
     for (name, attribute) in [("w_attr0", 0.0), ("w_attr1", 1.0)] {
         let cost = &op.attributes["cost"];
         let weight = |name: &str| cost[name].as_f64().ok_or(format!("no cost {name}"));
-        let cost = MatchCost { class: weight("class")?, l1: weight("l1")?, giou: weight("giou")?, attribute };
-        let pairs = Matcher::default().assign(&output, &targets, &cost).map_err(|e| e.to_string())?;
+        let cost = MatchCost {
+            class: weight("class")?,
+            l1: weight("l1")?,
+            giou: weight("giou")?,
+            attribute,
+        };
+        let pairs = Matcher::default()
+            .assign(&output, &targets, &cost)
+            .map_err(|e| e.to_string())?;
         for (image, pairs) in pairs[0].iter().enumerate() {
             let key = format!("{name}.pairs{image}");
             let want = op.output(&key)?;
@@ -91,7 +132,10 @@ pub fn criterion(op: &mut Op<'_>) -> Result<(), String> {
         }
         for (term, mean) in SetSums::new(&output, &targets, &pairs, op.number("eos")?).means() {
             let mean = Values::scalar(f64::from(mean.into_scalar::<f32>()));
-            op.judge(&format!("{name}.{}", term.replace("attribute", "attr")), &mean)?;
+            op.judge(
+                &format!("{name}.{}", term.replace("attribute", "attr")),
+                &mean,
+            )?;
         }
     }
     Ok(())
@@ -100,11 +144,17 @@ pub fn criterion(op: &mut Op<'_>) -> Result<(), String> {
 pub fn cross_entropy(op: &mut Op<'_>) -> Result<(), String> {
     let (logits, labels) = (op.input("logits")?.clone(), op.input("labels")?.at.clone());
     let ignored = op.number("ignore_index")?;
-    let kept: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] != ignored).collect();
+    let kept: Vec<usize> = (0..labels.len())
+        .filter(|&i| labels[i] != ignored)
+        .collect();
     let classes = logits.shape[1];
     let rows: Vec<&[f64]> = logits.rows().collect();
     let at = kept.iter().flat_map(|&i| rows[i].iter().copied()).collect();
-    let chosen = Values { shape: vec![kept.len(), classes], at }.float::<2>(&op.device);
+    let chosen = Values {
+        shape: vec![kept.len(), classes],
+        at,
+    }
+    .float::<2>(&op.device);
     let ids: Vec<i32> = kept.iter().map(|&i| labels[i] as i32).collect();
     let scalar = |t: Tensor<1>| Values::scalar(f64::from(t.into_scalar::<f32>()));
     op.judge("plain", &scalar(loss::cross_entropy(chosen.clone(), &ids)))?;
@@ -122,9 +172,19 @@ pub fn cross_entropy(op: &mut Op<'_>) -> Result<(), String> {
     for (query, &class) in wanted {
         pairs.push((query, objects.len()));
         let bbox = [0.5, 0.5, 0.2, 0.2];
-        objects.push(TargetObject { class: class as usize, bbox, attributes: vec![] });
+        objects.push(TargetObject {
+            class: class as usize,
+            bbox,
+            attributes: vec![],
+        });
     }
-    let target = DetectionTarget { vocabulary: Some(0), objects, dropped: 0, key: 0, size: (1, 1) };
+    let target = DetectionTarget {
+        vocabulary: Some(0),
+        objects,
+        dropped: 0,
+        key: 0,
+        size: (1, 1),
+    };
     let output = DetectionOutput {
         logits: chosen.reshape([1, 1, queries, classes]),
         attributes: None,

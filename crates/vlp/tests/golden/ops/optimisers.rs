@@ -24,7 +24,9 @@ pub fn trace(op: &mut Op<'_>) -> Result<(), String> {
             pattern: "^weight$".into(),
             learning_rate: rate,
             weight_decay: decay,
-            kind: OptimizerKind::Sgd { momentum: op.number("momentum")? },
+            kind: OptimizerKind::Sgd {
+                momentum: op.number("momentum")?,
+            },
         }],
     };
     let config = OptimizerConfig {
@@ -39,7 +41,9 @@ pub fn trace(op: &mut Op<'_>) -> Result<(), String> {
     };
     let fail = |e: vlp_train::TrainError| e.to_string();
     let mut optimizer = config.init().map_err(fail)?;
-    let mut module = Weights { weight: Param::from_tensor(op.input("w")?.float(&device)) };
+    let mut module = Weights {
+        weight: Param::from_tensor(op.input("w")?.float(&device)),
+    };
     let gradients = op.input("grads")?.float::<3>(&op.device);
     let mut steps = vec![];
     for gradient in gradients.iter_dim(0) {

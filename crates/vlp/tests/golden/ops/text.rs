@@ -11,7 +11,10 @@ pub fn word_pieces(op: &mut Op<'_>) -> Result<(), String> {
     for (i, case) in cases.iter().enumerate() {
         let text = case["text"].as_str().ok_or("a case without text")?;
         let want = case["ids"].as_array().ok_or("a text without ids")?;
-        let values = |at: Vec<f64>| Values { shape: vec![at.len()], at };
+        let values = |at: Vec<f64>| Values {
+            shape: vec![at.len()],
+            at,
+        };
         let want = values(want.iter().filter_map(serde_json::Value::as_f64).collect());
         let ids = pieces.encode(text, usize::MAX).ids;
         let got = values(ids.into_iter().map(f64::from).collect());

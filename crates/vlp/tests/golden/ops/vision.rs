@@ -29,7 +29,11 @@ pub fn mask_resize(op: &mut Op<'_>) -> Result<(), String> {
 /// A 1x1 convolution that changes nothing, and the norm to be tried behind it.
 fn norm(op: &Op<'_>, channels: usize, device: &Device) -> Result<ConvNorm, String> {
     let identity = |name: &str| match name {
-        "conv.weight" => Some((0..channels * channels).map(|i| f32::from(i % (channels + 1) == 0)).collect()),
+        "conv.weight" => Some(
+            (0..channels * channels)
+                .map(|i| f32::from(i % (channels + 1) == 0))
+                .collect(),
+        ),
         "norm.weight" | "norm.running_var" => {
             Some(given(op, name).unwrap_or_else(|| vec![1.0; channels]))
         }
@@ -37,15 +41,24 @@ fn norm(op: &Op<'_>, channels: usize, device: &Device) -> Result<ConvNorm, Strin
     };
     let place = |path: &str| {
         let name = path.replace("gamma", "weight").replace("beta", "bias");
-        Some(Place { name, third: None, transposed: false })
+        Some(Place {
+            name,
+            third: None,
+            transposed: false,
+        })
     };
     let mut load = Load::new(&identity, place);
     let layer = load.into(ConvSpec::pointwise(channels, channels, 1).init(device));
-    load.problems.is_empty().then_some(layer).ok_or_else(|| load.problems.join("; "))
+    load.problems
+        .is_empty()
+        .then_some(layer)
+        .ok_or_else(|| load.problems.join("; "))
 }
 
 fn given(op: &Op<'_>, name: &str) -> Option<Vec<f32>> {
-    op.input(name.strip_prefix("norm.")?).ok().map(Values::floats)
+    op.input(name.strip_prefix("norm.")?)
+        .ok()
+        .map(Values::floats)
 }
 
 pub fn frozen_norm(op: &mut Op<'_>) -> Result<(), String> {
@@ -70,12 +83,23 @@ pub fn trained_norm(op: &mut Op<'_>) -> Result<(), String> {
 pub fn convolution(op: &mut Op<'_>) -> Result<(), String> {
     let device = op.device.clone().autodiff();
     let (x, w) = (op.input("x")?.clone(), op.input("w")?.clone());
-    let (stride, padding) = (op.number("stride")? as usize, op.number("padding")? as usize);
+    let (stride, padding) = (
+        op.number("stride")? as usize,
+        op.number("padding")? as usize,
+    );
     let (output, input, kernel) = (w.shape[0], w.shape[1], w.shape[2]);
-    let spec = ConvSpec { input, output, kernel, stride, dilation: 1 };
+    let spec = ConvSpec {
+        input,
+        output,
+        kernel,
+        stride,
+        dilation: 1,
+    };
     let mut conv = spec.init(&device).conv;
     if conv.padding != PaddingConfig2d::Explicit(padding, padding, padding, padding) {
-        return Err(format!("padding {padding} of a kernel of {kernel} is not the backbone's"));
+        return Err(format!(
+            "padding {padding} of a kernel of {kernel} is not the backbone's"
+        ));
     }
     conv.weight = conv.weight.map(|_| w.float(&device).require_grad());
     let x = x.float::<4>(&device).require_grad();
@@ -93,7 +117,12 @@ pub fn max_pool(op: &mut Op<'_>) -> Result<(), String> {
     let (kernel, stride, padding) = (get("kernel")?, get("stride")?, get("padding")?);
     let pool = MaxPool2dConfig::new([kernel, kernel])
         .with_strides([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+        .with_padding(PaddingConfig2d::Explicit(
+            padding, padding, padding, padding,
+        ))
         .init();
-    op.judge("y", &Values::of(pool.forward(op.input("x")?.float::<4>(&op.device))))
+    op.judge(
+        "y",
+        &Values::of(pool.forward(op.input("x")?.float::<4>(&op.device))),
+    )
 }
