@@ -3,5 +3,9 @@
 pub mod caption;
 pub mod coco_ap;
 mod error;
+mod ids;
+pub mod nlvr2;
+pub mod retrieval;
+pub mod vqa;
 
 pub use error::EvalError;
