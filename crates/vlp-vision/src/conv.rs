@@ -70,8 +70,27 @@ impl ConvSpec {
 impl ConvNorm {
     /// `[batch, in, h, w]` to `[batch, out, h / stride, w / stride]` (rounded up).
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.norm.forward(conv2d(&self.conv, x))
+        batch_norm(&self.norm, conv2d(&self.conv, x))
     }
+}
+
+/// `norm.forward(x)`, with running variances estimated as PyTorch does: the output is normalised by the
+/// batch's biased variance, the running variance takes the unbiased one.
+fn batch_norm(norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+    let [n, _, h, w] = x.dims();
+    let count = (n * h * w) as f64;
+    let device = x.device();
+    if !device.is_autodiff() || !norm.training.is_enabled() || count < 2.0 {
+        return norm.forward(x);
+    }
+    let before = norm.running_var.value_sync().to_device(&device);
+    let y = norm.forward(x);
+    let after = norm.running_var.value_sync().to_device(&device);
+    // after = (1 - momentum) before + momentum biased, so what the batch added grows by count / (count - 1).
+    let kept = before.mul_scalar(1.0 - norm.momentum);
+    let added = (after - kept.clone()).mul_scalar(count / (count - 1.0));
+    norm.running_var.update((kept + added).detach());
+    y
 }
 
 /// `conv.forward(x)`, with a 1x1 kernel as a matrix product: on the CPU backend its backward pass
