@@ -20,7 +20,7 @@ pub struct SetSums {
     pub l1: Tensor<1>,
     /// `1 - GIoU` of matched boxes, `[layers]`.
     pub giou: Tensor<1>,
-    /// Number of matched boxes.
+    /// Number of objects, found a query or not (DETR, `num_boxes`).
     pub boxes: usize,
     /// Mean cross entropy of each matched object's attributes, summed, `[layers]`.
     pub attribute: Tensor<1>,
@@ -75,7 +75,7 @@ impl SetSums {
             class_weight: matched as f64 + no_object * (batch * queries - matched) as f64,
             l1: zero.clone(),
             giou: zero.clone(),
-            boxes: matched,
+            boxes: targets.iter().map(|t| t.objects.len()).sum(),
             attribute: zero,
             attributed: attributed / layers,
         };
