@@ -11,6 +11,7 @@ struct Stage {
     env: &'static [(&'static str, &'static str)],
 }
 
+/// Building stages first: the test stage's build serves the quick run.
 const STAGES: [Stage; 6] = [
     Stage {
         name: "fmt",
@@ -23,16 +24,6 @@ const STAGES: [Stage; 6] = [
         env: &[],
     },
     Stage {
-        name: "clippy",
-        cargo: "clippy --workspace --all-targets -- -D warnings",
-        env: &[],
-    },
-    Stage {
-        name: "doc",
-        cargo: "doc --workspace --no-deps",
-        env: &[("RUSTDOCFLAGS", "-D warnings")],
-    },
-    Stage {
         name: "test",
         cargo: "test --workspace",
         env: &[],
@@ -42,7 +33,20 @@ const STAGES: [Stage; 6] = [
         cargo: "run --package vlp -- pretrain --quick --out target/quick",
         env: &[],
     },
+    Stage {
+        name: "clippy",
+        cargo: "clippy --workspace --all-targets -- -D warnings",
+        env: &[],
+    },
+    Stage {
+        name: "doc",
+        cargo: "doc --workspace --no-deps",
+        env: &[("RUSTDOCFLAGS", "-D warnings")],
+    },
 ];
+
+/// Folder of the quick run, which must not exist when it starts.
+const QUICK: &str = "target/quick";
 
 /// Runs the named stages, or all, in order up to the first that fails; prints the time of each.
 pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
@@ -89,6 +93,10 @@ fn choose(names: &[&str]) -> Result<Vec<&'static Stage>, String> {
 }
 
 fn execute(root: &Path, stage: &Stage) -> Result<(), String> {
+    let quick = root.join(QUICK);
+    if stage.cargo.ends_with(QUICK) && quick.exists() {
+        std::fs::remove_dir_all(&quick).map_err(|error| format!("{QUICK}: {error}"))?;
+    }
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(stage.cargo.split(' '))
         .envs(stage.env.iter().copied())
@@ -126,7 +134,7 @@ mod tests {
         assert_eq!(names(&[]).unwrap().len(), STAGES.len());
         assert_eq!(
             names(&["lint"]).unwrap_err(),
-            "no stage is called \"lint\"; there are fmt, tidy, clippy, doc, test, quick"
+            "no stage is called \"lint\"; there are fmt, tidy, test, quick, clippy, doc"
         );
     }
 

@@ -1,17 +1,21 @@
-//! Tasks of this repository: `cargo xtask tidy` and `cargo xtask ci`.
+//! Tasks of this repository: `cargo xtask tidy`, `cargo xtask ci`, `cargo xtask compare`, `cargo xtask results`.
 #![expect(
     clippy::print_stdout,
     reason = "a command line tool reports on standard output"
 )]
 
 mod ci;
+mod compare;
+mod results;
 mod tidy;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's own rules; --write renews the crate table
-       cargo xtask ci [STAGE ...]     run what continuous integration runs, or some of its stages";
+       cargo xtask ci [STAGE ...]     run what continuous integration runs, or some of its stages
+       cargo xtask compare RUN RUN    hold the losses of two runs against each other
+       cargo xtask results RUN        put a run's held-out figures into README.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +28,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(root, false),
         ["tidy", "--write"] => tidy::run(root, true),
         ["ci", ref stages @ ..] => ci::run(root, stages),
+        ["compare", one, other] => compare::run(Path::new(one), Path::new(other)),
+        ["results", run] => results::run(root, Path::new(run)),
         _ => Err(USAGE.to_owned()),
     };
     match result {

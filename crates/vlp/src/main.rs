@@ -152,7 +152,7 @@ fn run(command: Command) -> Result<(), VlpError> {
 
 /// Held-out figures beside the untrained model's.
 fn table(results: &Results) -> String {
-    let show = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{v:.3}"));
+    let show = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{:.3}", v + 0.0));
     let mut text = format!(
         "\n{} held-out examples, {} steps, {}\n\n{:34} {:>9} {:>9}\n",
         results.examples,

@@ -162,7 +162,7 @@ impl Page<'_> {
     }
 
     fn metrics(&self) -> Table {
-        let show = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{v:.3}"));
+        let show = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{:.3}", v + 0.0));
         let rows = self.results.untrained.iter().map(|(name, before)| {
             let after = self
                 .results
@@ -198,7 +198,7 @@ impl Page<'_> {
             let name = name.trim_start_matches("loss/").to_string();
             Curve {
                 name,
-                unit: "nats".into(),
+                unit: String::new(),
                 points: points.collect(),
             }
         };
