@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args()
         .nth(1)
         .ok_or("usage: score_captions FILE.json")?;
-    let records: Vec<Record> = serde_json::from_reader(std::fs::File::open(path)?)?;
+    let records: Vec<Record> = serde_json::from_slice(&std::fs::read(path)?)?;
     let pairs: Vec<CaptionPair<'_>> = records
         .iter()
         .map(|r| CaptionPair {

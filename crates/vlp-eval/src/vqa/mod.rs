@@ -106,7 +106,7 @@ pub fn vqa_accuracy(
 /// Answers are brought to a common form ([`normalize`]) only where people disagreed; where all
 /// wrote the same, the prediction must be that very text, up to white space at its ends. This is
 /// the tool's present rule; copies of an earlier version normalise the prediction always and the
-/// human answers in part, and score lower.
+/// human answers in part, and give other figures.
 #[must_use]
 pub fn answer_accuracy(answer: &str, human: &[String]) -> f64 {
     let mut answer = normalize::clean(answer);
