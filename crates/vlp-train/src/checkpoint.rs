@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::files::{read, replace, sha256, sync_parent, write_synced};
+use crate::files::{read, sha256, sync_parent, write_synced};
 
 const MANIFEST: &str = "manifest.json";
-const BEST: &str = "best.json";
+const SCRATCH: &str = ".writing-";
 
 /// Where a run stands, beside its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,11 +25,16 @@ pub struct TrainState {
     pub config: String,
 }
 
+/// What a checkpoint holds. `sha256` is of the other fields, so that no changed byte goes unseen.
 #[derive(Debug, Serialize, Deserialize)]
 struct Manifest {
     format: u32,
     state: TrainState,
+    /// Text, since JSON readers may round the last digit of a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<String>,
     files: BTreeMap<String, Entry>,
+    sha256: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,10 +43,11 @@ struct Entry {
     sha256: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Best {
-    step: u64,
-    score: f64,
+impl Manifest {
+    fn digest(&self) -> Result<String, serde_json::Error> {
+        let fields = (self.format, &self.state, &self.score, &self.files);
+        Ok(sha256(&serde_json::to_vec(&fields)?))
+    }
 }
 
 /// A checkpoint read back and checked.
@@ -72,7 +78,7 @@ impl CheckpointStore {
             keep: keep.max(1),
         };
         for name in store.names()? {
-            if name.starts_with('.') {
+            if name.starts_with(SCRATCH) {
                 let path = store.folder.join(name);
                 fs::remove_dir_all(&path)
                     .map_err(TrainError::io(&path, "remove a half-written checkpoint"))?;
@@ -115,8 +121,8 @@ impl CheckpointStore {
         score: Option<f64>,
     ) -> Result<PathBuf, TrainError> {
         let done = self.path(state.step);
-        let scratch = self.folder.join(format!(".writing-{}", std::process::id()));
-        let written = self.write(&scratch, state, files);
+        let scratch = self.folder.join(format!("{SCRATCH}{}", std::process::id()));
+        let written = self.write(&scratch, state, files, score);
         if written.is_err() && scratch.exists() {
             // The reason of the failure matters more than that of a failed clean-up.
             let _ = fs::remove_dir_all(&scratch);
@@ -128,19 +134,6 @@ impl CheckpointStore {
         fs::rename(&scratch, &done)
             .map_err(TrainError::io(&done, "put the checkpoint in place"))?;
         sync_parent(&done)?;
-        if let Some(score) = score.filter(|s| s.is_finite()) {
-            if self.best()?.is_none_or(|(_, best)| score > best) {
-                let best = serde_json::to_vec(&Best {
-                    step: state.step,
-                    score,
-                })
-                .map_err(std::io::Error::other);
-                replace(
-                    &self.folder.join(BEST),
-                    &best.map_err(TrainError::io(&done, "encode the score"))?,
-                )?;
-            }
-        }
         self.prune()?;
         Ok(done)
     }
@@ -150,12 +143,15 @@ impl CheckpointStore {
         scratch: &Path,
         state: &TrainState,
         files: &[(&str, Vec<u8>)],
+        score: Option<f64>,
     ) -> Result<(), TrainError> {
         fs::create_dir_all(scratch).map_err(TrainError::io(scratch, "create the folder"))?;
         let mut manifest = Manifest {
             format: 1,
             state: state.clone(),
+            score: score.filter(|s| s.is_finite()).map(|s| s.to_string()),
             files: BTreeMap::new(),
+            sha256: String::new(),
         };
         for (name, bytes) in files {
             write_synced(&scratch.join(name), bytes)?;
@@ -167,25 +163,50 @@ impl CheckpointStore {
                 },
             );
         }
-        let text = serde_json::to_vec_pretty(&manifest).map_err(std::io::Error::other);
-        write_synced(
-            &scratch.join(MANIFEST),
-            &text.map_err(TrainError::io(scratch, "encode the manifest"))?,
-        )
+        let encode = |e: serde_json::Error| {
+            TrainError::io(scratch, "encode the manifest")(std::io::Error::other(e))
+        };
+        manifest.sha256 = manifest.digest().map_err(encode)?;
+        let text = serde_json::to_vec_pretty(&manifest).map_err(encode)?;
+        write_synced(&scratch.join(MANIFEST), &text)
     }
 
-    /// Step and score of the best checkpoint.
+    /// Step and score of the best checkpoint, the earliest of equal ones. Unreadable ones are passed over.
     pub fn best(&self) -> Result<Option<(u64, f64)>, TrainError> {
-        let path = self.folder.join(BEST);
-        if !path.exists() {
-            return Ok(None);
+        let mut best: Option<(u64, f64)> = None;
+        for step in self.steps()? {
+            let score = self
+                .manifest(step)
+                .ok()
+                .and_then(|m| m.score?.parse::<f64>().ok());
+            if let Some(score) = score
+                && best.is_none_or(|(_, found)| score > found)
+            {
+                best = Some((step, score));
+            }
         }
-        let best: Best =
-            serde_json::from_slice(&read(&path)?).map_err(|e| TrainError::Corrupt {
-                path,
-                reason: format!("not a score: {e}"),
-            })?;
-        Ok(Some((best.step, best.score)))
+        Ok(best)
+    }
+
+    fn manifest(&self, step: u64) -> Result<Manifest, TrainError> {
+        let path = self.path(step).join(MANIFEST);
+        let corrupt = |reason: String| TrainError::Corrupt {
+            path: path.clone(),
+            reason,
+        };
+        let bytes = read(&path)?;
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(|e| corrupt(format!("not a manifest: {e}")))?;
+        if manifest.format != 1 || manifest.state.step != step {
+            return Err(corrupt(format!(
+                "format {} of step {}, not format 1 of step {step}",
+                manifest.format, manifest.state.step
+            )));
+        }
+        match manifest.digest() {
+            Ok(digest) if digest == manifest.sha256 => Ok(manifest),
+            _ => Err(corrupt("its SHA-256 is not that of its fields".into())),
+        }
     }
 
     fn prune(&self) -> Result<(), TrainError> {
@@ -205,22 +226,7 @@ impl CheckpointStore {
     /// Reads the checkpoint of `step` and checks every byte of it.
     pub fn load(&self, step: u64) -> Result<Checkpoint, TrainError> {
         let path = self.path(step);
-        let manifest_path = path.join(MANIFEST);
-        let manifest: Manifest =
-            serde_json::from_slice(&read(&manifest_path)?).map_err(|e| TrainError::Corrupt {
-                path: manifest_path.clone(),
-                reason: format!("not a manifest: {e}"),
-            })?;
-        if manifest.format != 1 || manifest.state.step != step {
-            let reason = format!(
-                "format {} of step {}, not format 1 of step {step}",
-                manifest.format, manifest.state.step
-            );
-            return Err(TrainError::Corrupt {
-                path: manifest_path,
-                reason,
-            });
-        }
+        let manifest = self.manifest(step)?;
         let mut files = BTreeMap::new();
         for (name, entry) in manifest.files {
             let file = path.join(&name);

@@ -37,6 +37,14 @@ pub enum TrainError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// Weights or optimiser state that cannot be written down.
+    #[error("{name}: cannot be encoded: {reason}")]
+    Encode {
+        /// Name of the checkpoint's file.
+        name: &'static str,
+        /// burn's reason.
+        reason: String,
+    },
     /// A checkpoint whose bytes are not those that were saved.
     #[error("{path}: {reason}; use an earlier checkpoint")]
     Corrupt {

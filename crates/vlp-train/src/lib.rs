@@ -11,6 +11,7 @@ pub mod optimizer;
 pub mod schedule;
 pub mod trainer;
 
+mod record;
 mod values;
 
 pub use checkpoint::{Checkpoint, CheckpointStore, TrainState};

@@ -24,9 +24,12 @@ impl RunLog {
         fs::create_dir_all(folder).map_err(TrainError::io(folder, "create the folder"))?;
         let path = folder.join("metrics.jsonl");
         if path.exists() {
-            let kept = read_all(&path)?.into_iter().filter(|(at, _)| *at <= step);
-            let text: String = kept
-                .map(|(_, record)| format!("{}\n", Value::Object(record)))
+            // Lines stay as they are: numbers read and written again may differ in the last digit.
+            let bytes = read(&path)?;
+            let text: String = String::from_utf8_lossy(&bytes)
+                .lines()
+                .filter(|line| parse(line).is_some_and(|(at, _)| at <= step))
+                .map(|line| format!("{line}\n"))
                 .collect();
             replace(&path, text.as_bytes())?;
         }
@@ -58,17 +61,15 @@ impl RunLog {
     }
 }
 
+/// Step and values of a line, if it is whole.
+fn parse(line: &str) -> Option<(u64, Map<String, Value>)> {
+    let record: Map<String, Value> = serde_json::from_str(line).ok()?;
+    Some((record.get("step")?.as_u64()?, record))
+}
+
 /// All records of a `metrics.jsonl` as (step, record); a torn last line is left out.
 pub fn read_all(path: &Path) -> Result<Vec<(u64, Map<String, Value>)>, TrainError> {
     let bytes = read(path)?;
     let text = String::from_utf8_lossy(&bytes);
-    let mut records = vec![];
-    for line in text.lines() {
-        if let Ok(Value::Object(record)) = serde_json::from_str(line)
-            && let Some(step) = record.get("step").and_then(Value::as_u64)
-        {
-            records.push((step, record));
-        }
-    }
-    Ok(records)
+    Ok(text.lines().filter_map(parse).collect())
 }

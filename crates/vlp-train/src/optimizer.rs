@@ -62,6 +62,44 @@ pub enum OptimizerKind {
 }
 
 impl OptimizerConfig {
+    /// Says what is wrong with impossible values.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let fail = |key: &str, value: f64, hint: &str| {
+            Err(TrainError::Config {
+                key: format!("optimizer.{key}"),
+                value: value.to_string(),
+                hint: hint.into(),
+            })
+        };
+        let rates = self.groups.iter().map(|g| g.learning_rate);
+        for rate in std::iter::once(self.learning_rate).chain(rates) {
+            if !rate.is_finite() || rate < 0.0 {
+                let hint = "use a finite rate of at least 0 (1e-4, say)";
+                return fail("learning_rate", rate, hint);
+            }
+        }
+        let decays = self.groups.iter().map(|g| g.weight_decay);
+        for decay in std::iter::once(self.weight_decay).chain(decays) {
+            if !decay.is_finite() || decay < 0.0 {
+                let hint = "use a finite decay of at least 0 (1e-4, say)";
+                return fail("weight_decay", decay, hint);
+            }
+        }
+        for (key, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                return fail(key, beta, "use at least 0 and less than 1 (0.9 and 0.999)");
+            }
+        }
+        if !self.epsilon.is_finite() || self.epsilon <= 0.0 {
+            return fail("epsilon", self.epsilon, "use a small number over 0 (1e-8)");
+        }
+        if !self.clip_norm.is_finite() || self.clip_norm < 0.0 {
+            let hint = "use 0 for none, or the greatest norm (0.1 in DETR)";
+            return fail("clip_norm", self.clip_norm, hint);
+        }
+        Ok(())
+    }
+
     fn adamw(&self, weight_decay: f64) -> AdamWConfig {
         AdamWConfig::new()
             .with_beta_1(self.beta1 as f32)

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct ScheduleConfig {
     /// Steps of linear warm-up; 0 in DETR.
     pub warmup_steps: u64,
-    /// Factor at the first step of the warm-up; SOHO starts from 1/3.
+    /// Factor that the warm-up rises from: its first step is one part in `warmup_steps` above it, its last
+    /// step has factor 1. SOHO starts from 1/3.
     pub warmup_from: f64,
     /// What follows.
     pub decay: Decay,

@@ -10,6 +10,7 @@ use crate::ema::Ema;
 use crate::error::TrainError;
 use crate::grads::{clip, global_norm, norms};
 use crate::optimizer::OptimizerConfig;
+use crate::record::{module_bytes, optimizer_bytes};
 use crate::schedule::ScheduleConfig;
 use crate::values::Values;
 
@@ -64,6 +65,9 @@ impl TrainerConfig {
                 hint: hint.into(),
             })
         };
+        if self.steps == 0 {
+            return fail("steps", "0".into(), "use at least 1");
+        }
         if self.accumulate == 0 {
             return fail("accumulate", "0".into(), "use 1 for no accumulation");
         }
@@ -74,14 +78,8 @@ impl TrainerConfig {
                 "use 0 for none, or less than 1 (0.999, say)",
             );
         }
-        let rate = self.optimizer.learning_rate;
-        if !rate.is_finite() || rate < 0.0 {
-            return fail(
-                "optimizer.learning_rate",
-                rate.to_string(),
-                "use a finite rate of at least 0 (1e-4, say)",
-            );
-        }
+        self.optimizer.validate()?;
+        self.optimizer.init()?;
         if self.schedule.warmup_steps > self.steps {
             return fail(
                 "schedule.warmup_steps",
@@ -219,29 +217,21 @@ impl<M: Module> Trainer<M> {
 }
 
 impl<M: Module> Trainer<M> {
-    /// The files of a checkpoint: weights, optimiser state, moving average.
+    /// The files of a checkpoint: weights, optimiser state, moving average. Equal states give equal bytes.
     pub fn save(&self) -> Result<Vec<(&'static str, Vec<u8>)>, TrainError> {
-        let bytes = |record: Result<burn::tensor::Bytes, _>, what: &str| {
-            record
-                .map(|b| b.to_vec())
-                .map_err(|e: burn::store::RecordError| TrainError::Config {
-                    key: "checkpoint".into(),
-                    value: what.into(),
-                    hint: format!("cannot be encoded: {e:?}"),
-                })
+        let named = |name: &'static str, bytes: Result<Vec<u8>, burn::store::RecordError>| {
+            let encoded = bytes.map_err(|e| TrainError::Encode {
+                name,
+                reason: format!("{e:?}"),
+            })?;
+            Ok::<_, TrainError>((name, encoded))
         };
         let mut files = vec![
-            (
-                MODEL,
-                bytes(self.model.valid().into_record().into_bytes(), MODEL)?,
-            ),
-            (OPTIMIZER, bytes(self.optimizer.into_bytes(), OPTIMIZER)?),
+            named(MODEL, module_bytes(self.model.valid()))?,
+            named(OPTIMIZER, optimizer_bytes(&self.optimizer))?,
         ];
         if let Some(ema) = &self.ema {
-            files.push((
-                EMA,
-                bytes(ema.average().clone().into_record().into_bytes(), EMA)?,
-            ));
+            files.push(named(EMA, module_bytes(ema.average().clone()))?);
         }
         Ok(files)
     }
