@@ -26,6 +26,33 @@ pub struct Datasets {
     pub notes: Vec<String>,
 }
 
+/// What a COCO reader left out or mended, in words.
+fn left_out(source: &CocoSource) -> Vec<String> {
+    let (report, files) = (source.report(), source.files());
+    let captions = files.captions.display().to_string();
+    let instances = files.instances.as_ref().map(|f| f.display().to_string());
+    let instances = instances.unwrap_or_default();
+    let counted = [
+        (&captions, report.empty_captions, "empty captions left out"),
+        (
+            &instances,
+            report.empty_boxes,
+            "boxes without area left out",
+        ),
+        (
+            &instances,
+            report.clipped_boxes,
+            "boxes clipped to their picture",
+        ),
+    ];
+    let counted = counted
+        .iter()
+        .filter(|(_, count, _)| *count > 0)
+        .map(|(file, count, what)| format!("{file}: {count} {what}"));
+    let faults = report.faults.iter().map(ToString::to_string);
+    counted.chain(faults).collect()
+}
+
 impl Datasets {
     /// Opens what `config.data` names.
     pub fn open(config: &RunConfig) -> Result<Self, VlpError> {
@@ -52,7 +79,7 @@ impl Datasets {
             }
             SourceKind::Coco(dir) => {
                 let source = CocoSource::open(dir, CocoOptions::default())?;
-                notes.extend(source.report().faults.iter().map(ToString::to_string));
+                notes.extend(left_out(&source));
                 let source: Arc<dyn Source> = Arc::new(source);
                 let (heldout, train) = split_by_key(&source, data.heldout_share, config.seed)?;
                 (Arc::new(train), Arc::new(heldout))

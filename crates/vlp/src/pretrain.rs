@@ -75,18 +75,24 @@ pub fn pretrain_with<O: ObjectiveSet>(
     view: impl Fn(&O) -> View<'_>,
 ) -> Result<Results, VlpError> {
     let plain = device::pick(&options.device)?;
-    let (folder, config) = match &options.run {
-        RunChoice::New(path) => (
-            RunFolder::create(path, &options.config)?,
-            options.config.clone(),
-        ),
-        RunChoice::Resume(path) => RunFolder::open(path)?,
+    let config = match &options.run {
+        RunChoice::New(path) => {
+            RunFolder::vacant(path)?;
+            options.config.clone()
+        }
+        RunChoice::Resume(path) => RunFolder::open(path)?.1,
     };
+    config.validate()?;
     let data = Datasets::open(&config)?;
     let device = plain.clone().autodiff();
     let model = build::model(&config, &data, &device)?;
     let objectives = make(&config, &data, &device)?;
     let model = initialise(Pretrain { model, objectives }, config.seed);
+    // Only now: a mistake in the configuration or the data leaves no folder in the way.
+    let folder = match &options.run {
+        RunChoice::New(path) => RunFolder::create(path, &config)?,
+        RunChoice::Resume(path) => RunFolder::open(path)?.0,
+    };
     let mut session = Session::start(&folder, &config, &data, model, &plain)?;
     if session.train(options.stop_at)? {
         session.finish()?;

@@ -14,21 +14,26 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// Whether a new run can be made at `path`: nothing is there, or an empty folder.
+    pub fn vacant(path: &Path) -> Result<(), VlpError> {
+        let used = path.is_dir()
+            && fs::read_dir(path)
+                .map_err(VlpError::io(path))?
+                .next()
+                .is_some();
+        match used || path.is_file() {
+            false => Ok(()),
+            true => Err(VlpError::RunFolder {
+                path: path.into(),
+                reason: "already exists; give another --out, or --resume it if it is a run that was stopped".into(),
+            }),
+        }
+    }
+
     /// Makes a new run folder and writes the resolved configuration into it.
     pub fn create(path: impl Into<PathBuf>, config: &RunConfig) -> Result<Self, VlpError> {
         let path = path.into();
-        let used = path.is_dir()
-            && fs::read_dir(&path)
-                .map_err(VlpError::io(&path))?
-                .next()
-                .is_some();
-        if used || path.is_file() {
-            let reason = "already exists; give another --out, or --resume it if it is a run that was stopped";
-            return Err(VlpError::RunFolder {
-                path,
-                reason: reason.into(),
-            });
-        }
+        Self::vacant(&path)?;
         fs::create_dir_all(&path).map_err(VlpError::io(&path))?;
         let folder = Self { path };
         let text = toml::to_string(config).map_err(|e| VlpError::Config(e.to_string()))?;

@@ -2,6 +2,7 @@
 
 mod presets;
 mod resolve;
+mod validate;
 
 use std::path::PathBuf;
 

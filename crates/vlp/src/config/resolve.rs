@@ -51,6 +51,10 @@ pub fn resolve(sources: &Sources) -> Result<RunConfig, VlpError> {
     let quick = table.remove("quick");
     merge(&mut table, file);
     table.insert("preset".into(), Value::String(name));
+    if let Some(path) = &sources.file {
+        // A file that is wrong by itself is named.
+        typed(table.clone()).map_err(|e| VlpError::Config(format!("{}: {e}", path.display())))?;
+    }
     if let (true, Some(Value::Table(quick))) = (sources.quick, quick) {
         for (key, value) in quick {
             put(&mut table, &key, value)?;
@@ -64,6 +68,10 @@ pub fn resolve(sources: &Sources) -> Result<RunConfig, VlpError> {
         };
         put(&mut table, key.trim(), value(text.trim()))?;
     }
+    typed(table)
+}
+
+fn typed(table: Table) -> Result<RunConfig, VlpError> {
     Value::Table(table)
         .try_into()
         .map_err(|e: toml::de::Error| VlpError::Config(explain(&e.to_string())))

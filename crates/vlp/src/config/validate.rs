@@ -1,0 +1,78 @@
+//! What serde's types cannot say of a configuration, checked before anything is read or written.
+
+use super::RunConfig;
+use crate::error::VlpError;
+
+impl RunConfig {
+    /// Says which value cannot work, and what would.
+    ///
+    /// # Errors
+    /// [`VlpError::Config`] with key, value and what would do, or the error of the part it is about.
+    pub fn validate(&self) -> Result<(), VlpError> {
+        self.train.validate()?;
+        self.data.kind()?;
+        self.data.resize.check()?;
+        if let Some(rule) = &self.data.eval_resize {
+            rule.check()?;
+        }
+        let at_least = |key: &str, value: usize, least: usize, why: &str| match value < least {
+            true => fail(key, value, &format!("use at least {least}{why}")),
+            false => Ok(()),
+        };
+        at_least("data.batch_size", self.data.batch_size, 1, "")?;
+        let room = ": [CLS], a word piece and [SEP]";
+        at_least("data.max_text", self.data.max_text, 3, room)?;
+        at_least("eval.examples", self.eval.examples, 1, " (256, say)")?;
+        at_least("checkpoint.keep", self.checkpoint.keep, 1, "")?;
+        share("data.max_bad_share", self.data.max_bad_share)?;
+        let heldout = self.data.heldout_share;
+        if !(heldout > 0.0 && heldout < 1.0) {
+            let hint = "use a share over 0 and below 1 (0.1, say)";
+            return fail("data.heldout_share", heldout, hint);
+        }
+        share("model.dropout", self.model.dropout)?;
+        if self.model.dropout == 1.0 {
+            return fail("model.dropout", 1.0, "use less than 1 (0.1 in DETR)");
+        }
+        let objectives = &self.objectives;
+        if let Some(itm) = &objectives.itm {
+            weight("itm", itm.weight)?;
+            share("objectives.itm.mismatch", itm.mismatch)?;
+        }
+        if let Some(mlm) = &objectives.mlm {
+            weight("mlm", mlm.weight)?;
+            share("objectives.mlm.probability", mlm.probability)?;
+        }
+        if let Some(detection) = &objectives.detection {
+            weight("detection", detection.weight)?;
+        }
+        if let Some(caption) = &objectives.caption {
+            weight("caption", caption.weight)?;
+            at_least("objectives.caption.max_len", caption.max_len, 3, room)?;
+            at_least("objectives.caption.beams", caption.beams, 1, " (greedy)")?;
+        }
+        Ok(())
+    }
+}
+
+fn fail<T>(key: &str, value: impl std::fmt::Display, hint: &str) -> Result<T, VlpError> {
+    Err(VlpError::Config(format!("{key} = {value}: {hint}")))
+}
+
+fn share(key: &str, value: f64) -> Result<(), VlpError> {
+    match (0.0..=1.0).contains(&value) {
+        true => Ok(()),
+        false => fail(key, value, "use a share between 0 and 1"),
+    }
+}
+
+fn weight(objective: &str, value: f64) -> Result<(), VlpError> {
+    match value.is_finite() && value >= 0.0 {
+        true => Ok(()),
+        false => fail(
+            &format!("objectives.{objective}.weight"),
+            value,
+            "use a finite weight of at least 0 (1 in the paper)",
+        ),
+    }
+}
