@@ -14,6 +14,7 @@ import time
 import official_captions as official
 from pycocoevalcap.cider.cider import Cider
 
+ROUNDS = 5  # best of, on both sides: other work disturbs single runs
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -43,10 +44,14 @@ def main():
     theirs = official.scores(pairs)
     for name in theirs:
         print(name, theirs[name], ours["scores"][name])
-    start = time.perf_counter()
-    Cider().compute_score(dict(enumerate(references)), dict(enumerate(hypotheses)))
-    took = time.perf_counter() - start
-    print(f"CIDEr: official {took:.3f} s, ours {ours['cider_seconds']:.4f} s, x{took / ours['cider_seconds']:.0f}")
+    references, hypotheses = dict(enumerate(references)), dict(enumerate(hypotheses))
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        Cider().compute_score(references, hypotheses)
+        times.append(time.perf_counter() - start)
+    took = min(times)
+    print(f"CIDEr, best of {ROUNDS}: official {took:.3f} s, ours {ours['cider_seconds']:.4f} s, x{took / ours['cider_seconds']:.0f}")
 
 
 if __name__ == "__main__":

@@ -38,8 +38,9 @@ impl Totals {
         let mut table = NgramTable::default();
         let counts = table.count(&pair.hypothesis);
         let references: Vec<_> = pair.references.iter().map(|r| table.count(r)).collect();
-        let mut best = vec![0_u32; table.len()];
+        let lens = table.lens();
         for n in 0..MAX_N {
+            let mut best = vec![0_u32; lens[n]];
             for reference in &references {
                 for (ngram, ours, theirs) in shared(&counts[n], &reference[n]) {
                     let best = &mut best[ngram as usize];

@@ -27,7 +27,7 @@ pub fn pair_cider_d(pairs: &[TokenizedPair]) -> Result<Vec<f64>, EvalError> {
         .iter()
         .map(|p| p.references.iter().map(|r| table.count(r)).collect())
         .collect();
-    let rarity = Rarity::new(table.len(), &references);
+    let rarity = Rarity::new(table.lens(), &references);
     let scores = pairs.iter().zip(&references).map(|(pair, references)| {
         let counts = table.count(&pair.hypothesis);
         let caption = rarity.weigh(&counts);
@@ -42,35 +42,34 @@ pub fn pair_cider_d(pairs: &[TokenizedPair]) -> Result<Vec<f64>, EvalError> {
 
 /// Inverse document frequency: an image's references together are one document.
 struct Rarity {
-    /// By n-gram: ln(images) - ln(images that hold it).
-    weights: Vec<f64>,
+    /// By length and n-gram: ln(images) - ln(images that hold it).
+    weights: [Vec<f64>; MAX_N],
     /// Of an n-gram that no reference holds: as if one image held it.
     unseen: f64,
 }
 
 impl Rarity {
-    fn new(ngrams: usize, references: &[Vec<NgramCounts>]) -> Self {
-        let mut images = vec![0_u32; ngrams];
-        let mut last_seen = vec![usize::MAX; ngrams];
-        for (image, references) in references.iter().enumerate() {
-            for &(ngram, _) in references.iter().flatten().flatten() {
-                let ngram = ngram as usize;
-                if last_seen[ngram] != image {
-                    last_seen[ngram] = image;
-                    images[ngram] += 1;
+    fn new(lens: [usize; MAX_N], references: &[Vec<NgramCounts>]) -> Self {
+        let unseen = (references.len() as f64).ln();
+        let weights = std::array::from_fn(|n| {
+            // Images that hold the n-gram, and the last of them seen, counted from 1.
+            let mut held = vec![(0_u32, 0_usize); lens[n]];
+            for (image, references) in references.iter().enumerate() {
+                for &(ngram, _) in references.iter().flat_map(|r| &r[n]) {
+                    let (images, last) = &mut held[ngram as usize];
+                    *images += u32::from(*last != image + 1);
+                    *last = image + 1;
                 }
             }
-        }
-        let unseen = (references.len() as f64).ln();
-        let weights = images
-            .iter()
-            .map(|&i| unseen - f64::from(i.max(1)).ln())
-            .collect();
+            held.iter()
+                .map(|&(images, _)| unseen - f64::from(images.max(1)).ln())
+                .collect()
+        });
         Self { weights, unseen }
     }
 
-    fn weight(&self, ngram: u32) -> f64 {
-        self.weights
+    fn weight(&self, n: usize, ngram: u32) -> f64 {
+        self.weights[n]
             .get(ngram as usize)
             .copied()
             .unwrap_or(self.unseen)
@@ -79,7 +78,7 @@ impl Rarity {
     fn weigh<'a>(&self, counts: &'a NgramCounts) -> Weighed<'a> {
         let norms = std::array::from_fn(|n| {
             let square =
-                |&(ngram, count): &(u32, u32)| (f64::from(count) * self.weight(ngram)).powi(2);
+                |&(ngram, count): &(u32, u32)| (f64::from(count) * self.weight(n, ngram)).powi(2);
             counts[n].iter().map(square).sum::<f64>().sqrt()
         });
         let bigrams = counts[1].iter().map(|&(_, count)| count).sum::<u32>();
@@ -108,7 +107,7 @@ fn similarity(rarity: &Rarity, caption: &Weighed<'_>, reference: &Weighed<'_>) -
             let norms = caption.norms[n] * reference.norms[n];
             let product: f64 = shared(&caption.counts[n], &reference.counts[n])
                 .map(|(ngram, ours, theirs)| {
-                    let weight = rarity.weight(ngram);
+                    let weight = rarity.weight(n, ngram);
                     f64::from(ours.min(theirs)) * weight * f64::from(theirs) * weight
                 })
                 .sum();

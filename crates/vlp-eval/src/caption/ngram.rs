@@ -7,11 +7,13 @@ use std::hash::{BuildHasherDefault, Hasher};
 pub(super) const MAX_N: usize = 4;
 
 /// Gives every token and every n-gram a number, so that counting needs no string comparison.
+/// Each length has numbers of its own, from 0.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NgramTable {
     tokens: HashMap<String, u32>,
-    /// An n-gram is its first n-1 tokens' number, and the last token's.
-    ngrams: HashMap<(u32, u32), u32, BuildHasherDefault<PairHasher>>,
+    /// For n = 2 to 4, by the number of its first n-1 tokens and that of its last. Maps by length
+    /// stay small enough for the processor's caches.
+    ngrams: [HashMap<(u32, u32), u32, BuildHasherDefault<PairHasher>>; MAX_N - 1],
 }
 
 /// How often each n-gram occurs in one caption: for n = 1 to 4, `(n-gram, count)` by rising number.
@@ -22,14 +24,17 @@ impl NgramTable {
     pub(super) fn count(&mut self, tokens: &[String]) -> NgramCounts {
         let words: Vec<u32> = tokens.iter().map(|t| self.token(t)).collect();
         let mut found: [Vec<u32>; MAX_N] = Default::default();
-        for start in 0..words.len() {
-            // No n-gram has this number: it stands for the empty one.
-            let mut prefix = u32::MAX;
-            for (list, &word) in found.iter_mut().zip(&words[start..]) {
-                let next = self.ngrams.len() as u32;
-                prefix = *self.ngrams.entry((prefix, word)).or_insert(next);
-                list.push(prefix);
-            }
+        found[0].clone_from(&words);
+        let mut prefixes = words.as_slice();
+        for (n, map) in self.ngrams.iter_mut().enumerate() {
+            let ends = words.get(n + 1..).unwrap_or_default();
+            let number = |(&prefix, &word)| {
+                let next = map.len() as u32;
+                *map.entry((prefix, word)).or_insert(next)
+            };
+            let list: Vec<u32> = prefixes.iter().zip(ends).map(number).collect();
+            found[n + 1] = list;
+            prefixes = &found[n + 1];
         }
         found.map(|mut list| {
             list.sort_unstable();
@@ -39,9 +44,10 @@ impl NgramTable {
         })
     }
 
-    /// How many different n-grams were seen.
-    pub(super) fn len(&self) -> usize {
-        self.ngrams.len()
+    /// How many different n-grams of each length were seen.
+    pub(super) fn lens(&self) -> [usize; MAX_N] {
+        let [two, three, four] = [0, 1, 2].map(|n| self.ngrams[n].len());
+        [self.tokens.len(), two, three, four]
     }
 
     fn token(&mut self, token: &str) -> u32 {
@@ -104,9 +110,9 @@ mod tests {
             .map(|c| c.iter().map(|x| x.1).collect())
             .collect();
         assert_eq!(sizes, [vec![3, 2], vec![2, 2], vec![2, 1], vec![1, 1]]);
-        assert_eq!(table.len(), 8);
+        assert_eq!(table.lens(), [2, 2, 2, 2]);
         let again = table.count(&tokens[..2]);
-        assert_eq!(table.len(), 8);
+        assert_eq!(table.lens(), [2, 2, 2, 2]);
         assert_eq!(
             shared(&counts[0], &again[0])
                 .map(|s| (s.1, s.2))
