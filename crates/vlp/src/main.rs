@@ -8,6 +8,7 @@ use vlp::config::{Sources, resolve};
 use vlp::pretrain::{PretrainOptions, Results, RunChoice, pretrain};
 use vlp::progress::clock;
 use vlp::{RunConfig, VlpError};
+use vlp_data::{Scenes, ScenesConfig, Split};
 
 /// End-to-end vision-language pre-training.
 #[derive(Parser)]
@@ -21,6 +22,8 @@ struct Cli {
 enum Command {
     /// Pre-train a model and leave a run folder with checkpoints, metrics and a report page.
     Pretrain(PretrainArgs),
+    /// Write generated scenes as COCO, VQA v2, NLVR2 and SNLI-VE files with PNG pictures.
+    Scenes(ScenesArgs),
     /// Look at configurations.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -72,6 +75,21 @@ struct PretrainArgs {
     /// Stop after this step; go on with --resume.
     #[arg(long, value_name = "STEP")]
     stop_at: Option<u64>,
+}
+
+#[derive(Args)]
+struct ScenesArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Folder to write to.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Number of scenes.
+    #[arg(long, default_value_t = 100)]
+    count: usize,
+    /// Which set: train, val or test.
+    #[arg(long, default_value = "train")]
+    split: String,
 }
 
 #[derive(Subcommand)]
@@ -129,6 +147,25 @@ fn run(command: Command) -> Result<(), VlpError> {
                 stop_at: args.stop_at,
             })?;
             print!("{}", table(&results));
+        }
+        Command::Scenes(args) => {
+            let split = match args.split.as_str() {
+                "train" => Split::Train,
+                "val" => Split::Val,
+                "test" => Split::Test,
+                other => {
+                    return Err(VlpError::Config(format!(
+                        "--split {other}: use train, val or test"
+                    )));
+                }
+            };
+            let config = ScenesConfig {
+                split,
+                count: args.count,
+                ..args.config.resolve()?.data.scenes
+            };
+            Scenes::new(config)?.write_to(&args.out)?;
+            println!("{} scenes in {}", args.count, args.out.display());
         }
         Command::Config(ConfigCommand::Show(args)) => {
             let config = args.resolve()?;

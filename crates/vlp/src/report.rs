@@ -162,7 +162,8 @@ impl Page<'_> {
     }
 
     fn metrics(&self) -> Table {
-        let show = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{:.3}", v + 0.0));
+        let show =
+            |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{:.3}", v + 0.0));
         let rows = self.results.untrained.iter().map(|(name, before)| {
             let after = self
                 .results
