@@ -178,7 +178,7 @@ mod tests {
             ),
             (
                 "vlp-vision",
-                "[dependencies]\nvlp-data.workspace = true\nburn.workspace = true\n",
+                "[dependencies]\nvlp-assign.workspace = true\nburn.workspace = true\n",
                 None,
             ),
             (
@@ -192,7 +192,7 @@ mod tests {
                 "vlp-data",
                 "[dev-dependencies]\nvlp-models.workspace = true\n",
                 Some(
-                    "crates/vlp-data/Cargo.toml:4: vlp-data (layer 0) depends on vlp-models (layer 3); only crates below layer 0 are right",
+                    "crates/vlp-data/Cargo.toml:4: vlp-data (layer 1) depends on vlp-models (layer 3); only crates below layer 1 are right",
                 ),
             ),
             (
