@@ -1,0 +1,53 @@
+//! Pre-trains E2E-VLP on generated scenes with five objectives: its own four and counting.
+
+use std::process::ExitCode;
+
+use count_objects::{CountConfig, pretrain};
+use vlp::VlpError;
+use vlp::config::{Sources, resolve};
+use vlp::pretrain::{PretrainOptions, Results, RunChoice};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(results) => {
+            table(&results);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `count-objects DIR [KEY=VALUE]...`
+fn run() -> Result<Results, VlpError> {
+    let mut arguments = std::env::args().skip(1);
+    let Some(out) = arguments.next() else {
+        let usage = "usage: count-objects DIR [KEY=VALUE]..., where DIR is a new folder";
+        return Err(VlpError::Config(usage.into()));
+    };
+    let mut set = vec!["train.steps=200".into(), "eval.examples=128".into()];
+    set.extend(arguments);
+    let config = resolve(&Sources {
+        quick: true,
+        set,
+        ..Sources::default()
+    })?;
+    let options = PretrainOptions {
+        config,
+        run: RunChoice::New(out.into()),
+        device: "auto".into(),
+        stop_at: None,
+    };
+    pretrain(&options, Some(&CountConfig::default()))
+}
+
+#[allow(clippy::print_stdout, reason = "the program's own output")]
+fn table(results: &Results) {
+    let show = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.3}"));
+    println!("{:34} {:>9} {:>9}", "", "untrained", "trained");
+    for ((name, before), (_, after)) in results.untrained.iter().zip(&results.trained) {
+        println!("{name:34} {:>9} {:>9}", show(*before), show(*after));
+    }
+}
