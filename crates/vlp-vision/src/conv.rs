@@ -70,22 +70,33 @@ impl ConvSpec {
 impl ConvNorm {
     /// `[batch, in, h, w]` to `[batch, out, h / stride, w / stride]` (rounded up).
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        batch_norm(&self.norm, conv2d(&self.conv, x))
+        let norm = &self.norm;
+        let x = conv2d(&self.conv, x);
+        let device = x.device();
+        if device.is_autodiff() && norm.training.is_enabled() {
+            return train_norm(norm, x);
+        }
+        // One scale and one shift a channel in torchvision's order (`FrozenBatchNorm2d`): two passes over the
+        // map where `BatchNorm` takes four, and rounded as pre-trained weights have seen it.
+        let mean = norm.running_mean.value().to_device(&device);
+        let variance = norm.running_var.value().to_device(&device);
+        let scale = norm.gamma.val() * variance.add_scalar(norm.epsilon).sqrt().recip();
+        let shift = norm.beta.val() - mean * scale.clone();
+        x * scale.reshape([1, -1, 1, 1]) + shift.reshape([1, -1, 1, 1])
     }
 }
 
-/// `norm.forward(x)`, with running variances estimated as PyTorch does: the output is normalised by the
-/// batch's biased variance, the running variance takes the unbiased one.
-fn batch_norm(norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+/// `norm.forward(x)` in training, with running variances estimated as PyTorch does: the output is
+/// normalised by the batch's biased variance, the running variance takes the unbiased one.
+fn train_norm(norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
     let [n, _, h, w] = x.dims();
     let count = (n * h * w) as f64;
-    let device = x.device();
-    if !device.is_autodiff() || !norm.training.is_enabled() || count < 2.0 {
+    if count < 2.0 {
         return norm.forward(x);
     }
-    let before = norm.running_var.value_sync().to_device(&device);
+    let before = norm.running_var.value_sync().to_device(&x.device());
     let y = norm.forward(x);
-    let after = norm.running_var.value_sync().to_device(&device);
+    let after = norm.running_var.value_sync().to_device(&y.device());
     // after = (1 - momentum) before + momentum biased, so what the batch added grows by count / (count - 1).
     let kept = before.mul_scalar(1.0 - norm.momentum);
     let added = (after - kept.clone()).mul_scalar(count / (count - 1.0));

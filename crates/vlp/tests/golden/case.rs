@@ -10,20 +10,20 @@ use serde_json::Value;
 
 /// A tensor of any type as f64, which holds f32 values, ids and masks exactly.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Values {
+pub(crate) struct Values {
     /// Sizes, outermost first; none for a scalar.
-    pub shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// Row-major values.
-    pub at: Vec<f64>,
+    pub(crate) at: Vec<f64>,
 }
 
-pub struct Case {
-    pub json: Value,
-    pub tensors: BTreeMap<String, Values>,
+pub(crate) struct Case {
+    pub(crate) json: Value,
+    pub(crate) tensors: BTreeMap<String, Values>,
 }
 
 /// Names of all cases of a folder, in order.
-pub fn discover(folder: &Path) -> Vec<String> {
+pub(crate) fn discover(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .map(|entry| entry.unwrap().path())
@@ -36,7 +36,7 @@ pub fn discover(folder: &Path) -> Vec<String> {
 }
 
 impl Case {
-    pub fn load(folder: &Path, name: &str) -> Result<Self, String> {
+    pub(crate) fn load(folder: &Path, name: &str) -> Result<Self, String> {
         let read = |extension: &str| {
             let path = folder.join(format!("{name}.{extension}"));
             std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))
@@ -61,14 +61,14 @@ impl Case {
         Ok(Self { json, tensors })
     }
 
-    pub fn get(&self, key: &str) -> Result<&Values, String> {
+    pub(crate) fn get(&self, key: &str) -> Result<&Values, String> {
         self.tensors
             .get(key)
             .ok_or_else(|| format!("no tensor {key}"))
     }
 
     /// All tensors whose name starts with `prefix`, which is taken off.
-    pub fn under<'a>(&'a self, prefix: &str) -> BTreeMap<&'a str, &'a Values> {
+    pub(crate) fn under<'a>(&'a self, prefix: &str) -> BTreeMap<&'a str, &'a Values> {
         self.tensors
             .iter()
             .filter_map(|(key, values)| Some((key.strip_prefix(prefix)?, values)))
@@ -93,45 +93,45 @@ impl Values {
             })
     }
 
-    pub fn floats(&self) -> Vec<f32> {
+    pub(crate) fn floats(&self) -> Vec<f32> {
         self.at.iter().map(|&v| v as f32).collect()
     }
 
-    pub fn float<const D: usize>(&self, device: &Device) -> Tensor<D> {
+    pub(crate) fn float<const D: usize>(&self, device: &Device) -> Tensor<D> {
         Tensor::from_data(TensorData::new(self.floats(), self.dims::<D>()), device)
     }
 
-    pub fn int<const D: usize>(&self, device: &Device) -> Tensor<D, Int> {
+    pub(crate) fn int<const D: usize>(&self, device: &Device) -> Tensor<D, Int> {
         let at: Vec<i32> = self.at.iter().map(|&v| v as i32).collect();
         Tensor::from_data(TensorData::new(at, self.dims::<D>()), device)
     }
 
-    pub fn mask<const D: usize>(&self, device: &Device) -> Tensor<D, Bool> {
+    pub(crate) fn mask<const D: usize>(&self, device: &Device) -> Tensor<D, Bool> {
         let at: Vec<bool> = self.at.iter().map(|&v| v != 0.0).collect();
         Tensor::from_data(TensorData::new(at, self.dims::<D>()), device)
     }
 
     /// Rows of a matrix, or of anything seen as one.
-    pub fn rows(&self) -> impl Iterator<Item = &[f64]> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[f64]> {
         let width = self.shape.last().copied().unwrap_or(1).max(1);
         self.at.chunks(width)
     }
 
-    pub fn scalar(value: f64) -> Self {
+    pub(crate) fn scalar(value: f64) -> Self {
         Self {
             shape: vec![],
             at: vec![value],
         }
     }
 
-    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
+    pub(crate) fn of<const D: usize>(tensor: Tensor<D>) -> Self {
         Self {
             shape: tensor.dims().to_vec(),
             at: tensor.into_data().iter::<f32>().map(f64::from).collect(),
         }
     }
 
-    pub fn of_mask<const D: usize>(tensor: Tensor<D, Bool>) -> Self {
+    pub(crate) fn of_mask<const D: usize>(tensor: Tensor<D, Bool>) -> Self {
         Self {
             shape: tensor.dims().to_vec(),
             at: tensor

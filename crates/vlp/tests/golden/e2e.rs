@@ -30,7 +30,7 @@ use crate::report::{Report, largest_difference};
 type Model = Pretrain<E2eVlp, E2eObjectives>;
 type Outputs = BTreeMap<String, Values>;
 
-pub fn run(case: &Case, report: &mut Report) -> Result<(), String> {
+pub(crate) fn run(case: &Case, report: &mut Report) -> Result<(), String> {
     let device = Device::default().autodiff();
     let model = load(case, build(&case.json["spec"], &device)?, report)?;
     let batch = batch(case, &device)?;
@@ -132,17 +132,21 @@ fn load(case: &Case, model: Model, report: &mut Report) -> Result<Model, String>
             .filter_map(Value::as_u64)
             .product();
         let number = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
+        // A scale is an f32 value, an offset a short decimal fraction.
+        let single = |key: &str| f64::from(number(key) as f32);
         let values = hashed(
             name,
             count as usize,
-            number("scale"),
+            single("scale"),
             number("offset"),
             seed,
         );
         let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
         let first = values.first().map_or(f64::NAN, |&v| f64::from(v));
-        // The recipe is exact; only the order of the sum is free.
-        if first != number("first") || !((sum - number("sum")).abs() <= 1e-9 * count as f64) {
+        // Far below the distance of two f32 values: numbers in JSON may lose their last bit, and sums their order.
+        if !((first - number("first")).abs() <= 1e-9)
+            || !((sum - number("sum")).abs() <= 1e-9 * count as f64)
+        {
             return Err(format!("{name}: the recipe gives {first}, sum {sum}"));
         }
         recipes.insert(name.to_owned(), values);
@@ -153,7 +157,7 @@ fn load(case: &Case, model: Model, report: &mut Report) -> Result<Model, String>
         None => stored.get(name).map(|values| values.floats()),
     };
     let mut load = Load::new(&weights, place);
-    let model = load.into(model);
+    let model = load.fill(model);
     for problem in &load.problems {
         report.fail("weights", problem);
     }
@@ -237,7 +241,7 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<E2eTargets>, String> {
 }
 
 /// Objects of image `image`, stored as `{prefix}{image}.labels`, `.attrs` (-1: none) and `.boxes`.
-pub fn target(case: &Case, prefix: &str, image: usize) -> Result<DetectionTarget, String> {
+pub(crate) fn target(case: &Case, prefix: &str, image: usize) -> Result<DetectionTarget, String> {
     let get = |key: &str| case.get(&format!("{prefix}{image}.{key}"));
     let (attributes, boxes) = (get("attrs")?, get("boxes")?);
     let objects = get("labels")?
@@ -263,7 +267,7 @@ pub fn target(case: &Case, prefix: &str, image: usize) -> Result<DetectionTarget
 }
 
 /// Pairs as PyTorch has them: queries, then objects, `[2, pairs]`.
-pub fn pair_values(pairs: &[(usize, usize)]) -> Values {
+pub(crate) fn pair_values(pairs: &[(usize, usize)]) -> Values {
     let queries = pairs.iter().map(|p| p.0 as f64);
     Values {
         shape: vec![2, pairs.len()],

@@ -8,16 +8,16 @@ use burn::tensor::TensorData;
 
 /// Where the weights of a parameter stand in PyTorch.
 #[derive(Debug, PartialEq)]
-pub struct Place {
-    pub name: String,
+pub(crate) struct Place {
+    pub(crate) name: String,
     /// Which third of a joint query, key and value projection.
-    pub third: Option<usize>,
+    pub(crate) third: Option<usize>,
     /// PyTorch keeps linear weights as `[out, in]`.
-    pub transposed: bool,
+    pub(crate) transposed: bool,
 }
 
 /// The place of the parameter at `path` of a pre-training module, `None` if PyTorch has none.
-pub fn place(path: &str) -> Option<Place> {
+pub(crate) fn place(path: &str) -> Option<Place> {
     let (owner, leaf) = path.rsplit_once('.')?;
     let numbers: Vec<usize> = owner.split('.').filter_map(|s| s.parse().ok()).collect();
     let tail = owner.rsplit('.').next().unwrap_or_default();
@@ -99,7 +99,7 @@ pub fn place(path: &str) -> Option<Place> {
 }
 
 /// The owner's name in a transformer layer and its third of the projection.
-pub fn attention(owner: &str) -> (String, Option<usize>) {
+pub(crate) fn attention(owner: &str) -> (String, Option<usize>) {
     let owner = owner
         .replace(".feed_forward.inner", ".linear1")
         .replace(".feed_forward.outer", ".linear2")
@@ -116,20 +116,20 @@ pub fn attention(owner: &str) -> (String, Option<usize>) {
 }
 
 /// Puts PyTorch's weights into a module.
-pub struct Load<'a> {
+pub(crate) struct Load<'a> {
     /// Values by PyTorch name.
-    pub weights: &'a dyn Fn(&str) -> Option<Vec<f32>>,
+    pub(crate) weights: &'a dyn Fn(&str) -> Option<Vec<f32>>,
     /// Place of a parameter by path.
-    pub place: fn(&str) -> Option<Place>,
+    pub(crate) place: fn(&str) -> Option<Place>,
     /// PyTorch names that found their parameter.
-    pub used: BTreeSet<String>,
+    pub(crate) used: BTreeSet<String>,
     /// What did not fit.
-    pub problems: Vec<String>,
+    pub(crate) problems: Vec<String>,
     path: Vec<String>,
 }
 
 impl<'a> Load<'a> {
-    pub fn new(
+    pub(crate) fn new(
         weights: &'a dyn Fn(&str) -> Option<Vec<f32>>,
         place: fn(&str) -> Option<Place>,
     ) -> Self {
@@ -142,7 +142,7 @@ impl<'a> Load<'a> {
         }
     }
 
-    pub fn into<M: Module>(&mut self, module: M) -> M {
+    pub(crate) fn fill<M: Module>(&mut self, module: M) -> M {
         module.map(self)
     }
 

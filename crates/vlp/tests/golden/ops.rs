@@ -16,7 +16,7 @@ use crate::report::Report;
 const RELATIVE: f64 = 3e-6;
 
 /// One operation of a case with its inputs, expected outputs and attributes.
-pub struct Op<'a> {
+pub(crate) struct Op<'a> {
     case: &'a Case,
     name: &'a str,
     attributes: &'a Value,
@@ -24,7 +24,12 @@ pub struct Op<'a> {
     device: Device,
 }
 
-pub fn run(case: &Case, name: &str, attributes: &Value, report: &mut Report) -> Result<(), String> {
+pub(crate) fn run(
+    case: &Case,
+    name: &str,
+    attributes: &Value,
+    report: &mut Report,
+) -> Result<(), String> {
     let device = Device::default();
     let mut op = Op {
         case,

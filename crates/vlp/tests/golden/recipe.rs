@@ -1,7 +1,7 @@
 //! Values that are not stored but follow from a name, a place and a seed.
 
 /// `offset + scale * u(i)` for `count` values: SplitMix64 of the FNV-1a hash of the name, `u` in `[-1, 1)`.
-pub fn hashed(name: &str, count: usize, scale: f64, offset: f64, seed: u64) -> Vec<f32> {
+pub(crate) fn hashed(name: &str, count: usize, scale: f64, offset: f64, seed: u64) -> Vec<f32> {
     let hash = name.bytes().fold(0xCBF2_9CE4_8422_2325u64, |h, byte| {
         (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)
     });

@@ -6,7 +6,7 @@ use crate::case::Values;
 const LIMIT: f64 = 5.0;
 
 #[derive(Default)]
-pub struct Report {
+pub(crate) struct Report {
     case: String,
     judged: usize,
     worst: Option<(f64, String)>,
@@ -15,23 +15,23 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn begin(&mut self, case: &str) {
+    pub(crate) fn begin(&mut self, case: &str) {
         self.case = case.into();
     }
 
-    pub fn skip(&mut self, name: &str) {
+    pub(crate) fn skip(&mut self, name: &str) {
         println!("skipped: {name}");
         self.skipped += 1;
     }
 
-    pub fn fail(&mut self, name: &str, message: &str) {
+    pub(crate) fn fail(&mut self, name: &str, message: &str) {
         println!("{}/{name}: {message}", self.case);
         self.failures
             .push(format!("{}/{name}: {message}", self.case));
     }
 
     /// Counts a difference against the largest that agrees.
-    pub fn judge(&mut self, name: &str, difference: f64, allowed: f64) {
+    pub(crate) fn judge(&mut self, name: &str, difference: f64, allowed: f64) {
         let ratio = match difference {
             0.0 => 0.0,
             _ => LIMIT * difference / allowed,
@@ -55,7 +55,7 @@ impl Report {
     }
 
     /// Judges every value of a tensor against one bound.
-    pub fn tensor(&mut self, name: &str, got: &Values, want: &Values, allowed: f64) {
+    pub(crate) fn tensor(&mut self, name: &str, got: &Values, want: &Values, allowed: f64) {
         if got.shape != want.shape {
             let message = format!("shape {:?}, expected {:?}", got.shape, want.shape);
             return self.fail(name, &message);
@@ -64,17 +64,17 @@ impl Report {
     }
 
     /// Judges integers, masks and pairs, which must be equal.
-    pub fn equal(&mut self, name: &str, got: &Values, want: &Values) {
+    pub(crate) fn equal(&mut self, name: &str, got: &Values, want: &Values) {
         self.tensor(name, got, want, 0.0);
     }
 
     /// Shows a value that is not judged.
-    pub fn note(&self, name: &str, got: f64, want: f64) {
+    pub(crate) fn note(&self, name: &str, got: f64, want: f64) {
         println!("{}/{name}: {got} ({want} expected; not judged)", self.case);
     }
 
     /// Prints the verdict and fails the test where anything disagreed.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         for failure in &self.failures {
             println!("DISAGREES {failure}");
         }
@@ -90,7 +90,7 @@ impl Report {
 }
 
 /// Largest distance of two rows of values; NaN if either holds one.
-pub fn largest_difference(got: &[f64], want: &[f64]) -> f64 {
+pub(crate) fn largest_difference(got: &[f64], want: &[f64]) -> f64 {
     got.iter().zip(want).fold(0.0, |worst, (a, b)| {
         let difference = (a - b).abs();
         if difference <= worst {

@@ -12,7 +12,7 @@ use crate::names::{Load, Place, attention as pytorch_owner};
 /// A row of almost equal values: its spread is lost in f32 before any operation.
 const ILL_CONDITIONED: usize = 7;
 
-pub fn layer_norm(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn layer_norm(op: &mut Op<'_>) -> Result<(), String> {
     let x = op.input("x")?.clone();
     let width = x.shape[1];
     let mut norm = LayerNormConfig::new(width)
@@ -47,13 +47,13 @@ pub fn layer_norm(op: &mut Op<'_>) -> Result<(), String> {
     Ok(())
 }
 
-pub fn gelu(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn gelu(op: &mut Op<'_>) -> Result<(), String> {
     let x: Tensor<1> = op.input("x")?.float(&op.device);
     op.judge("erf", &Values::of(activation::gelu(x.clone())))?;
     op.judge("tanh", &Values::of(activation::gelu_approximate(x)))
 }
 
-pub fn attention(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn attention(op: &mut Op<'_>) -> Result<(), String> {
     let query = op.input("q")?.clone();
     let keys = op.input("kv").unwrap_or(&query).clone();
     let config = MultiHeadAttentionConfig {
@@ -87,7 +87,7 @@ pub fn attention(op: &mut Op<'_>) -> Result<(), String> {
         ("y (fused)", op.device.clone()),
     ] {
         let mut load = Load::new(&weights, place);
-        let layer = load.into(config.init(&device).map_err(|e| e.to_string())?);
+        let layer = load.fill(config.init(&device).map_err(|e| e.to_string())?);
         if !load.problems.is_empty() {
             return Err(load.problems.join("; "));
         }

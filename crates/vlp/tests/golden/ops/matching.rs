@@ -13,7 +13,7 @@ use super::Op;
 use crate::case::Values;
 use crate::e2e::{pair_values, target};
 
-pub fn giou(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn giou(op: &mut Op<'_>) -> Result<(), String> {
     let (a, b) = (op.input("a")?.clone(), op.input("b")?.clone());
     let (n, m) = (a.shape[0], b.shape[0]);
     let flat = |rows: &Values, count: usize, at: &dyn Fn(usize) -> usize| -> Tensor<2> {
@@ -59,7 +59,7 @@ pub fn giou(op: &mut Op<'_>) -> Result<(), String> {
     )
 }
 
-pub fn assignment(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn assignment(op: &mut Op<'_>) -> Result<(), String> {
     let cost = op.input("cost")?.at.clone();
     let shapes = op.input("shape")?.clone();
     let [rows, columns, count, totals, unique] =
@@ -98,7 +98,7 @@ pub fn assignment(op: &mut Op<'_>) -> Result<(), String> {
     Ok(())
 }
 
-pub fn criterion(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn criterion(op: &mut Op<'_>) -> Result<(), String> {
     let layer = |name: &str| -> Result<Tensor<4>, String> {
         Ok(op.input(name)?.float::<3>(&op.device).unsqueeze_dim(0))
     };
@@ -141,7 +141,7 @@ pub fn criterion(op: &mut Op<'_>) -> Result<(), String> {
     Ok(())
 }
 
-pub fn cross_entropy(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn cross_entropy(op: &mut Op<'_>) -> Result<(), String> {
     let (logits, labels) = (op.input("logits")?.clone(), op.input("labels")?.at.clone());
     let ignored = op.number("ignore_index")?;
     let kept: Vec<usize> = (0..labels.len())

@@ -13,7 +13,7 @@ struct Weights {
     weight: Param<Tensor<2>>,
 }
 
-pub fn trace(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn trace(op: &mut Op<'_>) -> Result<(), String> {
     let device = op.device.clone().autodiff();
     let (rate, decay) = (op.number("lr")?, op.number("weight_decay")?);
     let adamw = op.attributes["betas"].is_array();

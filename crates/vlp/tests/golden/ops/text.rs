@@ -5,7 +5,7 @@ use vlp_text::WordPieces;
 use super::Op;
 use crate::case::Values;
 
-pub fn word_pieces(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn word_pieces(op: &mut Op<'_>) -> Result<(), String> {
     let pieces = WordPieces::bert_uncased();
     let cases = op.attributes["cases"].as_array().ok_or("no texts")?;
     for (i, case) in cases.iter().enumerate() {

@@ -11,14 +11,14 @@ use super::Op;
 use crate::case::Values;
 use crate::names::{Load, Place};
 
-pub fn sine(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn sine(op: &mut Op<'_>) -> Result<(), String> {
     let pad = op.input("pad")?.mask(&op.device);
     let pos = sine_positions(pad, op.number("dim")? as usize);
     // PyTorch keeps channels first.
     op.judge("pos", &Values::of(pos.permute([0, 3, 1, 2])))
 }
 
-pub fn mask_resize(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn mask_resize(op: &mut Op<'_>) -> Result<(), String> {
     let want = op.output("pad")?;
     let size = [want.shape[1], want.shape[2]];
     let got = Values::of_mask(resize_mask(op.input("pad")?.mask(&op.device), size));
@@ -48,7 +48,7 @@ fn norm(op: &Op<'_>, channels: usize, device: &Device) -> Result<ConvNorm, Strin
         })
     };
     let mut load = Load::new(&identity, place);
-    let layer = load.into(ConvSpec::pointwise(channels, channels, 1).init(device));
+    let layer = load.fill(ConvSpec::pointwise(channels, channels, 1).init(device));
     load.problems
         .is_empty()
         .then_some(layer)
@@ -61,7 +61,7 @@ fn given(op: &Op<'_>, name: &str) -> Option<Vec<f32>> {
         .map(Values::floats)
 }
 
-pub fn frozen_norm(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn frozen_norm(op: &mut Op<'_>) -> Result<(), String> {
     let x = op.input("x")?.clone();
     // On a training device: frozen means that the batch has no say there either.
     let device = op.device.clone().autodiff();
@@ -69,7 +69,7 @@ pub fn frozen_norm(op: &mut Op<'_>) -> Result<(), String> {
     op.judge("y", &Values::of(layer.forward(x.float::<4>(&device))))
 }
 
-pub fn trained_norm(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn trained_norm(op: &mut Op<'_>) -> Result<(), String> {
     let x = op.input("x")?.clone();
     let device = op.device.clone().autodiff();
     let layer = norm(op, x.shape[1], &device)?;
@@ -80,7 +80,7 @@ pub fn trained_norm(op: &mut Op<'_>) -> Result<(), String> {
     op.judge("running_var", &Values::of(layer.norm.running_var.value()))
 }
 
-pub fn convolution(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn convolution(op: &mut Op<'_>) -> Result<(), String> {
     let device = op.device.clone().autodiff();
     let (x, w) = (op.input("x")?.clone(), op.input("w")?.clone());
     let (stride, padding) = (
@@ -112,7 +112,7 @@ pub fn convolution(op: &mut Op<'_>) -> Result<(), String> {
     op.judge_within("dw", "dw", &gradient(conv.weight.val().grad(&grads))?, 1e-5)
 }
 
-pub fn max_pool(op: &mut Op<'_>) -> Result<(), String> {
+pub(crate) fn max_pool(op: &mut Op<'_>) -> Result<(), String> {
     let get = |name: &str| op.number(name).map(|n| n as usize);
     let (kernel, stride, padding) = (get("kernel")?, get("stride")?, get("padding")?);
     let pool = MaxPool2dConfig::new([kernel, kernel])
