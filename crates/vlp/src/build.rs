@@ -1,7 +1,7 @@
 //! Model and objectives of a configuration.
 
 use burn::prelude::*;
-use vlp_models::{E2eObjectives, E2eVlp, ObjectivesConfig};
+use vlp_models::{E2eObjectives, E2eVlp};
 use vlp_objectives::detection::ClassVocabulary;
 
 use crate::config::RunConfig;
@@ -29,11 +29,6 @@ pub fn objectives(
     data: &Datasets,
     device: &Device,
 ) -> Result<E2eObjectives, VlpError> {
-    if config.objectives == ObjectivesConfig::default() {
-        return Err(VlpError::Config(
-            "objectives: all are switched off; leave on itm, mlm, detection or caption".into(),
-        ));
-    }
     let vocabulary = ClassVocabulary {
         name: data.labels.name.clone(),
         classes: data.labels.classes.len(),

@@ -78,7 +78,12 @@ impl Datasets {
                 (Arc::new(train), Arc::new(test))
             }
             SourceKind::Coco(dir) => {
-                let source = CocoSource::open(dir, CocoOptions::default())?;
+                let source = CocoSource::open(dir, CocoOptions::default()).map_err(|e| {
+                    VlpError::Config(format!(
+                        "data.source = \"{}\": {e}; give a folder with annotations/captions_SPLIT.json and pictures",
+                        data.source
+                    ))
+                })?;
                 notes.extend(left_out(&source));
                 let source: Arc<dyn Source> = Arc::new(source);
                 let (heldout, train) = split_by_key(&source, data.heldout_share, config.seed)?;

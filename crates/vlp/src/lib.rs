@@ -9,6 +9,7 @@ pub mod evaluate;
 pub mod pretrain;
 pub mod progress;
 pub mod report;
+pub mod results;
 pub mod run;
 
 pub use config::RunConfig;
@@ -16,3 +17,4 @@ pub use data::Datasets;
 pub use error::VlpError;
 pub use pretrain::{PretrainOptions, RunChoice, pretrain, pretrain_with};
 pub use report::View;
+pub use results::Results;

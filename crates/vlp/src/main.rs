@@ -5,8 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use vlp::config::{Sources, resolve};
-use vlp::pretrain::{PretrainOptions, Results, RunChoice, pretrain};
-use vlp::progress::clock;
+use vlp::pretrain::{PretrainOptions, RunChoice, pretrain};
 use vlp::{RunConfig, VlpError};
 use vlp_data::{Scenes, ScenesConfig, Split};
 
@@ -146,7 +145,7 @@ fn run(command: Command) -> Result<(), VlpError> {
                 device: args.device,
                 stop_at: args.stop_at,
             })?;
-            print!("{}", table(&results));
+            print!("{results}");
         }
         Command::Scenes(args) => {
             let split = match args.split.as_str() {
@@ -185,27 +184,4 @@ fn run(command: Command) -> Result<(), VlpError> {
         }
     }
     Ok(())
-}
-
-/// Held-out figures beside the untrained model's.
-fn table(results: &Results) -> String {
-    let show = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{:.3}", v + 0.0));
-    let mut text = format!(
-        "\n{} held-out examples, {} steps, {}\n\n{:34} {:>9} {:>9}\n",
-        results.examples,
-        results.step,
-        clock(results.seconds),
-        "",
-        "untrained",
-        "trained"
-    );
-    for (name, before) in &results.untrained {
-        let after = results
-            .trained
-            .iter()
-            .find(|(n, _)| n == name)
-            .and_then(|(_, v)| *v);
-        text += &format!("{name:34} {:>9} {:>9}\n", show(*before), show(after));
-    }
-    text
 }

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use burn::prelude::*;
-use serde::{Deserialize, Serialize};
 use vlp_data::{Example, LoadedBatch};
-use vlp_models::initialise;
+use vlp_models::{ObjectivesConfig, initialise};
 use vlp_objectives::tally::Score;
 use vlp_objectives::{
     Batcher, NamedLosses, ObjectiveError, ObjectiveSet, Pretrain, VisionLanguage, total,
@@ -21,6 +20,7 @@ use crate::error::VlpError;
 use crate::evaluate::evaluate;
 use crate::progress::{Progress, clock};
 use crate::report::{Page, View};
+use crate::results::Results;
 use crate::run::RunFolder;
 
 /// What to run.
@@ -45,25 +45,13 @@ pub enum RunChoice {
     Resume(PathBuf),
 }
 
-/// Held-out figures of a run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Results {
-    /// Before training.
-    pub untrained: Vec<Score>,
-    /// After `step` steps.
-    pub trained: Vec<Score>,
-    /// Optimiser steps done.
-    pub step: u64,
-    /// Wall time of all sittings in seconds, evaluation included.
-    pub seconds: f64,
-    /// Held-out examples.
-    pub examples: usize,
-    /// Steps that changed nothing.
-    pub skipped_steps: u64,
-}
-
 /// Trains E2E-VLP with the four objectives as configured and leaves the run folder.
 pub fn pretrain(options: &PretrainOptions) -> Result<Results, VlpError> {
+    if options.config.objectives == ObjectivesConfig::default() {
+        return Err(VlpError::Config(
+            "objectives: all are switched off; leave on itm, mlm, detection or caption".into(),
+        ));
+    }
     pretrain_with(options, build::objectives, |set| View::from(set))
 }
 

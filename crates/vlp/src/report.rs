@@ -20,8 +20,8 @@ use vlp_vision::padded::ImageView;
 use crate::config::RunConfig;
 use crate::data::Datasets;
 use crate::error::VlpError;
-use crate::pretrain::Results;
 use crate::progress::clock;
+use crate::results::{Results, figure};
 use crate::run::RunFolder;
 
 /// Score from which a detection is drawn.
@@ -162,16 +162,9 @@ impl Page<'_> {
     }
 
     fn metrics(&self) -> Table {
-        let show =
-            |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{:.3}", v + 0.0));
-        let rows = self.results.untrained.iter().map(|(name, before)| {
-            let after = self
-                .results
-                .trained
-                .iter()
-                .find(|(n, _)| n == name)
-                .and_then(|(_, v)| *v);
-            Row::from(vec![name.clone(), show(*before), show(after)])
+        let rows = self.results.rows();
+        let rows = rows.map(|(name, before, after)| {
+            Row::from(vec![name.into(), figure(before), figure(after)])
         });
         let columns = ["held-out figure", "untrained", "trained"]
             .map(String::from)

@@ -4,8 +4,8 @@ pub mod count;
 
 pub use count::{CountConfig, CountObjects};
 
-use vlp::pretrain::{PretrainOptions, Results};
-use vlp::{View, VlpError, pretrain_with};
+use vlp::pretrain::PretrainOptions;
+use vlp::{Results, View, VlpError, pretrain_with};
 
 /// Trains E2E-VLP with its configured objectives and, if given, the counting one.
 pub fn pretrain(

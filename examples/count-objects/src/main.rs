@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use count_objects::{CountConfig, pretrain};
-use vlp::VlpError;
 use vlp::config::{Sources, resolve};
-use vlp::pretrain::{PretrainOptions, Results, RunChoice};
+use vlp::pretrain::{PretrainOptions, RunChoice};
+use vlp::{Results, VlpError};
 
+#[allow(clippy::print_stdout, reason = "the program's own output")]
 fn main() -> ExitCode {
     match run() {
         Ok(results) => {
-            table(&results);
+            print!("{results}");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -41,13 +42,4 @@ fn run() -> Result<Results, VlpError> {
         stop_at: None,
     };
     pretrain(&options, Some(&CountConfig::default()))
-}
-
-#[allow(clippy::print_stdout, reason = "the program's own output")]
-fn table(results: &Results) {
-    let show = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.3}"));
-    println!("{:34} {:>9} {:>9}", "", "untrained", "trained");
-    for ((name, before), (_, after)) in results.untrained.iter().zip(&results.trained) {
-        println!("{name:34} {:>9} {:>9}", show(*before), show(*after));
-    }
 }

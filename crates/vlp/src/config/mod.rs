@@ -34,6 +34,9 @@ pub struct RunConfig {
     pub eval: EvalConfig,
     /// When checkpoints are written.
     pub checkpoint: CheckpointConfig,
+    /// Settings of objectives of your own; part of the run's identity, not read by vlp.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    pub extra: toml::Table,
 }
 
 /// What is read, and how.

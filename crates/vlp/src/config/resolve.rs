@@ -152,7 +152,11 @@ fn explain(message: &str) -> String {
                 suggest(unknown, &known)
             )
         }
-        _ => message.trim().to_string(),
+        // serde says what is wrong on one line and where on the next.
+        _ => match message.trim().rsplit_once("\nin `") {
+            Some((what, place)) => format!("{}: {what}", place.trim_end_matches('`')),
+            None => message.trim().to_string(),
+        },
     }
 }
 

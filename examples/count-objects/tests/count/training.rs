@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use count_objects::{CountConfig, pretrain};
-use vlp::pretrain::{PretrainOptions, Results, RunChoice};
+use vlp::Results;
+use vlp::pretrain::{PretrainOptions, RunChoice};
 use vlp::run::RunFolder;
 use vlp::{Datasets, RunConfig, View, pretrain_with};
 use vlp_train::log::read_all;
