@@ -61,6 +61,22 @@ pub enum OptimizerKind {
     },
 }
 
+impl Default for OptimizerConfig {
+    /// E2E-VLP's values, which are DETR's, without a group for the backbone.
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-4,
+            weight_decay: 1e-4,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            decay_norms_and_biases: true,
+            clip_norm: 0.1,
+            groups: vec![],
+        }
+    }
+}
+
 impl OptimizerConfig {
     /// Says what is wrong with impossible values.
     pub fn validate(&self) -> Result<(), TrainError> {

@@ -40,6 +40,17 @@ pub enum Decay {
     },
 }
 
+impl Default for ScheduleConfig {
+    /// No warm-up, no decay.
+    fn default() -> Self {
+        Self {
+            warmup_steps: 0,
+            warmup_from: 0.0,
+            decay: Decay::Constant,
+        }
+    }
+}
+
 impl ScheduleConfig {
     /// Factor of the learning rates at `step` (from 0) of `total`.
     pub fn factor(&self, step: u64, total: u64) -> f64 {

@@ -56,6 +56,18 @@ pub struct Trainer<M: Module> {
 }
 
 impl TrainerConfig {
+    /// `steps` steps at E2E-VLP's constant rates, without accumulation or average.
+    pub fn new(steps: u64) -> Self {
+        Self {
+            steps,
+            accumulate: 1,
+            optimizer: OptimizerConfig::default(),
+            schedule: ScheduleConfig::default(),
+            ema_decay: 0.0,
+            max_skipped: 20,
+        }
+    }
+
     /// Says what is wrong with impossible values.
     pub fn validate(&self) -> Result<(), TrainError> {
         let fail = |key: &str, value: String, hint: &str| {

@@ -1,0 +1,143 @@
+//! The modules and configurations of these tests.
+
+use burn::module::Param;
+use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::prelude::*;
+use vlp_train::{Decay, OptimizerConfig, ScheduleConfig, TrainError, Trainer, TrainerConfig};
+
+/// A batch norm, dropout and a linear layer: `[batch, 2]` to `[batch, 1]`.
+#[derive(Module, Debug)]
+pub(crate) struct Net {
+    pub(crate) norm: BatchNorm,
+    pub(crate) dropout: Dropout,
+    pub(crate) linear: Linear,
+}
+
+impl Net {
+    pub(crate) fn new(dropout: f64) -> Self {
+        let device = device();
+        let mut linear = LinearConfig::new(2, 1).init(&device);
+        linear.weight = Param::from_data([[0.5], [-0.25]], &device);
+        Self {
+            norm: BatchNormConfig::new(2).init(&device),
+            dropout: DropoutConfig::new(dropout).init(),
+            linear,
+        }
+    }
+
+    /// Mean squared error against the sum of the inputs.
+    pub(crate) fn loss(&self, x: Tensor<2>) -> Tensor<1> {
+        let truth = x.clone().sum_dim(1);
+        let y = self.dropout.forward(self.norm.forward(x));
+        (self.linear.forward(y) - truth).square().mean()
+    }
+}
+
+/// A weight, a bias and a norm's gain, two values each.
+#[derive(Module, Debug)]
+pub(crate) struct Part {
+    pub(crate) weight: Param<Tensor<1>>,
+    pub(crate) bias: Param<Tensor<1>>,
+    pub(crate) gamma: Param<Tensor<1>>,
+}
+
+/// Two parts, which groups tell apart by their paths.
+#[derive(Module, Debug)]
+pub(crate) struct Parts {
+    pub(crate) backbone: Part,
+    pub(crate) head: Part,
+}
+
+impl Parts {
+    /// Every value is 2.
+    pub(crate) fn new() -> Self {
+        let part = || Part {
+            weight: Param::from_data([2.0, 2.0], &device()),
+            bias: Param::from_data([2.0, 2.0], &device()),
+            gamma: Param::from_data([2.0, 2.0], &device()),
+        };
+        Self {
+            backbone: part(),
+            head: part(),
+        }
+    }
+
+    /// A loss whose gradient is `grads` at every parameter.
+    pub(crate) fn loss(&self, grads: [f32; 2]) -> Tensor<1> {
+        let grads = Tensor::<1>::from_data(grads, &device());
+        [&self.backbone, &self.head]
+            .iter()
+            .flat_map(|p| [&p.weight, &p.bias, &p.gamma])
+            .map(|param| (param.val() * grads.clone()).sum())
+            .reduce(|a, b| a + b)
+            .unwrap()
+    }
+
+    /// First value of weight, bias and gain of the backbone, then of the head.
+    pub(crate) fn firsts(&self) -> [f32; 6] {
+        let first = |p: &Param<Tensor<1>>| p.val().into_data().iter::<f32>().next().unwrap();
+        let (b, h) = (&self.backbone, &self.head);
+        [&b.weight, &b.bias, &b.gamma, &h.weight, &h.bias, &h.gamma].map(first)
+    }
+}
+
+pub(crate) fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+/// `[rows, 2]` inputs, a pure function of `seed`.
+pub(crate) fn inputs(seed: u64, rows: usize) -> Tensor<2> {
+    let values: Vec<f32> = (0..rows as u64 * 2)
+        .map(|i| ((seed * 31 + i * 17) % 23) as f32 / 11.0 - 1.0)
+        .collect();
+    Tensor::from_data(TensorData::new(values, [rows, 2]), &device())
+}
+
+/// AdamW at 0.1 without decay, clipping, warm-up or average.
+pub(crate) fn config() -> TrainerConfig {
+    TrainerConfig {
+        steps: 100,
+        accumulate: 1,
+        optimizer: OptimizerConfig {
+            learning_rate: 0.1,
+            weight_decay: 0.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            decay_norms_and_biases: false,
+            clip_norm: 0.0,
+            groups: vec![],
+        },
+        schedule: ScheduleConfig {
+            warmup_steps: 0,
+            warmup_from: 0.0,
+            decay: Decay::Constant,
+        },
+        ema_decay: 0.0,
+        max_skipped: 3,
+    }
+}
+
+/// One step on `inputs(step)`.
+pub(crate) fn step(trainer: &mut Trainer<Net>) {
+    let seed = trainer.step_count();
+    let report = trainer
+        .step(9, |net, _| {
+            Ok::<_, TrainError>(Ok(net.loss(inputs(seed, 4))))
+        })
+        .unwrap();
+    assert_eq!(report.skipped, None);
+}
+
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter().collect()
+}
+
+/// Within 1e-5, a few roundings of 32-bit numbers of this size.
+pub(crate) fn assert_close(found: &[f32], wanted: &[f32]) {
+    let near = found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-5);
+    assert!(
+        near && found.len() == wanted.len(),
+        "{found:?}, not {wanted:?}"
+    );
+}
