@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use vlp::config::{Sources, resolve};
+use vlp::config::{Sources, explain, resolve};
 use vlp::pretrain::{PretrainOptions, RunChoice, pretrain};
 use vlp::{RunConfig, VlpError};
 use vlp_data::{Scenes, ScenesConfig, Split};
@@ -93,7 +93,7 @@ struct ScenesArgs {
 
 #[derive(Subcommand)]
 enum ConfigCommand {
-    /// Print the resolved configuration as TOML.
+    /// Print the resolved configuration as TOML, with what each value means and reproduces.
     Show(ConfigArgs),
     /// List the presets.
     List,
@@ -167,11 +167,7 @@ fn run(command: Command) -> Result<(), VlpError> {
             println!("{} scenes in {}", args.count, args.out.display());
         }
         Command::Config(ConfigCommand::Show(args)) => {
-            let config = args.resolve()?;
-            print!(
-                "{}",
-                toml::to_string(&config).map_err(|e| VlpError::Config(e.to_string()))?
-            );
+            print!("{}", explain(&args.resolve()?)?);
         }
         Command::Config(ConfigCommand::List) => {
             for (name, text) in vlp::config::PRESETS {

@@ -1,5 +1,6 @@
 //! The configuration of a run: a preset, then a file, then single values, each over the last.
 
+mod explain;
 mod presets;
 mod resolve;
 mod validate;
@@ -11,6 +12,7 @@ use vlp_data::{ResizeRule, ScenesConfig};
 use vlp_models::{E2eVlpConfig, ObjectivesConfig};
 use vlp_train::TrainerConfig;
 
+pub use explain::explain;
 pub use presets::{PRESETS, preset_names};
 pub use resolve::{Sources, resolve};
 
