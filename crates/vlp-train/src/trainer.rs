@@ -274,7 +274,8 @@ impl<M: Module> Trainer<M> {
         let optimizer = burn::tensor::Bytes::from_bytes_vec(checkpoint.file(OPTIMIZER)?.to_vec());
         self.optimizer = self.optimizer.from_bytes(optimizer).map_err(mismatch)?;
         if self.ema.is_some() {
-            let average = load(self.model.clone(), checkpoint.file(EMA)?).map_err(mismatch)?;
+            // Clones of a batch norm share its running statistics, `valid` copies them.
+            let average = load(self.model.valid(), checkpoint.file(EMA)?).map_err(mismatch)?;
             self.ema = Some(Ema::resume(average, self.config.ema_decay));
         }
         let state = &checkpoint.state;
