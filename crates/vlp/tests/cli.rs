@@ -1,0 +1,302 @@
+//! What the program says of bad input, and what it does with bad samples.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::{fail, losses, resume, succeed, tiny, vlp};
+use vlp_data::{Scenes, ScenesConfig};
+
+#[test]
+fn a_bad_value_is_named_with_what_would_do_and_leaves_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    for (entry, parts) in [
+        (
+            "train.stepz=4",
+            [
+                "unknown key \"stepz\" in [train]",
+                "did you mean \"steps\"?",
+            ],
+        ),
+        (
+            "data.scenes.shapes=[\"circl\"]",
+            ["unknown value \"circl\"", "did you mean \"circle\"?"],
+        ),
+        ("train.steps=many", ["train.steps", "expected u64"]),
+        ("train", ["--set train", "write key.path=value"]),
+        ("seed.x=1", ["seed.x", "holds a value"]),
+        ("model.heads=3", ["model.heads = 3", "use one of 1, 2, 4"]),
+        ("model.d_model=18", ["model.d_model = 18", "multiple of 4"]),
+        ("model.backbone.depth=11", ["depth = 11", "use 10, 18"]),
+        ("model.dropout=1.0", ["model.dropout = 1", "less than 1"]),
+        (
+            "model.max_positions=20",
+            ["model.max_positions = 20", "up to 28 tokens"],
+        ),
+        (
+            "data.source=coco:/not/there",
+            ["coco:/not/there", "give a folder with annotations"],
+        ),
+        (
+            "data.source=tar:x",
+            ["data.source = \"tar:x\"", "use \"scenes\" or \"coco:DIR\""],
+        ),
+        (
+            "data.pieces=/no/vocab.txt",
+            ["/no/vocab.txt", "cannot be read"],
+        ),
+        (
+            "data.batch_size=0",
+            ["data.batch_size = 0", "use at least 1"],
+        ),
+        ("data.max_text=2", ["data.max_text = 2", "use at least 3"]),
+        (
+            "data.max_bad_share=1.5",
+            ["data.max_bad_share = 1.5", "between 0 and 1"],
+        ),
+        (
+            "data.heldout_share=0.0",
+            ["data.heldout_share = 0", "over 0 and below 1"],
+        ),
+        (
+            "data.heldout_share=1.0",
+            ["data.heldout_share = 1", "over 0 and below 1"],
+        ),
+        (
+            "data.scenes.resolution=8",
+            ["scenes.resolution", "16 to 4096"],
+        ),
+        (
+            "objectives.itm.mismatch=1.5",
+            ["objectives.itm.mismatch = 1.5", "between 0 and 1"],
+        ),
+        (
+            "objectives.mlm.probability=-0.1",
+            ["objectives.mlm.probability = -0.1", "between 0 and 1"],
+        ),
+        (
+            "objectives.mlm.weight=nan",
+            ["objectives.mlm.weight = NaN", "finite weight"],
+        ),
+        (
+            "objectives.caption.max_len=1",
+            ["objectives.caption.max_len = 1", "use at least 3"],
+        ),
+        (
+            "objectives.caption.max_len=2",
+            ["objectives.caption.max_len = 2", "use at least 3"],
+        ),
+        (
+            "objectives.caption.beams=0",
+            ["objectives.caption.beams = 0", "use at least 1"],
+        ),
+        (
+            "objectives.detection.num_queries=0",
+            ["num_queries = 0", "use at least 1"],
+        ),
+        ("eval.examples=0", ["eval.examples = 0", "use at least 1"]),
+        (
+            "checkpoint.keep=0",
+            ["checkpoint.keep = 0", "use at least 1"],
+        ),
+        ("train.steps=0", ["train.steps = 0", "use at least 1"]),
+        (
+            "train.optimizer.clip_norm=-1.0",
+            ["train.optimizer.clip_norm = -1", "use 0 for none"],
+        ),
+        (
+            "train.schedule.warmup_steps=9",
+            ["train.schedule.warmup_steps = 9", "longer than the run"],
+        ),
+    ] {
+        let line = fail(&mut tiny(&run, &[entry]));
+        for part in parts {
+            assert!(line.contains(part), "{entry}: {line}");
+        }
+        assert!(!run.exists(), "{entry} leaves a folder in the way");
+    }
+    let off = ["itm", "mlm", "detection", "caption"].map(|name| format!("objectives.{name}=off"));
+    let line = fail(&mut tiny(&run, &off.each_ref().map(String::as_str)));
+    assert!(line.contains("all are switched off; leave on"), "{line}");
+    let line = fail(tiny(&run, &[]).args(["--preset", "e2e-vlp-r5"]));
+    assert!(line.contains("did you mean \"e2e-vlp-r50\"?"), "{line}");
+    assert!(!run.exists());
+}
+
+#[test]
+fn a_bad_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, run) = (folder.path().join("mine.toml"), folder.path().join("run"));
+    for (text, part) in [
+        (None, "No such file"),
+        (Some("train = ["), "mine.toml"),
+        (Some("[train]\nstepz = 3\n"), "did you mean \"steps\"?"),
+    ] {
+        if let Some(text) = text {
+            fs::write(&file, text).unwrap();
+        }
+        let line = fail(tiny(&run, &[]).arg("--config").arg(&file));
+        assert!(
+            line.contains("mine.toml: ") && line.contains(part),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+#[cfg(not(feature = "cuda"))]
+fn a_device_that_cannot_be_had_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let line = fail(tiny(&run, &[]).args(["--device", "cuda"]));
+    assert!(
+        line.contains("device cuda: not compiled in; build with --features cuda"),
+        "{line}"
+    );
+    let line = fail(tiny(&run, &[]).args(["--device", "tpu"]));
+    assert!(
+        line.contains("device tpu: unknown; use auto, flex, wgpu or cuda"),
+        "{line}"
+    );
+}
+
+#[test]
+fn run_folders_are_neither_overwritten_nor_mistaken() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    succeed(tiny(&run, &["checkpoint.every=2"]).args(["--stop-at", "2"]));
+    let line = fail(&mut tiny(&run, &[]));
+    assert!(
+        line.contains("already exists; give another --out, or --resume it"),
+        "{line}"
+    );
+    assert!(line.contains(run.to_str().unwrap()));
+    let line = fail(&mut resume(folder.path()));
+    assert!(
+        line.contains("is not a run folder: it has no config.toml"),
+        "{line}"
+    );
+    // A clash of options is clap's error, exit code 2.
+    let clash = resume(&run).args(["--seed", "2"]).output().unwrap();
+    assert_eq!(clash.status.code(), Some(2));
+
+    let path = run.join("config.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    fs::write(&path, config.replace("seed = 1", "seed = 2")).unwrap();
+    let line = fail(&mut resume(&run));
+    assert!(
+        line.contains("step-00000002: saved with another configuration"),
+        "{line}"
+    );
+    assert!(line.contains("start a new run"), "{line}");
+    fs::write(&path, "seed = 2").unwrap();
+    let line = fail(&mut resume(&run));
+    assert!(line.contains("config.toml: "), "{line}");
+    fs::write(&path, config).unwrap();
+    succeed(&mut resume(&run));
+    assert!(run.join("report.html").exists());
+}
+
+#[test]
+fn objects_without_a_query_are_dropped_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let set = [
+        "objectives.detection.num_queries=1",
+        "data.scenes.min_objects=2",
+        "data.max_text=3",
+    ];
+    succeed(&mut tiny(&run, &set));
+    let records = losses(&run);
+    assert_eq!(records.len(), 4);
+    for record in records {
+        let count = |name: &str| record[name].as_f64().unwrap();
+        assert_eq!(count("loss/detection.objects"), 4.0);
+        assert!(count("loss/detection.dropped objects") >= 4.0);
+        assert_eq!(count("train/skipped_steps"), 0.0);
+    }
+}
+
+fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    change(&mut value);
+    fs::write(path, serde_json::to_vec(&value).unwrap()).unwrap();
+}
+
+/// Twelve scenes as COCO files: picture 3 is half a JPEG, picture 5 is gone, caption 1 is empty, box 1 has no area.
+fn damaged_coco(dir: &Path) {
+    let scenes = ScenesConfig {
+        resolution: 32,
+        count: 12,
+        ..ScenesConfig::default()
+    };
+    Scenes::new(scenes).unwrap().write_to(dir).unwrap();
+    let mut found = fs::read_dir(dir.join("snli_ve/flickr30k_images")).unwrap();
+    let jpeg = fs::read(found.next().unwrap().unwrap().path()).unwrap();
+    fs::write(dir.join("train/half.jpg"), &jpeg[..jpeg.len() / 2]).unwrap();
+    fs::remove_file(dir.join("train/000000000005.png")).unwrap();
+    edit(&dir.join("annotations/captions_train.json"), |file| {
+        file["images"][3]["file_name"] = json!("half.jpg");
+        file["annotations"][0]["caption"] = json!("  ");
+    });
+    edit(&dir.join("annotations/instances_train.json"), |file| {
+        file["annotations"][0]["bbox"] = json!([5.0, 5.0, 0.0, 0.0]);
+    });
+}
+
+#[test]
+fn bad_records_are_skipped_counted_and_named_and_training_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, run) = (folder.path().join("coco"), folder.path().join("run"));
+    damaged_coco(&dir);
+    let source = format!("data.source=coco:{}", dir.display());
+    let set = [
+        "data.max_bad_share=0.5",
+        "data.heldout_share=0.2",
+        "train.steps=6",
+    ];
+    let text = succeed(tiny(&run, &set).args(["--set", &source]));
+    assert!(
+        text.contains("skipped a sample") && text.contains("half.jpg"),
+        "{text}"
+    );
+    assert_eq!(losses(&run).len(), 6);
+    let report = fs::read_to_string(run.join("report.html")).unwrap();
+    for part in [
+        "half.jpg",
+        "image 5",
+        "000000000005.png is missing",
+        "captions_train.json: 1 empty captions left out",
+        "instances_train.json: 1 boxes without area left out",
+    ] {
+        assert!(report.contains(part), "the report does not say: {part}");
+    }
+    // Where no bad sample is allowed, the run stops and says which one it was.
+    let run = folder.path().join("strict");
+    let line = fail(
+        tiny(&run, &["data.max_bad_share=0.0", "data.heldout_share=0.2"]).args(["--set", &source]),
+    );
+    assert!(
+        line.contains("half.jpg") && line.contains("share 0 allowed"),
+        "{line}"
+    );
+}
+
+#[test]
+fn configurations_are_listed_and_shown() {
+    let output = vlp(&["config", "list"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.starts_with("e2e-vlp-tiny") && text.lines().count() == 5,
+        "{text}"
+    );
+    let output = vlp(&["config", "show", "--steps", "7"]).output().unwrap();
+    let shown: toml::Table = String::from_utf8(output.stdout).unwrap().parse().unwrap();
+    assert_eq!(shown["train"]["steps"].as_integer(), Some(7));
+    assert_eq!(shown["preset"].as_str(), Some("e2e-vlp-tiny"));
+}

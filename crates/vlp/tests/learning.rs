@@ -1,0 +1,60 @@
+//! A short run on generated scenes learns every objective.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use serde_json::Value;
+use support::{losses, succeed, tiny};
+
+#[test]
+fn every_objective_is_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    // One large plain object of eight kinds: little enough for matching to be learned within seconds.
+    succeed(&mut tiny(
+        &run,
+        &[
+            "train.steps=600",
+            "train.schedule.warmup_steps=50",
+            "train.optimizer.learning_rate=2e-3",
+            "data.batch_size=16",
+            "data.scenes.count=20000",
+            "data.scenes.max_objects=1",
+            "data.scenes.min_extent=0.6",
+            "data.scenes.max_extent=0.8",
+            "data.scenes.sizes=[\"large\"]",
+            "data.scenes.textures=[\"plain\"]",
+            "data.scenes.backgrounds=[\"plain\"]",
+            "data.scenes.shapes=[\"circle\",\"square\"]",
+            "data.scenes.colours=[\"red\",\"blue\",\"green\",\"yellow\"]",
+            "model.d_model=64",
+            "model.heads=4",
+            "model.ffn=128",
+            "objectives.detection.num_queries=3",
+            "objectives.itm.weight=2",
+            "checkpoint.every=0",
+        ],
+    ));
+    let records = losses(&run);
+    assert_eq!(records.len(), 600);
+    let mean = |part: &[Value], name: &str| {
+        let values = part.iter().map(|record| record[name].as_f64().unwrap());
+        values.sum::<f64>() / part.len() as f64
+    };
+    // Matching starts at chance and is the slowest; the others fall to a fraction within a hundred steps.
+    for (name, share) in [
+        ("itm", 0.9),
+        ("mlm", 0.3),
+        ("detection", 0.5),
+        ("caption", 0.3),
+    ] {
+        let name = format!("loss/{name}");
+        let (first, last) = (mean(&records[..10], &name), mean(&records[590..], &name));
+        println!("{name}: {first:.3} to {last:.3}");
+        assert!(last < share * first, "{name}: {first} to {last}");
+    }
+    // Weight 2 times ln 2 is guessing.
+    let matching = mean(&records[550..], "loss/itm");
+    assert!(matching < 0.92 * 2.0 * std::f64::consts::LN_2, "{matching}");
+}
