@@ -48,7 +48,9 @@ pub fn resolve(sources: &Sources) -> Result<RunConfig, VlpError> {
     };
     let parsed = text.parse::<Table>();
     let mut table = parsed.map_err(|e| VlpError::Config(format!("preset {name}: {e}")))?;
-    let quick = table.remove("quick");
+    let mut file = file;
+    // A copy of a preset may have quick values of its own.
+    let quick = file.remove("quick").or(table.remove("quick"));
     merge(&mut table, file);
     table.insert("preset".into(), Value::String(name));
     if let Some(path) = &sources.file {
@@ -141,12 +143,12 @@ fn explain(message: &str) -> String {
                 .lines()
                 .find_map(|l| l.trim().strip_prefix("in `"))
                 .map(|p| p.trim_end_matches('`'));
-            let place = place.map(|p| format!(" in [{p}]")).unwrap_or_default();
             let known: Vec<&str> = known
                 .iter()
                 .copied()
-                .filter(|k| Some(*k) != place.get(5..place.len() - 1))
+                .filter(|k| Some(*k) != place)
                 .collect();
+            let place = place.map(|p| format!(" in [{p}]")).unwrap_or_default();
             format!(
                 "unknown {what} \"{unknown}\"{place}{}",
                 suggest(unknown, &known)
@@ -221,6 +223,7 @@ mod tests {
     #[test]
     fn unknown_names_get_the_nearest_one() {
         for (entry, part) in [
+            ("trian=7", "did you mean \"train\"?"),
             ("train.stepz=7", "did you mean \"steps\"?"),
             (
                 "objectives.detection.num_querys=7",
