@@ -4,7 +4,7 @@ use vlp_train::{CheckpointStore, GroupConfig, OptimizerKind, TrainError, Trainer
 
 use crate::net::{Net, config, step};
 
-/// Dropout, batch norm, momentum, AdamW, clipping and a moving average.
+/// Batch norm, momentum, AdamW, clipping and a moving average.
 fn everything() -> TrainerConfig {
     let mut config = config();
     config.ema_decay = 0.9;
@@ -19,7 +19,7 @@ fn everything() -> TrainerConfig {
 }
 
 fn new() -> Trainer<Net> {
-    Trainer::new(Net::new(0.5), everything()).unwrap()
+    Trainer::new(Net::new(), everything()).unwrap()
 }
 
 #[test]

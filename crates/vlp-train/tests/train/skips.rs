@@ -19,7 +19,7 @@ fn a_skipped_step_changes_no_weight_and_no_running_statistic() {
     for accumulate in [1, 3] {
         let mut config = config();
         (config.accumulate, config.ema_decay, config.max_skipped) = (accumulate, 0.9, 9);
-        let mut trainer = Trainer::new(Net::new(0.0), config).unwrap();
+        let mut trainer = Trainer::new(Net::new(), config).unwrap();
         step(&mut trainer);
         let before = state(&trainer);
         let mean = values(trainer.model.valid().norm.running_mean.value());
@@ -61,7 +61,7 @@ fn a_skipped_step_changes_no_weight_and_no_running_statistic() {
 #[test]
 fn a_gradient_too_large_to_square_is_skipped_by_name() {
     // Each gradient is finite, the sum of their squares is not.
-    let mut trainer = Trainer::new(Net::new(0.0), config()).unwrap();
+    let mut trainer = Trainer::new(Net::new(), config()).unwrap();
     let report = trainer
         .step(0, |net, _| Ok::<_, TrainError>(Ok(spoilt(net, 1e25))))
         .unwrap();
@@ -70,7 +70,7 @@ fn a_gradient_too_large_to_square_is_skipped_by_name() {
 
 #[test]
 fn training_stops_after_too_many_skips_in_a_row() {
-    let mut trainer = Trainer::new(Net::new(0.0), config()).unwrap();
+    let mut trainer = Trainer::new(Net::new(), config()).unwrap();
     let bad = |net: &Net, _: usize| Ok::<_, TrainError>(Ok(spoilt(net, f32::INFINITY)));
     for _ in 0..2 {
         trainer.step(0, bad).unwrap();
@@ -98,7 +98,7 @@ fn training_stops_after_too_many_skips_in_a_row() {
 fn the_count_in_a_row_survives_a_resume() {
     let folder = tempfile::tempdir().unwrap();
     let store = vlp_train::CheckpointStore::open(folder.path(), 1).unwrap();
-    let mut trainer = Trainer::new(Net::new(0.0), config()).unwrap();
+    let mut trainer = Trainer::new(Net::new(), config()).unwrap();
     let bad = |_: &Net, _: usize| Ok::<_, TrainError>(Err("bad".into()));
     for _ in 0..2 {
         trainer.step(0, bad).unwrap();
@@ -107,7 +107,7 @@ fn the_count_in_a_row_survives_a_resume() {
         .save(&trainer.state("c"), &trainer.save().unwrap(), None)
         .unwrap();
     let checkpoint = store.latest().unwrap().0;
-    let again = Trainer::new(Net::new(0.0), config()).unwrap();
+    let again = Trainer::new(Net::new(), config()).unwrap();
     let mut again = again.resume(&checkpoint, "c").unwrap();
     assert!(matches!(
         again.step(0, bad),

@@ -59,8 +59,8 @@ fn accumulation_equals_one_large_batch() {
     let (mut small, mut large) = (config(), config());
     (small.accumulate, small.optimizer.clip_norm) = (3, 0.5);
     large.optimizer.clip_norm = 0.5;
-    let mut small = Trainer::new(Net::new(0.0), small).unwrap();
-    let mut large = Trainer::new(Net::new(0.0), large).unwrap();
+    let mut small = Trainer::new(Net::new(), small).unwrap();
+    let mut large = Trainer::new(Net::new(), large).unwrap();
     for at in 0..5 {
         let parts: Vec<Tensor<2>> = (0..3).map(|i| inputs(at * 3 + i, 4)).collect();
         let one = small
@@ -104,7 +104,7 @@ fn the_schedule_scales_every_rate() {
 fn the_average_follows_weights_and_running_statistics() {
     let mut config = config();
     config.ema_decay = 0.75;
-    let mut trainer = Trainer::new(Net::new(0.0), config).unwrap();
+    let mut trainer = Trainer::new(Net::new(), config).unwrap();
     let read = |net: &Net| {
         let mut all = values(net.linear.weight.val());
         all.extend(values(net.norm.running_mean.value()));
