@@ -1,0 +1,73 @@
+//! Wrong configurations say which key, which value and what would do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use vlp_vision::{Depth, ResNetConfig, VisionError};
+
+#[test]
+fn errors_name_key_value_and_remedy() {
+    let good = ResNetConfig::new(Depth::R18);
+    let cases = [
+        (
+            ResNetConfig {
+                width: 0,
+                ..good.clone()
+            },
+            "backbone.width = 0: use at least 1",
+        ),
+        (
+            ResNetConfig {
+                stages: 0,
+                ..good.clone()
+            },
+            "backbone.stages = 0: use 1 to 4",
+        ),
+        (
+            ResNetConfig {
+                stages: 5,
+                ..good.clone()
+            },
+            "backbone.stages = 5: use 1 to 4",
+        ),
+        (
+            ResNetConfig {
+                stages: 2,
+                frozen_stages: 4,
+                ..good.clone()
+            },
+            "backbone.frozen_stages = 4: use at most stages + 1",
+        ),
+        (
+            ResNetConfig {
+                dilate_last: true,
+                ..good.clone()
+            },
+            "backbone.depth = 18: dilate_last needs bottlenecks",
+        ),
+        (
+            ResNetConfig {
+                dilate_last: true,
+                stages: 1,
+                ..ResNetConfig::new(Depth::R50)
+            },
+            "backbone.stages = 1: dilate_last needs a stage with a stride",
+        ),
+    ];
+    for (config, start) in cases {
+        let message = config.validate().unwrap_err().to_string();
+        assert!(message.starts_with(start), "{message}");
+    }
+    good.validate().unwrap();
+}
+
+#[test]
+fn unknown_depths_list_the_known_ones() {
+    let error = Depth::try_from(51).unwrap_err();
+    assert!(matches!(error, VisionError::Config { key: "depth", .. }));
+    assert_eq!(
+        error.to_string(),
+        "backbone.depth = 51: use 10, 18, 26, 34, 50, 101 or 152"
+    );
+    for number in [10, 18, 26, 34, 50, 101, 152] {
+        assert_eq!(u32::from(Depth::try_from(number).unwrap()), number);
+    }
+}
