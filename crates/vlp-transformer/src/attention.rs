@@ -8,11 +8,12 @@ use burn::tensor::ops::AttentionModuleOptions;
 
 use crate::error::TransformerError;
 
-/// Score of a hidden key. Finite, so that a query with no visible key gets an average, not NaN.
+/// Score of a hidden key: its weight is exactly zero beside any visible one.
 const HIDDEN: f32 = -1e9;
 
 /// What a query may not see, as a mask that broadcasts over heads: `[batch or 1, 1, queries or 1, keys]`.
 ///
+/// A query that may see nothing sees everything, so that its output, which nobody reads, is finite.
 /// Built once for a pass and shared by its layers.
 #[derive(Debug, Clone)]
 pub struct AttentionBias {
@@ -22,6 +23,9 @@ pub struct AttentionBias {
 
 impl AttentionBias {
     fn new(hidden: Tensor<4, Bool>) -> Self {
+        let sees = hidden.clone().all_dim(3).bool_not();
+        let shape = hidden.dims();
+        let hidden = hidden.bool_and(sees.expand(shape));
         let scores = hidden.clone().float().mul_scalar(HIDDEN);
         Self { hidden, scores }
     }

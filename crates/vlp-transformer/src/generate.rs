@@ -34,7 +34,7 @@ pub struct GenerationConfig {
 pub struct Generated {
     /// Tokens between `bos` and `eos`, both left out.
     pub ids: Vec<u32>,
-    /// Sum of log-probabilities, the end included, after the length penalty.
+    /// Sum of log-probabilities after the length penalty, the end included where there is one.
     pub score: f64,
 }
 
@@ -44,7 +44,7 @@ struct Beam {
     sum: f64,
 }
 
-/// Searches texts for `images` images. The model's batch must hold `images * beams` rows, the beams of
+/// Searches texts for `images` images, each until `beams` texts have ended or `max_len` is reached. The model's batch must hold `images * beams` rows, the beams of
 /// an image side by side.
 pub fn generate(
     model: &mut impl NextToken,
@@ -71,6 +71,11 @@ pub fn generate(
         let mut order = Vec::with_capacity(images * width);
         for (image, beams) in live.iter_mut().enumerate() {
             let base = image * width;
+            if ended[image].len() >= width {
+                // Its search is over: what else the batch holds must not change its text.
+                order.extend(base..base + width);
+                continue;
+            }
             let mut next = Vec::with_capacity(width);
             for (beam, token, sum) in best(beams, &rows[base..base + width], 2 * width) {
                 if next.len() == width {
@@ -114,14 +119,13 @@ pub fn generate(
     live.into_iter()
         .zip(ended)
         .map(|(beams, mut ended)| {
-            if ended.is_empty() {
-                ended = beams
-                    .into_iter()
-                    .map(|b| Generated {
-                        score: score(b.sum, b.ids.len()),
-                        ids: b.ids,
-                    })
-                    .collect();
+            if ended.len() < width {
+                // Cut at `max_len`, the texts still open compete with those that ended.
+                let open = beams.into_iter().filter(|b| b.sum > f64::NEG_INFINITY);
+                ended.extend(open.map(|b| Generated {
+                    score: score(b.sum, b.ids.len()),
+                    ids: b.ids,
+                }));
             }
             // The first of equals wins, so that a search is reproducible.
             ended

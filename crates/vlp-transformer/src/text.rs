@@ -84,8 +84,8 @@ impl TextEmbedding {
     /// Embeds ids whose first token stands at place `start`: one more token of a generation.
     pub fn forward_at(&self, ids: Tensor<2, Int>, start: usize) -> Tensor<3> {
         let length = ids.dims()[1];
-        let places = self.position.weight.val().slice([start..start + length]);
-        let kind = self.token_type.weight.val().slice([0..1]);
+        let places = self.position.weight.val().narrow(0, start, length);
+        let kind = self.token_type.weight.val().narrow(0, 0, 1);
         let x = self.word.forward(ids) + (places + kind).unsqueeze::<3>();
         self.dropout.forward(self.norm.forward(x))
     }
