@@ -68,6 +68,9 @@ impl MlmConfig {
     }
 }
 
+/// Pieces with their probabilities, most probable first.
+pub type Guesses = Vec<(u32, f32)>;
+
 /// Places of masked pieces and what stood there.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MlmTarget {
@@ -109,7 +112,7 @@ impl Mlm {
         encoded: &Encoded<'_>,
         targets: &[MlmTarget],
         top: usize,
-    ) -> Result<Vec<Vec<Vec<(u32, f32)>>>, ObjectiveError> {
+    ) -> Result<Vec<Vec<Guesses>>, ObjectiveError> {
         let Some((logits, _)) = self.masked_logits(encoded, targets)? else {
             return Ok(vec![vec![]; targets.len()]);
         };

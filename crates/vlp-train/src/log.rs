@@ -67,8 +67,11 @@ fn parse(line: &str) -> Option<(u64, Map<String, Value>)> {
     Some((record.get("step")?.as_u64()?, record))
 }
 
+/// A step with its scalars by name.
+pub type Record = (u64, Map<String, Value>);
+
 /// All records of a `metrics.jsonl` as (step, record); a torn last line is left out.
-pub fn read_all(path: &Path) -> Result<Vec<(u64, Map<String, Value>)>, TrainError> {
+pub fn read_all(path: &Path) -> Result<Vec<Record>, TrainError> {
     let bytes = read(path)?;
     let text = String::from_utf8_lossy(&bytes);
     Ok(text.lines().filter_map(parse).collect())

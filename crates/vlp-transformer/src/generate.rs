@@ -64,6 +64,8 @@ pub fn generate(
         })
         .collect();
     let mut ended: Vec<Vec<Generated>> = vec![vec![]; images];
+    // Images whose search was still on at the last step: their open texts compete with those that ended.
+    let mut cut = vec![config.max_len == 0; images];
     let mut last = vec![config.bos; images * width];
     let score = |sum: f64, length: usize| sum / (length.max(1) as f64).powf(config.length_penalty);
     for step in 0..config.max_len {
@@ -76,6 +78,7 @@ pub fn generate(
                 order.extend(base..base + width);
                 continue;
             }
+            cut[image] = step + 1 == config.max_len;
             let mut next = Vec::with_capacity(width);
             for (beam, token, sum) in best(beams, &rows[base..base + width], 2 * width) {
                 if next.len() == width {
@@ -118,15 +121,15 @@ pub fn generate(
     }
     live.into_iter()
         .zip(ended)
-        .map(|(beams, mut ended)| {
-            if ended.len() < width {
-                // Cut at `max_len`, the texts still open compete with those that ended.
-                let open = beams.into_iter().filter(|b| b.sum > f64::NEG_INFINITY);
-                ended.extend(open.map(|b| Generated {
-                    score: score(b.sum, b.ids.len()),
-                    ids: b.ids,
-                }));
-            }
+        .zip(cut)
+        .map(|((beams, mut ended), cut)| {
+            let open = beams
+                .into_iter()
+                .filter(|b| cut && b.sum > f64::NEG_INFINITY);
+            ended.extend(open.map(|b| Generated {
+                score: score(b.sum, b.ids.len()),
+                ids: b.ids,
+            }));
             // The first of equals wins, so that a search is reproducible.
             ended
                 .into_iter()

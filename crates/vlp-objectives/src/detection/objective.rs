@@ -280,7 +280,7 @@ impl Objective for Detection {
         let layers = states.dims()[0];
         let states = match self.config.aux_losses {
             true => states,
-            false => states.slice([layers - 1..layers]),
+            false => states.narrow(0, layers - 1, 1),
         };
         let layers = states.dims()[0];
         let mut matcher = Matcher::default();
@@ -289,7 +289,7 @@ impl Objective for Detection {
             let pairs = matcher.assign(&output, &targets, &self.config.cost)?;
             let own = SetSums::new(&output, &targets, &pairs, self.config.no_object);
             sums = Some(match sums {
-                Some(sums) => sums.add(own),
+                Some(sums) => sums.plus(own),
                 None => own,
             });
         }
@@ -318,7 +318,7 @@ impl Objective for Detection {
                 } else {
                     format!("{name}.{layer}")
                 };
-                let mean = means.clone().slice([layer..layer + 1]);
+                let mean = means.clone().narrow(0, layer, 1);
                 losses.terms.push((name, weight * self.config.weight, mean));
             }
         }
@@ -333,7 +333,7 @@ impl Objective for Detection {
     ) -> Result<(), ObjectiveError> {
         let states = self.states(encoded)?;
         let last = states.dims()[0];
-        let states = states.slice([last - 1..last]);
+        let states = states.narrow(0, last - 1, 1);
         for (output, targets) in self.by_vocabulary(&states, targets) {
             let pairs = Matcher::default().assign(&output, &targets, &self.config.cost)?;
             for ((queries, target), pairs) in found(&output).iter().zip(&targets).zip(&pairs[0]) {

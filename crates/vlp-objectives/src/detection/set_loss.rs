@@ -110,7 +110,7 @@ impl SetSums {
     }
 
     /// Adds the sums of another vocabulary's pictures.
-    pub fn add(self, other: Self) -> Self {
+    pub fn plus(self, other: Self) -> Self {
         Self {
             class: self.class + other.class,
             class_weight: self.class_weight + other.class_weight,

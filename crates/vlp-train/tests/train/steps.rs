@@ -124,7 +124,8 @@ fn the_average_follows_weights_and_running_statistics() {
 
 #[test]
 fn impossible_values_are_named() {
-    let cases: [(fn(&mut TrainerConfig), &str); 9] = [
+    type Change = fn(&mut TrainerConfig);
+    let cases: [(Change, &str); 9] = [
         (|c| c.steps = 0, "train.steps = 0"),
         (|c| c.accumulate = 0, "train.accumulate = 0"),
         (|c| c.ema_decay = 1.0, "train.ema_decay = 1"),

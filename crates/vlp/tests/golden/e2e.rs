@@ -144,8 +144,8 @@ fn load(case: &Case, model: Model, report: &mut Report) -> Result<Model, String>
         let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
         let first = values.first().map_or(f64::NAN, |&v| f64::from(v));
         // Far below the distance of two f32 values: numbers in JSON may lose their last bit, and sums their order.
-        if !((first - number("first")).abs() <= 1e-9)
-            || !((sum - number("sum")).abs() <= 1e-9 * count as f64)
+        let near = |a: f64, b: f64, within: f64| (a - b).abs() <= within; // false for NaN
+        if !near(first, number("first"), 1e-9) || !near(sum, number("sum"), 1e-9 * count as f64)
         {
             return Err(format!("{name}: the recipe gives {first}, sum {sum}"));
         }

@@ -42,11 +42,11 @@ impl Report {
         if self
             .worst
             .as_ref()
-            .is_none_or(|(worst, _)| !(ratio <= *worst))
+            .is_none_or(|(worst, _)| ratio.is_nan() || ratio > *worst)
         {
             self.worst = Some((ratio, format!("{}/{name}", self.case)));
         }
-        if !(ratio <= LIMIT) {
+        if ratio.is_nan() || ratio > LIMIT {
             let message =
                 format!("ratio {ratio:.3}, off by {difference:.3e}, {allowed:.3e} agrees");
             self.failures
