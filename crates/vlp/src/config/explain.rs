@@ -72,16 +72,23 @@ mod tests {
                 "{}",
                 lines[at - 1]
             );
-            let bare: Vec<&&str> = (1..lines.len())
-                .filter(|&i| {
-                    lines[i].contains(" = ")
-                        && !lines[i].starts_with('#')
-                        && !lines[i - 1].starts_with('#')
-                })
-                .map(|i| &lines[i])
-                .collect();
-            // Fields of an entry of `train.optimizer.groups` are described once, at the group.
-            assert!(bare.len() <= 4, "{bare:?}");
+            // A table that is one value (`kind = ...`) is described at its header.
+            let mut described = false;
+            for (i, line) in lines
+                .iter()
+                .enumerate()
+                .filter(|(_, l)| !l.starts_with('#'))
+            {
+                let comment = i > 0 && lines[i - 1].starts_with('#');
+                if line.starts_with('[') {
+                    described = comment;
+                } else if line.contains(" = ") {
+                    assert!(
+                        comment || described || line.starts_with("rule"),
+                        "{name}: {line}"
+                    );
+                }
+            }
         }
     }
 }

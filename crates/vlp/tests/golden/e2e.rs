@@ -145,8 +145,7 @@ fn load(case: &Case, model: Model, report: &mut Report) -> Result<Model, String>
         let first = values.first().map_or(f64::NAN, |&v| f64::from(v));
         // Far below the distance of two f32 values: numbers in JSON may lose their last bit, and sums their order.
         let near = |a: f64, b: f64, within: f64| (a - b).abs() <= within; // false for NaN
-        if !near(first, number("first"), 1e-9) || !near(sum, number("sum"), 1e-9 * count as f64)
-        {
+        if !near(first, number("first"), 1e-9) || !near(sum, number("sum"), 1e-9 * count as f64) {
             return Err(format!("{name}: the recipe gives {first}, sum {sum}"));
         }
         recipes.insert(name.to_owned(), values);
