@@ -22,6 +22,10 @@ pub struct TrainerConfig {
     pub steps: u64,
     /// Batches whose gradients are averaged into one step; 1 for none.
     pub accumulate: usize,
+    /// Run the two accumulated batches side by side, on a thread each: nearly twice as fast on a CPU.
+    /// Each keeps its own batch statistics, as with two devices. Needs `accumulate` = 2 and no dropout.
+    #[serde(default)]
+    pub side_by_side: bool,
     /// Rates, decay, clipping.
     pub optimizer: OptimizerConfig,
     /// Warm-up and decay of the rates.
@@ -61,6 +65,7 @@ impl TrainerConfig {
         Self {
             steps,
             accumulate: 1,
+            side_by_side: false,
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             ema_decay: 0.0,
@@ -82,6 +87,10 @@ impl TrainerConfig {
         }
         if self.accumulate == 0 {
             return fail("accumulate", "0".into(), "use 1 for no accumulation");
+        }
+        if self.side_by_side && self.accumulate != 2 {
+            let hint = "train.side_by_side runs exactly two batches: use 2, or switch it off";
+            return fail("accumulate", self.accumulate.to_string(), hint);
         }
         if !(0.0..1.0).contains(&self.ema_decay) {
             return fail(
@@ -138,7 +147,7 @@ impl<M: Module> Trainer<M> {
         }
     }
 
-    /// One optimiser step. `losses` gives the loss `[1]` of each accumulated batch, or a reason to skip.
+    /// One optimiser step. `loss` gives the loss `[1]` of each accumulated batch, or a reason to skip.
     ///
     /// The device's random stream (dropout) restarts from (seed, step), so that a resumed run draws
     /// what the unbroken one drew.
@@ -147,34 +156,107 @@ impl<M: Module> Trainer<M> {
         seed: u64,
         mut loss: impl FnMut(&M, usize) -> Result<Result<Tensor<1>, String>, E>,
     ) -> Result<StepReport, E> {
-        if let Some(device) = self.model.devices().first() {
-            device.seed(mix(seed, self.step));
-        }
-        // A step that is skipped must not leave its batch in the running statistics of the norms.
-        let statistics = Values::collect(&self.model.valid(), "running_");
-        let rate_factor = self.config.schedule.factor(self.step, self.config.steps);
-        let mut accumulator = GradientsAccumulator::new();
-        let mut grads = None;
-        let mut reason = None;
+        let statistics = self.begin(seed);
+        let mut found = Ok(vec![]);
         for micro in 0..self.config.accumulate {
-            match loss(&self.model, micro)? {
-                Err(why) => {
-                    reason = Some(why);
+            match (loss(&self.model, micro)?, &mut found) {
+                (Ok(value), Ok(all)) => all.push(self.gradients(value, &self.model)),
+                (Ok(_), Err(_)) => {}
+                (Err(reason), _) => {
+                    found = Err(reason);
                     break;
-                }
-                Ok(value) => {
-                    let value = value.div_scalar(self.config.accumulate as f64);
-                    let own = GradientsParams::from_grads(value.backward(), &self.model);
-                    if self.config.accumulate == 1 {
-                        grads = Some(own);
-                    } else {
-                        accumulator.accumulate(&self.model, own);
-                    }
                 }
             }
         }
+        Ok(self.apply(statistics, found)?)
+    }
+
+    /// As [`Self::step`], with a thread for each accumulated batch where the configuration says
+    /// `side_by_side`. What `loss` gives beside the loss comes back in the order of the batches.
+    pub fn step_side_by_side<E: From<TrainError> + Send, T: Send>(
+        &mut self,
+        seed: u64,
+        loss: impl Fn(&M, usize) -> Result<(Result<Tensor<1>, String>, T), E> + Sync,
+    ) -> Result<(StepReport, Vec<T>), E> {
+        let mut beside = vec![];
+        if !self.config.side_by_side {
+            let report = self.step(seed, |model, micro| -> Result<_, E> {
+                let (value, more) = loss(model, micro)?;
+                beside.push(more);
+                Ok(value)
+            })?;
+            return Ok((report, beside));
+        }
+        let statistics = self.begin(seed);
+        let devices = self.model.devices();
+        let this = &*self;
+        let results: Vec<Result<_, E>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..this.config.accumulate)
+                .map(|micro| {
+                    // A fork has a graph of its own; its parameters keep their identity.
+                    let model = match devices.first() {
+                        Some(device) => this.model.clone().fork(device),
+                        None => this.model.clone(),
+                    };
+                    let (loss, config) = (&loss, &this.config);
+                    scope.spawn(move || {
+                        let (value, more) = loss(&model, micro)?;
+                        Ok((value.map(|value| gradients(value, &model, config)), more))
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|t| {
+                    t.join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+                .collect()
+        });
+        let mut found = Ok(vec![]);
+        for result in results {
+            let (own, more) = result?;
+            beside.push(more);
+            match (own, &mut found) {
+                (Ok(own), Ok(all)) => all.push(own),
+                (Ok(_), Err(_)) => {}
+                (Err(reason), _) => found = Err(reason),
+            }
+        }
+        Ok((self.apply(statistics, found)?, beside))
+    }
+
+    /// Seeds the step; returns the running statistics, which a step that is skipped must not change.
+    fn begin(&self, seed: u64) -> Values {
+        if let Some(device) = self.model.devices().first() {
+            device.seed(mix(seed, self.step));
+        }
+        Values::collect(&self.model.valid(), "running_")
+    }
+
+    fn gradients(&self, value: Tensor<1>, model: &M) -> GradientsParams {
+        gradients(value, model, &self.config)
+    }
+
+    /// Sums the gradients in their order, checks and clips them, and updates the weights.
+    fn apply(
+        &mut self,
+        statistics: Values,
+        found: Result<Vec<GradientsParams>, String>,
+    ) -> Result<StepReport, TrainError> {
+        let rate_factor = self.config.schedule.factor(self.step, self.config.steps);
         self.step += 1;
-        let mut grads = grads.unwrap_or_else(|| accumulator.grads());
+        let mut reason = found.as_ref().err().cloned();
+        let mut all = found.unwrap_or_default();
+        let mut grads = match all.len() {
+            1 => all.remove(0),
+            _ => {
+                let mut sum = GradientsAccumulator::new();
+                all.into_iter()
+                    .for_each(|own| sum.accumulate(&self.model, own));
+                sum.grads()
+            }
+        };
         let grad_norm = global_norm(&self.model, &grads);
         if reason.is_none() && !grad_norm.is_finite() {
             let bad = norms(&self.model, &grads)
@@ -197,8 +279,7 @@ impl<M: Module> Trainer<M> {
                     step,
                     count,
                     reason,
-                }
-                .into());
+                });
             }
             return Ok(StepReport {
                 grad_norm,
@@ -296,6 +377,12 @@ pub const EMA: &str = "ema.bpk";
 pub fn load<M: Module>(module: M, bytes: &[u8]) -> Result<M, burn::store::RecordError> {
     let bytes = burn::tensor::Bytes::from_bytes_vec(bytes.to_vec());
     module.try_load_record(burn::store::ModuleRecord::from_bytes(bytes)?)
+}
+
+/// Gradients of one accumulated batch, which counts for its share of the step.
+fn gradients<M: Module>(value: Tensor<1>, model: &M, config: &TrainerConfig) -> GradientsParams {
+    let value = value.div_scalar(config.accumulate as f64);
+    GradientsParams::from_grads(value.backward(), model)
 }
 
 /// SplitMix64 of two numbers.

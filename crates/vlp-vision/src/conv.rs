@@ -1,8 +1,10 @@
 //! Convolution as the backbone uses it: 1x1 kernels run as matrix products.
 
+use burn::module::RunningState;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::prelude::*;
+use burn::tensor::module::batch_norm_train;
 
 /// A square convolution without bias followed by a batch norm.
 #[derive(Module, Debug)]
@@ -94,14 +96,22 @@ fn train_norm(norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
     if count < 2.0 {
         return norm.forward(x);
     }
-    let before = norm.running_var.value_sync().to_device(&x.device());
-    let y = norm.forward(x);
-    let after = norm.running_var.value_sync().to_device(&y.device());
-    // after = (1 - momentum) before + momentum biased, so what the batch added grows by count / (count - 1).
-    let kept = before.mul_scalar(1.0 - norm.momentum);
-    let added = (after - kept.clone()).mul_scalar(count / (count - 1.0));
-    norm.running_var.update((kept + added).detach());
-    y
+    let device = x.device();
+    let result = batch_norm_train(x, norm.gamma.val(), norm.beta.val(), norm.epsilon);
+    // Read, then written once: batches on other threads never see half an update.
+    let follow = |state: &RunningState<Tensor<1>>, batch: Tensor<1>| {
+        let old = state
+            .value_sync()
+            .to_device(&device)
+            .mul_scalar(1.0 - norm.momentum);
+        state.update((old + batch.detach().mul_scalar(norm.momentum)).detach());
+    };
+    follow(&norm.running_mean, result.mean);
+    follow(
+        &norm.running_var,
+        result.variance.mul_scalar(count / (count - 1.0)),
+    );
+    result.output
 }
 
 /// `conv.forward(x)`, with a 1x1 kernel as a matrix product: on the CPU backend its backward pass

@@ -270,41 +270,41 @@ impl<'a, M: VisionLanguage, O: ObjectiveSet> Session<'a, M, O> {
     ) -> Result<(StepReport, Vec<(String, f32)>), VlpError> {
         let device = self.plain.clone().autodiff();
         let batcher = self.batcher;
+        let (report, values) = self.trainer.step_side_by_side(
+            self.config.seed,
+            |model: &Pretrain<M, O>, micro| -> Result<_, VlpError> {
+                let skip = |reason: String| Ok((Err(reason), vec![]));
+                let examples = &batches[micro].examples;
+                if examples.is_empty() {
+                    return skip("no sample of the batch could be read".into());
+                }
+                let batch = batcher.batch(&model.objectives, examples, &device)?;
+                let losses = match model.losses(&batch) {
+                    Ok(losses) => losses,
+                    Err(error @ ObjectiveError::NonFinite { .. }) => {
+                        return skip(error.to_string());
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                let Some(sum) = total(&losses) else {
+                    return skip("no objective has a loss".into());
+                };
+                let values = host(&losses, &sum);
+                let bad = values.iter().find(|(_, value)| !value.is_finite());
+                let sum = match bad {
+                    Some((name, _)) => Err(format!("the loss {name} is not finite")),
+                    None => Ok(sum),
+                };
+                Ok((sum, values))
+            },
+        )?;
         let mut means: Vec<(String, f32)> = vec![];
-        let report =
-            self.trainer
-                .step(self.config.seed, |model, micro| -> Result<_, VlpError> {
-                    let examples = &batches[micro].examples;
-                    if examples.is_empty() {
-                        return Ok(Err("no sample of the batch could be read".into()));
-                    }
-                    let batch = batcher.batch(&model.objectives, examples, &device)?;
-                    let losses = match model.losses(&batch) {
-                        Ok(losses) => losses,
-                        Err(error @ ObjectiveError::NonFinite { .. }) => {
-                            return Ok(Err(error.to_string()));
-                        }
-                        Err(error) => return Err(error.into()),
-                    };
-                    let Some(sum) = total(&losses) else {
-                        return Ok(Err("no objective has a loss".into()));
-                    };
-                    let values = host(&losses, &sum);
-                    let bad = values
-                        .iter()
-                        .find(|(_, value)| !value.is_finite())
-                        .map(|(name, _)| name.clone());
-                    for (name, value) in values {
-                        match means.iter_mut().find(|(known, _)| *known == name) {
-                            Some((_, mean)) => *mean += value / batches.len() as f32,
-                            None => means.push((name, value / batches.len() as f32)),
-                        }
-                    }
-                    Ok(match bad {
-                        Some(name) => Err(format!("the loss {name} is not finite")),
-                        None => Ok(sum),
-                    })
-                })?;
+        for (name, value) in values.into_iter().flatten() {
+            match means.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, mean)) => *mean += value / batches.len() as f32,
+                None => means.push((name, value / batches.len() as f32)),
+            }
+        }
         Ok((report, means))
     }
 

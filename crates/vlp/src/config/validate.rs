@@ -34,6 +34,10 @@ impl RunConfig {
         if self.model.dropout == 1.0 {
             return fail("model.dropout", 1.0, "use less than 1 (0.1 in DETR)");
         }
+        if self.train.side_by_side && self.model.dropout > 0.0 {
+            let hint = "train.side_by_side needs 0: threads would draw from one random stream";
+            return fail("model.dropout", self.model.dropout, hint);
+        }
         let objectives = &self.objectives;
         if let Some(itm) = &objectives.itm {
             weight("itm", itm.weight)?;
