@@ -79,8 +79,10 @@ impl Objective for Itm {
 
     fn prepare(&self, draft: &mut Draft<'_>) -> Result<bool, ObjectiveError> {
         let other = &draft.example.distractor;
-        // A data set of one picture has no text of another one: its pairs stay matched.
-        if !other.is_empty() && draft.rng(NAME).random_bool(self.mismatch.clamp(0.0, 1.0)) {
+        // A data set of one picture has no text of another one: its pairs stay matched. So do pairs whose
+        // foreign text happens to be one of the picture's own.
+        let foreign = !other.is_empty() && !draft.example.captions.contains(other);
+        if foreign && draft.rng(NAME).random_bool(self.mismatch.clamp(0.0, 1.0)) {
             draft.text = draft.pieces.encode(other, draft.max_len);
             draft.matched = false;
         }
