@@ -12,6 +12,7 @@ pub mod objective;
 pub mod pretrain;
 pub mod set;
 pub mod tally;
+pub mod testing;
 
 pub use captioning::{Captioning, CaptioningConfig};
 pub use detection::{Detection, DetectionConfig};
