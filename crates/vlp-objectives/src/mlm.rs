@@ -169,7 +169,10 @@ impl Objective for Mlm {
             word = words[place];
             let fate: f64 = rng.random();
             let other = random_piece(&mut rng, vocab, &specials);
-            if !chosen && forced != Some(place) {
+            let forced = forced.is_some_and(|at| {
+                at == place || (self.config.whole_word && words[at] == words[place])
+            });
+            if !chosen && !forced {
                 continue;
             }
             target.masked.push((place, draft.text.ids[place]));
