@@ -97,6 +97,7 @@ pub(crate) fn config() -> TrainerConfig {
     TrainerConfig {
         steps: 100,
         accumulate: 1,
+        side_by_side: false,
         optimizer: OptimizerConfig {
             learning_rate: 0.1,
             weight_decay: 0.0,
