@@ -29,7 +29,7 @@ fn fused_attention_is_the_products_one_by_one() {
             dropout: 0.0,
         };
         let attention = redraw(config.init(&train).unwrap(), 3);
-        let hidden = |at: usize| at % keys > 0 && at % 3 == 0;
+        let hidden = |at: usize| !at.is_multiple_of(keys) && at.is_multiple_of(3);
         let mut masks = vec![None, Some(mask([2, keys], hidden, &train))];
         if queries != keys {
             masks.truncate(2);

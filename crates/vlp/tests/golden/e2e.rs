@@ -465,6 +465,7 @@ fn judge_training(
     let config = TrainerConfig {
         steps: 3,
         accumulate: 1,
+        side_by_side: false,
         optimizer: OptimizerConfig {
             learning_rate: number(&spec["lr"][0]),
             weight_decay: 1e-4,
