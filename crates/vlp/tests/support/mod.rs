@@ -22,6 +22,8 @@ const TINY: [&str; 14] = [
     "eval.examples=4",
     "eval.pictures=1",
     "train.schedule.warmup_steps=2",
+    "train.accumulate=1",
+    "train.side_by_side=false",
     "train.steps=4",
 ];
 
