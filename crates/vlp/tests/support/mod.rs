@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// Widths and pictures that make a step some ten milliseconds.
-const TINY: [&str; 14] = [
+const TINY: [&str; 16] = [
     "data.batch_size=4",
     "data.scenes.resolution=32",
     "data.scenes.count=40",
