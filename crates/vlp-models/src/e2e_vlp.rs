@@ -79,6 +79,13 @@ impl E2eVlpConfig {
                 hint: "2-D sine positions need a multiple of 4 (256 in the paper)".into(),
             });
         }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(ModelError::Config {
+                key: "dropout",
+                value: self.dropout.to_string(),
+                hint: "use a probability of at least 0 and less than 1 (0.1 in DETR)".into(),
+            });
+        }
         if self.decoder_layers == 0 {
             return Err(ModelError::Config {
                 key: "decoder_layers",
