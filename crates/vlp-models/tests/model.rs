@@ -13,7 +13,7 @@ use vlp_vision::padded::ImageView;
 use vlp_vision::{Depth, PaddedImages, ResNetConfig, sine_positions};
 
 /// States of size 1 after a norm, three layers deep, sums in another order.
-const ROUNDING: f32 = 5e-5;
+const ROUNDING: f64 = 5e-5;
 
 #[test]
 fn sizes_are_the_papers() {

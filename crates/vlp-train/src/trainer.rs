@@ -157,15 +157,13 @@ impl<M: Module> Trainer<M> {
         mut loss: impl FnMut(&M, usize) -> Result<Result<Tensor<1>, String>, E>,
     ) -> Result<StepReport, E> {
         let statistics = self.begin(seed);
-        let mut found = Ok(vec![]);
+        let mut found = vec![];
         for micro in 0..self.config.accumulate {
-            match (loss(&self.model, micro)?, &mut found) {
-                (Ok(value), Ok(all)) => all.push(self.gradients(value, &self.model)),
-                (Ok(_), Err(_)) => {}
-                (Err(reason), _) => {
-                    found = Err(reason);
-                    break;
-                }
+            let own = loss(&self.model, micro)?;
+            let skip = own.is_err();
+            found.push(own.map(|value| gradients(value, &self.model, &self.config)));
+            if skip {
+                break;
             }
         }
         Ok(self.apply(statistics, found)?)
@@ -213,15 +211,11 @@ impl<M: Module> Trainer<M> {
                 })
                 .collect()
         });
-        let mut found = Ok(vec![]);
+        let mut found = vec![];
         for result in results {
             let (own, more) = result?;
             beside.push(more);
-            match (own, &mut found) {
-                (Ok(own), Ok(all)) => all.push(own),
-                (Ok(_), Err(_)) => {}
-                (Err(reason), _) => found = Err(reason),
-            }
+            found.push(own);
         }
         Ok((self.apply(statistics, found)?, beside))
     }
@@ -234,20 +228,19 @@ impl<M: Module> Trainer<M> {
         Values::collect(&self.model.valid(), "running_")
     }
 
-    fn gradients(&self, value: Tensor<1>, model: &M) -> GradientsParams {
-        gradients(value, model, &self.config)
-    }
-
-    /// Sums the gradients in their order, checks and clips them, and updates the weights.
+    /// Sums the gradients in their order, checks and clips them, and updates the weights; a batch that gave
+    /// a reason instead skips the step.
     fn apply(
         &mut self,
         statistics: Values,
-        found: Result<Vec<GradientsParams>, String>,
+        found: Vec<Result<GradientsParams, String>>,
     ) -> Result<StepReport, TrainError> {
         let rate_factor = self.config.schedule.factor(self.step, self.config.steps);
         self.step += 1;
-        let mut reason = found.as_ref().err().cloned();
-        let mut all = found.unwrap_or_default();
+        let (mut all, mut reason) = match found.into_iter().collect::<Result<Vec<_>, _>>() {
+            Ok(all) => (all, None),
+            Err(reason) => (vec![], Some(reason)),
+        };
         let mut grads = match all.len() {
             1 => all.remove(0),
             _ => {

@@ -9,7 +9,7 @@ use common::{distance, host, random, scatter_norms};
 use vlp_vision::conv::{ConvSpec, conv2d};
 
 /// Two orders of summation over at most 12 terms of size 1.
-const ROUNDING: f32 = 2e-6;
+const ROUNDING: f64 = 2e-6;
 
 #[test]
 fn the_matrix_product_is_the_convolution() {

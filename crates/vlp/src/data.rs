@@ -1,5 +1,6 @@
 //! Training and held-out samples of a configuration.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use vlp_data::coco::CocoOptions;
@@ -126,8 +127,8 @@ impl Datasets {
         Ok(Loader::start(Arc::clone(&self.train), loader)?)
     }
 
-    /// The first `count` held-out examples that can be read, with the faults of the others.
-    pub fn heldout(&self, config: &RunConfig, count: usize) -> (Vec<Example>, Vec<String>) {
+    /// The held-out examples of these numbers that can be read, with the faults of the others.
+    pub fn heldout(&self, config: &RunConfig, range: Range<usize>) -> (Vec<Example>, Vec<String>) {
         let rule = config
             .data
             .eval_resize
@@ -135,7 +136,7 @@ impl Datasets {
             .unwrap_or_else(|| config.data.resize.clone());
         let examples = Examples::new(Arc::clone(&self.heldout), rule);
         let (mut found, mut faults) = (vec![], vec![]);
-        for index in 0..self.heldout.len().min(count) {
+        for index in range.start..range.end.min(self.heldout.len()) {
             match examples.load(index, 0) {
                 Ok(example) => found.push(example),
                 Err(fault) => faults.push(fault.to_string()),

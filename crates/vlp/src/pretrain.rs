@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use burn::prelude::*;
-use vlp_data::{Example, LoadedBatch};
+use vlp_data::LoadedBatch;
 use vlp_models::{ObjectivesConfig, initialise};
 use vlp_objectives::tally::Score;
 use vlp_objectives::{
@@ -26,7 +26,7 @@ use crate::run::RunFolder;
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct PretrainOptions {
-    /// The resolved configuration.
+    /// The resolved configuration of a new run; a resumed one has its own.
     pub config: RunConfig,
     /// A new folder for the run, or the folder of a run to go on with.
     pub run: RunChoice,
@@ -47,12 +47,15 @@ pub enum RunChoice {
 
 /// Trains E2E-VLP with the four objectives as configured and leaves the run folder.
 pub fn pretrain(options: &PretrainOptions) -> Result<Results, VlpError> {
-    if options.config.objectives == ObjectivesConfig::default() {
-        return Err(VlpError::Config(
-            "objectives: all are switched off; leave on itm, mlm, detection or caption".into(),
-        ));
-    }
-    pretrain_with(options, build::objectives, |set| View::from(set))
+    let make = |config: &RunConfig, data: &Datasets, device: &Device| {
+        if config.objectives == ObjectivesConfig::default() {
+            return Err(VlpError::Config(
+                "objectives: all are switched off; leave on itm, mlm, detection or caption".into(),
+            ));
+        }
+        build::objectives(config, data, device)
+    };
+    pretrain_with(options, make, |set| View::from(set))
 }
 
 /// Trains E2E-VLP with objectives of your own: `make` builds them, `view` says which of them the report
@@ -63,12 +66,15 @@ pub fn pretrain_with<O: ObjectiveSet>(
     view: impl Fn(&O) -> View<'_>,
 ) -> Result<Results, VlpError> {
     let plain = device::pick(&options.device)?;
-    let config = match &options.run {
+    let (resumed, config) = match &options.run {
         RunChoice::New(path) => {
             RunFolder::vacant(path)?;
-            options.config.clone()
+            (None, options.config.clone())
         }
-        RunChoice::Resume(path) => RunFolder::open(path)?.1,
+        RunChoice::Resume(path) => {
+            let (folder, config) = RunFolder::open(path)?;
+            (Some(folder), config)
+        }
     };
     config.validate()?;
     let data = Datasets::open(&config)?;
@@ -77,9 +83,9 @@ pub fn pretrain_with<O: ObjectiveSet>(
     let objectives = make(&config, &data, &device)?;
     let model = initialise(Pretrain { model, objectives }, config.seed);
     // Only now: a mistake in the configuration or the data leaves no folder in the way.
-    let folder = match &options.run {
-        RunChoice::New(path) => RunFolder::create(path, &config)?,
-        RunChoice::Resume(path) => RunFolder::open(path)?.0,
+    let folder = match (resumed, &options.run) {
+        (Some(folder), _) => folder,
+        (None, RunChoice::New(path) | RunChoice::Resume(path)) => RunFolder::create(path, &config)?,
     };
     let mut session = Session::start(&folder, &config, &data, model, &plain)?;
     if session.train(options.stop_at)? {
@@ -94,7 +100,7 @@ pub fn pretrain_with<O: ObjectiveSet>(
             parameters: model.num_params(),
             device: &plain,
             results: &session.results,
-            notes: session.notes.clone(),
+            notes: [session.notes.as_slice(), &session.unread].concat(),
         };
         page.write()?;
     }
@@ -112,9 +118,10 @@ struct Session<'a, M: VisionLanguage, O: ObjectiveSet> {
     checkpoints: CheckpointStore,
     log: RunLog,
     fingerprint: String,
-    heldout: Vec<Example>,
     results: Results,
     notes: Vec<String>,
+    /// Held-out examples that the last scoring could not read, and why.
+    unread: Vec<String>,
     earlier: f64,
     started: Instant,
 }
@@ -145,8 +152,6 @@ impl<'a, M: VisionLanguage, O: ObjectiveSet> Session<'a, M, O> {
             seed: config.seed,
             size_multiple: 1,
         };
-        let (heldout, faults) = data.heldout(config, config.eval.examples);
-        notes.extend(faults);
         let log = RunLog::open(&folder.path, trainer.step_count())?;
         let saved: Option<Results> = folder.read_json(&folder.results())?;
         let mut session = Self {
@@ -159,15 +164,14 @@ impl<'a, M: VisionLanguage, O: ObjectiveSet> Session<'a, M, O> {
             checkpoints,
             log,
             fingerprint,
-            heldout,
             earlier: saved.as_ref().map_or(0.0, |s| s.seconds),
             results: saved.unwrap_or_default(),
             notes,
+            unread: vec![],
             started: Instant::now(),
         };
         if session.results.untrained.is_empty() {
             session.results.untrained = session.score()?;
-            session.results.examples = session.heldout.len();
             session
                 .folder
                 .write_json(&session.folder.results(), &session.results)?;
@@ -175,15 +179,21 @@ impl<'a, M: VisionLanguage, O: ObjectiveSet> Session<'a, M, O> {
         Ok(session)
     }
 
-    fn score(&self) -> Result<Vec<Score>, VlpError> {
-        let model = self.trainer.shipped();
-        evaluate(
-            &model,
-            &self.batcher,
-            &self.heldout,
-            self.config.data.batch_size,
-            self.plain,
-        )
+    /// Scores the shipped model on the held-out examples, a batch in memory at a time.
+    fn score(&mut self) -> Result<Vec<Score>, VlpError> {
+        let (model, data, config) = (self.trainer.shipped(), self.data, self.config);
+        let (mut unread, mut examples) = (vec![], 0);
+        let size = config.data.batch_size;
+        let batches = (0..config.eval.examples).step_by(size).map(|start| {
+            let end = config.eval.examples.min(start + size);
+            let (found, faults) = data.heldout(config, start..end);
+            unread.extend(faults);
+            examples += found.len();
+            found
+        });
+        let scores = evaluate(&model, &self.batcher, batches, self.plain)?;
+        (self.unread, self.results.examples) = (unread, examples);
+        Ok(scores)
     }
 
     /// Trains to the end (true) or to `stop_at` (false).

@@ -73,7 +73,7 @@ pub struct Page<'a> {
 impl Page<'_> {
     /// Writes `report.html`.
     pub fn write(self) -> Result<(), VlpError> {
-        let (examples, faults) = self.data.heldout(self.config, self.config.eval.pictures);
+        let (examples, faults) = self.data.heldout(self.config, 0..self.config.eval.pictures);
         let (mut pictures, mut masked) = (vec![], vec![]);
         // A picture at a time: nothing is padded, and large ones fit.
         for example in &examples {
@@ -114,7 +114,12 @@ impl Page<'_> {
             pictures.push(self.picture(&encoded, example)?);
         }
         let mut notes = self.notes.clone();
-        notes.extend(faults);
+        // Scoring has met most of them before.
+        notes.extend(
+            faults
+                .into_iter()
+                .filter(|fault| !self.notes.contains(fault)),
+        );
         let report = Report {
             title: format!("vlp pre-training: {}", self.config.preset),
             summary: self.summary(),

@@ -149,6 +149,26 @@ fn a_damaged_newest_checkpoint_is_passed_over_and_named() {
 }
 
 #[test]
+fn batches_side_by_side_resume_to_the_same_bytes() {
+    // As the small presets train: two threads, trained batch norms, no dropout.
+    let set = [
+        "train.steps=7",
+        "train.accumulate=2",
+        "train.side_by_side=true",
+        "model.backbone.norm=trained",
+        "checkpoint.every=2",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
+    succeed(&mut tiny(&whole, &set));
+    succeed(tiny(&run, &set).args(["--stop-at", "3"]));
+    succeed(&mut resume(&run));
+    assert_eq!(hashes(&run), hashes(&whole));
+    let metrics = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert!(metrics(&run) == metrics(&whole));
+}
+
+#[test]
 fn a_finished_run_resumes_to_what_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");

@@ -4,7 +4,8 @@
     clippy::expect_used,
     clippy::panic,
     unreachable_pub,
-    dead_code
+    dead_code,
+    unused_imports
 )]
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use burn::prelude::*;
 use vlp_models::{E2eObjectives, E2eVlpConfig, ObjectivesConfig};
 use vlp_objectives::detection::ClassVocabulary;
 use vlp_objectives::{CaptioningConfig, DetectionConfig, ItmConfig, MlmConfig};
+pub use vlp_testing::distance;
 use vlp_vision::{Depth, NormMode, ResNetConfig, Stem};
 
 pub fn small() -> E2eVlpConfig {
@@ -62,15 +64,6 @@ pub fn objectives(
 
 pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter().collect()
-}
-
-/// Largest distance of two tensors; NaN if either holds one.
-pub fn distance<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
-    assert_eq!(a.dims(), b.dims());
-    host(a).iter().zip(host(b)).fold(
-        0.0,
-        |m, (a, b)| if (a - b).abs() <= m { m } else { (a - b).abs() },
-    )
 }
 
 #[derive(Default)]

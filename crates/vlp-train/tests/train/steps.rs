@@ -50,6 +50,59 @@ fn gradients_are_clipped_by_their_global_norm() {
 }
 
 #[test]
+fn batches_side_by_side_are_batches_in_turn() {
+    // Without a batch norm the threads share nothing: the very bits of one batch after the other.
+    let run = |side_by_side: bool| {
+        let mut config = config();
+        (config.accumulate, config.side_by_side) = (2, side_by_side);
+        let mut trainer = Trainer::new(Net::new(), config).unwrap();
+        for at in 0..5 {
+            let parts = [inputs(2 * at, 4), inputs(2 * at + 1, 4)];
+            let (report, beside) = trainer
+                .step_side_by_side(0, |net: &Net, micro| {
+                    let x = parts[micro].clone();
+                    let truth = x.clone().sum_dim(1);
+                    let loss = (net.linear.forward(x) - truth).square().mean();
+                    Ok::<_, TrainError>((Ok(loss), (micro, std::thread::current().id())))
+                })
+                .unwrap();
+            assert_eq!(report.skipped, None);
+            let [(0, first), (1, second)] = beside[..] else {
+                panic!("{beside:?}");
+            };
+            assert_eq!(first != second, side_by_side, "a thread each");
+        }
+        values(trainer.model.linear.weight.val())
+    };
+    assert_eq!(run(true), run(false));
+}
+
+#[test]
+fn a_reason_to_skip_on_one_thread_skips_the_step() {
+    let mut config = config();
+    (config.accumulate, config.side_by_side) = (2, true);
+    let mut trainer = Trainer::new(Net::new(), config).unwrap();
+    let before = values(trainer.model.linear.weight.val());
+    let (report, beside) = trainer
+        .step_side_by_side(0, |net: &Net, micro| {
+            let loss = net.loss(inputs(1, 4));
+            let loss = if micro == 1 {
+                Err("too bad".to_string())
+            } else {
+                Ok(loss)
+            };
+            Ok::<_, TrainError>((loss, micro))
+        })
+        .unwrap();
+    assert_eq!(
+        (report.skipped.as_deref(), beside),
+        (Some("too bad"), vec![0, 1])
+    );
+    assert_eq!((trainer.step_count(), trainer.skipped()), (1, 1));
+    assert_eq!(values(trainer.model.linear.weight.val()), before);
+}
+
+#[test]
 fn accumulation_equals_one_large_batch() {
     // Without a batch norm, the mean over 3 batches of 4 is the mean over 12.
     let loss = |net: &Net, x: Tensor<2>| {

@@ -4,7 +4,8 @@
     clippy::expect_used,
     clippy::panic,
     unreachable_pub,
-    dead_code
+    dead_code,
+    unused_imports
 )]
 
 use std::collections::BTreeMap;
@@ -12,36 +13,17 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
-use burn::tensor::{Distribution, TensorData};
+use burn::tensor::Distribution;
+pub use vlp_testing::{distance, random};
 
-/// Values around zero that do not repeat, equal in every run.
+/// Pixels of [`vlp_testing::noise`].
 pub fn noise(count: usize, seed: u64) -> Vec<f32> {
-    (0..count as u64)
-        .map(|i| {
-            let mut z = (i + 1 + (seed << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            ((z ^ (z >> 31)) >> 40) as f32 / (1 << 23) as f32 - 1.0
-        })
-        .collect()
-}
-
-pub fn random<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
-    let values = noise(shape.iter().product(), seed);
-    Tensor::from_data(TensorData::new(values, shape), device)
+    let values = vlp_testing::noise(count, seed);
+    values.into_iter().map(|v| v as f32).collect()
 }
 
 pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter().collect()
-}
-
-/// Largest distance of two tensors.
-pub fn distance<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
-    assert_eq!(a.dims(), b.dims());
-    host(a).iter().zip(host(b)).fold(
-        0.0,
-        |m, (a, b)| if (a - b).abs() <= m { m } else { (a - b).abs() },
-    )
 }
 
 #[derive(Default)]

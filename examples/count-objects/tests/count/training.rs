@@ -41,7 +41,7 @@ fn losses(folder: &Path) -> Vec<f64> {
 /// Share of the held-out pictures that have the commonest count.
 fn majority(config: &RunConfig) -> f64 {
     let data = Datasets::open(config).unwrap();
-    let (examples, _) = data.heldout(config, config.eval.examples);
+    let (examples, _) = data.heldout(config, 0..config.eval.examples);
     let mut pictures = [0; 7];
     for example in &examples {
         pictures[example.objects.as_ref().unwrap().len()] += 1;

@@ -1,0 +1,46 @@
+#![doc = include_str!("../README.md")]
+
+mod slopes;
+mod weights;
+
+pub use slopes::{Slopes, slopes};
+pub use weights::redraw;
+
+use burn::prelude::*;
+use burn::tensor::TensorData;
+
+/// `count` values in `-1..1` that do not repeat, equal in every run (SplitMix64).
+pub fn noise(count: usize, seed: u64) -> Vec<f64> {
+    (0..count as u64)
+        .map(|i| {
+            let mut z = (i + 1 + (seed << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+        })
+        .collect()
+}
+
+/// A tensor of [`noise`].
+pub fn random<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
+    let values = noise(shape.iter().product(), seed);
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// Values in row-major order.
+pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter().collect()
+}
+
+/// Largest distance of two tensors of one shape; NaN if either holds one.
+///
+/// # Panics
+/// Where the shapes differ.
+pub fn distance<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f64 {
+    assert_eq!(a.dims(), b.dims());
+    // `<=` is false for NaN, which then stays the maximum.
+    host(a).iter().zip(host(b)).fold(
+        0.0,
+        |m, (a, b)| if (a - b).abs() <= m { m } else { (a - b).abs() },
+    )
+}
