@@ -12,10 +12,10 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaptionChoice {
-    /// One at random, anew in every epoch.
+    /// At random, anew in every epoch.
     #[default]
     Random,
-    /// The first, for evaluation.
+    /// The first ones, for evaluation.
     First,
 }
 
@@ -40,13 +40,14 @@ pub struct Example {
     pub picture: Picture,
     /// Width and height before the resize.
     pub original: (usize, usize),
-    /// The chosen caption, `rng(seed, epoch, key, "caption")`.
-    pub caption: String,
+    /// The chosen captions, `rng(seed, epoch, key, "caption")`: as many as asked for, each once before any twice; never
+    /// empty, but an empty text where the image has no caption.
+    pub texts: Vec<String>,
     /// All captions.
     pub captions: Vec<String>,
-    /// A random caption of an image with another key, `rng(seed, epoch, key, "distractor")`; empty where the source has
-    /// no other image.
-    pub distractor: String,
+    /// As many captions of images with other keys, `rng(seed, epoch, key, "distractor")`; an empty text where the source
+    /// has no other image.
+    pub distractors: Vec<String>,
     /// Objects with boxes in pixels of the resized picture; `None` where boxes are not annotated.
     pub objects: Option<Vec<Object>>,
 }
@@ -63,12 +64,16 @@ pub struct Examples {
     pub resize: ResizeRule,
     /// Pictures outside are refused before they are loaded.
     pub limits: Limits,
-    /// Which caption is taken.
+    /// Which captions are taken.
     pub caption: CaptionChoice,
+    /// Which caption of another image is taken.
+    pub foreign: CaptionChoice,
+    /// Texts of an example, at least 1.
+    pub texts: usize,
 }
 
 impl Examples {
-    /// Examples for evaluation: seed 0, first caption, default limits.
+    /// Examples for evaluation: seed 0, the first caption, default limits.
     pub fn new(source: Arc<dyn Source>, resize: ResizeRule) -> Self {
         Self {
             source,
@@ -76,6 +81,8 @@ impl Examples {
             resize,
             limits: Limits::default(),
             caption: CaptionChoice::First,
+            foreign: CaptionChoice::Random,
+            texts: 1,
         }
     }
 
@@ -110,8 +117,8 @@ impl Examples {
         let mut draw = rng(self.seed, epoch, key, "resize");
         let (width, height) = self.resize.target(original.0, original.1, &mut draw);
         let picture = resize(&sample.picture, width, height)?;
-        let caption = self.choose(&sample.captions, epoch, key);
-        let distractor = self.distractor(index, epoch)?;
+        let texts = self.choose(&sample.captions, epoch, key);
+        let distractors = self.distractors(index, epoch)?;
         Ok(Example {
             key,
             name: sample.name,
@@ -121,9 +128,9 @@ impl Examples {
             height,
             pixels: normalise(&picture),
             original,
-            caption,
+            texts,
             captions: sample.captions,
-            distractor,
+            distractors,
             objects: sample
                 .objects
                 .map(|all| resize_objects(&all, original, (width, height))),
@@ -131,40 +138,49 @@ impl Examples {
         })
     }
 
-    fn choose(&self, captions: &[String], epoch: u64, key: u64) -> String {
-        let at = match (self.caption, captions.len()) {
-            (_, 0) => return String::new(),
-            (CaptionChoice::First, _) | (_, 1) => 0,
-            (CaptionChoice::Random, len) => {
-                rng(self.seed, epoch, key, "caption").random_range(0..len)
+    fn choose(&self, captions: &[String], epoch: u64, key: u64) -> Vec<String> {
+        let mut rng = rng(self.seed, epoch, key, "caption");
+        let mut left: Vec<&String> = vec![];
+        let mut pick = || {
+            if left.is_empty() {
+                left = captions.iter().collect();
+            }
+            match (self.caption, left.len()) {
+                (_, 0) => String::new(),
+                (CaptionChoice::First, _) | (_, 1) => left.remove(0).clone(),
+                (CaptionChoice::Random, len) => left.remove(rng.random_range(0..len)).clone(),
             }
         };
-        captions[at].clone()
+        (0..self.texts.max(1)).map(|_| pick()).collect()
     }
 
-    /// A random caption of another image.
-    fn distractor(&self, index: usize, epoch: u64) -> Result<String, DataError> {
+    /// Random captions of other images.
+    fn distractors(&self, index: usize, epoch: u64) -> Result<Vec<String>, DataError> {
         let source = &self.source;
         let (len, key) = (source.len(), source.key(index));
         let mut rng = rng(self.seed, epoch, key, "distractor");
-        // Nearly always the first draw is another image; a source of few images with many samples each may need more,
-        // and the walk from a random start ends the search.
-        let start = rng.random_range(0..len);
-        let other = std::iter::repeat_with(|| rng.random_range(0..len))
-            .take(16)
-            .find(|&other| source.key(other) != key)
-            .or_else(|| {
-                (start..len)
-                    .chain(0..start)
-                    .find(|&other| source.key(other) != key)
-            });
-        let Some(other) = other else {
-            return Ok(String::new());
+        let mut pick = || {
+            // Nearly always the first draw is another image; a source of few images with many samples each may need
+            // more, and the walk from a random start ends the search.
+            let start = rng.random_range(0..len);
+            let other = std::iter::repeat_with(|| rng.random_range(0..len))
+                .take(16)
+                .find(|&other| source.key(other) != key)
+                .or_else(|| {
+                    (start..len)
+                        .chain(0..start)
+                        .find(|&other| source.key(other) != key)
+                });
+            let Some(other) = other else {
+                return Ok(String::new());
+            };
+            let mut captions = source.captions(other)?;
+            Ok(match (self.foreign, captions.len()) {
+                (_, 0) => String::new(),
+                (CaptionChoice::First, _) => captions.swap_remove(0),
+                (CaptionChoice::Random, len) => captions.swap_remove(rng.random_range(0..len)),
+            })
         };
-        let mut captions = source.captions(other)?;
-        if captions.is_empty() {
-            return Ok(String::new());
-        }
-        Ok(captions.swap_remove(rng.random_range(0..captions.len())))
+        (0..self.texts.max(1)).map(|_| pick()).collect()
     }
 }

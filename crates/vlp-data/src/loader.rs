@@ -32,16 +32,26 @@ pub struct LoaderConfig {
     /// The first step, for going on after a stop.
     #[serde(default)]
     pub start_step: u64,
-    /// Which caption an example takes.
+    /// Which captions an example takes.
     #[serde(default)]
     pub caption: CaptionChoice,
+    /// Which caption of another image it takes.
+    #[serde(default)]
+    pub foreign: CaptionChoice,
+    /// Texts of an example, at least 1.
+    #[serde(default = "one")]
+    pub texts: usize,
     /// Greatest share of samples, 0 to 1, that may be skipped; counted against one epoch or all samples asked for,
     /// whichever is more. 0 allows none.
     pub max_bad_share: f64,
 }
 
+fn one() -> usize {
+    1
+}
+
 impl LoaderConfig {
-    /// Two threads, four batches ready, random captions, at most 1 % skipped.
+    /// Two threads, four batches ready, one random caption an image, at most 1 % skipped.
     pub fn new(plan: Plan, resize: ResizeRule) -> Self {
         Self {
             plan,
@@ -51,6 +61,8 @@ impl LoaderConfig {
             queue: 4,
             start_step: 0,
             caption: CaptionChoice::Random,
+            foreign: CaptionChoice::Random,
+            texts: 1,
             max_bad_share: 0.01,
         }
     }
@@ -110,6 +122,8 @@ impl Loader {
             resize: config.resize,
             limits: config.limits,
             caption: config.caption,
+            foreign: config.foreign,
+            texts: config.texts,
         };
         let order = Arc::new(Order::new(config.plan, examples.clone())?);
         let mut loader = Self {

@@ -227,7 +227,7 @@ fn examples_are_what_they_say() {
             let at = example
                 .captions
                 .iter()
-                .position(|c| *c == example.caption)
+                .position(|c| *c == example.texts[0])
                 .unwrap();
             chosen.insert((example.key, at));
             for (resized, object) in example.objects.unwrap().iter().zip(sample.objects.unwrap()) {
@@ -244,6 +244,43 @@ fn examples_are_what_they_say() {
 }
 
 #[test]
+fn several_texts_repeat_no_caption_before_all_were_taken() {
+    let source: Arc<dyn Source> = Arc::new(Odd::new(10, never));
+    for (caption, texts) in [(CaptionChoice::Random, 4), (CaptionChoice::First, 9)] {
+        let several = Examples {
+            caption,
+            texts,
+            ..Examples::new(source.clone(), ResizeRule::Square { side: 8 })
+        };
+        let single = Examples {
+            texts: 1,
+            ..several.clone()
+        };
+        for index in 0..10 {
+            let (example, first) = (
+                several.load(index, 3).unwrap(),
+                single.load(index, 3).unwrap(),
+            );
+            assert_eq!(
+                (example.texts.len(), example.distractors.len()),
+                (texts, texts)
+            );
+            // More texts change nothing about the first.
+            assert_eq!(
+                (&example.texts[0], &example.distractors[0]),
+                (&first.texts[0], &first.distractors[0])
+            );
+            let round = example.captions.len().min(texts);
+            let distinct: HashSet<_> = example.texts[..round].iter().collect();
+            assert_eq!(distinct.len(), round, "{:?}", example.texts);
+            if caption == CaptionChoice::First {
+                assert_eq!(example.texts[..round], example.captions[..round]);
+            }
+        }
+    }
+}
+
+#[test]
 fn distractors_are_of_other_images() {
     // Ten samples of two images; and one image alone, which has no other.
     let source: Arc<dyn Source> = Arc::new(Odd {
@@ -257,15 +294,13 @@ fn distractors_are_of_other_images() {
     let mut seen = HashSet::new();
     for (index, epoch) in (0..10).flat_map(|index| (0..6).map(move |epoch| (index, epoch))) {
         let example = examples.load(index, epoch).unwrap();
-        assert!(example.caption.ends_with(&format!("of {}", example.key)));
+        assert!(example.texts[0].ends_with(&format!("of {}", example.key)));
         assert!(
-            example
-                .distractor
-                .ends_with(&format!("of {}", 201 - example.key)),
+            example.distractors[0].ends_with(&format!("of {}", 201 - example.key)),
             "{}",
-            example.distractor
+            example.distractors[0]
         );
-        seen.insert(example.distractor);
+        seen.insert(example.distractors[0].clone());
     }
     assert!(seen.len() >= 6, "{seen:?}");
     let source: Arc<dyn Source> = Arc::new(Odd {
@@ -275,7 +310,7 @@ fn distractors_are_of_other_images() {
     let examples = Examples::new(source, ResizeRule::Square { side: 8 });
     let example = examples.load(1, 0).unwrap();
     assert_eq!(
-        (example.distractor.as_str(), example.caption.as_str()),
+        (example.distractors[0].as_str(), example.texts[0].as_str()),
         ("", "caption 0 of 100")
     );
     assert!(matches!(

@@ -6,14 +6,18 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use serde::{Deserialize, Serialize};
-use vlp_objectives::{Encoded, Needs, TextStates, VisionLanguage};
+use vlp_objectives::{Codes, Encoded, Inputs, Needs, ObjectiveError, TextStates, VisionLanguage};
 use vlp_transformer::{
     AttentionBias, Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextBatch,
     TextEmbedding, TextEmbeddingConfig,
 };
-use vlp_vision::{PaddedImages, ResNet, ResNetConfig, resize_mask, sine_positions};
+use vlp_vision::{
+    PaddedImages, QuantisedMap, Quantiser, QuantiserConfig, ResNet, ResNetConfig, VisionError,
+    resize_mask, sine_positions,
+};
 
 use crate::error::ModelError;
+use crate::parts::{beside_texts, check_dropout};
 
 /// Configuration of [`E2eVlp`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +43,9 @@ pub struct E2eVlpConfig {
     pub max_positions: usize,
     /// Add a learned embedding to the image tokens, as most single-stream models do; not in the paper.
     pub modality_embedding: bool,
+    /// SOHO's visual dictionary after the projection, for masked visual modelling; not in the paper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantiser: Option<QuantiserConfig>,
 }
 
 /// The model without its objectives' heads.
@@ -50,6 +57,8 @@ pub struct E2eVlp {
     pub input_proj: Linear,
     /// BERT-style text embedding; its word table is tied to the output heads.
     pub words: TextEmbedding,
+    /// Visual dictionary after the projection, if configured.
+    pub quantiser: Option<Quantiser>,
     /// Learned row added to every image token, if configured.
     pub modality: Option<Param<Tensor<1>>>,
     /// Cross-modal encoder.
@@ -65,8 +74,10 @@ pub struct E2eVlp {
 pub struct ImageTokens {
     /// Stage maps of the backbone, finest first.
     pub maps: Vec<Tensor<4>>,
-    /// Projected cells in row-major order with positions and padding.
+    /// Projected (and quantised) cells in row-major order with positions and padding.
     pub tokens: Memory,
+    /// What the dictionary gave, in a model that has one.
+    pub quantised: Option<QuantisedMap>,
 }
 
 impl E2eVlpConfig {
@@ -79,13 +90,7 @@ impl E2eVlpConfig {
                 hint: "2-D sine positions need a multiple of 4 (256 in the paper)".into(),
             });
         }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(ModelError::Config {
-                key: "dropout",
-                value: self.dropout.to_string(),
-                hint: "use a probability of at least 0 and less than 1 (0.1 in DETR)".into(),
-            });
-        }
+        check_dropout(self.dropout)?;
         if self.decoder_layers == 0 {
             return Err(ModelError::Config {
                 key: "decoder_layers",
@@ -118,6 +123,11 @@ impl E2eVlpConfig {
         Ok(E2eVlp {
             backbone: self.backbone.init(device)?,
             input_proj: LinearConfig::new(self.backbone.channels(), self.d_model).init(device),
+            quantiser: self
+                .quantiser
+                .as_ref()
+                .map(|own| own.init(self.d_model, device))
+                .transpose()?,
             words: text.init(device),
             modality: self.modality_embedding.then(modality),
             encoder: EncoderConfig {
@@ -134,27 +144,46 @@ impl E2eVlpConfig {
 }
 
 impl E2eVlp {
-    /// Backbone, projection and positions of a batch of pictures.
-    pub fn image_tokens(&self, images: &PaddedImages) -> ImageTokens {
+    /// Backbone, projection, dictionary and positions of a batch of pictures, each of which has `copies` texts.
+    ///
+    /// # Errors
+    /// [`ObjectiveError::Vision`] where the dictionary cannot start from so small a batch.
+    pub fn image_tokens(
+        &self,
+        images: &PaddedImages,
+        copies: usize,
+    ) -> Result<ImageTokens, VisionError> {
         let maps = self.backbone.forward(images.pixels.clone());
         let map = maps[maps.len() - 1].clone();
         let [batch, channels, h, w] = map.dims();
         let cells = map.reshape([batch, channels, h * w]).swap_dims(1, 2);
-        let states = self.input_proj.forward(cells);
-        let states = match &self.modality {
-            Some(row) => states + row.val().unsqueeze(),
-            None => states,
-        };
+        let mut states = self.input_proj.forward(cells);
         let pad_mask = resize_mask(images.pad_mask.clone(), [h, w]);
         let width = states.dims()[2];
+        let mut quantised = None;
+        if let Some(quantiser) = &self.quantiser {
+            let map = states.swap_dims(1, 2).reshape([batch, width, h, w]);
+            let found = quantiser.forward(map, pad_mask.clone(), copies)?;
+            states = found.tokens.clone();
+            quantised = Some(found);
+        }
+        let states = self.with_modality(states);
         let pos = sine_positions(pad_mask.clone(), width).reshape([batch, h * w, width]);
-        ImageTokens {
+        Ok(ImageTokens {
             maps,
             tokens: Memory {
                 states,
                 pos,
                 pad_mask: pad_mask.reshape([batch, h * w]),
             },
+            quantised,
+        })
+    }
+
+    fn with_modality(&self, states: Tensor<3>) -> Tensor<3> {
+        match &self.modality {
+            Some(row) => states + row.val().unsqueeze(),
+            None => states,
         }
     }
 
@@ -184,32 +213,53 @@ impl E2eVlp {
 
 impl VisionLanguage for E2eVlp {
     /// One pass of the backbone, then the encoder over image and text, over the image alone, or both.
-    fn encode(&self, images: &PaddedImages, text: &TextBatch, needs: Needs) -> Encoded<'_> {
-        let ImageTokens { maps, tokens } = self.image_tokens(images);
-        let with = |states| Memory {
-            states,
-            pos: tokens.pos.clone(),
-            pad_mask: tokens.pad_mask.clone(),
+    fn encode(&self, inputs: &Inputs<'_>, needs: Needs) -> Result<Encoded<'_>, ObjectiveError> {
+        let ImageTokens {
+            maps,
+            tokens,
+            quantised,
+        } = self.image_tokens(inputs.images, inputs.copies())?;
+        let codes = match (&quantised, &self.quantiser) {
+            (Some(map), Some(own)) => {
+                let pad_mask = tokens.pad_mask.clone();
+                Some(Codes::read(map, pad_mask, inputs, &own.dictionary))
+            }
+            _ => None,
         };
         let (mut text_states, mut joint_image) = (None, None);
         if needs.joint {
-            let states = self.encode_last(&self.joint_tokens(&tokens, text));
-            let cells = tokens.states.dims()[1];
-            let length = states.dims()[1];
+            let mut beside = beside_texts(&tokens, inputs);
+            let rows = inputs.image_of.len();
+            let hidden = codes
+                .as_ref()
+                .and_then(|c| c.hidden(rows, &beside.states.device()));
+            if let (Some(hidden), Some(map), Some(own)) = (hidden, &quantised, &self.quantiser) {
+                // Masked before the modality row, which tells that a token is of the image.
+                let bare = inputs.beside_texts(map.tokens.clone());
+                beside.states = self.with_modality(own.mask(bare, hidden));
+            }
+            let states = self.encode_last(&self.joint_tokens(&beside, inputs.text));
+            let (cells, length) = (beside.states.dims()[1], states.dims()[1]);
             text_states = Some(TextStates {
                 states: states.clone().slice(s![.., cells..length]),
-                pad_mask: text.pad_mask.clone(),
+                pad_mask: inputs.text.pad_mask.clone(),
             });
-            joint_image = Some(with(states.slice(s![.., 0..cells])));
+            beside.states = states.slice(s![.., 0..cells]);
+            joint_image = Some(beside);
         }
-        Encoded {
+        let alone = || Memory {
+            states: self.encode_last(&tokens),
+            ..tokens.clone()
+        };
+        Ok(Encoded {
             maps,
             text: text_states,
             joint_image,
-            image: needs.image.then(|| with(self.encode_last(&tokens))),
+            image: needs.image.then(alone),
+            codes,
             words: &self.words,
             decoder: Some(&self.decoder),
             caption_decoder: self.caption_decoder.as_ref(),
-        }
+        })
     }
 }

@@ -9,7 +9,8 @@ use rand_distr::{Distribution, StandardNormal};
 /// Redraws every weight of `module` as a pure function of (seed, path of the parameter).
 ///
 /// Xavier-uniform for matrices (DETR), Kaiming-normal over outgoing connections for convolutions
-/// (torchvision), N(0, 0.02) for embedding tables (BERT), N(0, 1) for object queries (DETR);
+/// (torchvision), N(0, 0.02) for embedding tables (BERT), N(0, 1) for object queries (DETR) and the
+/// rows of a visual dictionary (SOHO);
 /// gains and running variances 1, biases, shifts and running means 0.
 pub fn initialise<M: Module>(module: M, seed: u64) -> M {
     module.map(&mut Draw { path: vec![], seed })
@@ -34,10 +35,11 @@ impl Draw {
         };
         match (shape, leaf) {
             ([_], "gamma" | "running_var") => vec![1.0; count],
-            ([_], "modality") => normal(0.02),
+            ([_], "modality" | "mask") => normal(0.02),
             ([_], _) => vec![0.0; count],
             ([out, _, kh, kw], _) => normal((2.0 / (out * kh * kw) as f64).sqrt()),
-            (_, "query_embed") => normal(1.0),
+            (_, "running_sums") => vec![0.0; count],
+            (_, "query_embed" | "running_codes") => normal(1.0),
             _ if ["words.word.", "words.position.", "words.token_type."]
                 .iter()
                 .any(|t| path.contains(t)) =>

@@ -1,16 +1,16 @@
-//! The four objectives of E2E-VLP, each of which can be switched off.
+//! The objectives of both papers, each of which can be switched off.
 
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 use vlp_objectives::detection::ClassVocabulary;
 use vlp_objectives::{
-    Captioning, CaptioningConfig, Detection, DetectionConfig, Itm, ItmConfig, Mlm, MlmConfig,
-    objective_set,
+    Captioning, CaptioningConfig, Detection, DetectionConfig, Itm, ItmConfig, Mlm, MlmConfig, Mvm,
+    MvmConfig, objective_set,
 };
 
 use crate::error::ModelError;
 
-/// Configuration of [`E2eObjectives`]; a part left out is switched off.
+/// Configuration of [`PretrainObjectives`]; a part left out is switched off.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectivesConfig {
@@ -20,6 +20,9 @@ pub struct ObjectivesConfig {
     /// Masked language modelling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mlm: Option<MlmConfig>,
+    /// Masked visual modelling; needs a model with a visual dictionary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mvm: Option<MvmConfig>,
     /// Detection with attributes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detection: Option<DetectionConfig>,
@@ -28,45 +31,68 @@ pub struct ObjectivesConfig {
     pub caption: Option<CaptioningConfig>,
 }
 
+/// What the heads are built for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeadSizes {
+    /// Width of the model's tokens.
+    pub d_model: usize,
+    /// Number of word pieces.
+    pub vocab_size: usize,
+    /// Classes and attributes of the data sets.
+    pub vocabularies: Vec<ClassVocabulary>,
+    /// Rows of the visual dictionary; 0 without one.
+    pub codes: usize,
+}
+
 /// Image-text matching first (it may replace the text), then the masking of what is left.
 #[derive(Module, Debug)]
-pub struct E2eObjectives {
+pub struct PretrainObjectives {
     /// Image-text matching.
     pub itm: Option<Itm>,
     /// Masked language modelling.
     pub mlm: Option<Mlm>,
+    /// Masked visual modelling.
+    pub mvm: Option<Mvm>,
     /// Detection with attributes.
     pub detection: Option<Detection>,
     /// Captioning.
     pub caption: Option<Captioning>,
 }
 
-objective_set!(E2eObjectives, E2eTargets {
+objective_set!(PretrainObjectives, PretrainTargets {
     itm: Option<Itm>,
     mlm: Option<Mlm>,
+    mvm: Option<Mvm>,
     detection: Option<Detection>,
     caption: Option<Captioning>,
 });
 
 impl ObjectivesConfig {
-    /// Builds the heads for a model of width `d_model` and the given vocabularies.
+    /// Builds the heads.
+    ///
+    /// # Errors
+    /// [`ModelError::Objective`] with key, value and what would do.
     pub fn init(
         &self,
-        d_model: usize,
-        vocab_size: usize,
-        vocabularies: Vec<ClassVocabulary>,
+        sizes: &HeadSizes,
         device: &Device,
-    ) -> Result<E2eObjectives, ModelError> {
-        Ok(E2eObjectives {
+    ) -> Result<PretrainObjectives, ModelError> {
+        let (d_model, vocab_size) = (sizes.d_model, sizes.vocab_size);
+        Ok(PretrainObjectives {
             itm: self.itm.as_ref().map(|c| c.init(d_model, device)),
             mlm: self
                 .mlm
                 .as_ref()
                 .map(|c| c.init(d_model, vocab_size, device)),
+            mvm: self
+                .mvm
+                .as_ref()
+                .map(|c| c.init(d_model, sizes.codes, device))
+                .transpose()?,
             detection: self
                 .detection
                 .as_ref()
-                .map(|c| c.init(d_model, vocabularies, device))
+                .map(|c| c.init(d_model, sizes.vocabularies.clone(), device))
                 .transpose()?,
             caption: self.caption.as_ref().map(|c| c.init(vocab_size, device)),
         })

@@ -7,7 +7,7 @@ use burn::prelude::*;
 use burn::tensor::{Distribution, TensorData};
 use common::{distance, objectives, parameters, small, vocabulary};
 use vlp_models::{E2eVlp, E2eVlpConfig, initialise};
-use vlp_objectives::{Needs, VisionLanguage};
+use vlp_objectives::{Inputs, Needs, VisionLanguage};
 use vlp_transformer::{DecoderInput, Memory, TextBatch};
 use vlp_vision::padded::ImageView;
 use vlp_vision::{Depth, PaddedImages, ResNetConfig, sine_positions};
@@ -101,7 +101,7 @@ fn padding_changes_nothing_from_equal_features_on() {
     for device in [Device::flex(), Device::flex().autodiff()] {
         let model = model(&device);
         let batch = images(&[(64, 96), (64, 96)], &device);
-        let tokens = model.image_tokens(&batch).tokens;
+        let tokens = model.image_tokens(&batch, 1).unwrap().tokens;
         let [h, w] = [4, 6];
         assert_eq!(tokens.states.dims()[1], h * w);
         let text = |pad: usize| {
@@ -173,11 +173,20 @@ fn passes_are_run_on_demand_and_do_not_mix() {
     let model = model(&device);
     let batch = images(&[(64, 64), (48, 33)], &device);
     let text = |id: u32| TextBatch::pack(&[&[2, id, 3], &[2, 5, id, 3]], 0, &device);
-    let nothing = model.encode(&batch, &text(8), Needs::default());
+    let encode = |id: u32, needs| {
+        let inputs = Inputs {
+            images: &batch,
+            text: &text(id),
+            image_of: &[0, 1],
+            cells: &[],
+        };
+        model.encode(&inputs, needs).unwrap()
+    };
+    let nothing = encode(8, Needs::default());
     assert!(nothing.text.is_none() && nothing.image.is_none() && nothing.joint_image.is_none());
-    let joint = model.encode(&batch, &text(8), Needs::JOINT);
+    let joint = encode(8, Needs::JOINT);
     assert!(joint.image.is_none() && joint.text.is_some() && joint.joint_image.is_some());
-    let both = |id| model.encode(&batch, &text(id), Needs::JOINT.or(Needs::IMAGE));
+    let both = |id| encode(id, Needs::JOINT.or(Needs::IMAGE));
     let (a, b) = (both(8), both(9));
     assert_eq!(
         distance(a.image.unwrap().states, b.image.unwrap().states),

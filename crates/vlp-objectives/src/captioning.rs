@@ -212,9 +212,8 @@ impl Objective for Captioning {
 
     fn prepare(&self, draft: &mut Draft<'_>) -> Result<CaptionTarget, ObjectiveError> {
         let special = draft.pieces.special();
-        let text = draft
-            .pieces
-            .encode(&draft.example.caption, self.config.max_len);
+        let own = draft.example.texts.first().map_or("", String::as_str);
+        let text = draft.pieces.encode(own, self.config.max_len);
         Ok(CaptionTarget {
             ids: text.ids,
             references: draft.example.captions.clone(),

@@ -4,6 +4,8 @@ use rand_chacha::ChaCha8Rng;
 use vlp_data::{Example, LabelSpace};
 use vlp_text::{Encoding, WordPieces};
 
+use crate::inputs::CellDraw;
+
 /// One example while objectives prepare it, in the order in which they are listed.
 ///
 /// Put an objective that replaces the text (ITM) before one that masks it (MLM).
@@ -16,36 +18,54 @@ pub struct Draft<'a> {
     pub pieces: &'a WordPieces,
     /// Longest text in tokens, specials included.
     pub max_len: usize,
+    /// Number of the text among the example's texts.
+    pub number: usize,
     /// The text that enters the encoder; the example's own caption at first.
     pub text: Encoding,
     /// Whether that text belongs to the picture.
     pub matched: bool,
+    /// Which cell's code is masked beside it, if any.
+    pub cell: Option<CellDraw>,
     seed: u64,
 }
 
 impl<'a> Draft<'a> {
-    /// An example with its own caption; `seed` is the run's.
+    /// An example with its text of this number, 0 for the first; `seed` is the run's.
     pub fn new(
         example: &'a Example,
+        number: usize,
         labels: &'a LabelSpace,
         pieces: &'a WordPieces,
         max_len: usize,
         seed: u64,
     ) -> Self {
-        let text = pieces.encode(&example.caption, max_len);
+        let own = example.texts.get(number).map_or("", String::as_str);
+        let text = pieces.encode(own, max_len);
         Self {
             example,
             labels,
             pieces,
             max_len,
+            number,
             text,
             matched: true,
+            cell: None,
             seed,
         }
     }
 
-    /// Randomness for one purpose: a pure function of (seed, epoch, example, purpose).
+    /// A text of another picture for this one, the same number; empty where there is no other picture.
+    pub fn distractor(&self) -> &'a str {
+        let all = &self.example.distractors;
+        all.get(self.number).map_or("", String::as_str)
+    }
+
+    /// Randomness for one purpose: a pure function of (seed, epoch, example, number of the text, purpose).
     pub fn rng(&self, purpose: &str) -> ChaCha8Rng {
-        vlp_data::rng(self.seed, self.example.epoch, self.example.key, purpose)
+        let (epoch, key) = (self.example.epoch, self.example.key);
+        match self.number {
+            0 => vlp_data::rng(self.seed, epoch, key, purpose),
+            number => vlp_data::rng(self.seed, epoch, key, &format!("{purpose}/{number}")),
+        }
     }
 }

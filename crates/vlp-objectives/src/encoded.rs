@@ -2,10 +2,11 @@
 
 use burn::module::ModuleDisplay;
 use burn::prelude::*;
-use vlp_transformer::{Decoder, Memory, TextBatch, TextEmbedding};
-use vlp_vision::PaddedImages;
+use vlp_transformer::{Decoder, Memory, TextEmbedding};
 
+use crate::codes::Codes;
 use crate::error::ObjectiveError;
+use crate::inputs::Inputs;
 
 /// Passes of the encoder that an objective reads; a pass nobody needs is not run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Needs {
     }
 }
 
-/// Text tokens after the joint pass.
+/// Text tokens after the joint pass, a row for each text.
 #[derive(Debug, Clone)]
 pub struct TextStates {
     /// `[batch, length, d_model]`; place 0 is `[CLS]`.
@@ -51,12 +52,14 @@ pub struct TextStates {
 pub struct Encoded<'a> {
     /// Stage maps of the backbone, finest first.
     pub maps: Vec<Tensor<4>>,
-    /// Text tokens of the joint pass.
+    /// Text tokens of the joint pass, a row for each text.
     pub text: Option<TextStates>,
-    /// Image tokens of the joint pass.
+    /// Image tokens of the joint pass, a row for each text.
     pub joint_image: Option<Memory>,
-    /// Image tokens of the image-only pass.
+    /// Image tokens of the image-only pass, a row for each picture.
     pub image: Option<Memory>,
+    /// Codes of the visual dictionary, in a model that has one.
+    pub codes: Option<Codes<'a>>,
     /// Text embedding; its word table is tied to the output heads.
     pub words: &'a TextEmbedding,
     /// Decoder of object queries and captions.
@@ -90,6 +93,14 @@ impl Encoded<'_> {
         })
     }
 
+    /// Codes of the dictionary, or an error that names the objective.
+    pub fn codes(&self, objective: &'static str) -> Result<&Codes<'_>, ObjectiveError> {
+        self.codes.as_ref().ok_or(ObjectiveError::Missing {
+            objective,
+            what: "a visual dictionary",
+        })
+    }
+
     /// The decoder, or an error that names the objective.
     pub fn decoder(&self, objective: &'static str) -> Result<&Decoder, ObjectiveError> {
         self.decoder.ok_or(ObjectiveError::Missing {
@@ -102,5 +113,9 @@ impl Encoded<'_> {
 /// A model that encodes pictures and texts for objectives.
 pub trait VisionLanguage: Module + ModuleDisplay {
     /// Runs the passes that `needs` asks for.
-    fn encode(&self, images: &PaddedImages, text: &TextBatch, needs: Needs) -> Encoded<'_>;
+    ///
+    /// # Errors
+    /// [`ObjectiveError::Vision`] for pictures too small for the model's stride, or too few of them to start a
+    /// dictionary from.
+    fn encode(&self, inputs: &Inputs<'_>, needs: Needs) -> Result<Encoded<'_>, ObjectiveError>;
 }

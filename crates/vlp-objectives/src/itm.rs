@@ -22,6 +22,10 @@ pub struct ItmConfig {
     pub weight: f64,
     /// Share of pairs whose text is replaced by one of another picture; 0.5 in E2E-VLP.
     pub mismatch: f64,
+    /// Replace exactly this share of a picture's texts (SOHO: two of four) instead of each with this probability.
+    pub balanced: bool,
+    /// Give the head a bias; false in SOHO's released code.
+    pub bias: bool,
 }
 
 impl Default for ItmConfig {
@@ -29,6 +33,8 @@ impl Default for ItmConfig {
         Self {
             weight: 1.0,
             mismatch: 0.5,
+            balanced: false,
+            bias: true,
         }
     }
 }
@@ -41,15 +47,20 @@ pub struct Itm {
     weight: f64,
     #[module(skip)]
     mismatch: f64,
+    #[module(skip)]
+    balanced: bool,
 }
 
 impl ItmConfig {
     /// Builds the head for states of width `d_model`.
     pub fn init(&self, d_model: usize, device: &Device) -> Itm {
         Itm {
-            head: LinearConfig::new(d_model, 2).init(device),
+            head: LinearConfig::new(d_model, 2)
+                .with_bias(self.bias)
+                .init(device),
             weight: self.weight,
-            mismatch: self.mismatch,
+            mismatch: self.mismatch.clamp(0.0, 1.0),
+            balanced: self.balanced,
         }
     }
 }
@@ -59,9 +70,12 @@ impl Itm {
     pub fn logits(&self, encoded: &Encoded<'_>) -> Result<Tensor<2>, ObjectiveError> {
         let states = encoded.text(NAME)?.states.clone();
         let [batch, _, width] = states.dims();
-        Ok(self
-            .head
-            .forward(states.slice([0..batch, 0..1]).reshape([batch, width])))
+        Ok(self.classify(states.slice([0..batch, 0..1]).reshape([batch, width])))
+    }
+
+    /// Logits `[rows, 2]` of `[CLS]` states `[rows, d_model]`.
+    pub fn classify(&self, states: Tensor<2>) -> Tensor<2> {
+        self.head.forward(states)
     }
 }
 
@@ -78,11 +92,19 @@ impl Objective for Itm {
     }
 
     fn prepare(&self, draft: &mut Draft<'_>) -> Result<bool, ObjectiveError> {
-        let other = &draft.example.distractor;
+        let other = draft.distractor();
         // A data set of one picture has no text of another one: its pairs stay matched. So do pairs whose
         // foreign text happens to be one of the picture's own.
-        let foreign = !other.is_empty() && !draft.example.captions.contains(other);
-        if foreign && draft.rng(NAME).random_bool(self.mismatch.clamp(0.0, 1.0)) {
+        let foreign = !other.is_empty() && !draft.example.captions.iter().any(|own| own == other);
+        let replace = match self.balanced {
+            // The last texts of a picture; the first ones stay its own.
+            true => {
+                let texts = draft.example.texts.len();
+                draft.number >= texts - (self.mismatch * texts as f64).round() as usize
+            }
+            false => draft.rng(NAME).random_bool(self.mismatch),
+        };
+        if foreign && replace {
             draft.text = draft.pieces.encode(other, draft.max_len);
             draft.matched = false;
         }

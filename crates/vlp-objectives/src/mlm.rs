@@ -28,8 +28,22 @@ pub struct MlmConfig {
     pub whole_word: bool,
     /// Mask at least one piece of every text that has one; false in BERT.
     pub at_least_one: bool,
-    /// Predict nothing for texts of another picture; false here, true in Ant-MMF's E2E-VLP-like model.
+    /// Predict nothing for texts of another picture; true in SOHO's paper, false in its released code.
     pub skip_mismatched: bool,
+    /// What stands before the word table.
+    #[serde(default)]
+    pub head: MlmHead,
+}
+
+/// How states become logits over the word table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MlmHead {
+    /// Linear, GELU, layer norm; a bias after the table (BERT).
+    #[default]
+    Bert,
+    /// The table alone, without bias (SOHO's released code).
+    Tied,
 }
 
 impl Default for MlmConfig {
@@ -40,6 +54,7 @@ impl Default for MlmConfig {
             whole_word: false,
             at_least_one: false,
             skip_mismatched: false,
+            head: MlmHead::Bert,
         }
     }
 }
@@ -47,9 +62,9 @@ impl Default for MlmConfig {
 /// BERT's head: linear, GELU, layer norm, then the word table transposed plus a bias.
 #[derive(Module, Debug)]
 pub struct Mlm {
-    transform: Linear,
-    norm: LayerNorm,
-    bias: Param<Tensor<1>>,
+    transform: Option<Linear>,
+    norm: Option<LayerNorm>,
+    bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     config: MlmConfig,
 }
@@ -57,12 +72,12 @@ pub struct Mlm {
 impl MlmConfig {
     /// Builds the head for states of width `d_model`.
     pub fn init(&self, d_model: usize, vocab_size: usize, device: &Device) -> Mlm {
+        let bert = self.head == MlmHead::Bert;
+        let norm = LayerNormConfig::new(d_model).with_epsilon(1e-12);
         Mlm {
-            transform: LinearConfig::new(d_model, d_model).init(device),
-            norm: LayerNormConfig::new(d_model)
-                .with_epsilon(1e-12)
-                .init(device),
-            bias: Param::from_tensor(Tensor::zeros([vocab_size], device)),
+            transform: bert.then(|| LinearConfig::new(d_model, d_model).init(device)),
+            norm: bert.then(|| norm.init(device)),
+            bias: bert.then(|| Param::from_tensor(Tensor::zeros([vocab_size], device))),
             config: self.clone(),
         }
     }
@@ -81,8 +96,15 @@ pub struct MlmTarget {
 impl Mlm {
     /// Logits `[rows, vocab]` of states `[rows, d_model]`, tied to the word table `[vocab, d_model]`.
     pub fn logits(&self, states: Tensor<2>, words: Tensor<2>) -> Tensor<2> {
-        let x = self.norm.forward(gelu(self.transform.forward(states)));
-        x.matmul(words.transpose()) + self.bias.val().unsqueeze()
+        let x = match (&self.transform, &self.norm) {
+            (Some(transform), Some(norm)) => norm.forward(gelu(transform.forward(states))),
+            _ => states,
+        };
+        let logits = x.matmul(words.transpose());
+        match &self.bias {
+            Some(bias) => logits + bias.val().unsqueeze(),
+            None => logits,
+        }
     }
 
     fn masked_logits(

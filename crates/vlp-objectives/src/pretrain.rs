@@ -10,6 +10,7 @@ use vlp_vision::padded::ImageView;
 use crate::draft::Draft;
 use crate::encoded::{Encoded, VisionLanguage};
 use crate::error::ObjectiveError;
+use crate::inputs::{CellDraw, CellRule, Inputs};
 use crate::set::{NamedLosses, ObjectiveSet};
 use crate::tally::Tally;
 
@@ -31,8 +32,24 @@ pub struct Batch<T> {
     pub text: TextBatch,
     /// Ids of those texts.
     pub ids: Vec<Vec<u32>>,
-    /// A target for each example.
+    /// Picture of each text.
+    pub image_of: Vec<usize>,
+    /// Which cell's code is masked beside each text.
+    pub cells: Vec<Option<CellDraw>>,
+    /// A target for each text.
     pub targets: Vec<T>,
+}
+
+impl<T> Batch<T> {
+    /// What the model reads of it.
+    pub fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            images: &self.images,
+            text: &self.text,
+            image_of: &self.image_of,
+            cells: &self.cells,
+        }
+    }
 }
 
 /// Turns loaded examples into batches.
@@ -58,13 +75,17 @@ impl Batcher<'_> {
         examples: &[Example],
         device: &Device,
     ) -> Result<Batch<O::Targets>, ObjectiveError> {
-        let mut ids = Vec::with_capacity(examples.len());
-        let mut targets = Vec::with_capacity(examples.len());
-        for example in examples {
-            let mut draft = Draft::new(example, self.labels, self.pieces, self.max_len, self.seed);
-            targets.push(objectives.prepare(&mut draft)?);
-            ids.push(draft.text.ids);
+        let (mut ids, mut targets, mut image_of, mut cells) = (vec![], vec![], vec![], vec![]);
+        for (image, example) in examples.iter().enumerate() {
+            for number in 0..example.texts.len() {
+                let mut draft = self.draft(example, number);
+                targets.push(objectives.prepare(&mut draft)?);
+                ids.push(draft.text.ids);
+                cells.push(draft.cell);
+                image_of.push(image);
+            }
         }
+        share_places(&mut cells);
         let views: Vec<ImageView<'_>> = examples
             .iter()
             .map(|e| ImageView {
@@ -80,21 +101,28 @@ impl Batcher<'_> {
             images,
             text,
             ids,
+            image_of,
+            cells,
             targets,
         })
+    }
+
+    /// A text of an example before any objective has prepared it.
+    pub fn draft<'b>(&'b self, example: &'b Example, number: usize) -> Draft<'b> {
+        let (labels, pieces) = (self.labels, self.pieces);
+        Draft::new(example, number, labels, pieces, self.max_len, self.seed)
     }
 }
 
 impl<M: VisionLanguage, O: ObjectiveSet> Pretrain<M, O> {
     /// Runs the passes of the encoder that the objectives read.
-    pub fn encode(&self, batch: &Batch<O::Targets>) -> Encoded<'_> {
-        self.model
-            .encode(&batch.images, &batch.text, self.objectives.needs())
+    pub fn encode(&self, batch: &Batch<O::Targets>) -> Result<Encoded<'_>, ObjectiveError> {
+        self.model.encode(&batch.inputs(), self.objectives.needs())
     }
 
     /// Losses of every objective.
     pub fn losses(&self, batch: &Batch<O::Targets>) -> Result<NamedLosses, ObjectiveError> {
-        self.objectives.losses(&self.encode(batch), &batch.targets)
+        self.objectives.losses(&self.encode(batch)?, &batch.targets)
     }
 
     /// Adds a held-out batch to the scores; call it on `self.valid()`.
@@ -104,7 +132,19 @@ impl<M: VisionLanguage, O: ObjectiveSet> Pretrain<M, O> {
         tally: &mut Tally,
     ) -> Result<(), ObjectiveError> {
         self.objectives
-            .evaluate(&self.encode(batch), &batch.targets, tally)
+            .evaluate(&self.encode(batch)?, &batch.targets, tally)
+    }
+}
+
+/// Where one place serves the whole batch, it is that of the first text.
+fn share_places(cells: &mut [Option<CellDraw>]) {
+    let Some(first) = cells.first().copied().flatten() else {
+        return;
+    };
+    for draw in cells.iter_mut().flatten() {
+        if draw.rule == CellRule::Batch {
+            draw.at = first.at;
+        }
     }
 }
 

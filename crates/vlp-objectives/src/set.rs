@@ -40,6 +40,7 @@ pub trait ObjectiveSet: Module + ModuleDisplay {
     ) -> Result<(), ObjectiveError>;
 }
 
+/// Objectives that read the image-only pass alone have a target for each picture, the others for each text.
 impl<O: Objective> ObjectiveSet for Option<O> {
     type Targets = Option<O::Target>;
 
@@ -48,7 +49,10 @@ impl<O: Objective> ObjectiveSet for Option<O> {
     }
 
     fn prepare(&self, draft: &mut Draft<'_>) -> Result<Self::Targets, ObjectiveError> {
-        self.as_ref().map(|o| o.prepare(draft)).transpose()
+        let own = self
+            .as_ref()
+            .filter(|o| draft.number == 0 || o.needs().joint);
+        own.map(|o| o.prepare(draft)).transpose()
     }
 
     fn losses(

@@ -18,6 +18,8 @@ pub struct Tally {
     truths: Vec<coco_ap::GroundTruth>,
     detections: Vec<coco_ap::Detection>,
     captions: Vec<(Vec<u32>, Vec<String>)>,
+    pub(crate) codes: Vec<u64>,
+    pub(crate) restarts: u64,
 }
 
 /// A name with its figure; `None` where nothing defines it (no object, no masked word).
@@ -99,6 +101,7 @@ impl Tally {
             .iter()
             .map(|(name, (sum, n))| (name.to_string(), (*n > 0).then(|| sum / *n as f64)))
             .collect();
+        scores.extend(self.dictionary());
         if !self.images.is_empty() {
             let summary = coco_ap::evaluate(&self.images, &self.truths, &self.detections)?;
             scores.push(("detection AP".into(), summary.ap));

@@ -17,20 +17,24 @@ use burn::store::ModuleRecord;
 use vlp_data::{Example, Examples, LabelSpace, ResizeRule, Scenes, ScenesConfig};
 use vlp_text::WordPieces;
 use vlp_transformer::{
-    Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextBatch, TextEmbedding,
+    Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextEmbedding,
     TextEmbeddingConfig,
 };
-use vlp_vision::{PaddedImages, resize_mask};
+use vlp_vision::{DictionaryConfig, QuantisedMap, VisualDictionary, resize_mask};
 
+use crate::codes::Codes;
 use crate::detection::ClassVocabulary;
 use crate::encoded::{Encoded, Needs, TextStates, VisionLanguage};
 use crate::error::ObjectiveError;
+use crate::inputs::Inputs;
 use crate::objective::Objective;
 use crate::pretrain::{Batcher, Pretrain, total};
 use crate::tally::Tally;
 
 /// Width of the probing model.
 pub const D_MODEL: usize = 16;
+/// Codes of the probing model's dictionary.
+pub const CODES: usize = 8;
 /// Side of a patch, which is one image token.
 const PATCH: usize = 8;
 const MAX_LEN: usize = 24;
@@ -56,9 +60,12 @@ pub enum Fault {
 }
 
 /// The smallest model that gives everything: patches and words through one encoder, one decoder.
+///
+/// Its dictionary only names the patches: it does not learn, and the tokens are the patches themselves.
 #[derive(Module, Debug)]
 pub struct Probe {
     patches: Linear,
+    dictionary: VisualDictionary,
     words: TextEmbedding,
     encoder: Encoder,
     decoder: Decoder,
@@ -70,6 +77,8 @@ pub struct Rig {
     pub device: Device,
     /// Generated scenes with captions, boxes and attributes.
     pub examples: Vec<Example>,
+    /// The same with two texts each.
+    pub pairs: Vec<Example>,
     /// Their classes and attributes.
     pub labels: LabelSpace,
     /// The model's word pieces.
@@ -87,10 +96,17 @@ impl Rig {
         let source = std::sync::Arc::new(Scenes::new(config).map_err(setup)?);
         let labels = vlp_data::Source::labels(source.as_ref()).clone();
         let examples = Examples::new(source, ResizeRule::Square { side: 32 });
-        let load = |index| examples.load(index, 0).map_err(setup);
+        let two = Examples {
+            texts: 2,
+            ..examples.clone()
+        };
+        let load = |of: &Examples| -> Result<Vec<Example>, Fault> {
+            (0..8).map(|i| of.load(i, 0).map_err(setup)).collect()
+        };
         Ok(Self {
             device: device.clone().autodiff(),
-            examples: (0..8).map(load).collect::<Result<_, _>>()?,
+            examples: load(&examples)?,
+            pairs: load(&two)?,
             labels,
             pieces: WordPieces::scenes(),
         })
@@ -132,6 +148,9 @@ impl Rig {
             layer: layer.clone(),
         };
         Ok(Probe {
+            dictionary: DictionaryConfig::new(CODES)
+                .init(D_MODEL, &self.device)
+                .map_err(|e| Fault::Setup(e.to_string()))?,
             patches: LinearConfig::new(3 * PATCH * PATCH, D_MODEL).init(&self.device),
             words: words.init(&self.device),
             encoder: encoder.init(&self.device).map_err(setup)?,
@@ -143,7 +162,8 @@ impl Rig {
 }
 
 impl VisionLanguage for Probe {
-    fn encode(&self, images: &PaddedImages, text: &TextBatch, needs: Needs) -> Encoded<'_> {
+    fn encode(&self, inputs: &Inputs<'_>, needs: Needs) -> Result<Encoded<'_>, ObjectiveError> {
+        let (images, text) = (inputs.images, inputs.text);
         let [batch, _, height, width] = images.pixels.dims();
         let (h, w) = (height / PATCH, width / PATCH);
         let patches = images
@@ -153,8 +173,17 @@ impl VisionLanguage for Probe {
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([batch, h * w, 3 * PATCH * PATCH]);
         let cells = self.patches.forward(patches);
-        let pad_mask = resize_mask(images.pad_mask.clone(), [h, w]).reshape([batch, h * w]);
-        let memory = |states: Tensor<3>| Memory {
+        let grid = resize_mask(images.pad_mask.clone(), [h, w]);
+        let pad_mask = grid.reshape([batch, h * w]);
+        let flat = cells.clone().reshape([batch * h * w, D_MODEL]);
+        let map = QuantisedMap {
+            tokens: cells.clone(),
+            quantised: cells.clone(),
+            codes: self.dictionary.nearest(flat).reshape([batch, h * w]),
+            table: self.dictionary.table(),
+        };
+        let codes = Codes::read(&map, pad_mask.clone(), inputs, &self.dictionary);
+        let memory = |states: Tensor<3>, pad_mask: &Tensor<2, Bool>| Memory {
             pos: states.zeros_like(),
             states,
             pad_mask: pad_mask.clone(),
@@ -165,25 +194,33 @@ impl VisionLanguage for Probe {
         };
         let (mut text_states, mut joint_image) = (None, None);
         if needs.joint {
-            let both = Tensor::cat(vec![cells.clone(), self.words.forward(text.ids.clone())], 1);
-            let mask = Tensor::cat(vec![pad_mask.clone(), text.pad_mask.clone()], 1);
+            let mut beside = inputs.beside_texts(cells.clone());
+            if let Some(hidden) = codes.hidden(inputs.image_of.len(), &beside.device()) {
+                let shape = beside.dims();
+                beside = beside.mask_fill(hidden.unsqueeze_dim::<3>(2).expand(shape), 0.0);
+            }
+            let cell_mask = inputs.mask_beside_texts(pad_mask.clone());
+            let both = Tensor::cat(vec![beside, self.words.forward(text.ids.clone())], 1);
+            let mask = Tensor::cat(vec![cell_mask.clone(), text.pad_mask.clone()], 1);
             let states = encode(both, mask);
             let length = states.dims()[1];
             text_states = Some(TextStates {
                 states: states.clone().slice(s![.., h * w..length]),
                 pad_mask: text.pad_mask.clone(),
             });
-            joint_image = Some(memory(states.slice(s![.., 0..h * w])));
+            joint_image = Some(memory(states.slice(s![.., 0..h * w]), &cell_mask));
         }
-        Encoded {
+        let alone = || memory(encode(cells.clone(), pad_mask.clone()), &pad_mask);
+        Ok(Encoded {
             maps: vec![images.pixels.clone()],
             text: text_states,
             joint_image,
-            image: needs.image.then(|| memory(encode(cells, pad_mask.clone()))),
+            image: needs.image.then(alone),
+            codes: Some(codes),
             words: &self.words,
             decoder: Some(&self.decoder),
             caption_decoder: None,
-        }
+        })
     }
 }
 
@@ -214,13 +251,14 @@ pub fn check<O: Objective>(
 
     let mut bare = rig.examples[0].clone();
     bare.objects = None;
-    (bare.caption, bare.distractor) = (String::new(), String::new());
+    (bare.texts, bare.distractors) = (vec![String::new()], vec![String::new()]);
     bare.captions = vec![String::new()];
     let one = rig.examples[..1].to_vec();
     for (examples, called) in [
         (&one, "one example"),
         (&vec![bare], "an example without text and objects"),
         (&rig.examples, "all examples"),
+        (&rig.pairs, "examples of two texts each"),
     ] {
         let value = value(&rig, &pretrain, examples, &rig.device)?;
         if !value.is_some_and(f64::is_finite) {

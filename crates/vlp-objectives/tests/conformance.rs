@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
-use vlp_objectives::testing::{D_MODEL, check};
+use vlp_objectives::testing::{CODES, D_MODEL, check};
 use vlp_objectives::{
-    CaptioningConfig, DetectionConfig, Draft, Encoded, ItmConfig, Losses, MlmConfig, Needs,
-    Objective, ObjectiveError,
+    CaptioningConfig, CellRule, DetectionConfig, Draft, Encoded, ItmConfig, Losses, MlmConfig,
+    MvmConfig, MvmHead, Needs, Objective, ObjectiveError,
 };
 
 #[test]
@@ -36,6 +36,27 @@ fn masked_words() {
         };
         check(&Device::flex(), |rig| {
             Ok(config.init(D_MODEL, rig.pieces.vocab_size(), &rig.device))
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn masked_cells() {
+    for (head, cell, skip_mismatched) in [
+        (MvmHead::Cosine { temperature: 1.0 }, CellRule::Sample, true),
+        (MvmHead::Cosine { temperature: 0.1 }, CellRule::Batch, false),
+        (MvmHead::Linear, CellRule::Sample, false),
+    ] {
+        let config = MvmConfig {
+            head,
+            cell,
+            skip_mismatched,
+            probability: 0.5,
+            ..MvmConfig::default()
+        };
+        check(&Device::flex(), |rig| {
+            config.init(D_MODEL, CODES, &rig.device)
         })
         .unwrap();
     }

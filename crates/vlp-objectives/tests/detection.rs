@@ -250,7 +250,7 @@ fn vocabularies_in_one_batch_add_up() {
             object.attributes.clear();
         }
     }
-    let encoded = model.encode(&batch.images, &batch.text, Needs::IMAGE);
+    let encoded = model.encode(&batch.inputs(), Needs::IMAGE).unwrap();
     let together = terms(&detection.loss(&encoded, &targets).unwrap());
 
     let mut sums = vec![(0.0, 0.0); together.len()];
@@ -311,7 +311,7 @@ fn pictures_without_annotated_boxes_have_no_term() {
         .batch(&Some(detection.clone()), &examples, &rig.device)
         .unwrap();
     let targets: Vec<DetectionTarget> = batch.targets.into_iter().map(|t| t.unwrap()).collect();
-    let encoded = model.encode(&batch.images, &batch.text, Needs::IMAGE);
+    let encoded = model.encode(&batch.inputs(), Needs::IMAGE).unwrap();
     assert!(detection.loss(&encoded, &targets).unwrap().terms.is_empty());
 }
 
@@ -424,7 +424,7 @@ fn detections_are_sorted_and_leave_no_object_out_of_the_classes() {
         .batcher()
         .batch(&Some(detection.clone()), &rig.examples, &rig.device)
         .unwrap();
-    let encoded = model.encode(&batch.images, &batch.text, detection.needs());
+    let encoded = model.encode(&batch.inputs(), detection.needs()).unwrap();
     for found in detection.detect(&encoded, 0).unwrap() {
         assert_eq!(found.len(), 9);
         assert!(found.windows(2).all(|w| w[0].score >= w[1].score));
@@ -442,7 +442,7 @@ fn detections_are_sorted_and_leave_no_object_out_of_the_classes() {
         .batcher()
         .batch(&Some(detection.clone()), &rig.examples[2..3], &rig.device)
         .unwrap();
-    let alone = model.encode(&one.images, &one.text, detection.needs());
+    let alone = model.encode(&one.inputs(), detection.needs()).unwrap();
     let (alone, batch) = (
         detection.detect(&alone, 0).unwrap(),
         detection.detect(&encoded, 0).unwrap(),

@@ -10,9 +10,10 @@ use burn::tensor::FloatDType;
 use common::{picture, predictions, redraw, slopes};
 use vlp_objectives::detection::set_loss::SetSums;
 use vlp_objectives::detection::{DetectionTarget, MatchCost, Matcher};
-use vlp_objectives::testing::{D_MODEL, Rig};
+use vlp_objectives::testing::{CODES, D_MODEL, Rig};
 use vlp_objectives::{
-    CaptioningConfig, DetectionConfig, ItmConfig, MlmConfig, Objective, Pretrain, total,
+    CaptioningConfig, DetectionConfig, ItmConfig, MlmConfig, MvmConfig, MvmHead, Objective,
+    Pretrain, total,
 };
 
 /// The whole process computes in f64.
@@ -69,6 +70,17 @@ fn masked_words() {
         ..MlmConfig::default()
     };
     check(|rig| config.init(D_MODEL, rig.pieces.vocab_size(), &rig.device));
+}
+
+#[test]
+fn masked_cells() {
+    // The linear head: the cosine's table has no gradient on purpose, and the difference would move it.
+    let config = MvmConfig {
+        probability: 1.0,
+        head: MvmHead::Linear,
+        ..MvmConfig::default()
+    };
+    check(|rig| config.init(D_MODEL, CODES, &rig.device).unwrap());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use vlp_data::Example;
 use vlp_objectives::mlm::MlmTarget;
 use vlp_objectives::testing::{D_MODEL, Probe, Rig};
 use vlp_objectives::{
-    Captioning, CaptioningConfig, Draft, ItmConfig, Mlm, MlmConfig, Objective, Pretrain,
+    Captioning, CaptioningConfig, Draft, Inputs, ItmConfig, Mlm, MlmConfig, Objective, Pretrain,
     VisionLanguage, total,
 };
 use vlp_text::{Encoding, WordPieces};
@@ -28,10 +28,10 @@ fn masked(
     let rig = Rig::new(&Device::flex()).unwrap();
     let mlm: Mlm = config.init(4, 5, &rig.device);
     let mut example = rig.examples[0].clone();
-    example.caption = TEXT.into();
+    example.texts = vec![TEXT.into()];
     let mut draw = |key| {
         example.key = key;
-        let mut draft = Draft::new(&example, &rig.labels, pieces, 64, 1);
+        let mut draft = Draft::new(&example, 0, &rig.labels, pieces, 64, 1);
         let before = draft.text.clone();
         let target = mlm.prepare(&mut draft).unwrap();
         (before, draft.text.clone(), target)
@@ -176,7 +176,7 @@ fn masks_change_from_epoch_to_epoch_and_with_nothing_else() {
             epoch,
             ..rig.examples[0].clone()
         };
-        let mut draft = Draft::new(&example, &rig.labels, &rig.pieces, 24, seed);
+        let mut draft = Draft::new(&example, 0, &rig.labels, &rig.pieces, 24, seed);
         mlm.prepare(&mut draft).unwrap().masked
     };
     assert_eq!(draw(1, 1), draw(1, 1));
@@ -196,7 +196,7 @@ fn mismatched_texts_can_be_left_without_labels_but_not_without_masks() {
     };
     let mlm = config.init(4, 5, &rig.device);
     for matched in [true, false] {
-        let mut draft = Draft::new(&rig.examples[0], &rig.labels, &rig.pieces, 24, 1);
+        let mut draft = Draft::new(&rig.examples[0], 0, &rig.labels, &rig.pieces, 24, 1);
         draft.matched = matched;
         let target = mlm.prepare(&mut draft).unwrap();
         assert_eq!(target.masked.is_empty(), !matched);
@@ -221,13 +221,13 @@ fn half_of_the_pairs_are_mismatched_and_never_by_an_own_caption() {
             .iter()
             .map(|c| rig.pieces.encode(c, 24))
             .collect();
-        let mut draft = Draft::new(&example, &rig.labels, &rig.pieces, 24, 1);
+        let mut draft = Draft::new(&example, 0, &rig.labels, &rig.pieces, 24, 1);
         let label = itm.prepare(&mut draft).unwrap();
         assert_eq!(label, draft.matched);
-        assert_eq!(label, own.contains(&draft.text), "{}", example.caption);
+        assert_eq!(label, own.contains(&draft.text), "{}", example.texts[0]);
         if !label {
             mismatched += 1;
-            assert_eq!(draft.text, rig.pieces.encode(&example.distractor, 24));
+            assert_eq!(draft.text, rig.pieces.encode(&example.distractors[0], 24));
         }
     }
     // 2,000 fair coins: 4 standard deviations.
@@ -247,12 +247,12 @@ fn a_pair_without_a_foreign_text_stays_matched() {
     .init(4, &rig.device);
     let mut example = rig.examples[0].clone();
     for distractor in [String::new(), example.captions[2].clone()] {
-        example.distractor = distractor;
-        let mut draft = Draft::new(&example, &rig.labels, &rig.pieces, 24, 1);
+        example.distractors = vec![distractor];
+        let mut draft = Draft::new(&example, 0, &rig.labels, &rig.pieces, 24, 1);
         assert!(itm.prepare(&mut draft).unwrap());
     }
-    example.distractor = "no such picture".into();
-    let mut draft = Draft::new(&example, &rig.labels, &rig.pieces, 24, 1);
+    example.distractors = vec!["no such picture".into()];
+    let mut draft = Draft::new(&example, 0, &rig.labels, &rig.pieces, 24, 1);
     assert!(!itm.prepare(&mut draft).unwrap());
 }
 
@@ -278,7 +278,14 @@ fn a_caption_logit_never_sees_a_later_token_nor_the_text() {
     let logits = |last: u32, text: &TextBatch| {
         let encoded = pretrain
             .model
-            .encode(&batch.images, text, captioning.needs());
+            .encode(
+                &Inputs {
+                    text,
+                    ..batch.inputs()
+                },
+                captioning.needs(),
+            )
+            .unwrap();
         let rows = [row(last), row(last)];
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         captioning
@@ -311,7 +318,8 @@ fn generated_captions_are_the_best_next_tokens_of_the_logits() {
             .unwrap();
         let encoded = pretrain
             .model
-            .encode(&batch.images, &batch.text, captioning.needs());
+            .encode(&batch.inputs(), captioning.needs())
+            .unwrap();
         let config = GenerationConfig {
             bos: special.cls,
             eos: special.sep,
@@ -363,7 +371,7 @@ fn padding_by_longer_neighbours_changes_no_loss() {
     };
     let pretrain = redraw(pretrain, 6);
     let mut examples = rig.examples[..2].to_vec();
-    examples[0].caption = "red circle".into();
+    examples[0].texts = vec!["red circle".into()];
     let batcher = rig.batcher();
     let batch = |examples: &[Example]| {
         batcher
@@ -417,7 +425,7 @@ fn the_best_pieces_of_a_mask_are_probabilities_in_order() {
         .batch(&Some(mlm.clone()), &rig.examples, &rig.device)
         .unwrap();
     let targets: Vec<MlmTarget> = batch.targets.iter().map(|t| t.clone().unwrap()).collect();
-    let encoded = model.encode(&batch.images, &batch.text, mlm.needs());
+    let encoded = model.encode(&batch.inputs(), mlm.needs()).unwrap();
     for (found, target) in mlm
         .predict(&encoded, &targets, 4)
         .unwrap()

@@ -157,11 +157,12 @@ impl<M: Module> Trainer<M> {
         mut loss: impl FnMut(&M, usize) -> Result<Result<Tensor<1>, String>, E>,
     ) -> Result<StepReport, E> {
         let statistics = self.begin(seed);
+        let model = self.in_motion()?;
         let mut found = vec![];
         for micro in 0..self.config.accumulate {
-            let own = loss(&self.model, micro)?;
+            let own = loss(&model, micro)?;
             let skip = own.is_err();
-            found.push(own.map(|value| gradients(value, &self.model, &self.config)));
+            found.push(own.map(|value| gradients(value, &model, &self.config)));
             if skip {
                 break;
             }
@@ -188,13 +189,14 @@ impl<M: Module> Trainer<M> {
         let statistics = self.begin(seed);
         let devices = self.model.devices();
         let this = &*self;
+        let moving = self.in_motion()?;
         let results: Vec<Result<_, E>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..this.config.accumulate)
                 .map(|micro| {
                     // A fork has a graph of its own; its parameters keep their identity.
                     let model = match devices.first() {
-                        Some(device) => this.model.clone().fork(device),
-                        None => this.model.clone(),
+                        Some(device) => moving.clone().fork(device),
+                        None => moving.clone(),
                     };
                     let (loss, config) = (&loss, &this.config);
                     scope.spawn(move || {
@@ -218,6 +220,15 @@ impl<M: Module> Trainer<M> {
             found.push(own);
         }
         Ok((self.apply(statistics, found)?, beside))
+    }
+
+    /// The module with what stands still at this step frozen.
+    fn in_motion(&self) -> Result<M, TrainError> {
+        let still = self.config.optimizer.frozen(self.step, self.config.steps)?;
+        let model = self.model.clone();
+        Ok(still
+            .into_iter()
+            .fold(model, |model, group| model.freeze_group(group)))
     }
 
     /// Seeds the step; returns the running statistics, which a step that is skipped must not change.

@@ -72,11 +72,17 @@ impl ConvSpec {
 impl ConvNorm {
     /// `[batch, in, h, w]` to `[batch, out, h / stride, w / stride]` (rounded up).
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.forward_copies(x, 1)
+    }
+
+    /// As [`Self::forward`] of a batch that stands for `copies` times itself: only the estimate of the running
+    /// variance depends on it.
+    pub fn forward_copies(&self, x: Tensor<4>, copies: usize) -> Tensor<4> {
         let norm = &self.norm;
         let x = conv2d(&self.conv, x);
         let device = x.device();
         if device.is_autodiff() && norm.training.is_enabled() {
-            return train_norm(norm, x);
+            return train_norm(norm, x, copies);
         }
         // One scale and one shift a channel in torchvision's order (`FrozenBatchNorm2d`): two passes over the
         // map where `BatchNorm` takes four, and rounded as pre-trained weights have seen it.
@@ -90,9 +96,9 @@ impl ConvNorm {
 
 /// `norm.forward(x)` in training, with running variances estimated as PyTorch does: the output is
 /// normalised by the batch's biased variance, the running variance takes the unbiased one.
-fn train_norm(norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+fn train_norm(norm: &BatchNorm, x: Tensor<4>, copies: usize) -> Tensor<4> {
     let [n, _, h, w] = x.dims();
-    let count = (n * h * w) as f64;
+    let count = (copies * n * h * w) as f64;
     if count < 2.0 {
         return norm.forward(x);
     }

@@ -27,6 +27,28 @@ pub enum VisionError {
         /// What would do.
         hint: &'static str,
     },
+    /// A value of [`DictionaryConfig`](crate::DictionaryConfig) that cannot work.
+    #[error("dictionary.{key} = {value}: {hint}")]
+    Dictionary {
+        /// Name of the configuration key.
+        key: &'static str,
+        /// The value given.
+        value: String,
+        /// What would do.
+        hint: String,
+    },
+    /// Images so small that no cell of the feature map is left.
+    #[error(
+        "a batch of {height} x {width} pixels leaves no cell at stride {stride}: use images of at least {stride} x {stride}"
+    )]
+    TooSmall {
+        /// Padded height of the batch.
+        height: usize,
+        /// Padded width of the batch.
+        width: usize,
+        /// Pixels a cell.
+        stride: usize,
+    },
     /// A batch without images.
     #[error("an empty batch has no size to pad to: give at least one image")]
     EmptyBatch,

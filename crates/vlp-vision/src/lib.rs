@@ -1,14 +1,18 @@
 #![doc = include_str!("../README.md")]
 
 pub mod conv;
+pub mod dictionary;
 pub mod error;
 pub mod padded;
 pub mod position;
+pub mod quantiser;
 pub mod resnet;
 
 mod block;
 
+pub use dictionary::{DictionaryConfig, UpdateRule, VisualDictionary};
 pub use error::VisionError;
 pub use padded::{PaddedImages, resize_mask};
 pub use position::sine_positions;
+pub use quantiser::{Fusion, QuantisedMap, Quantiser, QuantiserConfig};
 pub use resnet::{Depth, NormMode, ResNet, ResNetConfig, Stem};

@@ -121,6 +121,8 @@ impl Datasets {
             workers: data.workers,
             start_step,
             caption: CaptionChoice::Random,
+            foreign: data.foreign_caption,
+            texts: data.texts,
             max_bad_share: data.max_bad_share,
             ..LoaderConfig::new(plan, data.resize.clone())
         };
@@ -134,7 +136,10 @@ impl Datasets {
             .eval_resize
             .clone()
             .unwrap_or_else(|| config.data.resize.clone());
-        let examples = Examples::new(Arc::clone(&self.heldout), rule);
+        let examples = Examples {
+            texts: config.data.texts,
+            ..Examples::new(Arc::clone(&self.heldout), rule)
+        };
         let (mut found, mut faults) = (vec![], vec![]);
         for index in range.start..range.end.min(self.heldout.len()) {
             match examples.load(index, 0) {

@@ -2,8 +2,14 @@
 
 use burn::prelude::*;
 use vlp_data::Example;
+use vlp_eval::retrieval::retrieval;
 use vlp_objectives::tally::Score;
-use vlp_objectives::{Batcher, ObjectiveSet, Pretrain, Tally, VisionLanguage};
+use vlp_objectives::{
+    Batcher, Inputs, Itm, Needs, ObjectiveError, ObjectiveSet, Pretrain, Tally, VisionLanguage,
+};
+use vlp_transformer::TextBatch;
+use vlp_vision::PaddedImages;
+use vlp_vision::padded::ImageView;
 
 use crate::error::VlpError;
 
@@ -24,4 +30,51 @@ pub fn evaluate<M: VisionLanguage, O: ObjectiveSet>(
         model.evaluate(&batch, &mut tally)?;
     }
     Ok(tally.scores(batcher.pieces)?)
+}
+
+/// Recall of retrieval by the ITM score: every picture beside the first text of every example.
+///
+/// The trunk runs once a picture, the encoder once a pair: the cost grows with the square of the examples.
+pub fn retrieve<M: VisionLanguage>(
+    model: &M,
+    itm: &Itm,
+    batcher: &Batcher<'_>,
+    examples: &[Example],
+    device: &Device,
+) -> Result<Vec<Score>, VlpError> {
+    let texts: Vec<Vec<u32>> = examples
+        .iter()
+        .map(|example| batcher.draft(example, 0).text.ids)
+        .collect();
+    let rows: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+    let text = TextBatch::pack(&rows, batcher.pieces.special().pad, device);
+    let image_of = vec![0; rows.len()];
+    let mut similarity = Vec::with_capacity(examples.len() * rows.len());
+    for example in examples {
+        let view = ImageView {
+            pixels: &example.pixels,
+            height: example.height,
+            width: example.width,
+        };
+        let images = PaddedImages::pack(&[view], batcher.size_multiple, device)
+            .map_err(ObjectiveError::from)?;
+        let inputs = Inputs {
+            images: &images,
+            text: &text,
+            image_of: &image_of,
+            cells: &[],
+        };
+        let logits = itm.logits(&model.encode(&inputs, Needs::JOINT)?)?;
+        let margin = logits.clone().narrow(1, 1, 1) - logits.narrow(1, 0, 1);
+        similarity.extend(margin.into_data().iter::<f32>());
+    }
+    let own: Vec<usize> = (0..examples.len()).collect();
+    let found = retrieval(&similarity, examples.len(), &own).map_err(ObjectiveError::from)?;
+    let recalls = |name: &str, summary: &vlp_eval::retrieval::RankSummary| {
+        [(1, summary.r1), (5, summary.r5), (10, summary.r10)]
+            .map(|(k, value)| (format!("{name} retrieval R@{k}"), Some(value)))
+    };
+    let mut scores = recalls("text", &found.text).to_vec();
+    scores.extend(recalls("image", &found.image));
+    Ok(scores)
 }

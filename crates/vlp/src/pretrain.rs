@@ -17,7 +17,7 @@ use crate::config::RunConfig;
 use crate::data::Datasets;
 use crate::device;
 use crate::error::VlpError;
-use crate::evaluate::evaluate;
+use crate::evaluate::{evaluate, retrieve};
 use crate::progress::{Progress, clock};
 use crate::report::{Page, View};
 use crate::results::Results;
@@ -45,12 +45,13 @@ pub enum RunChoice {
     Resume(PathBuf),
 }
 
-/// Trains E2E-VLP with the four objectives as configured and leaves the run folder.
+/// Trains a model with the objectives as configured and leaves the run folder.
 pub fn pretrain(options: &PretrainOptions) -> Result<Results, VlpError> {
     let make = |config: &RunConfig, data: &Datasets, device: &Device| {
         if config.objectives == ObjectivesConfig::default() {
             return Err(VlpError::Config(
-                "objectives: all are switched off; leave on itm, mlm, detection or caption".into(),
+                "objectives: all are switched off; leave on itm, mlm, mvm, detection or caption"
+                    .into(),
             ));
         }
         build::objectives(config, data, device)
@@ -58,7 +59,7 @@ pub fn pretrain(options: &PretrainOptions) -> Result<Results, VlpError> {
     pretrain_with(options, make, |set| View::from(set))
 }
 
-/// Trains E2E-VLP with objectives of your own: `make` builds them, `view` says which of them the report
+/// Trains a model with objectives of your own: `make` builds them, `view` says which of them the report
 /// page can show. The run folder is that of [`pretrain`].
 pub fn pretrain_with<O: ObjectiveSet>(
     options: &PretrainOptions,
@@ -81,34 +82,71 @@ pub fn pretrain_with<O: ObjectiveSet>(
     let device = plain.clone().autodiff();
     let model = build::model(&config, &data, &device)?;
     let objectives = make(&config, &data, &device)?;
-    let model = initialise(Pretrain { model, objectives }, config.seed);
     // Only now: a mistake in the configuration or the data leaves no folder in the way.
     let folder = match (resumed, &options.run) {
         (Some(folder), _) => folder,
         (None, RunChoice::New(path) | RunChoice::Resume(path)) => RunFolder::create(path, &config)?,
     };
-    let mut session = Session::start(&folder, &config, &data, model, &plain)?;
-    if session.train(options.stop_at)? {
+    let run = Run {
+        folder: &folder,
+        config: &config,
+        data: &data,
+        plain: &plain,
+    };
+    match model {
+        build::Model::E2eVlp(model) => run.go(model, objectives, options.stop_at, view),
+        build::Model::Soho(model) => run.go(model, objectives, options.stop_at, view),
+    }
+}
+
+/// What is the same for every model.
+struct Run<'a> {
+    folder: &'a RunFolder,
+    config: &'a RunConfig,
+    data: &'a Datasets,
+    plain: &'a Device,
+}
+
+impl Run<'_> {
+    fn go<M: VisionLanguage, O: ObjectiveSet>(
+        &self,
+        model: M,
+        objectives: O,
+        stop_at: Option<u64>,
+        view: impl Fn(&O) -> View<'_>,
+    ) -> Result<Results, VlpError> {
+        let Run {
+            folder,
+            config,
+            data,
+            plain,
+        } = *self;
+        let model = initialise(Pretrain { model, objectives }, config.seed);
+        let mut session = Session::start(folder, config, data, model, plain, &view)?;
+        if !session.train(stop_at)? {
+            return Ok(session.results);
+        }
         session.finish()?;
         let model = session.trainer.shipped();
         let page = Page {
-            folder: &folder,
-            config: &config,
-            data: &data,
+            folder,
+            config,
+            data,
             model: &model.model,
             view: view(&model.objectives),
             parameters: model.num_params(),
-            device: &plain,
+            device: plain,
             results: &session.results,
             notes: [session.notes.as_slice(), &session.unread].concat(),
         };
         page.write()?;
+        Ok(session.results)
     }
-    Ok(session.results)
 }
 
 /// A run under way.
-struct Session<'a, M: VisionLanguage, O: ObjectiveSet> {
+struct Session<'a, M: VisionLanguage, O: ObjectiveSet, V> {
+    view: &'a V,
     folder: &'a RunFolder,
     config: &'a RunConfig,
     data: &'a Datasets,
@@ -126,7 +164,7 @@ struct Session<'a, M: VisionLanguage, O: ObjectiveSet> {
     started: Instant,
 }
 
-impl<'a, M: VisionLanguage, O: ObjectiveSet> Session<'a, M, O> {
+impl<'a, M: VisionLanguage, O: ObjectiveSet, V: Fn(&O) -> View<'_>> Session<'a, M, O, V> {
     /// Resumes the newest whole checkpoint, or scores the untrained model.
     fn start(
         folder: &'a RunFolder,
@@ -134,6 +172,7 @@ impl<'a, M: VisionLanguage, O: ObjectiveSet> Session<'a, M, O> {
         data: &'a Datasets,
         model: Pretrain<M, O>,
         plain: &'a Device,
+        view: &'a V,
     ) -> Result<Self, VlpError> {
         let fingerprint = config.fingerprint()?;
         let checkpoints = CheckpointStore::open(folder.checkpoints(), config.checkpoint.keep)?;
@@ -150,11 +189,12 @@ impl<'a, M: VisionLanguage, O: ObjectiveSet> Session<'a, M, O> {
             labels: &data.labels,
             max_len: config.data.max_text,
             seed: config.seed,
-            size_multiple: 1,
+            size_multiple: config.data.pad_multiple,
         };
         let log = RunLog::open(&folder.path, trainer.step_count())?;
         let saved: Option<Results> = folder.read_json(&folder.results())?;
         let mut session = Self {
+            view,
             folder,
             config,
             data,
@@ -191,7 +231,19 @@ impl<'a, M: VisionLanguage, O: ObjectiveSet> Session<'a, M, O> {
             examples += found.len();
             found
         });
-        let scores = evaluate(&model, &self.batcher, batches, self.plain)?;
+        let mut scores = evaluate(&model, &self.batcher, batches, self.plain)?;
+        if let (Some(itm), wanted @ 1..) =
+            ((self.view)(&model.objectives).itm, config.eval.retrieval)
+        {
+            let (found, _) = data.heldout(config, 0..wanted);
+            scores.extend(retrieve(
+                &model.model,
+                itm,
+                &self.batcher,
+                &found,
+                self.plain,
+            )?);
+        }
         (self.unread, self.results.examples) = (unread, examples);
         Ok(scores)
     }

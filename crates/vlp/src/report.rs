@@ -8,10 +8,11 @@ use vlp_draw::{
     BoxKind, DrawnBox, MaskedText, MaskedWord, PictureCard, Prediction, Report, Row, Table,
 };
 use vlp_draw::{Curve, render};
-use vlp_models::{E2eObjectives, E2eVlp};
+use vlp_models::PretrainObjectives;
 use vlp_objectives::mlm::MlmTarget;
 use vlp_objectives::{
-    Captioning, Detection, Draft, Encoded, Mlm, Needs, Objective, ObjectiveError, VisionLanguage,
+    Captioning, Detection, Draft, Encoded, Inputs, Itm, Mlm, Needs, Objective, ObjectiveError,
+    VisionLanguage,
 };
 use vlp_transformer::{GenerationConfig, TextBatch};
 use vlp_vision::PaddedImages;
@@ -30,6 +31,8 @@ const DRAWN: f32 = 0.5;
 /// The objectives whose predictions a page can show.
 #[derive(Clone, Copy, Default)]
 pub struct View<'a> {
+    /// Image-text matching, by which retrieval ranks.
+    pub itm: Option<&'a Itm>,
     /// Masked words.
     pub mlm: Option<&'a Mlm>,
     /// Boxes with classes and attributes.
@@ -38,9 +41,10 @@ pub struct View<'a> {
     pub caption: Option<&'a Captioning>,
 }
 
-impl<'a> From<&'a E2eObjectives> for View<'a> {
-    fn from(set: &'a E2eObjectives) -> Self {
+impl<'a> From<&'a PretrainObjectives> for View<'a> {
+    fn from(set: &'a PretrainObjectives) -> Self {
         Self {
+            itm: set.itm.as_ref(),
             mlm: set.mlm.as_ref(),
             detection: set.detection.as_ref(),
             caption: set.caption.as_ref(),
@@ -49,7 +53,7 @@ impl<'a> From<&'a E2eObjectives> for View<'a> {
 }
 
 /// What a page shows besides the run's files.
-pub struct Page<'a> {
+pub struct Page<'a, M> {
     /// The run's folder.
     pub folder: &'a RunFolder,
     /// Its configuration.
@@ -57,7 +61,7 @@ pub struct Page<'a> {
     /// Its data.
     pub data: &'a Datasets,
     /// The trained model, without autodiff.
-    pub model: &'a E2eVlp,
+    pub model: &'a M,
     /// Its objectives.
     pub view: View<'a>,
     /// Number of parameters, heads included.
@@ -70,7 +74,7 @@ pub struct Page<'a> {
     pub notes: Vec<String>,
 }
 
-impl Page<'_> {
+impl<M: VisionLanguage> Page<'_, M> {
     /// Writes `report.html`.
     pub fn write(self) -> Result<(), VlpError> {
         let (examples, faults) = self.data.heldout(self.config, 0..self.config.eval.pictures);
@@ -80,6 +84,7 @@ impl Page<'_> {
             let config = self.config;
             let mut draft = Draft::new(
                 example,
+                0,
                 &self.data.labels,
                 &self.data.pieces,
                 config.data.max_text,
@@ -102,9 +107,17 @@ impl Page<'_> {
                 self.data.pieces.special().pad,
                 self.device,
             );
-            let encoded = self
-                .model
-                .encode(&images, &text, Needs::JOINT.or(Needs::IMAGE));
+            let inputs = Inputs {
+                images: &images,
+                text: &text,
+                image_of: &[0],
+                cells: &[],
+            };
+            let needs = match self.view.detection.is_some() || self.view.caption.is_some() {
+                true => Needs::JOINT.or(Needs::IMAGE),
+                false => Needs::JOINT,
+            };
+            let encoded = self.model.encode(&inputs, needs)?;
             masked.extend(self.masked(
                 &encoded,
                 &draft.text.ids,
@@ -150,7 +163,8 @@ impl Page<'_> {
                 "steps",
                 format!(
                     "{} of {} pictures",
-                    self.results.step, config.data.batch_size
+                    self.results.step,
+                    config.data.batch_size * config.train.accumulate
                 ),
             ),
             ("wall time", clock(self.results.seconds)),

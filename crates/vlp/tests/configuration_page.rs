@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Value;
 use vlp::RunConfig;
-use vlp::config::{Sources, resolve};
+use vlp::config::{ModelConfig, Sources, resolve};
 
 /// Values by path; a tagged table or an array is one value.
 fn leaves(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
@@ -39,7 +39,7 @@ fn preset(name: &str) -> RunConfig {
 #[test]
 fn the_configuration_page_has_every_key_with_the_values_of_the_presets() {
     let page = include_str!("../configuration.md");
-    let values = ["e2e-vlp-tiny", "e2e-vlp-r50"].map(|name| {
+    let values = ["e2e-vlp-tiny", "e2e-vlp-r50", "soho-tiny"].map(|name| {
         let mut found = BTreeMap::new();
         let table = Value::try_from(preset(name)).unwrap();
         leaves("", &table, &mut found);
@@ -73,7 +73,10 @@ fn the_larger_presets_differ_in_depth_alone() {
     for (name, depth) in [("e2e-vlp-r101", 101), ("e2e-vlp-r152", 152)] {
         let mut base = preset("e2e-vlp-r50");
         base.preset = name.into();
-        base.model.backbone.depth = depth.try_into().unwrap();
+        let ModelConfig::E2eVlp(model) = &mut base.model else {
+            panic!("{name} is another system");
+        };
+        model.backbone.depth = depth.try_into().unwrap();
         assert_eq!(preset(name), base);
     }
 }

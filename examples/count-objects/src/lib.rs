@@ -9,7 +9,7 @@ pub use count::{CountConfig, CountObjects};
 use vlp::pretrain::PretrainOptions;
 use vlp::{Results, View, VlpError, pretrain_with};
 
-/// Trains E2E-VLP with its configured objectives and, if given, the counting one.
+/// Trains a model with its configured objectives and, if given, the counting one.
 pub fn pretrain(
     options: &PretrainOptions,
     count: Option<&CountConfig>,
@@ -18,7 +18,7 @@ pub fn pretrain(
         options,
         |config, data, device| {
             let e2e = vlp::build::objectives(config, data, device)?;
-            let count = count.map(|own| own.init(config.model.d_model, device));
+            let count = count.map(|own| own.init(config.model.d_model(), device));
             Ok((e2e, count))
         },
         |objectives| View::from(&objectives.0),

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
-use vlp_models::{E2eObjectives, E2eVlpConfig, ObjectivesConfig};
+use vlp_models::{E2eVlpConfig, HeadSizes, ObjectivesConfig, PretrainObjectives};
 use vlp_objectives::detection::ClassVocabulary;
 use vlp_objectives::{CaptioningConfig, DetectionConfig, ItmConfig, MlmConfig};
 pub use vlp_testing::distance;
@@ -35,6 +35,7 @@ pub fn small() -> E2eVlpConfig {
         dropout: 0.0,
         max_positions: 12,
         modality_embedding: false,
+        quantiser: None,
     }
 }
 
@@ -51,14 +52,23 @@ pub fn objectives(
     vocab: usize,
     vocabularies: Vec<ClassVocabulary>,
     device: &Device,
-) -> E2eObjectives {
+) -> PretrainObjectives {
     ObjectivesConfig {
         itm: Some(ItmConfig::default()),
         mlm: Some(MlmConfig::default()),
+        mvm: None,
         detection: Some(DetectionConfig::default()),
         caption: Some(CaptioningConfig::default()),
     }
-    .init(d_model, vocab, vocabularies, device)
+    .init(
+        &HeadSizes {
+            d_model,
+            vocab_size: vocab,
+            vocabularies,
+            codes: 0,
+        },
+        device,
+    )
     .unwrap()
 }
 

@@ -37,6 +37,7 @@ fn a_group_has_its_own_rate_and_decay() {
         learning_rate: 0.01,
         weight_decay: 1.0,
         kind: OptimizerKind::Adamw,
+        frozen_until: 0.0,
     }];
     // 2 * (1 - 0.01 * 1) - 0.01 for the backbone's weight; its bias and gain are not decayed.
     let wanted = [1.97, 1.99, 1.99, 1.8, 1.9, 1.9];
@@ -50,6 +51,7 @@ fn the_last_of_several_matching_groups_holds() {
         learning_rate,
         weight_decay: 0.0,
         kind: OptimizerKind::Adamw,
+        frozen_until: 0.0,
     };
     let mut config = config();
     config.optimizer.groups = vec![group("^backbone", 0.2), group("bias$", 0.3)];
@@ -64,6 +66,7 @@ fn a_group_can_use_gradient_descent_with_momentum() {
         learning_rate: 0.01,
         weight_decay: 0.5,
         kind: OptimizerKind::Sgd { momentum: 0.9 },
+        frozen_until: 0.0,
     }];
     // PyTorch's rule: g = 1 + 0.5 w, v = g + 0.9 v. Weight: v = 2, then 1.99 + 1.8; bias: v = 1, then 1.9.
     let (weight, bias) = (2.0 - 0.02 - 0.0379, 2.0 - 0.01 - 0.019);

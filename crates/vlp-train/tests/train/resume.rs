@@ -14,6 +14,7 @@ fn everything() -> TrainerConfig {
         learning_rate: 0.05,
         weight_decay: 0.1,
         kind: OptimizerKind::Sgd { momentum: 0.9 },
+        frozen_until: 0.0,
     }];
     config
 }

@@ -15,6 +15,7 @@ fn descent() -> TrainerConfig {
         learning_rate: 1.0,
         weight_decay: 0.0,
         kind: OptimizerKind::Sgd { momentum: 0.0 },
+        frozen_until: 0.0,
     }];
     config
 }

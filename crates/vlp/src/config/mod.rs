@@ -1,6 +1,7 @@
 //! The configuration of a run: a preset, then a file, then single values, each over the last.
 
 mod explain;
+mod model;
 mod presets;
 mod resolve;
 mod validate;
@@ -8,11 +9,13 @@ mod validate;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use vlp_data::CaptionChoice;
 use vlp_data::{ResizeRule, ScenesConfig};
-use vlp_models::{E2eVlpConfig, ObjectivesConfig};
+use vlp_models::ObjectivesConfig;
 use vlp_train::TrainerConfig;
 
 pub use explain::explain;
+pub use model::ModelConfig;
 pub use presets::{PRESETS, preset_names};
 pub use resolve::{Sources, resolve};
 
@@ -27,7 +30,7 @@ pub struct RunConfig {
     /// What is read, and how.
     pub data: DataConfig,
     /// The model.
-    pub model: E2eVlpConfig,
+    pub model: ModelConfig,
     /// The objectives; one left out is switched off.
     pub objectives: ObjectivesConfig,
     /// Steps, rates, schedule.
@@ -54,10 +57,19 @@ pub struct DataConfig {
     pub workers: usize,
     /// Word pieces: `scenes`, `bert-base-uncased`, or the path of a vocabulary file.
     pub pieces: String,
-    /// Longest text in tokens; 40 in E2E-VLP.
+    /// Longest text in tokens; 40 in E2E-VLP, 16 in SOHO.
     pub max_text: usize,
+    /// Texts of each picture in a batch; 1 in E2E-VLP, 4 in SOHO.
+    #[serde(default = "one")]
+    pub texts: usize,
+    /// Which caption of another picture is taken: `random`, or `first` as in SOHO's released code.
+    #[serde(default)]
+    pub foreign_caption: CaptionChoice,
     /// Batch pictures of near shapes together, to pad little.
     pub bucket_by_shape: bool,
+    /// Batches are padded to sides that are multiples of this; 1 in DETR, 32 in SOHO.
+    #[serde(default = "one")]
+    pub pad_multiple: usize,
     /// Share of unreadable samples above which a run stops.
     pub max_bad_share: f64,
     /// Share of the pictures of a `coco:` source kept out of training for evaluation.
@@ -70,6 +82,10 @@ pub struct DataConfig {
     /// Generated scenes.
     #[serde(default)]
     pub scenes: ScenesConfig,
+}
+
+fn one() -> usize {
+    1
 }
 
 fn scenes() -> String {
@@ -86,6 +102,10 @@ pub struct EvalConfig {
     pub every: u64,
     /// Pictures on the report page.
     pub pictures: usize,
+    /// Held-out pictures among which retrieval by the ITM score is measured, every picture with every one's caption;
+    /// 0 for none.
+    #[serde(default)]
+    pub retrieval: usize,
 }
 
 /// When checkpoints are written.

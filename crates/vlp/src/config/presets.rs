@@ -1,7 +1,7 @@
 //! The presets, as TOML files compiled into the program.
 
 /// (name, TOML text) of every preset; the first is the default.
-pub const PRESETS: [(&str, &str); 5] = [
+pub const PRESETS: [(&str, &str); 8] = [
     (
         "e2e-vlp-tiny",
         include_str!("../../presets/e2e-vlp-tiny.toml"),
@@ -22,6 +22,12 @@ pub const PRESETS: [(&str, &str); 5] = [
         "e2e-vlp-r152",
         include_str!("../../presets/e2e-vlp-r152.toml"),
     ),
+    ("soho-paper", include_str!("../../presets/soho-paper.toml")),
+    (
+        "soho-official-r18",
+        include_str!("../../presets/soho-official-r18.toml"),
+    ),
+    ("soho-tiny", include_str!("../../presets/soho-tiny.toml")),
 ];
 
 /// Names of the presets, the default first.

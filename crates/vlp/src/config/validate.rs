@@ -30,22 +30,56 @@ impl RunConfig {
             let hint = "use a share over 0 and below 1 (0.1, say)";
             return fail("data.heldout_share", heldout, hint);
         }
-        share("model.dropout", self.model.dropout)?;
-        if self.model.dropout == 1.0 {
+        at_least("data.pad_multiple", self.data.pad_multiple, 1, " (32 in SOHO)")?;
+        at_least("data.texts", self.data.texts, 1, " (4 in SOHO)")?;
+        let dropout = self.model.dropout();
+        share("model.dropout", dropout)?;
+        if dropout == 1.0 {
             return fail("model.dropout", 1.0, "use less than 1 (0.1 in DETR)");
         }
-        if self.train.side_by_side && self.model.dropout > 0.0 {
+        if self.train.side_by_side && dropout > 0.0 {
             let hint = "train.side_by_side needs 0: threads would draw from one random stream";
-            return fail("model.dropout", self.model.dropout, hint);
+            return fail("model.dropout", dropout, hint);
+        }
+        if let Some(own) = self.model.quantiser() {
+            own.dictionary
+                .validate()
+                .map_err(|e| VlpError::Config(format!("model.quantiser.{e}")))?;
         }
         let objectives = &self.objectives;
         if let Some(itm) = &objectives.itm {
             weight("itm", itm.weight)?;
             share("objectives.itm.mismatch", itm.mismatch)?;
+            let foreign = itm.mismatch * self.data.texts as f64;
+            if itm.balanced && foreign.fract() != 0.0 {
+                let hint = format!(
+                    "of data.texts = {} that is no whole number of texts: use another share, or objectives.itm.balanced = false",
+                    self.data.texts
+                );
+                return fail("objectives.itm.mismatch", itm.mismatch, &hint);
+            }
         }
         if let Some(mlm) = &objectives.mlm {
             weight("mlm", mlm.weight)?;
             share("objectives.mlm.probability", mlm.probability)?;
+        }
+        if let Some(mvm) = &objectives.mvm {
+            weight("mvm", mvm.weight)?;
+            share("objectives.mvm.probability", mvm.probability)?;
+            if self.model.quantiser().is_none() {
+                let hint = "needs a visual dictionary: set model.quantiser (the soho presets have one), or switch it off with objectives.mvm=off";
+                return fail("objectives.mvm", "{..}", hint);
+            }
+        }
+        let decoders = [
+            ("detection", objectives.detection.is_some()),
+            ("caption", objectives.caption.is_some()),
+        ];
+        for (name, on) in decoders {
+            if on && !self.model.decodes() {
+                let hint = "needs a decoder: set model.decoder_layers (2, say), or switch it off";
+                return fail(&format!("objectives.{name}"), "{..}", hint);
+            }
         }
         if let Some(detection) = &objectives.detection {
             weight("detection", detection.weight)?;

@@ -1,38 +1,33 @@
 //! Whole E2E-VLP models: outputs, losses, gradients and three optimiser steps.
 
-use std::collections::BTreeMap;
-
-use burn::optim::GradientsParams;
 use burn::prelude::*;
 use serde_json::Value;
-use vlp_models::{E2eObjectives, E2eTargets, E2eVlp, E2eVlpConfig, ObjectivesConfig};
+use vlp_models::{
+    E2eVlp, E2eVlpConfig, HeadSizes, ObjectivesConfig, PretrainObjectives, PretrainTargets,
+};
 use vlp_objectives::captioning::CaptionTarget;
 use vlp_objectives::detection::{
     ClassVocabulary, DetectionConfig, DetectionTarget, MatchCost, Matcher, TargetObject,
 };
 use vlp_objectives::mlm::MlmTarget;
-use vlp_objectives::{
-    Batch, CaptioningConfig, ItmConfig, MlmConfig, ObjectiveSet, Pretrain, VisionLanguage, total,
-};
-use vlp_train::{
-    Decay, GroupConfig, OptimizerConfig, OptimizerKind, ScheduleConfig, Trainer, TrainerConfig,
-    grads,
-};
+use vlp_objectives::{Batch, CaptioningConfig, ItmConfig, MlmConfig, Pretrain};
+use vlp_train::{GroupConfig, OptimizerConfig, OptimizerKind};
 use vlp_transformer::TextBatch;
+use vlp_vision::ResNetConfig;
 use vlp_vision::resnet::Depth;
-use vlp_vision::{PaddedImages, ResNetConfig};
 
 use crate::case::{Case, Values};
-use crate::names::{Load, place};
-use crate::recipe::hashed;
-use crate::report::{Report, largest_difference};
+use crate::model::{
+    Outputs, images, inner, judge_losses, judge_outputs, judge_training, load, size,
+};
+use crate::names::place;
+use crate::report::Report;
 
-type Model = Pretrain<E2eVlp, E2eObjectives>;
-type Outputs = BTreeMap<String, Values>;
+type Model = Pretrain<E2eVlp, PretrainObjectives>;
 
 pub(crate) fn run(case: &Case, report: &mut Report) -> Result<(), String> {
     let device = Device::default().autodiff();
-    let model = load(case, build(&case.json["spec"], &device)?, report)?;
+    let model = load(case, build(&case.json["spec"], &device)?, place, report)?;
     let batch = batch(case, &device)?;
     let outputs = outputs(case, &model, &batch)?;
     judge_outputs(case, "", &outputs, report);
@@ -43,33 +38,23 @@ pub(crate) fn run(case: &Case, report: &mut Report) -> Result<(), String> {
         report.fail(name, "PyTorch has no such output");
     }
     // Inference takes other ways (fused attention, no graph) to the same numbers.
-    let inner = Batch {
-        images: PaddedImages {
-            pixels: batch.images.pixels.clone().inner(),
-            pad_mask: batch.images.pad_mask.clone().inner(),
-        },
-        text: TextBatch {
-            ids: batch.text.ids.clone().inner(),
-            pad_mask: batch.text.pad_mask.clone().inner(),
-        },
-        ids: batch.ids.clone(),
-        targets: batch.targets.clone(),
+    let found = self::outputs(case, &model.valid(), &inner(&batch))?;
+    judge_outputs(case, "inference:", &found, report);
+    judge_losses(case, &model, &batch, place, report)?;
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    let rates = &case.json["spec"]["lr"];
+    let optimizer = OptimizerConfig {
+        learning_rate: number(&rates[0]),
+        groups: vec![GroupConfig {
+            pattern: r"^model\.backbone\.".into(),
+            learning_rate: number(&rates[1]),
+            weight_decay: 1e-4,
+            kind: OptimizerKind::Adamw,
+            frozen_until: 0.0,
+        }],
+        ..OptimizerConfig::default()
     };
-    judge_outputs(
-        case,
-        "inference:",
-        &self::outputs(case, &model.valid(), &inner)?,
-        report,
-    );
-    judge_losses(case, &model, &batch, report)?;
-    judge_training(case, model, &batch, report)
-}
-
-fn size(config: &Value, key: &str) -> Result<usize, String> {
-    config[key]
-        .as_u64()
-        .map(|v| v as usize)
-        .ok_or_else(|| format!("spec.config.{key} is missing"))
+    judge_training(case, model, &batch, optimizer, report)
 }
 
 fn build(spec: &Value, device: &Device) -> Result<Model, String> {
@@ -90,10 +75,12 @@ fn build(spec: &Value, device: &Device) -> Result<Model, String> {
         dropout: 0.0,
         max_positions: get("max_len")?,
         modality_embedding: false,
+        quantiser: None,
     };
     let objectives = ObjectivesConfig {
         itm: Some(ItmConfig::default()),
         mlm: Some(MlmConfig::default()),
+        mvm: None,
         detection: Some(DetectionConfig {
             num_queries: get("queries")?,
             from_joint: config["detect_from"] == "joint",
@@ -111,89 +98,19 @@ fn build(spec: &Value, device: &Device) -> Result<Model, String> {
         attributes: get("attrs")?,
     };
     let vocab = get("vocab")?;
+    let sizes = HeadSizes {
+        d_model: model.d_model,
+        vocab_size: vocab,
+        vocabularies: vec![vocabulary],
+        codes: 0,
+    };
     Ok(Pretrain {
         model: model.init(vocab, device).map_err(|e| e.to_string())?,
-        objectives: objectives
-            .init(model.d_model, vocab, vec![vocabulary], device)
-            .map_err(|e| e.to_string())?,
+        objectives: objectives.init(&sizes, device).map_err(|e| e.to_string())?,
     })
 }
 
-/// Fills the model from `w.*`, or by the recipe where the weights are too large to store.
-fn load(case: &Case, model: Model, report: &mut Report) -> Result<Model, String> {
-    let seed = case.json["spec"]["seed"].as_u64().unwrap_or(0);
-    let mut recipes = BTreeMap::new();
-    for row in case.json["weights"].as_array().into_iter().flatten() {
-        let name = row["name"].as_str().unwrap_or_default();
-        let count: u64 = row["shape"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_u64)
-            .product();
-        let number = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
-        // A scale is an f32 value, an offset a short decimal fraction.
-        let single = |key: &str| f64::from(number(key) as f32);
-        let values = hashed(
-            name,
-            count as usize,
-            single("scale"),
-            number("offset"),
-            seed,
-        );
-        let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
-        let first = values.first().map_or(f64::NAN, |&v| f64::from(v));
-        // Far below the distance of two f32 values: numbers in JSON may lose their last bit, and sums their order.
-        let near = |a: f64, b: f64, within: f64| (a - b).abs() <= within; // false for NaN
-        if !near(first, number("first"), 1e-9) || !near(sum, number("sum"), 1e-9 * count as f64) {
-            return Err(format!("{name}: the recipe gives {first}, sum {sum}"));
-        }
-        recipes.insert(name.to_owned(), values);
-    }
-    let stored = case.under("w.");
-    let weights = |name: &str| match recipes.get(name) {
-        Some(values) => Some(values.clone()),
-        None => stored.get(name).map(|values| values.floats()),
-    };
-    let mut load = Load::new(&weights, place);
-    let model = load.fill(model);
-    for problem in &load.problems {
-        report.fail("weights", problem);
-    }
-    let given = recipes
-        .keys()
-        .map(String::as_str)
-        .chain(stored.keys().copied());
-    for name in given.filter(|name| !name.ends_with("num_batches_tracked")) {
-        if !load.used.contains(name) {
-            report.fail("weights", &format!("{name} has no place in the model"));
-        }
-    }
-    Ok(model)
-}
-
-fn batch(case: &Case, device: &Device) -> Result<Batch<E2eTargets>, String> {
-    let spec = &case.json["spec"];
-    let pad = case.get("in.pad")?;
-    let pixels: Tensor<4> = match case.tensors.get("in.image") {
-        Some(image) => image.float(device),
-        None => {
-            let &[n, h, w] = &pad.shape[..] else {
-                return Err("in.pad has no 3 dimensions".into());
-            };
-            let seed = spec["seed"].as_u64().unwrap_or(0);
-            let at = hashed("image", n * 3 * h * w, 2.0, 0.0, seed);
-            let at = at.into_iter().enumerate().map(|(i, v)| {
-                let masked = pad.at[i / (3 * h * w) * h * w + i % (h * w)] != 0.0;
-                if masked { 0.0 } else { f64::from(v) }
-            });
-            Values {
-                shape: vec![n, 3, h, w],
-                at: at.collect(),
-            }
-            .float(device)
-        }
-    };
+fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String> {
     let ids = case.get("in.ids")?;
     let rows = ids.shape[0];
     let captions: Vec<&[f64]> = case.get("in.caption_ids")?.rows().collect();
@@ -207,11 +124,12 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<E2eTargets>, String> {
                 .map(|&id| id as u32)
                 .filter(|&id| id != 0)
                 .collect();
-            Ok(E2eTargets {
+            Ok(PretrainTargets {
                 itm: Some(itm.at[row] != 0.0),
                 mlm: Some(MlmTarget {
                     masked: masked.map(|(i, &id)| (i, id as u32)).collect(),
                 }),
+                mvm: None,
                 detection: Some(target(case, "in.targets.", row)?),
                 caption: Some(CaptionTarget {
                     ids: caption,
@@ -223,10 +141,7 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<E2eTargets>, String> {
         })
         .collect::<Result<_, String>>()?;
     Ok(Batch {
-        images: PaddedImages {
-            pixels,
-            pad_mask: pad.mask(device),
-        },
+        images: images(case, device)?,
         text: TextBatch {
             ids: ids.int(device),
             pad_mask: case.get("in.text_pad")?.mask(device),
@@ -235,6 +150,8 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<E2eTargets>, String> {
             .rows()
             .map(|row| row.iter().map(|&id| id as u32).collect())
             .collect(),
+        image_of: (0..rows).collect(),
+        cells: vec![None; rows],
         targets,
     })
 }
@@ -275,7 +192,7 @@ pub(crate) fn pair_values(pairs: &[(usize, usize)]) -> Values {
 }
 
 /// Everything the reference returns, under its names.
-fn outputs(case: &Case, model: &Model, batch: &Batch<E2eTargets>) -> Result<Outputs, String> {
+fn outputs(case: &Case, model: &Model, batch: &Batch<PretrainTargets>) -> Result<Outputs, String> {
     let Pretrain {
         model: vlp,
         objectives,
@@ -283,9 +200,11 @@ fn outputs(case: &Case, model: &Model, batch: &Batch<E2eTargets>) -> Result<Outp
     let fail = |e: vlp_objectives::ObjectiveError| e.to_string();
     let mut out = Outputs::new();
     let device = batch.images.pixels.device();
-    let image = vlp.image_tokens(&batch.images);
+    let image = vlp
+        .image_tokens(&batch.images, 1)
+        .map_err(|e| e.to_string())?;
     let encoder = vlp.encode_all(&vlp.joint_tokens(&image.tokens, &batch.text));
-    let encoded = vlp.encode(&batch.images, &batch.text, objectives.needs());
+    let encoded = model.encode(batch).map_err(fail)?;
     let (itm, mlm) = (
         objectives.itm.as_ref().unwrap(),
         objectives.mlm.as_ref().unwrap(),
@@ -354,182 +273,4 @@ fn outputs(case: &Case, model: &Model, batch: &Batch<E2eTargets>) -> Result<Outp
         }
     }
     Ok(out)
-}
-
-fn judge_outputs(case: &Case, prefix: &str, outputs: &Outputs, report: &mut Report) {
-    for (name, meta) in case.json["tensors"].as_object().into_iter().flatten() {
-        let shown = format!("{prefix}{name}");
-        let Some(got) = outputs.get(name) else {
-            report.fail(&shown, "not computed");
-            continue;
-        };
-        let number = |key: &str| meta[key].as_f64().unwrap_or(f64::NAN);
-        let allowed = 5.0 * number("err_f32").max(3e-6 * number("max_abs"));
-        let shape: Vec<usize> = meta["shape"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|s| s.as_u64().unwrap() as usize)
-            .collect();
-        if got.shape != shape {
-            report.fail(
-                &shown,
-                &format!("shape {:?}, expected {shape:?}", got.shape),
-            );
-        } else if meta["discrete"] == true {
-            report.equal(&shown, got, &case.tensors[&format!("out.{name}")]);
-        } else if meta["probe"] == true {
-            let at = &case.tensors[&format!("probe.{name}.at")].at;
-            let probed: Vec<f64> = at.iter().map(|&i| got.at[i as usize]).collect();
-            let want = &case.tensors[&format!("probe.{name}.val")].at;
-            report.judge(&shown, largest_difference(&probed, want), allowed);
-        } else {
-            report.tensor(&shown, got, &case.tensors[&format!("out.{name}")], allowed);
-        }
-    }
-}
-
-/// Unweighted losses under the reference's names, with their weighted sum, and that sum as a tensor.
-fn losses(
-    model: &Model,
-    batch: &Batch<E2eTargets>,
-) -> Result<(BTreeMap<String, f64>, Tensor<1>), String> {
-    let losses = model.losses(batch).map_err(|e| e.to_string())?;
-    let mut values = BTreeMap::new();
-    for (name, _, value) in losses.iter().flat_map(|(_, own)| &own.terms) {
-        let value = f64::from(value.clone().into_scalar::<f32>());
-        values.insert(name.replace("attribute", "attr"), value);
-    }
-    let sum = total(&losses).ok_or("no loss at all")?;
-    values.insert("total".into(), f64::from(sum.clone().into_scalar::<f32>()));
-    Ok((values, sum))
-}
-
-fn judge_losses(
-    case: &Case,
-    model: &Model,
-    batch: &Batch<E2eTargets>,
-    report: &mut Report,
-) -> Result<(), String> {
-    let scalars = &case.json["scalars"];
-    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
-    let (values, sum) = losses(model, batch)?;
-    for (name, want) in scalars["loss"].as_object().into_iter().flatten() {
-        let want = number(want);
-        let got = values.get(name).copied().unwrap_or(f64::NAN);
-        report.judge(
-            &format!("loss.{name}"),
-            (got - want).abs(),
-            1e-5 * want.abs().max(1.0),
-        );
-    }
-    for name in values
-        .keys()
-        .filter(|name| scalars["loss"][name.as_str()].is_null())
-    {
-        report.fail(&format!("loss.{name}"), "PyTorch has no such loss");
-    }
-    let gradients = GradientsParams::from_grads(sum.backward(), model);
-    // The bias of the keys shifts all scores of a query alike: its true gradient is zero.
-    let mut squares = BTreeMap::<String, f64>::new();
-    for (path, norm) in grads::norms(model, &gradients) {
-        if !path.ends_with("key.bias") {
-            let name = place(&path)
-                .ok_or_else(|| format!("{path} has no PyTorch name"))?
-                .name;
-            *squares.entry(name).or_default() += f64::from(norm).powi(2);
-        }
-    }
-    let whole = number(&scalars["grad_norm_total"][0]);
-    for (name, want) in scalars["grad_norm"].as_object().into_iter().flatten() {
-        let want = number(want);
-        let err = number(&case.json["grad_norm_err_f32"][name]);
-        let got = squares.remove(name).unwrap_or(0.0).sqrt();
-        let allowed = (5.0 * err).max(3e-5 * want).max(3e-6 * whole);
-        report.judge(&format!("grad_norm.{name}"), (got - want).abs(), allowed);
-    }
-    for name in squares.keys() {
-        report.fail(&format!("grad_norm.{name}"), "PyTorch does not train it");
-    }
-    Ok(())
-}
-
-fn judge_training(
-    case: &Case,
-    model: Model,
-    batch: &Batch<E2eTargets>,
-    report: &mut Report,
-) -> Result<(), String> {
-    let spec = &case.json["spec"];
-    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
-    let config = TrainerConfig {
-        steps: 3,
-        accumulate: 1,
-        side_by_side: false,
-        optimizer: OptimizerConfig {
-            learning_rate: number(&spec["lr"][0]),
-            weight_decay: 1e-4,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            decay_norms_and_biases: true,
-            clip_norm: number(&spec["clip"]),
-            groups: vec![GroupConfig {
-                pattern: r"^model\.backbone\.".into(),
-                learning_rate: number(&spec["lr"][1]),
-                weight_decay: 1e-4,
-                kind: OptimizerKind::Adamw,
-            }],
-        },
-        schedule: ScheduleConfig {
-            warmup_steps: 0,
-            warmup_from: 0.0,
-            decay: Decay::Constant,
-        },
-        ema_decay: 0.0,
-        max_skipped: 1,
-    };
-    let scalars = &case.json["scalars"];
-    let fail = |e: vlp_train::TrainError| e.to_string();
-    let mut trainer = Trainer::new(model, config).map_err(fail)?;
-    // Rounding grows step by step at the papers' sizes: there only the first step is judged.
-    let steps = if spec["real"] == true { 1 } else { 3 };
-    for (step, after) in scalars["after_step"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .take(steps)
-        .enumerate()
-    {
-        let done = trainer
-            .step(0, |model, _| {
-                Ok(model
-                    .losses(batch)
-                    .map_err(|e| e.to_string())
-                    .and_then(|l| total(&l).ok_or_else(|| "no loss".into())))
-            })
-            .map_err(fail)?;
-        if let Some(reason) = done.skipped {
-            return Err(format!("step {step} was skipped: {reason}"));
-        }
-        let whole = number(&scalars["grad_norm_total"][step]);
-        report.note(
-            &format!("grad_norm_total.{step}"),
-            f64::from(done.grad_norm),
-            whole,
-        );
-        let (values, _) = losses(&trainer.model, batch)?;
-        for (name, want) in after.as_object().into_iter().flatten() {
-            let (want, shown) = (number(want), format!("after_step.{step}.{name}"));
-            let got = values.get(name).copied().unwrap_or(f64::NAN);
-            if name == "total" {
-                let f32_run = number(&case.json["scalars_f32"]["after_step"][step]["total"]);
-                let allowed = (1e-3 * want.abs()).max(10.0 * (f32_run - want).abs());
-                report.judge(&shown, (got - want).abs(), allowed);
-            } else {
-                report.note(&shown, got, want);
-            }
-        }
-    }
-    Ok(())
 }

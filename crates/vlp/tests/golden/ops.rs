@@ -1,5 +1,6 @@
 //! Operations on their own, through the functions the product computes them with.
 
+mod dictionary;
 mod layers;
 mod matching;
 mod optimisers;
@@ -54,6 +55,7 @@ pub(crate) fn run(
         "gelu" => layers::gelu(&mut op),
         "mha_cross" | "mha_causal" => layers::attention(&mut op),
         "adamw" | "sgd" => optimisers::trace(&mut op),
+        "dictionary_average" | "dictionary_paper" => dictionary::updates(&mut op),
         "tokenizer" => text::word_pieces(&mut op),
         _ => {
             op.report.skip(name);

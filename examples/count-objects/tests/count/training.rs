@@ -62,7 +62,7 @@ fn a_short_run_learns_to_count() {
         &options(&config, RunChoice::New(folder.path().into()), None),
         |config, _, device| {
             Ok(Some(
-                CountConfig::default().init(config.model.d_model, device),
+                CountConfig::default().init(config.model.d_model(), device),
             ))
         },
         |_| View::default(),

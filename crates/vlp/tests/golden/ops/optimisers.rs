@@ -27,6 +27,7 @@ pub(crate) fn trace(op: &mut Op<'_>) -> Result<(), String> {
             kind: OptimizerKind::Sgd {
                 momentum: op.number("momentum")?,
             },
+            frozen_until: 0.0,
         }],
     };
     let config = OptimizerConfig {
