@@ -84,7 +84,10 @@ mod tests {
                     described = comment;
                 } else if line.contains(" = ") {
                     assert!(
-                        comment || described || line.starts_with("rule"),
+                        comment
+                            || described
+                            || line.starts_with("rule")
+                            || line.starts_with("momentum"),
                         "{name}: {line}"
                     );
                 }

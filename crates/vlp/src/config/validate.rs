@@ -30,7 +30,12 @@ impl RunConfig {
             let hint = "use a share over 0 and below 1 (0.1, say)";
             return fail("data.heldout_share", heldout, hint);
         }
-        at_least("data.pad_multiple", self.data.pad_multiple, 1, " (32 in SOHO)")?;
+        at_least(
+            "data.pad_multiple",
+            self.data.pad_multiple,
+            1,
+            " (32 in SOHO)",
+        )?;
         at_least("data.texts", self.data.texts, 1, " (4 in SOHO)")?;
         let dropout = self.model.dropout();
         share("model.dropout", dropout)?;
