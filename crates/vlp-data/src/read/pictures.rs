@@ -169,10 +169,6 @@ impl Pictures {
         self.files.push(file)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.items.len()
-    }
-
     pub(crate) fn key(&self, at: u32) -> u64 {
         self.items.get(at as usize).map_or(0, |item| item.key)
     }

@@ -36,6 +36,7 @@ mod outline;
 mod questions;
 mod scene;
 mod statements;
+mod task;
 mod words;
 mod write;
 
@@ -49,6 +50,7 @@ pub use hypotheses::Hypothesis;
 pub use questions::Question;
 pub use scene::{Scene, Thing};
 pub use statements::Statement;
+pub use task::{ScenesTask, Task};
 pub use words::{COUNTS, Colour, Shape, Size, Texture};
 
 use crate::{DataError, Label, LabelSpace, Object, Sample, Source};
@@ -142,6 +144,11 @@ impl Scenes {
         }
     }
 
+    fn objects(&self, index: usize) -> Vec<Object> {
+        let things = self.scene(index).things;
+        things.iter().map(|thing| self.object(thing)).collect()
+    }
+
     fn check(&self, index: usize) -> Result<(), DataError> {
         if index < self.config.count {
             return Ok(());
@@ -198,13 +205,7 @@ impl Source for Scenes {
                 .into_iter()
                 .map(|caption| caption.text)
                 .collect(),
-            objects: Some(
-                scene
-                    .things
-                    .iter()
-                    .map(|thing| self.object(thing))
-                    .collect(),
-            ),
+            objects: Some(self.objects(index)),
             label: None,
             record: None,
         })
