@@ -205,19 +205,17 @@ impl Pictures {
         let path = self.path(at);
         let name = path.display().to_string();
         let mut file = File::open(&path).map_err(DataError::io(&path))?;
-        // Nearly always enough for the metadata before a picture's data.
+        // The first is nearly always enough for the metadata before a picture's data, the second for a long EXIF thumbnail.
         let mut bytes = Vec::new();
-        let mut read = |bytes: &mut Vec<u8>, limit: u64| {
-            (&mut file)
-                .take(limit)
-                .read_to_end(bytes)
-                .map_err(DataError::io(&path))
-        };
-        read(&mut bytes, 1 << 18)?;
-        picture_size(&bytes, &name).or_else(|_| {
-            read(&mut bytes, 1 << 30)?;
-            picture_size(&bytes, &name)
-        })
+        for more in [1 << 14, 1 << 18, 1 << 30] {
+            let part = (&mut file).take(more).read_to_end(&mut bytes);
+            let read = part.map_err(DataError::io(&path))?;
+            match picture_size(&bytes, &name) {
+                Err(_) if read > 0 => {}
+                result => return result,
+            }
+        }
+        picture_size(&bytes, &name)
     }
 
     /// The picture the right way up; or, where an annotation gives its size, as it has that size: boxes are in pixels of
