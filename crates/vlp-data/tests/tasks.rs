@@ -134,7 +134,9 @@ fn the_vocabulary_follows_the_published_rule() {
             .flat_map(|(text, n)| vec![(*text).to_owned(); *n])
             .collect()
     };
-    let cases: [(&[(&str, usize)], &[(usize, f32)]); 6] = [
+    type Given = &'static [(&'static str, usize)];
+    type Scores = &'static [(usize, f32)];
+    let cases: [(Given, Scores); 6] = [
         (&[("cat", 10)], &[(0, 1.0)]),
         (
             &[("cat", 4), ("dog", 3), ("yes", 2), ("no", 1)],

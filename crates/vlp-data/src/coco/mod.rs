@@ -26,7 +26,8 @@ pub struct CocoOptions {
 /// Images with captions, and with boxes where there is an instances file.
 ///
 /// One sample per image that has a caption, in the caption file's order. Boxes are in pixels of the stored picture, as in
-/// COCO's own tools, which ignore EXIF; a picture is turned upright only where that alone gives its annotated size.
+/// COCO's own tools, which ignore EXIF; a picture is turned upright only where that alone gives its annotated size. The
+/// image ids count as COCO's ([`Source::coco_id`]): do not apply [`HeldOut`](crate::HeldOut) to other data in this format.
 pub struct CocoSource {
     source: FileSource,
     files: CocoFiles,

@@ -37,6 +37,9 @@ impl Folders {
 
     /// The first folder that has the file, by number.
     pub(crate) fn find(&mut self, file: &str) -> Option<u16> {
+        if file.is_empty() {
+            return None;
+        }
         let found = (0..self.roots.len()).find(|&root| {
             let path = self.roots[root].join(file);
             let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {

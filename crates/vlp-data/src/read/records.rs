@@ -356,10 +356,10 @@ mod tests {
 
     use super::*;
 
-    fn read(
-        text: &[u8],
-        required: &[&str],
-    ) -> Result<Vec<(String, Result<Value, String>)>, String> {
+    /// A list's name, and a record of it.
+    type Listed = (String, Result<Value, String>);
+
+    fn read(text: &[u8], required: &[&str]) -> Result<Vec<Listed>, String> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let mut got = Vec::new();

@@ -7,7 +7,7 @@ use crate::{DataError, Label, LabelSpace, Record, Sample, Source, read::name_key
 const QUESTIONS: usize = 2;
 /// Draws of a statement before it is given up; one in some fifty fails where scenes are varied.
 const DRAWS: usize = 64;
-/// Numbers of the statements drawn in place of one that a split has no scenes for start here, times the draw.
+/// Statements in place of one that a split has no scenes for are drawn under numbers that start here, times the draw.
 const REDRAW: usize = 1 << 40;
 
 /// A downstream task over generated scenes.
@@ -107,8 +107,17 @@ impl ScenesTask {
         }
     }
 
-    /// Text, label and record.
-    fn about(&self, index: usize) -> Result<(String, Label, Record), DataError> {
+    /// NLVR2's name of a pair of pictures.
+    fn pair(&self, index: usize) -> String {
+        let split = match self.scenes.config().split {
+            Split::Train => "train",
+            Split::Val => "dev",
+            Split::Test => "test1",
+        };
+        format!("{split}-{}-{}", index / 2, index % 2)
+    }
+
+    fn about(&self, index: usize) -> Result<About, DataError> {
         self.check(index)?;
         let id = |id: String| Record {
             id,
@@ -116,40 +125,54 @@ impl ScenesTask {
         };
         Ok(match self.task {
             Task::Vqa => {
-                let (number, question) = self.question(index);
-                let record = Record {
-                    id: (self.scenes.key(index / QUESTIONS) * 1000 + number as u64).to_string(),
-                    question_type: Some(question.kind.into()),
-                    answer_type: Some(question.answer_type),
-                };
-                (question.text, Label::Answers(question.answers), record)
+                let (scene, (number, question)) = (index / QUESTIONS, self.question(index));
+                About {
+                    text: question.text,
+                    label: Label::Answers(question.answers),
+                    record: Record {
+                        id: (self.scenes.key(scene) * 1000 + number as u64).to_string(),
+                        question_type: Some(question.kind.into()),
+                        answer_type: Some(question.answer_type),
+                    },
+                    scene,
+                    second: None,
+                }
             }
             Task::Nlvr2 => {
                 let statement = self.statement(index)?;
-                let record = id(format!("{}-0", self.pair(&statement)));
-                (statement.text, Label::Truth(statement.label), record)
+                About {
+                    text: statement.text,
+                    label: Label::Truth(statement.label),
+                    record: id(format!("{}-0", self.pair(index))),
+                    scene: statement.left,
+                    second: Some(statement.right),
+                }
             }
             Task::SnliVe => {
-                let key = self.scenes.key(index / 3);
-                let scene = self.scenes.scene(index / 3);
-                let hypotheses = self.scenes.hypotheses(&scene);
-                let hypothesis = hypotheses[index % 3].clone();
+                let (scene, number) = (index / 3, index % 3);
+                let key = self.scenes.key(scene);
+                let hypotheses = self.scenes.hypotheses(&self.scenes.scene(scene));
+                let hypothesis = hypotheses[number].clone();
                 let letter = &hypothesis.label.word()[..1];
-                let record = id(format!("{key}.jpg#{}{letter}", index % 3));
-                (hypothesis.text, Label::Entailment(hypothesis.label), record)
+                About {
+                    text: hypothesis.text,
+                    label: Label::Entailment(hypothesis.label),
+                    record: id(format!("{key}.jpg#{number}{letter}")),
+                    scene,
+                    second: None,
+                }
             }
         })
     }
+}
 
-    /// NLVR2's name of a pair of pictures.
-    fn pair(&self, statement: &Statement) -> String {
-        let split = match self.scenes.config().split {
-            Split::Train => "train",
-            Split::Val => "dev",
-            Split::Test => "test1",
-        };
-        format!("{split}-{}-{}", statement.set, statement.pair)
-    }
+/// A sample without its pictures.
+struct About {
+    text: String,
+    label: Label,
+    record: Record,
+    scene: usize,
+    second: Option<usize>,
 }
 
 impl Source for ScenesTask {
@@ -178,9 +201,7 @@ impl Source for ScenesTask {
         match self.task {
             Task::Vqa => self.scenes.key(index / QUESTIONS),
             Task::SnliVe => self.scenes.key(index / 3),
-            Task::Nlvr2 => self
-                .statement(index)
-                .map_or(0, |statement| name_key(&self.pair(&statement))),
+            Task::Nlvr2 => name_key(&self.pair(index)),
         }
     }
 
@@ -192,38 +213,31 @@ impl Source for ScenesTask {
     }
 
     fn captions(&self, index: usize) -> Result<Vec<String>, DataError> {
-        Ok(vec![self.about(index)?.0])
+        Ok(vec![self.about(index)?.text])
     }
 
     fn label(&self, index: usize) -> Result<Option<Label>, DataError> {
-        Ok(Some(self.about(index)?.1))
+        Ok(Some(self.about(index)?.label))
     }
 
     /// The picture or the two, the text and the label; objects are those of the one scene, of two none are given.
     fn load(&self, index: usize) -> Result<Sample, DataError> {
-        let (text, label, record) = self.about(index)?;
-        let (scene, second) = match self.task {
-            Task::Vqa => (index / QUESTIONS, None),
-            Task::SnliVe => (index / 3, None),
-            Task::Nlvr2 => {
-                let statement = self.statement(index)?;
-                (statement.left, Some(statement.right))
-            }
-        };
+        let about = self.about(index)?;
         let draw = |scene: usize| {
             self.scenes
                 .scene(scene)
                 .draw(self.scenes.config().resolution)
         };
+        let alone = about.second.is_none();
         Ok(Sample {
             key: self.key(index),
-            captions: vec![text],
-            objects: second.is_none().then(|| self.scenes.objects(scene)),
-            second: second.map(draw),
-            picture: draw(scene),
-            label: Some(label),
-            name: record.id.clone(),
-            record: Some(record),
+            name: about.record.id.clone(),
+            picture: draw(about.scene),
+            second: about.second.map(draw),
+            captions: vec![about.text],
+            objects: alone.then(|| self.scenes.objects(about.scene)),
+            label: Some(about.label),
+            record: Some(about.record),
         })
     }
 }
