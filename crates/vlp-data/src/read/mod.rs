@@ -2,6 +2,16 @@
 //!
 //! Files are read record by record. Wrong records are left out one by one, counted and listed in
 //! [`FileSource::report`]; a file that cannot be read at all is an error. Nothing is reordered.
+//!
+//! ```no_run
+//! use vlp_data::{Limits, read::{KarpathySplit, VqaFiles, karpathy, vqa}};
+//!
+//! let limits = Limits::default();
+//! let captions = karpathy("dataset_coco.json", "coco", &KarpathySplit::TRAINING, &limits)?;
+//! let questions = vqa(&VqaFiles::find("vqa", "train2014")?, &limits)?;
+//! println!("{}\n{}", captions.report(), questions.report());
+//! # Ok::<(), vlp_data::DataError>(())
+//! ```
 
 pub(crate) mod boxes;
 pub(crate) mod builder;
