@@ -87,11 +87,33 @@ fn failed(name: &str, reason: impl ToString) -> DataError {
     }
 }
 
-fn decode_jpeg(
-    bytes: &[u8],
-    name: &str,
-    limits: &Limits,
-) -> Result<(Picture, Orientation), DataError> {
+/// Width and height of the upright picture, from its first bytes; nothing is decoded.
+pub(crate) fn picture_size(bytes: &[u8], name: &str) -> Result<(usize, usize), DataError> {
+    let ((width, height), orientation) = match bytes {
+        [0xff, 0xd8, 0xff, ..] => {
+            let (decoder, size) = jpeg_header(bytes, name)?;
+            (size, jpeg_orientation(&decoder))
+        }
+        [0x89, b'P', b'N', b'G', ..] => {
+            let mut decoder = png_header(bytes, name)?;
+            let (width, height) = decoder.dimensions();
+            let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+            ((width as usize, height as usize), orientation)
+        }
+        _ => return Err(failed(name, "neither a JPEG nor a PNG")),
+    };
+    Ok(match orientation {
+        Orientation::Rotate90
+        | Orientation::Rotate270
+        | Orientation::Rotate90FlipH
+        | Orientation::Rotate270FlipH => (height, width),
+        _ => (width, height),
+    })
+}
+
+type Jpeg<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
+
+fn jpeg_header<'a>(bytes: &'a [u8], name: &str) -> Result<(Jpeg<'a>, (usize, usize)), DataError> {
     // Strict: a truncated file is an error, not a half grey picture.
     let options = DecoderOptions::default()
         .set_strict_mode(true)
@@ -106,10 +128,24 @@ fn decode_jpeg(
     let (width, height) = decoder
         .dimensions()
         .ok_or_else(|| failed(name, "JPEG without dimensions"))?;
+    Ok((decoder, (width, height)))
+}
+
+fn jpeg_orientation(decoder: &Jpeg<'_>) -> Orientation {
+    let chunk = decoder.exif();
+    chunk
+        .and_then(|exif| Orientation::from_exif_chunk(exif))
+        .unwrap_or(Orientation::NoTransforms)
+}
+
+fn decode_jpeg(
+    bytes: &[u8],
+    name: &str,
+    limits: &Limits,
+) -> Result<(Picture, Orientation), DataError> {
+    let (mut decoder, (width, height)) = jpeg_header(bytes, name)?;
     limits.check(width, height, name)?;
-    let orientation = decoder
-        .exif()
-        .and_then(|exif| Orientation::from_exif_chunk(exif));
+    let orientation = jpeg_orientation(&decoder);
     let pixels = decoder
         .decode()
         .map_err(|error| failed(name, format!("JPEG data: {error}")))?;
@@ -120,10 +156,14 @@ fn decode_jpeg(
     if rgb.len() != width * height * 3 {
         return Err(failed(name, "JPEG with an unknown number of channels"));
     }
-    Ok((
-        Picture { width, height, rgb },
-        orientation.unwrap_or(Orientation::NoTransforms),
-    ))
+    Ok((Picture { width, height, rgb }, orientation))
+}
+
+fn png_header<'a>(bytes: &'a [u8], name: &str) -> Result<impl ImageDecoder + use<'a>, DataError> {
+    let reader = ImageReader::with_format(Cursor::new(bytes), image::ImageFormat::Png);
+    reader
+        .into_decoder()
+        .map_err(|error| failed(name, format!("PNG: {error}")))
 }
 
 fn decode_png(
@@ -131,13 +171,12 @@ fn decode_png(
     name: &str,
     limits: &Limits,
 ) -> Result<(Picture, Orientation), DataError> {
-    let png = |error: image::ImageError| failed(name, format!("PNG: {error}"));
-    let reader = ImageReader::with_format(Cursor::new(bytes), image::ImageFormat::Png);
-    let mut decoder = reader.into_decoder().map_err(png)?;
+    let mut decoder = png_header(bytes, name)?;
     let (width, height) = decoder.dimensions();
     limits.check(width as usize, height as usize, name)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let decoded = DynamicImage::from_decoder(decoder).map_err(png)?;
+    let decoded = DynamicImage::from_decoder(decoder)
+        .map_err(|error| failed(name, format!("PNG: {error}")))?;
     let rgb = if decoded.color().has_alpha() {
         on_white(&decoded.into_rgba8().into_raw())
     } else {

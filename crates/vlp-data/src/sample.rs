@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
+use crate::{DataError, Label, Record};
 
 /// An 8-bit RGB picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,12 +66,18 @@ pub struct Sample {
     pub key: u64,
     /// File name or other short name, for messages.
     pub name: String,
-    /// The picture at its full size.
+    /// The picture at its full size; of two pictures the left one.
     pub picture: Picture,
-    /// Captions, at least one, none empty.
+    /// The right picture of a task about two (NLVR2).
+    pub second: Option<Picture>,
+    /// Captions, at least one, none empty. Of a downstream task the question, statement or hypothesis, alone.
     pub captions: Vec<String>,
     /// Objects; `None` where boxes are not annotated, empty where there are no objects.
     pub objects: Option<Vec<Object>>,
+    /// What is to be predicted; `None` in pre-training data and in test sets without public labels.
+    pub label: Option<Label>,
+    /// What official evaluation knows the sample by; `None` in pre-training data.
+    pub record: Option<Record>,
 }
 
 /// A set of samples with random access; shared by the loader's threads.
@@ -95,6 +101,18 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When there is no such sample or its record cannot be read.
     fn captions(&self, index: usize) -> Result<Vec<String>, DataError>;
+    /// The label alone. Sources of labelled samples answer without decoding the picture; by default it is decoded.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    fn label(&self, index: usize) -> Result<Option<Label>, DataError> {
+        Ok(self.load(index)?.label)
+    }
+    /// The id that COCO knows the image by, for the rule that no test image may be trained on
+    /// ([`HeldOut`](crate::HeldOut)); `None` where the image is not COCO's or that is not known.
+    fn coco_id(&self, _index: usize) -> Option<u64> {
+        None
+    }
     /// The whole sample.
     ///
     /// # Errors

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use crate::{DataError, LabelSpace, Sample, Source, rng};
+use crate::{DataError, Label, LabelSpace, Sample, Source, rng};
 
 /// Some samples of a source, in a given order, as a source.
 pub struct Subset {
@@ -78,6 +78,14 @@ impl Source for Subset {
 
     fn captions(&self, index: usize) -> Result<Vec<String>, DataError> {
         self.source.captions(self.inner(index)?)
+    }
+
+    fn label(&self, index: usize) -> Result<Option<Label>, DataError> {
+        self.source.label(self.inner(index)?)
+    }
+
+    fn coco_id(&self, index: usize) -> Option<u64> {
+        self.source.coco_id(*self.indices.get(index)?)
     }
 
     fn load(&self, index: usize) -> Result<Sample, DataError> {

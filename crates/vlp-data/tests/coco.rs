@@ -177,7 +177,7 @@ fn wrong_records_are_left_out_and_listed() {
     let dir = folder(images, captions, Some(instances));
     let source = CocoSource::open(dir.path(), CocoOptions::default()).unwrap();
     let report = source.report();
-    assert_eq!((report.images, report.captions, report.objects), (2, 2, 3));
+    assert_eq!((report.samples, report.captions, report.objects), (2, 2, 3));
     assert_eq!(
         (
             report.empty_captions,
@@ -218,7 +218,10 @@ fn wrong_records_are_left_out_and_listed() {
     listed("instance 6", "no image 77");
     listed("instance 1", "twice");
     listed("instance 8", "bbox");
-    assert_eq!(faults.len(), 13, "{faults:#?}");
+    listed("caption 2", "no words");
+    listed("instance 3", "no area");
+    listed("instance 4", "no area");
+    assert_eq!((faults.len(), report.left_out), (16, 16), "{faults:#?}");
     assert!(
         report
             .faults

@@ -98,6 +98,9 @@ impl Source for Odd {
             picture: Picture::filled(width, height, [index as u8, 7, 200]),
             captions: self.captions(index)?,
             objects: None,
+            second: None,
+            label: None,
+            record: None,
         })
     }
 }

@@ -55,6 +55,55 @@ fn kinds_of_pictures_equal_pillow() {
     }
 }
 
+/// Red that is to be seen through and opaque blue, by a palette with transparency.
+const CLEAR_RED: &[u8] = b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x02\x00\x00\x00\x01\
+        \x08\x03\x00\x00\x00\xc3\xfc\x8f\xb8\x00\x00\x00\x06\x50\x4c\x54\x45\xff\x00\x00\x00\x00\xff\x6c\
+        \xa1\xfd\x8e\x00\x00\x00\x02\x74\x52\x4e\x53\x00\xff\x5b\x91\x22\xb5\x00\x00\x00\x0b\x49\x44\x41\
+        \x54\x78\x9c\x63\x60\x60\x04\x00\x00\x04\x00\x02\xbf\x7a\x3f\x4a\x00\x00\x00\x00\x49\x45\x4e\x44\
+        \xae\x42\x60\x82";
+
+#[test]
+fn every_kind_of_transparency_is_laid_on_white() {
+    let png = |image: image::DynamicImage| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    };
+    let grey = |data: Vec<u8>| image::GrayAlphaImage::from_raw(2, 1, data).unwrap();
+    let wide = |data: Vec<u16>| image::ImageBuffer::from_raw(2, 1, data).unwrap();
+    let deep = |data: Vec<u16>| image::ImageBuffer::from_raw(2, 1, data).unwrap();
+    let cases = [
+        (
+            "grey 8",
+            png(grey(vec![9, 0, 51, 255]).into()),
+            [255, 255, 255, 51, 51, 51],
+        ),
+        (
+            "grey 16",
+            png(image::DynamicImage::ImageLumaA16(wide(vec![
+                9,
+                0,
+                51 * 257,
+                65_535,
+            ]))),
+            [255, 255, 255, 51, 51, 51],
+        ),
+        (
+            "colour 16",
+            png(image::DynamicImage::ImageRgba16(deep(vec![
+                0, 0, 65_535, 0, 257, 514, 771, 65_535,
+            ]))),
+            [255, 255, 255, 1, 2, 3],
+        ),
+        ("palette", CLEAR_RED.to_vec(), [255, 255, 255, 0, 0, 255]),
+    ];
+    for (name, bytes, expected) in cases {
+        let picture = decode_picture(&bytes, name, &Limits::default()).unwrap();
+        assert_eq!((picture.width, picture.height), (2, 1), "{name}");
+        assert_eq!(picture.rgb, expected, "{name}");
+    }
+}
+
 #[test]
 fn resizing_equals_pillow() {
     let source = decode("source.png");

@@ -2,17 +2,14 @@
 
 mod files;
 mod join;
-mod json;
 
 use std::path::Path;
 
 pub use files::CocoFiles;
-pub use join::CocoReport;
-use join::Entry;
 
 use crate::{
-    DataError, LabelSpace, Limits, Sample, Source,
-    decode::{decode_stored, upright},
+    DataError, Label, LabelSpace, Limits, Sample, Source,
+    read::{FileSource, ReadReport},
 };
 
 /// How COCO files are read.
@@ -29,15 +26,12 @@ pub struct CocoOptions {
 /// Images with captions, and with boxes where there is an instances file.
 ///
 /// One sample per image that has a caption, in the caption file's order. Boxes are in pixels of the stored picture, as in
-/// COCO's own tools, which ignore EXIF; a picture is turned upright only where that alone gives its annotated size.
+/// COCO's own tools, which ignore EXIF; a picture is turned upright only where that alone gives its annotated size. The
+/// image ids count as COCO's ([`Source::coco_id`]): do not apply [`HeldOut`](crate::HeldOut) to other data in this format.
 pub struct CocoSource {
-    name: String,
+    source: FileSource,
     files: CocoFiles,
-    limits: Limits,
-    labels: LabelSpace,
     category_ids: Vec<u64>,
-    entries: Vec<Entry>,
-    report: CocoReport,
 }
 
 impl CocoSource {
@@ -58,25 +52,22 @@ impl CocoSource {
     /// As [`open`](Self::open).
     pub fn from_files(files: CocoFiles, options: CocoOptions) -> Result<Self, DataError> {
         let name = options.name.unwrap_or_else(|| files.name());
-        let joined = join::join(&name, &files)?;
+        let joined = join::join(name, &files, &options.limits)?;
         Ok(Self {
-            labels: LabelSpace {
-                name: name.clone(),
-                classes: joined.classes,
-                attributes: joined.attributes,
-            },
-            name,
+            source: joined.source,
             files,
-            limits: options.limits,
             category_ids: joined.category_ids,
-            entries: joined.entries,
-            report: joined.report,
         })
     }
 
     /// What was read, mended and left out.
-    pub fn report(&self) -> &CocoReport {
-        &self.report
+    pub fn report(&self) -> &ReadReport {
+        self.source.report()
+    }
+
+    /// Bytes of memory that the index takes; pictures are not held.
+    pub fn index_bytes(&self) -> usize {
+        self.source.index_bytes()
     }
 
     /// The file's category id of a class, for result files.
@@ -88,64 +79,42 @@ impl CocoSource {
     pub fn files(&self) -> &CocoFiles {
         &self.files
     }
-
-    fn entry(&self, index: usize) -> Result<&Entry, DataError> {
-        self.entries.get(index).ok_or_else(|| DataError::Index {
-            name: self.name.clone(),
-            index,
-            len: self.entries.len(),
-        })
-    }
 }
 
 impl Source for CocoSource {
     fn name(&self) -> &str {
-        &self.name
+        self.source.name()
     }
 
     fn len(&self) -> usize {
-        self.entries.len()
+        self.source.len()
     }
 
     fn labels(&self) -> &LabelSpace {
-        &self.labels
+        self.source.labels()
     }
 
     fn key(&self, index: usize) -> u64 {
-        self.entries.get(index).map_or(0, |entry| entry.key)
+        self.source.key(index)
     }
 
     fn size(&self, index: usize) -> (usize, usize) {
-        self.entries.get(index).map_or((0, 0), |entry| entry.size)
+        self.source.size(index)
     }
 
     fn captions(&self, index: usize) -> Result<Vec<String>, DataError> {
-        Ok(self.entry(index)?.captions.clone())
+        self.source.captions(index)
+    }
+
+    fn label(&self, index: usize) -> Result<Option<Label>, DataError> {
+        self.source.label(index)
+    }
+
+    fn coco_id(&self, index: usize) -> Option<u64> {
+        self.source.coco_id(index)
     }
 
     fn load(&self, index: usize) -> Result<Sample, DataError> {
-        let entry = self.entry(index)?;
-        let path = self.files.images.join(&entry.file);
-        let bytes = std::fs::read(&path).map_err(DataError::io(&path))?;
-        let name = path.display().to_string();
-        let (mut picture, orientation) = decode_stored(&bytes, &name, &self.limits)?;
-        if (picture.width, picture.height) != entry.size {
-            picture = upright(picture, orientation, &name)?;
-        }
-        if (picture.width, picture.height) != entry.size {
-            let (width, height) = entry.size;
-            let reason = format!(
-                "it is {}x{}, its annotation says {width}x{height}",
-                picture.width, picture.height
-            );
-            return Err(DataError::Decode { name, reason });
-        }
-        Ok(Sample {
-            key: entry.key,
-            name: entry.file.clone(),
-            picture,
-            captions: entry.captions.clone(),
-            objects: entry.objects.clone(),
-        })
+        self.source.load(index)
     }
 }

@@ -1,29 +1,7 @@
 use rand::{Rng, RngExt};
-use serde::{Deserialize, Serialize};
 
 use super::{Claim, End, Phrase, Relation, Scene, Scenes, Thing, captions::shuffled, claim::pairs};
-use crate::rng;
-
-/// How a hypothesis stands to a picture: SNLI-VE's three labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Entailment {
-    /// The picture shows it to be false.
-    Contradiction,
-    /// The picture does not tell.
-    Neutral,
-    /// The picture shows it to be true.
-    Entailment,
-}
-
-impl Entailment {
-    const ALL: [Self; 3] = [Self::Contradiction, Self::Neutral, Self::Entailment];
-
-    /// `contradiction`, `neutral` or `entailment`.
-    pub fn word(self) -> &'static str {
-        ["contradiction", "neutral", "entailment"][self as usize]
-    }
-}
+use crate::{Entailment, rng};
 
 /// A sentence about a scene, SNLI-VE's task.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -36,21 +36,24 @@ mod outline;
 mod questions;
 mod scene;
 mod statements;
+mod task;
 mod words;
 mod write;
 
 use std::ops::Range;
 
+pub use crate::label::{AnswerType, Entailment};
 pub use captions::Caption;
 pub use claim::{Claim, End, Phrase, Relation};
 pub use config::{Background, ScenesConfig, Split};
-pub use hypotheses::{Entailment, Hypothesis};
-pub use questions::{AnswerType, Question};
+pub use hypotheses::Hypothesis;
+pub use questions::Question;
 pub use scene::{Scene, Thing};
 pub use statements::Statement;
+pub use task::{ScenesTask, Task};
 pub use words::{COUNTS, Colour, Shape, Size, Texture};
 
-use crate::{DataError, LabelSpace, Object, Sample, Source};
+use crate::{DataError, Label, LabelSpace, Object, Sample, Source};
 
 /// Keys of the splits start here, times 0, 1 and 2.
 const SPLIT_KEYS: u64 = 1_000_000_000;
@@ -141,6 +144,11 @@ impl Scenes {
         }
     }
 
+    fn objects(&self, index: usize) -> Vec<Object> {
+        let things = self.scene(index).things;
+        things.iter().map(|thing| self.object(thing)).collect()
+    }
+
     fn check(&self, index: usize) -> Result<(), DataError> {
         if index < self.config.count {
             return Ok(());
@@ -180,6 +188,10 @@ impl Source for Scenes {
         Ok(captions.into_iter().map(|caption| caption.text).collect())
     }
 
+    fn label(&self, index: usize) -> Result<Option<Label>, DataError> {
+        self.check(index).map(|()| None)
+    }
+
     fn load(&self, index: usize) -> Result<Sample, DataError> {
         self.check(index)?;
         let scene = self.scene(index);
@@ -187,18 +199,15 @@ impl Source for Scenes {
             key: self.key(index),
             name: format!("{:012}.png", self.key(index)),
             picture: scene.draw(self.config.resolution),
+            second: None,
             captions: self
                 .scene_captions(&scene)
                 .into_iter()
                 .map(|caption| caption.text)
                 .collect(),
-            objects: Some(
-                scene
-                    .things
-                    .iter()
-                    .map(|thing| self.object(thing))
-                    .collect(),
-            ),
+            objects: Some(self.objects(index)),
+            label: None,
+            record: None,
         })
     }
 }

@@ -1,28 +1,13 @@
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
 use super::{Claim, End, Phrase, Relation, Scene, Scenes, Thing, captions::shuffled};
-use crate::rng;
+use crate::{AnswerType, rng};
 
 /// Chance that an annotator gives another answer than the right one.
 const DISSENT: f64 = 0.06;
 /// Most annotators that may dissent, so that the right answer is always the most frequent.
 const MAX_DISSENT: usize = 3;
-
-/// VQA v2's three kinds of answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum AnswerType {
-    /// `yes` or `no`.
-    #[serde(rename = "yes/no")]
-    YesNo,
-    /// A number, in digits.
-    #[serde(rename = "number")]
-    Number,
-    /// Any other word.
-    #[serde(rename = "other")]
-    Other,
-}
 
 /// A question about a scene with ten annotators' answers.
 #[derive(Debug, Clone, PartialEq, Eq)]

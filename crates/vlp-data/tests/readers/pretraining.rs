@@ -1,0 +1,320 @@
+//! Karpathy's splits, Visual Genome and files of one's own.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use vlp_data::{
+    DataError, Entailment, Label, Source,
+    read::{
+        GenericOptions, GenomeFiles, KarpathySplit, generic, karpathy, name_key, visual_genome,
+    },
+};
+
+use crate::{faults, folder, limits, long, put, texts};
+
+#[test]
+fn karpathy_files() {
+    let dir = folder(&["train2014/a.png", "val2014/b.png", "val2014/c.png", "d.png"]);
+    let image = |file: &str, path: &str, id: u64, split: &str, captions: &[&str]| {
+        json!({ "filepath": path, "filename": file, "cocoid": id, "split": split,
+        "sentences": captions.iter().map(|raw| json!({ "raw": raw, "tokens": [] })).collect::<Vec<_>>() })
+    };
+    let file = json!({ "dataset": "coco", "images": [
+        image("a.png", "train2014", 1, "train", &["one", " two "]),
+        image("b.png", "val2014", 2, "restval", &["three", "..."]),
+        image("c.png", "val2014", 3, "test", &["four"]),
+        image("a.png", "train2014", 1, "train", &["again"]),
+        image("x.png", "train2014", 4, "train", &["no picture"]),
+        image("d.png", "val2014", 5, "train", &[]),
+        image("d.png", "val2014", 6, "everything", &["odd split"]),
+    ]});
+    let path = put(&dir, "dataset_coco.json", file.to_string());
+    let source = karpathy(&path, dir.path(), &KarpathySplit::TRAINING, &limits()).unwrap();
+    assert_eq!(texts(&source), ["one", "three"]);
+    assert_eq!(source.captions(0).unwrap(), ["one", "two"]);
+    faults(
+        &source,
+        &[
+            ("image a.png", "occurs twice"),
+            ("image b.png, sentence 2", "no words"),
+            ("image x.png", "missing"),
+            ("image 5", "no caption"),
+            ("image number 7", "everything"),
+        ],
+    );
+    assert_eq!(
+        (source.report().other_splits, source.coco_id(1)),
+        (1, Some(2))
+    );
+    let test = karpathy(&path, dir.path(), &[KarpathySplit::Test], &limits()).unwrap();
+    assert_eq!((test.len(), test.key(0)), (1, 3));
+
+    let flickr = json!({ "dataset": "flickr30k", "images": [
+        { "filename": "d.png", "imgid": 0, "split": "val", "sentences": [{ "raw": "a dog" }] } ]});
+    let path = put(&dir, "dataset_flickr30k.json", flickr.to_string());
+    let source = karpathy(&path, dir.path(), &[KarpathySplit::Val], &limits()).unwrap();
+    assert_eq!(
+        (source.key(0), source.coco_id(0)),
+        (name_key("d.jpg"), None)
+    );
+    assert_eq!(source.load(0).unwrap().captions, ["a dog"]);
+    let error = |text: &str| {
+        let path = put(&dir, "wrong.json", text);
+        let source = karpathy(path, dir.path(), &KarpathySplit::HELD_OUT, &limits());
+        source.err().unwrap().to_string()
+    };
+    assert!(error("{\"images\": {}}").contains("\"images\" is not a list"));
+    assert!(error("{\"images\": [").contains("is it a part of the file only?"));
+    assert!(error("[]").contains("it must be an object with \"images\""));
+    let all_wrong = error("{\"images\": [{\"split\": \"val\"}]}");
+    assert!(
+        all_wrong
+            .contains("all of 1 records are wrong; the first: image number 1: it lacks filename"),
+        "{all_wrong}"
+    );
+}
+
+#[test]
+fn visual_genome_files() {
+    let dir = folder(&["VG_100K/1.png", "VG_100K_2/2.png", "3.png"]);
+    for path in ["VG_100K/1", "VG_100K_2/2", "3"] {
+        fs::rename(
+            dir.path().join(format!("{path}.png")),
+            dir.path().join(format!("{path}.jpg")),
+        )
+        .unwrap();
+    }
+    let image = |id: u64, coco: Option<u64>| {
+        json!({ "image_id": id, "width": 8, "height": 6, "coco_id": coco, "flickr_id": null,
+        "url": format!("https://example.org/VG_100K_2/{id}.jpg") })
+    };
+    let mut flat = image(6, None);
+    flat["height"] = json!(0);
+    let images = json!([
+        image(1, Some(77)),
+        image(2, None),
+        image(3, None),
+        image(1, None),
+        image(5, None),
+        flat
+    ]);
+    let region = |id: u64, phrase: Value| json!({ "region_id": id, "image_id": 1, "phrase": phrase, "x": 0, "y": 0, "width": 1, "height": 1 });
+    let regions = json!([
+        { "id": 1, "regions": [region(11, json!("a red car ")), region(12, json!("  ")), region(13, Value::Null)] },
+        { "id": 2, "regions": [region(21, json!("grass"))] },
+        { "id": 5, "regions": [region(51, json!("of the missing picture"))] },
+        { "id": 8, "regions": [region(81, json!("of no image"))] },
+    ]);
+    let thing = |id: u64, name: &str, bbox: [i32; 4]| json!({ "object_id": id, "x": bbox[0], "y": bbox[1], "w": bbox[2], "h": bbox[3], "names": [name], "synsets": [] });
+    let objects = json!([
+        { "image_id": 1, "objects": [
+            thing(100, "automobile", [1, 1, 3, 2]), thing(101, "unicorn", [1, 1, 3, 2]), thing(102, " Car", [-3, 0, 30, 2]),
+            thing(103, "car", [1, 1, 0, 2]), { "object_id": 104, "x": null, "y": 1, "w": 2, "h": 2, "names": ["car"] },
+            { "id": 105, "x": 0, "y": 0, "width": 8, "height": 6, "names": ["lawn", "grass"] } ] },
+        { "image_id": 2, "objects": [] }, { "image_id": 9, "objects": [] },
+    ])
+    .to_string()
+    .replace("null", "NaN");
+    let attributes = json!([
+        { "image_id": 1, "attributes": [
+            { "object_id": 100, "attributes": ["Red", "shiny", "red"] },
+            { "attribute": { "object_id": 102, "attributes": ["green"] } }, { "object_id": 101 } ] },
+        "not an image",
+    ]);
+    let files = GenomeFiles {
+        image_data: put(&dir, "image_data.json", images.to_string()),
+        regions: put(&dir, "region_descriptions.json", regions.to_string()),
+        images: dir.path().into(),
+        objects: Some((
+            put(&dir, "objects.json", objects),
+            put(&dir, "objects_vocab.txt", "car,automobile\ngrass\n\n"),
+        )),
+        attributes: Some((
+            put(&dir, "attributes.json", attributes.to_string()),
+            put(&dir, "attributes_vocab.txt", "green\nred,crimson"),
+        )),
+    };
+    let source = visual_genome(&files, &limits()).unwrap();
+    assert_eq!(texts(&source), ["a red car", "grass"]);
+    faults(
+        &source,
+        &[
+            ("image 1", "occurs twice"),
+            ("image 5", "missing"),
+            ("image 6", "size is 8x0"),
+            ("region 12", "no words"),
+            ("region 13", "lacks phrase"),
+            ("image 8", "no such image"),
+            ("image number 2", "invalid type"),
+            ("object 103", "no area"),
+            ("object 104", "not finite"),
+            ("image 9", "no such image"),
+            ("image 3", "no caption"),
+        ],
+    );
+    let report = source.report();
+    assert_eq!(
+        (
+            report.outside_vocabulary,
+            report.clipped_boxes,
+            report.empty_boxes
+        ),
+        (2, 1, 2)
+    );
+    assert_eq!(source.labels().classes, ["car", "grass"]);
+    assert_eq!(source.labels().attributes, ["green", "red"]);
+    let sample = source.load(0).unwrap();
+    let objects: Vec<_> = sample
+        .objects
+        .unwrap()
+        .into_iter()
+        .map(|o| (o.class, o.bbox, o.attributes))
+        .collect();
+    assert_eq!(
+        objects,
+        [
+            (0, [1.0, 1.0, 4.0, 3.0], vec![1]),
+            (0, [0.0, 0.0, 8.0, 2.0], vec![0]),
+            (1, [0.0, 0.0, 8.0, 6.0], vec![]),
+        ]
+    );
+    assert_eq!((source.coco_id(0), source.coco_id(1)), (Some(77), None));
+    assert_eq!(source.load(1).unwrap().objects, Some(vec![]));
+    let empty = GenomeFiles {
+        objects: Some((files.regions.clone(), put(&dir, "none.txt", "\n"))),
+        ..files
+    };
+    let error = visual_genome(&empty, &limits()).err().unwrap().to_string();
+    assert!(
+        error.contains("none.txt") && error.contains("one a line"),
+        "{error}"
+    );
+}
+
+#[test]
+fn files_of_ones_own() {
+    let dir = folder(&["pictures/a.png", "pictures/b.png"]);
+    let good = [
+        json!({ "image": "a.png", "caption": "one" }),
+        json!({ "image": "b.png", "captions": ["two", "three"], "image_id": 5, "width": 8, "height": 6,
+            "boxes": [{ "bbox": [1, 1, 3, 2], "label": "dog", "attributes": ["wet"] }, { "bbox": [1, 1, 0, 2], "label": "dog" },
+                      { "bbox": [0, 0, 8, 6], "label": "cat" }, { "bbox": [1], "label": "cat" }] }),
+        json!({ "image": "a.png", "question": "what?", "answer": "dog", "id": 3, "answer_type": "other" }),
+        json!({ "image": "a.png", "question": "who?", "answers": ["dog", "cat", "cat"] }),
+        json!({ "image": "a.png", "image2": "b.png", "text": "two dogs", "label": true }),
+        json!({ "image": "a.png", "text": "a dog", "label": "Neutral", "id": "x" }),
+    ];
+    let bad = [
+        (
+            json!({ "image": "c.png", "caption": "no picture" }),
+            "c.png is missing",
+        ),
+        (json!({ "image": "a.png" }), "caption"),
+        (
+            json!({ "image": "a.png", "caption": ["", "?"] }),
+            "no words",
+        ),
+        (json!({ "image": "a.png", "caption": [] }), "no caption"),
+        (json!({ "image": "a.png", "captoin": "x" }), "captoin"),
+        (
+            json!({ "image": "a.png", "caption": "x", "label": "blue" }),
+            "blue",
+        ),
+        (
+            json!({ "image": "a.png", "caption": "x", "label": true, "answer": "x" }),
+            "both",
+        ),
+        (
+            json!({ "image": "a.png", "caption": "x", "answers": [] }),
+            "no answers",
+        ),
+        (
+            json!({ "image": "a.png", "caption": "x", "width": 3 }),
+            "width and height",
+        ),
+        (
+            json!({ "image": "a.png", "caption": "x", "id": "3" }),
+            "occurs twice",
+        ),
+        (json!({ "image": "a.png", "caption": long() }), "bytes"),
+        (json!(7), "invalid type"),
+    ];
+    let records: Vec<Value> = good
+        .iter()
+        .cloned()
+        .chain(bad.iter().map(|(record, _)| record.clone()))
+        .collect();
+    let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+    let options = || GenericOptions {
+        images: Some(dir.path().join("pictures")),
+        ..GenericOptions::default()
+    };
+    let mut names: Vec<(String, &str)> = vec![
+        ("record 2, box 2".into(), "no area"),
+        ("record 2, box 4".into(), "[x, y, width, height]"),
+    ];
+    names.extend(
+        bad.iter()
+            .enumerate()
+            .map(|(at, (_, why))| (format!("record {}", at + 7), *why)),
+    );
+    let expected: Vec<(&str, &str)> = names
+        .iter()
+        .map(|(record, why)| (record.as_str(), *why))
+        .collect();
+    for text in [Value::from(records).to_string(), lines.join("\n")] {
+        let source = generic(put(&dir, "own.json", text), options()).unwrap();
+        faults(&source, &expected);
+        assert_eq!(
+            texts(&source),
+            ["one", "two", "what?", "who?", "two dogs", "a dog"]
+        );
+        assert_eq!(source.labels().classes, ["dog", "cat"]);
+        assert_eq!(source.labels().attributes, ["wet"]);
+        let sample = source.load(1).unwrap();
+        assert_eq!((sample.key, sample.captions.len()), (5, 2));
+        let objects = sample.objects.unwrap();
+        assert_eq!(
+            (objects[0].class, &objects[0].attributes, objects[1].class),
+            (0, &vec![0], 1)
+        );
+        assert_eq!(source.load(0).unwrap().objects, None);
+        assert_eq!(
+            source.label(2).unwrap(),
+            Some(Label::Answers(vec!["dog".into(); 10]))
+        );
+        assert_eq!(source.consensus(3), Some("cat"));
+        let two = source.load(4).unwrap();
+        assert!(two.second.is_some() && two.label == Some(Label::Truth(true)));
+        let last = source.load(5).unwrap();
+        assert_eq!(last.label, Some(Label::Entailment(Entailment::Neutral)));
+        assert_eq!(last.record.unwrap().id, "x");
+        assert_eq!(source.key(0), source.key(5));
+        let labels = Some(vlp_data::LabelSpace {
+            classes: vec!["cat".into()],
+            ..source.labels().clone()
+        });
+        let fixed = generic(
+            dir.path().join("own.json"),
+            GenericOptions {
+                labels,
+                ..options()
+            },
+        )
+        .unwrap();
+        assert_eq!(fixed.report().objects, 1);
+        assert!(
+            fixed
+                .report()
+                .faults
+                .iter()
+                .any(|f| f.reason.contains("unknown label \"dog\""))
+        );
+    }
+    let nowhere = GenericOptions {
+        images: Some("nowhere".into()),
+        ..GenericOptions::default()
+    };
+    let error = generic(dir.path().join("own.json"), nowhere).err().unwrap();
+    assert!(matches!(error, DataError::Missing { .. }), "{error}");
+}

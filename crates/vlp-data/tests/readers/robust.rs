@@ -1,0 +1,218 @@
+//! Broken pictures, wrong JSON, changed bytes and real files.
+
+use std::{fs, path::Path};
+
+use proptest::prelude::*;
+use serde_json::json;
+use vlp_data::{
+    CocoSource, DataError, Source,
+    coco::CocoOptions,
+    read::{GenericOptions, KarpathySplit, VqaFiles, generic, karpathy, nlvr2, snli_ve, vqa},
+};
+
+use crate::{folder, limits, put};
+
+/// Pictures whose header cannot be read keep their place; loading them says why.
+#[test]
+fn broken_pictures_are_errors_when_they_are_loaded() {
+    let dir = folder(&["a.png"]);
+    put(&dir, "b.png", "not a picture");
+    let lines = [
+        json!({ "image": "a.png", "caption": "x" }),
+        json!({ "image": "b.png", "caption": "y" }),
+    ];
+    let file = put(
+        &dir,
+        "own.jsonl",
+        lines.map(|line| line.to_string()).join("\n"),
+    );
+    let source = generic(file, GenericOptions::default()).unwrap();
+    assert_eq!(
+        (source.size(0), source.size(1), source.size(2)),
+        ((8, 6), (1, 1), (0, 0))
+    );
+    assert!(source.load(0).is_ok());
+    assert!(
+        source
+            .load(1)
+            .unwrap_err()
+            .to_string()
+            .contains("neither a JPEG nor a PNG")
+    );
+    assert!(source.load(2).is_err() && source.captions(2).is_err());
+}
+
+/// Sizes come from headers alone and are those of the upright picture.
+#[test]
+fn sizes_from_headers_equal_the_decoded() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut names: Vec<String> = fs::read_dir(&data)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let lines: Vec<String> = names
+        .iter()
+        .map(|name| json!({ "image": name, "caption": "x" }).to_string())
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let file = put(&dir, "all.jsonl", lines.join("\n"));
+    let options = GenericOptions {
+        images: Some(data),
+        ..GenericOptions::default()
+    };
+    let source = generic(file, options).unwrap();
+    assert!(source.len() > 40);
+    for (index, name) in names.iter().enumerate() {
+        let picture = source.load(index).unwrap().picture;
+        assert_eq!(
+            source.size(index),
+            (picture.width, picture.height),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn coco_faults_keep_the_rest() {
+    let dir = folder(&["images/a.png"]);
+    fs::create_dir(dir.path().join("annotations")).unwrap();
+    // NaN is Python's, not JSON's; and the lists stand in another order than they are needed in.
+    let captions = r#"{"annotations": [{"id": 1, "image_id": 1, "caption": "a dog"}, {"id": 2, "image_id": 1, "caption": 7}],
+        "images": [{"id": 1, "file_name": "a.png", "width": 8, "height": 6}, {"id": "x"}]}"#;
+    let instances = r#"{"annotations": [
+        {"id": 1, "image_id": 1, "category_id": 3, "bbox": [NaN, 0, 2, 2]}, {"id": 2, "image_id": 1, "category_id": 3, "bbox": [1, 0, 2, 2]},
+        {"id": 3, "image_id": 1, "category_id": 3, "bbox": [1, 0, Infinity, 2]}],
+        "categories": [{"id": 3, "name": "dog"}, {"id": 4}]}"#;
+    put(&dir, "annotations/captions_x.json", captions);
+    put(&dir, "annotations/instances_x.json", instances);
+    let source = CocoSource::open(dir.path(), CocoOptions::default()).unwrap();
+    let report = source.report();
+    let records: Vec<&str> = report.faults.iter().map(|f| f.record.as_str()).collect();
+    assert_eq!(
+        records,
+        [
+            "image number 2",
+            "caption number 2",
+            "category number 2",
+            "instance 1",
+            "instance 3"
+        ]
+    );
+    assert_eq!(
+        (report.objects, report.empty_boxes, report.captions),
+        (1, 2, 1)
+    );
+    assert!(
+        report
+            .to_string()
+            .contains("5 wrong records left out, 2 boxes without area"),
+        "{report}"
+    );
+    assert_eq!(source.coco_id(0), Some(1));
+}
+
+/// Where `VLP_DATA` names a folder of small real files: coco-mini, flickr8k, daquar_vqa, snli_ve and nlvr2 in their
+/// official formats.
+#[test]
+fn real_files_are_read() {
+    let Some(dir) = std::env::var_os("VLP_DATA") else {
+        println!("skipped: VLP_DATA names no folder of real files");
+        return;
+    };
+    let dir = Path::new(&dir);
+    let flickr = dir.join("flickr8k");
+    let flickr = |splits: &[KarpathySplit]| {
+        karpathy(
+            flickr.join("dataset_flickr30k.json"),
+            flickr.join("images"),
+            splits,
+            &limits(),
+        )
+        .unwrap()
+    };
+    let daquar = VqaFiles::find(dir.join("daquar_vqa"), "train2014").unwrap();
+    let snli = dir.join("snli_ve");
+    let sources = [
+        ("karpathy train", flickr(&[KarpathySplit::Train])),
+        ("karpathy held out", flickr(&KarpathySplit::HELD_OUT)),
+        ("vqa", vqa(&daquar, &limits()).unwrap()),
+        (
+            "snli_ve",
+            snli_ve(
+                snli.join("snli_ve_dev.jsonl"),
+                snli.join("images"),
+                &limits(),
+            )
+            .unwrap(),
+        ),
+    ];
+    let pairs = dir.join("nlvr2");
+    let pairs = nlvr2(pairs.join("dev.json"), &pairs, &limits());
+    match &pairs {
+        Ok(source) => println!("nlvr2: {}", source.report()),
+        Err(error) => println!("nlvr2: {error}"),
+    }
+    for (what, source) in &sources {
+        println!(
+            "{what}: {}; {} bytes",
+            source.report(),
+            source.index_bytes()
+        );
+        assert!(!source.is_empty());
+        for index in (0..source.len()).step_by(50) {
+            let sample = source.load(index).unwrap();
+            assert_eq!(
+                source.size(index),
+                (sample.picture.width, sample.picture.height)
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    /// Whatever bytes change, reading ends in samples that hold what they promise, or in an error with the file's name.
+    #[test]
+    fn changed_bytes_never_panic(
+        kind in 0usize..3,
+        changes in prop::collection::vec((0.0f64..1.0, prop::sample::select(b"\"{}[]:,\\ -0e9nN\xff".to_vec())), 1..6),
+    ) {
+        let dir = folder(&["images/a.png", "images/9.png", "dev-1-0-img0.png", "dev-1-0-img1.png"]);
+        fs::create_dir(dir.path().join("annotations")).unwrap();
+        let image = json!({ "id": 1, "file_name": "a.png", "width": 8, "height": 6 });
+        let texts = [
+            json!({ "images": [image], "annotations": [{ "id": 1, "image_id": 1, "caption": "a" }, { "id": 2, "image_id": 1, "caption": "b" }] }).to_string(),
+            json!([{ "image": "images/a.png", "caption": ["a", "b"], "boxes": [{ "bbox": [1, 2, 3, 4], "label": "x", "attributes": ["y"] }] },
+                   { "image": "images/a.png", "question": "q", "answers": ["a", "b"] }]).to_string(),
+            [0, 1].map(|n| json!({ "identifier": format!("dev-1-0-{n}"), "sentence": "s", "label": "True" }).to_string()).join("\n"),
+        ];
+        let mut bytes = texts[kind].clone().into_bytes();
+        for (place, byte) in changes {
+            let at = (place * bytes.len() as f64) as usize;
+            bytes[at] = byte;
+        }
+        let path = dir.path().join(["annotations/captions_x.json", "own.json", "dev.json"][kind]);
+        fs::write(&path, bytes).unwrap();
+        let read: Result<Box<dyn Source>, DataError> = match kind {
+            0 => CocoSource::open(dir.path(), CocoOptions::default()).map(|s| Box::new(s) as _),
+            1 => generic(&path, GenericOptions::default()).map(|s| Box::new(s) as _),
+            _ => nlvr2(&path, dir.path(), &limits()).map(|s| Box::new(s) as _),
+        };
+        match read {
+            Ok(source) => for index in 0..source.len() {
+                let captions = source.captions(index).unwrap();
+                prop_assert!(!captions.is_empty() && captions.iter().all(|text| !text.trim().is_empty()));
+                if let Ok(sample) = source.load(index) {
+                    for object in sample.objects.into_iter().flatten() {
+                        let [x0, y0, x1, y1] = object.bbox;
+                        prop_assert!(0.0 <= x0 && x0 < x1 && x1 <= 8.0 && 0.0 <= y0 && y0 < y1 && y1 <= 6.0);
+                        prop_assert!(object.class < source.labels().classes.len());
+                    }
+                }
+            },
+            Err(error) => prop_assert!(error.to_string().contains(".json"), "{}", error),
+        }
+    }
+}
