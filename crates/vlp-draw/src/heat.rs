@@ -37,7 +37,7 @@ const INFERNO: [[u8; 3]; 9] = [
     [252, 255, 164],
 ];
 /// Opacity at weight 0 and at the largest weight: the picture is dimmed, yet seen everywhere.
-const OPACITY: (f32, f32) = (0.55, 0.72);
+const OPACITY: (f32, f32) = (0.48, 0.72);
 /// Longer edge of the overlay in pixels, if the grid is coarser; browsers smooth what remains.
 const SIDE: u32 = 56;
 
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_largest_weight_has_the_last_colour() {
-        assert_eq!(colour(0.0), [0, 0, 4, 140]);
+        assert_eq!(colour(0.0), [0, 0, 4, 122]);
         assert_eq!(colour(1.0), [252, 255, 164, 184]);
         assert_eq!(colour(0.5)[..3], INFERNO[4]);
         // Normalised: the same map times any factor gives the same picture.

@@ -24,7 +24,7 @@ impl Shot {
     ) -> Result<Self, PictureError> {
         let uri = data_uri(width, height, rgb)?;
         let ratio = f64::from(width) / f64::from(height);
-        let shown = (1.25 * shown * ratio).clamp(24.0, shown);
+        let shown = (1.1 * shown * ratio).clamp(24.0, shown);
         let size = (shown, shown / ratio);
         let pixelated = if shown >= 1.5 * f64::from(width) {
             " class=\"pixelated\""

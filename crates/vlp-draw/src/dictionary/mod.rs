@@ -157,8 +157,8 @@ fn maps(
         return Ok(());
     }
     out.push_str(
-        "<section><h2>Pictures</h2><p class=\"hint\">Each cell is tinted by its code and bears its number where that \
-         fits; dark cells are padding. Below: the codes of most cells.</p><div class=\"maps\">",
+        "<section><h2>Pictures</h2><p class=\"hint\">Each cell is tinted by its code. Neighbours of one code share a \
+         number, where it fits; dark cells are padding. Below: the codes of most cells.</p><div class=\"maps\">",
     );
     for (index, map) in page.images.iter().enumerate() {
         let drawn =

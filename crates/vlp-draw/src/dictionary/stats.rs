@@ -76,7 +76,7 @@ pub(super) fn facts(out: &mut String, usage: &Usage) {
     let dead = match usage.dead().len() {
         0 => String::new(),
         dead => format!(
-            " <span class=\"dead\">{} dead</span>",
+            " · <span class=\"dead\">{} dead</span>",
             grouped(dead as u128)
         ),
     };
@@ -92,7 +92,11 @@ pub(super) fn facts(out: &mut String, usage: &Usage) {
         let perplexity = usage.perplexity();
         fact(
             "Perplexity",
-            format!("{perplexity:.1} ({})", percent(perplexity / codes as f64)),
+            format!(
+                "{perplexity:.1} ({} of {})",
+                percent(perplexity / codes as f64),
+                grouped(codes as u128)
+            ),
         );
         fact("Half of all uses on", plural(usage.half()));
     }
