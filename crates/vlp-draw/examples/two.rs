@@ -110,7 +110,7 @@ fn patch(code: usize, i: usize) -> Patch {
         let angle = chance(code, 6) * 3.0 + chance(code, i + 20) * 0.3;
         let edge = x * angle.cos() + y * angle.sin() + 8.0 * (chance(code, i + 9) - 0.5);
         let round = x.hypot(y) - 10.0;
-        let inside = if code % 2 == 0 {
+        let inside = if code.is_multiple_of(2) {
             edge < 0.0
         } else {
             round < 0.0

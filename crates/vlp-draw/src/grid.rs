@@ -236,12 +236,7 @@ pub(crate) fn legend(
         let _ = write!(out, " ×{cells}</span>");
     }
     if counts.len() > NAMED {
-        let noun = if counts.len() == NAMED + 1 {
-            "code"
-        } else {
-            "codes"
-        };
-        let _ = write!(out, "<span>and {} {noun} more</span>", counts.len() - NAMED);
+        let _ = write!(out, "<span>and {} more</span>", counts.len() - NAMED);
     }
     out.push_str("</p>");
 }

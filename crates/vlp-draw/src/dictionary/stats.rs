@@ -67,7 +67,7 @@ impl<'a> Usage<'a> {
 /// Figures above the chart.
 pub(super) fn facts(out: &mut String, usage: &Usage) {
     let codes = usage.len();
-    out.push_str("<dl class=\"summary\">");
+    out.push_str("<dl class=\"summary facts\">");
     let mut fact = |name: &str, value: String| {
         // Writing to a String cannot fail.
         let _ = write!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>");

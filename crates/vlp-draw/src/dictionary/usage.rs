@@ -220,3 +220,62 @@ fn even(out: &mut String, codes: usize, heights: &Heights) {
         bottom = HEIGHT - BOTTOM
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CodeCard;
+
+    fn drawn(uses: &[u64]) -> String {
+        let codes: Vec<_> = uses
+            .iter()
+            .enumerate()
+            .map(|(code, uses)| CodeCard {
+                code,
+                uses: *uses,
+                ..CodeCard::default()
+            })
+            .collect();
+        let mut svg = String::new();
+        let palette = Palette::of(codes.iter().map(|card| card.code));
+        chart(&mut svg, &Usage::of(&codes), &palette);
+        svg
+    }
+
+    #[test]
+    fn extreme_uses_are_drawn() {
+        for uses in [
+            &[1][..],
+            &[5; 3],
+            &[u64::MAX, 1],
+            &[u64::MAX; 200],
+            &[1, 0, 0],
+        ] {
+            let svg = drawn(uses);
+            assert!(svg.contains("even:"), "{uses:?}");
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        }
+        assert_eq!(drawn(&[0, 0]), "");
+        let many: Vec<u64> = (0..8192).map(|i| 1_000_000 / (i + 1)).collect();
+        assert!(drawn(&many).len() < 20_000, "{}", drawn(&many).len());
+    }
+
+    #[test]
+    fn bars_are_as_high_as_their_shares() {
+        let svg = drawn(&[30, 10]);
+        assert!(!svg.contains("log scale"));
+        let full = HEIGHT - TOP - BOTTOM;
+        assert!(svg.contains(&format!("height=\"{full:.1}\"")));
+        assert!(svg.contains(&format!("height=\"{:.1}\"", full / 3.0)));
+        assert!(drawn(&[100, 1]).contains("log scale"));
+        // A third of the codes has no use: a third of the width.
+        let stretch = format!("width=\"{:.1}\"", (WIDTH - LEFT - RIGHT) / 3.0);
+        assert!(drawn(&[30, 10, 0]).contains(&format!("{stretch} height=\"{full:.1}\"")));
+    }
+
+    #[test]
+    fn ticks_are_short() {
+        let texts = [0.0, 0.1, 0.25, 0.02, 0.0005, 1e-9].map(tick);
+        assert_eq!(texts, ["0", "10%", "25%", "2%", "0.05%", "1e-7%"]);
+    }
+}
