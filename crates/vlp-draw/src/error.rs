@@ -1,15 +1,15 @@
 //! What can be wrong with the input of a drawing.
 
-/// Why a report could not be drawn.
+/// Why a page could not be drawn.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DrawError {
-    /// A picture card whose pixels or boxes cannot be drawn.
+    /// A picture whose pixels, boxes, heat maps or codes cannot be drawn.
     #[error("picture {index} ({title:?}): {problem}")]
     Picture {
-        /// Index into [`Report::pictures`](crate::Report::pictures).
+        /// Index into the pictures of the page.
         index: usize,
-        /// Title of the card.
+        /// Title of the picture.
         title: String,
         /// What is wrong with it.
         problem: PictureError,
@@ -35,6 +35,24 @@ pub enum DrawError {
         picture: usize,
         /// Number of pictures in the report.
         pictures: usize,
+    },
+    /// A patch of a code whose pixels cannot be drawn.
+    #[error("code {code}, patch {patch} ({title:?}): {problem}")]
+    Patch {
+        /// Number of the code.
+        code: usize,
+        /// Index into [`CodeCard::patches`](crate::CodeCard::patches).
+        patch: usize,
+        /// Title of the patch.
+        title: String,
+        /// What is wrong with it.
+        problem: PictureError,
+    },
+    /// A code that a dictionary lists more than once.
+    #[error("code {code} is listed twice; each code of a dictionary is listed once")]
+    RepeatedCode {
+        /// Number of the code.
+        code: usize,
     },
 }
 
@@ -67,7 +85,7 @@ pub enum PictureError {
         "box {index} ({label:?}) is ({x0}, {y0}, {x1}, {y1}); corners must be finite pixels with x0 <= x1 and y0 <= y1"
     )]
     Box {
-        /// Index into [`PictureCard::boxes`](crate::PictureCard::boxes).
+        /// Index into the boxes of the picture.
         index: usize,
         /// Class name of the box.
         label: String,
@@ -79,6 +97,46 @@ pub enum PictureError {
         x1: f32,
         /// Bottom edge.
         y1: f32,
+    },
+    /// A grid without cells, or whose number of values is not its number of cells.
+    #[error(
+        "{of}: {actual} values for a grid of {rows}x{columns} (rows x columns); {expected} are right, both above 0"
+    )]
+    Grid {
+        /// What the grid holds.
+        of: String,
+        /// Cells from top to bottom.
+        rows: u32,
+        /// Cells from left to right.
+        columns: u32,
+        /// Values that size needs.
+        expected: u64,
+        /// Values given.
+        actual: usize,
+    },
+    /// A weight of a heat map that is not finite or below 0.
+    #[error(
+        "heat map {heat:?}: the weight of row {row}, column {column} is {weight}; weights must be finite and 0 or more"
+    )]
+    Weight {
+        /// Title of the heat map.
+        heat: String,
+        /// Row of the cell, counted from 0.
+        row: usize,
+        /// Column of the cell, counted from 0.
+        column: usize,
+        /// The weight.
+        weight: f32,
+    },
+    /// A cell with a code that the dictionary does not list.
+    #[error("the cell in row {row}, column {column} has code {code}, which is not listed")]
+    Code {
+        /// Row of the cell, counted from 0.
+        row: usize,
+        /// Column of the cell, counted from 0.
+        column: usize,
+        /// Number of the code.
+        code: usize,
     },
     /// The PNG encoder failed.
     #[error("PNG encoding failed: {0}")]

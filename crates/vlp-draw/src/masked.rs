@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::bars::bar;
 use crate::html::Esc;
 use crate::png::{data_uri, thumbnail};
 use crate::{MaskedText, PictureCard, PictureError, Prediction};
@@ -83,21 +84,13 @@ fn guesses(out: &mut String, number: usize, prediction: &Prediction) {
         Esc(&prediction.truth)
     );
     for (word, probability) in &prediction.top {
-        // A probability may be NaN after a failed run: its bar is empty.
-        let share = if probability.is_finite() {
-            probability.clamp(0.0, 1.0) * 100.0
-        } else {
-            0.0
-        };
-        let hit = if *word == prediction.truth {
-            " hit"
-        } else {
-            ""
-        };
-        let _ = write!(
+        let hit = *word == prediction.truth;
+        bar(
             out,
-            "<div class=\"bar{hit}\"><span>{}</span><i><i style=\"width:{share:.1}%\"></i></i><span>{probability:.2}</span></div>",
-            Esc(word)
+            if hit { " hit" } else { "" },
+            word,
+            f64::from(*probability),
+            &format!("{probability:.2}"),
         );
     }
     out.push_str("</div>");

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::html::{Esc, fit, text_width};
+use crate::place::{Rect, place};
 use crate::{BoxKind, DrawnBox, colour_of};
 
 const FONT: f64 = 11.0;
@@ -17,24 +18,6 @@ pub(crate) struct Overlay {
     pub(crate) svg: String,
     /// Labels left out because every place for them was taken.
     pub(crate) left_out: usize,
-}
-
-/// A rectangle in units of the overlay.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Rect {
-    x: f64,
-    y: f64,
-    w: f64,
-    h: f64,
-}
-
-impl Rect {
-    fn overlaps(&self, other: &Self) -> bool {
-        self.x < other.x + other.w
-            && other.x < self.x + self.w
-            && self.y < other.y + other.h
-            && other.y < self.y + self.h
-    }
 }
 
 /// Draws finite boxes over a picture of `size` pixels shown `shown` units wide (1 unit is 1 CSS
@@ -84,7 +67,7 @@ pub(crate) fn overlay(size: (u32, u32), shown: f64, boxes: &[DrawnBox]) -> Overl
             continue;
         }
         let width = text_width(&text) * FONT + 2.0 * PAD;
-        match place(rect, width, drawn.kind, area, &taken) {
+        match place(rect, (width, CHIP), drawn.kind, area, &taken) {
             Some(spot) => {
                 chip(&mut svg, drawn, &text, spot);
                 taken.push(spot);
@@ -97,7 +80,7 @@ pub(crate) fn overlay(size: (u32, u32), shown: f64, boxes: &[DrawnBox]) -> Overl
 }
 
 /// The visible part of a box in overlay units, or `None` where it lies outside the picture.
-fn clipped(drawn: &DrawnBox, scale: f64, area: Rect) -> Option<Rect> {
+pub(crate) fn clipped(drawn: &DrawnBox, scale: f64, area: Rect) -> Option<Rect> {
     let edge = |value: f32, end: f64| (f64::from(value) * scale).clamp(1.5, (end - 1.5).max(1.5));
     let outside = |lo: f32, hi: f32, end: f64| f64::from(hi) < 0.0 || f64::from(lo) * scale > end;
     if outside(drawn.x0, drawn.x1, area.w) || outside(drawn.y0, drawn.y1, area.h) {
@@ -159,61 +142,6 @@ fn chip(svg: &mut String, drawn: &DrawnBox, text: &str, spot: Rect) {
         spot.w - 2.0 * PAD,
         Esc(text)
     );
-}
-
-/// A free place inside the picture for a label, at its box or as near to it as there is one.
-fn place(rect: &Rect, width: f64, kind: BoxKind, area: Rect, taken: &[Rect]) -> Option<Rect> {
-    let (left, right) = (rect.x - 1.5, rect.x + rect.w + 1.5 - width);
-    let (above, inside, foot, below) = (
-        rect.y - CHIP - 1.0,
-        rect.y + 2.0,
-        rect.y + rect.h - CHIP - 2.0,
-        rect.y + rect.h + 1.0,
-    );
-    let mut spots = [
-        (left, above),
-        (left, below),
-        (right, above),
-        (right, below),
-        (left + 3.5, inside),
-        (left + 3.5, foot),
-        (right - 3.5, inside),
-        (right - 3.5, foot),
-    ];
-    if kind == BoxKind::Truth {
-        // Predicted labels keep to the top, true ones to the bottom.
-        spots.swap(0, 1);
-        spots.swap(2, 3);
-        spots.swap(4, 5);
-    }
-    let first = spots[0];
-    let inside = |(x, y): (f64, f64)| Rect {
-        x: x.min(area.w - width).max(0.0),
-        y: y.min(area.h - CHIP).max(0.0),
-        w: width,
-        h: CHIP,
-    };
-    let moved = |spot: &Rect, from: (f64, f64)| (spot.x - from.0).abs() + (spot.y - from.1).abs();
-    let free = |spot: &Rect| !taken.iter().any(|other| other.overlaps(spot));
-    // A spot outside the picture would be pushed across the box: first those that stay put.
-    let (fitting, pushed): (Vec<_>, Vec<_>) = spots
-        .iter()
-        .partition(|spot| moved(&inside(**spot), **spot) < 4.0);
-    if let Some(spot) = fitting.into_iter().chain(pushed).map(inside).find(free) {
-        return Some(spot);
-    }
-    let mut near: Vec<_> = (-8..=8)
-        .flat_map(|row| (-4..=4).map(move |column| (column, row)))
-        .map(|(column, row)| {
-            inside((
-                first.0 + f64::from(column) * 12.0,
-                first.1 + f64::from(row) * 6.0,
-            ))
-        })
-        .filter(free)
-        .collect();
-    near.sort_by(|a, b| moved(a, first).total_cmp(&moved(b, first)));
-    near.first().copied()
 }
 
 #[cfg(test)]

@@ -3,9 +3,7 @@
 use std::fmt::Write;
 
 use crate::html::Esc;
-use crate::{DrawError, Report, Table, curve, masked, picture};
-
-const STYLE: &str = include_str!("style.css");
+use crate::{DrawError, Report, curve, masked, picture, shell};
 
 /// The report as one self-contained HTML file: no script, no address outside the file, for light
 /// and dark screens, wide and narrow. The same report gives the same bytes.
@@ -22,20 +20,13 @@ const STYLE: &str = include_str!("style.css");
 /// # Ok::<(), vlp_draw::DrawError>(())
 /// ```
 pub fn render(report: &Report) -> Result<String, DrawError> {
-    let title = Esc(&report.title);
-    // The policy makes browsers refuse whatever the escaping might have missed.
-    let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
-    );
-    summary(&mut out, &report.summary);
-    metrics(&mut out, &report.metrics)?;
+    let mut out = shell::open(&report.title, "");
+    shell::summary(&mut out, &report.summary);
+    shell::metrics(&mut out, &report.metrics)?;
     curves(&mut out, report);
     pictures(&mut out, report)?;
     masked_texts(&mut out, report)?;
-    notes(&mut out, &report.notes);
+    shell::notes(&mut out, &report.notes);
     if !report.config.is_empty() {
         // Writing to a String cannot fail.
         let _ = write!(
@@ -44,69 +35,8 @@ pub fn render(report: &Report) -> Result<String, DrawError> {
             Esc(&report.config)
         );
     }
-    out.push_str("</main>\n</body>\n</html>\n");
+    out.push_str(shell::CLOSE);
     Ok(out)
-}
-
-fn summary(out: &mut String, facts: &[(String, String)]) {
-    if facts.is_empty() {
-        return;
-    }
-    out.push_str("<dl class=\"summary\">");
-    for (name, value) in facts {
-        let _ = write!(
-            out,
-            "<div><dt>{}</dt><dd>{}</dd></div>",
-            Esc(name),
-            Esc(value)
-        );
-    }
-    out.push_str("</dl>\n");
-}
-
-fn metrics(out: &mut String, table: &Table) -> Result<(), DrawError> {
-    let columns = table.columns.len();
-    for (row, cells) in table.rows.iter().map(|row| row.cells.len()).enumerate() {
-        if cells != columns {
-            return Err(DrawError::Row {
-                row,
-                cells,
-                columns,
-            });
-        }
-    }
-    if table.rows.is_empty() {
-        return Ok(());
-    }
-    let numeric: Vec<bool> = (0..columns)
-        .map(|i| table.rows.iter().all(|row| is_number(&row.cells[i])))
-        .collect();
-    let class = |i: usize| if numeric[i] { " class=\"number\"" } else { "" };
-    out.push_str("<section><h2>Metrics</h2><div class=\"scroll\"><table><thead><tr>");
-    for (i, name) in table.columns.iter().enumerate() {
-        let _ = write!(out, "<th{}>{}</th>", class(i), Esc(name));
-    }
-    out.push_str("</tr></thead><tbody>");
-    for row in &table.rows {
-        out.push_str("<tr>");
-        for (i, cell) in row.cells.iter().enumerate() {
-            let _ = write!(out, "<td{}>{}", class(i), Esc(cell));
-            if let (0, Some(hint)) = (i, &row.hint) {
-                let _ = write!(out, "<small>{}</small>", Esc(hint));
-            }
-            out.push_str("</td>");
-        }
-        out.push_str("</tr>");
-    }
-    out.push_str("</tbody></table></div></section>\n");
-    Ok(())
-}
-
-/// Whether a cell is aligned as a number: a figure, a percentage or a dash for none.
-fn is_number(cell: &str) -> bool {
-    let cell = cell.trim();
-    matches!(cell, "" | "-" | "–" | "—")
-        || cell.trim_end_matches('%').trim_end().parse::<f64>().is_ok()
 }
 
 fn curves(out: &mut String, report: &Report) {
@@ -187,15 +117,4 @@ fn masked_texts(out: &mut String, report: &Report) -> Result<(), DrawError> {
     }
     out.push_str("</div></section>\n");
     Ok(())
-}
-
-fn notes(out: &mut String, notes: &[String]) {
-    if notes.is_empty() {
-        return;
-    }
-    out.push_str("<section><h2>Notes</h2><ul class=\"notes\">");
-    for note in notes {
-        let _ = write!(out, "<li>{}</li>", Esc(note));
-    }
-    out.push_str("</ul></section>\n");
 }

@@ -46,18 +46,7 @@ pub(crate) fn card(
         Esc(&picture.title),
         boxes.svg
     );
-    if boxes.left_out > 0 {
-        let noun = if boxes.left_out == 1 {
-            "label"
-        } else {
-            "labels"
-        };
-        let _ = write!(
-            out,
-            "<p class=\"hint\">{} {noun} left out for want of room; the list has all.</p>",
-            boxes.left_out
-        );
-    }
+    left_out(out, boxes.left_out);
     objects(out, "Predicted", &picture.boxes, BoxKind::Predicted);
     objects(out, "True", &picture.boxes, BoxKind::Truth);
     captions(out, &picture.captions);
@@ -65,7 +54,19 @@ pub(crate) fn card(
     Ok(())
 }
 
-fn check_boxes(boxes: &[DrawnBox]) -> Result<(), PictureError> {
+/// Says how many labels the picture had no room for.
+pub(crate) fn left_out(out: &mut String, labels: usize) {
+    if labels > 0 {
+        let noun = if labels == 1 { "label" } else { "labels" };
+        let _ = write!(
+            out,
+            "<p class=\"hint\">{labels} {noun} left out for want of room; the list has all.</p>"
+        );
+    }
+}
+
+/// Errors unless every box has finite corners in their order.
+pub(crate) fn check_boxes(boxes: &[DrawnBox]) -> Result<(), PictureError> {
     for (index, drawn) in boxes.iter().enumerate() {
         let &DrawnBox { x0, y0, x1, y1, .. } = drawn;
         let finite = [x0, y0, x1, y1].iter().all(|edge| edge.is_finite());
@@ -83,7 +84,8 @@ fn check_boxes(boxes: &[DrawnBox]) -> Result<(), PictureError> {
     Ok(())
 }
 
-fn objects(out: &mut String, heading: &str, boxes: &[DrawnBox], kind: BoxKind) {
+/// The list of the objects of one kind.
+pub(crate) fn objects(out: &mut String, heading: &str, boxes: &[DrawnBox], kind: BoxKind) {
     let rows: Vec<_> = boxes
         .iter()
         .filter(|drawn| drawn.kind == kind)

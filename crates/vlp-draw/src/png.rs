@@ -17,6 +17,12 @@ use crate::PictureError;
 /// # Ok::<(), vlp_draw::PictureError>(())
 /// ```
 pub fn png(width: u32, height: u32, rgb: &[u8]) -> Result<Vec<u8>, PictureError> {
+    check(width, height, rgb)?;
+    encode(width, height, png::ColorType::Rgb, rgb)
+}
+
+/// Errors unless the size is above 0 and `rgb` holds its bytes.
+pub(crate) fn check(width: u32, height: u32, rgb: &[u8]) -> Result<(), PictureError> {
     if width == 0 || height == 0 {
         return Err(PictureError::Empty { width, height });
     }
@@ -30,23 +36,40 @@ pub fn png(width: u32, height: u32, rgb: &[u8]) -> Result<Vec<u8>, PictureError>
             actual: rgb.len(),
         });
     }
+    Ok(())
+}
+
+/// A PNG file of 8-bit samples whose number is already known to be right.
+fn encode(
+    width: u32,
+    height: u32,
+    colour: png::ColorType,
+    samples: &[u8],
+) -> Result<Vec<u8>, PictureError> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width, height);
-    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_color(colour);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::Balanced);
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(rgb)?;
+    writer.write_image_data(samples)?;
     writer.finish()?;
     Ok(file)
 }
 
 /// The picture as a `data:image/png` address.
 pub(crate) fn data_uri(width: u32, height: u32, rgb: &[u8]) -> Result<String, PictureError> {
-    Ok(format!(
-        "data:image/png;base64,{}",
-        STANDARD.encode(png(width, height, rgb)?)
-    ))
+    Ok(uri(&png(width, height, rgb)?))
+}
+
+/// Pixels with opacity (red, green, blue, alpha) as a `data:image/png` address.
+pub(crate) fn rgba_uri(width: u32, height: u32, rgba: &[[u8; 4]]) -> Result<String, PictureError> {
+    let samples = rgba.as_flattened();
+    Ok(uri(&encode(width, height, png::ColorType::Rgba, samples)?))
+}
+
+fn uri(file: &[u8]) -> String {
+    format!("data:image/png;base64,{}", STANDARD.encode(file))
 }
 
 /// The picture averaged down to at most `side` pixels on its longer edge, as (width, height, rgb).

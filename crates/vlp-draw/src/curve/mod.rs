@@ -8,8 +8,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use crate::html::{Esc, fit, text_width};
-use scale::Scale;
-pub(crate) use scale::short;
+pub(crate) use scale::{Scale, short};
 use series::{Bucket, Series};
 
 /// Values recorded over training.

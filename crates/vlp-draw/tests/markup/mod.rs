@@ -1,0 +1,51 @@
+//! What a page consists of, for the tests of all pages.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+/// The page's tags in order, without their attributes' values.
+pub(crate) fn tags(page: &str) -> Vec<String> {
+    let (mut tags, mut rest) = (Vec::new(), page);
+    while let Some(start) = rest.find('<') {
+        rest = &rest[start..];
+        let end = rest.find('>').expect("an opened tag ends");
+        tags.push(rest[..end].split([' ', '\n']).next().unwrap().to_owned());
+        // Attribute names: what stands before each =" outside the quotes.
+        tags.extend(
+            rest[..end]
+                .split('"')
+                .step_by(2)
+                .map(|name| name.trim().to_owned()),
+        );
+        rest = &rest[end..];
+    }
+    tags
+}
+
+/// Text that would add markup if it were not escaped.
+pub(crate) const HOSTILE: &str = "</title></style></pre><script>alert(1)</script><img src=x onerror=alert(1)>\" onload=\"x' & ]]> {}";
+
+/// Fails if the page has the address of anything outside it, or lacks what all pages have.
+pub(crate) fn assert_nothing_is_fetched(page: &str) {
+    // Base64 may hold two slashes by chance.
+    let mut parts = page.split("data:image/png;base64,");
+    let mut bare = parts.next().unwrap().to_owned();
+    for part in parts {
+        bare.push_str("pixels");
+        bare.push_str(&part[part.find('"').expect("the address ends")..]);
+    }
+    for address in [
+        "http:", "https:", "//", "url(", "@import", "<script", "<link", "<iframe",
+    ] {
+        assert!(!bare.contains(address), "{address}");
+    }
+    for attribute in ["src=\"", "href=\""] {
+        for value in bare.split(attribute).skip(1) {
+            assert!(
+                value.starts_with('#') || value.starts_with("pixels"),
+                "{}",
+                &value[..40]
+            );
+        }
+    }
+    assert!(bare.contains("\"pixels\"") && bare.contains("default-src 'none'"));
+    assert!(page.contains("prefers-color-scheme: dark") && page.contains("width=device-width"));
+}
