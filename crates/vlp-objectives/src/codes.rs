@@ -15,6 +15,10 @@ pub struct Codes<'a> {
     pub masked: Vec<(usize, usize, usize)>,
     /// The table `[codes, width]` that quantised the batch, without gradient.
     pub table: Tensor<2>,
+    /// The cells before the look-up, `[images, cells, width]`.
+    pub features: Tensor<3>,
+    /// Rows and columns of cells.
+    pub grid: [usize; 2],
     /// The dictionary itself.
     pub dictionary: &'a VisualDictionary,
 }
@@ -58,6 +62,8 @@ impl<'a> Codes<'a> {
             of_cells,
             masked,
             table: map.table.clone(),
+            features: map.features.clone(),
+            grid: map.grid,
             dictionary,
         }
     }

@@ -181,6 +181,8 @@ impl VisionLanguage for Probe {
             quantised: cells.clone(),
             codes: self.dictionary.nearest(flat).reshape([batch, h * w]),
             table: self.dictionary.table(),
+            features: cells.clone(),
+            grid: [h, w],
         };
         let codes = Codes::read(&map, pad_mask.clone(), inputs, &self.dictionary);
         let memory = |states: Tensor<3>, pad_mask: &Tensor<2, Bool>| Memory {

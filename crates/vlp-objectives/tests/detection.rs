@@ -242,7 +242,8 @@ fn vocabularies_in_one_batch_add_up() {
         .batcher()
         .batch(&Some(detection.clone()), &rig.examples, &device)
         .unwrap();
-    let mut targets: Vec<DetectionTarget> = batch.targets.into_iter().map(|t| t.unwrap()).collect();
+    let mut targets: Vec<DetectionTarget> =
+        batch.targets.iter().map(|t| t.clone().unwrap()).collect();
     for (i, target) in targets.iter_mut().enumerate() {
         target.vocabulary = [Some(0), Some(1), None][i % 3];
         for object in target.objects.iter_mut().filter(|_| i % 3 == 1) {
@@ -266,6 +267,7 @@ fn vocabularies_in_one_batch_add_up() {
             text: None,
             joint_image: None,
             maps: vec![],
+            codes: None,
             words: encoded.words,
             decoder: encoded.decoder,
             caption_decoder: None,
@@ -310,7 +312,7 @@ fn pictures_without_annotated_boxes_have_no_term() {
         .batcher()
         .batch(&Some(detection.clone()), &examples, &rig.device)
         .unwrap();
-    let targets: Vec<DetectionTarget> = batch.targets.into_iter().map(|t| t.unwrap()).collect();
+    let targets: Vec<DetectionTarget> = batch.targets.iter().map(|t| t.clone().unwrap()).collect();
     let encoded = model.encode(&batch.inputs(), Needs::IMAGE).unwrap();
     assert!(detection.loss(&encoded, &targets).unwrap().terms.is_empty());
 }

@@ -88,6 +88,10 @@ pub struct QuantisedMap {
     pub codes: Tensor<2, Int>,
     /// The table after its update, `[codes, width]`, without gradient.
     pub table: Tensor<2>,
+    /// The cells before the look-up, `[batch, cells, width]`.
+    pub features: Tensor<3>,
+    /// Rows and columns of cells.
+    pub grid: [usize; 2],
 }
 
 impl Quantiser {
@@ -105,9 +109,10 @@ impl Quantiser {
         copies: usize,
     ) -> Result<QuantisedMap, VisionError> {
         let [n, d, h, w] = map.dims();
-        let cells = map.clone().reshape([n, d, h * w]).swap_dims(1, 2);
+        let cells = map.reshape([n, d, h * w]).swap_dims(1, 2);
+        let features = cells.clone();
         let weights = match self.count_padding {
-            true => Tensor::ones([n * h * w], &map.device()),
+            true => Tensor::ones([n * h * w], &cells.device()),
             false => pad_mask.bool_not().float().reshape([n * h * w]),
         };
         let found = self.dictionary.forward(
@@ -135,6 +140,8 @@ impl Quantiser {
             quantised,
             codes: found.codes.reshape([n, h * w]),
             table: found.table,
+            features,
+            grid: [h, w],
         })
     }
 

@@ -7,6 +7,7 @@ use vlp_objectives::detection::ClassVocabulary;
 use crate::config::{ModelConfig, RunConfig};
 use crate::data::Datasets;
 use crate::error::VlpError;
+use vlp_text::WordPieces;
 
 /// The model of either system.
 #[allow(clippy::large_enum_variant, reason = "taken apart where it was made")]
@@ -18,7 +19,7 @@ pub enum Model {
 }
 
 /// The model on `device`; its weights are drawn later, by [`vlp_models::initialise`].
-pub fn model(config: &RunConfig, data: &Datasets, device: &Device) -> Result<Model, VlpError> {
+pub fn model(config: &RunConfig, pieces: &WordPieces, device: &Device) -> Result<Model, VlpError> {
     let longest = config
         .data
         .max_text
@@ -29,7 +30,7 @@ pub fn model(config: &RunConfig, data: &Datasets, device: &Device) -> Result<Mod
             "model.max_positions = {room}: texts of up to {longest} tokens (data.max_text, objectives.caption.max_len) need as many"
         )));
     }
-    let vocab = data.pieces.vocab_size();
+    let vocab = pieces.vocab_size();
     Ok(match &config.model {
         ModelConfig::E2eVlp(own) => Model::E2eVlp(own.init(vocab, device)?),
         ModelConfig::Soho(own) => Model::Soho(own.init(vocab, device)?),

@@ -27,6 +27,15 @@ pub struct Datasets {
     pub notes: Vec<String>,
 }
 
+/// The word pieces that `data.pieces` names.
+pub fn word_pieces(name: &str) -> Result<WordPieces, VlpError> {
+    Ok(match name {
+        "scenes" => WordPieces::scenes(),
+        "bert-base-uncased" => WordPieces::bert_uncased(),
+        path => WordPieces::from_vocab_file(path)?,
+    })
+}
+
 /// What a COCO reader left out or mended, in words.
 fn left_out(source: &CocoSource) -> Vec<String> {
     let (report, files) = (source.report(), source.files());
@@ -58,11 +67,7 @@ impl Datasets {
     /// Opens what `config.data` names.
     pub fn open(config: &RunConfig) -> Result<Self, VlpError> {
         let data = &config.data;
-        let pieces = match data.pieces.as_str() {
-            "scenes" => WordPieces::scenes(),
-            "bert-base-uncased" => WordPieces::bert_uncased(),
-            path => WordPieces::from_vocab_file(path)?,
-        };
+        let pieces = word_pieces(&data.pieces)?;
         let mut notes = vec![];
         let (train, heldout): (Arc<dyn Source>, Arc<dyn Source>) = match data.kind()? {
             SourceKind::Scenes => {

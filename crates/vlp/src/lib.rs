@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod build;
+pub mod codebook;
 pub mod config;
 pub mod data;
 pub mod device;
@@ -11,6 +12,7 @@ pub mod progress;
 pub mod report;
 pub mod results;
 pub mod run;
+pub mod trained;
 
 pub use config::RunConfig;
 pub use data::Datasets;
@@ -18,3 +20,4 @@ pub use error::VlpError;
 pub use pretrain::{PretrainOptions, RunChoice, pretrain, pretrain_with};
 pub use report::View;
 pub use results::Results;
+pub use trained::Trained;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use vlp::config::{Sources, explain, resolve};
 use vlp::pretrain::{PretrainOptions, RunChoice, pretrain};
+use vlp::results::figure;
 use vlp::{RunConfig, VlpError};
 use vlp_data::{Scenes, ScenesConfig, Split};
 
@@ -23,6 +24,8 @@ enum Command {
     Pretrain(PretrainArgs),
     /// Write generated scenes as COCO, VQA v2, NLVR2 and SNLI-VE files with PNG pictures.
     Scenes(ScenesArgs),
+    /// Draw a page of the visual dictionary of a run: codes with typical patches and words, pictures by code.
+    Dictionary(DictionaryArgs),
     /// Look at configurations.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -89,6 +92,21 @@ struct ScenesArgs {
     /// Which set: train, val or test.
     #[arg(long, default_value = "train")]
     split: String,
+}
+
+#[derive(Args)]
+struct DictionaryArgs {
+    /// Folder of the run.
+    run: PathBuf,
+    /// Held-out pictures to look at.
+    #[arg(long, default_value_t = 256)]
+    pictures: usize,
+    /// The page; dictionary.html in the run's folder by default.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Device: auto, flex (CPU), wgpu or cuda.
+    #[arg(long, default_value = "auto")]
+    device: String,
 }
 
 #[derive(Subcommand)]
@@ -165,6 +183,15 @@ fn run(command: Command) -> Result<(), VlpError> {
             };
             Scenes::new(config)?.write_to(&args.out)?;
             println!("{} scenes in {}", args.count, args.out.display());
+        }
+        Command::Dictionary(args) => {
+            let device = vlp::device::pick(&args.device)?;
+            let found = vlp::codebook::codebook(&args.run, args.pictures, args.out, &device)?;
+            println!("{:44} {:>9} {:>9}", "", "untrained", "trained");
+            for (name, before, after) in found.rows {
+                println!("{name:44} {:>9} {:>9}", figure(before), figure(after));
+            }
+            println!("\n{}", found.path.display());
         }
         Command::Config(ConfigCommand::Show(args)) => {
             print!("{}", explain(&args.resolve()?)?);

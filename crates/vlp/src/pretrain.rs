@@ -22,6 +22,7 @@ use crate::progress::{Progress, clock};
 use crate::report::{Page, View};
 use crate::results::Results;
 use crate::run::RunFolder;
+use crate::trained::Vocabulary;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -80,13 +81,17 @@ pub fn pretrain_with<O: ObjectiveSet>(
     config.validate()?;
     let data = Datasets::open(&config)?;
     let device = plain.clone().autodiff();
-    let model = build::model(&config, &data, &device)?;
+    let model = build::model(&config, &data.pieces, &device)?;
     let objectives = make(&config, &data, &device)?;
     // Only now: a mistake in the configuration or the data leaves no folder in the way.
     let folder = match (resumed, &options.run) {
         (Some(folder), _) => folder,
         (None, RunChoice::New(path) | RunChoice::Resume(path)) => RunFolder::create(path, &config)?,
     };
+    let vocabulary = Vocabulary {
+        labels: data.labels.clone(),
+    };
+    folder.write_json(&folder.vocabulary(), &vocabulary)?;
     let run = Run {
         folder: &folder,
         config: &config,

@@ -78,6 +78,11 @@ impl RunFolder {
         self.path.join("results.json")
     }
 
+    /// Names that the model's outputs mean, so that it can be used without its data.
+    pub fn vocabulary(&self) -> PathBuf {
+        self.path.join("vocabulary.json")
+    }
+
     /// The page to look at.
     pub fn report(&self) -> PathBuf {
         self.path.join("report.html")

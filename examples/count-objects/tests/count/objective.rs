@@ -37,6 +37,7 @@ fn encoded(words: &TextEmbedding, image: Option<Memory>) -> Encoded<'_> {
         text: None,
         joint_image: None,
         image,
+        codes: None,
         words,
         decoder: None,
         caption_decoder: None,
@@ -73,7 +74,7 @@ fn example() -> (Example, LabelSpace) {
 
 fn target(objective: &CountObjects, example: &Example, labels: &LabelSpace) -> Option<usize> {
     let pieces = WordPieces::scenes();
-    let mut draft = Draft::new(example, labels, &pieces, 28, 1);
+    let mut draft = Draft::new(example, 0, labels, &pieces, 28, 1);
     let text = draft.text.clone();
     let target = objective.prepare(&mut draft).unwrap();
     assert_eq!(draft.text, text, "counting leaves the text alone");
