@@ -4,7 +4,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DataError, Limits, Object, Picture, ResizeRule, Source, rng,
+    DataError, Label, Limits, Object, Picture, Record, ResizeRule, Source, rng,
     transform::{normalise, resize, resize_objects},
 };
 
@@ -50,6 +50,25 @@ pub struct Example {
     pub distractors: Vec<String>,
     /// Objects with boxes in pixels of the resized picture; `None` where boxes are not annotated.
     pub objects: Option<Vec<Object>>,
+    /// The second picture of a sample that has two (NLVR2's right one).
+    pub second: Option<Box<SecondPicture>>,
+    /// What a downstream task asks to be predicted.
+    pub label: Option<Label>,
+    /// What official evaluation tools know the sample by.
+    pub record: Option<Record>,
+}
+
+/// The second of two pictures, as the first stands in [`Example`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecondPicture {
+    /// Width in pixels after the resize.
+    pub width: usize,
+    /// Height in pixels after the resize.
+    pub height: usize,
+    /// Normalised channel planes.
+    pub pixels: Vec<f32>,
+    /// The resized picture.
+    pub picture: Picture,
 }
 
 /// Makes [`Example`]s of a source: load, resize, normalise, choose captions. A pure function of its fields and of
@@ -117,6 +136,18 @@ impl Examples {
         let mut draw = rng(self.seed, epoch, key, "resize");
         let (width, height) = self.resize.target(original.0, original.1, &mut draw);
         let picture = resize(&sample.picture, width, height)?;
+        let second = sample.second.as_ref().map(|own| {
+            self.limits.check(own.width, own.height, &sample.name)?;
+            let (width, height) = self.resize.target(own.width, own.height, &mut draw);
+            let picture = resize(own, width, height)?;
+            Ok(Box::new(SecondPicture {
+                width,
+                height,
+                pixels: normalise(&picture),
+                picture,
+            }))
+        });
+        let second = second.transpose()?;
         let texts = self.choose(&sample.captions, epoch, key);
         let distractors = self.distractors(index, epoch)?;
         Ok(Example {
@@ -135,6 +166,9 @@ impl Examples {
                 .objects
                 .map(|all| resize_objects(&all, original, (width, height))),
             picture,
+            second,
+            label: sample.label,
+            record: sample.record,
         })
     }
 

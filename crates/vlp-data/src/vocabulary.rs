@@ -16,7 +16,7 @@ use crate::{DataError, Label, Source, Subset};
 /// in the order of their text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerVocabulary {
-    answers: Vec<String>,
+    answers: Arc<Vec<String>>,
     numbers: HashMap<String, usize>,
 }
 
@@ -58,9 +58,18 @@ impl AnswerVocabulary {
         Self::new(kept.into_iter().map(|(answer, _)| answer).collect())
     }
 
-    fn new(answers: Vec<String>) -> Self {
+    /// Of answers by number.
+    pub fn new(answers: Vec<String>) -> Self {
         let numbers = answers.iter().cloned().zip(0..).collect();
-        Self { answers, numbers }
+        Self {
+            answers: Arc::new(answers),
+            numbers,
+        }
+    }
+
+    /// The answers by number, to be kept beside many samples.
+    pub fn shared(&self) -> Arc<Vec<String>> {
+        Arc::clone(&self.answers)
     }
 
     /// The answers by number.
@@ -156,7 +165,7 @@ impl AnswerVocabulary {
         let path = path.as_ref();
         let json = Json {
             ans2label: (self.answers.iter().cloned().zip(0..)).collect(),
-            label2ans: self.answers.clone(),
+            label2ans: self.answers.to_vec(),
         };
         let text = serde_json::to_string(&json).map_err(|error| DataError::Format {
             path: path.into(),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use vlp_objectives::detection::ClassVocabulary;
 use vlp_objectives::{
     Captioning, CaptioningConfig, Detection, DetectionConfig, Itm, ItmConfig, Mlm, MlmConfig, Mvm,
-    MvmConfig, objective_set,
+    MvmConfig, Nlvr2, Nlvr2Config, SnliVe, SnliVeConfig, Vqa, VqaConfig, objective_set,
 };
 
 use crate::error::ModelError;
@@ -29,6 +29,15 @@ pub struct ObjectivesConfig {
     /// Captioning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caption: Option<CaptioningConfig>,
+    /// Question answering.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vqa: Option<VqaConfig>,
+    /// Truth of statements about two pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nlvr2: Option<Nlvr2Config>,
+    /// Entailment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snli_ve: Option<SnliVeConfig>,
 }
 
 /// What the heads are built for.
@@ -42,6 +51,8 @@ pub struct HeadSizes {
     pub vocabularies: Vec<ClassVocabulary>,
     /// Rows of the visual dictionary; 0 without one.
     pub codes: usize,
+    /// Answers to questions; 0 in data without questions.
+    pub answers: usize,
 }
 
 /// Image-text matching first (it may replace the text), then the masking of what is left.
@@ -57,6 +68,12 @@ pub struct PretrainObjectives {
     pub detection: Option<Detection>,
     /// Captioning.
     pub caption: Option<Captioning>,
+    /// Question answering.
+    pub vqa: Option<Vqa>,
+    /// Truth of statements about two pictures.
+    pub nlvr2: Option<Nlvr2>,
+    /// Entailment.
+    pub snli_ve: Option<SnliVe>,
 }
 
 objective_set!(PretrainObjectives, PretrainTargets {
@@ -65,6 +82,9 @@ objective_set!(PretrainObjectives, PretrainTargets {
     mvm: Option<Mvm>,
     detection: Option<Detection>,
     caption: Option<Captioning>,
+    vqa: Option<Vqa>,
+    nlvr2: Option<Nlvr2>,
+    snli_ve: Option<SnliVe>,
 });
 
 impl ObjectivesConfig {
@@ -95,6 +115,13 @@ impl ObjectivesConfig {
                 .map(|c| c.init(d_model, sizes.vocabularies.clone(), device))
                 .transpose()?,
             caption: self.caption.as_ref().map(|c| c.init(vocab_size, device)),
+            vqa: self
+                .vqa
+                .as_ref()
+                .map(|c| c.init(d_model, sizes.answers, device))
+                .transpose()?,
+            nlvr2: self.nlvr2.as_ref().map(|c| c.init(d_model, device)),
+            snli_ve: self.snli_ve.as_ref().map(|c| c.init(d_model, device)),
         })
     }
 }

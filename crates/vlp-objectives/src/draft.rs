@@ -1,7 +1,7 @@
 //! An example on its way into the encoder: objectives read it and change its text.
 
 use rand_chacha::ChaCha8Rng;
-use vlp_data::{Example, LabelSpace};
+use vlp_data::{AnswerVocabulary, Example, LabelSpace};
 use vlp_text::{Encoding, WordPieces};
 
 use crate::inputs::CellDraw;
@@ -9,6 +9,7 @@ use crate::inputs::CellDraw;
 /// One example while objectives prepare it, in the order in which they are listed.
 ///
 /// Put an objective that replaces the text (ITM) before one that masks it (MLM).
+#[derive(Clone)]
 pub struct Draft<'a> {
     /// What the loader gave: picture, captions, objects.
     pub example: &'a Example,
@@ -24,9 +25,13 @@ pub struct Draft<'a> {
     pub text: Encoding,
     /// Whether that text belongs to the picture.
     pub matched: bool,
+    /// Whether the text was paired with the picture by the batch, all pictures with all texts: then it stays.
+    pub paired: bool,
+    /// The answers that a question may have, in a data set of questions.
+    pub answers: Option<&'a AnswerVocabulary>,
     /// Which cell's code is masked beside it, if any.
     pub cell: Option<CellDraw>,
-    seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl<'a> Draft<'a> {
@@ -49,6 +54,8 @@ impl<'a> Draft<'a> {
             number,
             text,
             matched: true,
+            paired: false,
+            answers: None,
             cell: None,
             seed,
         }

@@ -77,6 +77,13 @@ impl Encoded<'_> {
         })
     }
 
+    /// The `[CLS]` state of every text of the joint pass, `[texts, d_model]`, or an error that names the objective.
+    pub fn cls(&self, objective: &'static str) -> Result<Tensor<2>, ObjectiveError> {
+        let states = self.text(objective)?.states.clone();
+        let [texts, _, width] = states.dims();
+        Ok(states.slice(s![.., 0..1]).reshape([texts, width]))
+    }
+
     /// Image-only memory, or an error that names the objective.
     pub fn image(&self, objective: &'static str) -> Result<&Memory, ObjectiveError> {
         self.image.as_ref().ok_or(ObjectiveError::Missing {

@@ -68,9 +68,7 @@ impl ItmConfig {
 impl Itm {
     /// Logits `[batch, 2]`, class 1 = match.
     pub fn logits(&self, encoded: &Encoded<'_>) -> Result<Tensor<2>, ObjectiveError> {
-        let states = encoded.text(NAME)?.states.clone();
-        let [batch, _, width] = states.dims();
-        Ok(self.classify(states.slice([0..batch, 0..1]).reshape([batch, width])))
+        Ok(self.classify(encoded.cls(NAME)?))
     }
 
     /// Logits `[rows, 2]` of `[CLS]` states `[rows, d_model]`.
@@ -92,6 +90,9 @@ impl Objective for Itm {
     }
 
     fn prepare(&self, draft: &mut Draft<'_>) -> Result<bool, ObjectiveError> {
+        if draft.paired {
+            return Ok(draft.matched);
+        }
         let other = draft.distractor();
         // A data set of one picture has no text of another one: its pairs stay matched. So do pairs whose
         // foreign text happens to be one of the picture's own.

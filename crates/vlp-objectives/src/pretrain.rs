@@ -1,7 +1,7 @@
 //! A model with its objectives, and the batches it reads.
 
 use burn::prelude::*;
-use vlp_data::{Example, LabelSpace};
+use vlp_data::{AnswerVocabulary, Example, LabelSpace};
 use vlp_text::WordPieces;
 use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
@@ -63,8 +63,15 @@ pub struct Batcher<'a> {
     pub max_len: usize,
     /// Seed of the run.
     pub seed: u64,
-    /// Padded sizes are multiples of this; 1 in DETR.
+    /// Padded sizes are multiples of this; 1 in DETR, 32 in SOHO.
     pub size_multiple: usize,
+    /// The answers that a question may have.
+    pub answers: Option<&'a AnswerVocabulary>,
+    /// Put the first text of every example beside every picture: `t` true pairs and `t (t - 1)` false ones, on which
+    /// SOHO trains retrieval.
+    pub all_pairs: bool,
+    /// Hide the pictures: every pixel is zero. For models that are not to see.
+    pub blind: bool,
 }
 
 impl Batcher<'_> {
@@ -76,24 +83,43 @@ impl Batcher<'_> {
         device: &Device,
     ) -> Result<Batch<O::Targets>, ObjectiveError> {
         let (mut ids, mut targets, mut image_of, mut cells) = (vec![], vec![], vec![], vec![]);
-        for (image, example) in examples.iter().enumerate() {
-            for number in 0..example.texts.len() {
-                let mut draft = self.draft(example, number);
-                targets.push(objectives.prepare(&mut draft)?);
-                ids.push(draft.text.ids);
-                cells.push(draft.cell);
-                image_of.push(image);
+        let mut views = vec![];
+        let empty: Vec<f32> = match self.blind {
+            true => vec![0.0; examples.iter().map(|e| e.pixels.len()).max().unwrap_or(0)],
+            false => vec![],
+        };
+        for example in examples {
+            let image = views.len();
+            views.push(ImageView {
+                pixels: &example.pixels,
+                height: example.height,
+                width: example.width,
+            });
+            if let Some(second) = &example.second {
+                views.push(ImageView {
+                    pixels: &second.pixels,
+                    height: second.height,
+                    width: second.width,
+                });
+            }
+            for draft in self.drafts(example, examples) {
+                let mut draft = draft;
+                let target = objectives.prepare(&mut draft)?;
+                // A text about two pictures stands beside either.
+                for image in image..views.len() {
+                    targets.push(target.clone());
+                    ids.push(draft.text.ids.clone());
+                    cells.push(draft.cell);
+                    image_of.push(image);
+                }
+            }
+        }
+        if self.blind {
+            for view in &mut views {
+                view.pixels = &empty[..view.pixels.len().min(empty.len())];
             }
         }
         share_places(&mut cells);
-        let views: Vec<ImageView<'_>> = examples
-            .iter()
-            .map(|e| ImageView {
-                pixels: &e.pixels,
-                height: e.height,
-                width: e.width,
-            })
-            .collect();
         let images = PaddedImages::pack(&views, self.size_multiple, device)?;
         let rows: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
         let text = TextBatch::pack(&rows, self.pieces.special().pad, device);
@@ -110,7 +136,31 @@ impl Batcher<'_> {
     /// A text of an example before any objective has prepared it.
     pub fn draft<'b>(&'b self, example: &'b Example, number: usize) -> Draft<'b> {
         let (labels, pieces) = (self.labels, self.pieces);
-        Draft::new(example, number, labels, pieces, self.max_len, self.seed)
+        let draft = Draft::new(example, number, labels, pieces, self.max_len, self.seed);
+        Draft {
+            answers: self.answers,
+            ..draft
+        }
+    }
+
+    /// The texts beside a picture: its own and foreign ones, or those of the whole batch.
+    fn drafts<'b>(&'b self, example: &'b Example, all: &'b [Example]) -> Vec<Draft<'b>> {
+        if !self.all_pairs {
+            let numbers = 0..example.texts.len();
+            return numbers.map(|number| self.draft(example, number)).collect();
+        }
+        let own = self.draft(example, 0);
+        let beside = |other: &'b Example| {
+            let text = other.texts.first().map_or("", String::as_str);
+            let matched = example.key == other.key || example.captions.iter().any(|c| c == text);
+            Draft {
+                text: self.pieces.encode(text, self.max_len),
+                matched,
+                paired: true,
+                ..own.clone()
+            }
+        };
+        all.iter().map(beside).collect()
     }
 }
 

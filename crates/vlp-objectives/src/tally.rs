@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use vlp_eval::caption::{CaptionPair, caption_scores};
 use vlp_eval::coco_ap;
+use vlp_eval::nlvr2::{Nlvr2Label, nlvr2};
 use vlp_text::WordPieces;
 
 use crate::detection::boxes::corners;
@@ -18,6 +19,7 @@ pub struct Tally {
     truths: Vec<coco_ap::GroundTruth>,
     detections: Vec<coco_ap::Detection>,
     captions: Vec<(Vec<u32>, Vec<String>)>,
+    statements: Vec<(Nlvr2Label, bool)>,
     pub(crate) codes: Vec<u64>,
     pub(crate) restarts: u64,
 }
@@ -94,6 +96,15 @@ impl Tally {
         self.captions.push((ids.to_vec(), references.to_vec()));
     }
 
+    /// Adds a guess about a statement on two pictures.
+    pub fn statement(&mut self, identifier: &str, truth: bool, guess: bool) {
+        let label = Nlvr2Label {
+            identifier: identifier.into(),
+            label: truth,
+        };
+        self.statements.push((label, guess));
+    }
+
     /// All figures, by name.
     pub fn scores(&self, pieces: &WordPieces) -> Result<Vec<Score>, ObjectiveError> {
         let mut scores: Vec<Score> = self
@@ -102,6 +113,16 @@ impl Tally {
             .map(|(name, (sum, n))| (name.to_string(), (*n > 0).then(|| sum / *n as f64)))
             .collect();
         scores.extend(self.dictionary());
+        if !self.statements.is_empty() {
+            let labels: Vec<Nlvr2Label> = self.statements.iter().map(|s| s.0.clone()).collect();
+            let guesses = self.statements.iter().map(|(label, guess)| Nlvr2Label {
+                identifier: label.identifier.clone(),
+                label: *guess,
+            });
+            let found = nlvr2(&labels, &guesses.collect::<Vec<_>>())?;
+            scores.push(("NLVR2 accuracy".into(), Some(found.accuracy)));
+            scores.push(("NLVR2 consistency".into(), Some(found.consistency)));
+        }
         if !self.images.is_empty() {
             let summary = coco_ap::evaluate(&self.images, &self.truths, &self.detections)?;
             scores.push(("detection AP".into(), summary.ap));

@@ -129,6 +129,9 @@ impl Rig {
             max_len: MAX_LEN,
             seed: SEED,
             size_multiple: PATCH,
+            answers: None,
+            all_pairs: false,
+            blind: false,
         }
     }
 

@@ -51,6 +51,7 @@ pub fn objectives(
             classes: data.labels.classes.len(),
             attributes: data.labels.attributes.len(),
         }],
+        answers: data.answers.len(),
         codes: config.model.quantiser().map_or(0, |q| q.dictionary.codes),
     };
     Ok(config.objectives.init(&sizes, device)?)

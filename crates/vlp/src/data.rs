@@ -3,15 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use vlp_data::coco::CocoOptions;
 use vlp_data::{
-    CaptionChoice, CocoSource, Example, Examples, LabelSpace, Limits, Loader, LoaderConfig, Plan,
-    Scenes, ScenesConfig, Source, Split, split_by_key,
+    AnswerVocabulary, CaptionChoice, Example, Examples, LabelSpace, Limits, Loader, LoaderConfig,
+    Plan, Source, Split, split_by_key,
 };
+use vlp_objectives::Batcher;
 use vlp_text::WordPieces;
 
-use crate::config::{RunConfig, SourceKind};
+use crate::config::{RunConfig, SourceKind, TaskKind};
 use crate::error::VlpError;
+use crate::source;
 
 /// What a run reads.
 pub struct Datasets {
@@ -23,6 +24,8 @@ pub struct Datasets {
     pub labels: LabelSpace,
     /// Word pieces.
     pub pieces: WordPieces,
+    /// Answers to questions; none in data without questions.
+    pub answers: AnswerVocabulary,
     /// What reading the annotation files left out, in words.
     pub notes: Vec<String>,
 }
@@ -36,66 +39,44 @@ pub fn word_pieces(name: &str) -> Result<WordPieces, VlpError> {
     })
 }
 
-/// What a COCO reader left out or mended, in words.
-fn left_out(source: &CocoSource) -> Vec<String> {
-    let (report, files) = (source.report(), source.files());
-    let captions = files.captions.display().to_string();
-    let instances = files.instances.as_ref().map(|f| f.display().to_string());
-    let instances = instances.unwrap_or_default();
-    let counted = [
-        (&captions, report.empty_captions, "empty captions left out"),
-        (
-            &instances,
-            report.empty_boxes,
-            "boxes without area left out",
-        ),
-        (
-            &instances,
-            report.clipped_boxes,
-            "boxes clipped to their picture",
-        ),
-    ];
-    let counted = counted
-        .iter()
-        .filter(|(_, count, _)| *count > 0)
-        .map(|(file, count, what)| format!("{file}: {count} {what}"));
-    let faults = report.faults.iter().map(ToString::to_string);
-    counted.chain(faults).collect()
-}
-
 impl Datasets {
     /// Opens what `config.data` names.
     pub fn open(config: &RunConfig) -> Result<Self, VlpError> {
         let data = &config.data;
         let pieces = word_pieces(&data.pieces)?;
-        let mut notes = vec![];
-        let (train, heldout): (Arc<dyn Source>, Arc<dyn Source>) = match data.kind()? {
-            SourceKind::Scenes => {
-                let train = Scenes::new(ScenesConfig {
-                    split: Split::Train,
-                    ..data.scenes.clone()
-                })?;
-                let count = config.eval.examples.max(config.eval.pictures).max(1);
-                let test = Scenes::new(ScenesConfig {
-                    split: Split::Test,
-                    count,
-                    ..data.scenes.clone()
-                })?;
-                (Arc::new(train), Arc::new(test))
+        let opened = source::open(
+            "data.source",
+            &data.source,
+            data,
+            Split::Train,
+            data.scenes.count,
+        )?;
+        let mut notes = opened.notes;
+        let scenes = data.kind()? == SourceKind::Scenes;
+        // Scenes split themselves; a question of a scene is not counted as one here, so that some are left over.
+        let count = config.eval.examples.max(config.eval.pictures).max(1);
+        let count = if data.task == TaskKind::Nlvr2 {
+            4 * count.max(64)
+        } else {
+            count
+        };
+        let (train, heldout): (Arc<dyn Source>, Arc<dyn Source>) = match &data.heldout {
+            Some(spec) => {
+                let own = source::open("data.heldout", spec, data, Split::Test, count)?;
+                notes.extend(own.notes);
+                (opened.source, own.source)
             }
-            SourceKind::Coco(dir) => {
-                let source = CocoSource::open(dir, CocoOptions::default()).map_err(|e| {
-                    VlpError::Config(format!(
-                        "data.source = \"{}\": {e}; give a folder with annotations/captions_SPLIT.json and pictures",
-                        data.source
-                    ))
-                })?;
-                notes.extend(left_out(&source));
-                let source: Arc<dyn Source> = Arc::new(source);
-                let (heldout, train) = split_by_key(&source, data.heldout_share, config.seed)?;
+            None if scenes => {
+                let own = source::open("data.source", &data.source, data, Split::Test, count)?;
+                (opened.source, own.source)
+            }
+            None => {
+                let (heldout, train) =
+                    split_by_key(&opened.source, data.heldout_share, config.seed)?;
                 (Arc::new(train), Arc::new(heldout))
             }
         };
+        let answers = source::answers(&opened.consensus, data.min_answers);
         for (part, source) in [("train", &train), ("held-out", &heldout)] {
             if source.is_empty() {
                 return Err(VlpError::Config(format!(
@@ -109,8 +90,23 @@ impl Datasets {
             train,
             heldout,
             pieces,
+            answers,
             notes,
         })
+    }
+
+    /// What turns examples of these data into batches.
+    pub fn batcher<'a>(&'a self, config: &RunConfig) -> Batcher<'a> {
+        Batcher {
+            pieces: &self.pieces,
+            labels: &self.labels,
+            max_len: config.data.max_text,
+            seed: config.seed,
+            size_multiple: config.data.pad_multiple,
+            answers: Some(&self.answers),
+            all_pairs: config.data.all_pairs,
+            blind: config.data.blind,
+        }
     }
 
     /// The stream of training batches from `step` on.

@@ -11,6 +11,8 @@ use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
 use vlp_vision::padded::ImageView;
 
+use crate::config::RunConfig;
+use crate::data::Datasets;
 use crate::error::VlpError;
 
 /// Scores of `model` (without autodiff) on batches of examples, which are read one at a time. Masks and
@@ -30,6 +32,33 @@ pub fn evaluate<M: VisionLanguage, O: ObjectiveSet>(
         model.evaluate(&batch, &mut tally)?;
     }
     Ok(tally.scores(batcher.pieces)?)
+}
+
+/// Scores of `model` on the held-out examples of a configuration, a batch in memory at a time; with the number of
+/// examples, and what could not be read. With `itm`, retrieval too where the configuration asks for it.
+pub fn heldout<M: VisionLanguage, O: ObjectiveSet>(
+    model: &Pretrain<M, O>,
+    itm: Option<&Itm>,
+    config: &RunConfig,
+    data: &Datasets,
+    device: &Device,
+) -> Result<(Vec<Score>, usize, Vec<String>), VlpError> {
+    let (mut unread, mut examples) = (vec![], 0);
+    let size = config.data.batch_size;
+    let batches = (0..config.eval.examples).step_by(size).map(|start| {
+        let end = config.eval.examples.min(start + size);
+        let (found, faults) = data.heldout(config, start..end);
+        unread.extend(faults);
+        examples += found.len();
+        found
+    });
+    let batcher = data.batcher(config);
+    let mut scores = evaluate(model, &batcher, batches, device)?;
+    if let (Some(itm), wanted @ 1..) = (itm, config.eval.retrieval) {
+        let (found, _) = data.heldout(config, 0..wanted);
+        scores.extend(retrieve(&model.model, itm, &batcher, &found, device)?);
+    }
+    Ok((scores, examples, unread))
 }
 
 /// Recall of retrieval by the ITM score: every picture beside the first text of every example.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod adopt;
 pub mod build;
 pub mod codebook;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod progress;
 pub mod report;
 pub mod results;
 pub mod run;
+mod source;
 pub mod trained;
 
 pub use config::RunConfig;

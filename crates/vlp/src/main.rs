@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use vlp::config::{Sources, explain, resolve};
+use vlp::config::{Sources, explain, finetune, resolve};
 use vlp::pretrain::{PretrainOptions, RunChoice, pretrain};
 use vlp::results::figure;
 use vlp::{RunConfig, VlpError};
@@ -22,6 +22,10 @@ struct Cli {
 enum Command {
     /// Pre-train a model and leave a run folder with checkpoints, metrics and a report page.
     Pretrain(PretrainArgs),
+    /// Train a pre-trained model for a task: vqa, nlvr2, snli-ve, retrieval, caption or detection.
+    Finetune(FinetuneArgs),
+    /// Score a run's model on held-out examples.
+    Evaluate(EvaluateArgs),
     /// Write generated scenes as COCO, VQA v2, NLVR2 and SNLI-VE files with PNG pictures.
     Scenes(ScenesArgs),
     /// Draw a page of the visual dictionary of a run: codes with typical patches and words, pictures by code.
@@ -39,7 +43,7 @@ struct ConfigArgs {
     /// TOML file laid over the preset.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What to read: `scenes`, or `coco:DIR`.
+    /// What to read: `scenes`, `coco:DIR`, `vqa:DIR/SPLIT`, `nlvr2:FILE`, `snli-ve:FILE`, `karpathy:FILE`, `json:FILE`.
     #[arg(long, value_name = "SOURCE")]
     data: Option<String>,
     /// Optimiser steps of the run.
@@ -77,6 +81,37 @@ struct PretrainArgs {
     /// Stop after this step; go on with --resume.
     #[arg(long, value_name = "STEP")]
     stop_at: Option<u64>,
+}
+
+#[derive(Args)]
+struct FinetuneArgs {
+    /// The task: vqa, nlvr2, snli-ve, retrieval, caption or detection.
+    task: String,
+    /// Folder of the run to start from.
+    #[arg(long, value_name = "RUN")]
+    from: PathBuf,
+    /// Folder of the new run.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Train the same model from its first weights instead, to see what pre-training is worth.
+    #[arg(long)]
+    scratch: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Device: auto, flex (CPU), wgpu or cuda.
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+#[derive(Args)]
+struct EvaluateArgs {
+    /// Folder of the run.
+    run: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Device: auto, flex (CPU), wgpu or cuda.
+    #[arg(long, default_value = "auto")]
+    device: String,
 }
 
 #[derive(Args)]
@@ -119,17 +154,21 @@ enum ConfigCommand {
 
 impl ConfigArgs {
     fn resolve(&self) -> Result<RunConfig, VlpError> {
+        resolve(&self.sources())
+    }
+
+    fn sources(&self) -> Sources {
         let mut set = vec![];
         set.extend(self.data.iter().map(|v| format!("data.source={v}")));
         set.extend(self.steps.iter().map(|v| format!("train.steps={v}")));
         set.extend(self.seed.iter().map(|v| format!("seed={v}")));
         set.extend(self.set.iter().cloned());
-        resolve(&Sources {
+        Sources {
             preset: self.preset.clone(),
             file: self.config.clone(),
             quick: self.quick,
             set,
-        })
+        }
     }
 }
 
@@ -164,6 +203,26 @@ fn run(command: Command) -> Result<(), VlpError> {
                 stop_at: args.stop_at,
             })?;
             print!("{results}");
+        }
+        Command::Finetune(args) => {
+            let mut config = finetune(&args.task, &args.from, &args.config.sources())?;
+            if args.scratch {
+                config.from = None;
+            }
+            let results = pretrain(&PretrainOptions {
+                config,
+                run: RunChoice::New(args.out),
+                device: args.device,
+                stop_at: None,
+            })?;
+            print!("{results}");
+        }
+        Command::Evaluate(args) => {
+            let device = vlp::device::pick(&args.device)?;
+            let scores = vlp::trained::evaluate(&args.run, &args.config.sources(), &device)?;
+            for (name, value) in scores {
+                println!("{name:34} {:>9}", figure(value));
+            }
         }
         Command::Scenes(args) => {
             let split = match args.split.as_str() {

@@ -12,12 +12,13 @@ use vlp_objectives::{
 };
 use vlp_train::{CheckpointStore, RunLog, StepReport, Trainer};
 
+use crate::adopt::adopt;
 use crate::build;
 use crate::config::RunConfig;
 use crate::data::Datasets;
 use crate::device;
 use crate::error::VlpError;
-use crate::evaluate::{evaluate, retrieve};
+use crate::evaluate::heldout;
 use crate::progress::{Progress, clock};
 use crate::report::{Page, View};
 use crate::results::Results;
@@ -90,6 +91,7 @@ pub fn pretrain_with<O: ObjectiveSet>(
     };
     let vocabulary = Vocabulary {
         labels: data.labels.clone(),
+        answers: data.answers.answers().to_vec(),
     };
     folder.write_json(&folder.vocabulary(), &vocabulary)?;
     let run = Run {
@@ -126,8 +128,14 @@ impl Run<'_> {
             data,
             plain,
         } = *self;
-        let model = initialise(Pretrain { model, objectives }, config.seed);
+        let mut model = initialise(Pretrain { model, objectives }, config.seed);
+        let mut notes = vec![];
+        if let Some(from) = &config.from {
+            let adopted = adopt(model, from, plain)?;
+            (model, notes) = (adopted.module, adopted.notes);
+        }
         let mut session = Session::start(folder, config, data, model, plain, &view)?;
+        session.notes.extend(notes);
         if !session.train(stop_at)? {
             return Ok(session.results);
         }
@@ -189,13 +197,7 @@ impl<'a, M: VisionLanguage, O: ObjectiveSet, V: Fn(&O) -> View<'_>> Session<'a, 
             notes.extend(refused.iter().map(|e| format!("passed over: {e}")));
             trainer = trainer.resume(&checkpoint, &fingerprint)?;
         }
-        let batcher = Batcher {
-            pieces: &data.pieces,
-            labels: &data.labels,
-            max_len: config.data.max_text,
-            seed: config.seed,
-            size_multiple: config.data.pad_multiple,
-        };
+        let batcher = data.batcher(config);
         let log = RunLog::open(&folder.path, trainer.step_count())?;
         let saved: Option<Results> = folder.read_json(&folder.results())?;
         let mut session = Self {
@@ -224,31 +226,11 @@ impl<'a, M: VisionLanguage, O: ObjectiveSet, V: Fn(&O) -> View<'_>> Session<'a, 
         Ok(session)
     }
 
-    /// Scores the shipped model on the held-out examples, a batch in memory at a time.
+    /// Scores the shipped model on the held-out examples.
     fn score(&mut self) -> Result<Vec<Score>, VlpError> {
-        let (model, data, config) = (self.trainer.shipped(), self.data, self.config);
-        let (mut unread, mut examples) = (vec![], 0);
-        let size = config.data.batch_size;
-        let batches = (0..config.eval.examples).step_by(size).map(|start| {
-            let end = config.eval.examples.min(start + size);
-            let (found, faults) = data.heldout(config, start..end);
-            unread.extend(faults);
-            examples += found.len();
-            found
-        });
-        let mut scores = evaluate(&model, &self.batcher, batches, self.plain)?;
-        if let (Some(itm), wanted @ 1..) =
-            ((self.view)(&model.objectives).itm, config.eval.retrieval)
-        {
-            let (found, _) = data.heldout(config, 0..wanted);
-            scores.extend(retrieve(
-                &model.model,
-                itm,
-                &self.batcher,
-                &found,
-                self.plain,
-            )?);
-        }
+        let model = self.trainer.shipped();
+        let itm = (self.view)(&model.objectives).itm;
+        let (scores, examples, unread) = heldout(&model, itm, self.config, self.data, self.plain)?;
         (self.unread, self.results.examples) = (unread, examples);
         Ok(scores)
     }

@@ -4,17 +4,18 @@ use std::path::Path;
 
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use vlp_data::LabelSpace;
+use vlp_data::{AnswerVocabulary, LabelSpace};
 use vlp_models::{E2eVlp, HeadSizes, PretrainObjectives, Soho, initialise};
 use vlp_objectives::detection::ClassVocabulary;
+use vlp_objectives::tally::Score;
 use vlp_objectives::{Encoded, Inputs, Needs, ObjectiveError, Pretrain, VisionLanguage};
 use vlp_text::WordPieces;
 use vlp_train::trainer::{EMA, MODEL};
 use vlp_train::{CheckpointStore, TrainError};
 
 use crate::build;
-use crate::config::RunConfig;
-use crate::data::word_pieces;
+use crate::config::{RunConfig, Sources, overlay};
+use crate::data::{Datasets, word_pieces};
 use crate::error::VlpError;
 use crate::run::RunFolder;
 
@@ -23,6 +24,9 @@ use crate::run::RunFolder;
 pub struct Vocabulary {
     /// Classes and attributes of detection.
     pub labels: LabelSpace,
+    /// Answers to questions, by number.
+    #[serde(default)]
+    pub answers: Vec<String>,
 }
 
 /// A trained model with its heads, on a device without autodiff.
@@ -69,6 +73,7 @@ impl System {
                 classes: labels.classes.len(),
                 attributes: labels.attributes.len(),
             }],
+            answers: vocabulary.answers.len(),
             codes: config.model.quantiser().map_or(0, |q| q.dictionary.codes),
         };
         let objectives = config.objectives.init(&sizes, device)?;
@@ -107,6 +112,39 @@ impl System {
             Self::Soho(own) => &own.objectives,
         }
     }
+}
+
+/// Scores of a run's model on the held-out examples of its configuration with `sources` laid over (other data, more
+/// examples).
+///
+/// # Errors
+/// As [`Trained::open`], and where the data cannot be read or have other classes or answers.
+pub fn evaluate(run: &Path, sources: &Sources, device: &Device) -> Result<Vec<Score>, VlpError> {
+    let trained = Trained::open(run, device)?;
+    let config = overlay(&trained.config, sources)?;
+    let mut data = Datasets::open(&config)?;
+    if data.labels != trained.vocabulary.labels && config.objectives.detection.is_some() {
+        return Err(VlpError::Config(format!(
+            "data.source = \"{}\" has other classes than the run was trained for ({})",
+            config.data.source, trained.vocabulary.labels.name
+        )));
+    }
+    data.answers = AnswerVocabulary::new(trained.vocabulary.answers.clone());
+    match &trained.model {
+        System::E2eVlp(own) => score(own, &config, &data, device).map(|found| found.0),
+        System::Soho(own) => score(own, &config, &data, device).map(|found| found.0),
+    }
+}
+
+/// Scores on the held-out examples, a batch in memory at a time, with the number of examples and what could not be
+/// read.
+fn score<M: VisionLanguage>(
+    model: &Pretrain<M, PretrainObjectives>,
+    config: &RunConfig,
+    data: &Datasets,
+    device: &Device,
+) -> Result<(Vec<Score>, usize, Vec<String>), VlpError> {
+    crate::evaluate::heldout(model, model.objectives.itm.as_ref(), config, data, device)
 }
 
 impl Trained {

@@ -292,7 +292,7 @@ fn configurations_are_listed_and_shown() {
     let output = vlp(&["config", "list"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
-        text.starts_with("e2e-vlp-tiny") && text.lines().count() == 5,
+        text.starts_with("e2e-vlp-tiny") && text.lines().count() == vlp::config::PRESETS.len(),
         "{text}"
     );
     let output = vlp(&["config", "show", "--steps", "7"]).output().unwrap();

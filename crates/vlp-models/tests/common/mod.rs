@@ -59,6 +59,7 @@ pub fn objectives(
         mvm: None,
         detection: Some(DetectionConfig::default()),
         caption: Some(CaptioningConfig::default()),
+        ..ObjectivesConfig::default()
     }
     .init(
         &HeadSizes {
@@ -66,6 +67,7 @@ pub fn objectives(
             vocab_size: vocab,
             vocabularies,
             codes: 0,
+            answers: 0,
         },
         device,
     )

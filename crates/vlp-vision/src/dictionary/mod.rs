@@ -64,7 +64,8 @@ impl VisualDictionary {
 
     /// The table as it is, `[codes, width]`, f32, without gradient.
     pub fn table(&self) -> Tensor<2> {
-        self.running_codes.value_sync().without_autodiff()
+        let table = self.running_codes.value_sync().without_autodiff();
+        table.cast(FloatDType::F32)
     }
 
     /// Number of the row nearest to each of `features` `[features, width]` by Euclidean distance; of equally near

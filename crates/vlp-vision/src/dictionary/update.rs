@@ -22,7 +22,8 @@ fn put<const D: usize>(state: &RunningState<Tensor<D>>, value: Tensor<D>) {
 }
 
 fn get<const D: usize>(state: &RunningState<Tensor<D>>) -> Tensor<D> {
-    state.value_sync().without_autodiff()
+    let value = state.value_sync().without_autodiff();
+    value.cast(FloatDType::F32)
 }
 
 impl VisualDictionary {
@@ -33,7 +34,7 @@ impl VisualDictionary {
         weights: Option<Tensor<1>>,
     ) -> Result<(Tensor<1, Int>, Tensor<2>), VisionError> {
         let config = &self.config;
-        let mut table = get(&self.running_codes).cast(FloatDType::F32);
+        let mut table = get(&self.running_codes);
         let totals: Vec<f32> = get(&self.running_totals).into_data().iter().collect();
         let (updates, mut restarts) = (totals[0], totals[1]);
         if config.start_from_batch && updates == 0.0 {

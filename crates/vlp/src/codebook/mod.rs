@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
 use vlp_draw::{CodeCard, CodeGrid, CodeMap, DictionaryPage, Patch, Row, Table, render_dictionary};
-use vlp_objectives::Batcher;
 
 pub use meaning::Meaning;
 pub use survey::{CellSeen, Survey};
@@ -56,13 +55,7 @@ pub fn codebook(
     let mut wider = config.clone();
     wider.eval.examples = pictures.max(1);
     let data = Datasets::open(&wider)?;
-    let batcher = Batcher {
-        pieces: &trained.pieces,
-        labels: &data.labels,
-        max_len: config.data.max_text,
-        seed: config.seed,
-        size_multiple: config.data.pad_multiple,
-    };
+    let batcher = data.batcher(config);
     let (examples, faults) = data.heldout(&wider, 0..pictures.max(1));
     let first = System::untrained(config, &trained.vocabulary, &trained.pieces, device)?;
     let before = Survey::new(&first, codes, &examples, &batcher, device)?;

@@ -1,6 +1,7 @@
 //! The configuration of a run: a preset, then a file, then single values, each over the last.
 
 mod explain;
+mod finetune;
 mod model;
 mod presets;
 mod resolve;
@@ -9,15 +10,16 @@ mod validate;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use vlp_data::CaptionChoice;
+use vlp_data::{AnswerVocabulary, CaptionChoice};
 use vlp_data::{ResizeRule, ScenesConfig};
 use vlp_models::ObjectivesConfig;
 use vlp_train::TrainerConfig;
 
 pub use explain::explain;
+pub use finetune::{TASKS, finetune};
 pub use model::ModelConfig;
 pub use presets::{PRESETS, preset_names};
-pub use resolve::{Sources, resolve};
+pub use resolve::{Sources, overlay, resolve};
 
 /// Everything that decides what a run computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub struct RunConfig {
     pub eval: EvalConfig,
     /// When checkpoints are written.
     pub checkpoint: CheckpointConfig,
+    /// Folder of the run whose weights this one starts from; from its seed where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
     /// Settings of objectives of your own; part of the run's identity, not read by vlp.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub extra: toml::Table,
@@ -48,9 +53,27 @@ pub struct RunConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// `scenes` for generated ones, or `coco:DIR` for COCO's annotation files and pictures.
+    /// What is read; see [`SourceKind`].
     #[serde(default = "scenes")]
     pub source: String,
+    /// What is held out, where it is a source of its own; else a share of `source`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heldout: Option<String>,
+    /// Folder of the pictures of sources that name a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<PathBuf>,
+    /// What is asked about generated scenes; other sources ask what they ask.
+    #[serde(default)]
+    pub task: TaskKind,
+    /// Questions that an answer must be right for to be one of the vocabulary; 9 in VQA v2.
+    #[serde(default = "nine")]
+    pub min_answers: usize,
+    /// Put every picture of a batch beside every text, as SOHO trains retrieval.
+    #[serde(default)]
+    pub all_pairs: bool,
+    /// Hide the pictures from the model, to learn what the texts alone give away.
+    #[serde(default)]
+    pub blind: bool,
     /// Pictures in a batch; 32 in E2E-VLP.
     pub batch_size: usize,
     /// Threads that load and prepare pictures.
@@ -82,6 +105,10 @@ pub struct DataConfig {
     /// Generated scenes.
     #[serde(default)]
     pub scenes: ScenesConfig,
+}
+
+fn nine() -> usize {
+    AnswerVocabulary::MIN_COUNT
 }
 
 fn one() -> usize {
@@ -118,26 +145,71 @@ pub struct CheckpointConfig {
     pub keep: usize,
 }
 
-/// Where a `data.source` points.
+/// What generated scenes ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskKind {
+    /// Captions and boxes.
+    #[default]
+    Captions,
+    /// Questions with answers.
+    Vqa,
+    /// Statements about two scenes.
+    Nlvr2,
+    /// Hypotheses.
+    SnliVe,
+}
+
+/// Where a source points: `scenes`, or `KIND:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceKind {
     /// Generated scenes.
     Scenes,
-    /// A folder with COCO's annotation files and pictures.
+    /// `coco:DIR`: COCO's annotation files and pictures.
     Coco(PathBuf),
+    /// `vqa:DIR/SPLIT`: VQA v2's questions and annotations of a split, such as `train2014`.
+    Vqa(PathBuf),
+    /// `nlvr2:FILE`: JSON lines; pictures in `data.images`.
+    Nlvr2(PathBuf),
+    /// `snli-ve:FILE`: JSON lines; pictures in `data.images`.
+    SnliVe(PathBuf),
+    /// `karpathy:FILE`: training splits of `dataset_coco.json` or `dataset_flickr30k.json`; pictures in `data.images`.
+    Karpathy(PathBuf),
+    /// `karpathy-test:FILE`: its test split.
+    KarpathyTest(PathBuf),
+    /// `json:FILE`: pictures with captions, boxes or questions in plain JSON or JSON lines.
+    Json(PathBuf),
+}
+
+impl SourceKind {
+    /// Parses a source; `key` is named where it is wrong.
+    pub fn parse(key: &str, source: &str) -> Result<Self, crate::VlpError> {
+        let make: fn(PathBuf) -> Self = match source.split_once(':').map(|(kind, _)| kind) {
+            None if source == "scenes" => return Ok(Self::Scenes),
+            Some("coco") => Self::Coco,
+            Some("vqa") => Self::Vqa,
+            Some("nlvr2") => Self::Nlvr2,
+            Some("snli-ve") => Self::SnliVe,
+            Some("karpathy") => Self::Karpathy,
+            Some("karpathy-test") => Self::KarpathyTest,
+            Some("json") => Self::Json,
+            _ => |_| Self::Scenes,
+        };
+        match source.split_once(':') {
+            Some((_, path)) if !path.is_empty() && make(PathBuf::new()) != Self::Scenes => {
+                Ok(make(path.into()))
+            }
+            _ => Err(crate::VlpError::Config(format!(
+                "{key} = \"{source}\": use \"scenes\", \"coco:DIR\", \"vqa:DIR/SPLIT\", \"nlvr2:FILE\", \"snli-ve:FILE\", \"karpathy:FILE\", \"karpathy-test:FILE\" or \"json:FILE\""
+            ))),
+        }
+    }
 }
 
 impl DataConfig {
     /// Parses [`Self::source`].
     pub fn kind(&self) -> Result<SourceKind, crate::VlpError> {
-        match self.source.split_once(':') {
-            None if self.source == "scenes" => Ok(SourceKind::Scenes),
-            Some(("coco", dir)) if !dir.is_empty() => Ok(SourceKind::Coco(dir.into())),
-            _ => Err(crate::VlpError::Config(format!(
-                "data.source = \"{}\": use \"scenes\" or \"coco:DIR\" (a folder with annotations/ and pictures)",
-                self.source
-            ))),
-        }
+        SourceKind::parse("data.source", &self.source)
     }
 }
 

@@ -22,14 +22,7 @@ pub struct Sources {
 
 /// The resolved configuration.
 pub fn resolve(sources: &Sources) -> Result<RunConfig, VlpError> {
-    let file = match &sources.file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(VlpError::io(path))?;
-            let table = text.parse::<Table>();
-            table.map_err(|e| VlpError::Config(format!("{}: {e}", path.display())))?
-        }
-        None => Table::new(),
-    };
+    let file = file(sources)?;
     let named = file
         .get("preset")
         .and_then(Value::as_str)
@@ -48,11 +41,31 @@ pub fn resolve(sources: &Sources) -> Result<RunConfig, VlpError> {
     };
     let parsed = text.parse::<Table>();
     let mut table = parsed.map_err(|e| VlpError::Config(format!("preset {name}: {e}")))?;
-    let mut file = file;
-    // A copy of a preset may have quick values of its own.
-    let quick = file.remove("quick").or(table.remove("quick"));
-    merge(&mut table, file);
+    let quick = table.remove("quick");
     table.insert("preset".into(), Value::String(name));
+    lay_over(table, quick, sources)
+}
+
+fn file(sources: &Sources) -> Result<Table, VlpError> {
+    let Some(path) = &sources.file else {
+        return Ok(Table::new());
+    };
+    let text = std::fs::read_to_string(path).map_err(VlpError::io(path))?;
+    let table = text.parse::<Table>();
+    table.map_err(|e| VlpError::Config(format!("{}: {e}", path.display())))
+}
+
+/// Lays a file, quick values and single values over `table`, whose `preset` stays.
+pub(super) fn lay_over(
+    mut table: Table,
+    quick: Option<Value>,
+    sources: &Sources,
+) -> Result<RunConfig, VlpError> {
+    let mut file = file(sources)?;
+    // A copy of a preset may have quick values of its own.
+    let quick = file.remove("quick").or(quick);
+    file.remove("preset");
+    merge(&mut table, file);
     if let Some(path) = &sources.file {
         // A file that is wrong by itself is named.
         typed(table.clone()).map_err(|e| VlpError::Config(format!("{}: {e}", path.display())))?;
@@ -73,6 +86,12 @@ pub fn resolve(sources: &Sources) -> Result<RunConfig, VlpError> {
     typed(table)
 }
 
+/// A run's configuration with `sources` laid over; their preset is not read.
+pub fn overlay(config: &RunConfig, sources: &Sources) -> Result<RunConfig, VlpError> {
+    let table = Table::try_from(config).map_err(|e| VlpError::Config(e.to_string()))?;
+    lay_over(table, None, sources)
+}
+
 fn typed(table: Table) -> Result<RunConfig, VlpError> {
     Value::Table(table)
         .try_into()
@@ -87,7 +106,7 @@ fn value(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.into()))
 }
 
-fn merge(base: &mut Table, over: Table) {
+pub(super) fn merge(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
             // Tables with a tag (`kind`) are whole values: another kind has other fields.
@@ -163,7 +182,7 @@ fn explain(message: &str) -> String {
 }
 
 /// `; did you mean "x"? Known: ...`.
-fn suggest(name: &str, known: &[&str]) -> String {
+pub(super) fn suggest(name: &str, known: &[&str]) -> String {
     let near = known
         .iter()
         .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));

@@ -91,6 +91,7 @@ fn build(spec: &Value, device: &Device) -> Result<Model, String> {
             ..DetectionConfig::default()
         }),
         caption: Some(CaptioningConfig::default()),
+        ..ObjectivesConfig::default()
     };
     let vocabulary = ClassVocabulary {
         name: "golden".into(),
@@ -103,6 +104,7 @@ fn build(spec: &Value, device: &Device) -> Result<Model, String> {
         vocab_size: vocab,
         vocabularies: vec![vocabulary],
         codes: 0,
+        answers: 0,
     };
     Ok(Pretrain {
         model: model.init(vocab, device).map_err(|e| e.to_string())?,
@@ -137,6 +139,9 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
                     ends: (0, 0),
                     pad: 0,
                 }),
+                vqa: None,
+                nlvr2: None,
+                snli_ve: None,
             })
         })
         .collect::<Result<_, String>>()?;

@@ -118,6 +118,7 @@ fn build(case: &Case, device: &Device) -> Result<Model, String> {
         vocab_size: vocab,
         vocabularies: vec![],
         codes: get("codes")?,
+        answers: 0,
     };
     Ok(Pretrain {
         model: model.init(vocab, device).map_err(|e| e.to_string())?,
@@ -203,6 +204,9 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
             mvm: Some(()),
             detection: None,
             caption: None,
+            vqa: None,
+            nlvr2: None,
+            snli_ve: None,
         }
     });
     let [_, h, w] = images.pad_mask.dims();

@@ -1,0 +1,61 @@
+//! Heads of downstream tasks on `[CLS]` states.
+
+use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::prelude::*;
+use burn::tensor::activation::{gelu, relu};
+use serde::{Deserialize, Serialize};
+
+/// Layers between a `[CLS]` state and logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeadKind {
+    /// Linear to twice the width, GELU, layer norm, linear: E2E-VLP's group in its public code (StructVBERT), after
+    /// LXMERT.
+    #[default]
+    Norm,
+    /// Linear to four times the width, ReLU, dropout 0.5, linear: SOHO's released code.
+    Wide,
+    /// One linear layer.
+    Linear,
+}
+
+/// Two layers, or one.
+#[derive(Module, Debug)]
+pub struct ClsHead {
+    inner: Option<Linear>,
+    norm: Option<LayerNorm>,
+    dropout: Dropout,
+    outer: Linear,
+}
+
+impl HeadKind {
+    /// Builds the head from states of width `input` to `classes` logits, for a model of width `d_model`.
+    pub fn init(self, input: usize, d_model: usize, classes: usize, device: &Device) -> ClsHead {
+        let width = match self {
+            Self::Norm => 2 * d_model,
+            Self::Wide => 4 * d_model,
+            Self::Linear => input,
+        };
+        let inner = || LinearConfig::new(input, width).init(device);
+        let norm = LayerNormConfig::new(width).with_epsilon(1e-12);
+        let dropout = if self == Self::Wide { 0.5 } else { 0.0 };
+        ClsHead {
+            inner: (self != Self::Linear).then(inner),
+            norm: (self == Self::Norm).then(|| norm.init(device)),
+            dropout: DropoutConfig::new(dropout).init(),
+            outer: LinearConfig::new(width, classes).init(device),
+        }
+    }
+}
+
+impl ClsHead {
+    /// Logits `[rows, classes]` of states `[rows, input]`.
+    pub fn forward(&self, states: Tensor<2>) -> Tensor<2> {
+        let x = match (&self.inner, &self.norm) {
+            (Some(inner), Some(norm)) => norm.forward(gelu(inner.forward(states))),
+            (Some(inner), None) => self.dropout.forward(relu(inner.forward(states))),
+            (None, _) => states,
+        };
+        self.outer.forward(x)
+    }
+}

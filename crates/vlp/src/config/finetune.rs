@@ -1,0 +1,61 @@
+//! The configuration of a downstream run: that of the run it starts from, with a task's values laid over.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::resolve::{lay_over, merge, suggest};
+use super::{RunConfig, Sources};
+use crate::error::VlpError;
+
+/// (name, TOML text) of every task.
+pub const TASKS: [(&str, &str); 6] = [
+    ("vqa", include_str!("../../presets/tasks/vqa.toml")),
+    ("nlvr2", include_str!("../../presets/tasks/nlvr2.toml")),
+    ("snli-ve", include_str!("../../presets/tasks/snli-ve.toml")),
+    (
+        "retrieval",
+        include_str!("../../presets/tasks/retrieval.toml"),
+    ),
+    ("caption", include_str!("../../presets/tasks/caption.toml")),
+    (
+        "detection",
+        include_str!("../../presets/tasks/detection.toml"),
+    ),
+];
+
+/// The configuration of `task` on the weights of the run at `from`: its data, model and training values, the task's
+/// objective alone (as that run had it, if it did), then `sources`.
+///
+/// # Errors
+/// [`VlpError::Config`] for an unknown task or value, [`VlpError::RunFolder`] where `from` is no run.
+pub fn finetune(task: &str, from: &Path, sources: &Sources) -> Result<RunConfig, VlpError> {
+    let names: Vec<&str> = TASKS.iter().map(|(name, _)| *name).collect();
+    let Some((_, text)) = TASKS.iter().find(|(name, _)| *name == task) else {
+        return Err(VlpError::Config(format!(
+            "task \"{task}\" is unknown{}",
+            suggest(task, &names)
+        )));
+    };
+    let (_, run) = crate::run::RunFolder::open(from)?;
+    let encoded = Table::try_from(&run).map_err(|e| VlpError::Config(e.to_string()))?;
+    let mut table = encoded;
+    let parsed = text.parse::<Table>();
+    let mut over = parsed.map_err(|e| VlpError::Config(format!("task {task}: {e}")))?;
+    let quick = over.remove("quick");
+    let mut objectives = Table::new();
+    if let (Some(Value::Table(own)), Some(Value::Table(wanted))) =
+        (table.remove("objectives"), over.remove("objectives"))
+    {
+        for (name, values) in wanted {
+            // As the run trained it: its head is taken over.
+            let known = own.get(&name).cloned();
+            objectives.insert(name, known.unwrap_or(values));
+        }
+    }
+    merge(&mut table, over);
+    table.insert("objectives".into(), Value::Table(objectives));
+    let path = from.to_string_lossy().into_owned();
+    table.insert("from".into(), Value::String(path));
+    lay_over(table, quick, sources)
+}
