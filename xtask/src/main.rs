@@ -6,6 +6,7 @@
 
 mod ci;
 mod compare;
+mod mean;
 mod results;
 mod tidy;
 
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's own rules; --write renews the crate table
        cargo xtask ci [STAGE ...]     run what continuous integration runs, or some of its stages
        cargo xtask compare RUN RUN    hold the losses of two runs against each other
+       cargo xtask mean DIR [PAGE]    mean and spread over the seeds of the runs ARM-SEED or SUBJECT-ARM-SEED in a folder
        cargo xtask results RUN        put a run's held-out figures into README.md";
 
 fn main() -> ExitCode {
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
         ["tidy", "--write"] => tidy::run(root, true),
         ["ci", ref stages @ ..] => ci::run(root, stages),
         ["compare", one, other] => compare::run(Path::new(one), Path::new(other)),
+        ["mean", folder] => mean::run(Path::new(folder), None),
+        ["mean", folder, page] => mean::run(Path::new(folder), Some(Path::new(page))),
         ["results", run] => results::run(root, Path::new(run)),
         _ => Err(USAGE.to_owned()),
     };

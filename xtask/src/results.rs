@@ -22,7 +22,7 @@ pub(crate) fn run(root: &Path, run: &Path) -> Result<(), String> {
     fs::write(&readme, new).map_err(|e| format!("{}: {e}", readme.display()))
 }
 
-fn replace(old: &str, table: &str) -> Option<String> {
+pub(crate) fn replace(old: &str, table: &str) -> Option<String> {
     let from = old.find(OPEN)? + OPEN.len();
     let to = old.find(CLOSE)?;
     Some(format!("{}\n{table}{}", old.get(..from)?, old.get(to..)?))

@@ -26,6 +26,8 @@ enum Command {
     Finetune(FinetuneArgs),
     /// Score a run's model on held-out examples.
     Evaluate(EvaluateArgs),
+    /// Use a run's model on pictures: objects, a caption, answers, matching texts.
+    Predict(PredictArgs),
     /// Write generated scenes as COCO, VQA v2, NLVR2 and SNLI-VE files with PNG pictures.
     Scenes(ScenesArgs),
     /// Draw a page of the visual dictionary of a run: codes with typical patches and words, pictures by code.
@@ -109,6 +111,30 @@ struct EvaluateArgs {
     run: PathBuf,
     #[command(flatten)]
     config: ConfigArgs,
+    /// Device: auto, flex (CPU), wgpu or cuda.
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+#[derive(Args)]
+struct PredictArgs {
+    /// Folder of the run.
+    run: PathBuf,
+    /// Pictures, or folders of pictures.
+    #[arg(required = true)]
+    pictures: Vec<PathBuf>,
+    /// A question to answer; repeat for more.
+    #[arg(long, value_name = "QUESTION")]
+    ask: Vec<String>,
+    /// A text to match; repeat for more.
+    #[arg(long, value_name = "TEXT")]
+    text: Vec<String>,
+    /// Score from which an object counts.
+    #[arg(long, default_value_t = 0.5)]
+    threshold: f32,
+    /// Folder for pictures, JSON and page.
+    #[arg(long, value_name = "DIR", default_value = "predictions")]
+    out: PathBuf,
     /// Device: auto, flex (CPU), wgpu or cuda.
     #[arg(long, default_value = "auto")]
     device: String,
@@ -223,6 +249,20 @@ fn run(command: Command) -> Result<(), VlpError> {
             for (name, value) in scores {
                 println!("{name:34} {:>9}", figure(value));
             }
+        }
+        Command::Predict(args) => {
+            let device = vlp::device::pick(&args.device)?;
+            let model = vlp::Vlp::load_on(&args.run, &device)?;
+            let request = vlp::predict::Request {
+                ask: args.ask,
+                texts: args.text,
+                threshold: args.threshold,
+            };
+            let skipped = vlp::predict::write_folder(&model, &args.pictures, &request, &args.out)?;
+            for problem in skipped {
+                eprintln!("left out: {problem}");
+            }
+            println!("{}", args.out.join("predictions.html").display());
         }
         Command::Scenes(args) => {
             let split = match args.split.as_str() {

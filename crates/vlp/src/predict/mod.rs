@@ -1,0 +1,348 @@
+//! A trained model on pictures of one's own.
+
+mod page;
+
+use std::path::Path;
+
+use burn::prelude::*;
+use serde::Serialize;
+use vlp_data::transform::{normalise, resize};
+use vlp_data::{Limits, Picture, decode_picture};
+use vlp_objectives::detection::boxes::corners;
+use vlp_objectives::{Encoded, Inputs, Needs, ObjectiveError};
+use vlp_transformer::{GenerationConfig, TextBatch};
+use vlp_vision::PaddedImages;
+use vlp_vision::padded::ImageView;
+
+pub use page::write_folder;
+
+use crate::error::VlpError;
+use crate::trained::Trained;
+
+/// A model of a run, for use.
+///
+/// ```no_run
+/// use vlp::Vlp;
+///
+/// let model = Vlp::load("runs/first")?;
+/// let image = vlp::predict::read_picture("photo.jpg")?;
+/// println!("{}", model.caption(&image)?.text);
+/// for object in model.detect(&image, 0.5)? {
+///     println!("{} {:.2} at {:?}", object.class, object.score, object.bbox);
+/// }
+/// # Ok::<(), vlp::VlpError>(())
+/// ```
+pub struct Vlp {
+    trained: Trained,
+}
+
+/// A generated caption.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Caption {
+    /// The words.
+    pub text: String,
+    /// Sum of the log-probabilities of its tokens in nats, after the length penalty.
+    pub log_probability: f64,
+}
+
+/// An object found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Object {
+    /// Name of its class.
+    pub class: String,
+    /// Probability of that class.
+    pub score: f32,
+    /// Left, top, right, bottom in pixels of the picture as given.
+    pub bbox: [f32; 4],
+    /// Names of its most probable attributes with their probabilities, most probable first.
+    pub attributes: Vec<(String, f32)>,
+}
+
+/// What to ask of pictures.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Questions.
+    pub ask: Vec<String>,
+    /// Texts to match.
+    pub texts: Vec<String>,
+    /// Score from which an object counts.
+    pub threshold: f32,
+}
+
+/// What was found of one picture. A part is `None` where the run trained no head for it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Prediction {
+    /// Objects, best first.
+    pub objects: Option<Vec<Object>>,
+    /// A caption.
+    pub caption: Option<Caption>,
+    /// For each question the answers with their probabilities, most probable first.
+    pub answers: Option<Vec<Vec<(String, f32)>>>,
+    /// For each text the probability that it belongs to the picture.
+    pub matches: Option<Vec<f32>>,
+}
+
+/// Attributes named of an object, and answers of a question.
+const NAMED: usize = 5;
+
+/// Reads a JPEG or PNG file.
+///
+/// # Errors
+/// [`VlpError::Io`], or [`VlpError::Data`] for a file that is no picture or too large a one.
+pub fn read_picture(path: impl AsRef<Path>) -> Result<Picture, VlpError> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(VlpError::io(path))?;
+    let name = path.display().to_string();
+    Ok(decode_picture(&bytes, &name, &Limits::default())?)
+}
+
+impl Vlp {
+    /// The model of a run folder, on the best device compiled in.
+    ///
+    /// # Errors
+    /// As [`Trained::open`].
+    pub fn load(run: impl AsRef<Path>) -> Result<Self, VlpError> {
+        Self::load_on(run, &crate::device::pick("auto")?)
+    }
+
+    /// The model of a run folder on a device.
+    ///
+    /// # Errors
+    /// As [`Trained::open`].
+    pub fn load_on(run: impl AsRef<Path>, device: &Device) -> Result<Self, VlpError> {
+        Ok(Self {
+            trained: Trained::open(run, device)?,
+        })
+    }
+
+    /// The model with its configuration and names.
+    pub fn trained(&self) -> &Trained {
+        &self.trained
+    }
+
+    /// A caption.
+    ///
+    /// # Errors
+    /// [`VlpError::Config`] where the run trained no captions.
+    pub fn caption(&self, picture: &Picture) -> Result<Caption, VlpError> {
+        let found = self.one(picture, &Request::default())?.caption;
+        found.ok_or_else(|| self.lacks("objectives.caption"))
+    }
+
+    /// Objects whose score is at least `threshold`, best first.
+    ///
+    /// # Errors
+    /// [`VlpError::Config`] where the run trained no detection.
+    pub fn detect(&self, picture: &Picture, threshold: f32) -> Result<Vec<Object>, VlpError> {
+        let request = Request {
+            threshold,
+            ..Request::default()
+        };
+        let found = self.one(picture, &request)?.objects;
+        found.ok_or_else(|| self.lacks("objectives.detection"))
+    }
+
+    /// Answers to a question with their probabilities, most probable first.
+    ///
+    /// # Errors
+    /// [`VlpError::Config`] where the run was not fine-tuned for questions.
+    pub fn answer(
+        &self,
+        picture: &Picture,
+        question: &str,
+    ) -> Result<Vec<(String, f32)>, VlpError> {
+        let request = Request {
+            ask: vec![question.into()],
+            ..Request::default()
+        };
+        let found = self.one(picture, &request)?.answers;
+        let found = found.and_then(|mut all| all.pop());
+        found.ok_or_else(|| self.lacks("objectives.vqa"))
+    }
+
+    /// Probability that a text belongs to a picture.
+    ///
+    /// # Errors
+    /// [`VlpError::Config`] where the run trained no matching.
+    pub fn matches(&self, picture: &Picture, text: &str) -> Result<f32, VlpError> {
+        let request = Request {
+            texts: vec![text.into()],
+            ..Request::default()
+        };
+        let found = self.one(picture, &request)?.matches;
+        let found = found.and_then(|mut all| all.pop());
+        found.ok_or_else(|| self.lacks("objectives.itm"))
+    }
+
+    fn lacks(&self, objective: &str) -> VlpError {
+        VlpError::Config(format!(
+            "this run has no {objective}: train it with one, or fine-tune it for the task (vlp finetune)"
+        ))
+    }
+
+    fn one(&self, picture: &Picture, request: &Request) -> Result<Prediction, VlpError> {
+        let found = self.predict(std::slice::from_ref(picture), request)?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    /// Everything the run has heads for, of a batch of pictures.
+    ///
+    /// # Errors
+    /// [`VlpError::Config`] for questions or texts that the run has no head for, [`VlpError::Objective`] for pictures too
+    /// small for the model.
+    pub fn predict(
+        &self,
+        pictures: &[Picture],
+        request: &Request,
+    ) -> Result<Vec<Prediction>, VlpError> {
+        let heads = self.trained.system().objectives();
+        if !request.ask.is_empty() && heads.vqa.is_none() {
+            return Err(self.lacks("objectives.vqa"));
+        }
+        if !request.texts.is_empty() && heads.itm.is_none() {
+            return Err(self.lacks("objectives.itm"));
+        }
+        if pictures.is_empty() {
+            return Ok(vec![]);
+        }
+        let sized = self.sized(pictures)?;
+        let images = self.pack(&sized)?;
+        let questions: Vec<&String> = request.ask.iter().chain(&request.texts).collect();
+        let config = &self.trained.config;
+        let pieces = &self.trained.pieces;
+        let encode = |text: &str| pieces.encode(text, config.data.max_text).ids;
+        let mut texts: Vec<Vec<u32>> = questions.iter().map(|q| encode(q)).collect();
+        if texts.is_empty() {
+            texts.push(encode(""));
+        }
+        let rows: Vec<&[u32]> = (0..pictures.len())
+            .flat_map(|_| texts.iter().map(Vec::as_slice))
+            .collect();
+        let image_of: Vec<usize> = (0..rows.len()).map(|row| row / texts.len()).collect();
+        let text = TextBatch::pack(&rows, pieces.special().pad, &self.trained.device);
+        let inputs = Inputs {
+            images: &images,
+            text: &text,
+            image_of: &image_of,
+            cells: &[],
+        };
+        let needs = Needs {
+            joint: !questions.is_empty(),
+            image: heads.detection.is_some() || heads.caption.is_some(),
+        };
+        let encoded = self.trained.system().encode(&inputs, needs)?;
+        self.read(&encoded, pictures, request)
+    }
+
+    fn read(
+        &self,
+        encoded: &Encoded<'_>,
+        pictures: &[Picture],
+        request: &Request,
+    ) -> Result<Vec<Prediction>, VlpError> {
+        let heads = self.trained.system().objectives();
+        let (config, pieces) = (&self.trained.config, &self.trained.pieces);
+        let mut all = vec![Prediction::default(); pictures.len()];
+        let joint = config
+            .objectives
+            .detection
+            .as_ref()
+            .is_some_and(|d| d.from_joint);
+        if let (Some(detection), false) = (&heads.detection, joint) {
+            let found = detection.detect(encoded, 0)?;
+            for ((prediction, found), picture) in all.iter_mut().zip(found).zip(pictures) {
+                let kept = found.into_iter().filter(|f| f.score >= request.threshold);
+                let named = kept.map(|f| self.object(&f, picture));
+                prediction.objects = Some(named.collect());
+            }
+        }
+        if let (Some(caption), Some(own)) = (&heads.caption, &config.objectives.caption) {
+            let special = pieces.special();
+            let search = GenerationConfig {
+                bos: special.cls,
+                eos: special.sep,
+                max_len: own.max_len,
+                beams: own.beams,
+                length_penalty: own.length_penalty,
+            };
+            let found = caption.generate(encoded, &search)?;
+            for (prediction, found) in all.iter_mut().zip(found) {
+                prediction.caption = Some(Caption {
+                    text: pieces.decode(&found.ids),
+                    log_probability: found.score,
+                });
+            }
+        }
+        let (asked, matched) = (request.ask.len(), request.texts.len());
+        if let (Some(vqa), 1..) = (&heads.vqa, asked) {
+            let rows = vqa.answer(encoded)?;
+            for (prediction, rows) in all.iter_mut().zip(rows.chunks(asked + matched)) {
+                let answers = rows[..asked].iter().map(|p| self.answers(p));
+                prediction.answers = Some(answers.collect());
+            }
+        }
+        if let (Some(itm), 1..) = (&heads.itm, matched) {
+            let logits = itm.logits(encoded)?;
+            let shares = burn::tensor::activation::softmax(logits, 1);
+            let shares: Vec<f32> = shares.narrow(1, 1, 1).into_data().iter().collect();
+            for (prediction, rows) in all.iter_mut().zip(shares.chunks(asked + matched)) {
+                prediction.matches = Some(rows[asked..].to_vec());
+            }
+        }
+        Ok(all)
+    }
+
+    fn object(&self, found: &vlp_objectives::detection::Found, picture: &Picture) -> Object {
+        let labels = &self.trained.vocabulary.labels;
+        let name = |names: &[String], i: usize| names.get(i).cloned().unwrap_or(i.to_string());
+        let mut order: Vec<usize> = (0..found.attributes.len()).collect();
+        order.sort_by(|&a, &b| found.attributes[b].total_cmp(&found.attributes[a]));
+        let attributes = order.into_iter().take(NAMED);
+        let [x0, y0, x1, y1] = corners(found.bbox);
+        let (w, h) = (picture.width as f32, picture.height as f32);
+        Object {
+            class: name(&labels.classes, found.class),
+            score: found.score,
+            bbox: [x0 * w, y0 * h, x1 * w, y1 * h],
+            attributes: attributes
+                .map(|i| (name(&labels.attributes, i), found.attributes[i]))
+                .collect(),
+        }
+    }
+
+    fn answers(&self, probabilities: &[f32]) -> Vec<(String, f32)> {
+        let names = &self.trained.vocabulary.answers;
+        let mut order: Vec<usize> = (0..probabilities.len().min(names.len())).collect();
+        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+        let best = order.into_iter().take(NAMED);
+        best.map(|i| (names[i].clone(), probabilities[i])).collect()
+    }
+
+    /// Pictures in the size of held-out ones.
+    fn sized(&self, pictures: &[Picture]) -> Result<Vec<Picture>, VlpError> {
+        let data = &self.trained.config.data;
+        let rule = data.eval_resize.as_ref().unwrap_or(&data.resize);
+        let size = |picture: &Picture| {
+            let mut draw = vlp_data::rng(0, 0, 0, "resize");
+            let (width, height) = rule.target(picture.width, picture.height, &mut draw);
+            Ok(resize(picture, width, height)?)
+        };
+        pictures.iter().map(size).collect()
+    }
+
+    fn pack(&self, pictures: &[Picture]) -> Result<PaddedImages, VlpError> {
+        let pixels: Vec<Vec<f32>> = pictures.iter().map(normalise).collect();
+        let views: Vec<ImageView<'_>> = pictures
+            .iter()
+            .zip(&pixels)
+            .map(|(picture, pixels)| ImageView {
+                pixels,
+                height: picture.height,
+                width: picture.width,
+            })
+            .collect();
+        let multiple = self.trained.config.data.pad_multiple;
+        let packed = PaddedImages::pack(&views, multiple, &self.trained.device);
+        Ok(packed.map_err(ObjectiveError::from)?)
+    }
+}
