@@ -256,6 +256,7 @@ pub fn check<O: Objective>(
 
     let mut bare = rig.examples[0].clone();
     bare.objects = None;
+    bare.label = None;
     (bare.texts, bare.distractors) = (vec![String::new()], vec![String::new()]);
     bare.captions = vec![String::new()];
     let one = rig.examples[..1].to_vec();
