@@ -74,26 +74,8 @@ pub enum WeightsError {
         reason: String,
     },
     /// The tensor does not fit the parameter it is for.
-    #[error(
-        "weights {}: tensor {tensor:?} ({dtype}) has shape {found:?}; parameter {parameter} of shape {wanted:?} takes {expected}",
-        path.display()
-    )]
-    Shape {
-        /// The file asked for.
-        path: PathBuf,
-        /// The tensor.
-        tensor: String,
-        /// Its type.
-        dtype: DType,
-        /// Its shape.
-        found: Vec<usize>,
-        /// Path of the parameter.
-        parameter: String,
-        /// Shape of the parameter.
-        wanted: Vec<usize>,
-        /// The shape that would fit, in words.
-        expected: String,
-    },
+    #[error(transparent)]
+    Shape(#[from] Box<Misfit>),
     /// The file could not be written.
     #[error("weights {}: cannot be written: {source}", path.display())]
     Write {
@@ -120,4 +102,28 @@ pub enum WeightsError {
         /// The names there are.
         known: String,
     },
+}
+
+/// A tensor that does not fit the parameter it is for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "weights {}: tensor {tensor:?} ({dtype}) has shape {found:?}; parameter {parameter} of shape {wanted:?} takes {expected}",
+    path.display()
+)]
+#[non_exhaustive]
+pub struct Misfit {
+    /// The file.
+    pub path: PathBuf,
+    /// The tensor.
+    pub tensor: String,
+    /// Its type.
+    pub dtype: DType,
+    /// Its shape.
+    pub found: Vec<usize>,
+    /// Path of the parameter.
+    pub parameter: String,
+    /// Shape of the parameter.
+    pub wanted: Vec<usize>,
+    /// The shape that would fit, in words.
+    pub expected: String,
 }

@@ -145,6 +145,13 @@ impl WeightsFile {
         self.tensors.keys().map(String::as_str)
     }
 
+    /// Names, types and shapes in the same order.
+    pub fn tensors(&self) -> impl ExactSizeIterator<Item = (&str, &TensorInfo)> {
+        self.tensors
+            .iter()
+            .map(|(name, (info, _))| (name.as_str(), info))
+    }
+
     /// Free text of a safetensors header; empty for a PyTorch file.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata

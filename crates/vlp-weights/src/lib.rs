@@ -13,7 +13,7 @@ mod safe;
 mod write;
 
 pub use dtype::DType;
-pub use error::WeightsError;
+pub use error::{Misfit, WeightsError};
 pub use file::{Format, TensorInfo, WeightsFile};
 pub use map::{Convention, Rows, Source};
 pub use plan::{Plan, Take};

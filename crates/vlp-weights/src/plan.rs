@@ -5,8 +5,8 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 
 use crate::arrange::{Fit, expected};
-use crate::error::WeightsError;
-use crate::file::WeightsFile;
+use crate::error::{Misfit, WeightsError};
+use crate::file::{TensorInfo, WeightsFile};
 use crate::map::{Convention, Source};
 
 /// A parameter that a file holds.
@@ -32,8 +32,8 @@ pub struct Plan {
     pub convention: Convention,
     /// Parameters that the file holds.
     pub taken: Vec<Take>,
-    /// Tensors that do not fit their parameter, each a [`WeightsError::Shape`]: a vocabulary of another size, say.
-    pub misfits: Vec<WeightsError>,
+    /// Tensors that do not fit their parameter: a vocabulary of another size, say.
+    pub misfits: Vec<Misfit>,
     /// Parameters that such a checkpoint holds but this file does not, with the tensor that was looked for.
     pub missing: Vec<(String, String)>,
     /// Parameters that such checkpoints do not have; they stay as they are.
@@ -65,11 +65,11 @@ impl Plan {
             unknown: vec![],
         };
         // Name in the file, and whether a parameter was looked for there.
-        let mut tensors: BTreeMap<String, (&str, bool)> = BTreeMap::new();
-        for name in file.names() {
+        let mut tensors: BTreeMap<String, (&str, &TensorInfo, bool)> = BTreeMap::new();
+        for (name, info) in file.tensors() {
             match tensors.entry(convention.canonical(name)) {
                 Entry::Vacant(place) => {
-                    place.insert((name, false));
+                    place.insert((name, info, false));
                 }
                 // Two spellings of one name: the file holds two models.
                 Entry::Occupied(_) => plan.unknown.push(name.to_owned()),
@@ -88,7 +88,7 @@ impl Plan {
             let place = name
                 .map(str::to_owned)
                 .and_then(|name| tensors.get_mut(&name));
-            let Some((tensor, used)) = place else {
+            let Some((tensor, info, used)) = place else {
                 plan.missing.push((path, source.name));
                 continue;
             };
@@ -99,13 +99,13 @@ impl Plan {
                 tensor: (*tensor).to_owned(),
                 source,
             };
-            match file.fit(&take) {
+            match file.fit(info, &take) {
                 Ok(_) => plan.taken.push(take),
-                Err(error) => plan.misfits.push(error),
+                Err(misfit) => plan.misfits.push(*misfit),
             }
         }
         let known = convention.patterns();
-        for (canonical, (name, used)) in tensors {
+        for (canonical, (name, _, used)) in tensors {
             let name = name.to_owned();
             if used {
                 continue;
@@ -146,20 +146,21 @@ impl WeightsFile {
     /// # Errors
     /// [`WeightsError::Shape`] with both shapes and what would fit; as [`WeightsFile::f32`].
     pub fn take(&self, take: &Take) -> Result<Vec<f32>, WeightsError> {
-        let fit = self.fit(take)?;
+        let fit = self.fit(self.info(&take.tensor)?, take)?;
         Ok(fit.arrange(&self.f32(&take.tensor)?))
     }
 
-    fn fit(&self, take: &Take) -> Result<Fit, WeightsError> {
-        let info = self.info(&take.tensor)?;
-        Fit::new(&take.source, &info.shape, &take.shape).ok_or_else(|| WeightsError::Shape {
-            path: self.path().into(),
-            tensor: take.tensor.clone(),
-            dtype: info.dtype,
-            found: info.shape.clone(),
-            parameter: take.path.clone(),
-            wanted: take.shape.clone(),
-            expected: expected(&take.source, &take.shape),
+    fn fit(&self, info: &TensorInfo, take: &Take) -> Result<Fit, Box<Misfit>> {
+        Fit::new(&take.source, &info.shape, &take.shape).ok_or_else(|| {
+            Box::new(Misfit {
+                path: self.path().into(),
+                tensor: take.tensor.clone(),
+                dtype: info.dtype,
+                found: info.shape.clone(),
+                parameter: take.path.clone(),
+                wanted: take.shape.clone(),
+                expected: expected(&take.source, &take.shape),
+            })
         })
     }
 }
