@@ -26,13 +26,14 @@ const fn place(name: &'static str, layer: u32, burn: bool, alone: bool) -> Place
 }
 
 /// The layers, lowest first: the one place that says what depends on what.
-pub(super) const LAYERS: [Place; 12] = [
+pub(super) const LAYERS: [Place; 13] = [
     place("vlp-assign", 0, false, false),
     place("vlp-draw", 0, false, false),
     place("vlp-eval", 0, false, false),
     // For tests alone: below every crate whose tests use it.
     place("vlp-testing", 0, true, true),
     place("vlp-text", 0, false, false),
+    place("vlp-weights", 0, false, false),
     // Its tests count the word pieces of generated captions.
     place("vlp-data", 1, false, false),
     place("vlp-train", 1, true, true),
