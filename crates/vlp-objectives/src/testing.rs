@@ -14,7 +14,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
 use burn::store::ModuleRecord;
-use vlp_data::{Example, Examples, LabelSpace, ResizeRule, Scenes, ScenesConfig};
+use vlp_data::{
+    Entailment, Example, Examples, Label, LabelSpace, ResizeRule, Scenes, ScenesConfig,
+};
 use vlp_text::WordPieces;
 use vlp_transformer::{
     Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextEmbedding,
@@ -75,7 +77,7 @@ pub struct Probe {
 pub struct Rig {
     /// Where the model lives, with autodiff.
     pub device: Device,
-    /// Generated scenes with captions, boxes and attributes.
+    /// Generated scenes with captions, boxes, attributes, and entailment labels that mean nothing.
     pub examples: Vec<Example>,
     /// The same with two texts each.
     pub pairs: Vec<Example>,
@@ -101,7 +103,12 @@ impl Rig {
             ..examples.clone()
         };
         let load = |of: &Examples| -> Result<Vec<Example>, Fault> {
-            (0..8).map(|i| of.load(i, 0).map_err(setup)).collect()
+            let labelled = |i: usize| {
+                let mut example = of.load(i, 0).map_err(setup)?;
+                example.label = Some(Label::Entailment(Entailment::ALL[i % 3]));
+                Ok(example)
+            };
+            (0..8).map(labelled).collect()
         };
         Ok(Self {
             device: device.clone().autodiff(),

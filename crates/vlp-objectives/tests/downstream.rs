@@ -32,7 +32,9 @@ fn vocabulary() -> AnswerVocabulary {
         ..ScenesConfig::default()
     };
     let source = ScenesTask::new(config, Task::Vqa).unwrap();
-    let all: Vec<String> = (0..source.len()).filter_map(|i| source.consensus(i)).collect();
+    let all: Vec<String> = (0..source.len())
+        .filter_map(|i| source.consensus(i))
+        .collect();
     AnswerVocabulary::build(all.iter().map(String::as_str), 1, str::to_lowercase)
 }
 
@@ -51,12 +53,17 @@ fn questions_are_scored_by_the_published_table_and_their_loss_is_binary_cross_en
         answers: Some(&answers),
         ..rig.batcher()
     };
-    let vqa = VqaConfig { weight: 1.0, head: HeadKind::Linear };
+    let vqa = VqaConfig {
+        weight: 1.0,
+        head: HeadKind::Linear,
+    };
     let pretrain = Pretrain {
         model: rig.model().unwrap(),
         objectives: Some(vqa.init(D_MODEL, answers.len(), &rig.device).unwrap()),
     };
-    let batch = batcher.batch(&pretrain.objectives, &examples, &rig.device).unwrap();
+    let batch = batcher
+        .batch(&pretrain.objectives, &examples, &rig.device)
+        .unwrap();
     let encoded = pretrain.encode(&batch).unwrap();
     let head = pretrain.objectives.as_ref().unwrap();
     let logits: Vec<f32> = head.logits(&encoded).unwrap().into_data().iter().collect();
@@ -69,7 +76,10 @@ fn questions_are_scored_by_the_published_table_and_their_loss_is_binary_cross_en
         };
         known += 1.0;
         for answer in 0..answers.len() {
-            let votes = human.iter().filter(|h| answers.number(h) == Some(answer)).count();
+            let votes = human
+                .iter()
+                .filter(|h| answers.number(h) == Some(answer))
+                .count();
             let score = [0.0, 0.3, 0.6, 0.9, 1.0][votes.min(4)];
             let x = f64::from(logits[row * answers.len() + answer]);
             let p = 1.0 / (1.0 + (-x).exp());
@@ -79,7 +89,13 @@ fn questions_are_scored_by_the_published_table_and_their_loss_is_binary_cross_en
     let loss = total(&pretrain.losses(&batch).unwrap()).unwrap();
     assert!((host(loss) - sum / known).abs() < ROUNDING);
     let mut tally = Tally::default();
-    pretrain.valid().evaluate(&batch_inner(&pretrain.valid(), &batcher, &examples), &mut tally).unwrap();
+    pretrain
+        .valid()
+        .evaluate(
+            &batch_inner(&pretrain.valid(), &batcher, &examples),
+            &mut tally,
+        )
+        .unwrap();
     let scores = tally.scores(&rig.pieces).unwrap();
     let (name, value) = &scores[0];
     assert_eq!(name, "VQA accuracy");
@@ -91,12 +107,16 @@ fn batch_inner<M: vlp_objectives::VisionLanguage, O: ObjectiveSet>(
     batcher: &Batcher<'_>,
     examples: &[Example],
 ) -> vlp_objectives::Batch<O::Targets> {
-    batcher.batch(&pretrain.objectives, examples, &Device::flex()).unwrap()
+    batcher
+        .batch(&pretrain.objectives, examples, &Device::flex())
+        .unwrap()
 }
 
 #[test]
 fn a_head_without_answers_is_an_error() {
-    let error = VqaConfig::default().init(4, 0, &Device::flex()).unwrap_err();
+    let error = VqaConfig::default()
+        .init(4, 0, &Device::flex())
+        .unwrap_err();
     assert!(error.to_string().contains("answers"), "{error}");
 }
 
@@ -122,15 +142,31 @@ fn statements_join_left_and_right_and_single_pictures_are_an_error() {
     assert_eq!(plain.len(), 8);
     // The order of the pictures matters.
     let mut swapped = examples.clone();
+    let left = swapped[0].pixels.clone();
     let second = swapped[0].second.as_mut().unwrap();
-    std::mem::swap(&mut second.pixels, &mut swapped[0].pixels);
-    assert!(logits(&swapped).iter().zip(&plain).take(2).any(|(a, b)| (a - b).abs() > 1e-4));
+    let right = std::mem::replace(&mut second.pixels, left);
+    swapped[0].pixels = right;
+    assert!(
+        logits(&swapped)
+            .iter()
+            .zip(&plain)
+            .take(2)
+            .any(|(a, b)| (a - b).abs() > 1e-4)
+    );
     let mut tally = Tally::default();
     pretrain.evaluate(&batch, &mut tally).unwrap();
-    let names: Vec<String> = tally.scores(&rig.pieces).unwrap().into_iter().map(|s| s.0).collect();
+    let names: Vec<String> = tally
+        .scores(&rig.pieces)
+        .unwrap()
+        .into_iter()
+        .map(|s| s.0)
+        .collect();
     assert_eq!(names, ["NLVR2 accuracy", "NLVR2 consistency"]);
     let single = batch_inner(&pretrain, &rig.batcher(), &rig.examples);
-    assert!(matches!(pretrain.losses(&single), Err(ObjectiveError::Missing { .. })));
+    assert!(matches!(
+        pretrain.losses(&single),
+        Err(ObjectiveError::Missing { .. })
+    ));
 }
 
 #[test]
@@ -196,7 +232,13 @@ fn blind_batches_show_nothing_and_balanced_matching_replaces_the_last_texts() {
     let batch = batcher.batch(&itm, &rig.pairs, &rig.device).unwrap();
     let largest = batch.images.pixels.clone().abs().max().into_scalar::<f32>();
     assert_eq!(largest, 0.0);
-    let pad = batch.images.pad_mask.clone().int().sum().into_scalar::<i64>();
+    let pad = batch
+        .images
+        .pad_mask
+        .clone()
+        .int()
+        .sum()
+        .into_scalar::<i64>();
     assert_eq!(pad, 0, "what is hidden is not padding");
     for (example, targets) in rig.pairs.iter().zip(batch.targets.chunks(2)) {
         let foreign = !example.captions.contains(&example.distractors[1]);

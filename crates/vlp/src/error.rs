@@ -54,6 +54,9 @@ pub enum VlpError {
     /// Training and checkpoints.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// Weights of another project, or their export.
+    #[error(transparent)]
+    Weights(#[from] vlp_weights::WeightsError),
     /// Drawing the report.
     #[error("report: {0}")]
     Draw(#[from] DrawError),

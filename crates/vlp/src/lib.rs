@@ -16,6 +16,7 @@ pub mod results;
 pub mod run;
 mod source;
 pub mod trained;
+pub mod weights;
 
 pub use config::RunConfig;
 pub use data::Datasets;

@@ -32,6 +32,9 @@ enum Command {
     Scenes(ScenesArgs),
     /// Draw a page of the visual dictionary of a run: codes with typical patches and words, pictures by code.
     Dictionary(DictionaryArgs),
+    /// Weights: look into a checkpoint, or write a run's as safetensors.
+    #[command(subcommand)]
+    Weights(WeightsCommand),
     /// Look at configurations.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -57,6 +60,9 @@ struct ConfigArgs {
     /// A short trial: the preset's `[quick]` values.
     #[arg(long)]
     quick: bool,
+    /// A checkpoint of another project to start from (.safetensors or .pth); repeat for more.
+    #[arg(long, value_name = "FILE")]
+    weights: Vec<PathBuf>,
     /// A single value, as `train.optimizer.learning_rate=1e-4`; repeat for more.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -171,6 +177,22 @@ struct DictionaryArgs {
 }
 
 #[derive(Subcommand)]
+enum WeightsCommand {
+    /// List the tensors of a .safetensors or .pth file and say what kind of checkpoint it is.
+    Inspect {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Write model and heads of a run as one .safetensors file.
+    Export {
+        /// Folder of the run.
+        run: PathBuf,
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
 enum ConfigCommand {
     /// Print the resolved configuration as TOML, with what each value means and reproduces.
     Show(ConfigArgs),
@@ -188,6 +210,16 @@ impl ConfigArgs {
         set.extend(self.data.iter().map(|v| format!("data.source={v}")));
         set.extend(self.steps.iter().map(|v| format!("train.steps={v}")));
         set.extend(self.seed.iter().map(|v| format!("seed={v}")));
+        if !self.weights.is_empty() {
+            let quoted = self
+                .weights
+                .iter()
+                .map(|w| format!("{:?}", w.to_string_lossy()));
+            set.push(format!(
+                "weights=[{}]",
+                quoted.collect::<Vec<_>>().join(", ")
+            ));
+        }
         set.extend(self.set.iter().cloned());
         Sources {
             preset: self.preset.clone(),
@@ -291,6 +323,14 @@ fn run(command: Command) -> Result<(), VlpError> {
                 println!("{name:44} {:>9} {:>9}", figure(before), figure(after));
             }
             println!("\n{}", found.path.display());
+        }
+        Command::Weights(WeightsCommand::Inspect { file }) => {
+            print!("{}", vlp::weights::inspect(&file)?);
+        }
+        Command::Weights(WeightsCommand::Export { run, file }) => {
+            let device = vlp::device::pick("auto")?;
+            let count = vlp::weights::export(&run, &file, &device)?;
+            println!("{count} tensors in {}", file.display());
         }
         Command::Config(ConfigCommand::Show(args)) => {
             print!("{}", explain(&args.resolve()?)?);

@@ -24,6 +24,7 @@ use crate::report::{Page, View};
 use crate::results::Results;
 use crate::run::RunFolder;
 use crate::trained::Vocabulary;
+use crate::weights::import;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -130,6 +131,11 @@ impl Run<'_> {
         } = *self;
         let mut model = initialise(Pretrain { model, objectives }, config.seed);
         let mut notes = vec![];
+        for file in &config.weights {
+            let (filled, note) = import(model, file)?;
+            notes.push(note);
+            model = filled;
+        }
         if let Some(from) = &config.from {
             let adopted = adopt(model, from, plain)?;
             (model, notes) = (adopted.module, adopted.notes);

@@ -1,8 +1,9 @@
 //! Parameter groups: rates, decay and rule by path.
 
+use burn::prelude::*;
 use vlp_train::{GroupConfig, OptimizerKind, TrainError, Trainer, TrainerConfig};
 
-use crate::net::{Parts, assert_close, config};
+use crate::net::{Net, Parts, assert_close, config, inputs};
 
 fn train(config: TrainerConfig, steps: usize) -> [f32; 6] {
     let mut trainer = Trainer::new(Parts::new(), config).unwrap();
@@ -72,4 +73,39 @@ fn a_group_can_use_gradient_descent_with_momentum() {
     let (weight, bias) = (2.0 - 0.02 - 0.0379, 2.0 - 0.01 - 0.019);
     let wanted = [weight, bias, bias, 1.8, 1.8, 1.8];
     assert_close(&train(config, 2), &wanted);
+}
+
+#[test]
+fn a_group_stands_still_with_its_norm_until_its_share_of_the_run() {
+    let mut config = config();
+    config.steps = 8;
+    config.optimizer.groups = vec![GroupConfig {
+        pattern: "^norm".into(),
+        learning_rate: 0.1,
+        weight_decay: 0.0,
+        kind: OptimizerKind::Sgd { momentum: 0.9 },
+        frozen_until: 0.5,
+    }];
+    let mut trainer = Trainer::new(Net::new(), config).unwrap();
+    let state = |net: &Net| {
+        let values = |t: Tensor<1>| -> Vec<f32> { t.into_data().iter().collect() };
+        let weight: Vec<f32> = net.linear.weight.val().into_data().iter().collect();
+        (
+            values(net.norm.gamma.val()),
+            values(net.norm.running_mean.value_sync()),
+            weight,
+        )
+    };
+    let first = state(&trainer.model);
+    for step in 0..8 {
+        trainer
+            .step(0, |net, _| {
+                Ok::<_, TrainError>(Ok(net.loss(inputs(step, 8))))
+            })
+            .unwrap();
+        let now = state(&trainer.model);
+        let still = now.0 == first.0 && now.1 == first.1;
+        assert_eq!(still, step < 4, "step {step}: {now:?}");
+        assert_ne!(now.2, first.2, "the rest moves");
+    }
 }

@@ -44,6 +44,10 @@ pub struct RunConfig {
     /// Folder of the run whose weights this one starts from; from its seed where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
+    /// Checkpoints of others to start from, `.safetensors` or `.pth`, in this order: a torchvision ResNet, a Hugging
+    /// Face BERT, a DETR (Facebook's or Hugging Face's names), the released SOHO.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<PathBuf>,
     /// Settings of objectives of your own; part of the run's identity, not read by vlp.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub extra: toml::Table,
