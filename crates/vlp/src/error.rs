@@ -56,7 +56,7 @@ pub enum VlpError {
     Train(#[from] TrainError),
     /// Weights of another project, or their export.
     #[error(transparent)]
-    Weights(#[from] vlp_weights::WeightsError),
+    Weights(Box<vlp_weights::WeightsError>),
     /// Drawing the report.
     #[error("report: {0}")]
     Draw(#[from] DrawError),
@@ -66,5 +66,11 @@ impl VlpError {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
+    }
+}
+
+impl From<vlp_weights::WeightsError> for VlpError {
+    fn from(error: vlp_weights::WeightsError) -> Self {
+        Self::Weights(Box::new(error))
     }
 }

@@ -8,6 +8,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod evaluate;
+mod losses;
 pub mod predict;
 pub mod pretrain;
 pub mod progress;

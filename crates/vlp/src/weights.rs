@@ -93,7 +93,7 @@ pub fn import<M: Module>(module: M, file: &Path) -> Result<(M, String), VlpError
     module.visit(&mut shapes);
     let plan = Plan::new(convention, &weights, shapes.found);
     if let Some(misfit) = plan.misfits.first() {
-        return Err(wrong(format!(
+        return Err(VlpError::Config(format!(
             "{misfit}{}",
             more(plan.misfits.len().saturating_sub(1), "misfit")
         )));

@@ -56,7 +56,7 @@ impl RunConfig {
             weight("itm", itm.weight)?;
             share("objectives.itm.mismatch", itm.mismatch)?;
             let foreign = itm.mismatch * self.data.texts as f64;
-            if itm.balanced && foreign.fract() != 0.0 {
+            if itm.balanced && !self.data.all_pairs && foreign.fract() != 0.0 {
                 let hint = format!(
                     "of data.texts = {} that is no whole number of texts: use another share, or objectives.itm.balanced = false",
                     self.data.texts
