@@ -8,7 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use vlp_assign::Hungarian;
 use vlp_data::{Examples, ResizeRule, Scenes, ScenesConfig};
 use vlp_text::WordPieces;
-use vlp_vision::{Depth, ResNetConfig};
+use vlp_vision::{Depth, DictionaryConfig, ResNetConfig};
 
 fn assignment(c: &mut Criterion) {
     let cost: Vec<f64> = (0..100 * 20).map(|i| ((i * 7919) % 1009) as f64 / 1009.0).collect();
@@ -46,5 +46,16 @@ fn trunk(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, assignment, data, trunk);
+fn dictionary(c: &mut Criterion) {
+    let device = Device::flex();
+    let dictionary = DictionaryConfig::new(2048).init(768, &device).expect("the configuration is valid");
+    let features = Tensor::<2>::random([2400, 768], Distribution::Normal(0.0, 1.0), &device);
+    let mut group = c.benchmark_group("dictionary of 2048 x 768");
+    group.sample_size(10);
+    group.bench_function("look-up of 2400 features", |b| {
+        b.iter(|| dictionary.nearest(features.clone()).into_data())
+    });
+}
+
+criterion_group!(benches, assignment, data, trunk, dictionary);
 criterion_main!(benches);

@@ -12,7 +12,7 @@ struct Stage {
 }
 
 /// Building stages first: the test stage's build serves the quick run.
-const STAGES: [Stage; 6] = [
+const STAGES: [Stage; 7] = [
     Stage {
         name: "fmt",
         cargo: "fmt --all --check",
@@ -31,6 +31,11 @@ const STAGES: [Stage; 6] = [
     Stage {
         name: "quick",
         cargo: "run --package vlp -- pretrain --quick --out target/quick",
+        env: &[],
+    },
+    Stage {
+        name: "quick-soho",
+        cargo: "run --package vlp -- pretrain --preset soho-tiny --quick --out target/quick",
         env: &[],
     },
     Stage {
@@ -134,7 +139,7 @@ mod tests {
         assert_eq!(names(&[]).unwrap().len(), STAGES.len());
         assert_eq!(
             names(&["lint"]).unwrap_err(),
-            "no stage is called \"lint\"; there are fmt, tidy, test, quick, clippy, doc"
+            "no stage is called \"lint\"; there are fmt, tidy, test, quick, quick-soho, clippy, doc"
         );
     }
 

@@ -190,6 +190,7 @@ fn every_task_trains_from_a_run_of_either_system_and_is_scored_again() {
     let (e2e, other) = (folder.path().join("e2e"), folder.path().join("soho"));
     succeed(&mut tiny(&e2e, &[]));
     succeed(&mut soho(&other, &[]));
+    let mut tuned = String::new();
     for (from, task, figure) in [
         (&e2e, "vqa", "VQA accuracy"),
         (&e2e, "nlvr2", "NLVR2 consistency"),
@@ -201,9 +202,8 @@ fn every_task_trains_from_a_run_of_either_system_and_is_scored_again() {
         (&other, "nlvr2", "NLVR2 accuracy"),
         (&other, "retrieval", "image retrieval R@10"),
     ] {
-        let out = folder
-            .path()
-            .join(format!("{task}-{}", from.display().to_string().len()));
+        tuned = format!("{task}-{}", from.display().to_string().len());
+        let out = folder.path().join(&tuned);
         succeed(&mut finetune(task, from, &out));
         let found = results(&out);
         let row = found["trained"]
@@ -224,6 +224,21 @@ fn every_task_trains_from_a_run_of_either_system_and_is_scored_again() {
         let shown = vlp::results::figure(value);
         assert!(line.ends_with(&shown), "{task}: {line}, not {shown}");
     }
+    // A task leaves the dictionary as pre-training made it.
+    let file = folder.path().join("weights.safetensors");
+    let codes = |run: &Path| {
+        let _ = fs::remove_file(&file);
+        succeed(vlp(&["weights", "export"]).arg(run).arg(&file));
+        let bytes = fs::read(&file).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let part = |name: &str| tensors.tensor(name).unwrap().data().to_vec();
+        (
+            part("model.quantiser.dictionary.running_codes"),
+            part("model.input_proj.conv.weight"),
+        )
+    };
+    let (before, after) = (codes(&other), codes(&folder.path().join(&tuned)));
+    assert!(before.0 == after.0 && before.1 != after.1);
     let out = folder.path().join("never");
     let line = fail(&mut finetune("vqaa", &e2e, &out));
     assert!(line.contains("did you mean \"vqa\"?"), "{line}");

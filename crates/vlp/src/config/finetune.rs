@@ -24,6 +24,9 @@ pub const TASKS: [(&str, &str); 6] = [
     ),
 ];
 
+/// A visual dictionary stands still while a task is trained: its codes keep the meaning that pre-training gave them.
+const STILL: &str = r"\.dictionary\.";
+
 /// The configuration of `task` on the weights of the run at `from`: its data, model and training values, the task's
 /// objective alone (as that run had it, if it did), then `sources`.
 ///
@@ -54,8 +57,32 @@ pub fn finetune(task: &str, from: &Path, sources: &Sources) -> Result<RunConfig,
         }
     }
     merge(&mut table, over);
+    if run.model.quantiser().is_some() {
+        hold_dictionary(&mut table);
+    }
     table.insert("objectives".into(), Value::Table(objectives));
     let path = from.to_string_lossy().into_owned();
     table.insert("from".into(), Value::String(path));
     lay_over(table, quick, sources)
+}
+
+/// Adds the group that holds the dictionary.
+fn hold_dictionary(table: &mut Table) {
+    let groups = table
+        .get_mut("train")
+        .and_then(|train| train.get_mut("optimizer"))
+        .and_then(|optimizer| optimizer.get_mut("groups"))
+        .and_then(Value::as_array_mut);
+    let held = |group: &Value| group.get("pattern").and_then(Value::as_str) == Some(STILL);
+    if let Some(groups) = groups.filter(|groups| !groups.iter().any(held)) {
+        let mut group = Table::new();
+        let mut rule = Table::new();
+        rule.insert("rule".into(), Value::String("adamw".into()));
+        group.insert("pattern".into(), Value::String(STILL.into()));
+        group.insert("learning_rate".into(), Value::Float(0.0));
+        group.insert("weight_decay".into(), Value::Float(0.0));
+        group.insert("kind".into(), Value::Table(rule));
+        group.insert("frozen_until".into(), Value::Float(1.0));
+        groups.push(Value::Table(group));
+    }
 }
