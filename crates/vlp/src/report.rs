@@ -216,7 +216,9 @@ impl<M: VisionLanguage> Page<'_, M> {
             }
         };
         let shown = names.iter().filter(|n| !n.ends_with("objects"));
-        Ok(shown.map(curve).collect())
+        // A term that never was anything (attributes where none are annotated) says nothing.
+        let flat = |curve: &Curve| curve.points.iter().all(|(_, value)| *value == 0.0);
+        Ok(shown.map(curve).filter(|curve| !flat(curve)).collect())
     }
 
     fn picture(
