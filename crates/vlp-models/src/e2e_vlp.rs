@@ -6,7 +6,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use serde::{Deserialize, Serialize};
-use vlp_objectives::{Codes, Encoded, Inputs, Needs, ObjectiveError, TextStates, VisionLanguage};
+use vlp_objectives::{Encoded, Inputs, Needs, ObjectiveError, TextStates, VisionLanguage};
 use vlp_transformer::{
     AttentionBias, Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextBatch,
     TextEmbedding, TextEmbeddingConfig,
@@ -17,7 +17,7 @@ use vlp_vision::{
 };
 
 use crate::error::ModelError;
-use crate::parts::{beside_texts, check_dropout};
+use crate::parts::{beside_texts, check_dropout, check_width, read_codes};
 
 /// Configuration of [`E2eVlp`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,13 +83,7 @@ pub struct ImageTokens {
 impl E2eVlpConfig {
     /// Builds the model for a vocabulary of `vocab_size` word pieces.
     pub fn init(&self, vocab_size: usize, device: &Device) -> Result<E2eVlp, ModelError> {
-        if !self.d_model.is_multiple_of(4) || self.d_model == 0 {
-            return Err(ModelError::Config {
-                key: "d_model",
-                value: self.d_model.to_string(),
-                hint: "2-D sine positions need a multiple of 4 (256 in the paper)".into(),
-            });
-        }
+        check_width(self.d_model, 256)?;
         check_dropout(self.dropout)?;
         if self.decoder_layers == 0 {
             return Err(ModelError::Config {
@@ -219,13 +213,12 @@ impl VisionLanguage for E2eVlp {
             tokens,
             quantised,
         } = self.image_tokens(inputs.images, inputs.copies())?;
-        let codes = match (&quantised, &self.quantiser) {
-            (Some(map), Some(own)) => {
-                let pad_mask = tokens.pad_mask.clone();
-                Some(Codes::read(map, pad_mask, inputs, &own.dictionary))
-            }
-            _ => None,
-        };
+        let codes = read_codes(
+            quantised.as_ref(),
+            self.quantiser.as_ref(),
+            &tokens.pad_mask,
+            inputs,
+        );
         let (mut text_states, mut joint_image) = (None, None);
         if needs.joint {
             let mut beside = beside_texts(&tokens, inputs);

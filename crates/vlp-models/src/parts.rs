@@ -1,7 +1,9 @@
 //! What the models share.
 
-use vlp_objectives::Inputs;
+use burn::prelude::*;
+use vlp_objectives::{Codes, Inputs};
 use vlp_transformer::Memory;
+use vlp_vision::{QuantisedMap, Quantiser};
 
 use crate::error::ModelError;
 
@@ -11,6 +13,29 @@ pub(crate) fn beside_texts(tokens: &Memory, inputs: &Inputs<'_>) -> Memory {
         states: inputs.beside_texts(tokens.states.clone()),
         pos: inputs.beside_texts(tokens.pos.clone()),
         pad_mask: inputs.mask_beside_texts(tokens.pad_mask.clone()),
+    }
+}
+
+/// What the dictionary made of a batch, in a model that has one; `pad_mask` is `[images, cells]`.
+pub(crate) fn read_codes<'a>(
+    map: Option<&QuantisedMap>,
+    quantiser: Option<&'a Quantiser>,
+    pad_mask: &Tensor<2, Bool>,
+    inputs: &Inputs<'_>,
+) -> Option<Codes<'a>> {
+    let (map, own) = (map?, quantiser?);
+    Some(Codes::read(map, pad_mask.clone(), inputs, &own.dictionary))
+}
+
+/// Says so where 2-D sine positions do not fit a width; `paper` is the published one.
+pub(crate) fn check_width(d_model: usize, paper: usize) -> Result<(), ModelError> {
+    match d_model > 0 && d_model.is_multiple_of(4) {
+        true => Ok(()),
+        false => Err(ModelError::Config {
+            key: "d_model",
+            value: d_model.to_string(),
+            hint: format!("2-D sine positions need a multiple of 4 ({paper} in the paper)"),
+        }),
     }
 }
 

@@ -4,7 +4,7 @@ use burn::nn::pool::MaxPool2dConfig;
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use vlp_objectives::{Codes, Encoded, Inputs, Needs, ObjectiveError, TextStates, VisionLanguage};
+use vlp_objectives::{Encoded, Inputs, Needs, ObjectiveError, TextStates, VisionLanguage};
 use vlp_transformer::{
     AttentionBias, Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory,
     TextEmbedding, TextEmbeddingConfig,
@@ -16,7 +16,7 @@ use vlp_vision::{
 };
 
 use crate::error::ModelError;
-use crate::parts::check_dropout;
+use crate::parts::{check_dropout, check_width, read_codes};
 
 /// Where the 2x2 max-pool of stride 2 stands, which halves the map once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,13 +106,7 @@ impl SohoConfig {
     /// # Errors
     /// [`ModelError`] with key, value and what would do.
     pub fn init(&self, vocab_size: usize, device: &Device) -> Result<Soho, ModelError> {
-        if !self.d_model.is_multiple_of(4) || self.d_model == 0 {
-            return Err(ModelError::Config {
-                key: "d_model",
-                value: self.d_model.to_string(),
-                hint: "2-D sine positions need a multiple of 4 (768 in the paper)".into(),
-            });
-        }
+        check_width(self.d_model, 768)?;
         check_dropout(self.dropout)?;
         let layer = LayerConfig::bert(self.d_model, self.heads, self.ffn, self.dropout);
         let text = TextEmbeddingConfig {
@@ -240,13 +234,12 @@ impl VisionLanguage for Soho {
     /// the cells alone, or both.
     fn encode(&self, inputs: &Inputs<'_>, needs: Needs) -> Result<Encoded<'_>, ObjectiveError> {
         let cells = self.cells(inputs.images, inputs.copies())?;
-        let codes = match (&cells.quantised, &self.quantiser) {
-            (Some(map), Some(own)) => {
-                let pad_mask = cells.pad_mask.clone();
-                Some(Codes::read(map, pad_mask, inputs, &own.dictionary))
-            }
-            _ => None,
-        };
+        let codes = read_codes(
+            cells.quantised.as_ref(),
+            self.quantiser.as_ref(),
+            &cells.pad_mask,
+            inputs,
+        );
         let last = |x: Tensor<3>, pad_mask: Tensor<2, Bool>| {
             let bias = AttentionBias::padding(pad_mask);
             self.encoder.forward(x, None, Some(&bias))

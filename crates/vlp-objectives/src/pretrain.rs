@@ -84,10 +84,6 @@ impl Batcher<'_> {
     ) -> Result<Batch<O::Targets>, ObjectiveError> {
         let (mut ids, mut targets, mut image_of, mut cells) = (vec![], vec![], vec![], vec![]);
         let mut views = vec![];
-        let empty: Vec<f32> = match self.blind {
-            true => vec![0.0; examples.iter().map(|e| e.pixels.len()).max().unwrap_or(0)],
-            false => vec![],
-        };
         for example in examples {
             let image = views.len();
             views.push(ImageView {
@@ -102,8 +98,7 @@ impl Batcher<'_> {
                     width: second.width,
                 });
             }
-            for draft in self.drafts(example, examples) {
-                let mut draft = draft;
+            for mut draft in self.drafts(example, examples) {
                 let target = objectives.prepare(&mut draft)?;
                 // A text about two pictures stands beside either.
                 for image in image..views.len() {
@@ -114,13 +109,8 @@ impl Batcher<'_> {
                 }
             }
         }
-        if self.blind {
-            for view in &mut views {
-                view.pixels = &empty[..view.pixels.len().min(empty.len())];
-            }
-        }
         share_places(&mut cells);
-        let images = PaddedImages::pack(&views, self.size_multiple, device)?;
+        let images = self.pack(&views, device)?;
         let rows: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
         let text = TextBatch::pack(&rows, self.pieces.special().pad, device);
         Ok(Batch {
@@ -131,6 +121,32 @@ impl Batcher<'_> {
             cells,
             targets,
         })
+    }
+
+    /// The (first) picture of an example alone, as it would stand in a batch of one.
+    pub fn picture(
+        &self,
+        example: &Example,
+        device: &Device,
+    ) -> Result<PaddedImages, ObjectiveError> {
+        let view = ImageView {
+            pixels: &example.pixels,
+            height: example.height,
+            width: example.width,
+        };
+        self.pack(&[view], device)
+    }
+
+    fn pack(
+        &self,
+        views: &[ImageView<'_>],
+        device: &Device,
+    ) -> Result<PaddedImages, ObjectiveError> {
+        let mut images = PaddedImages::pack(views, self.size_multiple, device)?;
+        if self.blind {
+            images.pixels = images.pixels.zeros_like();
+        }
+        Ok(images)
     }
 
     /// A text of an example before any objective has prepared it.

@@ -245,3 +245,42 @@ fn blind_batches_show_nothing_and_balanced_matching_replaces_the_last_texts() {
         assert_eq!(targets, [Some(true), Some(!foreign)]);
     }
 }
+
+#[test]
+fn a_picture_alone_is_hidden_and_padded_as_in_a_batch() {
+    let rig = Rig::new(&Device::flex()).unwrap();
+    let device = Device::flex();
+    let mut example = rig.examples[0].clone();
+    (example.height, example.width) = (30, 20);
+    example.pixels.truncate(3 * 30 * 20);
+    for blind in [false, true] {
+        let batcher = Batcher {
+            blind,
+            ..rig.batcher()
+        };
+        let alone = batcher.picture(&example, &device).unwrap();
+        let one = std::slice::from_ref(&example);
+        let batch = batcher.batch(&None::<vlp_objectives::Itm>, one, &device);
+        let batch = batch.unwrap().images;
+        assert_eq!(alone.pixels.dims(), [1, 3, 32, 24]);
+        assert_eq!(alone.pixels.to_data(), batch.pixels.to_data());
+        let seen = alone.pixels.abs().max().into_scalar::<f32>() > 0.0;
+        assert_eq!(seen, !blind);
+    }
+}
+
+#[test]
+fn a_blind_pair_may_have_a_larger_second_picture() {
+    let rig = Rig::new(&Device::flex()).unwrap();
+    let mut examples = examples(Task::Nlvr2, 1);
+    let second = examples[0].second.as_mut().unwrap();
+    (second.height, second.width) = (40, 48);
+    second.pixels = vec![1.0; 3 * 40 * 48];
+    let batcher = Batcher {
+        blind: true,
+        ..rig.batcher()
+    };
+    let nlvr2 = Some(Nlvr2Config::default().init(D_MODEL, &Device::flex()));
+    let batch = batcher.batch(&nlvr2, &examples, &Device::flex()).unwrap();
+    assert_eq!(batch.images.pixels.dims(), [2, 3, 40, 48]);
+}

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::prelude::*;
 use burn::tensor::TensorData;
 
 use crate::error::VlpError;
-use crate::trained::{System, Trained};
+use crate::trained::Trained;
 
 /// Parameters named one by one in a note; the rest are counted.
 const NAMED: usize = 6;
@@ -28,13 +28,8 @@ pub struct Adopted<M> {
 /// [`VlpError::Config`] where a parameter has another shape there, or none at all is found; as [`Trained::open`].
 pub fn adopt<M: Module>(module: M, from: &Path, device: &Device) -> Result<Adopted<M>, VlpError> {
     let source = Trained::open(from, device)?;
-    let mut found = Collect::default();
-    match source.system() {
-        System::E2eVlp(own) => own.visit(&mut found),
-        System::Soho(own) => own.visit(&mut found),
-    }
     let mut put = Put {
-        values: found.values,
+        values: source.system().values(),
         ..Put::default()
     };
     let module = module.map(&mut put);
@@ -64,27 +59,6 @@ pub fn adopt<M: Module>(module: M, from: &Path, device: &Device) -> Result<Adopt
         notes.push(format!("new: {}{more}", named.join(", ")));
     }
     Ok(Adopted { module, notes })
-}
-
-#[derive(Default)]
-struct Collect {
-    path: Vec<String>,
-    values: BTreeMap<String, TensorData>,
-}
-
-impl ModuleVisitor for Collect {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.values
-            .insert(self.path.join("."), param.val().into_data());
-    }
 }
 
 #[derive(Default)]

@@ -1,13 +1,14 @@
 //! Model and objectives of a configuration.
 
 use burn::prelude::*;
+use vlp_data::LabelSpace;
 use vlp_models::{E2eVlp, HeadSizes, PretrainObjectives, Soho};
 use vlp_objectives::detection::ClassVocabulary;
+use vlp_text::WordPieces;
 
 use crate::config::{ModelConfig, RunConfig};
 use crate::data::Datasets;
 use crate::error::VlpError;
-use vlp_text::WordPieces;
 
 /// The model of either system.
 #[allow(clippy::large_enum_variant, reason = "taken apart where it was made")]
@@ -43,16 +44,26 @@ pub fn objectives(
     data: &Datasets,
     device: &Device,
 ) -> Result<PretrainObjectives, VlpError> {
-    let sizes = HeadSizes {
-        d_model: config.model.d_model(),
-        vocab_size: data.pieces.vocab_size(),
-        vocabularies: vec![ClassVocabulary {
-            name: data.labels.name.clone(),
-            classes: data.labels.classes.len(),
-            attributes: data.labels.attributes.len(),
-        }],
-        answers: data.answers.len(),
-        codes: config.model.quantiser().map_or(0, |q| q.dictionary.codes),
-    };
+    let sizes = sizes(config, &data.labels, data.answers.len(), &data.pieces);
     Ok(config.objectives.init(&sizes, device)?)
+}
+
+/// What the heads are built for.
+pub(crate) fn sizes(
+    config: &RunConfig,
+    labels: &LabelSpace,
+    answers: usize,
+    pieces: &WordPieces,
+) -> HeadSizes {
+    HeadSizes {
+        d_model: config.model.d_model(),
+        vocab_size: pieces.vocab_size(),
+        vocabularies: vec![ClassVocabulary {
+            name: labels.name.clone(),
+            classes: labels.classes.len(),
+            attributes: labels.attributes.len(),
+        }],
+        answers,
+        codes: config.model.quantiser().map_or(0, |q| q.dictionary.codes),
+    }
 }

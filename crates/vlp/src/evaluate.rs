@@ -1,19 +1,20 @@
 //! Held-out figures of a model.
 
+use std::path::Path;
+
 use burn::prelude::*;
-use vlp_data::Example;
+use vlp_data::{AnswerVocabulary, Example};
 use vlp_eval::retrieval::retrieval;
 use vlp_objectives::tally::Score;
 use vlp_objectives::{
     Batcher, Inputs, Itm, Needs, ObjectiveError, ObjectiveSet, Pretrain, Tally, VisionLanguage,
 };
 use vlp_transformer::TextBatch;
-use vlp_vision::PaddedImages;
-use vlp_vision::padded::ImageView;
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, Sources, overlay};
 use crate::data::Datasets;
 use crate::error::VlpError;
+use crate::trained::{System, Trained};
 
 /// Scores of `model` (without autodiff) on batches of examples, which are read one at a time. Masks and
 /// mismatched pairs are those of the examples' epoch: the same for every model that is compared.
@@ -61,6 +62,34 @@ pub fn heldout<M: VisionLanguage, O: ObjectiveSet>(
     Ok((scores, examples, unread))
 }
 
+/// Scores of the model of the run at `run` on the held-out examples of its configuration with `sources` laid over (other
+/// data, more examples).
+///
+/// # Errors
+/// As [`Trained::open`], and where the data cannot be read or have other classes.
+pub fn evaluate_run(
+    run: &Path,
+    sources: &Sources,
+    device: &Device,
+) -> Result<Vec<Score>, VlpError> {
+    let trained = Trained::open(run, device)?;
+    let config = overlay(&trained.config, sources)?;
+    let mut data = Datasets::open(&config)?;
+    if data.labels != trained.vocabulary.labels && config.objectives.detection.is_some() {
+        return Err(VlpError::Config(format!(
+            "data.source = \"{}\" has other classes than the run was trained for ({})",
+            config.data.source, trained.vocabulary.labels.name
+        )));
+    }
+    data.answers = AnswerVocabulary::new(trained.vocabulary.answers.clone());
+    let itm = trained.system().objectives().itm.as_ref();
+    let (scores, _, _) = match trained.system() {
+        System::E2eVlp(own) => heldout(own, itm, &config, &data, device),
+        System::Soho(own) => heldout(own, itm, &config, &data, device),
+    }?;
+    Ok(scores)
+}
+
 /// Recall of retrieval by the ITM score: every picture beside the first text of every example.
 ///
 /// The trunk runs once a picture, the encoder once a pair: the cost grows with the square of the examples.
@@ -80,13 +109,7 @@ pub fn retrieve<M: VisionLanguage>(
     let image_of = vec![0; rows.len()];
     let mut similarity = Vec::with_capacity(examples.len() * rows.len());
     for example in examples {
-        let view = ImageView {
-            pixels: &example.pixels,
-            height: example.height,
-            width: example.width,
-        };
-        let images = PaddedImages::pack(&[view], batcher.size_multiple, device)
-            .map_err(ObjectiveError::from)?;
+        let images = batcher.picture(example, device)?;
         let inputs = Inputs {
             images: &images,
             text: &text,

@@ -277,7 +277,7 @@ fn run(command: Command) -> Result<(), VlpError> {
         }
         Command::Evaluate(args) => {
             let device = vlp::device::pick(&args.device)?;
-            let scores = vlp::trained::evaluate(&args.run, &args.config.sources(), &device)?;
+            let scores = vlp::evaluate::evaluate_run(&args.run, &args.config.sources(), &device)?;
             for (name, value) in scores {
                 println!("{name:34} {:>9}", figure(value));
             }

@@ -11,12 +11,10 @@ use vlp_draw::{Curve, render};
 use vlp_models::PretrainObjectives;
 use vlp_objectives::mlm::MlmTarget;
 use vlp_objectives::{
-    Captioning, Detection, Draft, Encoded, Inputs, Itm, Mlm, Needs, Objective, ObjectiveError,
+    Captioning, Detection, Encoded, Inputs, Itm, Mlm, Needs, Objective, ObjectiveError,
     VisionLanguage,
 };
 use vlp_transformer::{GenerationConfig, TextBatch};
-use vlp_vision::PaddedImages;
-use vlp_vision::padded::ImageView;
 
 use crate::config::RunConfig;
 use crate::data::Datasets;
@@ -79,29 +77,16 @@ impl<M: VisionLanguage> Page<'_, M> {
     pub fn write(self) -> Result<(), VlpError> {
         let (examples, faults) = self.data.heldout(self.config, 0..self.config.eval.pictures);
         let (mut pictures, mut masked) = (vec![], vec![]);
+        let batcher = self.data.batcher(self.config);
         // A picture at a time: nothing is padded, and large ones fit.
         for example in &examples {
-            let config = self.config;
-            let mut draft = Draft::new(
-                example,
-                0,
-                &self.data.labels,
-                &self.data.pieces,
-                config.data.max_text,
-                config.seed,
-            );
+            let mut draft = batcher.draft(example, 0);
             let target = self
                 .view
                 .mlm
                 .map(|mlm| mlm.prepare(&mut draft))
                 .transpose()?;
-            let view = ImageView {
-                pixels: &example.pixels,
-                height: example.height,
-                width: example.width,
-            };
-            let images =
-                PaddedImages::pack(&[view], 1, self.device).map_err(ObjectiveError::from)?;
+            let images = batcher.picture(example, self.device)?;
             let text = TextBatch::pack(
                 &[&draft.text.ids],
                 self.data.pieces.special().pad,

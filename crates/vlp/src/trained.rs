@@ -1,21 +1,22 @@
 //! A model out of a run folder.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
+use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
-use vlp_data::{AnswerVocabulary, LabelSpace};
-use vlp_models::{E2eVlp, HeadSizes, PretrainObjectives, Soho, initialise};
-use vlp_objectives::detection::ClassVocabulary;
-use vlp_objectives::tally::Score;
+use vlp_data::LabelSpace;
+use vlp_models::{E2eVlp, PretrainObjectives, Soho, initialise};
 use vlp_objectives::{Encoded, Inputs, Needs, ObjectiveError, Pretrain, VisionLanguage};
 use vlp_text::WordPieces;
 use vlp_train::trainer::{EMA, MODEL};
 use vlp_train::{CheckpointStore, TrainError};
 
 use crate::build;
-use crate::config::{RunConfig, Sources, overlay};
-use crate::data::{Datasets, word_pieces};
+use crate::config::RunConfig;
+use crate::data::word_pieces;
 use crate::error::VlpError;
 use crate::run::RunFolder;
 
@@ -57,33 +58,18 @@ pub enum System {
 }
 
 impl System {
-    /// A model of the configuration with the first weights of its seed.
-    pub fn untrained(
+    /// A model of the configuration whose weights are yet to be drawn or loaded.
+    fn new(
         config: &RunConfig,
         vocabulary: &Vocabulary,
         pieces: &WordPieces,
         device: &Device,
     ) -> Result<Self, VlpError> {
-        let labels = &vocabulary.labels;
-        let sizes = HeadSizes {
-            d_model: config.model.d_model(),
-            vocab_size: pieces.vocab_size(),
-            vocabularies: vec![ClassVocabulary {
-                name: labels.name.clone(),
-                classes: labels.classes.len(),
-                attributes: labels.attributes.len(),
-            }],
-            answers: vocabulary.answers.len(),
-            codes: config.model.quantiser().map_or(0, |q| q.dictionary.codes),
-        };
+        let sizes = build::sizes(config, &vocabulary.labels, vocabulary.answers.len(), pieces);
         let objectives = config.objectives.init(&sizes, device)?;
         Ok(match build::model(config, pieces, device)? {
-            build::Model::E2eVlp(model) => {
-                Self::E2eVlp(initialise(Pretrain { model, objectives }, config.seed))
-            }
-            build::Model::Soho(model) => {
-                Self::Soho(initialise(Pretrain { model, objectives }, config.seed))
-            }
+            build::Model::E2eVlp(model) => Self::E2eVlp(Pretrain { model, objectives }),
+            build::Model::Soho(model) => Self::Soho(Pretrain { model, objectives }),
         })
     }
 
@@ -92,6 +78,16 @@ impl System {
             Self::E2eVlp(own) => Self::E2eVlp(vlp_train::trainer::load(own, bytes)?),
             Self::Soho(own) => Self::Soho(vlp_train::trainer::load(own, bytes)?),
         })
+    }
+
+    /// Every float parameter and state by its path.
+    pub(crate) fn values(&self) -> BTreeMap<String, TensorData> {
+        let mut values = Values::default();
+        match self {
+            Self::E2eVlp(own) => own.visit(&mut values),
+            Self::Soho(own) => own.visit(&mut values),
+        }
+        values.found
     }
 
     /// Runs the passes that `needs` asks for.
@@ -114,37 +110,25 @@ impl System {
     }
 }
 
-/// Scores of a run's model on the held-out examples of its configuration with `sources` laid over (other data, more
-/// examples).
-///
-/// # Errors
-/// As [`Trained::open`], and where the data cannot be read or have other classes or answers.
-pub fn evaluate(run: &Path, sources: &Sources, device: &Device) -> Result<Vec<Score>, VlpError> {
-    let trained = Trained::open(run, device)?;
-    let config = overlay(&trained.config, sources)?;
-    let mut data = Datasets::open(&config)?;
-    if data.labels != trained.vocabulary.labels && config.objectives.detection.is_some() {
-        return Err(VlpError::Config(format!(
-            "data.source = \"{}\" has other classes than the run was trained for ({})",
-            config.data.source, trained.vocabulary.labels.name
-        )));
-    }
-    data.answers = AnswerVocabulary::new(trained.vocabulary.answers.clone());
-    match &trained.model {
-        System::E2eVlp(own) => score(own, &config, &data, device).map(|found| found.0),
-        System::Soho(own) => score(own, &config, &data, device).map(|found| found.0),
-    }
+#[derive(Default)]
+struct Values {
+    path: Vec<String>,
+    found: BTreeMap<String, TensorData>,
 }
 
-/// Scores on the held-out examples, a batch in memory at a time, with the number of examples and what could not be
-/// read.
-fn score<M: VisionLanguage>(
-    model: &Pretrain<M, PretrainObjectives>,
-    config: &RunConfig,
-    data: &Datasets,
-    device: &Device,
-) -> Result<(Vec<Score>, usize, Vec<String>), VlpError> {
-    crate::evaluate::heldout(model, model.objectives.itm.as_ref(), config, data, device)
+impl ModuleVisitor for Values {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found
+            .insert(self.path.join("."), param.val().into_data());
+    }
 }
 
 impl Trained {
@@ -175,7 +159,7 @@ impl Trained {
         } else {
             MODEL
         };
-        let fresh = System::untrained(&config, &vocabulary, &pieces, device)?;
+        let fresh = System::new(&config, &vocabulary, &pieces, device)?;
         let model = fresh
             .load(checkpoint.file(name)?)
             .map_err(|e| TrainError::Mismatch {
@@ -189,6 +173,19 @@ impl Trained {
             step: checkpoint.state.step,
             device: device.clone(),
             model,
+        })
+    }
+
+    /// Model and heads with the first weights of the run's seed.
+    ///
+    /// # Errors
+    /// As building the model.
+    pub fn untrained(&self) -> Result<System, VlpError> {
+        let fresh = System::new(&self.config, &self.vocabulary, &self.pieces, &self.device)?;
+        let seed = self.config.seed;
+        Ok(match fresh {
+            System::E2eVlp(own) => System::E2eVlp(initialise(own, seed)),
+            System::Soho(own) => System::Soho(initialise(own, seed)),
         })
     }
 

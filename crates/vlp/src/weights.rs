@@ -10,7 +10,7 @@ use burn::tensor::TensorData;
 use vlp_weights::{Convention, Plan, SafetensorsWriter, Take, WeightsFile};
 
 use crate::error::VlpError;
-use crate::trained::{System, Trained};
+use crate::trained::Trained;
 
 /// Names listed of each kind before the rest is counted.
 const NAMED: usize = 8;
@@ -169,13 +169,8 @@ pub fn inspect(file: &Path) -> Result<String, VlpError> {
 /// As [`Trained::open`], and [`VlpError::Weights`] where the file cannot be written.
 pub fn export(run: &Path, file: &Path, device: &Device) -> Result<usize, VlpError> {
     let trained = Trained::open(run, device)?;
-    let mut all = Values::default();
-    match trained.system() {
-        System::E2eVlp(own) => own.visit(&mut all),
-        System::Soho(own) => own.visit(&mut all),
-    }
+    let all = trained.system().values();
     let shapes = all
-        .found
         .iter()
         .map(|(path, data)| (path.clone(), data.shape().to_vec()));
     let metadata = BTreeMap::from([
@@ -184,32 +179,11 @@ pub fn export(run: &Path, file: &Path, device: &Device) -> Result<usize, VlpErro
         ("step".to_string(), trained.step.to_string()),
     ]);
     let mut writer = SafetensorsWriter::create(file, &shapes.collect(), &metadata)?;
-    for (path, data) in &all.found {
+    for (path, data) in &all {
         writer.write(path, &data.iter::<f32>().collect::<Vec<_>>())?;
     }
     writer.finish()?;
-    Ok(all.found.len())
-}
-
-#[derive(Default)]
-struct Values {
-    path: Vec<String>,
-    found: BTreeMap<String, TensorData>,
-}
-
-impl ModuleVisitor for Values {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found
-            .insert(self.path.join("."), param.val().into_data());
-    }
+    Ok(all.len())
 }
 
 fn list(names: &[&str]) -> String {

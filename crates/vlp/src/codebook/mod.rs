@@ -14,7 +14,7 @@ pub use survey::{CellSeen, Survey};
 use crate::data::Datasets;
 use crate::error::VlpError;
 use crate::results::figure;
-use crate::trained::{System, Trained};
+use crate::trained::Trained;
 
 /// Typical patches kept of each code.
 const PATCHES: usize = 6;
@@ -57,7 +57,7 @@ pub fn codebook(
     let data = Datasets::open(&wider)?;
     let batcher = data.batcher(config);
     let (examples, faults) = data.heldout(&wider, 0..pictures.max(1));
-    let first = System::untrained(config, &trained.vocabulary, &trained.pieces, device)?;
+    let first = trained.untrained()?;
     let before = Survey::new(&first, codes, &examples, &batcher, device)?;
     let after = Survey::new(trained.system(), codes, &examples, &batcher, device)?;
     let rows: Vec<_> = figures(&before, &examples, &data)

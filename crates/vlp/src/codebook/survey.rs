@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::prelude::*;
 use vlp_data::Example;
-use vlp_objectives::{Batcher, Inputs, Needs, ObjectiveError};
+use vlp_objectives::{Batcher, Inputs, Needs};
 use vlp_transformer::TextBatch;
-use vlp_vision::PaddedImages;
-use vlp_vision::padded::ImageView;
 
 use crate::error::VlpError;
 use crate::trained::System;
@@ -52,13 +50,7 @@ impl Survey {
         };
         let text = TextBatch::pack(&[&[]], batcher.pieces.special().pad, device);
         for (picture, example) in examples.iter().enumerate() {
-            let view = ImageView {
-                pixels: &example.pixels,
-                height: example.height,
-                width: example.width,
-            };
-            let images = PaddedImages::pack(&[view], batcher.size_multiple, device)
-                .map_err(ObjectiveError::from)?;
+            let images = batcher.picture(example, device)?;
             let inputs = Inputs {
                 images: &images,
                 text: &text,
