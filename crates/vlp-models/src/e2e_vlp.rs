@@ -6,7 +6,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use serde::{Deserialize, Serialize};
-use vlp_objectives::{Encoded, Inputs, Needs, ObjectiveError, TextStates, VisionLanguage};
+use vlp_objectives::{
+    Encoded, Inputs, Needs, ObjectiveError, TextEncoder, TextStates, VisionLanguage,
+};
 use vlp_transformer::{
     AttentionBias, Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextBatch,
     TextEmbedding, TextEmbeddingConfig,
@@ -76,6 +78,8 @@ pub struct ImageTokens {
     pub maps: Vec<Tensor<4>>,
     /// Projected (and quantised) cells in row-major order with positions and padding.
     pub tokens: Memory,
+    /// Rows and columns of the cells.
+    pub grid: [usize; 2],
     /// What the dictionary gave, in a model that has one.
     pub quantised: Option<QuantisedMap>,
 }
@@ -164,6 +168,7 @@ impl E2eVlp {
         let states = self.with_modality(states);
         let pos = sine_positions(pad_mask.clone(), width).reshape([batch, h * w, width]);
         Ok(ImageTokens {
+            grid: [h, w],
             maps,
             tokens: Memory {
                 states,
@@ -205,12 +210,28 @@ impl E2eVlp {
     }
 }
 
+impl TextEncoder for E2eVlp {
+    fn encode_text(&self, text: &TextBatch) -> TextStates {
+        let embedded = self.words.forward(text.ids.clone());
+        let tokens = Memory {
+            pos: embedded.zeros_like(),
+            states: embedded,
+            pad_mask: text.pad_mask.clone(),
+        };
+        TextStates {
+            states: self.encode_last(&tokens),
+            pad_mask: tokens.pad_mask,
+        }
+    }
+}
+
 impl VisionLanguage for E2eVlp {
     /// One pass of the backbone, then the encoder over image and text, over the image alone, or both.
     fn encode(&self, inputs: &Inputs<'_>, needs: Needs) -> Result<Encoded<'_>, ObjectiveError> {
         let ImageTokens {
             maps,
             tokens,
+            grid,
             quantised,
         } = self.image_tokens(inputs.images, inputs.copies())?;
         let codes = read_codes(
@@ -249,10 +270,24 @@ impl VisionLanguage for E2eVlp {
             text: text_states,
             joint_image,
             image: needs.image.then(alone),
+            grid,
             codes,
+            text_encoder: self,
             words: &self.words,
             decoder: Some(&self.decoder),
             caption_decoder: self.caption_decoder.as_ref(),
         })
+    }
+
+    fn attention(&self, inputs: &Inputs<'_>) -> Result<Option<Tensor<3>>, ObjectiveError> {
+        let tokens = self.image_tokens(inputs.images, inputs.copies())?.tokens;
+        let cells = tokens.states.dims()[1];
+        let joint = self.joint_tokens(&beside_texts(&tokens, inputs), inputs.text);
+        let bias = AttentionBias::padding(joint.pad_mask.clone());
+        let found = self
+            .encoder
+            .attention(joint.states, Some(joint.pos), Some(&bias));
+        // Words stand after the cells.
+        Ok(found.map(|weights| weights.slice(s![.., cells.., ..cells])))
     }
 }

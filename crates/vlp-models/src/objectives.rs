@@ -4,8 +4,9 @@ use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 use vlp_objectives::detection::ClassVocabulary;
 use vlp_objectives::{
-    Captioning, CaptioningConfig, Detection, DetectionConfig, Itm, ItmConfig, Mlm, MlmConfig, Mvm,
-    MvmConfig, Nlvr2, Nlvr2Config, SnliVe, SnliVeConfig, Vqa, VqaConfig, objective_set,
+    Captioning, CaptioningConfig, Detection, DetectionConfig, Itc, ItcConfig, Itm, ItmConfig, Mlm,
+    MlmConfig, Mvm, MvmConfig, Nlvr2, Nlvr2Config, SnliVe, SnliVeConfig, Vqa, VqaConfig,
+    objective_set,
 };
 
 use crate::error::ModelError;
@@ -17,6 +18,9 @@ pub struct ObjectivesConfig {
     /// Image-text matching.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub itm: Option<ItmConfig>,
+    /// Image-text contrast; of neither paper.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub itc: Option<ItcConfig>,
     /// Masked language modelling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mlm: Option<MlmConfig>,
@@ -60,6 +64,8 @@ pub struct HeadSizes {
 pub struct PretrainObjectives {
     /// Image-text matching.
     pub itm: Option<Itm>,
+    /// Image-text contrast.
+    pub itc: Option<Itc>,
     /// Masked language modelling.
     pub mlm: Option<Mlm>,
     /// Masked visual modelling.
@@ -78,6 +84,7 @@ pub struct PretrainObjectives {
 
 objective_set!(PretrainObjectives, PretrainTargets {
     itm: Option<Itm>,
+    itc: Option<Itc>,
     mlm: Option<Mlm>,
     mvm: Option<Mvm>,
     detection: Option<Detection>,
@@ -100,6 +107,7 @@ impl ObjectivesConfig {
         let (d_model, vocab_size) = (sizes.d_model, sizes.vocab_size);
         Ok(PretrainObjectives {
             itm: self.itm.as_ref().map(|c| c.init(d_model, device)),
+            itc: self.itc.as_ref().map(|c| c.init(d_model, device)),
             mlm: self
                 .mlm
                 .as_ref()

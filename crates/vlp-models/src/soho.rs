@@ -4,9 +4,11 @@ use burn::nn::pool::MaxPool2dConfig;
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use vlp_objectives::{Encoded, Inputs, Needs, ObjectiveError, TextStates, VisionLanguage};
+use vlp_objectives::{
+    Encoded, Inputs, Needs, ObjectiveError, TextEncoder, TextStates, VisionLanguage,
+};
 use vlp_transformer::{
-    AttentionBias, Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory,
+    AttentionBias, Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextBatch,
     TextEmbedding, TextEmbeddingConfig,
 };
 use vlp_vision::conv::{ConvNorm, ConvSpec};
@@ -92,6 +94,8 @@ pub struct VisualCells {
     pub projected: Tensor<4>,
     /// Cells `[images, h * w, d_model]`, quantised if so configured, without positions and norm.
     pub tokens: Tensor<3>,
+    /// Rows and columns of the cells.
+    pub grid: [usize; 2],
     /// Sine positions of the cells, `[images, h * w, d_model]`.
     pub pos: Tensor<3>,
     /// `[images, h * w]`, true = padding.
@@ -200,6 +204,7 @@ impl Soho {
             maps,
             projected,
             tokens,
+            grid: [h, w],
             pos: sine_positions(grid.clone(), d).reshape([n, h * w, d]),
             pad_mask: grid.reshape([n, h * w]),
             quantised,
@@ -227,6 +232,17 @@ fn square_canvas(pad_mask: Tensor<3, Bool>) -> Tensor<3, Bool> {
     let device = pad_mask.device();
     let rest = Tensor::<3, Int>::ones([n, h, h - w], &device);
     Tensor::cat(vec![pad_mask.int(), rest], 2).greater_elem(0)
+}
+
+impl TextEncoder for Soho {
+    fn encode_text(&self, text: &TextBatch) -> TextStates {
+        let bias = AttentionBias::padding(text.pad_mask.clone());
+        let words = self.words.forward(text.ids.clone());
+        TextStates {
+            states: self.encoder.forward(words, None, Some(&bias)),
+            pad_mask: text.pad_mask.clone(),
+        }
+    }
 }
 
 impl VisionLanguage for Soho {
@@ -282,6 +298,8 @@ impl VisionLanguage for Soho {
         };
         Ok(Encoded {
             image: needs.image.then(alone),
+            grid: cells.grid,
+            text_encoder: self,
             maps: cells.maps,
             text: text_states,
             joint_image,
@@ -290,5 +308,20 @@ impl VisionLanguage for Soho {
             decoder: self.decoder.as_ref(),
             caption_decoder: None,
         })
+    }
+
+    fn attention(&self, inputs: &Inputs<'_>) -> Result<Option<Tensor<3>>, ObjectiveError> {
+        let cells = self.cells(inputs.images, inputs.copies())?;
+        let tokens = inputs.beside_texts(cells.tokens);
+        let pos = inputs.beside_texts(cells.pos);
+        let pad_mask = inputs.mask_beside_texts(cells.pad_mask);
+        let words = self.words.forward(inputs.text.ids.clone());
+        let length = words.dims()[1];
+        let x = Tensor::cat(vec![words, self.visual(tokens, pos)], 1);
+        let both = Tensor::cat(vec![inputs.text.pad_mask.clone(), pad_mask], 1);
+        let found = self
+            .encoder
+            .attention(x, None, Some(&AttentionBias::padding(both)));
+        Ok(found.map(|weights| weights.slice(s![.., ..length, length..])))
     }
 }

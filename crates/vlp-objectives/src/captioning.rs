@@ -1,13 +1,14 @@
 //! Image captioning by the shared decoder, from the image-only pass (E2E-VLP's ITG).
 
+use std::sync::Arc;
+
 use burn::module::Param;
 use burn::prelude::*;
-use burn::tensor::TensorData;
-use burn::tensor::activation::log_softmax;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use vlp_transformer::generate::{Generated, GenerationConfig, NextToken, generate};
 use vlp_transformer::{
-    AttentionBias, Decoder, DecoderCache, DecoderInput, Memory, TextBatch, TextEmbedding,
+    AttentionBias, Decoder, DecoderInput, Generated, GenerationConfig, Memory, Sampling, TextBatch,
+    TextEmbedding,
 };
 
 use crate::draft::Draft;
@@ -15,7 +16,9 @@ use crate::encoded::{Encoded, Needs};
 use crate::error::ObjectiveError;
 use crate::loss::{cross_entropy, pick};
 use crate::objective::{Losses, Objective};
+use crate::self_critical::{self, CaptionReward, SelfCritical};
 use crate::tally::Tally;
+use crate::writer::Writer;
 
 const NAME: &str = "caption";
 
@@ -31,6 +34,18 @@ pub struct CaptioningConfig {
     pub beams: usize,
     /// Exponent of the length by which held-out beams are compared.
     pub length_penalty: f64,
+    /// Fewest tokens of a generated caption.
+    #[serde(default)]
+    pub min_len: usize,
+    /// No run of so many tokens occurs twice in a generated caption; 0 allows all.
+    #[serde(default)]
+    pub no_repeat: usize,
+    /// Draw captions at random instead of searching the most probable ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
+    /// Train on the reward of sampled captions instead of cross entropy; not in the paper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_critical: Option<SelfCritical>,
 }
 
 impl Default for CaptioningConfig {
@@ -40,6 +55,10 @@ impl Default for CaptioningConfig {
             max_len: 40,
             beams: 1,
             length_penalty: 0.0,
+            min_len: 0,
+            no_repeat: 0,
+            sampling: None,
+            self_critical: None,
         }
     }
 }
@@ -47,17 +66,33 @@ impl Default for CaptioningConfig {
 /// Output head of the caption decoder: the word table transposed plus a bias.
 #[derive(Module, Debug)]
 pub struct Captioning {
-    bias: Param<Tensor<1>>,
+    pub(crate) bias: Param<Tensor<1>>,
     #[module(skip)]
-    config: CaptioningConfig,
+    pub(crate) config: CaptioningConfig,
+    #[module(skip)]
+    pub(crate) reward: Option<Arc<dyn CaptionReward>>,
 }
 
 impl CaptioningConfig {
+    /// How captions from `bos` to `eos` are searched; [`Self::sampling`] apart.
+    pub fn generation(&self, bos: u32, eos: u32) -> GenerationConfig {
+        GenerationConfig {
+            bos,
+            eos,
+            max_len: self.max_len,
+            min_len: self.min_len,
+            beams: self.beams,
+            length_penalty: self.length_penalty,
+            no_repeat: self.no_repeat,
+        }
+    }
+
     /// Builds the head.
     pub fn init(&self, vocab_size: usize, device: &Device) -> Captioning {
         Captioning {
             bias: Param::from_tensor(Tensor::zeros([vocab_size], device)),
             config: self.clone(),
+            reward: None,
         }
     }
 }
@@ -73,10 +108,12 @@ pub struct CaptionTarget {
     pub ends: (u32, u32),
     /// Padding token.
     pub pad: u32,
+    /// Seed of what is drawn at random for this example.
+    pub draw: u64,
 }
 
 impl Captioning {
-    fn head(&self, states: Tensor<2>, words: Tensor<2>) -> Tensor<2> {
+    pub(crate) fn head(&self, states: Tensor<2>, words: Tensor<2>) -> Tensor<2> {
         states.matmul(words.transpose()) + self.bias.val().unsqueeze()
     }
 
@@ -98,7 +135,7 @@ impl Captioning {
         })
     }
 
-    fn decoder<'a>(&self, encoded: &Encoded<'a>) -> Result<&'a Decoder, ObjectiveError> {
+    pub(crate) fn decoder<'a>(&self, encoded: &Encoded<'a>) -> Result<&'a Decoder, ObjectiveError> {
         encoded
             .caption_decoder
             .or(encoded.decoder)
@@ -135,67 +172,84 @@ impl Captioning {
         encoded: &Encoded<'_>,
         config: &GenerationConfig,
     ) -> Result<Vec<Generated>, ObjectiveError> {
-        let memory = encoded.image(NAME)?;
-        let decoder = self.decoder(encoded)?;
-        let images = memory.states.dims()[0];
-        let device = memory.states.device();
-        let beams = config.beams.max(1);
-        let rows: Vec<i32> = (0..images * beams)
-            .map(|row| (row / beams) as i32)
-            .collect();
-        let memory = if beams == 1 {
-            memory.clone()
-        } else {
-            memory.select(Tensor::from_ints(rows.as_slice(), &device))
-        };
-        let limit = config
-            .max_len
-            .min(encoded.words.max_len().saturating_sub(1));
-        let config = GenerationConfig {
-            max_len: limit,
-            ..config.clone()
-        };
-        let cache = decoder.cache(&memory);
-        let mut scorer = Cached {
+        Ok(self.writer(encoded)?.search(config))
+    }
+
+    /// A caption of every picture of the batch drawn at random: the same for the same `seeds`, one a picture.
+    pub fn sample(
+        &self,
+        encoded: &Encoded<'_>,
+        config: &GenerationConfig,
+        sampling: &Sampling,
+        seeds: &[u64],
+    ) -> Result<Vec<Generated>, ObjectiveError> {
+        Ok(self.writer(encoded)?.sample(config, sampling, seeds))
+    }
+
+    /// Captions as `config` says, searched or drawn.
+    pub fn write(
+        &self,
+        encoded: &Encoded<'_>,
+        config: &CaptioningConfig,
+        ends: (u32, u32),
+        seeds: &[u64],
+    ) -> Result<Vec<Generated>, ObjectiveError> {
+        let search = config.generation(ends.0, ends.1);
+        match &config.sampling {
+            Some(sampling) => self.sample(encoded, &search, sampling, seeds),
+            None => self.generate(encoded, &search),
+        }
+    }
+
+    /// Where the decoder looks before each token of `text`: its last cross-attention, mean over heads,
+    /// `[batch, length, image tokens]`.
+    pub fn attention(
+        &self,
+        encoded: &Encoded<'_>,
+        text: &TextBatch,
+    ) -> Result<Tensor<3>, ObjectiveError> {
+        let length = text.ids.dims()[1];
+        let causal = AttentionBias::causal(length, &text.ids.device());
+        Ok(self.decoder(encoded)?.attention(DecoderInput {
+            x: encoded.words.forward(text.ids.clone()),
+            query_pos: None,
+            bias: Some(causal.or(AttentionBias::padding(text.pad_mask.clone()))),
+            memory: encoded.image(NAME)?,
+        }))
+    }
+
+    fn writer<'a>(&'a self, encoded: &'a Encoded<'_>) -> Result<Writer<'a>, ObjectiveError> {
+        Ok(Writer {
             head: self,
-            decoder,
+            decoder: self.decoder(encoded)?,
             words: encoded.words,
-            cache,
-            place: 0,
-            device,
-        };
-        Ok(generate(&mut scorer, images, &config))
-    }
-}
-
-/// One more token at a time, keys and values kept.
-struct Cached<'a> {
-    head: &'a Captioning,
-    decoder: &'a Decoder,
-    words: &'a TextEmbedding,
-    cache: DecoderCache,
-    place: usize,
-    device: Device,
-}
-
-impl NextToken for Cached<'_> {
-    fn next(&mut self, last: &[u32]) -> Vec<Vec<f32>> {
-        let ids: Vec<i32> = last.iter().map(|&id| id as i32).collect();
-        let ids = Tensor::from_data(TensorData::new(ids, [last.len(), 1]), &self.device);
-        let x = self
-            .decoder
-            .step(self.words.forward_at(ids, self.place), &mut self.cache);
-        self.place += 1;
-        let logits = self.head.head(x.squeeze_dim(1), self.words.words());
-        let vocab = logits.dims()[1];
-        let flat: Vec<f32> = log_softmax(logits, 1).into_data().iter().collect();
-        flat.chunks(vocab).map(<[f32]>::to_vec).collect()
+            memory: encoded.image(NAME)?,
+        })
     }
 
-    fn reorder(&mut self, rows: &[usize]) {
-        let rows: Vec<i32> = rows.iter().map(|&r| r as i32).collect();
-        self.cache
-            .reorder(Tensor::from_ints(rows.as_slice(), &self.device));
+    /// Logits `[tokens, vocab]` before each token but the first of `texts`, row after row, and those tokens.
+    pub(crate) fn teach(
+        &self,
+        encoded: &Encoded<'_>,
+        texts: &[&[u32]],
+        pad: u32,
+    ) -> Result<Option<(Tensor<2>, Vec<i32>)>, ObjectiveError> {
+        let memory = encoded.image(NAME)?;
+        let inputs: Vec<&[u32]> = texts
+            .iter()
+            .map(|ids| &ids[..ids.len().saturating_sub(1)])
+            .collect();
+        let text = TextBatch::pack(&inputs, pad, &memory.states.device());
+        let states = self.states(self.decoder(encoded)?, encoded.words, &text, memory);
+        let (mut at, mut labels) = (vec![], vec![]);
+        for (row, ids) in texts.iter().enumerate() {
+            for (place, &id) in ids.iter().skip(1).enumerate() {
+                at.push((row, place));
+                labels.push(id as i32);
+            }
+        }
+        let logits = |at: &[_]| self.head(pick(states, at), encoded.words.words());
+        Ok((!at.is_empty()).then(|| (logits(&at), labels)))
     }
 }
 
@@ -219,6 +273,7 @@ impl Objective for Captioning {
             references: draft.example.captions.clone(),
             ends: (special.cls, special.sep),
             pad: special.pad,
+            draw: draft.rng(NAME).random(),
         })
     }
 
@@ -227,21 +282,14 @@ impl Objective for Captioning {
         encoded: &Encoded<'_>,
         targets: &[CaptionTarget],
     ) -> Result<Losses, ObjectiveError> {
-        let memory = encoded.image(NAME)?;
-        let device = memory.states.device();
-        let inputs: Vec<&[u32]> = targets.iter().map(|t| &t.ids[..t.ids.len() - 1]).collect();
-        let text = TextBatch::pack(&inputs, targets.first().map_or(0, |t| t.pad), &device);
-        let states = self.states(self.decoder(encoded)?, encoded.words, &text, memory);
-        let (mut at, mut labels) = (vec![], vec![]);
-        for (row, target) in targets.iter().enumerate() {
-            for (place, &id) in target.ids.iter().skip(1).enumerate() {
-                at.push((row, place));
-                labels.push(id as i32);
-            }
+        if let Some(config) = &self.config.self_critical {
+            return self_critical::loss(self, config, encoded, targets);
         }
-        let value = match at.is_empty() {
-            true => Tensor::zeros([1], &device),
-            false => cross_entropy(self.head(pick(states, &at), encoded.words.words()), &labels),
+        let texts: Vec<&[u32]> = targets.iter().map(|t| t.ids.as_slice()).collect();
+        let pad = targets.first().map_or(0, |t| t.pad);
+        let value = match self.teach(encoded, &texts, pad)? {
+            None => Tensor::zeros([1], &encoded.words.words().device()),
+            Some((logits, labels)) => cross_entropy(logits, &labels),
         };
         Ok(Losses::one(NAME, self.config.weight, value))
     }
@@ -255,14 +303,9 @@ impl Objective for Captioning {
         let Some(first) = targets.first() else {
             return Ok(());
         };
-        let config = GenerationConfig {
-            bos: first.ends.0,
-            eos: first.ends.1,
-            max_len: self.config.max_len,
-            beams: self.config.beams,
-            length_penalty: self.config.length_penalty,
-        };
-        for (found, target) in self.generate(encoded, &config)?.iter().zip(targets) {
+        let seeds: Vec<u64> = targets.iter().map(|t| t.draw).collect();
+        let written = self.write(encoded, &self.config, first.ends, &seeds)?;
+        for (found, target) in written.iter().zip(targets) {
             tally.caption(&found.ids, &target.references);
         }
         Ok(())

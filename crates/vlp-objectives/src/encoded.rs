@@ -2,7 +2,7 @@
 
 use burn::module::ModuleDisplay;
 use burn::prelude::*;
-use vlp_transformer::{Decoder, Memory, TextEmbedding};
+use vlp_transformer::{Decoder, Memory, TextBatch, TextEmbedding};
 
 use crate::codes::Codes;
 use crate::error::ObjectiveError;
@@ -47,6 +47,12 @@ pub struct TextStates {
     pub pad_mask: Tensor<2, Bool>,
 }
 
+/// What encodes texts on their own.
+pub trait TextEncoder: std::fmt::Debug {
+    /// The encoder over words alone, no picture beside them.
+    fn encode_text(&self, text: &TextBatch) -> TextStates;
+}
+
 /// One batch after the encoder, with the parts of the model that objectives share.
 #[derive(Debug)]
 pub struct Encoded<'a> {
@@ -58,8 +64,12 @@ pub struct Encoded<'a> {
     pub joint_image: Option<Memory>,
     /// Image tokens of the image-only pass, a row for each picture.
     pub image: Option<Memory>,
+    /// Rows and columns of the image tokens, which run row by row.
+    pub grid: [usize; 2],
     /// Codes of the visual dictionary, in a model that has one.
     pub codes: Option<Codes<'a>>,
+    /// Encodes texts without a picture.
+    pub text_encoder: &'a dyn TextEncoder,
     /// Text embedding; its word table is tied to the output heads.
     pub words: &'a TextEmbedding,
     /// Decoder of object queries and captions.
@@ -118,11 +128,18 @@ impl Encoded<'_> {
 }
 
 /// A model that encodes pictures and texts for objectives.
-pub trait VisionLanguage: Module + ModuleDisplay {
+pub trait VisionLanguage: Module + ModuleDisplay + TextEncoder {
     /// Runs the passes that `needs` asks for.
     ///
     /// # Errors
     /// [`ObjectiveError::Vision`] for pictures too small for the model's stride, or too few of them to start a
     /// dictionary from.
     fn encode(&self, inputs: &Inputs<'_>, needs: Needs) -> Result<Encoded<'_>, ObjectiveError>;
+
+    /// Where every text token looks among the image tokens in the last layer of the joint pass, mean over heads,
+    /// `[texts, length, image tokens]`; `None` for a model without layers.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    fn attention(&self, inputs: &Inputs<'_>) -> Result<Option<Tensor<3>>, ObjectiveError>;
 }

@@ -51,6 +51,22 @@ pub trait Objective: Module + ModuleDisplay {
         targets: &[Self::Target],
     ) -> Result<Losses, ObjectiveError>;
 
+    /// Whether [`Self::hard_pairs`] is to choose the pairs of a batch of all pairs.
+    fn mines(&self) -> bool {
+        false
+    }
+
+    /// The false pairs (picture, text) of a batch of all pairs that are worth the joint pass, besides the true ones; of an
+    /// objective that reads the image-only pass. Runs without gradients, before [`Self::loss`].
+    fn hard_pairs(
+        &self,
+        encoded: &Encoded<'_>,
+        targets: &[Self::Target],
+    ) -> Result<Vec<(usize, usize)>, ObjectiveError> {
+        let _ = (encoded, targets);
+        Ok(vec![])
+    }
+
     /// Adds a held-out batch to the scores. Runs without gradients.
     fn evaluate(
         &self,

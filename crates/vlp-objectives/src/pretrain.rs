@@ -8,7 +8,7 @@ use vlp_vision::PaddedImages;
 use vlp_vision::padded::ImageView;
 
 use crate::draft::Draft;
-use crate::encoded::{Encoded, VisionLanguage};
+use crate::encoded::{Encoded, Needs, VisionLanguage};
 use crate::error::ObjectiveError;
 use crate::inputs::{CellDraw, CellRule, Inputs};
 use crate::set::{NamedLosses, ObjectiveSet};
@@ -38,9 +38,32 @@ pub struct Batch<T> {
     pub cells: Vec<Option<CellDraw>>,
     /// A target for each text.
     pub targets: Vec<T>,
+    /// Texts beside each picture, where all stand beside all: picture `i` beside text `j` is row `i * all_pairs + j`.
+    pub all_pairs: Option<usize>,
+    /// Padding token.
+    pub pad: u32,
 }
 
 impl<T> Batch<T> {
+    /// The given rows of texts, in that order.
+    fn rows(&self, rows: &[usize]) -> Self
+    where
+        T: Clone,
+    {
+        let ids: Vec<Vec<u32>> = rows.iter().map(|&row| self.ids[row].clone()).collect();
+        let packed: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+        Self {
+            text: TextBatch::pack(&packed, self.pad, &self.text.ids.device()),
+            images: self.images.clone(),
+            image_of: rows.iter().map(|&row| self.image_of[row]).collect(),
+            cells: rows.iter().map(|&row| self.cells[row]).collect(),
+            targets: rows.iter().map(|&row| self.targets[row].clone()).collect(),
+            all_pairs: None,
+            pad: self.pad,
+            ids,
+        }
+    }
+
     /// What the model reads of it.
     pub fn inputs(&self) -> Inputs<'_> {
         Inputs {
@@ -112,8 +135,11 @@ impl Batcher<'_> {
         share_places(&mut cells);
         let images = self.pack(&views, device)?;
         let rows: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
-        let text = TextBatch::pack(&rows, self.pieces.special().pad, device);
+        let pad = self.pieces.special().pad;
+        let text = TextBatch::pack(&rows, pad, device);
         Ok(Batch {
+            all_pairs: self.all_pairs.then_some(examples.len()),
+            pad,
             images,
             text,
             ids,
@@ -166,17 +192,20 @@ impl Batcher<'_> {
             return numbers.map(|number| self.draft(example, number)).collect();
         }
         let own = self.draft(example, 0);
-        let beside = |other: &'b Example| {
+        // The picture's own text has number 0: it carries the targets of objectives that look at pictures alone.
+        let place = all.iter().position(|other| std::ptr::eq(other, example));
+        let beside = |(at, other): (usize, &'b Example)| {
             let text = other.texts.first().map_or("", String::as_str);
             let matched = example.key == other.key || example.captions.iter().any(|c| c == text);
             Draft {
                 text: self.pieces.encode(text, self.max_len),
+                number: if Some(at) == place { 0 } else { at + 1 },
                 matched,
                 paired: true,
                 ..own.clone()
             }
         };
-        all.iter().map(beside).collect()
+        all.iter().enumerate().map(beside).collect()
     }
 }
 
@@ -186,9 +215,44 @@ impl<M: VisionLanguage, O: ObjectiveSet> Pretrain<M, O> {
         self.model.encode(&batch.inputs(), self.objectives.needs())
     }
 
-    /// Losses of every objective.
+    /// Losses of every objective; of a batch of all pairs on those that an objective finds hard, if one does.
     pub fn losses(&self, batch: &Batch<O::Targets>) -> Result<NamedLosses, ObjectiveError> {
+        let hard = self.hard_rows(batch)?.map(|rows| batch.rows(&rows));
+        let batch = hard.as_ref().unwrap_or(batch);
         self.objectives.losses(&self.encode(batch)?, &batch.targets)
+    }
+
+    /// Rows of true pairs and of hard false ones, in order.
+    fn hard_rows(&self, batch: &Batch<O::Targets>) -> Result<Option<Vec<usize>>, ObjectiveError> {
+        let Some(texts) = batch.all_pairs.filter(|_| self.objectives.mines()) else {
+            return Ok(None);
+        };
+        let trains = batch.images.pixels.is_autodiff();
+        let still = trains.then(|| self.valid());
+        let own = still.as_ref().unwrap_or(self);
+        let images = PaddedImages {
+            pixels: batch.images.pixels.clone().inner(),
+            pad_mask: batch.images.pad_mask.clone().inner(),
+        };
+        let text = TextBatch {
+            ids: batch.text.ids.clone().inner(),
+            pad_mask: batch.text.pad_mask.clone().inner(),
+        };
+        let inputs = Inputs {
+            images: &images,
+            text: &text,
+            ..batch.inputs()
+        };
+        let encoded = own.model.encode(&inputs, Needs::IMAGE)?;
+        let pairs = own.objectives.hard_pairs(&encoded, &batch.targets)?;
+        let own_pairs = (0..texts).map(|at| (at, at));
+        let mut rows: Vec<usize> = own_pairs
+            .chain(pairs)
+            .map(|(image, text)| image * texts + text)
+            .collect();
+        rows.sort_unstable();
+        rows.dedup();
+        Ok(Some(rows))
     }
 
     /// Adds a held-out batch to the scores; call it on `self.valid()`.

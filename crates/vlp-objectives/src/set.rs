@@ -31,6 +31,16 @@ pub trait ObjectiveSet: Module + ModuleDisplay {
         targets: &[Self::Targets],
     ) -> Result<NamedLosses, ObjectiveError>;
 
+    /// Whether any member chooses the pairs of a batch of all pairs.
+    fn mines(&self) -> bool;
+
+    /// The false pairs that any member finds worth the joint pass.
+    fn hard_pairs(
+        &self,
+        encoded: &Encoded<'_>,
+        targets: &[Self::Targets],
+    ) -> Result<Vec<(usize, usize)>, ObjectiveError>;
+
     /// Adds a held-out batch to the scores of every member.
     fn evaluate(
         &self,
@@ -65,6 +75,22 @@ impl<O: Objective> ObjectiveSet for Option<O> {
         };
         let targets: Vec<O::Target> = targets.iter().flatten().cloned().collect();
         Ok(vec![(objective.name(), objective.loss(encoded, &targets)?)])
+    }
+
+    fn mines(&self) -> bool {
+        self.as_ref().is_some_and(Objective::mines)
+    }
+
+    fn hard_pairs(
+        &self,
+        encoded: &Encoded<'_>,
+        targets: &[Self::Targets],
+    ) -> Result<Vec<(usize, usize)>, ObjectiveError> {
+        let Some(objective) = self.as_ref().filter(|own| own.mines()) else {
+            return Ok(vec![]);
+        };
+        let targets: Vec<O::Target> = targets.iter().flatten().cloned().collect();
+        objective.hard_pairs(encoded, &targets)
     }
 
     fn evaluate(
@@ -119,6 +145,23 @@ macro_rules! objective_set {
             $(
                 let own: Vec<_> = targets.iter().map(|t| t.$field.clone()).collect();
                 all.extend($crate::ObjectiveSet::losses(&self.$field, encoded, &own)?);
+            )+
+            Ok(all)
+        }
+
+        fn mines(&self) -> bool {
+            false $(|| $crate::ObjectiveSet::mines(&self.$field))+
+        }
+
+        fn hard_pairs(
+            &self,
+            encoded: &$crate::Encoded<'_>,
+            targets: &[Self::Targets],
+        ) -> Result<Vec<(usize, usize)>, $crate::ObjectiveError> {
+            let mut all = vec![];
+            $(
+                let own: Vec<_> = targets.iter().map(|t| t.$field.clone()).collect();
+                all.extend($crate::ObjectiveSet::hard_pairs(&self.$field, encoded, &own)?);
             )+
             Ok(all)
         }

@@ -19,14 +19,14 @@ use vlp_data::{
 };
 use vlp_text::WordPieces;
 use vlp_transformer::{
-    Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextEmbedding,
+    Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextBatch, TextEmbedding,
     TextEmbeddingConfig,
 };
 use vlp_vision::{DictionaryConfig, QuantisedMap, VisualDictionary, resize_mask};
 
 use crate::codes::Codes;
 use crate::detection::ClassVocabulary;
-use crate::encoded::{Encoded, Needs, TextStates, VisionLanguage};
+use crate::encoded::{Encoded, Needs, TextEncoder, TextStates, VisionLanguage};
 use crate::error::ObjectiveError;
 use crate::inputs::Inputs;
 use crate::objective::Objective;
@@ -171,7 +171,22 @@ impl Rig {
     }
 }
 
+impl TextEncoder for Probe {
+    fn encode_text(&self, text: &TextBatch) -> TextStates {
+        let bias = vlp_transformer::AttentionBias::padding(text.pad_mask.clone());
+        let words = self.words.forward(text.ids.clone());
+        TextStates {
+            states: self.encoder.forward(words, None, Some(&bias)),
+            pad_mask: text.pad_mask.clone(),
+        }
+    }
+}
+
 impl VisionLanguage for Probe {
+    fn attention(&self, _inputs: &Inputs<'_>) -> Result<Option<Tensor<3>>, ObjectiveError> {
+        Ok(None)
+    }
+
     fn encode(&self, inputs: &Inputs<'_>, needs: Needs) -> Result<Encoded<'_>, ObjectiveError> {
         let (images, text) = (inputs.images, inputs.text);
         let [batch, _, height, width] = images.pixels.dims();
@@ -228,7 +243,9 @@ impl VisionLanguage for Probe {
             text: text_states,
             joint_image,
             image: needs.image.then(alone),
+            grid: [h, w],
             codes: Some(codes),
+            text_encoder: self,
             words: &self.words,
             decoder: Some(&self.decoder),
             caption_decoder: None,

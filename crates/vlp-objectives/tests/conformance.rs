@@ -8,14 +8,22 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use vlp_objectives::testing::{CODES, D_MODEL, check};
 use vlp_objectives::{
-    CaptioningConfig, CellRule, DetectionConfig, Draft, Encoded, HeadKind, ItmConfig, Losses,
-    MlmConfig, MvmConfig, MvmHead, Needs, Objective, ObjectiveError, SnliVeConfig,
+    CaptioningConfig, CellRule, DetectionConfig, Draft, Encoded, HeadKind, ItcConfig, ItmConfig,
+    Losses, MlmConfig, MvmConfig, MvmHead, Needs, Objective, ObjectiveError, SnliVeConfig,
 };
 
 #[test]
 fn matching() {
     check(&Device::flex(), |rig| {
         Ok(ItmConfig::default().init(D_MODEL, &rig.device))
+    })
+    .unwrap();
+}
+
+#[test]
+fn contrast() {
+    check(&Device::flex(), |rig| {
+        Ok(ItcConfig::default().init(D_MODEL, &rig.device))
     })
     .unwrap();
 }

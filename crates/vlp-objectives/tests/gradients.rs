@@ -12,8 +12,8 @@ use vlp_objectives::detection::set_loss::SetSums;
 use vlp_objectives::detection::{DetectionTarget, MatchCost, Matcher};
 use vlp_objectives::testing::{CODES, D_MODEL, Rig};
 use vlp_objectives::{
-    CaptioningConfig, DetectionConfig, ItmConfig, MlmConfig, MvmConfig, MvmHead, Objective,
-    Pretrain, total,
+    CaptioningConfig, DetectionConfig, ItcConfig, ItmConfig, MlmConfig, MvmConfig, MvmHead,
+    Objective, Pretrain, total,
 };
 
 /// The whole process computes in f64.
@@ -61,6 +61,18 @@ fn check<O: Objective>(build: impl Fn(&Rig) -> O) {
 #[test]
 fn matching() {
     check(|rig| ItmConfig::default().init(D_MODEL, &rig.device));
+}
+
+#[test]
+fn contrast() {
+    check(|rig| {
+        let config = ItcConfig {
+            // A soft one: sharp products differ too much over the step.
+            temperature: 0.4,
+            ..ItcConfig::default()
+        };
+        config.init(D_MODEL, &rig.device)
+    });
 }
 
 #[test]

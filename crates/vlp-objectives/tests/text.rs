@@ -320,13 +320,7 @@ fn generated_captions_are_the_best_next_tokens_of_the_logits() {
             .model
             .encode(&batch.inputs(), captioning.needs())
             .unwrap();
-        let config = GenerationConfig {
-            bos: special.cls,
-            eos: special.sep,
-            max_len: 12,
-            beams: 1,
-            length_penalty: 0.0,
-        };
+        let config = GenerationConfig::greedy(special.cls, special.sep, 12);
         let found = captioning.generate(&encoded, &config).unwrap();
         for (image, found) in found.iter().enumerate() {
             let mut ids = vec![special.cls];

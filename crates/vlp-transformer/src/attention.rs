@@ -194,6 +194,19 @@ impl MultiHeadAttention {
             .forward(mixed.swap_dims(1, 2).reshape([batch, queries, width]))
     }
 
+    /// Weights of `query` `[batch, queries, d_model]` on `key` `[batch, keys, d_model]`, mean over heads,
+    /// `[batch, queries, keys]`; a row sums to 1.
+    pub fn look(
+        &self,
+        query: Tensor<3>,
+        key: Tensor<3>,
+        bias: Option<&AttentionBias>,
+    ) -> Tensor<3> {
+        let q = self.split(self.query.forward(query));
+        let key = self.split(self.key.forward(key));
+        self.weights(q, key, bias).mean_dim(1).squeeze_dim(1)
+    }
+
     fn weights(&self, q: Tensor<4>, key: Tensor<4>, bias: Option<&AttentionBias>) -> Tensor<4> {
         let scale = 1.0 / (q.dims()[3] as f64).sqrt();
         let scores = q.mul_scalar(scale).matmul(key.swap_dims(2, 3));

@@ -119,6 +119,35 @@ impl Decoder {
             .unwrap_or_else(|| self.norm.forward(x))
     }
 
+    /// Where every query looks in the memory in the last layer, mean over heads, `[batch, length, tokens]`.
+    pub fn attention(&self, input: DecoderInput<'_>) -> Tensor<3> {
+        let memory_bias = input.memory.bias();
+        let keys = input.memory.states.clone() + input.memory.pos.clone();
+        let pos = input.query_pos.as_ref();
+        let mut x = input.x;
+        let mut found = None;
+        for layer in &self.layers {
+            let query = with_pos(&x, pos);
+            let own = layer.self_attention.project(query.clone(), x.clone());
+            let mixed = layer
+                .self_attention
+                .attend(query, own.clone(), input.bias.as_ref());
+            let mid = layer.norm1.forward(x.clone() + mixed);
+            let look =
+                layer
+                    .cross_attention
+                    .look(with_pos(&mid, pos), keys.clone(), Some(&memory_bias));
+            found = Some(look);
+            let memory = layer
+                .cross_attention
+                .project(keys.clone(), input.memory.states.clone());
+            x = layer.forward(x, pos, own, input.bias.as_ref(), memory, &memory_bias);
+        }
+        let [batch, length, _] = x.dims();
+        let tokens = keys.dims()[1];
+        found.unwrap_or_else(|| Tensor::zeros([batch, length, tokens], &x.device()))
+    }
+
     /// An empty cache over `memory`.
     pub fn cache(&self, memory: &Memory) -> DecoderCache {
         let keys = memory.states.clone() + memory.pos.clone();

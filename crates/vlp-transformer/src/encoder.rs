@@ -70,6 +70,24 @@ impl Encoder {
         states
     }
 
+    /// Where every token looks in the last layer, mean over heads, `[batch, tokens, tokens]`; `None` without layers.
+    pub fn attention(
+        &self,
+        x: Tensor<3>,
+        pos: Option<Tensor<3>>,
+        bias: Option<&AttentionBias>,
+    ) -> Option<Tensor<3>> {
+        let (last, before) = self.layers.split_last()?;
+        let x = before
+            .iter()
+            .fold(x, |x, layer| layer.forward(x, pos.clone(), bias));
+        let query = match pos {
+            Some(pos) => x + pos,
+            None => x,
+        };
+        Some(last.attention.look(query.clone(), query, bias))
+    }
+
     /// Output of the last layer; `x` itself if there is none.
     pub fn forward(
         &self,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::constrain::constrain;
+
 /// Scores next tokens for a batch of rows, keeping whatever cache it likes.
 pub trait NextToken {
     /// Log-probabilities of the token after `last`, one row of vocabulary size for each row of the batch.
@@ -23,10 +25,31 @@ pub struct GenerationConfig {
     pub eos: u32,
     /// Most tokens to generate, `eos` included, `bos` not.
     pub max_len: usize,
+    /// Fewest tokens before `eos` may end a text.
+    #[serde(default)]
+    pub min_len: usize,
     /// Rows kept for each image; 1 is greedy search.
     pub beams: usize,
     /// Scores are sums of log-probabilities over `length ^ length_penalty`; 0 compares bare sums.
     pub length_penalty: f64,
+    /// No run of so many tokens occurs twice in a text; 0 allows all.
+    #[serde(default)]
+    pub no_repeat: usize,
+}
+
+impl GenerationConfig {
+    /// Greedy search from `bos` to `eos`, at most `max_len` tokens.
+    pub fn greedy(bos: u32, eos: u32, max_len: usize) -> Self {
+        Self {
+            bos,
+            eos,
+            max_len,
+            min_len: 0,
+            beams: 1,
+            length_penalty: 0.0,
+            no_repeat: 0,
+        }
+    }
 }
 
 /// One generated text.
@@ -69,7 +92,7 @@ pub fn generate(
     let mut last = vec![config.bos; images * width];
     let score = |sum: f64, length: usize| sum / (length.max(1) as f64).powf(config.length_penalty);
     for step in 0..config.max_len {
-        let rows = model.next(&last);
+        let mut rows = model.next(&last);
         let mut order = Vec::with_capacity(images * width);
         for (image, beams) in live.iter_mut().enumerate() {
             let base = image * width;
@@ -79,6 +102,9 @@ pub fn generate(
                 continue;
             }
             cut[image] = step + 1 == config.max_len;
+            for (beam, row) in beams.iter().zip(&mut rows[base..base + width]) {
+                constrain(row, &beam.ids, config);
+            }
             let mut next = Vec::with_capacity(width);
             for (beam, token, sum) in best(beams, &rows[base..base + width], 2 * width) {
                 if next.len() == width {
@@ -150,6 +176,9 @@ fn best(beams: &[Beam], rows: &[Vec<f32>], count: usize) -> Vec<(usize, u32, f64
             continue;
         }
         for (token, &log_prob) in row.iter().enumerate() {
+            if log_prob == f32::NEG_INFINITY {
+                continue;
+            }
             let sum = state.sum + f64::from(log_prob);
             if all.len() == count && all.last().is_some_and(|worst| sum <= worst.2) {
                 continue;
@@ -195,11 +224,8 @@ mod tests {
 
     fn config(beams: usize) -> GenerationConfig {
         GenerationConfig {
-            bos: 0,
-            eos: 3,
-            max_len: 6,
             beams,
-            length_penalty: 0.0,
+            ..GenerationConfig::greedy(0, 3, 6)
         }
     }
 

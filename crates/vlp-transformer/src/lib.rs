@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 pub mod attention;
+mod constrain;
 pub mod decoder;
 pub mod encoder;
 pub mod error;
 pub mod generate;
 pub mod layer;
 pub mod memory;
+pub mod sample;
 pub mod text;
 
 pub use attention::{AttentionBias, MultiHeadAttention, MultiHeadAttentionConfig};
@@ -16,4 +18,5 @@ pub use error::TransformerError;
 pub use generate::{Generated, GenerationConfig, NextToken};
 pub use layer::{Activation, LayerConfig};
 pub use memory::Memory;
+pub use sample::Sampling;
 pub use text::{TextBatch, TextEmbedding, TextEmbeddingConfig};

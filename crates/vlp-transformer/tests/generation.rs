@@ -143,11 +143,9 @@ fn cached_equals_recomputed_greedy_and_with_beams() {
         for seed in 0..5 {
             for (beams, length_penalty) in [(1, 0.0), (2, 0.0), (4, 1.0)] {
                 let config = GenerationConfig {
-                    bos: 1,
-                    eos: 2,
-                    max_len: 12,
                     beams,
                     length_penalty,
+                    ..GenerationConfig::greedy(1, 2, 12)
                 };
                 let (cached, recomputed) = both(seed, &config, &device);
                 for (a, b) in cached.iter().zip(&recomputed) {
@@ -171,11 +169,8 @@ fn more_beams_never_score_worse_than_greedy_where_all_is_searched() {
     // As many beams as there are texts of two tokens: the search is exhaustive.
     for seed in 0..3 {
         let config = |beams| GenerationConfig {
-            bos: 1,
-            eos: 2,
-            max_len: 2,
             beams,
-            length_penalty: 0.0,
+            ..GenerationConfig::greedy(1, 2, 2)
         };
         let (greedy, _) = both(seed, &config(1), &Device::flex());
         let (wide, _) = both(seed, &config(VOCAB), &Device::flex());
@@ -219,11 +214,8 @@ fn a_text_does_not_depend_on_the_rest_of_the_batch() {
         let all = memory(3, 6, 16, &device);
         for beams in [1, 3] {
             let config = GenerationConfig {
-                bos: 1,
-                eos: 2,
-                max_len: 10,
                 beams,
-                length_penalty: 0.0,
+                ..GenerationConfig::greedy(1, 2, 10)
             };
             let run = |rows: &[i32]| {
                 let rows: Vec<i32> = rows.iter().flat_map(|&row| vec![row; beams]).collect();
@@ -243,6 +235,31 @@ fn a_text_does_not_depend_on_the_rest_of_the_batch() {
                     text.ids,
                     "seed {seed}, image {row}"
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn texts_keep_to_their_limits() {
+    let device = Device::flex();
+    for seed in 0..4 {
+        for beams in [1, 3] {
+            let config = GenerationConfig {
+                beams,
+                min_len: 5,
+                no_repeat: 2,
+                ..GenerationConfig::greedy(1, 2, 12)
+            };
+            let (cached, recomputed) = both(seed, &config, &device);
+            for (a, b) in cached.iter().zip(&recomputed) {
+                assert_eq!(a.ids, b.ids, "seed {seed}, {beams} beams");
+                assert!(a.ids.len() >= 5, "{:?}", a.ids);
+                let mut pairs: Vec<&[u32]> = a.ids.windows(2).collect();
+                let count = pairs.len();
+                pairs.sort_unstable();
+                pairs.dedup();
+                assert_eq!(pairs.len(), count, "a pair occurs twice: {:?}", a.ids);
             }
         }
     }

@@ -1,9 +1,13 @@
 //! Model and objectives of a configuration.
 
+use std::sync::Arc;
+
 use burn::prelude::*;
 use vlp_data::LabelSpace;
+use vlp_eval::caption::CiderCorpus;
 use vlp_models::{E2eVlp, HeadSizes, PretrainObjectives, Soho};
 use vlp_objectives::detection::ClassVocabulary;
+use vlp_objectives::{CiderReward, SelfCritical};
 use vlp_text::WordPieces;
 
 use crate::config::{ModelConfig, RunConfig};
@@ -45,7 +49,25 @@ pub fn objectives(
     device: &Device,
 ) -> Result<PretrainObjectives, VlpError> {
     let sizes = sizes(config, &data.labels, data.answers.len(), &data.pieces);
-    Ok(config.objectives.init(&sizes, device)?)
+    let mut found = config.objectives.init(&sizes, device)?;
+    let critical = config.objectives.caption.as_ref();
+    if let Some(critical) = critical.and_then(|own| own.self_critical.as_ref()) {
+        let reward = Arc::new(reward(critical, data)?);
+        found.caption = found.caption.map(|own| own.with_reward(reward));
+    }
+    Ok(found)
+}
+
+/// CIDEr-D with the rarity of words among the training captions.
+fn reward(config: &SelfCritical, data: &Datasets) -> Result<CiderReward, VlpError> {
+    let images = data.train.len().min(config.documents);
+    let captions: Vec<Vec<String>> = (0..images)
+        .map(|index| data.train.captions(index))
+        .collect::<Result<_, _>>()?;
+    Ok(CiderReward {
+        corpus: CiderCorpus::new(captions.iter().map(Vec::as_slice)),
+        pieces: data.pieces.clone(),
+    })
 }
 
 /// What the heads are built for.

@@ -4,16 +4,14 @@ use std::path::Path;
 
 use burn::prelude::*;
 use vlp_data::{AnswerVocabulary, Example};
-use vlp_eval::retrieval::retrieval;
 use vlp_objectives::tally::Score;
-use vlp_objectives::{
-    Batcher, Inputs, Itm, Needs, ObjectiveError, ObjectiveSet, Pretrain, Tally, VisionLanguage,
-};
-use vlp_transformer::TextBatch;
+use vlp_objectives::{Batcher, ObjectiveSet, Pretrain, Tally, VisionLanguage};
 
 use crate::config::{RunConfig, Sources, overlay};
 use crate::data::Datasets;
 use crate::error::VlpError;
+use crate::report::View;
+use crate::retrieve::Retriever;
 use crate::trained::{System, Trained};
 
 /// Scores of `model` (without autodiff) on batches of examples, which are read one at a time. Masks and
@@ -36,10 +34,10 @@ pub fn evaluate<M: VisionLanguage, O: ObjectiveSet>(
 }
 
 /// Scores of `model` on the held-out examples of a configuration, a batch in memory at a time; with the number of
-/// examples, and what could not be read. With `itm`, retrieval too where the configuration asks for it.
+/// examples, and what could not be read. With heads that compare, retrieval too where the configuration asks for it.
 pub fn heldout<M: VisionLanguage, O: ObjectiveSet>(
     model: &Pretrain<M, O>,
-    itm: Option<&Itm>,
+    heads: View<'_>,
     config: &RunConfig,
     data: &Datasets,
     device: &Device,
@@ -55,9 +53,18 @@ pub fn heldout<M: VisionLanguage, O: ObjectiveSet>(
     });
     let batcher = data.batcher(config);
     let mut scores = evaluate(model, &batcher, batches, device)?;
-    if let (Some(itm), wanted @ 1..) = (itm, config.eval.retrieval) {
+    if let wanted @ 1.. = config.eval.retrieval
+        && (heads.itm.is_some() || heads.itc.is_some())
+    {
         let (found, _) = data.heldout(config, 0..wanted);
-        scores.extend(retrieve(&model.model, itm, &batcher, &found, device)?);
+        let retriever = Retriever {
+            model: &model.model,
+            itm: heads.itm,
+            itc: heads.itc,
+            batcher: &batcher,
+            device,
+        };
+        scores.extend(retriever.scores(&found, &config.eval)?);
     }
     Ok((scores, examples, unread))
 }
@@ -82,51 +89,10 @@ pub fn evaluate_run(
         )));
     }
     data.answers = AnswerVocabulary::new(trained.vocabulary.answers.clone());
-    let itm = trained.system().objectives().itm.as_ref();
+    let heads = View::from(trained.system().objectives());
     let (scores, _, _) = match trained.system() {
-        System::E2eVlp(own) => heldout(own, itm, &config, &data, device),
-        System::Soho(own) => heldout(own, itm, &config, &data, device),
+        System::E2eVlp(own) => heldout(own, heads, &config, &data, device),
+        System::Soho(own) => heldout(own, heads, &config, &data, device),
     }?;
-    Ok(scores)
-}
-
-/// Recall of retrieval by the ITM score: every picture beside the first text of every example.
-///
-/// The trunk runs once a picture, the encoder once a pair: the cost grows with the square of the examples.
-pub fn retrieve<M: VisionLanguage>(
-    model: &M,
-    itm: &Itm,
-    batcher: &Batcher<'_>,
-    examples: &[Example],
-    device: &Device,
-) -> Result<Vec<Score>, VlpError> {
-    let texts: Vec<Vec<u32>> = examples
-        .iter()
-        .map(|example| batcher.draft(example, 0).text.ids)
-        .collect();
-    let rows: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-    let text = TextBatch::pack(&rows, batcher.pieces.special().pad, device);
-    let image_of = vec![0; rows.len()];
-    let mut similarity = Vec::with_capacity(examples.len() * rows.len());
-    for example in examples {
-        let images = batcher.picture(example, device)?;
-        let inputs = Inputs {
-            images: &images,
-            text: &text,
-            image_of: &image_of,
-            cells: &[],
-        };
-        let logits = itm.logits(&model.encode(&inputs, Needs::JOINT)?)?;
-        let margin = logits.clone().narrow(1, 1, 1) - logits.narrow(1, 0, 1);
-        similarity.extend(margin.into_data().iter::<f32>());
-    }
-    let own: Vec<usize> = (0..examples.len()).collect();
-    let found = retrieval(&similarity, examples.len(), &own).map_err(ObjectiveError::from)?;
-    let recalls = |name: &str, summary: &vlp_eval::retrieval::RankSummary| {
-        [(1, summary.r1), (5, summary.r5), (10, summary.r10)]
-            .map(|(k, value)| (format!("{name} retrieval R@{k}"), Some(value)))
-    };
-    let mut scores = recalls("text", &found.text).to_vec();
-    scores.extend(recalls("image", &found.image));
     Ok(scores)
 }

@@ -14,6 +14,7 @@ pub mod pretrain;
 pub mod progress;
 pub mod report;
 pub mod results;
+pub mod retrieve;
 pub mod run;
 mod source;
 pub mod trained;

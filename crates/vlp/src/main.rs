@@ -1,5 +1,7 @@
 //! The `vlp` program.
 
+mod cli;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +11,8 @@ use vlp::pretrain::{PretrainOptions, RunChoice, pretrain};
 use vlp::results::figure;
 use vlp::{RunConfig, VlpError};
 use vlp_data::{Scenes, ScenesConfig, Split};
+
+use cli::predict::PredictArgs;
 
 /// End-to-end vision-language pre-training.
 #[derive(Parser)]
@@ -117,30 +121,6 @@ struct EvaluateArgs {
     run: PathBuf,
     #[command(flatten)]
     config: ConfigArgs,
-    /// Device: auto, flex (CPU), wgpu or cuda.
-    #[arg(long, default_value = "auto")]
-    device: String,
-}
-
-#[derive(Args)]
-struct PredictArgs {
-    /// Folder of the run.
-    run: PathBuf,
-    /// Pictures, or folders of pictures.
-    #[arg(required = true)]
-    pictures: Vec<PathBuf>,
-    /// A question to answer; repeat for more.
-    #[arg(long, value_name = "QUESTION")]
-    ask: Vec<String>,
-    /// A text to match; repeat for more.
-    #[arg(long, value_name = "TEXT")]
-    text: Vec<String>,
-    /// Score from which an object counts.
-    #[arg(long, default_value_t = 0.5)]
-    threshold: f32,
-    /// Folder for pictures, JSON and page.
-    #[arg(long, value_name = "DIR", default_value = "predictions")]
-    out: PathBuf,
     /// Device: auto, flex (CPU), wgpu or cuda.
     #[arg(long, default_value = "auto")]
     device: String,
@@ -282,20 +262,7 @@ fn run(command: Command) -> Result<(), VlpError> {
                 println!("{name:34} {:>9}", figure(value));
             }
         }
-        Command::Predict(args) => {
-            let device = vlp::device::pick(&args.device)?;
-            let model = vlp::Vlp::load_on(&args.run, &device)?;
-            let request = vlp::predict::Request {
-                ask: args.ask,
-                texts: args.text,
-                threshold: args.threshold,
-            };
-            let skipped = vlp::predict::write_folder(&model, &args.pictures, &request, &args.out)?;
-            for problem in skipped {
-                eprintln!("left out: {problem}");
-            }
-            println!("{}", args.out.join("predictions.html").display());
-        }
+        Command::Predict(args) => args.run()?,
         Command::Scenes(args) => {
             let split = match args.split.as_str() {
                 "train" => Split::Train,

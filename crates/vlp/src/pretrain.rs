@@ -223,6 +223,7 @@ impl<'a, M: VisionLanguage, O: ObjectiveSet, V: Fn(&O) -> View<'_>> Session<'a, 
             started: Instant::now(),
         };
         if session.results.untrained.is_empty() {
+            session.results.from = config.from.is_some() || !config.weights.is_empty();
             session.results.untrained = session.score()?;
             session
                 .folder
@@ -234,8 +235,9 @@ impl<'a, M: VisionLanguage, O: ObjectiveSet, V: Fn(&O) -> View<'_>> Session<'a, 
     /// Scores the shipped model on the held-out examples.
     fn score(&mut self) -> Result<Vec<Score>, VlpError> {
         let model = self.trainer.shipped();
-        let itm = (self.view)(&model.objectives).itm;
-        let (scores, examples, unread) = heldout(&model, itm, self.config, self.data, self.plain)?;
+        let heads = (self.view)(&model.objectives);
+        let (scores, examples, unread) =
+            heldout(&model, heads, self.config, self.data, self.plain)?;
         (self.unread, self.results.examples) = (unread, examples);
         Ok(scores)
     }

@@ -11,10 +11,10 @@ use vlp_draw::{Curve, render};
 use vlp_models::PretrainObjectives;
 use vlp_objectives::mlm::MlmTarget;
 use vlp_objectives::{
-    Captioning, Detection, Encoded, Inputs, Itm, Mlm, Needs, Objective, ObjectiveError,
+    Captioning, Detection, Encoded, Inputs, Itc, Itm, Mlm, Needs, Objective, ObjectiveError,
     VisionLanguage,
 };
-use vlp_transformer::{GenerationConfig, TextBatch};
+use vlp_transformer::TextBatch;
 
 use crate::config::RunConfig;
 use crate::data::Datasets;
@@ -31,6 +31,8 @@ const DRAWN: f32 = 0.5;
 pub struct View<'a> {
     /// Image-text matching, by which retrieval ranks.
     pub itm: Option<&'a Itm>,
+    /// Image-text contrast, by which retrieval searches first.
+    pub itc: Option<&'a Itc>,
     /// Masked words.
     pub mlm: Option<&'a Mlm>,
     /// Boxes with classes and attributes.
@@ -43,6 +45,7 @@ impl<'a> From<&'a PretrainObjectives> for View<'a> {
     fn from(set: &'a PretrainObjectives) -> Self {
         Self {
             itm: set.itm.as_ref(),
+            itc: set.itc.as_ref(),
             mlm: set.mlm.as_ref(),
             detection: set.detection.as_ref(),
             caption: set.caption.as_ref(),
@@ -271,14 +274,9 @@ impl<M: VisionLanguage> Page<'_, M> {
         if let (Some(caption), Some(config)) = (self.view.caption, &self.config.objectives.caption)
         {
             let special = self.data.pieces.special();
-            let search = GenerationConfig {
-                bos: special.cls,
-                eos: special.sep,
-                max_len: config.max_len,
-                beams: config.beams,
-                length_penalty: config.length_penalty,
-            };
-            for found in caption.generate(encoded, &search)? {
+            let ends = (special.cls, special.sep);
+            let written = caption.write(encoded, config, ends, &[example.key])?;
+            for found in written {
                 captions.push((
                     self.data.pieces.decode(&found.ids),
                     example.captions.join("  ·  "),

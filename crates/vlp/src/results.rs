@@ -12,6 +12,9 @@ use crate::progress::clock;
 pub struct Results {
     /// Before training.
     pub untrained: Vec<Score>,
+    /// Whether the run started from another one's weights: then the first column is not of an untrained model.
+    #[serde(default)]
+    pub from: bool,
     /// After `step` steps.
     pub trained: Vec<Score>,
     /// Optimiser steps done.
@@ -25,6 +28,14 @@ pub struct Results {
 }
 
 impl Results {
+    /// What the figures before training are of.
+    pub fn before(&self) -> &'static str {
+        match self.from {
+            true => "before",
+            false => "untrained",
+        }
+    }
+
     /// (name, before, after) of every figure.
     pub fn rows(&self) -> impl Iterator<Item = (&str, Option<f64>, Option<f64>)> {
         self.untrained.iter().map(|(name, before)| {
@@ -50,7 +61,7 @@ impl fmt::Display for Results {
             "\n{examples} held-out examples, {step} steps, {}\n",
             clock(self.seconds)
         )?;
-        writeln!(f, "{:34} {:>9} {:>9}", "", "untrained", "trained")?;
+        writeln!(f, "{:34} {:>9} {:>9}", "", self.before(), "trained")?;
         for (name, before, after) in self.rows() {
             writeln!(f, "{name:34} {:>9} {:>9}", figure(before), figure(after))?;
         }

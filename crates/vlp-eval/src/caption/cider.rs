@@ -41,7 +41,8 @@ pub fn pair_cider_d(pairs: &[TokenizedPair]) -> Result<Vec<f64>, EvalError> {
 }
 
 /// Inverse document frequency: an image's references together are one document.
-struct Rarity {
+#[derive(Clone)]
+pub(super) struct Rarity {
     /// By length and n-gram: ln(images) - ln(images that hold it).
     weights: [Vec<f64>; MAX_N],
     /// Of an n-gram that no reference holds: as if one image held it.
@@ -49,7 +50,7 @@ struct Rarity {
 }
 
 impl Rarity {
-    fn new(lens: [usize; MAX_N], references: &[Vec<NgramCounts>]) -> Self {
+    pub(super) fn new(lens: [usize; MAX_N], references: &[Vec<NgramCounts>]) -> Self {
         let unseen = (references.len() as f64).ln();
         let weights = std::array::from_fn(|n| {
             // Images that hold the n-gram, and the last of them seen, counted from 1.
@@ -75,7 +76,7 @@ impl Rarity {
             .unwrap_or(self.unseen)
     }
 
-    fn weigh<'a>(&self, counts: &'a NgramCounts) -> Weighed<'a> {
+    pub(super) fn weigh<'a>(&self, counts: &'a NgramCounts) -> Weighed<'a> {
         let norms = std::array::from_fn(|n| {
             let square =
                 |&(ngram, count): &(u32, u32)| (f64::from(count) * self.weight(n, ngram)).powi(2);
@@ -91,7 +92,7 @@ impl Rarity {
 }
 
 /// A caption's n-grams with the norm of each length's weighted counts.
-struct Weighed<'a> {
+pub(super) struct Weighed<'a> {
     counts: &'a NgramCounts,
     norms: [f64; MAX_N],
     /// Counted in 2-grams, as the official tool does.
@@ -99,7 +100,7 @@ struct Weighed<'a> {
 }
 
 /// Sum over n of the clipped cosine of two captions, lowered by their difference in length.
-fn similarity(rarity: &Rarity, caption: &Weighed<'_>, reference: &Weighed<'_>) -> f64 {
+pub(super) fn similarity(rarity: &Rarity, caption: &Weighed<'_>, reference: &Weighed<'_>) -> f64 {
     let difference = caption.length - reference.length;
     let penalty = (-difference * difference / (2.0 * SIGMA * SIGMA)).exp();
     (0..MAX_N)

@@ -5,6 +5,7 @@
 
 pub mod bleu;
 pub mod cider;
+mod corpus;
 mod ngram;
 pub mod ptb;
 pub mod rouge;
@@ -12,6 +13,8 @@ pub mod rouge;
 use serde::Serialize;
 
 use crate::EvalError;
+
+pub use corpus::CiderCorpus;
 
 /// A generated caption and the human captions of the same image, as written.
 #[derive(Debug, Clone, Copy)]

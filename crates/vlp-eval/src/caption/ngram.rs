@@ -36,12 +36,33 @@ impl NgramTable {
             found[n + 1] = list;
             prefixes = &found[n + 1];
         }
-        found.map(|mut list| {
-            list.sort_unstable();
-            list.chunk_by(|a, b| a == b)
-                .map(|run| (run[0], run.len() as u32))
-                .collect()
-        })
+        found.map(tally)
+    }
+
+    /// As [`Self::count`], with n-grams that are not known yet numbered after these in `new`.
+    pub(super) fn count_over(&self, new: &mut Self, tokens: &[String]) -> NgramCounts {
+        let known = self.lens();
+        let words: Vec<u32> = tokens
+            .iter()
+            .map(|t| match self.tokens.get(t) {
+                Some(&id) => id,
+                None => known[0] as u32 + new.token(t),
+            })
+            .collect();
+        let mut found: [Vec<u32>; MAX_N] = Default::default();
+        found[0] = words;
+        for n in 1..MAX_N {
+            let (map, own) = (&self.ngrams[n - 1], &mut new.ngrams[n - 1]);
+            let ends = found[0].get(n..).unwrap_or_default();
+            let number = |(&prefix, &word): (&u32, &u32)| {
+                map.get(&(prefix, word)).copied().unwrap_or_else(|| {
+                    let next = (known[n] + own.len()) as u32;
+                    *own.entry((prefix, word)).or_insert(next)
+                })
+            };
+            found[n] = found[n - 1].iter().zip(ends).map(number).collect();
+        }
+        found.map(tally)
     }
 
     /// How many different n-grams of each length were seen.
@@ -58,6 +79,13 @@ impl NgramTable {
         self.tokens.insert(token.to_owned(), id);
         id
     }
+}
+
+fn tally(mut list: Vec<u32>) -> Vec<(u32, u32)> {
+    list.sort_unstable();
+    list.chunk_by(|a, b| a == b)
+        .map(|run| (run[0], run.len() as u32))
+        .collect()
 }
 
 /// Pairs of n-grams that both lists hold, with both counts; lists as in [`NgramCounts`].

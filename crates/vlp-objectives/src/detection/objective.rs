@@ -77,6 +77,8 @@ pub struct Detection {
 /// One detected object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
+    /// The query that found it.
+    pub query: usize,
     /// Index into the vocabulary's classes.
     pub class: usize,
     /// Probability of that class.
@@ -139,17 +141,28 @@ impl Detection {
         }
     }
 
-    /// Decoder states of the queries, `[layers, batch, queries, d_model]`.
-    pub fn states(&self, encoded: &Encoded<'_>) -> Result<Tensor<4>, ObjectiveError> {
+    /// Where every query looks in the picture: the last cross-attention, mean over heads,
+    /// `[batch, queries, image tokens]`.
+    pub fn attention(&self, encoded: &Encoded<'_>) -> Result<Tensor<3>, ObjectiveError> {
         let memory = self.memory(encoded)?;
+        Ok(encoded.decoder(NAME)?.attention(self.input(memory)))
+    }
+
+    fn input<'a>(&self, memory: &'a Memory) -> DecoderInput<'a> {
         let [batch, _, width] = memory.states.dims();
         let shape = [batch, self.config.num_queries, width];
-        let states = encoded.decoder(NAME)?.forward_all(DecoderInput {
+        DecoderInput {
             x: Tensor::zeros(shape, &memory.states.device()),
             query_pos: Some(self.query_embed.val().unsqueeze::<3>().expand(shape)),
             bias: None,
             memory,
-        });
+        }
+    }
+
+    /// Decoder states of the queries, `[layers, batch, queries, d_model]`.
+    pub fn states(&self, encoded: &Encoded<'_>) -> Result<Tensor<4>, ObjectiveError> {
+        let memory = self.memory(encoded)?;
+        let states = encoded.decoder(NAME)?.forward_all(self.input(memory));
         Ok(Tensor::stack(states, 0))
     }
 
@@ -229,6 +242,7 @@ pub(crate) fn found(output: &DetectionOutput) -> Vec<Vec<Found>> {
                     let class =
                         (0..p.len()).fold(0, |best, i| if p[i] > p[best] { i } else { best });
                     Found {
+                        query: row % queries,
                         class,
                         score: p.get(class).copied().unwrap_or(0.0),
                         bbox: [0, 1, 2, 3].map(|i| boxes[row * 4 + i]),

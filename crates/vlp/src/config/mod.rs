@@ -133,10 +133,19 @@ pub struct EvalConfig {
     pub every: u64,
     /// Pictures on the report page.
     pub pictures: usize,
-    /// Held-out pictures among which retrieval by the ITM score is measured, every picture with every one's caption;
-    /// 0 for none.
+    /// Held-out pictures among which retrieval is measured by the ITM score, every picture with every text, or by the
+    /// contrastive head where there is none; 0 for none.
     #[serde(default)]
     pub retrieval: usize,
+    /// Captions of each picture that are searched; 5 in the protocols of COCO and Flickr30k.
+    #[serde(default = "one")]
+    pub retrieval_texts: usize,
+    /// Runs of consecutive pictures that are searched apart, their figures averaged: 5 for COCO's "1k" of 5,000.
+    #[serde(default = "one")]
+    pub folds: usize,
+    /// With a contrastive head, match only so many of its best for each picture and each text; 0 matches all pairs.
+    #[serde(default)]
+    pub rerank: usize,
 }
 
 /// When checkpoints are written.

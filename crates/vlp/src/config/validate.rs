@@ -76,6 +76,22 @@ impl RunConfig {
                 return fail("objectives.mvm", "{..}", hint);
             }
         }
+        if let Some(itc) = &objectives.itc {
+            weight("itc", itc.weight)?;
+            at_least("objectives.itc.dim", itc.dim, 1, " (256 in ALBEF)")?;
+            if itc.temperature.is_nan() || itc.temperature <= 0.0 {
+                let hint = "use a temperature above 0 (0.07 in ALBEF)";
+                return fail("objectives.itc.temperature", itc.temperature, hint);
+            }
+            if itc.hard_negatives && !self.data.all_pairs {
+                let hint = "chooses among all pairs: set data.all_pairs=true as well";
+                return fail("objectives.itc.hard_negatives", true, hint);
+            }
+        }
+        if self.eval.rerank > 0 && objectives.itc.is_none() {
+            let hint = "needs a contrastive head: set objectives.itc.dim (256 in ALBEF) as well";
+            return fail("eval.rerank", self.eval.rerank, hint);
+        }
         let decoders = [
             ("detection", objectives.detection.is_some()),
             ("caption", objectives.caption.is_some()),
@@ -93,6 +109,17 @@ impl RunConfig {
             weight("caption", caption.weight)?;
             at_least("objectives.caption.max_len", caption.max_len, 3, room)?;
             at_least("objectives.caption.beams", caption.beams, 1, " (greedy)")?;
+            if let Some(sampling) = &caption.sampling {
+                let key = "objectives.caption.sampling";
+                if sampling.temperature.is_nan() || sampling.temperature <= 0.0 {
+                    let hint = "use a temperature above 0 (1 leaves the model's shares)";
+                    return fail(&format!("{key}.temperature"), sampling.temperature, hint);
+                }
+                if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
+                    let hint = "use a share above 0, at most 1 (0.9 is usual)";
+                    return fail(&format!("{key}.top_p"), sampling.top_p, hint);
+                }
+            }
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! A trained model on pictures of one's own.
 
+mod look;
 mod page;
+mod read;
 
 use std::path::Path;
 
@@ -8,16 +10,18 @@ use burn::prelude::*;
 use serde::Serialize;
 use vlp_data::transform::{normalise, resize};
 use vlp_data::{Limits, Picture, decode_picture};
-use vlp_objectives::detection::boxes::corners;
-use vlp_objectives::{Encoded, Inputs, Needs, ObjectiveError};
-use vlp_transformer::{GenerationConfig, TextBatch};
+use vlp_objectives::{CaptioningConfig, Encoded, Inputs, Needs, ObjectiveError};
+use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
 use vlp_vision::padded::ImageView;
 
+pub use look::Look;
 pub use page::write_folder;
 
 use crate::error::VlpError;
 use crate::trained::Trained;
+use look::{Cells, Host};
+use read::{Reader, hidden};
 
 /// A model of a run, for use.
 ///
@@ -67,6 +71,12 @@ pub struct Request {
     pub texts: Vec<String>,
     /// Score from which an object counts.
     pub threshold: f32,
+    /// How captions are searched or drawn; as the run's configuration says where left out.
+    pub caption: Option<CaptioningConfig>,
+    /// Seed of captions drawn at random.
+    pub seed: u64,
+    /// Tell where words and objects look.
+    pub attention: bool,
 }
 
 /// What was found of one picture. A part is `None` where the run trained no head for it.
@@ -80,10 +90,10 @@ pub struct Prediction {
     pub answers: Option<Vec<Vec<(String, f32)>>>,
     /// For each text the probability that it belongs to the picture.
     pub matches: Option<Vec<f32>>,
+    /// Where each object looks, then each word of the caption, of the questions and of the texts; empty unless asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub looks: Vec<Look>,
 }
-
-/// Attributes named of an object, and answers of a question.
-const NAMED: usize = 5;
 
 /// Reads a JPEG or PNG file.
 ///
@@ -231,91 +241,42 @@ impl Vlp {
             image: heads.detection.is_some() || heads.caption.is_some(),
         };
         let encoded = self.trained.system().encode(&inputs, needs)?;
-        self.read(&encoded, pictures, request)
-    }
-
-    fn read(
-        &self,
-        encoded: &Encoded<'_>,
-        pictures: &[Picture],
-        request: &Request,
-    ) -> Result<Vec<Prediction>, VlpError> {
-        let heads = self.trained.system().objectives();
-        let (config, pieces) = (&self.trained.config, &self.trained.pieces);
-        let mut all = vec![Prediction::default(); pictures.len()];
-        let joint = config
-            .objectives
-            .detection
-            .as_ref()
-            .is_some_and(|d| d.from_joint);
-        if let (Some(detection), false) = (&heads.detection, joint) {
-            let found = detection.detect(encoded, 0)?;
-            for ((prediction, found), picture) in all.iter_mut().zip(found).zip(pictures) {
-                let kept = found.into_iter().filter(|f| f.score >= request.threshold);
-                let named = kept.map(|f| self.object(&f, picture));
-                prediction.objects = Some(named.collect());
-            }
-        }
-        if let (Some(caption), Some(own)) = (&heads.caption, &config.objectives.caption) {
-            let special = pieces.special();
-            let search = GenerationConfig {
-                bos: special.cls,
-                eos: special.sep,
-                max_len: own.max_len,
-                beams: own.beams,
-                length_penalty: own.length_penalty,
-            };
-            let found = caption.generate(encoded, &search)?;
-            for (prediction, found) in all.iter_mut().zip(found) {
-                prediction.caption = Some(Caption {
-                    text: pieces.decode(&found.ids),
-                    log_probability: found.score,
-                });
-            }
-        }
-        let (asked, matched) = (request.ask.len(), request.texts.len());
-        if let (Some(vqa), 1..) = (&heads.vqa, asked) {
-            let rows = vqa.answer(encoded)?;
-            for (prediction, rows) in all.iter_mut().zip(rows.chunks(asked + matched)) {
-                let answers = rows[..asked].iter().map(|p| self.answers(p));
-                prediction.answers = Some(answers.collect());
-            }
-        }
-        if let (Some(itm), 1..) = (&heads.itm, matched) {
-            let logits = itm.logits(encoded)?;
-            let shares = burn::tensor::activation::softmax(logits, 1);
-            let shares: Vec<f32> = shares.narrow(1, 1, 1).into_data().iter().collect();
-            for (prediction, rows) in all.iter_mut().zip(shares.chunks(asked + matched)) {
-                prediction.matches = Some(rows[asked..].to_vec());
-            }
+        let reader = Reader {
+            model: self,
+            encoded: &encoded,
+            pictures,
+            request,
+        };
+        let mut all = reader.read()?;
+        if request.attention && !questions.is_empty() {
+            self.look(&inputs, &encoded, &texts, &mut all)?;
         }
         Ok(all)
     }
 
-    fn object(&self, found: &vlp_objectives::detection::Found, picture: &Picture) -> Object {
-        let labels = &self.trained.vocabulary.labels;
-        let name = |names: &[String], i: usize| names.get(i).cloned().unwrap_or(i.to_string());
-        let mut order: Vec<usize> = (0..found.attributes.len()).collect();
-        order.sort_by(|&a, &b| found.attributes[b].total_cmp(&found.attributes[a]));
-        let attributes = order.into_iter().take(NAMED);
-        let [x0, y0, x1, y1] = corners(found.bbox);
-        let (w, h) = (picture.width as f32, picture.height as f32);
-        Object {
-            class: name(&labels.classes, found.class),
-            score: found.score,
-            bbox: [x0 * w, y0 * h, x1 * w, y1 * h],
-            attributes: attributes
-                .map(|i| (name(&labels.attributes, i), found.attributes[i]))
-                .collect(),
+    /// Adds where the words of texts look in the joint pass.
+    fn look(
+        &self,
+        inputs: &Inputs<'_>,
+        encoded: &Encoded<'_>,
+        texts: &[Vec<u32>],
+        all: &mut [Prediction],
+    ) -> Result<(), VlpError> {
+        let Some(weights) = self.trained.system().attention(inputs)? else {
+            return Ok(());
+        };
+        let memory = encoded.joint_image("predict")?;
+        let width = encoded.grid[1];
+        for (image, prediction) in all.iter_mut().enumerate() {
+            for (number, ids) in texts.iter().enumerate() {
+                let row = image * texts.len() + number;
+                let cells = Cells::new(&hidden(memory, row), width);
+                let host = Host::of(&weights, row);
+                let looks = cells.words(ids, 0, &host, &self.trained.pieces);
+                prediction.looks.extend(looks);
+            }
         }
-    }
-
-    fn answers(&self, probabilities: &[f32]) -> Vec<(String, f32)> {
-        let names = &self.trained.vocabulary.answers;
-        let mut order: Vec<usize> = (0..probabilities.len().min(names.len())).collect();
-        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-        let best = order.into_iter().take(NAMED);
-        best.map(|i| (names[i].clone(), probabilities[i])).collect()
+        Ok(())
     }
 
     /// Pictures in the size of held-out ones.

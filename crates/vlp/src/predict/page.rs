@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use vlp_data::Picture;
 use vlp_draw::{
-    BoxKind, DrawnBox, PredictedPicture, PredictionPage, Question, draw_boxes, png,
+    BoxKind, DrawnBox, Heat, PredictedPicture, PredictionPage, Question, draw_boxes, png,
     render_prediction,
 };
 
-use super::{Prediction, Request, Vlp, read_picture};
+use super::{Look, Prediction, Request, Vlp, read_picture};
 use crate::error::VlpError;
 
 /// Attributes shown beside a box.
@@ -35,7 +35,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, VlpError> {
         let mut own: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         own.retain(|file| {
             let extension = file.extension().unwrap_or_default().to_ascii_lowercase();
-            ["jpg", "jpeg", "png"]
+            ["jpg", "jpeg", "png", "webp"]
                 .iter()
                 .any(|known| extension == *known)
         });
@@ -173,6 +173,16 @@ fn card(name: &str, picture: &Picture, found: &Prediction, request: &Request) ->
             .cloned()
             .zip(matches.copied())
             .collect(),
+        heats: found.looks.iter().map(heat).collect(),
         ..PredictedPicture::default()
+    }
+}
+
+fn heat(look: &Look) -> Heat {
+    Heat {
+        title: look.of.clone(),
+        rows: look.rows as u32,
+        columns: look.columns as u32,
+        weights: look.weights.clone(),
     }
 }

@@ -1,0 +1,3 @@
+//! Commands with many flags, a file each.
+
+pub(crate) mod predict;
