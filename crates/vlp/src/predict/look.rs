@@ -7,7 +7,9 @@ use vlp_text::WordPieces;
 /// Weights over the cells of a picture.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Look {
-    /// What looks: a word of a text, or an object.
+    /// `object`, `caption`, or the question or text that the word is of.
+    pub part: String,
+    /// What looks: the class of an object, or a word.
     pub of: String,
     /// Cells from top to bottom.
     pub rows: usize,
@@ -37,9 +39,10 @@ impl Cells {
     }
 
     /// The weights of one query on all cells of the batch's grid.
-    fn look(&self, of: String, weights: &[f32]) -> Look {
+    fn look(&self, part: &str, of: String, weights: &[f32]) -> Look {
         let kept = weights.chunks(self.width.max(1)).take(self.rows);
         Look {
+            part: part.into(),
             of,
             rows: self.rows,
             columns: self.columns,
@@ -51,7 +54,7 @@ impl Cells {
 
     /// Rows of `weights` `[queries, cells]` by the name of their query.
     pub(super) fn looks(&self, named: &[(String, usize)], weights: &Host) -> Vec<Look> {
-        let look = |(of, row): &(String, usize)| self.look(of.clone(), weights.row(*row));
+        let look = |(of, row): &(String, usize)| self.look("object", of.clone(), weights.row(*row));
         named.iter().map(look).collect()
     }
 
@@ -59,6 +62,7 @@ impl Cells {
     /// are averaged. `[CLS]`, `[SEP]` and padding are no words.
     pub(super) fn words(
         &self,
+        part: &str,
         ids: &[u32],
         before: usize,
         weights: &Host,
@@ -85,7 +89,7 @@ impl Cells {
                     *mean += weight / places.len() as f32;
                 }
             }
-            self.look(word, &mean)
+            self.look(part, word, &mean)
         };
         words.into_iter().map(look).collect()
     }
@@ -133,7 +137,7 @@ mod tests {
         let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "##s"];
         let pieces = WordPieces::from_words(words, "test").unwrap();
         let ids = [2, 5, 6, 3];
-        let found = cells.words(&ids, 1, &weights, &pieces);
+        let found = cells.words("caption", &ids, 1, &weights, &pieces);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].of, "cats");
         assert_eq!(found[0].weights, [3.0, 4.0, 6.0, 7.0]);

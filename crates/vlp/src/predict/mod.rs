@@ -249,7 +249,7 @@ impl Vlp {
         };
         let mut all = reader.read()?;
         if request.attention && !questions.is_empty() {
-            self.look(&inputs, &encoded, &texts, &mut all)?;
+            self.look(&inputs, &encoded, &questions, &texts, &mut all)?;
         }
         Ok(all)
     }
@@ -259,6 +259,7 @@ impl Vlp {
         &self,
         inputs: &Inputs<'_>,
         encoded: &Encoded<'_>,
+        names: &[&String],
         texts: &[Vec<u32>],
         all: &mut [Prediction],
     ) -> Result<(), VlpError> {
@@ -268,11 +269,11 @@ impl Vlp {
         let memory = encoded.joint_image("predict")?;
         let width = encoded.grid[1];
         for (image, prediction) in all.iter_mut().enumerate() {
-            for (number, ids) in texts.iter().enumerate() {
+            for (number, (ids, name)) in texts.iter().zip(names).enumerate() {
                 let row = image * texts.len() + number;
                 let cells = Cells::new(&hidden(memory, row), width);
                 let host = Host::of(&weights, row);
-                let looks = cells.words(ids, 0, &host, &self.trained.pieces);
+                let looks = cells.words(name, ids, 0, &host, &self.trained.pieces);
                 prediction.looks.extend(looks);
             }
         }

@@ -180,7 +180,10 @@ fn card(name: &str, picture: &Picture, found: &Prediction, request: &Request) ->
 
 fn heat(look: &Look) -> Heat {
     Heat {
-        title: look.of.clone(),
+        title: match look.part.as_str() {
+            "object" | "caption" => look.of.clone(),
+            text => format!("{} ({text})", look.of),
+        },
         rows: look.rows as u32,
         columns: look.columns as u32,
         weights: look.weights.clone(),

@@ -105,7 +105,7 @@ impl Reader<'_> {
                 let cells = self.cells(self.encoded.image("caption")?, image);
                 // What the decoder looks at before it writes a word stands at the place before it.
                 let host = Host::of(weights, image);
-                let looks = cells.words(&texts[image], 1, &host, &trained.pieces);
+                let looks = cells.words("caption", &texts[image], 1, &host, &trained.pieces);
                 prediction.looks.extend(looks);
             }
             prediction.caption = Some(Caption {
