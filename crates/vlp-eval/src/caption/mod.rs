@@ -5,6 +5,7 @@
 
 pub mod bleu;
 pub mod cider;
+pub mod meteor;
 mod ngram;
 pub mod ptb;
 pub mod rouge;

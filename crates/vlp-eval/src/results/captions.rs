@@ -90,7 +90,7 @@ pub fn caption(
     let captions = read_captions(results, images.unwrap_or(&ids))?;
     let pair = |(index, result): (usize, &'_ CaptionResult)| -> Result<_, EvalError> {
         let references = references.get(&result.image_id);
-        Ok(references.ok_or(EvalError::NoReferences { index })?)
+        references.ok_or(EvalError::NoReferences { index })
     };
     let found: Result<Vec<_>, _> = captions.iter().enumerate().map(pair).collect();
     let found = scored(results, found)?;
