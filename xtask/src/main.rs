@@ -1,4 +1,5 @@
-//! Tasks of this repository: `cargo xtask tidy`, `cargo xtask ci`, `cargo xtask compare`, `cargo xtask results`.
+//! Tasks of this repository: `cargo xtask tidy`, `cargo xtask ci`, `cargo xtask compare`, `cargo xtask results`,
+//! `cargo xtask peer`.
 #![expect(
     clippy::print_stdout,
     reason = "a command line tool reports on standard output"
@@ -7,6 +8,7 @@
 mod ci;
 mod compare;
 mod mean;
+mod peer;
 mod results;
 mod tidy;
 
@@ -17,7 +19,8 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
        cargo xtask ci [STAGE ...]     run what continuous integration runs, or some of its stages
        cargo xtask compare RUN RUN    hold the losses of two runs against each other
        cargo xtask mean DIR [PAGE]    mean and spread over the seeds of the runs ARM-SEED or SUBJECT-ARM-SEED in a folder
-       cargo xtask results RUN        put a run's held-out figures into README.md";
+       cargo xtask results RUN        put a run's held-out figures into README.md
+       cargo xtask peer [CASE ...]    time vlp and PyTorch at the same work, write docs/numbers.md; `table` writes it anew";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         ["mean", folder] => mean::run(Path::new(folder), None),
         ["mean", folder, page] => mean::run(Path::new(folder), Some(Path::new(page))),
         ["results", run] => results::run(root, Path::new(run)),
+        ["peer", ref cases @ ..] => peer::run(root, cases),
         _ => Err(USAGE.to_owned()),
     };
     match result {

@@ -5,6 +5,7 @@ pub mod coco_ap;
 mod error;
 mod ids;
 pub mod nlvr2;
+pub mod results;
 pub mod retrieval;
 pub mod vqa;
 

@@ -64,6 +64,20 @@ pub fn retrieval_in_folds(
     text_image: &[usize],
     folds: usize,
 ) -> Result<RetrievalSummary, EvalError> {
+    retrieval_with_progress(similarity, images, text_image, folds, |_, _| ())
+}
+
+/// As [`retrieval_in_folds`]; `progress` hears how many of how many images are ranked.
+///
+/// # Errors
+/// As [`retrieval_in_folds`].
+pub fn retrieval_with_progress(
+    similarity: &[f32],
+    images: usize,
+    text_image: &[usize],
+    folds: usize,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<RetrievalSummary, EvalError> {
     if images == 0 {
         return Err(EvalError::Empty {
             metric: "retrieval",
@@ -77,7 +91,10 @@ pub fn retrieval_in_folds(
     let size = images / folds;
     let (mut text, mut image) = (Vec::new(), Vec::new());
     for fold in 0..folds {
-        let ranks = ranks_of_range(similarity, text_image, fold * size..(fold + 1) * size);
+        let range = fold * size..(fold + 1) * size;
+        let ranks = ranks_of_range(similarity, text_image, range, |image| {
+            progress(image + 1, images);
+        });
         text.push(summarize(&ranks.of_texts));
         image.push(summarize(&ranks.of_images));
     }
@@ -100,7 +117,7 @@ pub fn retrieval_in_folds(
 /// text of no image, [`EvalError::NoText`] for an image without texts.
 pub fn ranks(similarity: &[f32], images: usize, text_image: &[usize]) -> Result<Ranks, EvalError> {
     check(similarity, images, text_image)?;
-    Ok(ranks_of_range(similarity, text_image, 0..images))
+    Ok(ranks_of_range(similarity, text_image, 0..images, |_| ()))
 }
 
 /// Share of ranks that are `k` or before, in 0..=1; 0 without ranks.
@@ -139,11 +156,12 @@ fn check(similarity: &[f32], images: usize, text_image: &[usize]) -> Result<(), 
     }
 }
 
-/// Ranks among a range of images and their texts.
+/// Ranks among a range of images and their texts; `ranked` hears of each image.
 fn ranks_of_range(
     similarity: &[f32],
     text_image: &[usize],
     images: std::ops::Range<usize>,
+    mut ranked: impl FnMut(usize),
 ) -> Ranks {
     let columns = text_image.len();
     let texts: Vec<usize> = (0..columns)
@@ -166,6 +184,7 @@ fn ranks_of_range(
             *of_image += usize::from(other && row[text] >= own);
         }
         of_texts.push(rank);
+        ranked(image);
     }
     Ranks {
         of_texts,

@@ -17,10 +17,19 @@ const SMALL: f64 = 1e-9;
 /// # Errors
 /// [`EvalError::Empty`] without pairs, [`EvalError::NoReferences`] for a pair without references.
 pub fn bleu(pairs: &[TokenizedPair]) -> Result<[f64; MAX_N], EvalError> {
+    bleu_ticking(pairs, &mut || ())
+}
+
+/// As [`bleu`], with a call of `tick` after each pair.
+pub(super) fn bleu_ticking(
+    pairs: &[TokenizedPair],
+    tick: &mut dyn FnMut(),
+) -> Result<[f64; MAX_N], EvalError> {
     check("BLEU", pairs)?;
     let mut totals = Totals::default();
     for pair in pairs {
         totals.add(pair);
+        tick();
     }
     Ok(totals.score())
 }

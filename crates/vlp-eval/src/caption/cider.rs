@@ -12,7 +12,15 @@ const SIGMA: f64 = 6.0;
 /// # Errors
 /// [`EvalError::Empty`] without pairs, [`EvalError::NoReferences`] for a pair without references.
 pub fn cider_d(pairs: &[TokenizedPair]) -> Result<f64, EvalError> {
-    let scores = pair_cider_d(pairs)?;
+    cider_d_ticking(pairs, &mut || ())
+}
+
+/// As [`cider_d`], with two calls of `tick` for each pair.
+pub(super) fn cider_d_ticking(
+    pairs: &[TokenizedPair],
+    tick: &mut dyn FnMut(),
+) -> Result<f64, EvalError> {
+    let scores = pair_cider_d_ticking(pairs, tick)?;
     Ok(scores.iter().sum::<f64>() / scores.len() as f64)
 }
 
@@ -21,11 +29,39 @@ pub fn cider_d(pairs: &[TokenizedPair]) -> Result<f64, EvalError> {
 /// # Errors
 /// As [`cider_d`].
 pub fn pair_cider_d(pairs: &[TokenizedPair]) -> Result<Vec<f64>, EvalError> {
+    pair_cider_d_ticking(pairs, &mut || ())
+}
+
+/// As [`pair_cider_d`]; `progress` hears how many of how many steps are done, two for each pair.
+///
+/// # Errors
+/// As [`cider_d`].
+pub fn pair_cider_d_with_progress(
+    pairs: &[TokenizedPair],
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Vec<f64>, EvalError> {
+    let (mut done, total) = (0, CIDER_TICKS * pairs.len());
+    pair_cider_d_ticking(pairs, &mut || {
+        done += 1;
+        progress(done, total);
+    })
+}
+
+/// Steps a pair: its references are counted, then it is scored.
+pub(super) const CIDER_TICKS: usize = 2;
+
+fn pair_cider_d_ticking(
+    pairs: &[TokenizedPair],
+    tick: &mut dyn FnMut(),
+) -> Result<Vec<f64>, EvalError> {
     check("CIDEr-D", pairs)?;
     let mut table = NgramTable::default();
     let references: Vec<Vec<NgramCounts>> = pairs
         .iter()
-        .map(|p| p.references.iter().map(|r| table.count(r)).collect())
+        .map(|p| {
+            tick();
+            p.references.iter().map(|r| table.count(r)).collect()
+        })
         .collect();
     let rarity = Rarity::new(table.lens(), &references);
     let scores = pairs.iter().zip(&references).map(|(pair, references)| {
@@ -35,6 +71,7 @@ pub fn pair_cider_d(pairs: &[TokenizedPair]) -> Result<Vec<f64>, EvalError> {
             .iter()
             .map(|r| similarity(&rarity, &caption, &rarity.weigh(r)))
             .sum();
+        tick();
         sum / MAX_N as f64 / references.len() as f64 * 10.0
     });
     Ok(scores.collect())

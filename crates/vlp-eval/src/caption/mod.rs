@@ -6,6 +6,7 @@
 pub mod bleu;
 pub mod cider;
 mod corpus;
+pub mod meteor;
 mod ngram;
 pub mod ptb;
 pub mod rouge;
@@ -53,8 +54,26 @@ pub struct CaptionScores {
 /// # Errors
 /// [`EvalError::Empty`] without pairs, [`EvalError::NoReferences`] for a pair without references.
 pub fn caption_scores(pairs: &[CaptionPair<'_>]) -> Result<CaptionScores, EvalError> {
-    let mut tokens = tokenize_pairs(pairs);
-    let rouge_l = rouge::rouge_l(&tokens)?;
+    caption_scores_with_progress(pairs, |_, _| ())
+}
+
+/// As [`caption_scores`]; `progress` hears how many of how many steps are done: one for each text
+/// that is split, four for each pair that is scored.
+///
+/// # Errors
+/// As [`caption_scores`].
+pub fn caption_scores_with_progress(
+    pairs: &[CaptionPair<'_>],
+    mut progress: impl FnMut(usize, usize),
+) -> Result<CaptionScores, EvalError> {
+    let texts: usize = pairs.iter().map(|p| 1 + p.references.len()).sum();
+    let (mut done, total) = (0, texts + (2 + cider::CIDER_TICKS) * pairs.len());
+    let tick = &mut || {
+        done += 1;
+        progress(done, total);
+    };
+    let mut tokens = tokenize_ticking(pairs, tick);
+    let rouge_l = rouge::rouge_l_ticking(&tokens, tick)?;
     // The tokeniser keeps "1 1/2" and phone numbers whole around a no-break space. In the official
     // tool ROUGE sees them whole, while BLEU and CIDEr split at any white space.
     for pair in &mut tokens {
@@ -62,18 +81,22 @@ pub fn caption_scores(pairs: &[CaptionPair<'_>]) -> Result<CaptionScores, EvalEr
         pair.references.iter_mut().for_each(split_spaces);
     }
     Ok(CaptionScores {
-        bleu: bleu::bleu(&tokens)?,
+        bleu: bleu::bleu_ticking(&tokens, tick)?,
         rouge_l,
-        cider_d: cider::cider_d(&tokens)?,
+        cider_d: cider::cider_d_ticking(&tokens, tick)?,
     })
 }
 
 /// Tokenises captions and references as the official tool does: two files, in the order given.
 #[must_use]
 pub fn tokenize_pairs(pairs: &[CaptionPair<'_>]) -> Vec<TokenizedPair> {
-    let hypotheses = ptb::tokenize_all(pairs.iter().map(|p| p.hypothesis));
+    tokenize_ticking(pairs, &mut || ())
+}
+
+fn tokenize_ticking(pairs: &[CaptionPair<'_>], tick: &mut dyn FnMut()) -> Vec<TokenizedPair> {
+    let hypotheses = ptb::tokenize_ticking(pairs.iter().map(|p| p.hypothesis), tick);
     let all = pairs.iter().flat_map(|p| p.references).map(String::as_str);
-    let mut references = ptb::tokenize_all(all).into_iter();
+    let mut references = ptb::tokenize_ticking(all, tick).into_iter();
     let pair = |(pair, hypothesis): (&CaptionPair<'_>, _)| TokenizedPair {
         hypothesis,
         references: references.by_ref().take(pair.references.len()).collect(),

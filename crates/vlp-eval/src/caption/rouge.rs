@@ -11,8 +11,21 @@ const BETA: f64 = 1.2;
 /// # Errors
 /// [`EvalError::Empty`] without pairs, [`EvalError::NoReferences`] for a pair without references.
 pub fn rouge_l(pairs: &[TokenizedPair]) -> Result<f64, EvalError> {
+    rouge_l_ticking(pairs, &mut || ())
+}
+
+/// As [`rouge_l`], with a call of `tick` after each pair.
+pub(super) fn rouge_l_ticking(
+    pairs: &[TokenizedPair],
+    tick: &mut dyn FnMut(),
+) -> Result<f64, EvalError> {
     check("ROUGE-L", pairs)?;
-    Ok(pairs.iter().map(pair_rouge_l).sum::<f64>() / pairs.len() as f64)
+    let mut sum = 0.0;
+    for pair in pairs {
+        sum += pair_rouge_l(pair);
+        tick();
+    }
+    Ok(sum / pairs.len() as f64)
 }
 
 /// ROUGE-L of one caption, in 0..=1: best precision and best recall over the references, which

@@ -134,6 +134,19 @@ pub fn evaluate(
     ground_truth: &[GroundTruth],
     detections: &[Detection],
 ) -> Result<CocoSummary, EvalError> {
+    evaluate_with_progress(images, ground_truth, detections, |_, _| ())
+}
+
+/// As [`evaluate`]; `progress` hears how many of how many categories are done, after each.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_with_progress(
+    images: &[u64],
+    ground_truth: &[GroundTruth],
+    detections: &[Detection],
+    mut progress: impl FnMut(usize, usize),
+) -> Result<CocoSummary, EvalError> {
     let mut ids = images.to_vec();
     ids.sort_unstable();
     ids.dedup();
@@ -153,15 +166,18 @@ pub fn evaluate(
             )
     });
 
-    let mut tallies = Vec::new();
+    let same = |a: &&GroundTruth, b: &&GroundTruth| a.category_id == b.category_id;
+    let categories = truths.chunk_by(same).count();
+    let mut tallies = Vec::with_capacity(categories);
     let mut rest = found.as_slice();
-    for truths in truths.chunk_by(|a, b| a.category_id == b.category_id) {
+    for truths in truths.chunk_by(same) {
         let category_id = truths[0].category_id;
         let start = rest.partition_point(|d| d.category_id < category_id);
         let end = rest.partition_point(|d| d.category_id <= category_id);
         let outcomes = match_category(truths, &rest[start..end]);
         rest = &rest[end..];
         tallies.push(CategoryTally::new(category_id, truths, outcomes));
+        progress(tallies.len(), categories);
     }
     Ok(precision::summarize(&tallies))
 }

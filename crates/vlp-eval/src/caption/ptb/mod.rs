@@ -41,6 +41,14 @@ pub fn tokenize(caption: &str) -> Vec<String> {
 /// the last caption. Scores are equal to the official ones only with this.
 #[must_use]
 pub fn tokenize_all<'a>(captions: impl IntoIterator<Item = &'a str>) -> Vec<Vec<String>> {
+    tokenize_ticking(captions, &mut || ())
+}
+
+/// As [`tokenize_all`], with a call of `tick` after each caption.
+pub(super) fn tokenize_ticking<'a>(
+    captions: impl IntoIterator<Item = &'a str>,
+    tick: &mut dyn FnMut(),
+) -> Vec<Vec<String>> {
     let mut text = String::new();
     let mut ends = Vec::new();
     for caption in captions {
@@ -62,6 +70,7 @@ pub fn tokenize_all<'a>(captions: impl IntoIterator<Item = &'a str>) -> Vec<Vec<
         if let Some(last) = tokens.last_mut() {
             last.truncate(last.trim_end().len());
         }
+        tick();
         tokens
     };
     ends.into_iter().map(tokens_to).collect()

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Worker: reads a request a line on standard input, answers each with a line of JSON. See README.md.
+
+`peer.py --self-test` runs every case on random weights at small sizes.
+"""
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+THREADS = 2
+HERE = Path(__file__).parent
+
+
+def peak(who=resource.RUSAGE_SELF):
+    return resource.getrusage(who).ru_maxrss * 1024
+
+
+def versions():
+    from importlib.metadata import version
+    names = ["torch", "torchvision", "transformers", "scipy", "safetensors", "pillow", "numpy"]
+    return {"python": sys.version.split()[0]} | {name: version(name) for name in names}
+
+
+class Loaded:
+    """The case of the last request, ready to run again."""
+
+    def __init__(self, request):
+        import torch
+        torch.set_num_threads(THREADS)
+        from cases import CASES, figures
+        if request["case"] not in CASES:
+            raise ValueError(f"no case is called {request['case']!r}; there are {', '.join([*CASES, 'start'])}")
+        self.run = CASES[request["case"]](request)
+        # The first run warms up; its figures are those of the weights as they are.
+        self.figures = figures(self.run())
+
+
+def once(request):
+    """A fresh process from its start to the first figures of `e2e-384`."""
+    start = time.perf_counter()
+    child = subprocess.run([sys.executable, str(HERE / "peer.py")], input=json.dumps(request | {"case": "e2e-384", "repeats": 0}),
+                           capture_output=True, text=True, check=True)
+    seconds = time.perf_counter() - start
+    answer = json.loads(child.stdout)
+    if "error" in answer:
+        raise ValueError(answer["error"])
+    return seconds, answer["losses"]
+
+
+def answer(request, state):
+    if request.get("versions"):
+        return {"versions": versions()}
+    case = {"case": request["case"], "threads": THREADS}
+    if request["case"] == "start":
+        runs = [once(request) for _ in range(request["repeats"])]
+        return case | {"seconds": [s for s, _ in runs], "losses": runs[0][1], "peak_rss": peak(resource.RUSAGE_CHILDREN)}
+    key = [request.get(k) for k in ("case", "weights", "inputs")]
+    if state.get("key") != key:
+        state.clear()
+        state["loaded"], state["key"] = Loaded(request), key
+    loaded, seconds = state["loaded"], []
+    for _ in range(request["repeats"]):
+        start = time.perf_counter()
+        loaded.run()
+        seconds.append(time.perf_counter() - start)
+    return case | {"seconds": seconds, "losses": loaded.figures, "peak_rss": peak()}
+
+
+def main():
+    state = {}
+    for line in sys.stdin:
+        if not line.strip():
+            continue
+        try:
+            found = answer(json.loads(line), state)
+        except Exception as error:  # a worker tells what went wrong and goes on
+            found = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--self-test"]:
+        from selftest import main
+    main()

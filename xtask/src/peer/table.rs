@@ -1,0 +1,336 @@
+//! `docs/numbers.md` from raw records: a pure function of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::{OURS, THEIRS};
+
+/// Relative difference up to which losses agree.
+const TOLERANCE: f64 = 1e-3;
+
+/// Wall times of one side, and its memory.
+#[derive(Debug, Clone, PartialEq)]
+struct Side {
+    least: f64,
+    median: f64,
+    /// Peak resident memory in bytes.
+    peak: f64,
+    losses: BTreeMap<String, f64>,
+}
+
+/// A case on both sides.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Row {
+    case: String,
+    ours: Side,
+    theirs: Side,
+    /// Largest relative difference of a loss, and its name.
+    worst: (f64, String),
+}
+
+/// The wall times of an answer, in seconds.
+pub(super) fn seconds(answer: &Value) -> Vec<f64> {
+    let list = answer.get("seconds").and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .filter_map(Value::as_f64)
+        .collect()
+}
+
+impl Row {
+    /// The row of the records of one case and run.
+    pub(super) fn of(case: &str, records: &[Value]) -> Result<Self, String> {
+        let side = |name: &str| {
+            let own = records.iter().filter(|r| r["side"] == name);
+            Side::of(own).ok_or_else(|| format!("{case}: no figures of {name}"))
+        };
+        let (ours, theirs) = (side(OURS)?, side(THEIRS)?);
+        let worst = worst(&ours.losses, &theirs.losses)
+            .map_err(|name| format!("{case}: only one side has the loss {name:?}"))?;
+        Ok(Self {
+            case: case.to_owned(),
+            ours,
+            theirs,
+            worst,
+        })
+    }
+
+    /// Our time over theirs, by the least of each.
+    fn ratio(&self) -> f64 {
+        self.ours.least / self.theirs.least
+    }
+
+    fn agrees(&self) -> bool {
+        // A NaN is never within.
+        self.worst.0 <= TOLERANCE
+    }
+
+    pub(super) fn agreed(&self) -> Result<(), String> {
+        match self.agrees() {
+            true => Ok(()),
+            false => Err(format!(
+                "loss {:?} differs by {:.1e}: {} here, {} there",
+                self.worst.1,
+                self.worst.0,
+                self.ours.losses.get(&self.worst.1).unwrap_or(&f64::NAN),
+                self.theirs.losses.get(&self.worst.1).unwrap_or(&f64::NAN),
+            )),
+        }
+    }
+
+    /// One line for the terminal.
+    pub(super) fn spoken(&self) -> String {
+        format!(
+            "{:<18} {OURS} {:>10} ms, {THEIRS} {:>10} ms, ratio {:.2}, worst loss difference {:.1e} ({})",
+            self.case,
+            milliseconds(self.ours.least),
+            milliseconds(self.theirs.least),
+            self.ratio(),
+            self.worst.0,
+            self.worst.1
+        )
+    }
+
+    fn line(&self) -> String {
+        let time = |side: &Side| {
+            format!(
+                "{} ({})",
+                milliseconds(side.least),
+                milliseconds(side.median)
+            )
+        };
+        let mark = if self.agrees() { "" } else { "**" };
+        format!(
+            "| `{}` | {} | {} | {:.2} | {:.0} | {:.0} | {mark}{:.1e}{mark} |\n",
+            self.case,
+            time(&self.ours),
+            time(&self.theirs),
+            self.ratio(),
+            self.ours.peak / 1e6,
+            self.theirs.peak / 1e6,
+            self.worst.0
+        )
+    }
+}
+
+impl Side {
+    fn of<'a>(records: impl Iterator<Item = &'a Value>) -> Option<Self> {
+        let (mut times, mut peak, mut losses) = (vec![], 0.0_f64, BTreeMap::new());
+        for record in records {
+            times.extend(seconds(record));
+            peak = peak.max(record["peak_rss"].as_f64()?);
+            losses = record["losses"]
+                .as_object()?
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_f64().unwrap_or(f64::NAN)))
+                .collect();
+        }
+        times.sort_by(f64::total_cmp);
+        let middle = |at: usize| times.get(at).copied();
+        let last = times.len().checked_sub(1)?;
+        Some(Self {
+            least: middle(0)?,
+            median: (middle(last / 2)? + middle(times.len() / 2)?) / 2.0,
+            peak,
+            losses,
+        })
+    }
+}
+
+/// The largest relative difference; a name that one side lacks is an error.
+fn worst(a: &BTreeMap<String, f64>, b: &BTreeMap<String, f64>) -> Result<(f64, String), String> {
+    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    let mut worst = (0.0, String::new());
+    for name in names {
+        let (Some(x), Some(y)) = (a.get(name), b.get(name)) else {
+            return Err(name.clone());
+        };
+        let difference = match x == y {
+            true => 0.0,
+            false => (x - y).abs() / x.abs().max(y.abs()),
+        };
+        if difference.is_nan() || worst.1.is_empty() || difference > worst.0 {
+            worst = (difference, name.clone());
+        }
+        if difference.is_nan() {
+            break;
+        }
+    }
+    Ok(worst)
+}
+
+/// Three digits, or all before the point.
+fn milliseconds(seconds: f64) -> String {
+    let ms = seconds * 1e3;
+    let digits = match ms {
+        100.0.. => 0,
+        10.0.. => 1,
+        _ => 2,
+    };
+    format!("{ms:.digits$}")
+}
+
+/// The page of the records in `raw`, one a line: of each case the last run that has it.
+pub(super) fn page(raw: &str, cases: &[&str]) -> Result<String, String> {
+    let mut records: Vec<Value> = vec![];
+    for (number, line) in raw.lines().enumerate() {
+        let record = serde_json::from_str(line).map_err(|e| format!("line {}: {e}", number + 1))?;
+        records.push(record);
+    }
+    let mut page = String::from(
+        "# Numbers\n\nvlp and PyTorch at the same work, in turns on the same machine, f32 on 2 threads. Cases and protocol: \
+         [benches/peer](../benches/peer/README.md). This page is written by `cargo xtask peer`, never by hand.\n\n\
+         Times are milliseconds, the least of all repeats and in brackets the median. The ratio is our least time over PyTorch's: below 1 we \
+         are faster. Memory is the highest of the whole process in MB. Both sides have the same weights and inputs; the last column is the \
+         largest relative difference of a loss.\n\n\
+         | case | vlp ms | PyTorch ms | vlp / PyTorch | vlp MB | PyTorch MB | losses differ by |\n|---|---:|---:|---:|---:|---:|---:|\n",
+    );
+    let mut runs: BTreeMap<String, (Value, Vec<&str>)> = BTreeMap::new();
+    for case in cases {
+        let own = |r: &&Value| r["case"] == *case;
+        let stamps = records.iter().filter(own).filter_map(|r| r["run"].as_str());
+        let Some(last) = stamps.max() else { continue };
+        let of_run = records.iter().filter(own).filter(|r| r["run"] == last);
+        let of_run: Vec<Value> = of_run.cloned().collect();
+        // A case that failed half-way has no row.
+        let Ok(row) = Row::of(case, &of_run) else {
+            continue;
+        };
+        page += &row.line();
+        let both = of_run.iter().fold(of_run[0].clone(), merge_versions);
+        runs.entry(last.to_owned())
+            .or_insert((both, vec![]))
+            .1
+            .push(case);
+    }
+    for (run, (record, cases)) in runs.iter().rev() {
+        let text = |key: &str| record[key].as_str().unwrap_or("?").to_owned();
+        let versions = record["versions"].as_object().into_iter().flatten();
+        let versions: Vec<String> = versions
+            .map(|(name, v)| format!("{name} {}", v.as_str().unwrap_or("?")))
+            .collect();
+        let _ = write!(
+            page,
+            "\n- {} ({}): {}; {}; `{}`\n",
+            run.get(..10).unwrap_or(run),
+            cases.join(", "),
+            text("machine"),
+            versions.join(", "),
+            text("command")
+        );
+    }
+    Ok(page)
+}
+
+/// Adds the versions of another record's side.
+fn merge_versions(mut all: Value, other: &Value) -> Value {
+    for (name, version) in other["versions"].as_object().into_iter().flatten() {
+        all["versions"][name] = version.clone();
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(case: &str, side: &str, run: &str, seconds: &[f64], losses: Value) -> Value {
+        let version = if side == OURS { "vlp" } else { "torch" };
+        json!({"case": case, "side": side, "run": run, "seconds": seconds, "losses": losses, "peak_rss": 250_000_000,
+            "threads": 2, "machine": "a CPU", "versions": {version: "1.0"}, "command": "cargo xtask peer jpeg"})
+    }
+
+    fn lines(records: &[Value]) -> String {
+        records.iter().map(|r| format!("{r}\n")).collect()
+    }
+
+    #[test]
+    fn the_last_run_of_each_case_is_shown() {
+        let losses = || json!({"a": 1.0, "b": 0.0});
+        let raw = lines(&[
+            record("jpeg", OURS, "2026-01-01T00:00:00Z", &[9.0], losses()),
+            record("jpeg", THEIRS, "2026-01-01T00:00:00Z", &[9.0], losses()),
+            record(
+                "jpeg",
+                OURS,
+                "2026-02-01T00:00:00Z",
+                &[0.003, 0.002],
+                json!({"a": 1.0001, "b": 0.0}),
+            ),
+            record("jpeg", THEIRS, "2026-02-01T00:00:00Z", &[0.004], losses()),
+            record(
+                "jpeg",
+                OURS,
+                "2026-02-01T00:00:00Z",
+                &[0.006],
+                json!({"a": 1.0001, "b": 0.0}),
+            ),
+            record(
+                "start",
+                OURS,
+                "2026-01-01T00:00:00Z",
+                &[1.5],
+                json!({"a": 2.0}),
+            ),
+            record(
+                "start",
+                THEIRS,
+                "2026-01-01T00:00:00Z",
+                &[3.0],
+                json!({"a": 1.0}),
+            ),
+            record("e2e-384", OURS, "2026-03-01T00:00:00Z", &[1.0], losses()),
+        ]);
+        let page = page(&raw, &["jpeg", "e2e-384", "start"]).unwrap();
+        let rows: Vec<&str> = page.lines().filter(|l| l.starts_with("| `")).collect();
+        assert_eq!(
+            rows,
+            [
+                "| `jpeg` | 2.00 (3.00) | 4.00 (4.00) | 0.50 | 250 | 250 | 1.0e-4 |",
+                "| `start` | 1500 (1500) | 3000 (3000) | 0.50 | 250 | 250 | **5.0e-1** |"
+            ]
+        );
+        let runs: Vec<&str> = page.lines().filter(|l| l.starts_with("- ")).collect();
+        assert_eq!(
+            runs,
+            [
+                "- 2026-02-01 (jpeg): a CPU; torch 1.0, vlp 1.0; `cargo xtask peer jpeg`",
+                "- 2026-01-01 (start): a CPU; torch 1.0, vlp 1.0; `cargo xtask peer jpeg`"
+            ]
+        );
+        assert!(super::page("{", &[]).unwrap_err().starts_with("line 1: "));
+    }
+
+    #[test]
+    fn losses_must_agree_and_be_the_same_ones() {
+        let row = |ours, theirs| {
+            let records = [
+                record("x", OURS, "r", &[1.0], ours),
+                record("x", THEIRS, "r", &[1.0], theirs),
+            ];
+            Row::of("x", &records)
+        };
+        assert!(
+            row(json!({"a": 100.0}), json!({"a": 100.09}))
+                .unwrap()
+                .agreed()
+                .is_ok()
+        );
+        let far = row(json!({"a": 1.0, "b": -2.0}), json!({"a": 1.0, "b": 2.0})).unwrap();
+        assert_eq!(
+            far.agreed().unwrap_err(),
+            "loss \"b\" differs by 2.0e0: -2 here, 2 there"
+        );
+        let nan = row(json!({"a": null, "b": 2.0}), json!({"a": 1.0, "b": 2.0})).unwrap();
+        assert!(nan.agreed().is_err());
+        let both = row(json!({"a": null}), json!({"a": null})).unwrap();
+        assert!(both.agreed().is_err());
+        let other = row(json!({"a": 1.0}), json!({"b": 1.0})).unwrap_err();
+        assert_eq!(other, "x: only one side has the loss \"a\"");
+    }
+}

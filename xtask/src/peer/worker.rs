@@ -1,0 +1,93 @@
+//! A process that answers each line of JSON with one.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+
+/// One side of the comparison; the process ends with the value.
+pub(super) struct Worker {
+    name: &'static str,
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    pub(super) fn start(name: &'static str, command: &mut Command) -> Result<Self, String> {
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = pipes
+            .spawn()
+            .map_err(|e| format!("{name}: {}: {e}", command.get_program().display()))?;
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(stdin), Some(stdout)) => Ok(Self {
+                name,
+                child,
+                stdin,
+                stdout: BufReader::new(stdout),
+            }),
+            _ => Err(format!("{name}: no pipes")),
+        }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The answer to a request; an answer with `error` is one.
+    pub(super) fn ask(&mut self, request: &Value) -> Result<Value, String> {
+        let name = self.name;
+        let mut line = String::new();
+        // A process that has ended shows as an empty answer: its own words are on the terminal.
+        let _ = writeln!(self.stdin, "{request}").and_then(|()| self.stdin.flush());
+        self.stdout
+            .read_line(&mut line)
+            .map_err(|e| format!("{name}: {e}"))?;
+        if line.is_empty() {
+            return Err(format!("{name}: ended without an answer to {request}"));
+        }
+        let answer: Value =
+            serde_json::from_str(&line).map_err(|e| format!("{name}: {e}: {}", line.trim_end()))?;
+        match answer.get("error") {
+            Some(error) => Err(format!("{name}: {}", error.as_str().unwrap_or("error"))),
+            None => Ok(answer),
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Both fail only where the process has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn ask(script: &str) -> Result<Value, String> {
+        let mut worker = Worker::start("fake", Command::new("sh").args(["-c", script]))?;
+        worker.ask(&json!({"case": "x"}))
+    }
+
+    #[test]
+    fn answers_are_read_and_failures_named() {
+        assert_eq!(ask("cat").unwrap(), json!({"case": "x"}));
+        let error = |script| ask(script).unwrap_err();
+        assert_eq!(
+            error("read -r l; echo '{\"error\": \"no weights\"}'"),
+            "fake: no weights"
+        );
+        assert_eq!(
+            error("true"),
+            "fake: ended without an answer to {\"case\":\"x\"}"
+        );
+        assert!(error("read -r l; echo Traceback").ends_with("Traceback"));
+        assert!(Worker::start("fake", &mut Command::new("/nowhere")).is_err());
+    }
+}
