@@ -57,6 +57,23 @@ pub struct LabelSpace {
     pub classes: Vec<String>,
     /// Attribute names; empty where attributes are not annotated.
     pub attributes: Vec<String>,
+    /// The data set's own id of each class, which result files carry; empty where classes have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<u64>,
+}
+
+impl LabelSpace {
+    /// Whether two sets name the same classes and attributes; ids may differ.
+    pub fn same_names(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.classes == other.classes
+            && self.attributes == other.attributes
+    }
+
+    /// The id that result files give a class: the data set's own, else its number from 1.
+    pub fn id(&self, class: usize) -> u64 {
+        self.ids.get(class).copied().unwrap_or(class as u64 + 1)
+    }
 }
 
 /// A picture with what is known about it.

@@ -110,6 +110,8 @@ pub struct CaptionTarget {
     pub pad: u32,
     /// Seed of what is drawn at random for this example.
     pub draw: u64,
+    /// The picture's id, for result files.
+    pub key: u64,
 }
 
 impl Captioning {
@@ -274,6 +276,7 @@ impl Objective for Captioning {
             ends: (special.cls, special.sep),
             pad: special.pad,
             draw: draft.rng(NAME).random(),
+            key: draft.example.key,
         })
     }
 
@@ -306,7 +309,7 @@ impl Objective for Captioning {
         let seeds: Vec<u64> = targets.iter().map(|t| t.draw).collect();
         let written = self.write(encoded, &self.config, first.ends, &seeds)?;
         for (found, target) in written.iter().zip(targets) {
-            tally.caption(&found.ids, &target.references);
+            tally.caption(target.key, &found.ids, &target.references);
         }
         Ok(())
     }

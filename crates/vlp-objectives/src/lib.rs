@@ -42,5 +42,5 @@ pub use objective::{Losses, Objective};
 pub use pretrain::{Batch, Batcher, Pretrain, total};
 pub use self_critical::{CaptionReward, CiderReward, SelfCritical};
 pub use set::{NamedLosses, ObjectiveSet};
-pub use tally::Tally;
+pub use tally::{Predictions, Tally};
 pub use vqa::{Vqa, VqaConfig};

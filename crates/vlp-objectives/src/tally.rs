@@ -1,10 +1,13 @@
 //! Held-out scores, added up batch by batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
+use vlp_data::LabelSpace;
 use vlp_eval::caption::{CaptionPair, caption_scores};
 use vlp_eval::coco_ap;
 use vlp_eval::nlvr2::{Nlvr2Label, nlvr2};
+use vlp_eval::results::CaptionResult;
+use vlp_eval::vqa::VqaResult;
 use vlp_text::WordPieces;
 
 use crate::detection::boxes::corners;
@@ -18,10 +21,32 @@ pub struct Tally {
     images: Vec<u64>,
     truths: Vec<coco_ap::GroundTruth>,
     detections: Vec<coco_ap::Detection>,
-    captions: Vec<(Vec<u32>, Vec<String>)>,
+    captions: Vec<Written>,
     statements: Vec<(Nlvr2Label, bool)>,
+    answers: Vec<VqaResult>,
     pub(crate) codes: Vec<u64>,
     pub(crate) restarts: u64,
+}
+
+/// A generated caption.
+#[derive(Debug)]
+struct Written {
+    key: u64,
+    ids: Vec<u32>,
+    references: Vec<String>,
+}
+
+/// What a model said of held-out examples, as the official tools read it.
+#[derive(Debug, Default)]
+pub struct Predictions {
+    /// Answers to questions that have an official id.
+    pub answers: Vec<VqaResult>,
+    /// A caption of each picture.
+    pub captions: Vec<CaptionResult>,
+    /// Detections, best first within a picture; categories are the data set's ids.
+    pub detections: Vec<coco_ap::Detection>,
+    /// What was thought of statements about two pictures.
+    pub statements: Vec<Nlvr2Label>,
 }
 
 /// A name with its figure; `None` where nothing defines it (no object, no masked word).
@@ -92,8 +117,54 @@ impl Tally {
     }
 
     /// Adds a generated caption beside its references.
-    pub fn caption(&mut self, ids: &[u32], references: &[String]) {
-        self.captions.push((ids.to_vec(), references.to_vec()));
+    pub fn caption(&mut self, key: u64, ids: &[u32], references: &[String]) {
+        self.captions.push(Written {
+            key,
+            ids: ids.to_vec(),
+            references: references.to_vec(),
+        });
+    }
+
+    /// Adds the answer to the question of this id.
+    pub fn answer(&mut self, question: u64, answer: &str) {
+        self.answers.push(VqaResult {
+            question_id: question,
+            answer: answer.into(),
+        });
+    }
+
+    /// Everything that was added, for result files. Of a question or picture seen twice the first counts.
+    pub fn predictions(&self, labels: &LabelSpace, pieces: &WordPieces) -> Predictions {
+        let mut seen = HashSet::new();
+        let mut once = |key: (u8, u64)| seen.insert(key);
+        let answers = self.answers.iter().filter(|a| once((0, a.question_id)));
+        let answers = answers.cloned().collect();
+        let captions = self.captions.iter().filter(|c| once((1, c.key)));
+        Predictions {
+            answers,
+            captions: captions
+                .map(|c| CaptionResult {
+                    image_id: c.key,
+                    caption: pieces.decode(&c.ids),
+                })
+                .collect(),
+            detections: self
+                .detections
+                .iter()
+                .map(|d| coco_ap::Detection {
+                    category_id: labels.id(d.category_id as usize) as u32,
+                    ..d.clone()
+                })
+                .collect(),
+            statements: self
+                .statements
+                .iter()
+                .map(|(label, guess)| Nlvr2Label {
+                    identifier: label.identifier.clone(),
+                    label: *guess,
+                })
+                .collect(),
+        }
     }
 
     /// Adds a guess about a statement on two pictures.
@@ -132,14 +203,14 @@ impl Tally {
             let texts: Vec<String> = self
                 .captions
                 .iter()
-                .map(|(ids, _)| pieces.decode(ids))
+                .map(|written| pieces.decode(&written.ids))
                 .collect();
             let pairs: Vec<CaptionPair<'_>> = texts
                 .iter()
                 .zip(&self.captions)
-                .map(|(hypothesis, (_, references))| CaptionPair {
+                .map(|(hypothesis, written)| CaptionPair {
                     hypothesis,
-                    references,
+                    references: &written.references,
                 })
                 .collect();
             let found = caption_scores(&pairs)?;

@@ -4,7 +4,7 @@ use burn::prelude::*;
 use burn::tensor::TensorData;
 use burn::tensor::activation::{log_sigmoid, sigmoid};
 use serde::{Deserialize, Serialize};
-use vlp_data::Label;
+use vlp_data::{AnswerType, Label};
 use vlp_eval::vqa::answer_accuracy;
 
 use crate::draft::Draft;
@@ -77,6 +77,10 @@ pub struct VqaTarget {
     pub scores: Vec<(usize, f32)>,
     /// Annotators' answers as they were given; none in a test set.
     pub human: Vec<String>,
+    /// The official id of the question, and what kind of answer it asks for, where they are known.
+    pub question: Option<u64>,
+    /// Kind of answer.
+    pub kind: Option<AnswerType>,
     /// The vocabulary's answers by number.
     pub answers: std::sync::Arc<Vec<String>>,
 }
@@ -108,13 +112,19 @@ impl Objective for Vqa {
     }
 
     fn prepare(&self, draft: &mut Draft<'_>) -> Result<VqaTarget, ObjectiveError> {
-        let (Some(Label::Answers(human)), Some(vocabulary)) = (&draft.example.label, draft.answers)
-        else {
+        let Some(vocabulary) = draft.answers else {
             return Ok(VqaTarget::default());
         };
+        let human = match &draft.example.label {
+            Some(Label::Answers(human)) => human.clone(),
+            _ => vec![],
+        };
+        let record = draft.example.record.as_ref();
         Ok(VqaTarget {
-            scores: vocabulary.scores(human),
-            human: human.clone(),
+            scores: vocabulary.scores(&human),
+            human,
+            question: record.and_then(|r| r.id.parse().ok()),
+            kind: record.and_then(|r| r.answer_type),
             answers: vocabulary.shared(),
         })
     }
@@ -149,11 +159,27 @@ impl Objective for Vqa {
         tally: &mut Tally,
     ) -> Result<(), ObjectiveError> {
         for (best, target) in argmax(self.logits(encoded)?).into_iter().zip(targets) {
+            let answer = target.answers.get(best).map_or("", String::as_str);
+            if let Some(question) = target.question {
+                tally.answer(question, answer);
+            }
             if target.human.len() > 1 {
-                let answer = target.answers.get(best).map_or("", String::as_str);
-                tally.share("VQA accuracy", answer_accuracy(answer, &target.human));
+                let accuracy = answer_accuracy(answer, &target.human);
+                tally.share("VQA accuracy", accuracy);
+                if let Some(kind) = target.kind {
+                    tally.share(accuracy_of(kind), accuracy);
+                }
             }
         }
         Ok(())
+    }
+}
+
+/// Name of the figure of the official tool's answer types.
+fn accuracy_of(kind: AnswerType) -> &'static str {
+    match kind {
+        AnswerType::YesNo => "VQA accuracy, yes/no",
+        AnswerType::Number => "VQA accuracy, number",
+        AnswerType::Other => "VQA accuracy, other",
     }
 }

@@ -84,6 +84,57 @@ impl WordPieces {
         Self::parse(&path.display().to_string(), &text)
     }
 
+    /// Reads the vocabulary of a Hugging Face `tokenizer.json` of an uncased BERT.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is of another kind of tokenizer, or its ids have gaps.
+    pub fn from_tokenizer_json(path: impl AsRef<Path>) -> Result<Self, TextError> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let refused = |reason: String| TextError::Refused {
+            name: name.clone(),
+            reason,
+        };
+        let found = Bert::from_file(path).map_err(|e| refused(e.to_string()))?;
+        let normalizer = found.get_normalizer();
+        if normalizer.is_none_or(|own| !own.lowercase || own.strip_accents == Some(false)) {
+            let reason = "is no uncased BERT tokenizer: it must lower the case and strip accents";
+            return Err(refused(reason.into()));
+        }
+        let mut pieces: Vec<(u32, String)> = found
+            .get_vocab(true)
+            .into_iter()
+            .map(|(piece, id)| (id, piece))
+            .collect();
+        pieces.sort_unstable();
+        let gap = pieces.iter().zip(0..).find(|((id, _), at)| id != at);
+        if let Some(((id, piece), at)) = gap {
+            return Err(refused(format!(
+                "piece {piece:?} has id {id}, {at} is missing; ids must run from 0 without gaps"
+            )));
+        }
+        Self::build(&name, pieces.into_iter().map(|(_, piece)| piece).collect())
+    }
+
+    /// The tokenizer as a Hugging Face `tokenizer.json`; the same vocabulary gives the same text.
+    ///
+    /// # Errors
+    /// When the tokenizer library cannot write it.
+    pub fn to_tokenizer_json(&self) -> Result<String, TextError> {
+        let refused = |reason: String| TextError::Refused {
+            name: self.inner.name.clone(),
+            reason,
+        };
+        let Special { cls, sep, .. } = self.inner.special;
+        let mut whole = self.inner.bert.clone();
+        whole.with_post_processor(Some(BertProcessing::new(
+            (SPECIAL[3].into(), sep),
+            (SPECIAL[2].into(), cls),
+        )));
+        whole.with_decoder(Some(PieceDecoder::default()));
+        whole.to_string(true).map_err(|e| refused(e.to_string()))
+    }
+
     /// A vocabulary from pieces in id order; the five special pieces must be among them.
     ///
     /// # Errors

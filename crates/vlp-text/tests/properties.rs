@@ -115,3 +115,28 @@ fn a_stored_vocabulary_gives_the_same_ids() {
     assert_eq!(again.encode(text, 40), BERT.encode(text, 40));
     assert_eq!(BERT.id("[MASK]"), Some(103));
 }
+
+#[test]
+fn a_tokenizer_file_holds_the_same_pieces() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokenizer.json");
+    for pieces in [WordPieces::scenes(), WordPieces::bert_uncased()] {
+        let text = pieces.to_tokenizer_json().unwrap();
+        assert_eq!(text, pieces.to_tokenizer_json().unwrap());
+        std::fs::write(&file, text).unwrap();
+        let read = WordPieces::from_tokenizer_json(&file).unwrap();
+        assert_eq!(read.pieces(), pieces.pieces());
+        let sentence = "A Red circle, unaffable & naïve.";
+        assert_eq!(read.encode(sentence, 40), pieces.encode(sentence, 40));
+    }
+    let cased = WordPieces::scenes().to_tokenizer_json().unwrap();
+    std::fs::write(
+        &file,
+        cased.replace("\"lowercase\": true", "\"lowercase\": false"),
+    )
+    .unwrap();
+    let error = WordPieces::from_tokenizer_json(&file).err().unwrap();
+    assert!(error.to_string().contains("uncased"), "{error}");
+    std::fs::write(&file, "{}").unwrap();
+    assert!(WordPieces::from_tokenizer_json(&file).is_err());
+}

@@ -61,13 +61,17 @@ pub fn adopt<M: Module>(module: M, from: &Path, device: &Device) -> Result<Adopt
     Ok(Adopted { module, notes })
 }
 
+/// Puts values into the parameters of the same path.
 #[derive(Default)]
-struct Put {
-    path: Vec<String>,
-    values: BTreeMap<String, TensorData>,
-    taken: usize,
-    fresh: Vec<String>,
-    misfits: Vec<String>,
+pub(crate) struct Put {
+    pub(crate) path: Vec<String>,
+    /// By path; what is left was not asked for.
+    pub(crate) values: BTreeMap<String, TensorData>,
+    pub(crate) taken: usize,
+    /// Parameters that no value was found for.
+    pub(crate) fresh: Vec<String>,
+    /// Values of another shape, in words.
+    pub(crate) misfits: Vec<String>,
 }
 
 impl ModuleMapper for Put {

@@ -35,6 +35,7 @@ pub fn word_pieces(name: &str) -> Result<WordPieces, VlpError> {
     Ok(match name {
         "scenes" => WordPieces::scenes(),
         "bert-base-uncased" => WordPieces::bert_uncased(),
+        path if path.ends_with(".json") => WordPieces::from_tokenizer_json(path)?,
         path => WordPieces::from_vocab_file(path)?,
     })
 }

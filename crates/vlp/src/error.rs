@@ -57,6 +57,9 @@ pub enum VlpError {
     /// Weights of another project, or their export.
     #[error(transparent)]
     Weights(Box<vlp_weights::WeightsError>),
+    /// Result files and their scores.
+    #[error(transparent)]
+    Results(Box<vlp_eval::results::FileError>),
     /// Drawing the report.
     #[error("report: {0}")]
     Draw(#[from] DrawError),
@@ -72,5 +75,11 @@ impl VlpError {
 impl From<vlp_weights::WeightsError> for VlpError {
     fn from(error: vlp_weights::WeightsError) -> Self {
         Self::Weights(Box::new(error))
+    }
+}
+
+impl From<vlp_eval::results::FileError> for VlpError {
+    fn from(error: vlp_eval::results::FileError) -> Self {
+        Self::Results(Box::new(error))
     }
 }

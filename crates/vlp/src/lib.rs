@@ -9,6 +9,7 @@ pub mod device;
 pub mod error;
 pub mod evaluate;
 mod losses;
+pub mod portable;
 pub mod predict;
 pub mod pretrain;
 pub mod progress;

@@ -13,6 +13,7 @@ use vlp::{RunConfig, VlpError};
 use vlp_data::{Scenes, ScenesConfig, Split};
 
 use cli::predict::PredictArgs;
+use cli::score::ScoreArgs;
 
 /// End-to-end vision-language pre-training.
 #[derive(Parser)]
@@ -30,6 +31,8 @@ enum Command {
     Finetune(FinetuneArgs),
     /// Score a run's model on held-out examples.
     Evaluate(EvaluateArgs),
+    /// Score a result file against annotations, as the official tools do: vqa, caption, detection or nlvr2.
+    Score(ScoreArgs),
     /// Use a run's model on pictures: objects, a caption, answers, matching texts.
     Predict(PredictArgs),
     /// Write generated scenes as COCO, VQA v2, NLVR2 and SNLI-VE files with PNG pictures.
@@ -119,6 +122,9 @@ struct FinetuneArgs {
 struct EvaluateArgs {
     /// Folder of the run.
     run: PathBuf,
+    /// Folder for result files as the official tools read them: answers, captions, detections, truth of statements.
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
     /// Device: auto, flex (CPU), wgpu or cuda.
@@ -163,11 +169,12 @@ enum WeightsCommand {
         /// The file.
         file: PathBuf,
     },
-    /// Write model and heads of a run as one .safetensors file.
+    /// Write model and heads of a run: as one .safetensors file, or as a folder in Hugging Face's layout (config.json,
+    /// model.safetensors, tokenizer.json), which stands wherever a run does.
     Export {
         /// Folder of the run.
         run: PathBuf,
-        /// The file.
+        /// The file, or a new folder.
         file: PathBuf,
     },
 }
@@ -257,11 +264,20 @@ fn run(command: Command) -> Result<(), VlpError> {
         }
         Command::Evaluate(args) => {
             let device = vlp::device::pick(&args.device)?;
-            let scores = vlp::evaluate::evaluate_run(&args.run, &args.config.sources(), &device)?;
-            for (name, value) in scores {
-                println!("{name:34} {:>9}", figure(value));
+            let found = vlp::evaluate::evaluate_run(&args.run, &args.config.sources(), &device)?;
+            for (name, value) in &found.scores {
+                println!("{name:34} {:>9}", figure(*value));
+            }
+            for problem in &found.unread {
+                eprintln!("left out: {problem}");
+            }
+            if let Some(folder) = args.results {
+                for file in vlp::evaluate::write_results(&found.predictions, &folder)? {
+                    println!("{}", file.display());
+                }
             }
         }
+        Command::Score(args) => args.run()?,
         Command::Predict(args) => args.run()?,
         Command::Scenes(args) => {
             let split = match args.split.as_str() {

@@ -236,10 +236,9 @@ impl<'a, M: VisionLanguage, O: ObjectiveSet, V: Fn(&O) -> View<'_>> Session<'a, 
     fn score(&mut self) -> Result<Vec<Score>, VlpError> {
         let model = self.trainer.shipped();
         let heads = (self.view)(&model.objectives);
-        let (scores, examples, unread) =
-            heldout(&model, heads, self.config, self.data, self.plain)?;
-        (self.unread, self.results.examples) = (unread, examples);
-        Ok(scores)
+        let found = heldout(&model, heads, self.config, self.data, self.plain)?;
+        (self.unread, self.results.examples) = (found.unread, found.examples);
+        Ok(found.scores)
     }
 
     /// Trains to the end (true) or to `stop_at` (false).

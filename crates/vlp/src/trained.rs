@@ -14,10 +14,12 @@ use vlp_text::WordPieces;
 use vlp_train::trainer::{EMA, MODEL};
 use vlp_train::{CheckpointStore, TrainError};
 
+use crate::adopt::Put;
 use crate::build;
 use crate::config::RunConfig;
 use crate::data::word_pieces;
 use crate::error::VlpError;
+use crate::portable;
 use crate::run::RunFolder;
 
 /// What the numbers in a model's outputs mean.
@@ -78,6 +80,14 @@ impl System {
             Self::E2eVlp(own) => Self::E2eVlp(vlp_train::trainer::load(own, bytes)?),
             Self::Soho(own) => Self::Soho(vlp_train::trainer::load(own, bytes)?),
         })
+    }
+
+    /// As [`Self::load`] of values by their path.
+    fn fill(self, put: &mut Put) -> Self {
+        match self {
+            Self::E2eVlp(own) => Self::E2eVlp(own.map(put)),
+            Self::Soho(own) => Self::Soho(own.map(put)),
+        }
     }
 
     /// Every float parameter and state by its path.
@@ -143,12 +153,16 @@ impl ModuleVisitor for Values {
 }
 
 impl Trained {
-    /// The model of the newest whole checkpoint of `run`; its moving average where the run kept one.
+    /// The model of the newest whole checkpoint of `run`, its moving average where the run kept one; or that of a folder in
+    /// Hugging Face's layout.
     ///
     /// # Errors
     /// [`VlpError::RunFolder`] for a folder that is no run or has no checkpoint yet, [`VlpError::Train`] for a
     /// checkpoint that does not fit its configuration (a dictionary of another size, say).
     pub fn open(run: impl AsRef<Path>, device: &Device) -> Result<Self, VlpError> {
+        if portable::is(run.as_ref()) {
+            return Self::open_portable(run.as_ref(), device);
+        }
         let (folder, config) = RunFolder::open(run.as_ref())?;
         let Some(vocabulary) = folder.read_json::<Vocabulary>(&folder.vocabulary())? else {
             return Err(VlpError::RunFolder {
@@ -182,6 +196,41 @@ impl Trained {
             vocabulary,
             pieces,
             step: checkpoint.state.step,
+            device: device.clone(),
+            model,
+        })
+    }
+
+    fn open_portable(folder: &Path, device: &Device) -> Result<Self, VlpError> {
+        let found = portable::open(folder)?;
+        let pieces = word_pieces(&found.config.data.pieces)?;
+        let fresh = System::new(&found.config, &found.vocabulary, &pieces, device)?;
+        let mut put = Put {
+            values: found.values,
+            ..Put::default()
+        };
+        let model = fresh.fill(&mut put);
+        let problem = match (
+            put.misfits.first(),
+            put.fresh.first(),
+            put.values.first_key_value(),
+        ) {
+            (Some(misfit), _, _) => Some(misfit.clone()),
+            (_, Some(path), _) => Some(format!("{path} is missing")),
+            (_, _, Some((path, _))) => Some(format!("{path} is not known")),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            return Err(VlpError::RunFolder {
+                path: folder.into(),
+                reason: format!("model.safetensors does not fit config.json: {problem}"),
+            });
+        }
+        Ok(Self {
+            config: found.config,
+            vocabulary: found.vocabulary,
+            pieces,
+            step: found.step,
             device: device.clone(),
             model,
         })

@@ -7,9 +7,10 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::TensorData;
-use vlp_weights::{Convention, Plan, SafetensorsWriter, Take, WeightsFile};
+use vlp_weights::{Convention, Plan, Take, WeightsFile};
 
 use crate::error::VlpError;
+use crate::portable;
 use crate::trained::Trained;
 
 /// Names listed of each kind before the rest is counted.
@@ -163,27 +164,16 @@ pub fn inspect(file: &Path) -> Result<String, VlpError> {
     Ok(text)
 }
 
-/// Writes the weights of a run's model and heads as safetensors, under the paths they have here.
+/// Writes the weights of a run's model and heads: as one file where `path` ends in `.safetensors`, under the paths they have
+/// here, else as a folder in Hugging Face's layout. The number of tensors.
 ///
 /// # Errors
 /// As [`Trained::open`], and [`VlpError::Weights`] where the file cannot be written.
-pub fn export(run: &Path, file: &Path, device: &Device) -> Result<usize, VlpError> {
-    let trained = Trained::open(run, device)?;
-    let all = trained.system().values();
-    let shapes = all
-        .iter()
-        .map(|(path, data)| (path.clone(), data.shape().to_vec()));
-    let metadata = BTreeMap::from([
-        ("format".to_string(), "pt".to_string()),
-        ("preset".to_string(), trained.config.preset.clone()),
-        ("step".to_string(), trained.step.to_string()),
-    ]);
-    let mut writer = SafetensorsWriter::create(file, &shapes.collect(), &metadata)?;
-    for (path, data) in &all {
-        writer.write(path, &data.iter::<f32>().collect::<Vec<_>>())?;
+pub fn export(run: &Path, path: &Path, device: &Device) -> Result<usize, VlpError> {
+    match path.extension().is_some_and(|e| e == "safetensors") {
+        true => portable::write_weights(&Trained::open(run, device)?, path),
+        false => portable::export(run, path, device),
     }
-    writer.finish()?;
-    Ok(all.len())
 }
 
 fn list(names: &[&str]) -> String {

@@ -113,6 +113,7 @@ pub(super) fn join(name: String, files: &CocoFiles, limits: &Limits) -> Result<J
         name,
         classes: classes.names,
         attributes: attributes.names,
+        ids: classes.ids.clone(),
     };
     Ok(Joined {
         source: joining.builder.finish(path, labels, CocoIds::Keys)?,

@@ -145,6 +145,7 @@ pub fn visual_genome(files: &GenomeFiles, limits: &Limits) -> Result<FileSource,
         },
         classes: classes.names,
         attributes: attributes.names,
+        ids: vec![],
     };
     let coco = CocoIds::Some(reading.coco);
     reading.builder.finish(&files.regions, labels, coco)

@@ -83,6 +83,7 @@ impl Scenes {
             name: "scenes".into(),
             classes: config.shapes.iter().map(|s| s.word().to_owned()).collect(),
             attributes: attributes.map(str::to_owned).collect(),
+            ids: vec![],
         };
         let name = format!("scenes {}", config.split.name());
         Ok(Self {

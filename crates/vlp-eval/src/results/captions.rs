@@ -57,18 +57,39 @@ pub fn read_captions(
     Ok(results)
 }
 
-/// Scores of a result file against a `captions_*.json`.
+/// Scores of a result file against a `captions_*.json`; see [`caption_pairs`].
+///
+/// # Errors
+/// As [`caption_pairs`]; [`FileError::Score`] for a picture without a reference.
+pub fn caption(
+    results: impl AsRef<Path>,
+    annotations: impl AsRef<Path>,
+    images: Option<&[u64]>,
+) -> Result<CaptionScores, FileError> {
+    let results = results.as_ref();
+    let found = caption_pairs(results, annotations, images)?;
+    let pairs: Vec<CaptionPair<'_>> = found
+        .iter()
+        .map(|(result, references)| CaptionPair {
+            hypothesis: &result.caption,
+            references,
+        })
+        .collect();
+    scored(results, caption_scores(&pairs))
+}
+
+/// Captions of a result file, each with the references of its picture in a `captions_*.json`.
 ///
 /// `images` names the pictures that must be captioned, and no other may be: `None` for all of the
 /// annotations, a list for a part of them, as Karpathy's 5,000 test pictures are of val2014.
 ///
 /// # Errors
 /// [`FileError`], as [`read_captions`]; [`FileError::Score`] for a picture without a reference.
-pub fn caption(
+pub fn caption_pairs(
     results: impl AsRef<Path>,
     annotations: impl AsRef<Path>,
     images: Option<&[u64]>,
-) -> Result<CaptionScores, FileError> {
+) -> Result<Vec<(CaptionResult, Vec<String>)>, FileError> {
     let mut references: HashMap<u64, Vec<String>> = HashMap::new();
     let mut ids = Vec::new();
     let expected = r#"{"annotations": [{"image_id": int, "caption": str, ..}, ..]}"#;
@@ -88,19 +109,11 @@ pub fn caption(
     )?;
     let results = results.as_ref();
     let captions = read_captions(results, images.unwrap_or(&ids))?;
-    let pair = |(index, result): (usize, &'_ CaptionResult)| -> Result<_, EvalError> {
-        let references = references.get(&result.image_id);
-        references.ok_or(EvalError::NoReferences { index })
+    let pair = |(index, result): (usize, CaptionResult)| {
+        let own = references.get(&result.image_id).cloned();
+        let own = own.ok_or(EvalError::NoReferences { index })?;
+        Ok((result, own))
     };
-    let found: Result<Vec<_>, _> = captions.iter().enumerate().map(pair).collect();
-    let found = scored(results, found)?;
-    let pairs: Vec<CaptionPair<'_>> = captions
-        .iter()
-        .zip(found)
-        .map(|(result, references)| CaptionPair {
-            hypothesis: &result.caption,
-            references,
-        })
-        .collect();
-    scored(results, caption_scores(&pairs))
+    let found: Result<Vec<_>, _> = captions.into_iter().enumerate().map(pair).collect();
+    scored(results, found)
 }

@@ -25,7 +25,7 @@ use std::path::Path;
 
 use crate::EvalError;
 
-pub use captions::{CaptionResult, caption, read_captions, write_captions};
+pub use captions::{CaptionResult, caption, caption_pairs, read_captions, write_captions};
 pub use detections::{ImageSize, coco_ap, read_detections, write_detections};
 pub use error::FileError;
 pub use nlvr2::{nlvr2, read_nlvr2, write_nlvr2};

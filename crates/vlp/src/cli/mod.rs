@@ -1,3 +1,4 @@
 //! Commands with many flags, a file each.
 
 pub(crate) mod predict;
+pub(crate) mod score;

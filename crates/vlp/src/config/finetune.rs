@@ -40,7 +40,7 @@ pub fn finetune(task: &str, from: &Path, sources: &Sources) -> Result<RunConfig,
             suggest(task, &names)
         )));
     };
-    let (_, run) = crate::run::RunFolder::open(from)?;
+    let run = crate::portable::run_config(from)?;
     let encoded = Table::try_from(&run).map_err(|e| VlpError::Config(e.to_string()))?;
     let mut table = encoded;
     let parsed = text.parse::<Table>();

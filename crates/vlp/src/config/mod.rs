@@ -82,7 +82,7 @@ pub struct DataConfig {
     pub batch_size: usize,
     /// Threads that load and prepare pictures.
     pub workers: usize,
-    /// Word pieces: `scenes`, `bert-base-uncased`, or the path of a vocabulary file.
+    /// Word pieces: `scenes`, `bert-base-uncased`, or the path of a `vocab.txt` or of a BERT `tokenizer.json`.
     pub pieces: String,
     /// Longest text in tokens; 40 in E2E-VLP, 16 in SOHO.
     pub max_text: usize,

@@ -134,6 +134,8 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
                 mvm: None,
                 detection: Some(target(case, "in.targets.", row)?),
                 caption: Some(CaptionTarget {
+                    draw: 0,
+                    key: 0,
                     ids: caption,
                     references: vec![],
                     ends: (0, 0),
