@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::JpegDecoder;
 
-use crate::{DataError, Picture};
+use crate::{DataError, Picture, memory};
 
 /// Sizes a picture may have; checked before its pixels are decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +77,7 @@ pub(crate) fn decode_stored(
     name: &str,
     limits: &Limits,
 ) -> Result<Stored, DataError> {
+    memory::keep();
     match bytes {
         [0xff, 0xd8, 0xff, ..] => decode_jpeg(bytes, name, limits),
         [0x89, b'P', b'N', b'G', ..] => decode_png(bytes, name, limits),

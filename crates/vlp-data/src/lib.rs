@@ -7,6 +7,7 @@ mod example;
 mod held_out;
 mod label;
 pub mod loader;
+mod memory;
 mod mix;
 pub mod order;
 mod random;
