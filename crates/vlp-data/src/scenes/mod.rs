@@ -195,6 +195,11 @@ impl Source for Scenes {
         self.check(index).map(|()| None)
     }
 
+    fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
+        self.check(index)?;
+        Ok(Some(self.objects_of(&self.recall(index))))
+    }
+
     fn load(&self, index: usize) -> Result<Sample, DataError> {
         self.check(index)?;
         let scene = self.recall(index);

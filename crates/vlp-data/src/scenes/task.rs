@@ -1,7 +1,7 @@
 use rand::RngExt;
 
 use super::{Scenes, ScenesConfig, Split, Statement};
-use crate::{DataError, Label, LabelSpace, Record, Sample, Source, read::name_key, rng};
+use crate::{DataError, Label, LabelSpace, Object, Record, Sample, Source, read::name_key, rng};
 
 /// Questions taken of each scene: every scene has at least so many.
 const QUESTIONS: usize = 2;
@@ -218,6 +218,16 @@ impl Source for ScenesTask {
 
     fn label(&self, index: usize) -> Result<Option<Label>, DataError> {
         Ok(Some(self.about(index)?.label))
+    }
+
+    fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
+        self.check(index)?;
+        let scene = match self.task {
+            Task::Vqa => index / QUESTIONS,
+            Task::SnliVe => index / 3,
+            Task::Nlvr2 => return Ok(None),
+        };
+        Ok(Some(self.scenes.objects_of(&self.scenes.recall(scene))))
     }
 
     /// The picture or the two, the text and the label; objects are those of the one scene, of two none are given.
