@@ -1,6 +1,7 @@
 //! How many examples a second the loader prepares, and the share of time that a consumer with no work of its own waits.
 //!
-//! `cargo run --release -p vlp-data --example rate -- [COCO folder, or - for scenes] [threads] [seconds]`
+//! `cargo run --release -p vlp-data --example rate -- [SOURCE] [threads] [seconds]`, SOURCE being a COCO folder, `-` for
+//! generated scenes, or `vqa`, `nlvr2` or `snli-ve` for a task over them.
 #![allow(clippy::print_stdout)]
 
 use std::{
@@ -9,30 +10,29 @@ use std::{
 };
 
 use vlp_data::{
-    CocoSource, Loader, LoaderConfig, Plan, ResizeRule, Scenes, ScenesConfig, Source,
-    coco::CocoOptions,
+    CocoSource, Loader, LoaderConfig, Plan, ResizeRule, Scenes, ScenesConfig, ScenesTask, Source,
+    Task, coco::CocoOptions,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().filter(|folder| folder != "-");
+    let what = arguments.next().unwrap_or_else(|| "-".into());
     let workers = arguments.next().map_or(Ok(1), |text| text.parse())?;
     let time = Duration::from_secs(arguments.next().map_or(Ok(3), |text| text.parse())?);
-    let (source, resize): (Arc<dyn Source>, _) = match folder {
-        Some(folder) => {
-            let source = CocoSource::open(folder, CocoOptions::default())?;
-            (
-                Arc::new(source),
-                ResizeRule::Detr {
-                    short: vec![800],
-                    max: 1333,
-                },
-            )
+    let scenes = ScenesConfig::default();
+    let mut resize = ResizeRule::Square { side: 64 };
+    let source: Arc<dyn Source> = match what.as_str() {
+        "-" => Arc::new(Scenes::new(scenes)?),
+        "vqa" => Arc::new(ScenesTask::new(scenes, Task::Vqa)?),
+        "nlvr2" => Arc::new(ScenesTask::new(scenes, Task::Nlvr2)?),
+        "snli-ve" => Arc::new(ScenesTask::new(scenes, Task::SnliVe)?),
+        folder => {
+            resize = ResizeRule::Detr {
+                short: vec![800],
+                max: 1333,
+            };
+            Arc::new(CocoSource::open(folder, CocoOptions::default())?)
         }
-        None => (
-            Arc::new(Scenes::new(ScenesConfig::default())?),
-            ResizeRule::Square { side: 64 },
-        ),
     };
     let plan = Plan {
         seed: 1,

@@ -1,10 +1,11 @@
 """Makes tests/data from Pillow: pictures of many kinds with the RGB that Pillow reads from them, and resized ones.
 
-Run in the crate's folder: python3 scripts/make_fixtures.py (needs Pillow; the stored files are Pillow 13.0.0's).
+Run in the crate's folder: python3 scripts/make_fixtures.py [extension] (needs Pillow; the stored files are Pillow 13.0.0's).
 """
 
 import pathlib
 import random
+import sys
 
 from PIL import Image, ImageDraw, ImageOps
 
@@ -53,6 +54,17 @@ def main():
     clear = smooth.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(smooth.size))
     kinds["alpha.png"] = (clear, {})
+    kinds["lossy.webp"] = (smooth, {"quality": 90})
+    kinds["lossless.webp"] = (smooth, {"lossless": True})
+    kinds["alpha.webp"] = (clear, {"lossless": True})
+    kinds["alpha_lossy.webp"] = (clear, {"quality": 90})
+    for orientation in (3, 6):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        kinds[f"exif{orientation}.webp"] = (smooth, {"lossless": True, "exif": exif})
+    smooth.save(OUT / "animated.webp", lossless=True, save_all=True, append_images=[smooth.rotate(180)])
+    if len(sys.argv) > 1:
+        kinds = {name: kind for name, kind in kinds.items() if name.endswith(sys.argv[1])}
     for name, (image, options) in kinds.items():
         if name.endswith("jpg"):
             options = options | {"quality": 95, "subsampling": 0}

@@ -1,4 +1,6 @@
-//! Pictures from bytes: JPEG and PNG to 8-bit RGB, upright, within limits.
+//! Pictures from bytes: JPEG, PNG and WebP to 8-bit RGB, upright, within limits.
+
+mod webp;
 
 use std::io::Cursor;
 
@@ -7,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::JpegDecoder;
 
-use crate::{DataError, Picture};
+use crate::{DataError, Picture, memory};
 
 /// Sizes a picture may have; checked before its pixels are decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,10 +56,11 @@ impl Limits {
     }
 }
 
-/// Decodes a JPEG or PNG, told apart by their first bytes whatever the file is called.
+/// Decodes a JPEG, PNG or WebP, told apart by their first bytes whatever the file is called.
 ///
 /// Grey, palette, 16-bit and CMYK pictures become 8-bit RGB; transparent pixels are laid on white; the EXIF orientation
-/// is applied, so that width and height are those of the upright picture. `name` is for messages.
+/// is applied, so that width and height are those of the upright picture. An animated WebP is an error. `name` is for
+/// messages.
 ///
 /// # Errors
 /// [`DataError::Limit`] outside `limits`, [`DataError::Decode`] for anything truncated, corrupt or of another kind.
@@ -67,18 +70,38 @@ pub fn decode_picture(bytes: &[u8], name: &str, limits: &Limits) -> Result<Pictu
 }
 
 /// The pixels as they are stored, and how EXIF says they are to be turned.
+pub(crate) type Stored = (Picture, Orientation);
+
 pub(crate) fn decode_stored(
     bytes: &[u8],
     name: &str,
     limits: &Limits,
-) -> Result<(Picture, Orientation), DataError> {
+) -> Result<Stored, DataError> {
+    memory::keep();
     match bytes {
         [0xff, 0xd8, 0xff, ..] => decode_jpeg(bytes, name, limits),
         [0x89, b'P', b'N', b'G', ..] => decode_png(bytes, name, limits),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => webp::decode(bytes, name, limits),
         [] => Err(failed(name, "the file is empty")),
-        _ => Err(failed(name, "neither a JPEG nor a PNG")),
+        _ => Err(failed(name, UNKNOWN)),
     }
 }
+
+const UNKNOWN: &str = "neither a JPEG nor a PNG nor a WebP";
 
 fn failed(name: &str, reason: impl ToString) -> DataError {
     DataError::Decode {
@@ -100,7 +123,22 @@ pub(crate) fn picture_size(bytes: &[u8], name: &str) -> Result<(usize, usize), D
             let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
             ((width as usize, height as usize), orientation)
         }
-        _ => return Err(failed(name, "neither a JPEG nor a PNG")),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => webp::header(bytes, name)?,
+        _ => return Err(failed(name, UNKNOWN)),
     };
     Ok(match orientation {
         Orientation::Rotate90
@@ -138,11 +176,7 @@ fn jpeg_orientation(decoder: &Jpeg<'_>) -> Orientation {
         .unwrap_or(Orientation::NoTransforms)
 }
 
-fn decode_jpeg(
-    bytes: &[u8],
-    name: &str,
-    limits: &Limits,
-) -> Result<(Picture, Orientation), DataError> {
+fn decode_jpeg(bytes: &[u8], name: &str, limits: &Limits) -> Result<Stored, DataError> {
     let (mut decoder, (width, height)) = jpeg_header(bytes, name)?;
     limits.check(width, height, name)?;
     let orientation = jpeg_orientation(&decoder);
@@ -166,30 +200,29 @@ fn png_header<'a>(bytes: &'a [u8], name: &str) -> Result<impl ImageDecoder + use
         .map_err(|error| failed(name, format!("PNG: {error}")))
 }
 
-fn decode_png(
-    bytes: &[u8],
-    name: &str,
-    limits: &Limits,
-) -> Result<(Picture, Orientation), DataError> {
+fn decode_png(bytes: &[u8], name: &str, limits: &Limits) -> Result<Stored, DataError> {
     let mut decoder = png_header(bytes, name)?;
     let (width, height) = decoder.dimensions();
     limits.check(width as usize, height as usize, name)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok((flatten(decoder, "PNG", name)?, orientation))
+}
+
+/// What a decoder of a size within limits gives, on white.
+fn flatten(decoder: impl ImageDecoder, kind: &str, name: &str) -> Result<Picture, DataError> {
+    let (width, height) = decoder.dimensions();
     let decoded = DynamicImage::from_decoder(decoder)
-        .map_err(|error| failed(name, format!("PNG: {error}")))?;
+        .map_err(|error| failed(name, format!("{kind}: {error}")))?;
     let rgb = if decoded.color().has_alpha() {
         on_white(&decoded.into_rgba8().into_raw())
     } else {
         decoded.into_rgb8().into_raw()
     };
-    Ok((
-        Picture {
-            width: width as usize,
-            height: height as usize,
-            rgb,
-        },
-        orientation,
-    ))
+    Ok(Picture {
+        width: width as usize,
+        height: height as usize,
+        rgb,
+    })
 }
 
 /// Composes RGBA on white, rounded.

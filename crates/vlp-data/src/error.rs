@@ -1,5 +1,7 @@
 use std::{fmt, path::PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// What can go wrong between a file and a batch.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -89,7 +91,7 @@ impl DataError {
 }
 
 /// A record left out, and why: nothing is dropped in silence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// Name of the source.
     pub source: String,

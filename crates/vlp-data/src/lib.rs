@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod check;
 pub mod coco;
 pub mod decode;
 mod error;
@@ -7,6 +8,7 @@ mod example;
 mod held_out;
 mod label;
 pub mod loader;
+mod memory;
 mod mix;
 pub mod order;
 mod random;

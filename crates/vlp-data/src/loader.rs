@@ -272,7 +272,7 @@ fn load(order: &Order, examples: &Examples, step: u64) -> LoadedBatch {
     batch
 }
 
-fn fault(source: &dyn Source, index: usize, error: &DataError) -> Fault {
+pub(crate) fn fault(source: &dyn Source, index: usize, error: &DataError) -> Fault {
     let file = match error {
         DataError::Io { path, .. }
         | DataError::Missing { path, .. }
@@ -288,7 +288,7 @@ fn fault(source: &dyn Source, index: usize, error: &DataError) -> Fault {
     }
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")

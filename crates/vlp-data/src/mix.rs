@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::{DataError, Label, LabelSpace, Sample, Source, read::fnv};
+use crate::{DataError, Label, LabelSpace, Object, Sample, Source, read::fnv};
 
 /// One source of a [`Mix`].
 #[derive(Clone)]
@@ -159,6 +159,14 @@ impl Source for Mix {
     fn label(&self, index: usize) -> Result<Option<Label>, DataError> {
         let (part, inner) = self.inner(index)?;
         part.source.label(inner)
+    }
+
+    fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
+        let (part, inner) = self.inner(index)?;
+        if !part.boxes {
+            return Ok(None);
+        }
+        part.source.objects(inner)
     }
 
     fn coco_id(&self, index: usize) -> Option<u64> {

@@ -125,6 +125,14 @@ pub trait Source: Send + Sync {
     fn label(&self, index: usize) -> Result<Option<Label>, DataError> {
         Ok(self.load(index)?.label)
     }
+    /// The objects alone, as [`Sample::objects`]. Sources of files answer without decoding the picture; by default it is
+    /// decoded.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
+        Ok(self.load(index)?.objects)
+    }
     /// The id that COCO knows the image by, for the rule that no test image may be trained on
     /// ([`HeldOut`](crate::HeldOut)); `None` where the image is not COCO's or that is not known.
     fn coco_id(&self, _index: usize) -> Option<u64> {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use crate::{DataError, Label, LabelSpace, Sample, Source, rng};
+use crate::{DataError, Label, LabelSpace, Object, Sample, Source, rng};
 
 /// Some samples of a source, in a given order, as a source.
 pub struct Subset {
@@ -82,6 +82,10 @@ impl Source for Subset {
 
     fn label(&self, index: usize) -> Result<Option<Label>, DataError> {
         self.source.label(self.inner(index)?)
+    }
+
+    fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
+        self.source.objects(self.inner(index)?)
     }
 
     fn coco_id(&self, index: usize) -> Option<u64> {

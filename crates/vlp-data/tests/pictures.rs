@@ -39,15 +39,26 @@ fn kinds_of_pictures_equal_pillow() {
         .into();
     names.extend(["rgb", "progressive", "grey", "cmyk"].map(|n| format!("{n}.jpg")));
     names.extend((1..=8).flat_map(|n| [format!("exif{n}.jpg"), format!("exif{n}.png")]));
+    names.extend(
+        [
+            "lossy",
+            "lossless",
+            "alpha",
+            "alpha_lossy",
+            "exif3",
+            "exif6",
+        ]
+        .map(|n| format!("{n}.webp")),
+    );
     for name in names {
         let expected = decode(&format!("{}.expected.png", name.replace('.', "_")));
         let got = decode(&name);
-        // PNG is exact but for the rounding of alpha; JPEG decoders may round each of two steps (inverse DCT, colour)
-        // differently, and CMYK is multiplied once more.
+        // PNG is exact but for the rounding of alpha, and so is WebP, whose decoding is specified to the bit; JPEG
+        // decoders may round each of two steps (inverse DCT, colour) differently, and CMYK is multiplied once more.
         let slack = match name.as_str() {
             "cmyk.jpg" => 4,
-            "alpha.png" => 1,
-            name if name.ends_with("png") => 0,
+            name if name.starts_with("alpha") => 1,
+            name if name.ends_with("png") || name.ends_with("webp") => 0,
             _ => 3,
         };
         let far = farthest(&got, &expected);
@@ -238,7 +249,14 @@ fn rules_are_data_and_checked() {
 #[test]
 fn limits_hold_before_decoding() {
     // The header alone is enough to refuse it.
-    for (name, header) in [("rgb.png", 40), ("rgb.jpg", 700)] {
+    for (name, header) in [
+        ("rgb.png", 40),
+        ("rgb.jpg", 700),
+        ("lossy.webp", 30),
+        ("lossless.webp", 30),
+        ("alpha_lossy.webp", 30),
+        ("exif6.webp", 30),
+    ] {
         let bytes = data(name);
         let start = &bytes[..header.min(bytes.len())];
         for limits in [
@@ -271,6 +289,11 @@ fn a_truncated_picture_is_an_error_naming_it() {
         "cmyk.jpg",
         "rgb.png",
         "alpha.png",
+        "lossy.webp",
+        "lossless.webp",
+        "alpha.webp",
+        "alpha_lossy.webp",
+        "exif6.webp",
     ] {
         let bytes = data(name);
         for share in [0, 10, 30, 50, 70, 90] {
@@ -284,7 +307,15 @@ fn a_truncated_picture_is_an_error_naming_it() {
         }
     }
     let error = decode_picture(b"GIF89a", "a.gif", &Limits::default()).unwrap_err();
-    assert_eq!(error.to_string(), "picture a.gif: neither a JPEG nor a PNG");
+    assert_eq!(
+        error.to_string(),
+        "picture a.gif: neither a JPEG nor a PNG nor a WebP"
+    );
+    let error = decode_picture(&data("animated.webp"), "a.webp", &Limits::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "picture a.webp: an animated WebP; one picture is wanted"
+    );
 }
 
 proptest! {
@@ -292,11 +323,14 @@ proptest! {
 
     #[test]
     fn mutated_bytes_never_panic(
-        which in 0usize..6,
+        which in 0usize..11,
         changes in prop::collection::vec((0.0f64..1.0, any::<u8>()), 1..12),
         cut in 0.3f64..1.4,
     ) {
-        let name = ["rgb.jpg", "progressive.jpg", "cmyk.jpg", "exif6.jpg", "palette.png", "exif6.png"][which];
+        let name = [
+            "rgb.jpg", "progressive.jpg", "cmyk.jpg", "exif6.jpg", "palette.png", "exif6.png", "lossy.webp",
+            "lossless.webp", "alpha_lossy.webp", "exif6.webp", "animated.webp",
+        ][which];
         let mut bytes = data(name);
         for (place, value) in changes {
             let at = (place * bytes.len() as f64) as usize;

@@ -14,8 +14,8 @@ pub enum DrawError {
         /// What is wrong with it.
         problem: PictureError,
     },
-    /// A row of the metrics table that does not fit its columns.
-    #[error("row {row} of the metrics has {cells} cells; the table has {columns} columns")]
+    /// A row of a table that does not fit its columns.
+    #[error("row {row} of a table has {cells} cells; the table has {columns} columns")]
     Row {
         /// Index of the row.
         row: usize,

@@ -19,6 +19,7 @@ mod png;
 mod prediction;
 mod raster;
 mod report;
+mod samples;
 mod shell;
 mod shot;
 
@@ -39,3 +40,4 @@ pub use raster::draw_boxes;
 pub use report::{
     BoxKind, DrawnBox, MaskedText, MaskedWord, PictureCard, Prediction, Report, Row, Table,
 };
+pub use samples::{Histogram, SampleCard, SamplePicture, SamplesPage, render_samples};

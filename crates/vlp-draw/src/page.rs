@@ -22,7 +22,7 @@ use crate::{DrawError, Report, curve, masked, picture, shell};
 pub fn render(report: &Report) -> Result<String, DrawError> {
     let mut out = shell::open(&report.title, "");
     shell::summary(&mut out, &report.summary);
-    shell::metrics(&mut out, &report.metrics)?;
+    shell::table(&mut out, "Metrics", &report.metrics)?;
     curves(&mut out, report);
     pictures(&mut out, report)?;
     masked_texts(&mut out, report)?;

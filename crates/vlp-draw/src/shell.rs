@@ -39,7 +39,7 @@ pub(crate) fn summary(out: &mut String, facts: &[(String, String)]) {
     out.push_str("</dl>\n");
 }
 
-pub(crate) fn metrics(out: &mut String, table: &Table) -> Result<(), DrawError> {
+pub(crate) fn table(out: &mut String, heading: &str, table: &Table) -> Result<(), DrawError> {
     let columns = table.columns.len();
     for (row, cells) in table.rows.iter().map(|row| row.cells.len()).enumerate() {
         if cells != columns {
@@ -57,7 +57,11 @@ pub(crate) fn metrics(out: &mut String, table: &Table) -> Result<(), DrawError> 
         .map(|i| table.rows.iter().all(|row| is_number(&row.cells[i])))
         .collect();
     let class = |i: usize| if numeric[i] { " class=\"number\"" } else { "" };
-    out.push_str("<section><h2>Metrics</h2><div class=\"scroll\"><table><thead><tr>");
+    let _ = write!(
+        out,
+        "<section><h2>{}</h2><div class=\"scroll\"><table><thead><tr>",
+        Esc(heading)
+    );
     for (i, name) in table.columns.iter().enumerate() {
         let _ = write!(out, "<th{}>{}</th>", class(i), Esc(name));
     }

@@ -145,7 +145,7 @@ fn errors_name_the_place() {
     assert!(message(|report| report.pictures[0].boxes[0].x1 = 0.0).contains("box 0"));
     assert_eq!(
         message(|report| report.metrics.rows[1] = vec!["a".to_owned()].into()),
-        "row 1 of the metrics has 1 cells; the table has 2 columns"
+        "row 1 of a table has 1 cells; the table has 2 columns"
     );
     assert_eq!(
         message(|report| report.masked[0].picture = Some(3)),

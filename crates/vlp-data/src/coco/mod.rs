@@ -8,7 +8,7 @@ use std::path::Path;
 pub use files::CocoFiles;
 
 use crate::{
-    DataError, Label, LabelSpace, Limits, Sample, Source,
+    DataError, Label, LabelSpace, Limits, Object, Sample, Source,
     read::{FileSource, ReadReport},
 };
 
@@ -108,6 +108,10 @@ impl Source for CocoSource {
 
     fn label(&self, index: usize) -> Result<Option<Label>, DataError> {
         self.source.label(index)
+    }
+
+    fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
+        self.source.objects(index)
     }
 
     fn coco_id(&self, index: usize) -> Option<u64> {

@@ -101,7 +101,7 @@ fn list<T: FromIterator<OsString>>(folder: &Path) -> T {
 /// The digits that a file's name ends in before a picture's extension.
 fn number(name: &str) -> Option<u64> {
     let (stem, extension) = name.rsplit_once('.')?;
-    if !["jpg", "jpeg", "png"].contains(&extension.to_ascii_lowercase().as_str()) {
+    if !["jpg", "jpeg", "png", "webp"].contains(&extension.to_ascii_lowercase().as_str()) {
         return None;
     }
     let digits = stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();

@@ -231,6 +231,15 @@ impl Source for FileSource {
         Ok(self.stored(self.row(index)?))
     }
 
+    fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
+        let row = self.row(index)?;
+        let boxes = || {
+            let numbers = self.boxes_of.get(index).iter();
+            numbers.filter_map(|&at| self.object(at)).collect()
+        };
+        Ok(row.boxed.then(boxes))
+    }
+
     fn coco_id(&self, index: usize) -> Option<u64> {
         self.rows.get(index)?;
         match &self.coco {
@@ -242,10 +251,6 @@ impl Source for FileSource {
 
     fn load(&self, index: usize) -> Result<Sample, DataError> {
         let row = self.row(index)?;
-        let boxes = || {
-            let numbers = self.boxes_of.get(index).iter();
-            numbers.filter_map(|&at| self.object(at)).collect()
-        };
         Ok(Sample {
             key: self.pictures.key(row.picture),
             name: self.pictures.file(row.picture).to_owned(),
@@ -255,7 +260,7 @@ impl Source for FileSource {
                 .map(|second| self.pictures.load(second))
                 .transpose()?,
             captions: self.texts(index),
-            objects: row.boxed.then(boxes),
+            objects: self.objects(index)?,
             label: self.stored(row),
             record: self.record(row),
         })

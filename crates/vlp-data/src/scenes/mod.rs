@@ -34,6 +34,7 @@ mod draw;
 mod hypotheses;
 mod outline;
 mod questions;
+mod recall;
 mod scene;
 mod statements;
 mod task;
@@ -67,6 +68,7 @@ pub struct Scenes {
     config: ScenesConfig,
     labels: LabelSpace,
     name: String,
+    recall: recall::Recall,
 }
 
 impl Scenes {
@@ -90,6 +92,7 @@ impl Scenes {
             config,
             labels,
             name,
+            recall: recall::Recall::default(),
         })
     }
 
@@ -145,9 +148,9 @@ impl Scenes {
         }
     }
 
-    fn objects(&self, index: usize) -> Vec<Object> {
-        let things = self.scene(index).things;
-        things.iter().map(|thing| self.object(thing)).collect()
+    fn objects_of(&self, scene: &Scene) -> Vec<Object> {
+        let things = scene.things.iter();
+        things.map(|thing| self.object(thing)).collect()
     }
 
     fn check(&self, index: usize) -> Result<(), DataError> {
@@ -185,7 +188,7 @@ impl Source for Scenes {
 
     fn captions(&self, index: usize) -> Result<Vec<String>, DataError> {
         self.check(index)?;
-        let captions = self.scene_captions(&self.scene(index));
+        let captions = self.scene_captions(&self.recall(index));
         Ok(captions.into_iter().map(|caption| caption.text).collect())
     }
 
@@ -193,9 +196,14 @@ impl Source for Scenes {
         self.check(index).map(|()| None)
     }
 
+    fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
+        self.check(index)?;
+        Ok(Some(self.objects_of(&self.recall(index))))
+    }
+
     fn load(&self, index: usize) -> Result<Sample, DataError> {
         self.check(index)?;
-        let scene = self.scene(index);
+        let scene = self.recall(index);
         Ok(Sample {
             key: self.key(index),
             name: format!("{:012}.png", self.key(index)),
@@ -206,7 +214,7 @@ impl Source for Scenes {
                 .into_iter()
                 .map(|caption| caption.text)
                 .collect(),
-            objects: Some(self.objects(index)),
+            objects: Some(self.objects_of(&scene)),
             label: None,
             record: None,
         })

@@ -1,4 +1,7 @@
-use std::f32::consts::{FRAC_PI_2, PI};
+use std::{
+    f32::consts::{FRAC_PI_2, PI},
+    sync::OnceLock,
+};
 
 use tiny_skia::{Path, PathBuilder, Rect, Transform};
 
@@ -8,30 +11,61 @@ impl Thing {
     /// The outline at `scale` pixels per side; its tight box has its longer side equal to the extent and its centre at
     /// the thing's.
     pub(super) fn outline(&self, scale: f32) -> Option<Path> {
-        let local = local(self.shape)?.transform(Transform::from_rotate(self.angle))?;
-        let (bounds, extent) = (local.compute_tight_bounds()?, self.extent * scale);
-        let grow = extent / bounds.width().max(bounds.height());
+        let (local, bounds) = self.turned()?;
+        local.transform(self.placement(scale, bounds))
+    }
+
+    /// The shape turned, about the origin, and its tight box.
+    fn turned(&self) -> Option<(Path, Rect)> {
+        let local = known(self.shape)?.transform(Transform::from_rotate(self.angle))?;
+        let bounds = local.compute_tight_bounds()?;
+        Some((local, bounds))
+    }
+
+    fn placement(&self, scale: f32, bounds: Rect) -> Transform {
+        let grow = self.extent * scale / bounds.width().max(bounds.height());
         let centre_x = (bounds.left() + bounds.right()) / 2.0;
         let centre_y = (bounds.top() + bounds.bottom()) / 2.0;
         let (to_x, to_y) = (self.x * scale, self.y * scale);
-        local.transform(Transform::from_row(
+        Transform::from_row(
             grow,
             0.0,
             0.0,
             grow,
             to_x - centre_x * grow,
             to_y - centre_y * grow,
-        ))
+        )
     }
 
     /// Width and height of the tight box, as shares of the picture's side.
     pub(super) fn measure(&mut self) {
-        let bounds = self
-            .outline(1.0)
-            .and_then(|outline| outline.compute_tight_bounds());
+        let bounds = self.turned().and_then(|(local, bounds)| {
+            let place = self.placement(1.0, bounds);
+            if straight(self.shape) {
+                // Rounding keeps the order of numbers: the outermost corners stay the outermost.
+                let x = |x: f32| x * place.sx + place.tx;
+                let y = |y: f32| y * place.sy + place.ty;
+                let (left, top) = (x(bounds.left()), y(bounds.top()));
+                Rect::from_ltrb(left, top, x(bounds.right()), y(bounds.bottom()))
+            } else {
+                local.transform(place)?.compute_tight_bounds()
+            }
+        });
         (self.width, self.height) =
             bounds.map_or((self.extent, self.extent), |b| (b.width(), b.height()));
     }
+}
+
+/// Whether an outline has no curves.
+fn straight(shape: Shape) -> bool {
+    !matches!(shape, Shape::Circle | Shape::Ring | Shape::Heart)
+}
+
+/// The shape, made once.
+fn known(shape: Shape) -> Option<Path> {
+    static SHAPES: [OnceLock<Option<Path>>; Shape::ALL.len()] =
+        [const { OnceLock::new() }; Shape::ALL.len()];
+    SHAPES[shape as usize].get_or_init(|| local(shape)).clone()
 }
 
 /// A shape about the origin, y downwards, of any size.

@@ -90,11 +90,11 @@ impl Scenes {
             (left, (left + rng.random_range(1..count)) % count)
         };
         let holds = |said: &Said, (left, right): (usize, usize)| {
-            said.holds(&self.scene(left), &self.scene(right))
+            said.holds(&self.recall(left), &self.recall(right))
         };
         for _ in 0..20 {
             let first = two(&mut rng);
-            let said = say(&self.scene(first.0), &self.scene(first.1), &mut rng);
+            let said = say(&self.recall(first.0), &self.recall(first.1), &mut rng);
             let label = holds(&said, first);
             let Some(second) = (0..60)
                 .map(|_| two(&mut rng))

@@ -1,7 +1,7 @@
 use rand::RngExt;
 
 use super::{Scenes, ScenesConfig, Split, Statement};
-use crate::{DataError, Label, LabelSpace, Record, Sample, Source, read::name_key, rng};
+use crate::{DataError, Label, LabelSpace, Object, Record, Sample, Source, read::name_key, rng};
 
 /// Questions taken of each scene: every scene has at least so many.
 const QUESTIONS: usize = 2;
@@ -84,7 +84,7 @@ impl ScenesTask {
 
     /// A question and its number among the scene's.
     fn question(&self, index: usize) -> (usize, super::Question) {
-        let scene = self.scenes.scene(index / QUESTIONS);
+        let scene = self.scenes.recall(index / QUESTIONS);
         let mut questions = self.scenes.questions(&scene);
         // From a random one on, so that all kinds are asked equally often.
         let start = rng(scene.grain, 0, 0, "asked").random_range(0..questions.len());
@@ -151,7 +151,7 @@ impl ScenesTask {
             Task::SnliVe => {
                 let (scene, number) = (index / 3, index % 3);
                 let key = self.scenes.key(scene);
-                let hypotheses = self.scenes.hypotheses(&self.scenes.scene(scene));
+                let hypotheses = self.scenes.hypotheses(&self.scenes.recall(scene));
                 let hypothesis = hypotheses[number].clone();
                 let letter = &hypothesis.label.word()[..1];
                 About {
@@ -220,12 +220,22 @@ impl Source for ScenesTask {
         Ok(Some(self.about(index)?.label))
     }
 
+    fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
+        self.check(index)?;
+        let scene = match self.task {
+            Task::Vqa => index / QUESTIONS,
+            Task::SnliVe => index / 3,
+            Task::Nlvr2 => return Ok(None),
+        };
+        Ok(Some(self.scenes.objects_of(&self.scenes.recall(scene))))
+    }
+
     /// The picture or the two, the text and the label; objects are those of the one scene, of two none are given.
     fn load(&self, index: usize) -> Result<Sample, DataError> {
         let about = self.about(index)?;
         let draw = |scene: usize| {
             self.scenes
-                .scene(scene)
+                .recall(scene)
                 .draw(self.scenes.config().resolution)
         };
         let alone = about.second.is_none();
@@ -235,7 +245,7 @@ impl Source for ScenesTask {
             picture: draw(about.scene),
             second: about.second.map(draw),
             captions: vec![about.text],
-            objects: alone.then(|| self.scenes.objects(about.scene)),
+            objects: alone.then(|| self.scenes.objects_of(&self.scenes.recall(about.scene))),
             label: Some(about.label),
             record: Some(about.record),
         })

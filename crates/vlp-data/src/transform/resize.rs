@@ -1,9 +1,19 @@
+use std::cell::RefCell;
+
 use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
     images::{Image, ImageRef},
 };
 
-use crate::{DataError, Object, Picture};
+use crate::{DataError, Object, Picture, memory};
+
+thread_local! {
+    /// Keeps the memory of the picture between its two passes: fresh pages for each picture cost as much as the filter.
+    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
+}
+
+/// Bytes that a thread keeps; what a larger picture took is given back.
+const KEPT: usize = 32 << 20;
 
 /// Antialiased bilinear resize, as PIL's `BILINEAR` and torchvision's with antialiasing (the filter widens when
 /// shrinking); within one grey level of PIL.
@@ -30,9 +40,15 @@ pub fn resize(picture: &Picture, width: usize, height: usize) -> Result<Picture,
         .map_err(|error| bad(error.to_string()))?;
     let mut to = Image::new(width as u32, height as u32, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new()
-        .resize(&from, &mut to, &options)
-        .map_err(|error| bad(error.to_string()))?;
+    memory::keep();
+    let done = RESIZER.with_borrow_mut(|resizer| {
+        let done = resizer.resize(&from, &mut to, &options);
+        if resizer.size_of_internal_buffers() > KEPT {
+            resizer.reset_internal_buffers();
+        }
+        done
+    });
+    done.map_err(|error| bad(error.to_string()))?;
     Ok(Picture {
         width,
         height,

@@ -37,7 +37,7 @@ fn broken_pictures_are_errors_when_they_are_loaded() {
             .load(1)
             .unwrap_err()
             .to_string()
-            .contains("neither a JPEG nor a PNG")
+            .contains("neither a JPEG nor a PNG nor a WebP")
     );
     assert!(source.load(2).is_err() && source.captions(2).is_err());
 }
@@ -49,6 +49,7 @@ fn sizes_from_headers_equal_the_decoded() {
     let mut names: Vec<String> = fs::read_dir(&data)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "animated.webp")
         .collect();
     names.sort();
     let lines: Vec<String> = names

@@ -120,7 +120,7 @@ pub fn render_dictionary(page: &DictionaryPage) -> Result<String, DrawError> {
 
     let mut out = shell::open(&page.title, include_str!("../codes.css"));
     shell::summary(&mut out, &page.summary);
-    shell::metrics(&mut out, &page.metrics)?;
+    shell::table(&mut out, "Metrics", &page.metrics)?;
     if !page.codes.is_empty() {
         out.push_str("<section><h2>Use of the codes</h2>");
         stats::facts(&mut out, &usage);
