@@ -1,5 +1,6 @@
 """What each case loads and runs. `CASES[name](request)` gives a function that runs once and returns its figures."""
 import io
+import math
 import os
 
 import torch
@@ -213,7 +214,8 @@ CASES = {
 
 
 def figures(found):
-    """Numbers as they are, tensors of one value too; of any other tensor its digest."""
+    """Numbers as they are, tensors of one value too; of any other tensor its digest. `None` is not finite."""
     value = lambda x: x() if callable(x) else x.detach() if isinstance(x, torch.Tensor) else x
     number = lambda x: float(x) if not isinstance(x, torch.Tensor) or x.numel() == 1 else digest(x)
-    return {name: number(value(x)) for name, x in found.items()}
+    numbers = {name: number(value(x)) for name, x in found.items()}
+    return {name: x if math.isfinite(x) else None for name, x in numbers.items()}

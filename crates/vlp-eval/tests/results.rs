@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vlp_eval::coco_ap::{Detection, GroundTruth, evaluate};
@@ -144,6 +145,21 @@ fn detection_files_give_what_the_slices_give() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))] // files
+
+    #[test]
+    fn detections_come_back_to_the_last_bit(score: f64, x in 0.0..300.0, y in 0.0..300.0, side in 1e-9..300.0) {
+        prop_assume!(score.is_finite());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("results.json");
+        let images = [ImageSize { id: 1, width: 640, height: 480 }];
+        let all = [Detection { image_id: 1, category_id: 2, bbox: [x, y, side, side], score }];
+        write_detections(&file, &all).unwrap();
+        prop_assert_eq!(read_detections(&file, &images).unwrap(), all);
+    }
+}
+
 #[test]
 fn nlvr2_files_give_the_official_figures() {
     let (folder, fixture) = (tempfile::tempdir().unwrap(), fixture("nlvr2.json"));
@@ -267,11 +283,19 @@ fn what_is_wrong_in_detections_is_named() {
         ),
         (
             record(5, "[1, 2, 3, 4]", "1e999"),
-            "record 1: number out of range",
+            "record 1 (image 5): score is inf",
         ),
         (
             record(5, "[1, 2, 3, 4]", "\"high\""),
             "record 1: invalid type: string \"high\"",
+        ),
+        (
+            record(5, "[1, 2, 3, 4]", "\"0.5\""),
+            "invalid type: string \"0.5\", expected a number",
+        ),
+        (
+            record(5, "[1, 2, 3, 4]", "1.2.3"),
+            "record 1: invalid type: number \"1.2.3\", expected a number",
         ),
         (
             record(5, "[1, NaN, 3, 4]", "1"),

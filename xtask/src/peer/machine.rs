@@ -20,6 +20,36 @@ pub(super) fn describe() -> String {
     format!("{cpu}, {cores} cores{memory}, {}", std::env::consts::OS)
 }
 
+/// Ticks of all cores so far: those that ran something, and all. `None` where `/proc` is not there.
+pub(super) fn ticks() -> Option<(f64, f64)> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    busy(text.lines().next()?)
+}
+
+/// user, nice, system, idle, iowait, irq, softirq, steal (`man 5 proc_stat`).
+fn busy(line: &str) -> Option<(f64, f64)> {
+    let numbers = line.split_whitespace().skip(1).take(8);
+    let ticks: Vec<f64> = numbers.map(str::parse).collect::<Result<_, _>>().ok()?;
+    let (all, idle) = (ticks.iter().sum::<f64>(), ticks.get(3)? + ticks.get(4)?);
+    Some((all - idle, all))
+}
+
+/// Ticks of a process and its ended children so far.
+pub(super) fn ticks_of(process: u32) -> Option<f64> {
+    own(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
+/// utime, stime, cutime, cstime; the second field, the name in brackets, may hold anything.
+fn own(stat: &str) -> Option<f64> {
+    let fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let ticks: Vec<f64> = fields
+        .skip(11)
+        .take(4)
+        .filter_map(|f| f.parse().ok())
+        .collect();
+    (ticks.len() == 4).then(|| ticks.iter().sum())
+}
+
 /// Date and time, `2026-01-31T12:00:00Z`.
 pub(super) fn now() -> Result<String, String> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -47,6 +77,16 @@ fn stamp(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ticks_are_read() {
+        let line = "cpu  10 1 5 100 20 2 3 4 0 0";
+        assert_eq!(busy(line), Some((25.0, 145.0)));
+        assert_eq!(busy("cpu 1 2"), None);
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194304 100 0 0 0 40 2 300 8 20 0 1";
+        assert_eq!(own(stat), Some(350.0));
+        assert_eq!(own("7 (a) S 1"), None);
+    }
 
     #[test]
     fn seconds_become_dates() {

@@ -145,10 +145,11 @@ impl Bench<'_> {
         let mut records = vec![];
         for _ in 0..ROUNDS {
             for (worker, versions, repeats) in &mut sides {
-                let mut record = worker.ask(&request(*repeats))?;
+                let (others, mut record) = worker.ask_watched(&request(*repeats))?;
                 for (key, value) in [
                     ("side", json!(worker.name())),
                     ("versions", versions.clone()),
+                    ("others", json!(others)),
                     ("machine", json!(self.machine)),
                     ("run", json!(self.run)),
                     ("command", json!(self.command)),

@@ -25,15 +25,15 @@ pub(super) fn interpreter(root: &Path) -> Result<PathBuf, String> {
     println!("installing PyTorch into {}", venv.display());
     call(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     let mut pip = Command::new(&python);
-    pip.args([
-        "-m",
-        "pip",
+    let options = [
         "install",
         "--quiet",
+        "--retries",
+        "1",
         "--extra-index-url",
         CPU_WHEELS,
-        "-r",
-    ]);
+    ];
+    pip.args(["-m", "pip"]).args(options).arg("-r");
     call(pip.arg(&wanted))?;
     fs::write(&made, text).map_err(|e| format!("{}: {e}", made.display()))?;
     Ok(python)

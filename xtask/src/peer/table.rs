@@ -17,6 +17,8 @@ struct Side {
     median: f64,
     /// Peak resident memory in bytes.
     peak: f64,
+    /// Largest share of the cores that other processes took meanwhile, in percent.
+    others: f64,
     losses: BTreeMap<String, f64>,
 }
 
@@ -103,14 +105,15 @@ impl Row {
         };
         let mark = if self.agrees() { "" } else { "**" };
         format!(
-            "| `{}` | {} | {} | {:.2} | {:.0} | {:.0} | {mark}{:.1e}{mark} |\n",
+            "| `{}` | {} | {} | {:.2} | {:.0} | {:.0} | {mark}{:.1e}{mark} | {:.0} |\n",
             self.case,
             time(&self.ours),
             time(&self.theirs),
             self.ratio(),
             self.ours.peak / 1e6,
             self.theirs.peak / 1e6,
-            self.worst.0
+            self.worst.0,
+            self.ours.others.max(self.theirs.others)
         )
     }
 }
@@ -118,9 +121,11 @@ impl Row {
 impl Side {
     fn of<'a>(records: impl Iterator<Item = &'a Value>) -> Option<Self> {
         let (mut times, mut peak, mut losses) = (vec![], 0.0_f64, BTreeMap::new());
+        let mut others = 0.0_f64;
         for record in records {
             times.extend(seconds(record));
             peak = peak.max(record["peak_rss"].as_f64()?);
+            others = others.max(100.0 * record["others"].as_f64().unwrap_or(0.0));
             losses = record["losses"]
                 .as_object()?
                 .iter()
@@ -134,6 +139,7 @@ impl Side {
             least: middle(0)?,
             median: (middle(last / 2)? + middle(times.len() / 2)?) / 2.0,
             peak,
+            others,
             losses,
         })
     }
@@ -183,9 +189,10 @@ pub(super) fn page(raw: &str, cases: &[&str]) -> Result<String, String> {
         "# Numbers\n\nvlp and PyTorch at the same work, in turns on the same machine, f32 on 2 threads. Cases and protocol: \
          [benches/peer](../benches/peer/README.md). This page is written by `cargo xtask peer`, never by hand.\n\n\
          Times are milliseconds, the least of all repeats and in brackets the median. The ratio is our least time over PyTorch's: below 1 we \
-         are faster. Memory is the highest of the whole process in MB. Both sides have the same weights and inputs; the last column is the \
-         largest relative difference of a loss.\n\n\
-         | case | vlp ms | PyTorch ms | vlp / PyTorch | vlp MB | PyTorch MB | losses differ by |\n|---|---:|---:|---:|---:|---:|---:|\n",
+         are faster. Memory is the highest of the whole process in MB. Both sides have the same weights and inputs; the losses \
+         differ by the largest relative difference of one. The last column is the largest share of the cores, in percent, that other processes took \
+         in a turn: figures with more than a few percent are not to be compared.\n\n\
+         | case | vlp ms | PyTorch ms | vlp / PyTorch | vlp MB | PyTorch MB | losses differ by | others % |\n|---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     let mut runs: BTreeMap<String, (Value, Vec<&str>)> = BTreeMap::new();
     for case in cases {
@@ -242,7 +249,7 @@ mod tests {
     fn record(case: &str, side: &str, run: &str, seconds: &[f64], losses: Value) -> Value {
         let version = if side == OURS { "vlp" } else { "torch" };
         json!({"case": case, "side": side, "run": run, "seconds": seconds, "losses": losses, "peak_rss": 250_000_000,
-            "threads": 2, "machine": "a CPU", "versions": {version: "1.0"}, "command": "cargo xtask peer jpeg"})
+            "threads": 2, "others": 0.12, "machine": "a CPU", "versions": {version: "1.0"}, "command": "cargo xtask peer jpeg"})
     }
 
     fn lines(records: &[Value]) -> String {
@@ -291,8 +298,8 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "| `jpeg` | 2.00 (3.00) | 4.00 (4.00) | 0.50 | 250 | 250 | 1.0e-4 |",
-                "| `start` | 1500 (1500) | 3000 (3000) | 0.50 | 250 | 250 | **5.0e-1** |"
+                "| `jpeg` | 2.00 (3.00) | 4.00 (4.00) | 0.50 | 250 | 250 | 1.0e-4 | 12 |",
+                "| `start` | 1500 (1500) | 3000 (3000) | 0.50 | 250 | 250 | **5.0e-1** | 12 |"
             ]
         );
         let runs: Vec<&str> = page.lines().filter(|l| l.starts_with("- ")).collect();

@@ -5,6 +5,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
+use super::machine;
+
 /// One side of the comparison; the process ends with the value.
 pub(super) struct Worker {
     name: &'static str,
@@ -32,6 +34,20 @@ impl Worker {
 
     pub(super) fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The share of the cores that other processes took while `request` was answered, and the answer.
+    pub(super) fn ask_watched(&mut self, request: &Value) -> Result<(Option<f64>, Value), String> {
+        let process = self.child.id();
+        let ticks = || Some((machine::ticks()?, machine::ticks_of(process)?));
+        let before = ticks();
+        let answer = self.ask(request)?;
+        let others = before
+            .zip(ticks())
+            .and_then(|(((b0, a0), o0), ((b1, a1), o1))| {
+                (a1 > a0).then(|| ((b1 - b0 - (o1 - o0)) / (a1 - a0)).max(0.0))
+            });
+        Ok((others, answer))
     }
 
     /// The answer to a request; an answer with `error` is one.

@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAcc
 use serde::{Deserializer, Serialize};
 
 use super::FileError;
-use super::python::PythonJson;
+use super::python::{MARK, PythonJson};
 
 /// What is done with a record and its index.
 type Each<'a, T> = dyn FnMut(usize, T) -> Result<(), FileError> + 'a;
@@ -95,7 +95,9 @@ fn read(
         None => FileError::BadRecord {
             file: file.to_owned(),
             index: state.index.get(),
-            reason: error.to_string(),
+            reason: error
+                .to_string()
+                .replace(&format!("string \"{MARK}"), "number \""),
             expected,
         },
     })

@@ -1,11 +1,15 @@
-//! JSON as Python writes it: `NaN`, `Infinity` and `-Infinity` stand where numbers do.
+//! Numbers as Python writes and reads them: `NaN`, `Infinity` and `-Infinity` may stand where
+//! numbers do, and decimals are read to the last bit.
 
 use std::io::{BufRead, Read};
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// Reads JSON with Python's three words put into quotes, so that the record they stand in can be
-/// named. No other text outside strings holds a capital letter.
+/// Marks a string that was a number.
+pub(super) const MARK: &str = "#";
+
+/// Reads JSON with decimals and Python's three words turned into strings: [`Number`] then reads
+/// them exactly, and what is not finite can be named with its record.
 pub(super) struct PythonJson<R> {
     from: R,
     quote: bool,
@@ -14,13 +18,13 @@ pub(super) struct PythonJson<R> {
     at: usize,
     in_string: bool,
     escaped: bool,
-    /// A minus or a word with a capital letter, as far as it was read.
+    /// A number or a word with a capital letter, as far as it was read.
     word: Vec<u8>,
 }
 
 impl<R: BufRead> PythonJson<R> {
-    /// Without `quote` the text stays as it is, for records without numbers that may be such a
-    /// word: there it is no JSON.
+    /// Without `quote` the text stays as it is, for records without decimals: there the words are
+    /// no JSON.
     pub(super) fn new(from: R, quote: bool) -> Self {
         Self {
             from,
@@ -40,25 +44,28 @@ impl<R: BufRead> PythonJson<R> {
             self.ready.push(byte);
             return;
         }
-        let goes_on = !self.word.is_empty() && byte.is_ascii_alphabetic();
-        if !goes_on {
-            self.end_word();
-        }
-        if goes_on || byte.is_ascii_uppercase() || byte == b'-' {
+        let belongs = byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        let starts = byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
+        if belongs && (starts || !self.word.is_empty()) {
             self.word.push(byte);
         } else {
+            self.end_word();
             self.in_string = byte == b'"';
             self.ready.push(byte);
         }
     }
 
     fn end_word(&mut self) {
-        let quoted =
-            self.quote && matches!(self.word.as_slice(), b"NaN" | b"Infinity" | b"-Infinity");
-        let quote: &[u8] = if quoted { b"\"" } else { b"" };
-        self.ready.extend(quote);
-        self.ready.append(&mut self.word);
-        self.ready.extend(quote);
+        let decimal = self.word.iter().any(|b| b".eE".contains(b));
+        let not_finite = matches!(self.word.as_slice(), b"NaN" | b"Infinity" | b"-Infinity");
+        if self.quote && (decimal || not_finite) {
+            self.ready.push(b'"');
+            self.ready.extend(MARK.as_bytes());
+            self.ready.append(&mut self.word);
+            self.ready.push(b'"');
+        } else {
+            self.ready.append(&mut self.word);
+        }
     }
 }
 
@@ -84,7 +91,7 @@ impl<R: BufRead> Read for PythonJson<R> {
     }
 }
 
-/// A number that may not be finite.
+/// A number read through [`PythonJson`]; it may not be finite.
 #[derive(Clone, Copy)]
 pub(super) struct Number(pub(super) f64);
 
@@ -103,10 +110,6 @@ impl Visitor<'_> for NumberVisitor {
         to.write_str("a number")
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Number, E> {
-        Ok(Number(value))
-    }
-
     fn visit_u64<E: Error>(self, value: u64) -> Result<Number, E> {
         Ok(Number(value as f64))
     }
@@ -115,13 +118,16 @@ impl Visitor<'_> for NumberVisitor {
         Ok(Number(value as f64))
     }
 
+    /// An integer beyond 64 bits.
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Number, E> {
+        Ok(Number(value))
+    }
+
     fn visit_str<E: Error>(self, value: &str) -> Result<Number, E> {
-        match value {
-            "NaN" => Ok(Number(f64::NAN)),
-            "Infinity" => Ok(Number(f64::INFINITY)),
-            "-Infinity" => Ok(Number(f64::NEG_INFINITY)),
-            other => Err(E::invalid_type(serde::de::Unexpected::Str(other), &self)),
-        }
+        // Rust reads Python's three words as they are, and what is too large as infinite.
+        let number = value.strip_prefix(MARK).and_then(|text| text.parse().ok());
+        let wrong = || E::invalid_type(Unexpected::Str(value), &self);
+        Ok(Number(number.ok_or_else(wrong)?))
     }
 }
 
@@ -131,17 +137,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_quoted_outside_strings_whatever_the_chunks() {
+    fn decimals_are_quoted_outside_strings_whatever_the_chunks() {
         let text =
-            r#"{"NaN": NaN, "a\"NaN": [Infinity,-Infinity], "b\\": NaN, "c": true, "d": -1e-5}"#;
-        let expected = r#"{"NaN": "NaN", "a\"NaN": ["Infinity","-Infinity"], "b\\": "NaN", "c": true, "d": -1e-5}"#;
+            r#"{"NaN": NaN, "a\"1.5": [Infinity,-Infinity], "b\\": 1.5, "c": [true,-1e-5,-10]}"#;
+        let expected = r##"{"NaN": "#NaN", "a\"1.5": ["#Infinity","#-Infinity"], "b\\": "#1.5", "c": [true,"#-1e-5",-10]}"##;
         for size in [1, 2, 3, 7, 64, 1000] {
-            let from = std::io::BufReader::with_capacity(size, text.as_bytes());
-            let mut found = String::new();
-            PythonJson::new(from, true)
-                .read_to_string(&mut found)
-                .unwrap();
-            assert_eq!(found, expected, "{size}");
+            let from = || std::io::BufReader::with_capacity(size, text.as_bytes());
+            let read = |quote| {
+                let mut found = String::new();
+                PythonJson::new(from(), quote)
+                    .read_to_string(&mut found)
+                    .unwrap();
+                found
+            };
+            assert_eq!(read(true), expected, "{size}");
+            assert_eq!(read(false), text, "{size}");
         }
     }
 }
