@@ -1,5 +1,7 @@
 use std::{fmt, path::PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// What can go wrong between a file and a batch.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -19,6 +21,12 @@ pub enum DataError {
         path: PathBuf,
         /// What was looked for there.
         reason: String,
+    },
+    /// A shard, or the place of a set of shards, could not be read.
+    #[error("{source}")]
+    Store {
+        /// The store's reason, which names the shard or the place.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An annotation file is not what its format says.
     #[error("{}: {reason}", path.display())]
@@ -89,7 +97,7 @@ impl DataError {
 }
 
 /// A record left out, and why: nothing is dropped in silence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// Name of the source.
     pub source: String,

@@ -272,7 +272,7 @@ fn load(order: &Order, examples: &Examples, step: u64) -> LoadedBatch {
     batch
 }
 
-fn fault(source: &dyn Source, index: usize, error: &DataError) -> Fault {
+pub(crate) fn fault(source: &dyn Source, index: usize, error: &DataError) -> Fault {
     let file = match error {
         DataError::Io { path, .. }
         | DataError::Missing { path, .. }
