@@ -119,7 +119,9 @@ fn a_changed_input_is_read_again() {
     changed(open().state, "pictures");
     assert_eq!(open().state, State::Read);
     fs::remove_file(&path).unwrap();
-    let error = open_or_build(&cache, &[path.clone()], "", || panic!("no input"));
+    let error = open_or_build(&cache, std::slice::from_ref(&path), "", || {
+        panic!("no input")
+    });
     assert!(error.err().unwrap().to_string().contains("all.jsonl"));
 }
 
@@ -128,7 +130,7 @@ fn what_cannot_be_written_is_only_noted() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(dir.path());
     let nowhere = dir.path().join("no folder/index");
-    let opened = open_or_build(&nowhere, &[path.clone()], "", || read(&path)).unwrap();
+    let opened = open_or_build(&nowhere, std::slice::from_ref(&path), "", || read(&path)).unwrap();
     assert!(
         matches!(opened.state, State::Unwritten(_)),
         "{}",
