@@ -1,7 +1,8 @@
-//! How much memory an annotation file takes to read: writes synthetic COCO files of a given size, or reads them.
+//! How much memory and time an annotation file takes to read: writes synthetic COCO files of a given size, or reads
+//! them, straight or through the cache of their index (the first time it is written, the second time read).
 //!
 //! `cargo run -p vlp-data --example memory -- write FOLDER 500` (megabytes of instances), then
-//! `/usr/bin/time -v target/debug/examples/memory read FOLDER` for the peak.
+//! `/usr/bin/time -v target/debug/examples/memory read FOLDER` (or `cached FOLDER`) for the peak.
 #![allow(clippy::print_stdout)]
 
 use std::{
@@ -17,8 +18,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["write", folder, megabytes] => write(Path::new(folder), megabytes.parse()?),
-        ["read", folder] => read(Path::new(folder)),
-        _ => Err("write FOLDER MEGABYTES, or read FOLDER".into()),
+        ["read", folder] => read(Path::new(folder), false),
+        ["cached", folder] => read(Path::new(folder), true),
+        _ => Err("write FOLDER MEGABYTES, read FOLDER or cached FOLDER".into()),
     }
 }
 
@@ -75,12 +77,20 @@ fn write(folder: &Path, megabytes: u64) -> Result<(), Box<dyn std::error::Error>
     Ok(())
 }
 
-fn read(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+fn read(folder: &Path, cached: bool) -> Result<(), Box<dyn std::error::Error>> {
     let began = Instant::now();
-    let source = CocoSource::open(folder, CocoOptions::default())?;
+    let options = CocoOptions::default();
+    let source = if cached {
+        let cache = folder.join("x.index");
+        let (source, state) = CocoSource::open_cached(folder, options, &cache)?;
+        println!("{state}; {} bytes", fs::metadata(&cache)?.len());
+        source
+    } else {
+        CocoSource::open(folder, options)?
+    };
     let megabytes = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     println!(
-        "{}\n{:.1} s, index of {:.1} MB for {} samples",
+        "{}\n{:.2} s, index of {:.1} MB for {} samples",
         source.report(),
         began.elapsed().as_secs_f64(),
         megabytes(source.index_bytes()),

@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         seed: 1,
         batch_size: 16,
         bucket_by_shape: true,
+        window: 0,
     };
     let config = LoaderConfig {
         workers,

@@ -22,6 +22,12 @@ pub enum DataError {
         /// What was looked for there.
         reason: String,
     },
+    /// A shard, or the place of a set of shards, could not be read.
+    #[error("{source}")]
+    Store {
+        /// The store's reason, which names the shard or the place.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// An annotation file is not what its format says.
     #[error("{}: {reason}", path.display())]
     Format {

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use crate::{DataError, Label, LabelSpace, Object, Sample, Source, read::fnv};
+use crate::{
+    DataError, Encoded, Label, LabelSpace, Object, Sample, Source, order::runs, read::fnv,
+};
 
 /// One source of a [`Mix`].
 #[derive(Clone)]
@@ -172,6 +174,26 @@ impl Source for Mix {
     fn coco_id(&self, index: usize) -> Option<u64> {
         let (part, inner) = self.inner(index).ok()?;
         part.source.coco_id(inner)
+    }
+
+    fn encoded(&self, index: usize) -> Result<Option<Encoded>, DataError> {
+        let (part, inner) = self.inner(index)?;
+        part.source.encoded(inner)
+    }
+
+    fn blocks(&self) -> Vec<usize> {
+        let of_parts: Vec<Vec<usize>> = self.parts.iter().map(|p| p.source.blocks()).collect();
+        if of_parts.iter().all(Vec::is_empty) {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for (blocks, ends) in of_parts.iter().zip(self.starts.windows(2)) {
+            let (start, end) = (ends[0], ends[1]);
+            let blocks = if blocks.is_empty() { &[0][..] } else { blocks };
+            let inner = (start..end).filter_map(|index| Some(self.part(index)?.1));
+            all.extend(runs(blocks, inner).into_iter().map(|run| start + run));
+        }
+        all
     }
 
     fn load(&self, index: usize) -> Result<Sample, DataError> {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rand::seq::SliceRandom;
+use rand::{RngExt, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Examples, rng};
@@ -17,14 +17,20 @@ pub struct Plan {
     pub batch_size: usize,
     /// Whether pictures of equal or near shapes share a batch, so that little is padded.
     pub bucket_by_shape: bool,
+    /// 0: an epoch is a permutation of all samples. Else, for shards that are read one after another: the shards are
+    /// permuted ([`Source::blocks`](crate::Source::blocks); runs of `window` samples where there are none), and their
+    /// samples are shuffled within windows of so many, rounded up to whole batches. What is read at a time is then the
+    /// shards of one window, and what shares a batch is from one window.
+    #[serde(default)]
+    pub window: usize,
 }
 
 /// The batches of a source under a [`Plan`].
 ///
 /// Each epoch is a fresh permutation of all samples. Of it, the last `len % batch_size` samples sit the epoch out, others
 /// each time: every batch is full. Only where there are fewer samples than `batch_size` an epoch is one smaller batch of
-/// them all. With `bucket_by_shape` the permuted epoch is sorted by the shape after the resize (rows of 32 pixels, then
-/// width), cut, and the batches are shuffled.
+/// them all. With `bucket_by_shape` the permuted epoch, or each window of it, is sorted by the shape after the resize (rows
+/// of 32 pixels, then width), cut, and the batches are shuffled.
 pub struct Order {
     plan: Plan,
     examples: Examples,
@@ -98,14 +104,56 @@ impl Order {
     }
 
     fn compute(&self, epoch: u64) -> Vec<usize> {
-        let len = self.batch_len();
-        let mut order: Vec<usize> = (0..self.examples.source.len()).collect();
-        order.shuffle(&mut rng(self.plan.seed, epoch, 0, "order"));
-        // Cut before sorting: otherwise the samples left out would always be the largest.
-        order.truncate(order.len() / len * len);
-        if !self.plan.bucket_by_shape {
+        let (seed, len) = (self.plan.seed, self.batch_len());
+        let samples = self.examples.source.len();
+        let whole = samples / len * len;
+        if self.plan.window == 0 {
+            let mut order: Vec<usize> = (0..samples).collect();
+            order.shuffle(&mut rng(seed, epoch, 0, "order"));
+            // Cut before sorting: otherwise the samples left out would always be the largest.
+            order.truncate(whole);
+            if self.plan.bucket_by_shape {
+                self.bucket(&mut order, epoch, 0);
+            }
             return order;
         }
+        let mut order = self.by_blocks(epoch);
+        let window = self.plan.window.div_ceil(len).saturating_mul(len);
+        for (part, number) in order.chunks_mut(window).zip(0..) {
+            part.shuffle(&mut rng(seed, epoch, number, "order"));
+        }
+        order.truncate(whole);
+        if self.plan.bucket_by_shape {
+            for (part, number) in order.chunks_mut(window).zip(0..) {
+                self.bucket(part, epoch, number);
+            }
+        }
+        order
+    }
+
+    /// All samples, their blocks permuted, from somewhere in a block on: windows lie elsewhere in every epoch, and any
+    /// sample may be among those that sit it out.
+    fn by_blocks(&self, epoch: u64) -> Vec<usize> {
+        let source = &self.examples.source;
+        let mut starts = source.blocks();
+        if starts.is_empty() {
+            starts = (0..source.len()).step_by(self.plan.window).collect();
+        }
+        let ends = starts.iter().skip(1).copied().chain([source.len()]);
+        let mut blocks: Vec<_> = starts
+            .iter()
+            .zip(ends)
+            .map(|(&from, to)| from..to)
+            .collect();
+        let mut rng = rng(self.plan.seed, epoch, 0, "blocks");
+        blocks.shuffle(&mut rng);
+        let mut order: Vec<usize> = blocks.into_iter().flatten().collect();
+        order.rotate_left(rng.random_range(0..source.len()));
+        order
+    }
+
+    /// Sorts whole batches by shape, and shuffles the batches.
+    fn bucket(&self, order: &mut [usize], epoch: u64, number: u64) {
         // Stable, so samples of one shape keep their random order. Widths run up and down in turn, so that a batch at the
         // border of two rows holds near widths as well.
         order.sort_by_cached_key(|&index| {
@@ -120,8 +168,26 @@ impl Order {
                 },
             )
         });
-        let mut batches: Vec<&[usize]> = order.chunks_exact(len).collect();
-        batches.shuffle(&mut rng(self.plan.seed, epoch, 0, "batches"));
-        batches.concat()
+        let mut batches: Vec<&[usize]> = order.chunks_exact(self.batch_len()).collect();
+        batches.shuffle(&mut rng(self.plan.seed, epoch, number, "batches"));
+        let shuffled = batches.concat();
+        order.copy_from_slice(&shuffled);
     }
+}
+
+/// Where the runs start when samples of a source with `blocks` are taken in the order `inner`; none without blocks.
+pub(crate) fn runs(blocks: &[usize], inner: impl Iterator<Item = usize>) -> Vec<usize> {
+    if blocks.is_empty() {
+        return Vec::new();
+    }
+    let mut last = None;
+    let mut starts = Vec::new();
+    for (at, inner) in inner.enumerate() {
+        let block = blocks.partition_point(|&start| start <= inner);
+        if last != Some(block) {
+            last = Some(block);
+            starts.push(at);
+        }
+    }
+    starts
 }

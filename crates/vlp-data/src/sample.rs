@@ -97,6 +97,19 @@ pub struct Sample {
     pub record: Option<Record>,
 }
 
+/// A sample's pictures as they are stored, for packing them without a loss.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// The picture's file: JPEG, PNG or WebP.
+    pub picture: Vec<u8>,
+    /// The right picture's file, where there are two.
+    pub second: Option<Vec<u8>>,
+    /// Width and height that an annotation says the picture has, which boxes are in pixels of.
+    pub annotated: Option<(usize, usize)>,
+    /// VQA's `multiple_choice_answer`, where it has answers.
+    pub consensus: Option<String>,
+}
+
 /// A set of samples with random access; shared by the loader's threads.
 pub trait Source: Send + Sync {
     /// Short name, for messages.
@@ -137,6 +150,18 @@ pub trait Source: Send + Sync {
     /// ([`HeldOut`](crate::HeldOut)); `None` where the image is not COCO's or that is not known.
     fn coco_id(&self, _index: usize) -> Option<u64> {
         None
+    }
+    /// The pictures as they are stored, not decoded; `None` where they are no files, as those of generated scenes.
+    ///
+    /// # Errors
+    /// When there is no such sample, or its pictures cannot be read.
+    fn encoded(&self, _index: usize) -> Result<Option<Encoded>, DataError> {
+        Ok(None)
+    }
+    /// Numbers of the first samples of runs that are read best one run after another, such as those of a shard:
+    /// ascending, the first 0. Empty where any order is as good. See [`Plan::window`](crate::Plan::window).
+    fn blocks(&self) -> Vec<usize> {
+        Vec::new()
     }
     /// The whole sample.
     ///

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use crate::{DataError, Label, LabelSpace, Object, Sample, Source, rng};
+use crate::{DataError, Encoded, Label, LabelSpace, Object, Sample, Source, order::runs, rng};
 
 /// Some samples of a source, in a given order, as a source.
 pub struct Subset {
@@ -90,6 +90,14 @@ impl Source for Subset {
 
     fn coco_id(&self, index: usize) -> Option<u64> {
         self.source.coco_id(*self.indices.get(index)?)
+    }
+
+    fn encoded(&self, index: usize) -> Result<Option<Encoded>, DataError> {
+        self.source.encoded(self.inner(index)?)
+    }
+
+    fn blocks(&self) -> Vec<usize> {
+        runs(&self.source.blocks(), self.indices.iter().copied())
     }
 
     fn load(&self, index: usize) -> Result<Sample, DataError> {

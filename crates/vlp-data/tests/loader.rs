@@ -122,6 +122,7 @@ fn plan(batch_size: usize) -> Plan {
         seed: 5,
         batch_size,
         bucket_by_shape: true,
+        window: 0,
     }
 }
 
@@ -342,6 +343,7 @@ fn an_epoch_holds_each_sample_once() {
             seed: 1,
             batch_size: batch,
             bucket_by_shape: bucket,
+            window: 0,
         };
         let order = Order::new(plan, Examples::new(source, rule)).unwrap();
         let size = batch.min(len);
@@ -383,6 +385,7 @@ fn padding(bucket_by_shape: bool, resize: ResizeRule) -> f64 {
             seed: 2,
             batch_size: 16,
             bucket_by_shape,
+            window: 0,
         },
         examples.clone(),
     )

@@ -53,13 +53,12 @@ struct Category {
     name: String,
 }
 
-pub(super) struct Joined {
-    pub(super) source: FileSource,
-    pub(super) category_ids: Vec<u64>,
-}
-
 /// Reads both files. Each is read twice, lists first that others refer to: their order in a file is not fixed.
-pub(super) fn join(name: String, files: &CocoFiles, limits: &Limits) -> Result<Joined, DataError> {
+pub(super) fn join(
+    name: String,
+    files: &CocoFiles,
+    limits: &Limits,
+) -> Result<FileSource, DataError> {
     let folders = Folders::new(vec![files.images.clone()])?;
     let mut joining = Joining {
         builder: Builder::new(name.clone(), folders, limits),
@@ -115,10 +114,9 @@ pub(super) fn join(name: String, files: &CocoFiles, limits: &Limits) -> Result<J
         attributes: attributes.names,
         ids: classes.ids.clone(),
     };
-    Ok(Joined {
-        source: joining.builder.finish(path, labels, CocoIds::Keys)?,
-        category_ids: classes.ids,
-    })
+    let mut source = joining.builder.finish(path, labels, CocoIds::Keys)?;
+    source.class_ids = classes.ids;
+    Ok(source)
 }
 
 struct Joining {

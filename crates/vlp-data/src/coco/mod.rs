@@ -8,8 +8,8 @@ use std::path::Path;
 pub use files::CocoFiles;
 
 use crate::{
-    DataError, Label, LabelSpace, Limits, Object, Sample, Source,
-    read::{FileSource, ReadReport},
+    DataError, Encoded, Label, LabelSpace, Limits, Object, Sample, Source,
+    read::{FileSource, ReadReport, cache},
 };
 
 /// How COCO files are read.
@@ -31,7 +31,6 @@ pub struct CocoOptions {
 pub struct CocoSource {
     source: FileSource,
     files: CocoFiles,
-    category_ids: Vec<u64>,
 }
 
 impl CocoSource {
@@ -52,12 +51,29 @@ impl CocoSource {
     /// As [`open`](Self::open).
     pub fn from_files(files: CocoFiles, options: CocoOptions) -> Result<Self, DataError> {
         let name = options.name.unwrap_or_else(|| files.name());
-        let joined = join::join(name, &files, &options.limits)?;
-        Ok(Self {
-            source: joined.source,
-            files,
-            category_ids: joined.category_ids,
-        })
+        let source = join::join(name, &files, &options.limits)?;
+        Ok(Self { source, files })
+    }
+
+    /// As [`open`](Self::open), the index read from the file `cache`, or written to it
+    /// ([`cache`](crate::read::cache)); and which of them it was.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_cached(
+        dir: impl AsRef<Path>,
+        options: CocoOptions,
+        cache: impl AsRef<Path>,
+    ) -> Result<(Self, cache::State), DataError> {
+        let files = CocoFiles::find(dir.as_ref(), options.split.as_deref())?;
+        let name = options.name.unwrap_or_else(|| files.name());
+        let mut inputs = vec![files.captions.clone(), files.images.clone()];
+        inputs.extend(files.instances.clone());
+        let key = format!("coco {name} {:?}", options.limits);
+        let build = || join::join(name, &files, &options.limits);
+        let opened = cache::open_or_build(cache.as_ref(), &inputs, &key, build)?;
+        let source = opened.source;
+        Ok((Self { source, files }, opened.state))
     }
 
     /// What was read, mended and left out.
@@ -72,7 +88,7 @@ impl CocoSource {
 
     /// The file's category id of a class, for result files.
     pub fn category_id(&self, class: usize) -> Option<u64> {
-        self.category_ids.get(class).copied()
+        self.source.class_ids.get(class).copied()
     }
 
     /// The files read.
@@ -116,6 +132,10 @@ impl Source for CocoSource {
 
     fn coco_id(&self, index: usize) -> Option<u64> {
         self.source.coco_id(index)
+    }
+
+    fn encoded(&self, index: usize) -> Result<Option<Encoded>, DataError> {
+        self.source.encoded(index)
     }
 
     fn load(&self, index: usize) -> Result<Sample, DataError> {

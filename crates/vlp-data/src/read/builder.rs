@@ -32,10 +32,19 @@ pub(crate) struct Builder {
 
 impl Builder {
     pub(crate) fn new(name: String, folders: Folders, limits: &Limits) -> Self {
+        let pictures = Pictures::new(&folders, limits.clone());
+        Self {
+            folders,
+            ..Self::of(name, pictures)
+        }
+    }
+
+    /// Of pictures that are in no folders.
+    pub(crate) fn of(name: String, pictures: Pictures) -> Self {
         Self {
             name,
-            pictures: Pictures::new(&folders, limits.clone()),
-            folders,
+            pictures,
+            folders: Folders::default(),
             rows: Vec::new(),
             texts: Texts::default(),
             words: Interned::default(),
@@ -230,6 +239,8 @@ impl Builder {
             words: self.words.finish(),
             answers: self.answers,
             coco,
+            class_ids: Vec::new(),
+            blocks: Vec::new(),
             report,
         })
     }

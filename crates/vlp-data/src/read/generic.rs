@@ -29,10 +29,12 @@ pub struct GenericOptions {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
-    image: String,
-    image2: Option<String>,
-    image_id: Option<u64>,
+pub(crate) struct Line {
+    /// In a shard the name that the picture had before.
+    pub(crate) image: Option<String>,
+    pub(crate) image2: Option<String>,
+    pub(crate) image_id: Option<u64>,
+    coco_id: Option<u64>,
     width: Option<u32>,
     height: Option<u32>,
     #[serde(alias = "captions", alias = "question", alias = "text")]
@@ -40,11 +42,39 @@ struct Line {
     boxes: Option<Vec<Boxed>>,
     #[serde(alias = "answer")]
     answers: Option<Many>,
+    /// The answer that counts as the annotators'; then the answers are all of theirs, be it one.
+    consensus: Option<String>,
     answer_type: Option<AnswerType>,
     question_type: Option<String>,
     label: Option<Word>,
     #[serde(alias = "question_id")]
     id: Option<Name>,
+    /// A shard's name of the sample; it stands in the members' names.
+    #[serde(rename = "key")]
+    _key: Option<String>,
+}
+
+impl Line {
+    /// A record that is a caption alone.
+    pub(crate) fn of_text(text: String) -> Self {
+        Self {
+            image: None,
+            image2: None,
+            image_id: None,
+            coco_id: None,
+            width: None,
+            height: None,
+            caption: Many::One(text),
+            boxes: None,
+            answers: None,
+            consensus: None,
+            answer_type: None,
+            question_type: None,
+            label: None,
+            id: None,
+            _key: None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -55,9 +85,9 @@ enum Many {
 }
 
 impl Many {
-    fn list(self) -> Vec<String> {
+    fn list(&self) -> &[String] {
         match self {
-            Self::One(text) => vec![text],
+            Self::One(text) => std::slice::from_ref(text),
             Self::All(texts) => texts,
         }
     }
@@ -83,6 +113,9 @@ struct Boxed {
     label: String,
     #[serde(default)]
     attributes: Vec<String>,
+    area: Option<f64>,
+    #[serde(default)]
+    crowd: bool,
 }
 
 /// Reads a file of one's own: a JSON list of records or one record a line, in the format that the crate's page
@@ -99,54 +132,116 @@ pub fn generic(file: impl AsRef<Path>, options: GenericOptions) -> Result<FileSo
         parent.map_or_else(|| PathBuf::from("."), Path::to_path_buf)
     });
     let name = name_of(file);
-    let builder = Builder::new(name.clone(), Folders::new(vec![folder])?, &options.limits);
-    let mut reading = Reading {
-        builder,
-        fixed: options.labels.is_some(),
-        labels: options.labels.unwrap_or_else(|| LabelSpace {
-            name,
-            ..LabelSpace::default()
-        }),
-        class_of: HashMap::new(),
-        attribute_of: HashMap::new(),
-        pictures: HashMap::new(),
-        ids: HashSet::new(),
-    };
-    let numbered = |names: &[String]| names.iter().cloned().zip(0..).collect();
-    reading.class_of = numbered(&reading.labels.classes);
-    reading.attribute_of = numbered(&reading.labels.attributes);
+    let builder = Builder::new(name, Folders::new(vec![folder])?, &options.limits);
+    let mut reading = Reading::new(builder, options.labels);
+    let mut pictures = HashMap::new();
     list_or_lines(file, |raw| {
-        if let Err(reason) = reading.line(file, &raw) {
+        if let Err(reason) = line(&mut reading, &mut pictures, file, &raw) {
             let record = format!("record {}", raw.number);
             reading.builder.fault(file, record, reason);
         }
     })?;
-    reading
-        .builder
-        .finish(file, reading.labels, CocoIds::Unknown)
+    reading.finish(file)
 }
 
-struct Reading {
-    builder: Builder,
+/// A record of a file. `pictures` is by file, with the size that the first record of it gave.
+fn line(
+    reading: &mut Reading,
+    pictures: &mut HashMap<String, u32>,
+    file: &Path,
+    raw: &Raw<'_>,
+) -> Result<(), String> {
+    let line: Line = raw.parse()?;
+    let mut picture = |builder: &mut Builder, image: &str, key, size| {
+        if let Some(&picture) = pictures.get(image) {
+            return Ok::<u32, String>(picture);
+        }
+        let (root, file) = builder.find(&[image.to_owned()])?;
+        let picture = builder.pictures.push(key, root, &file, size);
+        pictures.insert(image.to_owned(), picture);
+        Ok(picture)
+    };
+    let record = format!("record {}", raw.number);
+    reading.record(file, &record, line, |builder, line, size| {
+        let image = line.image.as_deref().ok_or("missing field `image`")?;
+        let key = line.image_id.unwrap_or_else(|| fnv(image.bytes()));
+        let left = picture(builder, image, key, size)?;
+        let right = line.image2.as_deref().map(|image| {
+            let key = fnv(image.bytes());
+            picture(builder, image, key, None)
+        });
+        Ok((left, right.transpose()?))
+    })
+}
+
+/// Records of the format in the making of a source, wherever their pictures are.
+pub(crate) struct Reading {
+    pub(crate) builder: Builder,
     /// Whether names may not be added.
     fixed: bool,
     labels: LabelSpace,
     class_of: HashMap<String, usize>,
     attribute_of: HashMap<String, usize>,
-    /// By file, with the size that the first record of it gave.
-    pictures: HashMap<String, u32>,
     ids: HashSet<u64>,
+    /// COCO's ids of the images, by key.
+    coco: HashMap<u64, u64>,
+    /// Whether every one so far is the key.
+    coco_keys: bool,
 }
 
 impl Reading {
-    fn line(&mut self, file: &Path, raw: &Raw<'_>) -> Result<(), String> {
-        let line: Line = raw.parse()?;
+    /// With `labels` no other names are taken.
+    pub(crate) fn new(builder: Builder, labels: Option<LabelSpace>) -> Self {
+        let fixed = labels.is_some();
+        let labels = labels.unwrap_or_else(|| LabelSpace {
+            name: builder.name.clone(),
+            ..LabelSpace::default()
+        });
+        let numbered = |names: &[String]| names.iter().cloned().zip(0..).collect();
+        Self {
+            builder,
+            fixed,
+            class_of: numbered(&labels.classes),
+            attribute_of: numbered(&labels.attributes),
+            labels,
+            ids: HashSet::new(),
+            coco: HashMap::new(),
+            coco_keys: true,
+        }
+    }
+
+    /// The source; `file` is where its records stand, for messages.
+    ///
+    /// # Errors
+    /// As [`Builder::finish`].
+    pub(crate) fn finish(self, file: &Path) -> Result<FileSource, DataError> {
+        let coco = match (self.coco.is_empty(), self.coco_keys) {
+            (true, _) => CocoIds::Unknown,
+            (false, true) => CocoIds::Keys,
+            (false, false) => CocoIds::Some(self.coco),
+        };
+        self.builder.finish(file, self.labels, coco)
+    }
+
+    /// Adds a record, named `record` in faults. `pictures` gives its pictures, left and right, and is asked only where
+    /// everything else is right.
+    pub(crate) fn record(
+        &mut self,
+        file: &Path,
+        record: &str,
+        line: Line,
+        pictures: impl FnOnce(
+            &mut Builder,
+            &Line,
+            Option<(u32, u32)>,
+        ) -> Result<(u32, Option<u32>), String>,
+    ) -> Result<(), String> {
         let size = match (line.width, line.height) {
             (None, None) => None,
             (Some(width), Some(height)) if width > 0 && height > 0 => Some((width, height)),
             _ => return Err("width and height must both be above 0, or both be missing".into()),
         };
-        let label = self.label(line.label, line.answers)?;
+        let label = self.label(&line)?;
         let captions = line.caption.list();
         let words: Vec<Result<&str, String>> =
             captions.iter().map(|text| report::caption(text)).collect();
@@ -165,15 +260,15 @@ impl Reading {
         {
             return Err(format!("its id {id:?} occurs twice"));
         }
-        let key = line.image_id.unwrap_or_else(|| fnv(line.image.bytes()));
-        let picture = self.picture(&line.image, key, size)?;
-        let second = line.image2.map(|image| {
-            let key = fnv(image.bytes());
-            self.picture(&image, key, None)
-        });
+        let (picture, second) = pictures(&mut self.builder, &line, size)?;
         let builder = &mut self.builder;
+        let key = builder.pictures.key(picture);
+        self.coco_keys &= line.coco_id == Some(key);
+        if let Some(id) = line.coco_id {
+            self.coco.insert(key, id);
+        }
         let row = Row {
-            second: second.transpose()?,
+            second,
             boxed: line.boxes.is_some(),
             label,
             record: id.map(|id| builder.id(&id)),
@@ -184,45 +279,33 @@ impl Reading {
         let row = builder.row(row);
         for (number, text) in captions.iter().enumerate() {
             if let Err(reason) = builder.caption(row, text) {
-                let record = format!("record {}, caption {}", raw.number, number + 1);
+                let record = format!("{record}, caption {}", number + 1);
                 builder.fault(file, record, reason);
             }
         }
         for (number, boxed) in line.boxes.into_iter().flatten().enumerate() {
             if let Err(reason) = self.object(row, &boxed) {
-                let record = format!("record {}, box {}", raw.number, number + 1);
+                let record = format!("{record}, box {}", number + 1);
                 self.builder.fault(file, record, reason);
             }
         }
         Ok(())
     }
 
-    fn picture(&mut self, image: &str, key: u64, size: Option<(u32, u32)>) -> Result<u32, String> {
-        if let Some(&picture) = self.pictures.get(image) {
-            return Ok(picture);
-        }
-        let (root, file) = self.builder.find(&[image.to_owned()])?;
-        let picture = self.builder.pictures.push(key, root, &file, size);
-        self.pictures.insert(image.to_owned(), picture);
-        Ok(picture)
-    }
-
-    fn label(&mut self, label: Option<Word>, answers: Option<Many>) -> Result<Stored, String> {
-        let text = match (label, answers) {
+    fn label(&mut self, line: &Line) -> Result<Stored, String> {
+        let text = match (&line.label, &line.answers) {
             (None, None) => return Ok(Stored::None),
             (Some(_), Some(_)) => return Err("it has both label and answers".into()),
             (None, Some(answers)) => {
-                let mut answers = answers.list();
-                if answers.is_empty() {
-                    return Err("it has no answers".into());
-                }
-                if answers.len() == 1 {
+                let consensus = line.consensus.as_deref();
+                return match (answers.list(), consensus) {
+                    ([], _) => Err("it has no answers".into()),
                     // Soft scores count ten annotators.
-                    answers = vec![answers.swap_remove(0); 10];
-                }
-                return Ok(self.builder.answers(&answers, None));
+                    ([one], None) => Ok(self.builder.answers(&vec![one.clone(); 10], None)),
+                    (answers, _) => Ok(self.builder.answers(answers, consensus)),
+                };
             }
-            (Some(Word::Truth(truth)), None) => return Ok(Stored::Truth(truth)),
+            (Some(Word::Truth(truth)), None) => return Ok(Stored::Truth(*truth)),
             (Some(Word::Text(text)), None) => text,
         };
         match text.to_lowercase().as_str() {
@@ -267,10 +350,10 @@ impl Reading {
             attributes: (boxed.attributes.iter())
                 .map(|name| number(name, true))
                 .collect::<Result<_, _>>()?,
-            crowd: false,
+            crowd: boxed.crowd,
             area: 0.0,
         };
         let bbox = [x.0, y.0, w.0, h.0];
-        self.builder.object(row, object, bbox, None)
+        self.builder.object(row, object, bbox, boxed.area)
     }
 }

@@ -15,7 +15,8 @@
 
 pub(crate) mod boxes;
 pub(crate) mod builder;
-mod generic;
+pub mod cache;
+pub(crate) mod generic;
 mod genome;
 pub(crate) mod karpathy;
 mod nlvr2;

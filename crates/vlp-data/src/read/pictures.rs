@@ -4,16 +4,20 @@ use std::{
     fs::{self, File},
     io::Read as _,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::texts::Texts;
 use crate::{
     DataError, Limits, Picture,
     decode::{decode_picture, decode_stored, picture_size, upright},
+    shards::Blobs,
 };
 
 /// Folders that pictures are looked for in, each listed once instead of a question to the file system for every picture.
+#[derive(Default)]
 pub(crate) struct Folders {
     roots: Vec<PathBuf>,
     listed: HashMap<PathBuf, HashSet<OsString>>,
@@ -126,29 +130,121 @@ pub(crate) fn fnv(bytes: impl IntoIterator<Item = u8>) -> u64 {
 }
 
 /// Pictures of a source by number; decoded when they are asked for.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Pictures {
-    roots: Vec<PathBuf>,
+    place: Place,
     files: Texts,
     items: Vec<Item>,
     limits: Limits,
 }
 
+/// Where the bytes are.
+#[derive(Serialize, Deserialize)]
+enum Place {
+    /// In files of these folders.
+    Folders(Vec<PathBuf>),
+    /// In members of these shards.
+    Shards {
+        names: Vec<String>,
+        /// By picture.
+        spans: Vec<Span>,
+        /// Only between reading a stored index and [`Pictures::attach`] it is `None`.
+        #[serde(skip)]
+        blobs: Option<Arc<dyn Blobs>>,
+    },
+}
+
+/// A picture's bytes in a shard.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Span {
+    pub(crate) shard: u32,
+    pub(crate) start: u64,
+    pub(crate) len: u32,
+}
+
+#[derive(Serialize, Deserialize)]
 struct Item {
     key: u64,
     root: u16,
     /// Whether the size is an annotation's: then the picture must have it.
     annotated: bool,
+    #[serde(with = "cell")]
     size: OnceLock<(u32, u32)>,
+}
+
+/// A size that may not be known yet, as an `Option`.
+mod cell {
+    use std::sync::OnceLock;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    type Cell = OnceLock<(u32, u32)>;
+
+    pub(super) fn serialize<S: Serializer>(cell: &Cell, to: S) -> Result<S::Ok, S::Error> {
+        cell.get().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Cell, D::Error> {
+        let size = Option::<(u32, u32)>::deserialize(from)?;
+        Ok(size.map_or_else(OnceLock::new, OnceLock::from))
+    }
 }
 
 impl Pictures {
     pub(crate) fn new(folders: &Folders, limits: Limits) -> Self {
         Self {
-            roots: folders.roots.clone(),
+            place: Place::Folders(folders.roots.clone()),
             files: Texts::default(),
             items: Vec::new(),
             limits,
         }
+    }
+
+    /// Pictures in shards.
+    pub(crate) fn in_shards(blobs: Arc<dyn Blobs>, names: Vec<String>, limits: Limits) -> Self {
+        Self {
+            place: Place::Shards {
+                names,
+                spans: Vec::new(),
+                blobs: Some(blobs),
+            },
+            files: Texts::default(),
+            items: Vec::new(),
+            limits,
+        }
+    }
+
+    /// Gives an index that was read from a file the place of its shards.
+    pub(crate) fn attach(&mut self, place: Arc<dyn Blobs>) {
+        if let Place::Shards { blobs, .. } = &mut self.place {
+            *blobs = Some(place);
+        }
+    }
+
+    /// Where the next pictures pushed lie; as many as are pushed, one after another.
+    pub(crate) fn push_span(&mut self, span: Span) {
+        if let Place::Shards { spans, .. } = &mut self.place {
+            spans.push(span);
+        }
+    }
+
+    /// Whether everything that is looked up by number is there.
+    pub(crate) fn sound(&self) -> bool {
+        let placed = match &self.place {
+            Place::Folders(roots) => {
+                let in_roots = |item: &Item| usize::from(item.root) < roots.len();
+                self.items.iter().all(in_roots)
+            }
+            Place::Shards { names, spans, .. } => {
+                spans.len() == self.items.len()
+                    && spans.iter().all(|span| (span.shard as usize) < names.len())
+            }
+        };
+        placed && self.files.sound() && self.files.len() == self.items.len()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
     }
 
     pub(crate) fn push(
@@ -181,13 +277,79 @@ impl Pictures {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.files.bytes() + self.items.capacity() * size_of::<Item>()
+        let spans = match &self.place {
+            Place::Folders(_) => 0,
+            Place::Shards { spans, .. } => spans.capacity() * size_of::<Span>(),
+        };
+        self.files.bytes() + self.items.capacity() * size_of::<Item>() + spans
     }
 
+    /// The picture's file, or its shard and name, for messages.
     fn path(&self, at: u32) -> PathBuf {
-        let root = self.items.get(at as usize).map_or(0, |item| item.root);
-        let root = self.roots.get(usize::from(root));
-        root.map_or_else(PathBuf::new, |root| root.join(self.files.get(at)))
+        match &self.place {
+            Place::Folders(roots) => {
+                let root = self.items.get(at as usize).map_or(0, |item| item.root);
+                let root = roots.get(usize::from(root));
+                root.map_or_else(PathBuf::new, |root| root.join(self.files.get(at)))
+            }
+            Place::Shards {
+                names,
+                spans,
+                blobs,
+            } => {
+                let span = spans.get(at as usize);
+                let shard = span.and_then(|span| names.get(span.shard as usize));
+                let place = blobs.as_ref().map_or("", |blobs| blobs.name());
+                let shard = shard.map_or("", String::as_str);
+                PathBuf::from(format!("{place}/{shard}:{}", self.files.get(at)))
+            }
+        }
+    }
+
+    /// The first `most` of the picture's bytes as they are stored.
+    fn prefix(&self, at: u32, most: u64) -> Result<Vec<u8>, DataError> {
+        if let Place::Shards {
+            names,
+            spans,
+            blobs: Some(blobs),
+        } = &self.place
+            && let Some(span) = spans.get(at as usize)
+            && let Some(name) = names.get(span.shard as usize)
+        {
+            let len = u64::from(span.len).min(most) as usize;
+            return blobs.read(name, span.start, len);
+        }
+        let path = self.path(at);
+        let mut bytes = Vec::new();
+        let file = File::open(&path).map_err(DataError::io(&path))?;
+        let read = file.take(most).read_to_end(&mut bytes);
+        read.map_err(DataError::io(&path))?;
+        Ok(bytes)
+    }
+
+    /// The picture's bytes as they are stored.
+    pub(crate) fn encoded(&self, at: u32) -> Result<Vec<u8>, DataError> {
+        match &self.place {
+            Place::Folders(_) => {
+                let path = self.path(at);
+                fs::read(&path).map_err(DataError::io(path))
+            }
+            Place::Shards { .. } => self.prefix(at, u64::MAX),
+        }
+    }
+
+    /// The size that an annotation says, if one does.
+    pub(crate) fn annotated(&self, at: u32) -> Option<(usize, usize)> {
+        let item = self.items.get(at as usize);
+        item.filter(|item| item.annotated).map(|_| self.size(at))
+    }
+
+    /// Stores the size that a picture was found to have; no annotation says it.
+    pub(crate) fn found_size(&self, at: u32, size: (u32, u32)) {
+        if let Some(item) = self.items.get(at as usize) {
+            // Where one is known it is the annotation's.
+            let _ = item.size.set(size);
+        }
     }
 
     /// Width and height, from the annotation or else from the picture's first bytes, read once.
@@ -205,34 +367,16 @@ impl Pictures {
     }
 
     fn header(&self, at: u32) -> Result<(usize, usize), DataError> {
-        let path = self.path(at);
-        let name = path.display().to_string();
-        let mut file = File::open(&path).map_err(DataError::io(&path))?;
-        // The first is nearly always enough for the metadata before a picture's data, the second for a long EXIF thumbnail.
-        let mut bytes = Vec::new();
-        for more in [1 << 14, 1 << 18, 1 << 30] {
-            let part = (&mut file).take(more).read_to_end(&mut bytes);
-            let read = part.map_err(DataError::io(&path))?;
-            match picture_size(&bytes, &name) {
-                Err(_) if read > 0 => {}
-                result => return result,
-            }
-        }
-        picture_size(&bytes, &name)
+        let name = self.path(at).display().to_string();
+        header_size(&name, |most| self.prefix(at, most))
     }
 
     /// The picture the right way up; or, where an annotation gives its size, as it has that size: boxes are in pixels of
     /// the stored picture in most data, as COCO's own tools ignore EXIF.
     pub(crate) fn load(&self, at: u32) -> Result<Picture, DataError> {
-        let path = self.path(at);
-        let bytes = fs::read(&path).map_err(DataError::io(&path))?;
-        let name = path.display().to_string();
-        let Some(expected) = self
-            .items
-            .get(at as usize)
-            .filter(|item| item.annotated)
-            .map(|_| self.size(at))
-        else {
+        let bytes = self.encoded(at)?;
+        let name = self.path(at).display().to_string();
+        let Some(expected) = self.annotated(at) else {
             return decode_picture(&bytes, &name, &self.limits);
         };
         let (mut picture, orientation) = decode_stored(&bytes, &name, &self.limits)?;
@@ -248,4 +392,20 @@ impl Pictures {
         );
         Err(DataError::Decode { name, reason })
     }
+}
+
+/// Width and height of the upright picture from as few of its first bytes as will do; `prefix` gives so many of them.
+pub(crate) fn header_size(
+    name: &str,
+    mut prefix: impl FnMut(u64) -> Result<Vec<u8>, DataError>,
+) -> Result<(usize, usize), DataError> {
+    // The first is nearly always enough for the metadata before a picture's data, the second for a long EXIF thumbnail.
+    for most in [1 << 14, 1 << 18] {
+        let bytes = prefix(most)?;
+        let size = picture_size(&bytes, name);
+        if size.is_ok() || (bytes.len() as u64) < most {
+            return size;
+        }
+    }
+    picture_size(&prefix(1 << 30)?, name)
 }

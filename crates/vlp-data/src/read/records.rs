@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::DataError;
 
 /// Longest record that is read, in bytes; a longer one is skipped and a fault.
-const MAX_RECORD: usize = 64 << 20;
+pub(crate) const MAX_RECORD: usize = 64 << 20;
 
 /// The text of one record.
 pub(crate) struct Raw<'a> {
@@ -21,7 +21,16 @@ pub(crate) struct Raw<'a> {
     pub(crate) number: usize,
 }
 
-impl Raw<'_> {
+impl<'a> Raw<'a> {
+    /// A record that is not from a file of records.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            too_long: bytes.len() > MAX_RECORD,
+            number: 1,
+        }
+    }
+
     /// The record, or what is wrong with it.
     pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, String> {
         if self.too_long {

@@ -1,5 +1,7 @@
 use std::{fmt, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 use crate::Fault;
 
 /// Most faults that are listed; more are only counted.
@@ -11,9 +13,9 @@ const MAX_CAPTION: usize = 10_000;
 ///
 /// Whatever is wrong is left out alone, counted in `left_out` and listed in `faults`; the order of the rest does not
 /// change. The counts of kinds below `left_out` are part of it, but for `clipped_boxes`, which are kept, and those that
-/// are left out by request or by the format's rules: `other_splits`, `unlabelled`, `outside_vocabulary` and
-/// `boxes_elsewhere`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// are left out by request or by the format's rules: `other_splits`, `unlabelled`, `outside_vocabulary`,
+/// `boxes_elsewhere` and `other_members`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReadReport {
     /// Samples.
@@ -42,6 +44,8 @@ pub struct ReadReport {
     pub unlabelled: usize,
     /// Boxes of none of the classes of a vocabulary, and attributes outside of it.
     pub outside_vocabulary: usize,
+    /// Members of shards of kinds that are not read, folders included.
+    pub other_members: usize,
     /// The first 10,000 wrong records, with file and reason.
     pub faults: Vec<Fault>,
 }
@@ -84,6 +88,7 @@ impl fmt::Display for ReadReport {
             (self.other_splits, "records of other splits"),
             (self.unlabelled, "without a label"),
             (self.outside_vocabulary, "labels outside the vocabulary"),
+            (self.other_members, "members of other kinds"),
         ];
         for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
             write!(f, ", {count} {what}")?;

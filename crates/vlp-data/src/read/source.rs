@@ -1,17 +1,22 @@
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     pictures::Pictures,
     report::ReadReport,
     texts::{Groups, Texts},
 };
-use crate::{AnswerType, DataError, Entailment, Label, LabelSpace, Object, Record, Sample, Source};
+use crate::{
+    AnswerType, DataError, Encoded, Entailment, Label, LabelSpace, Object, Record, Sample, Source,
+};
 
 /// Samples of annotation files: what every reader makes.
 ///
 /// The index holds texts, boxes and labels in a few large pieces of memory ([`index_bytes`](Self::index_bytes));
 /// pictures are decoded when they are asked for. Sizes that the annotations do not give are read from the pictures'
 /// first bytes when they are first asked for.
+#[derive(Serialize, Deserialize)]
 pub struct FileSource {
     pub(crate) name: String,
     pub(crate) labels: LabelSpace,
@@ -26,11 +31,15 @@ pub struct FileSource {
     pub(crate) words: Texts,
     pub(crate) answers: Vec<u32>,
     pub(crate) coco: CocoIds,
+    /// The file's ids of the classes, where they have any.
+    pub(crate) class_ids: Vec<u64>,
+    /// First samples of the shards; none in files.
+    pub(crate) blocks: Vec<u32>,
     pub(crate) report: ReadReport,
 }
 
 /// One sample.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) picture: u32,
     pub(crate) second: Option<u32>,
@@ -57,13 +66,13 @@ impl Row {
 }
 
 /// A record's id.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Id {
     Number(u64),
     Text(u32),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Stored {
     None,
     Truth(bool),
@@ -76,7 +85,7 @@ pub(crate) enum Stored {
     },
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Boxed {
     class: u32,
     bbox: [f32; 4],
@@ -104,6 +113,7 @@ impl Boxed {
 }
 
 /// How COCO's ids of the images are known.
+#[derive(Serialize, Deserialize)]
 pub(crate) enum CocoIds {
     Unknown,
     /// They are the keys.
@@ -129,6 +139,39 @@ impl FileSource {
             + self.boxes.capacity() * size_of::<Boxed>()
             + self.attributes.capacity() * size_of::<u16>()
             + self.answers.capacity() * size_of::<u32>()
+    }
+
+    /// Whether every number points at something: else an index read from a file is not used.
+    pub(crate) fn sound(&self) -> bool {
+        let rows = self.rows.len();
+        let (pictures, words) = (self.pictures.len() as u32, self.words.len() as u32);
+        let within = |start: u32, len: u16, of: usize| start as usize + usize::from(len) <= of;
+        let row = |row: &Row| {
+            row.picture < pictures
+                && row.second.is_none_or(|second| second < pictures)
+                && row.question_type.is_none_or(|word| word < words)
+                && match row.label {
+                    Stored::Answers {
+                        start,
+                        len,
+                        consensus,
+                    } => consensus < words && within(start, len, self.answers.len()),
+                    _ => true,
+                }
+        };
+        let boxed = |boxed: &Boxed| {
+            (boxed.class as usize) < self.labels.classes.len()
+                && within(boxed.start, boxed.len, self.attributes.len())
+        };
+        self.pictures.sound()
+            && self.texts.sound()
+            && self.words.sound()
+            && self.captions.sound(rows, self.texts.len())
+            && self.boxes_of.sound(rows, self.boxes.len())
+            && self.rows.iter().all(row)
+            && self.boxes.iter().all(boxed)
+            && self.answers.iter().all(|&word| word < words)
+            && self.blocks.is_sorted()
     }
 
     /// VQA's `multiple_choice_answer`, which the vocabulary of answers is built from: the most frequent answer. `None`
@@ -247,6 +290,21 @@ impl Source for FileSource {
             CocoIds::Keys => Some(self.key(index)),
             CocoIds::Some(ids) => ids.get(&self.key(index)).copied(),
         }
+    }
+
+    fn encoded(&self, index: usize) -> Result<Option<Encoded>, DataError> {
+        let row = self.row(index)?;
+        let second = row.second.map(|second| self.pictures.encoded(second));
+        Ok(Some(Encoded {
+            picture: self.pictures.encoded(row.picture)?,
+            second: second.transpose()?,
+            annotated: self.pictures.annotated(row.picture),
+            consensus: self.consensus(index).map(str::to_owned),
+        }))
+    }
+
+    fn blocks(&self) -> Vec<usize> {
+        self.blocks.iter().map(|&block| block as usize).collect()
     }
 
     fn load(&self, index: usize) -> Result<Sample, DataError> {

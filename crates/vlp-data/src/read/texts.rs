@@ -1,7 +1,9 @@
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 /// Many short texts in one piece of memory, by number.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Texts {
     all: String,
     ends: Vec<usize>,
@@ -23,6 +25,15 @@ impl Texts {
         };
         let end = self.ends.get(number).copied().unwrap_or(start);
         &self.all[start..end]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether every text can be taken.
+    pub(crate) fn sound(&self) -> bool {
+        self.ends.is_sorted() && self.ends.iter().all(|&end| self.all.is_char_boundary(end))
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -60,7 +71,7 @@ impl Interned {
 }
 
 /// Items of rows, of which each row has any number: `items[starts[row]..starts[row + 1]]`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Groups {
     starts: Vec<u32>,
     items: Vec<u32>,
@@ -89,6 +100,14 @@ impl Groups {
             Some(&[start, end]) => &self.items[start as usize..end as usize],
             _ => &[],
         }
+    }
+
+    /// Whether there are so many rows, and every item is below `items`.
+    pub(crate) fn sound(&self, rows: usize, items: usize) -> bool {
+        self.starts.len() == rows + 1
+            && self.starts.is_sorted()
+            && self.starts.last().map(|&end| end as usize) == Some(self.items.len())
+            && self.items.iter().all(|&item| (item as usize) < items)
     }
 
     pub(crate) fn bytes(&self) -> usize {
