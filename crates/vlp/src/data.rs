@@ -45,13 +45,7 @@ impl Datasets {
     pub fn open(config: &RunConfig) -> Result<Self, VlpError> {
         let data = &config.data;
         let pieces = word_pieces(&data.pieces)?;
-        let opened = source::open(
-            "data.source",
-            &data.source,
-            data,
-            Split::Train,
-            data.scenes.count,
-        )?;
+        let opened = source::training(data)?;
         let mut notes = opened.notes;
         let scenes = data.kind()? == SourceKind::Scenes;
         // Scenes split themselves; a question of a scene is not counted as one here, so that some are left over.
@@ -117,6 +111,7 @@ impl Datasets {
             seed: config.seed,
             batch_size: data.batch_size.min(self.train.len()),
             bucket_by_shape: data.bucket_by_shape,
+            window: data.window,
         };
         let loader = LoaderConfig {
             limits: Limits::default(),

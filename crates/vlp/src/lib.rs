@@ -5,6 +5,7 @@ pub mod build;
 pub mod codebook;
 pub mod config;
 pub mod data;
+pub mod data_page;
 pub mod device;
 pub mod error;
 pub mod evaluate;
@@ -17,7 +18,7 @@ pub mod report;
 pub mod results;
 pub mod retrieve;
 pub mod run;
-mod source;
+pub mod source;
 pub mod trained;
 pub mod weights;
 

@@ -12,6 +12,7 @@ use vlp::results::figure;
 use vlp::{RunConfig, VlpError};
 use vlp_data::{Scenes, ScenesConfig, Split};
 
+use cli::data::DataCommand;
 use cli::predict::PredictArgs;
 use cli::score::ScoreArgs;
 
@@ -35,6 +36,9 @@ enum Command {
     Score(ScoreArgs),
     /// Use a run's model on pictures: objects, a caption, answers, matching texts.
     Predict(PredictArgs),
+    /// Look at data before a run does: check, stats, view; pack it into shards.
+    #[command(subcommand)]
+    Data(DataCommand),
     /// Write generated scenes as COCO, VQA v2, NLVR2 and SNLI-VE files with PNG pictures.
     Scenes(ScenesArgs),
     /// Draw a page of the visual dictionary of a run: codes with typical patches and words, pictures by code.
@@ -55,7 +59,8 @@ struct ConfigArgs {
     /// TOML file laid over the preset.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What to read: `scenes`, `coco:DIR`, `vqa:DIR/SPLIT`, `nlvr2:FILE`, `snli-ve:FILE`, `karpathy:FILE`, `json:FILE`.
+    /// What to read: `scenes`, `coco:DIR`, `vqa:DIR/SPLIT`, `nlvr2:FILE`, `snli-ve:FILE`, `karpathy:FILE`, `json:FILE`, `genome:DIR`,
+    /// `shards:PLACE` (a folder or a URL).
     #[arg(long, value_name = "SOURCE")]
     data: Option<String>,
     /// Optimiser steps of the run.
@@ -279,6 +284,7 @@ fn run(command: Command) -> Result<(), VlpError> {
         }
         Command::Score(args) => args.run()?,
         Command::Predict(args) => args.run()?,
+        Command::Data(command) => command.run()?,
         Command::Scenes(args) => {
             let split = match args.split.as_str() {
                 "train" => Split::Train,

@@ -1,4 +1,5 @@
 //! Commands with many flags, a file each.
 
+pub(crate) mod data;
 pub(crate) mod predict;
 pub(crate) mod score;

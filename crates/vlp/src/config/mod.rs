@@ -63,6 +63,19 @@ pub struct DataConfig {
     /// What is held out, where it is a source of its own; else a share of `source`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heldout: Option<String>,
+    /// Further sources to learn from, mixed with `source` by their weights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mix: Vec<MixConfig>,
+    /// Karpathy's `dataset_coco.json`: its validation and test images are kept out of training, whatever source they come in.
+    /// By default that file beside the source, if it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub karpathy: Option<PathBuf>,
+    /// Folder where the index of annotation files is kept from run to run; made anew each time where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<PathBuf>,
+    /// For shards that are read over a network: go from shard to shard and shuffle within so many samples; 0 shuffles all.
+    #[serde(default)]
+    pub window: usize,
     /// Folder of the pictures of sources that name a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<PathBuf>,
@@ -121,6 +134,24 @@ fn one() -> usize {
 
 fn scenes() -> String {
     "scenes".into()
+}
+
+/// A further source of a mixture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MixConfig {
+    /// What is read, as `data.source`.
+    pub source: String,
+    /// How many times an epoch has each of its samples, above 0; a fraction takes a share of them.
+    #[serde(default = "whole")]
+    pub weight: f64,
+    /// Learn its boxes too: only where its classes are those of the first source.
+    #[serde(default)]
+    pub boxes: bool,
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 /// Held-out evaluation.
@@ -192,6 +223,11 @@ pub enum SourceKind {
     KarpathyTest(PathBuf),
     /// `json:FILE`: pictures with captions, boxes or questions in plain JSON or JSON lines.
     Json(PathBuf),
+    /// `genome:DIR`: Visual Genome's `image_data.json`, `region_descriptions.json`, `objects.json`, `attributes.json`, and
+    /// the vocabularies `objects_vocab.txt` and `attributes_vocab.txt`.
+    Genome(PathBuf),
+    /// `shards:PLACE`: what `vlp data pack` wrote, or webdataset tar files, in a folder or at a URL.
+    Shards(PathBuf),
 }
 
 impl SourceKind {
@@ -206,6 +242,8 @@ impl SourceKind {
             Some("karpathy") => Self::Karpathy,
             Some("karpathy-test") => Self::KarpathyTest,
             Some("json") => Self::Json,
+            Some("genome") => Self::Genome,
+            Some("shards") => Self::Shards,
             _ => |_| Self::Scenes,
         };
         match source.split_once(':') {
@@ -213,7 +251,7 @@ impl SourceKind {
                 Ok(make(path.into()))
             }
             _ => Err(crate::VlpError::Config(format!(
-                "{key} = \"{source}\": use \"scenes\", \"coco:DIR\", \"vqa:DIR/SPLIT\", \"nlvr2:FILE\", \"snli-ve:FILE\", \"karpathy:FILE\", \"karpathy-test:FILE\" or \"json:FILE\""
+                "{key} = \"{source}\": use \"scenes\", \"coco:DIR\", \"vqa:DIR/SPLIT\", \"nlvr2:FILE\", \"snli-ve:FILE\", \"karpathy:FILE\", \"karpathy-test:FILE\", \"json:FILE\", \"genome:DIR\" or \"shards:PLACE\""
             ))),
         }
     }
