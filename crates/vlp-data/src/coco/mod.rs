@@ -56,7 +56,7 @@ impl CocoSource {
     }
 
     /// As [`open`](Self::open), the index read from the file `cache`, or written to it
-    /// ([`cache`](crate::read::cache)); and which of them it was.
+    /// ([`cache`]); and which of them it was.
     ///
     /// # Errors
     /// As [`open`](Self::open).

@@ -86,11 +86,10 @@ impl Cached {
         if let Some(&length) = self.lock().lengths.get(name) {
             return Ok(length);
         }
-        let blob = self.inner.head(name)?.ok_or_else(|| DataError::Missing {
+        let blob = self.head(name)?.ok_or_else(|| DataError::Missing {
             path: format!("{}/{name}", self.name()).into(),
             reason: "no such file".into(),
         })?;
-        self.lock().lengths.insert(name.into(), blob.bytes);
         Ok(blob.bytes)
     }
 
@@ -180,7 +179,11 @@ impl Blobs for Cached {
     }
 
     fn head(&self, name: &str) -> Result<Option<Blob>, DataError> {
-        self.inner.head(name)
+        let found = self.inner.head(name)?;
+        if let Some(blob) = &found {
+            self.lock().lengths.insert(name.into(), blob.bytes);
+        }
+        Ok(found)
     }
 
     fn read(&self, name: &str, start: u64, len: usize) -> Result<Vec<u8>, DataError> {

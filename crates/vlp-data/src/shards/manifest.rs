@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Blob, Blobs};
@@ -115,10 +117,14 @@ pub(super) fn shards(
         }
         return Ok(tars);
     };
+    let listed: Option<HashMap<&str, &Blob>> = listed.as_ref().map(|listed| {
+        let named = listed.iter().map(|blob| (blob.name.as_str(), blob));
+        named.collect()
+    });
     let mut found = Vec::with_capacity(manifest.shards.len());
     for entry in &manifest.shards {
         let blob = match &listed {
-            Some(listed) => listed.iter().find(|blob| blob.name == entry.name).cloned(),
+            Some(listed) => listed.get(entry.name.as_str()).map(|&blob| blob.clone()),
             None => blobs.head(&entry.name)?,
         };
         let blob = blob.ok_or_else(|| missing(&entry.name, "no such shard; index.json has it"))?;

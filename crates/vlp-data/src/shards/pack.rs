@@ -75,7 +75,7 @@ pub fn pack(
         return Err(DataError::io(out)(there));
     }
     let mut beside = OsString::from(out.file_name().unwrap_or_default());
-    beside.push(".part");
+    beside.push(".vlp-part");
     let beside = out.with_file_name(beside);
     if beside.exists() {
         // Of a run that was interrupted.

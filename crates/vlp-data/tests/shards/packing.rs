@@ -184,7 +184,7 @@ fn packing_twice_gives_the_same_bytes_whatever_the_threads() {
     let shards = files("bytes", &bytes);
     let tars = shards.iter().filter(|(name, _)| name != MANIFEST);
     assert!(tars.clone().count() > 2 && tars.clone().all(|(_, tar)| tar.len() <= 20_000));
-    assert!(!dir.path().join("one.part").exists());
+    assert!(!dir.path().join("one.vlp-part").exists());
     // It is not written over.
     let error = pack(&scenes(3), dir.path().join("one"), &one).unwrap_err();
     assert!(error.to_string().contains("not empty"), "{error}");
@@ -236,7 +236,7 @@ fn bad_samples_are_listed_and_left_out() {
     }
     let error = pack(&source, dir.path().join("none"), &small()).unwrap_err();
     assert!(error.to_string().contains("none of 6 samples"), "{error}");
-    assert!(!dir.path().join("none").exists() && !dir.path().join("none.part").exists());
+    assert!(!dir.path().join("none").exists() && !dir.path().join("none.vlp-part").exists());
 }
 
 #[test]
