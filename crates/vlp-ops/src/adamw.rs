@@ -62,7 +62,9 @@ mod fast {
     fn own<const D: usize>(tensor: Tensor<D>) -> Array {
         // The device was asked for before.
         #[allow(clippy::expect_used)]
-        let tensor = tensor.try_into_primitive::<Flex>().expect("a tensor of the CPU");
+        let tensor = tensor
+            .try_into_primitive::<Flex>()
+            .expect("a tensor of the CPU");
         let count = tensor.layout().num_elements();
         let whole = tensor.is_contiguous()
             && tensor.layout().start_offset() == 0
@@ -70,7 +72,10 @@ mod fast {
         if whole {
             tensor
         } else {
-            crate::flex::array(values(&dense(&tensor)).to_vec(), tensor.layout().shape().clone())
+            crate::flex::array(
+                values(&dense(&tensor)).to_vec(),
+                tensor.layout().shape().clone(),
+            )
         }
     }
 

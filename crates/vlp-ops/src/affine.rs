@@ -17,7 +17,9 @@ pub fn affine(
     {
         use crate::route::fast;
         let [_, channels, _, _] = x.dims();
-        let same = shortcut.as_ref().is_none_or(|s| s.dims() == x.dims() && fast(s));
+        let same = shortcut
+            .as_ref()
+            .is_none_or(|s| s.dims() == x.dims() && fast(s));
         let fits = scale.dims() == [channels] && shift.dims() == [channels];
         if same && fits && fast(&x) && fast(&scale) && fast(&shift) {
             return fast::affine(x, scale, shift, shortcut, relu);
@@ -42,7 +44,7 @@ mod fast {
     use rayon::prelude::*;
 
     use crate::flex::tape::*;
-    use crate::flex::{Array, array, blocks, dense, sum, values, wide};
+    use crate::flex::{Array, array, blocks, dense, sum2, values, wide};
 
     #[backend_extension(Flex, Autodiff)]
     trait AffineBackend: Backend {
@@ -168,11 +170,11 @@ mod fast {
             if let (Some(node), Some(x)) = (to_scale, &self.x) {
                 let x = dense(x);
                 let source = values(&x);
-                let total = per_channel(channels, area, slope.len(), |i| slope[i] * source[i]);
+                let total = per_channel([channels, area], slope, source, |g, x| g * x);
                 grads.register::<Flex>(node, array(total, [channels]));
             }
             if let Some(node) = to_shift {
-                let total = per_channel(channels, area, slope.len(), |i| slope[i]);
+                let total = per_channel([channels, area], slope, slope, |g, _| g);
                 grads.register::<Flex>(node, array(total, [channels]));
             }
             if let Some(node) = to_shortcut {
@@ -195,18 +197,18 @@ mod fast {
         array(out, grad.shape())
     }
 
-    /// Sums of `[batch, channels, area]` over batch and area.
+    /// Sums of `f` of two `[batch, channels, area]` over batch and area.
     fn per_channel(
-        channels: usize,
-        area: usize,
-        count: usize,
-        value: impl Fn(usize) -> f32 + Sync,
+        [channels, area]: [usize; 2],
+        a: &[f32],
+        b: &[f32],
+        f: impl Fn(f32, f32) -> f32 + Sync,
     ) -> Vec<f32> {
         let total = |channel: usize| {
             wide(|| {
-                (channel * area..count)
-                    .step_by(channels * area)
-                    .map(|start| sum(|i| value(start + i), area))
+                let starts = (channel * area..a.len()).step_by(channels * area);
+                starts
+                    .map(|at| sum2(&a[at..at + area], &b[at..at + area], &f))
                     .sum::<f32>()
             })
         };

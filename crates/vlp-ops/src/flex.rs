@@ -50,19 +50,17 @@ pub(crate) fn blocks(out: &mut [f32], size: usize, f: impl Fn(usize, &mut [f32])
     }
 }
 
-/// Sum in sixteen lanes: an order that vectors keep.
+/// Sum of `f` over two slices of one length in sixteen lanes: an order that vectors keep.
 #[inline(always)]
-pub(crate) fn sum(values: impl Fn(usize) -> f32, count: usize) -> f32 {
+pub(crate) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0f32; 16];
-    let whole = count / 16 * 16;
-    let mut start = 0;
-    while start < whole {
-        for (lane, total) in lanes.iter_mut().enumerate() {
-            *total += values(start + lane);
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..16 {
+            lanes[lane] += f(a[lane], b[lane]);
         }
-        start += 16;
     }
-    let tail: f32 = (whole..count).map(&values).sum();
+    let tail: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| f(*a, *b)).sum();
     let mut half = 8;
     while half > 0 {
         for lane in 0..half {
@@ -71,6 +69,12 @@ pub(crate) fn sum(values: impl Fn(usize) -> f32, count: usize) -> f32 {
         half /= 2;
     }
     lanes[0] + tail
+}
+
+/// As [`sum2`] over one slice.
+#[inline(always)]
+pub(crate) fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    sum2(values, values, |a, _| f(a))
 }
 
 /// The greatest value, NaN left out, in sixteen lanes.
@@ -83,7 +87,10 @@ pub(crate) fn greatest(values: &[f32]) -> f32 {
             *best = if *value > *best { *value } else { *best };
         }
     }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| a.max(*b))
+    lanes
+        .iter()
+        .chain(rest)
+        .fold(f32::NEG_INFINITY, |a, b| a.max(*b))
 }
 
 /// A matrix inside a slice.
@@ -149,13 +156,16 @@ pub(crate) fn product(
     }
 }
 
-/// `e^x` to 2 units in the last place, in operations that vectorise (Cephes' `expf`); 0 below -87.
+/// `e^x` to 2 units in the last place between -87 and 88, where it stops, in operations that vectorise (Cephes'
+/// `expf`); 0 below.
 #[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(value: f32) -> f32 {
+    let x = if value < -87.0 { -87.0 } else { value };
     let x = if x > 88.0 { 88.0 } else { x };
-    // Adding and taking away 1.5 * 2^23 rounds to an integer.
+    // Adding 1.5 * 2^23 rounds to an integer, held in the sum's last bits.
     const ROUND: f32 = 12_582_912.0;
-    let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let sum = x * std::f32::consts::LOG2_E + ROUND;
+    let n = sum - ROUND;
     // ln 2 in two parts, the first exact in few bits.
     let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
     let p = 1.987_569_1e-4;
@@ -165,15 +175,20 @@ pub(crate) fn exp(x: f32) -> f32 {
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 0.5;
     let p = p * r * r + r + 1.0;
-    let power = f32::from_bits(((n as i32).clamp(-126, 127) + 127).cast_unsigned() << 23);
-    if x < -87.0 { 0.0 } else { p * power }
+    let power = sum
+        .to_bits()
+        .wrapping_sub(ROUND.to_bits())
+        .wrapping_add(127)
+        << 23;
+    let y = p * f32::from_bits(power);
+    if value < -87.0 { 0.0 } else { y }
 }
 
 /// The error function to 4e-7, in operations that vectorise: a rational function on `[-4, 4]` (as in Eigen).
 #[inline(always)]
 pub(crate) fn erf(x: f32) -> f32 {
-    let x = x.clamp(-4.0, 4.0);
-    let s = x * x;
+    let inside = x.clamp(-4.0, 4.0);
+    let s = inside * inside;
     let a = -2.726_142_4e-10;
     let a = a * s + 2.770_681_4e-8;
     let a = a * s - 2.101_024e-6;
@@ -186,7 +201,9 @@ pub(crate) fn erf(x: f32) -> f32 {
     let b = b * s - 1.682_827e-3;
     let b = b * s - 7.373_329e-3;
     let b = b * s - 1.426_474e-2;
-    x * a / b
+    // From here on f32 knows of nothing between erf and 1.
+    let y = if x > 3.92 { 1.0 } else { inside * a / b };
+    if x < -3.92 { -1.0 } else { y }
 }
 
 /// What the operations' gradients are made of.

@@ -77,7 +77,11 @@ mod fast {
         fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
             let source = x.primitive().clone();
             let output = Flex::exact_gelu(source.clone());
-            match ExactGelu.prepare::<C>([x.node()]).compute_bound().stateful() {
+            match ExactGelu
+                .prepare::<C>([x.node()])
+                .compute_bound()
+                .stateful()
+            {
                 OpsKind::Tracked(prep) => prep.finish(source, output),
                 OpsKind::UnTracked(prep) => prep.finish(output),
             }

@@ -1,4 +1,4 @@
-//! Layer norm over the last axis (Ba et al. 2016), forward and backward in two passes each.
+//! Layer norm over the last axis (Ba et al. 2016), its gradient in two passes.
 //!
 //! Needed as long as burn composes the gradient from element-wise operations.
 
@@ -26,11 +26,12 @@ pub fn layer_norm<const D: usize>(
 
 #[cfg(feature = "flex")]
 mod fast {
+    use burn::backend::ops::ModuleOps;
     use burn::prelude::Tensor;
     use rayon::prelude::*;
 
     use crate::flex::tape::*;
-    use crate::flex::{Array, array, blocks, dense, sum, task_rows, values, wide};
+    use crate::flex::{Array, array, dense, sum, sum2, task_rows, values, wide};
 
     #[backend_extension(Flex, Autodiff)]
     trait NormBackend: Backend {
@@ -60,28 +61,15 @@ mod fast {
     #[inline(always)]
     fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
         let scale = 1.0 / row.len() as f32;
-        let mean = sum(|i| row[i], row.len()) * scale;
-        let variance = sum(|i| (row[i] - mean) * (row[i] - mean), row.len()) * scale;
+        let mean = sum(row, |x| x) * scale;
+        let variance = sum(row, |x| (x - mean) * (x - mean)) * scale;
         (mean, 1.0 / (variance + epsilon).sqrt())
     }
 
     impl NormBackend for Flex {
         fn row_norm(x: Array, gamma: Array, beta: Array, epsilon: f64) -> Array {
-            let (x, gamma, beta) = (dense(&x), dense(&gamma), dense(&beta));
-            let (source, gain, shift) = (values(&x), values(&gamma), values(&beta));
-            let width = gain.len();
-            let block = task_rows(width) * width;
-            let mut out = vec![0.0; source.len()];
-            blocks(&mut out, block, |i, out| {
-                let rows = source[i * block..].chunks_exact(width);
-                for (out, row) in out.chunks_exact_mut(width).zip(rows) {
-                    let (mean, scale) = moments(row, epsilon as f32);
-                    for (((out, x), gain), shift) in out.iter_mut().zip(row).zip(gain).zip(shift) {
-                        *out = (*x - mean) * scale * *gain + *shift;
-                    }
-                }
-            });
-            array(out, x.shape())
+            // Its forward pass is fast already.
+            Flex::layer_norm(x, gamma, Some(beta), epsilon)
         }
     }
 
@@ -129,7 +117,13 @@ mod fast {
 
     /// Gradients of some rows; the gain's and the shift's one after the other.
     #[inline(always)]
-    fn rows(out: &mut [f32], source: &[f32], slope: &[f32], gain: &[f32], epsilon: f32) -> Vec<f32> {
+    fn rows(
+        out: &mut [f32],
+        source: &[f32],
+        slope: &[f32],
+        gain: &[f32],
+        epsilon: f32,
+    ) -> Vec<f32> {
         let width = gain.len();
         let mut total = vec![0.0; 2 * width];
         let (to_gain, to_shift) = total.split_at_mut(width);
@@ -137,13 +131,18 @@ mod fast {
         let rows = source.chunks_exact(width).zip(slope.chunks_exact(width));
         for (out, (x, g)) in out.chunks_exact_mut(width).zip(rows) {
             let (mean, scale) = moments(x, epsilon);
-            let level = sum(|i| g[i] * gain[i], width) * share;
-            let tilt = sum(|i| g[i] * gain[i] * ((x[i] - mean) * scale), width) * share;
-            for i in 0..width {
-                let unit = (x[i] - mean) * scale;
-                out[i] = scale * (g[i] * gain[i] - level - unit * tilt);
-                to_gain[i] += g[i] * unit;
-                to_shift[i] += g[i];
+            for ((out, g), gain) in out.iter_mut().zip(g).zip(gain) {
+                *out = *g * *gain;
+            }
+            let level = sum(out, |y| y) * share;
+            let tilt = sum2(out, x, |y, x| y * ((x - mean) * scale)) * share;
+            for ((out, x), (g, gain)) in out.iter_mut().zip(x).zip(g.iter().zip(&mut *to_gain)) {
+                let unit = (*x - mean) * scale;
+                *out = scale * (*out - level - unit * tilt);
+                *gain += *g * unit;
+            }
+            for (shift, g) in to_shift.iter_mut().zip(g) {
+                *shift += *g;
             }
         }
         total

@@ -3,13 +3,13 @@
 mod adamw;
 mod affine;
 mod conv;
+#[cfg(feature = "flex")]
+mod flex;
 mod gelu;
 mod layer_norm;
 mod pool;
 mod route;
 mod softmax;
-#[cfg(feature = "flex")]
-mod flex;
 
 pub use adamw::{AdamWStep, adamw};
 pub use affine::affine;

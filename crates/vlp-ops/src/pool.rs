@@ -15,9 +15,9 @@ pub fn max_pool2d(x: Tensor<4>, kernel: [usize; 2], window: Window) -> Tensor<4>
         let [_, _, rows, columns] = x.dims();
         let fits = window.positions([rows, columns], kernel);
         // With less padding than taps every window holds a value.
-        let full = [0, 1].iter().all(|&i| {
-            fits[i] > 0 && window.padding[i] <= (kernel[i] - 1) * window.dilation[i] / 2
-        });
+        let full = [0, 1]
+            .iter()
+            .all(|&i| fits[i] > 0 && window.padding[i] <= (kernel[i] - 1) * window.dilation[i] / 2);
         if full && window.dilation == [1, 1] && crate::route::fast(&x) {
             return fast::max_pool2d(x, kernel, window);
         }

@@ -18,7 +18,7 @@ mod fast {
     use burn::prelude::Tensor;
 
     use crate::flex::tape::*;
-    use crate::flex::{Array, array, blocks, dense, exp, greatest, sum, task_rows, values};
+    use crate::flex::{Array, array, blocks, dense, exp, greatest, sum, sum2, task_rows, values};
 
     #[backend_extension(Flex, Autodiff)]
     trait SoftmaxBackend: Backend {
@@ -26,7 +26,9 @@ mod fast {
     }
 
     pub(super) fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-        Tensor::from_dispatch(<Dispatch as SoftmaxBackend>::last_softmax(x.into_dispatch()))
+        Tensor::from_dispatch(<Dispatch as SoftmaxBackend>::last_softmax(
+            x.into_dispatch(),
+        ))
     }
 
     fn width(x: &Array) -> usize {
@@ -46,7 +48,7 @@ mod fast {
                     for (out, x) in out.iter_mut().zip(row) {
                         *out = exp(*x - greatest);
                     }
-                    let scale = 1.0 / sum(|i| out[i], width);
+                    let scale = 1.0 / sum(out, |y| y);
                     // Of a row of -inf alone the exponents are NaN, which `exp` keeps.
                     out.iter_mut().for_each(|out| *out *= scale);
                 }
@@ -70,9 +72,11 @@ mod fast {
             let mut out = vec![0.0; result.len()];
             blocks(&mut out, block, |i, out| {
                 let at = i * block;
-                let rows = result[at..].chunks_exact(width).zip(slope[at..].chunks_exact(width));
+                let rows = result[at..]
+                    .chunks_exact(width)
+                    .zip(slope[at..].chunks_exact(width));
                 for (out, (y, g)) in out.chunks_exact_mut(width).zip(rows) {
-                    let mean = sum(|i| y[i] * g[i], width);
+                    let mean = sum2(y, g, |y, g| y * g);
                     for ((out, y), g) in out.iter_mut().zip(y).zip(g) {
                         *out = *y * (*g - mean);
                     }
@@ -85,7 +89,11 @@ mod fast {
     impl<C: CheckpointStrategy> SoftmaxBackend for Autodiff<Flex, C> {
         fn last_softmax(x: FloatTensor<Self>) -> FloatTensor<Self> {
             let output = Flex::last_softmax(x.primitive().clone());
-            match LastSoftmax.prepare::<C>([x.node()]).compute_bound().stateful() {
+            match LastSoftmax
+                .prepare::<C>([x.node()])
+                .compute_bound()
+                .stateful()
+            {
                 OpsKind::Tracked(prep) => prep.finish(output.clone(), output),
                 OpsKind::UnTracked(prep) => prep.finish(output),
             }

@@ -7,6 +7,7 @@ pub mod error;
 pub mod generate;
 pub mod layer;
 pub mod memory;
+mod norm;
 pub mod text;
 
 pub use attention::{AttentionBias, MultiHeadAttention, MultiHeadAttentionConfig};

@@ -44,13 +44,16 @@ fn inside(
     piece: &Piece,
 ) -> Option<(usize, std::ops::Range<usize>, usize)> {
     let window = &sizes.window;
-    let row = (piece.row * window.stride[0] + i * window.dilation[0]).checked_sub(window.padding[0])?;
+    let row =
+        (piece.row * window.stride[0] + i * window.dilation[0]).checked_sub(window.padding[0])?;
     if row >= sizes.map[0] {
         return None;
     }
     let (stride, padding, tap) = (window.stride[1], window.padding[1], j * window.dilation[1]);
     let low = padding.saturating_sub(tap).div_ceil(stride);
-    let high = (sizes.map[1] + padding).saturating_sub(tap).div_ceil(stride);
+    let high = (sizes.map[1] + padding)
+        .saturating_sub(tap)
+        .div_ceil(stride);
     let from = low.clamp(piece.first, piece.first + piece.count);
     let to = high.clamp(from, piece.first + piece.count);
     let column = (from * stride + tap).saturating_sub(padding);

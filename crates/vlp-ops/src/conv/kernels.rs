@@ -50,7 +50,12 @@ impl Sizes {
     }
 
     pub(super) fn result(&self) -> [usize; 4] {
-        [self.images, self.output, self.positions[0], self.positions[1]]
+        [
+            self.images,
+            self.output,
+            self.positions[0],
+            self.positions[1],
+        ]
     }
 
     fn taps(&self) -> usize {
@@ -131,19 +136,21 @@ pub(super) fn forward(sizes: &Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
             .collect()
     };
     let mut out = vec![0.0; total * output];
-    out.par_chunks_mut(area).enumerate().for_each(|(plane, out)| {
-        let (image, channel) = (plane / output, plane % output);
-        let first = image * area;
-        let mut done = 0;
-        while done < area {
-            let (number, at) = ((first + done) / tile, (first + done) % tile);
-            let count = tile.min(total - number * tile);
-            let part = (count - at).min(area - done);
-            let from = channel * count + at;
-            out[done..done + part].copy_from_slice(&tiles[number][from..from + part]);
-            done += part;
-        }
-    });
+    out.par_chunks_mut(area)
+        .enumerate()
+        .for_each(|(plane, out)| {
+            let (image, channel) = (plane / output, plane % output);
+            let first = image * area;
+            let mut done = 0;
+            while done < area {
+                let (number, at) = ((first + done) / tile, (first + done) % tile);
+                let count = tile.min(total - number * tile);
+                let part = (count - at).min(area - done);
+                let from = channel * count + at;
+                out[done..done + part].copy_from_slice(&tiles[number][from..from + part]);
+                done += part;
+            }
+        });
     out
 }
 
@@ -193,17 +200,19 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
         .collect();
     let depth = sizes.input * taps;
     let mut out = vec![0.0; output * depth];
-    out.par_chunks_mut(depth).enumerate().for_each(|(row, out)| {
-        for (block, out) in out.chunks_mut(channels * taps).enumerate() {
-            let width = out.len();
-            for part in &parts[block * groups..(block + 1) * groups] {
-                let part = &part[row * width..(row + 1) * width];
-                for (out, value) in out.iter_mut().zip(part) {
-                    *out += *value;
+    out.par_chunks_mut(depth)
+        .enumerate()
+        .for_each(|(row, out)| {
+            for (block, out) in out.chunks_mut(channels * taps).enumerate() {
+                let width = out.len();
+                for part in &parts[block * groups..(block + 1) * groups] {
+                    let part = &part[row * width..(row + 1) * width];
+                    for (out, value) in out.iter_mut().zip(part) {
+                        *out += *value;
+                    }
                 }
             }
-        }
-    });
+        });
     out
 }
 
@@ -219,39 +228,43 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
     let tile = Sizes::tile(channels * taps).min(area);
     let mut out = vec![0.0; sizes.images * sizes.input * plane];
     let image_size = sizes.input * plane;
-    out.par_chunks_mut(image_size).enumerate().for_each(|(image, out)| {
-        let grad = &grad[image * output * area..(image + 1) * output * area];
-        out.par_chunks_mut(channels * plane).enumerate().for_each_init(
-            || vec![0.0; channels * taps * tile],
-            |scratch, (block, out)| {
-                let first = block * channels * taps;
-                let rows = out.len() / plane * taps;
-                for at in (0..area).step_by(tile) {
-                    let count = tile.min(area - at);
-                    let scratch = &mut scratch[..rows * count];
-                    let left = Matrix {
-                        values: &weight[first..],
-                        row_stride: 1,
-                        column_stride: depth,
-                    };
-                    let right = Matrix {
-                        values: &grad[at..],
-                        row_stride: area,
-                        column_stride: 1,
-                    };
-                    let shape = [rows, output, count];
-                    product(shape, scratch, count, false, left, right, false);
-                    wide(|| {
-                        for (i, values) in scratch.chunks(count).enumerate() {
-                            let tap = sizes.tap(i);
-                            let out = &mut out[tap.0 * plane..(tap.0 + 1) * plane];
-                            scatter(sizes, out, tap, at, values);
+    out.par_chunks_mut(image_size)
+        .enumerate()
+        .for_each(|(image, out)| {
+            let grad = &grad[image * output * area..(image + 1) * output * area];
+            out.par_chunks_mut(channels * plane)
+                .enumerate()
+                .for_each_init(
+                    || vec![0.0; channels * taps * tile],
+                    |scratch, (block, out)| {
+                        let first = block * channels * taps;
+                        let rows = out.len() / plane * taps;
+                        for at in (0..area).step_by(tile) {
+                            let count = tile.min(area - at);
+                            let scratch = &mut scratch[..rows * count];
+                            let left = Matrix {
+                                values: &weight[first..],
+                                row_stride: 1,
+                                column_stride: depth,
+                            };
+                            let right = Matrix {
+                                values: &grad[at..],
+                                row_stride: area,
+                                column_stride: 1,
+                            };
+                            let shape = [rows, output, count];
+                            product(shape, scratch, count, false, left, right, false);
+                            wide(|| {
+                                for (i, values) in scratch.chunks(count).enumerate() {
+                                    let tap = sizes.tap(i);
+                                    let out = &mut out[tap.0 * plane..(tap.0 + 1) * plane];
+                                    scatter(sizes, out, tap, at, values);
+                                }
+                            });
                         }
-                    });
-                }
-            },
-        );
-    });
+                    },
+                );
+        });
     out
 }
 
@@ -282,13 +295,15 @@ fn turn(sizes: &Sizes, weight: &[f32]) -> Vec<f32> {
     let taps = sizes.taps();
     let mut out = vec![0.0; weight.len()];
     let row = sizes.output * taps;
-    out.par_chunks_mut(row).enumerate().for_each(|(channel, out)| {
-        for (o, out) in out.chunks_mut(taps).enumerate() {
-            let from = (o * sizes.input + channel) * taps;
-            for (out, value) in out.iter_mut().zip(weight[from..from + taps].iter().rev()) {
-                *out = *value;
+    out.par_chunks_mut(row)
+        .enumerate()
+        .for_each(|(channel, out)| {
+            for (o, out) in out.chunks_mut(taps).enumerate() {
+                let from = (o * sizes.input + channel) * taps;
+                for (out, value) in out.iter_mut().zip(weight[from..from + taps].iter().rev()) {
+                    *out = *value;
+                }
             }
-        }
-    });
+        });
     out
 }
