@@ -21,6 +21,9 @@ pub(super) struct Sizes {
 
 /// Floats of the columns of one tile: 1 MiB, what a core's second cache holds.
 const TILE: usize = 1 << 18;
+/// Products summed in a run before they join the total of [`forward`]: rounding grows with the longest run, and what
+/// a ReLU behind the convolution lets pass hangs on it.
+const DEPTH: usize = 192;
 /// Input channels of one task of [`to_weight`] and [`to_input`].
 const CHANNELS: usize = 16;
 
@@ -97,20 +100,23 @@ pub(super) fn forward(sizes: &Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
     if few {
         tile = total;
     }
-    let weight = Matrix {
-        values: weight,
-        row_stride: depth,
-        column_stride: 1,
-    };
     let multiply = |columns: &[f32], count: usize| {
         let mut out = vec![0.0; output * count];
-        let right = Matrix {
-            values: columns,
-            row_stride: count,
-            column_stride: 1,
-        };
-        let shape = [output, depth, count];
-        product(shape, &mut out, count, false, weight, right, few);
+        for first in (0..depth).step_by(DEPTH) {
+            let part = DEPTH.min(depth - first);
+            let left = Matrix {
+                values: &weight[first..],
+                row_stride: depth,
+                column_stride: 1,
+            };
+            let right = Matrix {
+                values: &columns[first * count..],
+                row_stride: count,
+                column_stride: 1,
+            };
+            let shape = [output, part, count];
+            product(shape, &mut out, count, first > 0, left, right, few);
+        }
         out
     };
     let tiles: Vec<Vec<f32>> = if few {
