@@ -48,6 +48,8 @@ fn rounds_no_worse_than_burns() {
         ([2, 512, 4, 4], [512, 512, 3, 3], 1),
         ([1, 128, 24, 24], [128, 128, 3, 3], 2),
         ([1, 3, 96, 96], [64, 3, 7, 7], 2),
+        ([2, 3, 150, 203], [64, 3, 7, 7], 2),
+        ([1, 3, 256, 192], [64, 3, 7, 7], 2),
     ] {
         let exact = pass(x, weight, stride, DType::F64);
         let fast = pass(x, weight, stride, DType::F32);

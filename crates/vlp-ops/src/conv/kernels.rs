@@ -23,7 +23,7 @@ pub(super) struct Sizes {
 const TILE: usize = 1 << 18;
 /// Products summed in a run before they join the total of [`forward`]: rounding grows with the longest run, and what
 /// a ReLU behind the convolution lets pass hangs on it.
-const DEPTH: usize = 192;
+const DEPTH: usize = 64;
 /// Input channels of one task of [`to_weight`] and [`to_input`].
 const CHANNELS: usize = 16;
 
