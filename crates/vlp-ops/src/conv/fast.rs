@@ -1,7 +1,9 @@
 //! The convolution's way through the backends.
 
 use burn::backend::autodiff::NodeId;
+use burn::backend::ops::ModuleOps;
 use burn::prelude::*;
+use burn::tensor::ops::ConvOptions;
 
 use super::kernels::{self, Sizes};
 use crate::Window;
@@ -28,6 +30,15 @@ pub(super) fn conv2d(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<
 impl ConvBackend for Flex {
     fn convolve(x: Array, weight: Array, window: Window) -> Array {
         let sizes = Sizes::new(x.shape().dims(), weight.shape().dims(), window);
+        if sizes.tiny() {
+            let Window {
+                stride,
+                padding,
+                dilation,
+            } = window;
+            let options = ConvOptions::new(stride, padding, dilation, 1);
+            return Flex::conv2d(x, weight, None, options);
+        }
         let (x, weight) = (dense(&x), dense(&weight));
         array(
             kernels::forward(&sizes, values(&x), values(&weight)),

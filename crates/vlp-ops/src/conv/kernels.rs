@@ -23,7 +23,7 @@ pub(super) struct Sizes {
 const TILE: usize = 1 << 18;
 /// Products summed in a run before they join the total of [`forward`]: rounding grows with the longest run, and what
 /// a ReLU behind the convolution lets pass hangs on it.
-const DEPTH: usize = 64;
+const DEPTH: usize = 27;
 /// Input channels of one task of [`to_weight`] and [`to_input`].
 const CHANNELS: usize = 16;
 
@@ -76,6 +76,16 @@ impl Sizes {
         (channel, rest / self.kernel[1], rest % self.kernel[1])
     }
 
+    /// Few positions: one tile, whose parts are made in parallel instead of the tiles.
+    fn few(&self) -> bool {
+        self.images * self.area() < 4 * Self::tile(self.input * self.taps())
+    }
+
+    /// Few positions and few taps: burn's own forward pass is faster.
+    pub(super) fn tiny(&self) -> bool {
+        self.few() && self.input * self.taps() <= 576
+    }
+
     /// Positions of a tile of columns of `depth` taps.
     fn tile(depth: usize) -> usize {
         (TILE / depth).clamp(192, 1024)
@@ -95,8 +105,7 @@ pub(super) fn forward(sizes: &Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
     let (area, output) = (sizes.area(), sizes.output);
     let total = sizes.images * area;
     let mut tile = Sizes::tile(depth);
-    // Few positions: one tile, whose parts are made in parallel instead of the tiles.
-    let few = total < 4 * tile;
+    let few = sizes.few();
     if few {
         tile = total;
     }
