@@ -22,7 +22,8 @@ pub(super) struct Sizes {
 /// Floats of the columns of one tile: 1 MiB, what a core's second cache holds.
 const TILE: usize = 1 << 18;
 /// Products summed in a run before they join the total of [`forward`]: rounding grows with the longest run, and what
-/// a ReLU behind the convolution lets pass hangs on it.
+/// a ReLU behind the convolution lets pass hangs on it. 27 halves burn's rounding; it is free at 64 channels and costs
+/// a third of the speed at 512.
 const DEPTH: usize = 27;
 /// Input channels of one task of [`to_weight`] and [`to_input`].
 const CHANNELS: usize = 16;
