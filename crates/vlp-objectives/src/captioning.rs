@@ -35,10 +35,10 @@ pub struct CaptioningConfig {
     /// Exponent of the length by which held-out beams are compared.
     pub length_penalty: f64,
     /// Fewest tokens of a generated caption.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "none")]
     pub min_len: usize,
     /// No run of so many tokens occurs twice in a generated caption; 0 allows all.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "none")]
     pub no_repeat: usize,
     /// Draw captions at random instead of searching the most probable ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +46,11 @@ pub struct CaptioningConfig {
     /// Train on the reward of sampled captions instead of cross entropy; not in the paper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_critical: Option<SelfCritical>,
+}
+
+// Left out of what is written, so that configurations of earlier versions stay the same.
+fn none(value: &usize) -> bool {
+    *value == 0
 }
 
 impl Default for CaptioningConfig {

@@ -155,7 +155,7 @@ pub(crate) fn loss(
             own.config.weight,
             sum.div_scalar(tokens.max(1) as f64),
         )],
-        report: vec![("caption.reward".into(), mean)],
+        report: vec![("reward".into(), mean)],
     })
 }
 

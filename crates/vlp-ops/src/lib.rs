@@ -1,1 +1,47 @@
 #![doc = include_str!("../README.md")]
+
+mod adamw;
+mod affine;
+mod conv;
+#[cfg(feature = "flex")]
+mod flex;
+mod gelu;
+mod layer_norm;
+mod pool;
+mod route;
+mod softmax;
+
+pub use adamw::{AdamWStep, adamw};
+pub use affine::affine;
+pub use conv::conv2d;
+pub use gelu::gelu;
+pub use layer_norm::layer_norm;
+pub use pool::max_pool2d;
+pub use route::use_fast_paths;
+pub use softmax::softmax;
+
+/// How a window moves over a map: `[rows, columns]` each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Steps between two positions.
+    pub stride: [usize; 2],
+    /// Zeros (convolution) or nothing (pooling) around the map, on both sides.
+    pub padding: [usize; 2],
+    /// Distance of two taps of the kernel.
+    pub dilation: [usize; 2],
+}
+
+impl Window {
+    /// Positions along `[rows, columns]` of a map of this size; 0 where the kernel does not fit.
+    pub fn positions(&self, size: [usize; 2], kernel: [usize; 2]) -> [usize; 2] {
+        [0, 1].map(|axis| {
+            let reach = self.dilation[axis] * (kernel[axis].max(1) - 1) + 1;
+            let padded = size[axis] + 2 * self.padding[axis];
+            if padded < reach {
+                0
+            } else {
+                (padded - reach) / self.stride[axis] + 1
+            }
+        })
+    }
+}

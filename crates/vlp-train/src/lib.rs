@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adamw;
 pub mod checkpoint;
 pub mod ema;
 pub mod error;

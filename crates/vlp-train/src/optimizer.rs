@@ -3,9 +3,10 @@
 use burn::module::ParamGroup;
 use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamWConfig, ModuleOptimizer, SgdConfig};
+use burn::optim::{ModuleOptimizer, SgdConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::adamw::AdamW;
 use crate::error::TrainError;
 
 /// Paths of norms' gains and shifts and of biases.
@@ -126,12 +127,13 @@ impl OptimizerConfig {
         Ok(())
     }
 
-    fn adamw(&self, weight_decay: f64) -> AdamWConfig {
-        AdamWConfig::new()
-            .with_beta_1(self.beta1 as f32)
-            .with_beta_2(self.beta2 as f32)
-            .with_epsilon(self.epsilon as f32)
-            .with_weight_decay(weight_decay as f32)
+    fn adamw(&self, weight_decay: f64) -> AdamW {
+        AdamW {
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            epsilon: self.epsilon as f32,
+            decay: weight_decay as f32,
+        }
     }
 
     fn group(pattern: &str) -> Result<ParamGroup, TrainError> {
@@ -151,16 +153,14 @@ impl OptimizerConfig {
 
     /// Builds the optimiser with empty state.
     pub fn init(&self) -> Result<ModuleOptimizer, TrainError> {
-        let mut optimizer = self.adamw(self.weight_decay).init();
+        let mut optimizer = ModuleOptimizer::from(self.adamw(self.weight_decay));
         if !self.decay_norms_and_biases {
-            optimizer = optimizer.with_group(Self::group(NO_DECAY)?, self.adamw(0.0).build(), None);
+            optimizer = optimizer.with_group(Self::group(NO_DECAY)?, self.adamw(0.0), None);
         }
         for group in &self.groups {
             let add = |optimizer: ModuleOptimizer, params: ParamGroup, decay: f64| match group.kind
             {
-                OptimizerKind::Adamw => {
-                    optimizer.with_group(params, self.adamw(decay).build(), None)
-                }
+                OptimizerKind::Adamw => optimizer.with_group(params, self.adamw(decay), None),
                 OptimizerKind::Sgd { momentum } => {
                     let momentum = (momentum > 0.0).then(|| {
                         MomentumConfig::new()

@@ -2,7 +2,6 @@
 
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
-use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 
@@ -214,6 +213,6 @@ impl MultiHeadAttention {
             Some(bias) => scores + bias.scores.clone(),
             None => scores,
         };
-        softmax(scores, 3)
+        vlp_ops::softmax(scores)
     }
 }

@@ -1,12 +1,13 @@
 //! The decoder (DETR): self-attention, attention to the memory, one shared norm over every layer's output.
 
-use burn::nn::{Dropout, LayerNorm, LayerNormConfig};
+use burn::nn::Dropout;
 use burn::prelude::*;
 
 use crate::attention::{AttentionBias, KeyValue, MultiHeadAttention};
 use crate::error::TransformerError;
 use crate::layer::{FeedForward, LayerConfig};
 use crate::memory::Memory;
+use crate::norm::LayerNorm;
 
 /// Configuration of a [`Decoder`].
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +76,7 @@ impl DecoderConfig {
                 dropout: self.layer.residual_dropout(),
             })
         };
-        let norm = LayerNormConfig::new(self.layer.d_model).init(device);
+        let norm = LayerNorm::new(self.layer.d_model, 1e-5, device);
         Ok(Decoder {
             layers: (0..self.layers)
                 .map(|_| layer())

@@ -1,11 +1,12 @@
 //! The encoder: post-norm layers, positions added to queries and keys of every layer (DETR).
 
-use burn::nn::{Dropout, LayerNorm};
+use burn::nn::Dropout;
 use burn::prelude::*;
 
 use crate::attention::{AttentionBias, MultiHeadAttention};
 use crate::error::TransformerError;
 use crate::layer::{FeedForward, LayerConfig};
+use crate::norm::LayerNorm;
 
 /// Configuration of an [`Encoder`].
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,13 @@
 //! What encoder and decoder layers share: configuration, feed-forward block, post-norm residuals.
 
-use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
-use burn::tensor::activation::{gelu, relu};
+use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
+use vlp_ops::gelu;
 
 use crate::attention::MultiHeadAttentionConfig;
+use crate::norm::LayerNorm;
 
 /// Activation of the feed-forward block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,9 +74,7 @@ impl LayerConfig {
     }
 
     pub(crate) fn norm(&self, device: &Device) -> LayerNorm {
-        LayerNormConfig::new(self.d_model)
-            .with_epsilon(self.norm_eps)
-            .init(device)
+        LayerNorm::new(self.d_model, self.norm_eps, device)
     }
 
     pub(crate) fn feed_forward(&self, device: &Device) -> FeedForward {

@@ -1,7 +1,6 @@
 //! The residual block, basic or bottleneck, as torchvision builds it.
 
 use burn::prelude::*;
-use burn::tensor::activation::relu;
 
 use crate::conv::{ConvNorm, ConvSpec};
 
@@ -59,12 +58,9 @@ impl Block {
         };
         let last = self.layers.len() - 1;
         let mut y = x;
-        for (i, layer) in self.layers.iter().enumerate() {
-            y = layer.forward(y);
-            if i < last {
-                y = relu(y);
-            }
+        for layer in &self.layers[..last] {
+            y = layer.forward_relu(y);
         }
-        relu(y + shortcut)
+        self.layers[last].forward_joined(y, shortcut)
     }
 }

@@ -4,8 +4,8 @@ use burn::module::{Module, ParamGroup, ParamGroupError};
 use burn::nn::PaddingConfig2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::prelude::*;
-use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
+use vlp_ops::{Window, max_pool2d};
 
 use crate::block::{Block, BlockSpec};
 use crate::conv::{ConvNorm, ConvSpec};
@@ -275,9 +275,9 @@ impl ResNet {
     ///
     /// Padding is not masked, as in DETR: after the first norm padded pixels are no longer zero.
     pub fn forward(&self, pixels: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut x = relu(self.stem.forward(pixels));
+        let mut x = self.stem.forward_relu(pixels);
         if let Some(pool) = &self.pool {
-            x = pool.forward(x);
+            x = max_pool(pool, x);
         }
         let mut maps = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
@@ -287,5 +287,20 @@ impl ResNet {
             maps.push(x.clone());
         }
         maps
+    }
+}
+
+/// `pool.forward(x)` of a pool with equal padding on both sides.
+fn max_pool(pool: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
+    match pool.padding {
+        PaddingConfig2d::Explicit(top, left, bottom, right) if top == bottom && left == right => {
+            let window = Window {
+                stride: pool.stride,
+                padding: [top, left],
+                dilation: pool.dilation,
+            };
+            max_pool2d(x, pool.kernel_size, window)
+        }
+        _ => pool.forward(x),
     }
 }

@@ -74,7 +74,7 @@ pub struct DataConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<PathBuf>,
     /// For shards that are read over a network: go from shard to shard and shuffle within so many samples; 0 shuffles all.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "none")]
     pub window: usize,
     /// Folder of the pictures of sources that name a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +132,15 @@ fn one() -> usize {
     1
 }
 
+// Values as they were before a key was known are not written: runs of earlier versions resume.
+fn none(value: &usize) -> bool {
+    *value == 0
+}
+
+fn single(value: &usize) -> bool {
+    *value == 1
+}
+
 fn scenes() -> String {
     "scenes".into()
 }
@@ -169,13 +178,13 @@ pub struct EvalConfig {
     #[serde(default)]
     pub retrieval: usize,
     /// Captions of each picture that are searched; 5 in the protocols of COCO and Flickr30k.
-    #[serde(default = "one")]
+    #[serde(default = "one", skip_serializing_if = "single")]
     pub retrieval_texts: usize,
     /// Runs of consecutive pictures that are searched apart, their figures averaged: 5 for COCO's "1k" of 5,000.
-    #[serde(default = "one")]
+    #[serde(default = "one", skip_serializing_if = "single")]
     pub folds: usize,
     /// With a contrastive head, match only so many of its best for each picture and each text; 0 matches all pairs.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "none")]
     pub rerank: usize,
 }
 

@@ -1,0 +1,171 @@
+//! Times the fast paths of `vlp-ops` against burn's own operations, turn by turn in one process.
+//!
+//! `cargo run --workspace --example ops [operation or step...]`: everything, or what contains one of the words.
+
+#![allow(clippy::print_stdout)]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use burn::prelude::*;
+use burn::tensor::Distribution;
+use vlp_ops::{AdamWStep, Window, use_fast_paths};
+
+const TURNS: usize = 9;
+
+/// Prints the least milliseconds of `f` with burn's own operations and with the fast paths.
+fn compare(words: &[String], name: &str, flops: f64, mut f: impl FnMut()) {
+    if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
+        return;
+    }
+    let mut best = [f64::INFINITY; 2];
+    for turn in 0..2 * TURNS {
+        use_fast_paths(turn % 2 == 1);
+        let start = Instant::now();
+        f();
+        best[turn % 2] = best[turn % 2].min(start.elapsed().as_secs_f64() * 1e3);
+    }
+    use_fast_paths(true);
+    let [burn, ours] = best;
+    print!(
+        "{name:48} burn {burn:9.2} ms   ours {ours:9.2} ms   {:6.2} x",
+        burn / ours
+    );
+    if flops > 0.0 {
+        print!("   {:6.0} GFLOP/s", flops / ours / 1e6);
+    }
+    println!();
+}
+
+fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+}
+
+/// Backward from a gradient that is a tensor of its own, as inside a network.
+fn pull<const D: usize>(y: Tensor<D>) {
+    black_box((y.clone() * y.detach()).sum().backward());
+}
+
+fn convolutions(words: &[String], device: &Device, grad: &Device) {
+    // Images, input, output, side, kernel, stride.
+    let cases = [
+        [1, 3, 64, 384, 7, 2],
+        [1, 64, 64, 96, 3, 1],
+        [1, 128, 128, 96, 3, 2],
+        [1, 128, 128, 48, 3, 1],
+        [1, 256, 256, 24, 3, 1],
+        [1, 512, 512, 12, 3, 1],
+        [2, 512, 512, 8, 3, 1],
+        [16, 32, 32, 32, 3, 1],
+        [16, 64, 64, 16, 3, 2],
+    ];
+    for [n, input, output, side, k, stride] in cases {
+        let window = Window {
+            stride: [stride; 2],
+            padding: [k / 2; 2],
+            dilation: [1; 2],
+        };
+        let [h, w] = window.positions([side; 2], [k; 2]);
+        let flops = 2.0 * (n * output * h * w * input * k * k) as f64;
+        let name = format!("convolution {n}x{input}x{side}x{side} to {output}, {k}/{stride}");
+        let (x, weight) = (
+            random([n, input, side, side], device),
+            random([output, input, k, k], device),
+        );
+        compare(words, &format!("{name} forward"), flops, || {
+            black_box(vlp_ops::conv2d(x.clone(), weight.clone(), window));
+        });
+        let x = random([n, input, side, side], grad).require_grad();
+        let weight = random([output, input, k, k], grad).require_grad();
+        compare(words, &format!("{name} both ways"), 3.0 * flops, || {
+            pull(vlp_ops::conv2d(x.clone(), weight.clone(), window));
+        });
+    }
+}
+
+fn others(words: &[String], device: &Device, grad: &Device) {
+    let window = Window {
+        stride: [2; 2],
+        padding: [1; 2],
+        dilation: [1; 2],
+    };
+    let wide = random([1, 64, 400, 667], device);
+    compare(words, "max pool 64x400x667, 3/2 forward", 0.0, || {
+        black_box(vlp_ops::max_pool2d(wide.clone(), [3; 2], window));
+    });
+    let small = random([2, 64, 128, 128], grad).require_grad();
+    compare(words, "max pool 2x64x128x128, 3/2 both ways", 0.0, || {
+        pull(vlp_ops::max_pool2d(small.clone(), [3; 2], window));
+    });
+    for (device, ways) in [(device, "forward"), (grad, "both ways")] {
+        let x = random([4096, 768], device);
+        let tracked = device.is_autodiff();
+        let x = if tracked { x.require_grad() } else { x };
+        let run = |y: Tensor<2>| {
+            if tracked {
+                pull(y);
+            } else {
+                black_box(y);
+            }
+        };
+        compare(words, &format!("gelu 4096x768 {ways}"), 0.0, || {
+            run(vlp_ops::gelu(x.clone()))
+        });
+        compare(words, &format!("softmax 4096x768 {ways}"), 0.0, || {
+            run(vlp_ops::softmax(x.clone()))
+        });
+        let (gamma, beta) = (random([768], device), random([768], device));
+        compare(words, &format!("layer norm 4096x768 {ways}"), 0.0, || {
+            run(vlp_ops::layer_norm(
+                x.clone(),
+                gamma.clone(),
+                beta.clone(),
+                1e-5,
+            ))
+        });
+        let map = random([2, 256, 64, 64], device);
+        let map = if tracked { map.require_grad() } else { map };
+        let (scale, shift) = (random([256], device), random([256], device));
+        compare(
+            words,
+            &format!("affine 2x256x64x64 with shortcut {ways}"),
+            0.0,
+            || {
+                let y = vlp_ops::affine(
+                    map.clone(),
+                    scale.clone(),
+                    shift.clone(),
+                    Some(map.clone()),
+                    true,
+                );
+                run(y.reshape([512, 4096]));
+            },
+        );
+    }
+    let step = AdamWStep {
+        rate: 1e-4,
+        decay: 1e-4,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        time: 1,
+    };
+    let shape = [2048, 1024];
+    let gradient = random(shape, device);
+    let moments = || random(shape, device).square();
+    let mut state = Some((random(shape, device), moments(), moments()));
+    compare(words, "adamw 2048x1024", 0.0, || {
+        if let Some((parameter, first, second)) = state.take() {
+            let moments = Some((first, second));
+            state = Some(vlp_ops::adamw(parameter, gradient.clone(), moments, step));
+        }
+    });
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let device = Device::flex();
+    let grad = device.clone().autodiff();
+    convolutions(&words, &device, &grad);
+    others(&words, &device, &grad);
+}

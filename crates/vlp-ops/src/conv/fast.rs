@@ -1,0 +1,100 @@
+//! The convolution's way through the backends.
+
+use burn::backend::autodiff::NodeId;
+use burn::backend::ops::ModuleOps;
+use burn::prelude::*;
+use burn::tensor::ops::ConvOptions;
+
+use super::kernels::{self, Sizes};
+use crate::Window;
+use crate::flex::tape::*;
+use crate::flex::{Array, array, dense, values};
+
+#[backend_extension(Flex, Autodiff)]
+pub(super) trait ConvBackend: Backend {
+    fn convolve(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        window: Window,
+    ) -> FloatTensor<Self>;
+}
+
+pub(super) fn conv2d(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as ConvBackend>::convolve(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        window,
+    ))
+}
+
+impl ConvBackend for Flex {
+    fn convolve(x: Array, weight: Array, window: Window) -> Array {
+        let sizes = Sizes::new(x.shape().dims(), weight.shape().dims(), window);
+        if sizes.tiny() {
+            let Window {
+                stride,
+                padding,
+                dilation,
+            } = window;
+            let options = ConvOptions::new(stride, padding, dilation, 1);
+            return Flex::conv2d(x, weight, None, options);
+        }
+        let (x, weight) = (dense(&x), dense(&weight));
+        array(
+            kernels::forward(&sizes, values(&x), values(&weight)),
+            sizes.result(),
+        )
+    }
+}
+
+#[derive(Debug)]
+struct Convolve;
+
+impl Backward<Flex, 2> for Convolve {
+    type State = (Option<NodeId>, Option<NodeId>, Sizes);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let (x, weight, sizes) = ops.state;
+        let grad = dense(&grads.consume::<Flex>(&ops.node));
+        let [to_x, to_weight] = ops.parents;
+        if let (Some(node), Some(weight)) = (to_x, weight) {
+            let weight = dense(&checkpointer.retrieve_node_output::<Array>(weight));
+            let values = kernels::to_input(&sizes, values(&grad), values(&weight));
+            grads.register::<Flex>(node.id, array(values, sizes.source()));
+        }
+        if let (Some(node), Some(x)) = (to_weight, x) {
+            let x = dense(&checkpointer.retrieve_node_output::<Array>(x));
+            let values = kernels::to_weight(&sizes, values(&grad), values(&x));
+            grads.register::<Flex>(node.id, array(values, sizes.weight()));
+        }
+    }
+}
+
+impl<C: CheckpointStrategy> ConvBackend for Autodiff<Flex, C> {
+    fn convolve(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        window: Window,
+    ) -> FloatTensor<Self> {
+        let sizes = Sizes::new(x.shape().dims(), weight.shape().dims(), window);
+        let output = Flex::convolve(x.primitive().clone(), weight.primitive().clone(), window);
+        let (x_tracked, weight_tracked) = (x.is_tracked(), weight.is_tracked());
+        match Convolve
+            .prepare::<C>([x.node(), weight.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(mut prep) => {
+                let x = weight_tracked.then(|| prep.checkpoint(&x));
+                let weight = x_tracked.then(|| prep.checkpoint(&weight));
+                prep.finish((x, weight, sizes), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What all fast paths share: slices of tensors, wide instructions, matrix products.
+
+use burn::backend::{Flex, tensor::FloatTensor};
+use burn::tensor::{Shape, TensorData};
+use rayon::prelude::*;
+
+/// A tensor of the CPU backend.
+pub(crate) type Array = FloatTensor<Flex>;
+
+/// The tensor's values in row-major order; copied only where its layout is another one.
+pub(crate) fn dense(tensor: &Array) -> Array {
+    tensor.to_contiguous()
+}
+
+/// Values of a [`dense`] tensor of f32.
+pub(crate) fn values(tensor: &Array) -> &[f32] {
+    // Both hold by `dense` and `route::fast`.
+    #[allow(clippy::expect_used)]
+    tensor.as_slice::<f32>().expect("dense f32 values")
+}
+
+/// A tensor of these values.
+pub(crate) fn array(values: Vec<f32>, shape: impl Into<Shape>) -> Array {
+    Array::from_data(TensorData::new(values, shape.into()))
+}
+
+/// Runs `f` with the widest vector instructions of this processor.
+#[inline(always)]
+pub(crate) fn wide<R>(f: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(f)
+}
+
+/// Values one task works on: large enough to pay for the task, fixed so that sums do not depend on the number of
+/// threads.
+pub(crate) const TASK: usize = 1 << 15;
+
+/// Rows of `width` one task works on.
+pub(crate) fn task_rows(width: usize) -> usize {
+    (TASK / width.max(1)).max(1)
+}
+
+/// `f` on blocks of `out` of `size` values with their number, on all threads where there is more than one block.
+pub(crate) fn blocks(out: &mut [f32], size: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+    if out.len() <= size {
+        wide(|| f(0, out));
+    } else {
+        out.par_chunks_mut(size)
+            .enumerate()
+            .for_each(|(i, block)| wide(|| f(i, block)));
+    }
+}
+
+/// Sum of `f` over two slices of one length in sixteen lanes: an order that vectors keep.
+#[inline(always)]
+pub(crate) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [0f32; 16];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..16 {
+            lanes[lane] += f(a[lane], b[lane]);
+        }
+    }
+    let tail: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| f(*a, *b)).sum();
+    let mut half = 8;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+        half /= 2;
+    }
+    lanes[0] + tail
+}
+
+/// As [`sum2`] over one slice.
+#[inline(always)]
+pub(crate) fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    sum2(values, values, |a, _| f(a))
+}
+
+/// The greatest value, NaN left out, in sixteen lanes.
+#[inline(always)]
+pub(crate) fn greatest(values: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let (whole, rest) = values.as_chunks::<16>();
+    for chunk in whole {
+        for (best, value) in lanes.iter_mut().zip(chunk) {
+            *best = if *value > *best { *value } else { *best };
+        }
+    }
+    lanes
+        .iter()
+        .chain(rest)
+        .fold(f32::NEG_INFINITY, |a, b| a.max(*b))
+}
+
+/// A matrix inside a slice.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+}
+
+/// `out[rows, columns] (+)= left[rows, depth] right[depth, columns]`; `out` is row-major with rows of `out_stride`.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn product(
+    [rows, depth, columns]: [usize; 3],
+    out: &mut [f32],
+    out_stride: usize,
+    add: bool,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    parallel: bool,
+) {
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    let last = |m: Matrix<'_>, rows: usize, columns: usize| {
+        (rows - 1) * m.row_stride + (columns - 1) * m.column_stride
+    };
+    assert!(out_stride >= columns && (rows - 1) * out_stride + columns <= out.len());
+    if depth > 0 {
+        assert!(last(left, rows, depth) < left.values.len());
+        assert!(last(right, depth, columns) < right.values.len());
+    }
+    let parallelism = if parallel {
+        gemm::Parallelism::Rayon(0)
+    } else {
+        gemm::Parallelism::None
+    };
+    // SAFETY: the largest index of each matrix lies within its slice (asserted above) and `out`, borrowed mutably,
+    // overlaps neither of the others.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm::gemm(
+            rows,
+            columns,
+            depth,
+            out.as_mut_ptr(),
+            1,
+            out_stride as isize,
+            add,
+            left.values.as_ptr(),
+            left.column_stride as isize,
+            left.row_stride as isize,
+            right.values.as_ptr(),
+            right.column_stride as isize,
+            right.row_stride as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// `e^x` to 2 units in the last place between -87 and 88, where it stops, in operations that vectorise (Cephes'
+/// `expf`); 0 below.
+#[inline(always)]
+pub(crate) fn exp(value: f32) -> f32 {
+    let x = if value < -87.0 { -87.0 } else { value };
+    let x = if x > 88.0 { 88.0 } else { x };
+    // Adding 1.5 * 2^23 rounds to an integer, held in the sum's last bits.
+    const ROUND: f32 = 12_582_912.0;
+    let sum = x * std::f32::consts::LOG2_E + ROUND;
+    let n = sum - ROUND;
+    // ln 2 in two parts, the first exact in few bits.
+    let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
+    let p = 1.987_569_1e-4;
+    let p = p * r + 1.398_199_9e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 1.666_666_5e-1;
+    let p = p * r + 0.5;
+    let p = p * r * r + r + 1.0;
+    let power = sum
+        .to_bits()
+        .wrapping_sub(ROUND.to_bits())
+        .wrapping_add(127)
+        << 23;
+    let y = p * f32::from_bits(power);
+    if value < -87.0 { 0.0 } else { y }
+}
+
+/// The error function to 4e-7, in operations that vectorise: a rational function on `[-4, 4]` (as in Eigen).
+#[inline(always)]
+pub(crate) fn erf(x: f32) -> f32 {
+    let inside = x.clamp(-4.0, 4.0);
+    let s = inside * inside;
+    let a = -2.726_142_4e-10;
+    let a = a * s + 2.770_681_4e-8;
+    let a = a * s - 2.101_024e-6;
+    let a = a * s - 5.692_506_5e-5;
+    let a = a * s - 7.349_906_3e-4;
+    let a = a * s - 2.954_6e-3;
+    let a = a * s - 1.609_603_3e-2;
+    let b = -1.456_607_2e-5;
+    let b = b * s - 2.133_740_6e-4;
+    let b = b * s - 1.682_827e-3;
+    let b = b * s - 7.373_329e-3;
+    let b = b * s - 1.426_474e-2;
+    // From here on f32 knows of nothing between erf and 1.
+    let y = if x > 3.92 { 1.0 } else { inside * a / b };
+    if x < -3.92 { -1.0 } else { y }
+}
+
+/// What the operations' gradients are made of.
+pub(crate) mod tape {
+    pub(crate) use burn::backend::autodiff::checkpoint::base::Checkpointer;
+    pub(crate) use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+    pub(crate) use burn::backend::autodiff::grads::Gradients;
+    pub(crate) use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+    pub(crate) use burn::backend::tensor::FloatTensor;
+    pub(crate) use burn::backend::{
+        Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension,
+    };
+}

@@ -1,0 +1,20 @@
+//! Which tensors take the fast path.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static FAST: AtomicBool = AtomicBool::new(true);
+
+/// Switches the fast paths off or on again, in the whole process: to compare them with burn's own operations.
+pub fn use_fast_paths(on: bool) {
+    FAST.store(on, Ordering::Relaxed);
+}
+
+/// Whether the fast path holds: f32 on the CPU backend, with or without autodiff.
+#[cfg(feature = "flex")]
+pub(crate) fn fast<const D: usize>(tensor: &burn::Tensor<D>) -> bool {
+    use burn::backend::{DispatchDevice, FlexDevice};
+    FAST.load(Ordering::Relaxed)
+        && tensor.dtype() == burn::tensor::DType::F32
+        && tensor.shape().num_elements() > 0
+        && *tensor.device().inner().as_dispatch() == DispatchDevice::Flex(FlexDevice)
+}

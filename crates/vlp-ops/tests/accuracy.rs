@@ -1,0 +1,72 @@
+//! Rounding of the fast convolution against that of burn's own: both in f32, both against f64.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use burn::prelude::*;
+use burn::tensor::{DType, TensorData};
+use vlp_ops::{Window, use_fast_paths};
+use vlp_testing::{host, noise};
+
+fn tensor(shape: [usize; 4], seed: u64, dtype: DType) -> Tensor<4> {
+    // The same f32 values in both types.
+    let values: Vec<f32> = noise(shape.iter().product(), seed)
+        .iter()
+        .map(|v| *v as f32)
+        .collect();
+    let device = Device::flex().autodiff();
+    Tensor::from_data(TensorData::new(values, shape), (&device, dtype)).require_grad()
+}
+
+/// Output and both gradients of one convolution.
+fn pass(x: [usize; 4], weight: [usize; 4], stride: usize, dtype: DType) -> [Vec<f64>; 3] {
+    let (x, weight) = (tensor(x, 1, dtype), tensor(weight, 2, dtype));
+    let padding = weight.dims()[2] / 2;
+    let window = Window {
+        stride: [stride; 2],
+        padding: [padding; 2],
+        dilation: [1; 2],
+    };
+    let y = vlp_ops::conv2d(x.clone(), weight.clone(), window);
+    let pull = tensor(y.dims(), 3, dtype).detach();
+    let grads = (y.clone() * pull).sum().backward();
+    [
+        host(y),
+        host(x.grad(&grads).unwrap()),
+        host(weight.grad(&grads).unwrap()),
+    ]
+}
+
+fn error(got: &[f64], want: &[f64]) -> f64 {
+    let sum: f64 = got.iter().zip(want).map(|(a, b)| (a - b).powi(2)).sum();
+    (sum / want.len() as f64).sqrt()
+}
+
+#[test]
+fn rounds_no_worse_than_burns() {
+    for (x, weight, stride) in [
+        ([1, 64, 24, 24], [64, 64, 3, 3], 1),
+        ([1, 256, 12, 12], [256, 256, 3, 3], 1),
+        ([2, 512, 4, 4], [512, 512, 3, 3], 1),
+        ([1, 128, 24, 24], [128, 128, 3, 3], 2),
+        ([1, 3, 96, 96], [64, 3, 7, 7], 2),
+        ([2, 3, 150, 203], [64, 3, 7, 7], 2),
+        ([1, 3, 256, 192], [64, 3, 7, 7], 2),
+    ] {
+        let exact = pass(x, weight, stride, DType::F64);
+        let fast = pass(x, weight, stride, DType::F32);
+        use_fast_paths(false);
+        let own = pass(x, weight, stride, DType::F32);
+        use_fast_paths(true);
+        for (i, what) in ["output", "input's gradient", "weight's gradient"]
+            .iter()
+            .enumerate()
+        {
+            let (fast, own) = (error(&fast[i], &exact[i]), error(&own[i], &exact[i]));
+            println!("{x:?} {weight:?} {what}: fast {fast:.2e}, burn {own:.2e}");
+            // Other orders of the same sums; a blunder would be orders off.
+            assert!(
+                fast <= 2.0 * own,
+                "{x:?} {weight:?}, {what}: {fast} against {own}"
+            );
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Every fast path against burn's own operation in f64 and against finite differences.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use burn::prelude::*;
+use common::{Case, agree, threads_do_not_matter};
+use vlp_ops::{AdamWStep, Window};
+
+/// One convolution: `[images, in, out, h, w]`, kernel, window.
+type Conv = ([usize; 5], [usize; 2], Window);
+
+fn window(stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2]) -> Window {
+    Window {
+        stride,
+        padding,
+        dilation,
+    }
+}
+
+fn convolutions() -> Vec<Conv> {
+    let one = [1; 2];
+    vec![
+        ([1, 1, 1, 3, 3], [3, 3], window(one, [0, 0], one)),
+        ([2, 3, 5, 7, 6], [3, 3], window(one, one, one)),
+        ([2, 17, 4, 9, 11], [3, 3], window([2, 2], one, one)),
+        ([1, 33, 3, 8, 5], [1, 1], window(one, [0, 0], one)),
+        ([3, 2, 4, 13, 10], [3, 2], window([2, 3], [2, 1], [1, 2])),
+        ([1, 4, 2, 12, 12], [3, 3], window(one, [2, 2], [2, 2])),
+        ([1, 3, 8, 21, 19], [7, 7], window([2, 2], [3, 3], one)),
+        // More padding than the kernel reaches.
+        ([1, 2, 3, 5, 5], [2, 2], window(one, [2, 2], one)),
+        // A kernel that never leaves the padding at the map's ends.
+        ([1, 2, 2, 2, 1], [5, 5], window(one, [2, 2], one)),
+        // Many positions: tiles, some across two images.
+        ([3, 2, 2, 45, 37], [3, 3], window(one, one, one)),
+        ([2, 6, 3, 91, 50], [3, 3], window([2, 1], one, one)),
+        // More outputs than positions, a strided one of many channels.
+        ([2, 24, 40, 6, 6], [3, 3], window(one, one, one)),
+    ]
+}
+
+fn conv_case(case: &Conv, f: &mut dyn FnMut(&Case)) {
+    let ([n, input, output, h, w], [i, j], window) = *case;
+    for turned in [false, true] {
+        // Turned: x comes as a view with its last two axes swapped.
+        let run = |t: &[Tensor<1>]| {
+            let x = if turned {
+                t[0].clone().reshape([n, input, w, h]).swap_dims(2, 3)
+            } else {
+                t[0].clone().reshape([n, input, h, w])
+            };
+            let y = vlp_ops::conv2d(x, t[1].clone().reshape([output, input, i, j]), window);
+            y.flatten::<1>(0, 3)
+        };
+        f(&Case {
+            name: format!("{case:?}"),
+            sizes: vec![n * input * h * w, output * input * i * j],
+            f: &run,
+        });
+    }
+}
+
+#[test]
+fn convolution() {
+    // Sums of up to 4000 products, each rounded to 6e-8.
+    convolutions()
+        .iter()
+        .for_each(|case| conv_case(case, &mut |c| agree(c, 3e-6)));
+}
+
+#[test]
+fn convolution_on_any_number_of_threads() {
+    convolutions()
+        .iter()
+        .for_each(|case| conv_case(case, &mut |c| threads_do_not_matter(c)));
+}
+
+#[test]
+fn a_frozen_weight_gets_no_gradient() {
+    let device = Device::flex().autodiff();
+    let x = vlp_testing::random([1, 2, 5, 5], 1, &device).require_grad();
+    let weight = vlp_testing::random([3, 2, 3, 3], 2, &device);
+    let window = window([1; 2], [1; 2], [1; 2]);
+    let grads = vlp_ops::conv2d(x.clone(), weight.clone(), window)
+        .sum()
+        .backward();
+    assert!(x.grad(&grads).is_some());
+    assert!(weight.grad(&grads).is_none());
+}
+
+#[test]
+fn pooling() {
+    let cases = [
+        ([1, 1, 4, 4], [2, 2], window([2, 2], [0, 0], [1, 1])),
+        ([2, 3, 9, 7], [3, 3], window([2, 2], [1, 1], [1, 1])),
+        ([1, 2, 8, 11], [3, 2], window([1, 3], [1, 0], [1, 1])),
+        ([1, 2, 6, 5], [5, 4], window([2, 1], [2, 1], [1, 1])),
+        // Falls back.
+        ([1, 2, 9, 9], [3, 3], window([1, 1], [1, 1], [2, 2])),
+    ];
+    for (shape, kernel, window) in cases {
+        let run = |t: &[Tensor<1>]| {
+            let y = vlp_ops::max_pool2d(t[0].clone().reshape(shape), kernel, window);
+            y.flatten::<1>(0, 3)
+        };
+        // A choice of values; gradients are sums of a few.
+        let case = Case {
+            name: format!("{shape:?} {kernel:?} {window:?}"),
+            sizes: vec![shape.iter().product()],
+            f: &run,
+        };
+        agree(&case, 5e-7);
+        threads_do_not_matter(&case);
+    }
+}
+
+#[test]
+fn pooling_keeps_nan_and_gives_ties_to_the_first() {
+    let device = Device::flex().autodiff();
+    let window = window([2, 2], [0, 0], [1, 1]);
+    let x = Tensor::<4>::from_data(
+        [[[[1.0, 1.0, f32::NAN, 2.0], [1.0, 1.0, 3.0, 4.0]]]],
+        &device,
+    );
+    let x = x.require_grad();
+    let y = vlp_ops::max_pool2d(x.clone(), [2, 2], window);
+    let grads = y.clone().sum().backward();
+    let y = vlp_testing::host(y);
+    assert_eq!(y[0], 1.0);
+    assert!(y[1].is_nan());
+    let grad = vlp_testing::host(x.grad(&grads).unwrap());
+    assert_eq!(grad, [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn gelu_and_softmax() {
+    for [rows, columns] in [[1, 1], [3, 5], [17, 16], [129, 777]] {
+        let gelu = |t: &[Tensor<1>]| vlp_ops::gelu(t[0].clone().mul_scalar(3.0));
+        let turned = |t: &[Tensor<1>]| {
+            let x = t[0]
+                .clone()
+                .mul_scalar(4.0)
+                .reshape([columns, rows])
+                .swap_dims(0, 1);
+            vlp_ops::softmax(x).reshape([-1])
+        };
+        let size = rows * columns;
+        for f in [
+            &gelu as &(dyn Fn(&[Tensor<1>]) -> Tensor<1> + Sync),
+            &turned,
+        ] {
+            let case = Case {
+                name: format!("{rows} x {columns}"),
+                sizes: vec![size],
+                f,
+            };
+            // The error function's 4e-7 times the argument, of at most 6.
+            agree(&case, 2e-6);
+            threads_do_not_matter(&case);
+        }
+    }
+}
+
+/// Against the error function in f64, over all that f32 can tell apart.
+#[test]
+fn gelu_over_its_whole_range() {
+    let device = Device::flex();
+    let x: Vec<f64> = (-160_000..=160_000)
+        .map(|i| f64::from((i as f32) * 1e-4))
+        .collect();
+    let exact = |x: Tensor<1>| vlp_testing::host(burn::tensor::activation::gelu(x));
+    let own = exact(Tensor::<1>::from_data(
+        &x[..],
+        (&device, burn::tensor::DType::F64),
+    ));
+    let fast = vlp_testing::host(vlp_ops::gelu(Tensor::<1>::from_data(&x[..], &device)));
+    for ((x, a), b) in x.iter().zip(&fast).zip(&own) {
+        // 1 + erf is rounded to 6e-8 near 1, and erf carries 4 units in the last place.
+        assert!(
+            (a - b).abs() <= 2.5e-7 * x.abs() + 1e-12,
+            "gelu({x}) = {a}, not {b}"
+        );
+    }
+    let far = vlp_testing::host(vlp_ops::gelu(Tensor::<1>::from_data(
+        [f32::NAN, 1e30, -1e30],
+        &device,
+    )));
+    assert!(far[0].is_nan() && far[1] == f64::from(1e30f32) && far[2] == 0.0);
+}
+
+#[test]
+fn softmax_of_hidden_and_huge_scores() {
+    let device = Device::flex();
+    let hidden = f32::NEG_INFINITY;
+    let x = Tensor::<2>::from_data([[hidden, 1000.0, 1000.0], [-3e38, 0.0, hidden]], &device);
+    assert_eq!(
+        vlp_testing::host(vlp_ops::softmax(x)),
+        [0.0, 0.5, 0.5, 0.0, 1.0, 0.0]
+    );
+}
+
+#[test]
+fn layer_norm() {
+    for ([rows, width], epsilon) in [
+        ([1, 2], 1e-5),
+        ([5, 7], 1e-12),
+        ([70, 768], 1e-5),
+        ([3, 33], 1e-5),
+    ] {
+        let run = |t: &[Tensor<1>]| {
+            let x = t[0].clone().reshape([width, rows]).swap_dims(0, 1);
+            vlp_ops::layer_norm(x, t[1].clone(), t[2].clone(), epsilon).reshape([-1])
+        };
+        let case = Case {
+            name: format!("{rows} x {width}"),
+            sizes: vec![rows * width, width, width],
+            f: &run,
+        };
+        // The row's mean and deviation are sums of up to 768 rounded values; rows of two are nearly singular.
+        agree(&case, if width == 2 { 2e-5 } else { 5e-6 });
+        threads_do_not_matter(&case);
+    }
+}
+
+#[test]
+fn affine() {
+    let shape = [2, 3, 5, 4];
+    let count: usize = shape.iter().product();
+    for relu in [false, true] {
+        for shortcut in [false, true] {
+            let run = |t: &[Tensor<1>]| {
+                let x = t[0].clone().reshape([2, 3, 4, 5]).swap_dims(2, 3);
+                let other = shortcut.then(|| t[3].clone().reshape(shape));
+                let y = vlp_ops::affine(x, t[1].clone(), t[2].clone(), other, relu);
+                y.flatten::<1>(0, 3)
+            };
+            let mut sizes = vec![count, 3, 3];
+            sizes.extend(shortcut.then_some(count));
+            let case = Case {
+                name: format!("relu {relu}, shortcut {shortcut}"),
+                sizes,
+                f: &run,
+            };
+            // A few roundings a value; sums over 40.
+            agree(&case, 1e-6);
+            threads_do_not_matter(&case);
+        }
+    }
+}
+
+#[test]
+fn adamw_follows_burns() {
+    use burn::optim::{AdamWConfig, Optimizer};
+    let device = Device::flex();
+    let own = AdamWConfig::new()
+        .with_epsilon(1e-8)
+        .with_weight_decay(0.1)
+        .build();
+    let mut fast = (vlp_testing::random([37, 5], 1, &device), None);
+    let mut slow = (fast.0.clone(), None);
+    for time in 1..=20 {
+        let grad = vlp_testing::random([37, 5], 1 + time as u64, &device);
+        let step = AdamWStep {
+            rate: 1e-2,
+            decay: 0.1,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            time,
+        };
+        let (parameter, first, second) = vlp_ops::adamw(fast.0, grad.clone(), fast.1, step);
+        fast = (parameter, Some((first, second)));
+        slow = own.step(1e-2, slow.0, grad, slow.1);
+    }
+    // Twenty updates of 1e-2, each rounded a few times.
+    assert!(vlp_testing::distance(fast.0, slow.0) < 1e-6);
+}
+
+#[test]
+fn adamw_leaves_other_holders_alone() {
+    let device = Device::flex();
+    let start = vlp_testing::random([4, 4], 1, &device);
+    let held = vlp_testing::host(start.clone());
+    let grad = vlp_testing::random([4, 4], 2, &device);
+    let step = AdamWStep {
+        rate: 1e-2,
+        decay: 0.0,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        time: 1,
+    };
+    let (after, _, _) = vlp_ops::adamw(start.clone(), grad, None, step);
+    assert_eq!(vlp_testing::host(start), held);
+    assert_ne!(vlp_testing::host(after), held);
+}

@@ -1,0 +1,151 @@
+//! Times whole passes with the fast paths of `vlp-ops` and without them, turn by turn in one process: ResNet-50 at
+//! 384 pixels, training steps of three presets (forward, losses, backward, clip, AdamW).
+//!
+//! `cargo run -p vlp --example steps [word...]`: everything, or what contains one of the words; `--fast` leaves out
+//! the turns without.
+
+#![allow(clippy::print_stdout)]
+
+use std::error::Error;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::prelude::*;
+use vlp::config::{RunConfig, Sources, resolve};
+use vlp::{Datasets, VlpError, build};
+use vlp_data::Examples;
+use vlp_models::initialise;
+use vlp_objectives::{Pretrain, VisionLanguage, total};
+use vlp_ops::use_fast_paths;
+use vlp_train::Trainer;
+use vlp_vision::{Depth, ResNetConfig};
+
+type Done = Result<(), Box<dyn Error>>;
+
+struct Clock {
+    words: Vec<String>,
+    only_fast: bool,
+}
+
+impl Clock {
+    fn wants(&self, name: &str) -> bool {
+        self.words.is_empty() || self.words.iter().any(|word| name.contains(word.as_str()))
+    }
+
+    /// Prints the least milliseconds of `f` without and with the fast paths.
+    fn compare(&self, name: &str, turns: usize, mut f: impl FnMut() -> Done) -> Done {
+        let mut best = [f64::INFINITY; 2];
+        for turn in 0..2 * turns {
+            let fast = turn % 2;
+            if self.only_fast && fast == 0 {
+                continue;
+            }
+            use_fast_paths(fast == 1);
+            let start = Instant::now();
+            f()?;
+            best[fast] = best[fast].min(start.elapsed().as_secs_f64() * 1e3);
+        }
+        use_fast_paths(true);
+        let [burn, ours] = best;
+        println!(
+            "{name:40} without {burn:8.1} ms   with {ours:8.1} ms   {:5.2} x",
+            burn / ours
+        );
+        Ok(())
+    }
+}
+
+fn trunk(clock: &Clock) -> Done {
+    let config = ResNetConfig::new(Depth::R50);
+    for (device, name) in [
+        (Device::flex(), "resnet-50 384 forward"),
+        (
+            Device::flex().autodiff(),
+            "resnet-50 384 forward and backward",
+        ),
+    ] {
+        if !clock.wants(name) {
+            continue;
+        }
+        let net = initialise(config.init(&device)?, 1);
+        let net = config.freeze(net)?;
+        let pixels = Tensor::<4>::random(
+            [1, 3, 384, 384],
+            burn::tensor::Distribution::Normal(0.0, 1.0),
+            &device,
+        );
+        clock.compare(name, 6, || {
+            let map = net.forward(pixels.clone()).pop().ok_or("no stage")?;
+            if device.is_autodiff() {
+                black_box((map.clone() * map.detach()).mean().backward());
+            } else {
+                black_box(map.into_data());
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn step<M: VisionLanguage>(
+    clock: &Clock,
+    name: &str,
+    model: M,
+    config: &RunConfig,
+    data: &Datasets,
+    device: &Device,
+) -> Done {
+    let objectives = build::objectives(config, data, device)?;
+    let mut trainer = Trainer::new(
+        initialise(Pretrain { model, objectives }, 1),
+        config.train.clone(),
+    )?;
+    let source = Examples {
+        texts: config.data.texts,
+        ..Examples::new(Arc::clone(&data.train), config.data.resize.clone())
+    };
+    let examples: Vec<_> = (0..config.data.batch_size)
+        .filter_map(|i| source.load(i, 0).ok())
+        .collect();
+    let batcher = data.batcher(config);
+    clock.compare(name, 6, || {
+        trainer.step_side_by_side(1, |model, _| -> Result<_, VlpError> {
+            let batch = batcher.batch(&model.objectives, &examples, device)?;
+            let sum = total(&model.losses(&batch)?).ok_or_else(|| "no loss".to_string());
+            Ok((sum, ()))
+        })?;
+        Ok(())
+    })
+}
+
+fn main() -> Done {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let only_fast = words.iter().any(|word| word == "--fast");
+    words.retain(|word| word != "--fast");
+    let clock = Clock { words, only_fast };
+    trunk(&clock)?;
+    for (preset, quick) in [
+        ("e2e-vlp-tiny", false),
+        ("soho-tiny", false),
+        ("e2e-vlp-r50", true),
+    ] {
+        let name = format!("step of {preset}{}", if quick { " quick" } else { "" });
+        if !clock.wants(&name) {
+            continue;
+        }
+        let sources = Sources {
+            preset: Some(preset.into()),
+            quick,
+            ..Sources::default()
+        };
+        let config = resolve(&sources)?;
+        let data = Datasets::open(&config)?;
+        let device = Device::flex().autodiff();
+        match build::model(&config, &data.pieces, &device)? {
+            build::Model::E2eVlp(model) => step(&clock, &name, model, &config, &data, &device)?,
+            build::Model::Soho(model) => step(&clock, &name, model, &config, &data, &device)?,
+        }
+    }
+    Ok(())
+}
