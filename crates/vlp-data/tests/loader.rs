@@ -563,6 +563,14 @@ fn small_pictures_are_refused_unloaded() {
 fn wrong_configurations_are_refused_by_field() {
     let some: Arc<dyn Source> = Arc::new(Odd::new(3, never));
     let none: Arc<dyn Source> = Arc::new(Odd::new(0, never));
+    let bad_share = LoaderConfig {
+        max_bad_share: 2.0,
+        ..config(0, 0)
+    };
+    let no_size = LoaderConfig {
+        resize: ResizeRule::Square { side: 0 },
+        ..config(0, 0)
+    };
     let cases = [
         (
             some.clone(),
@@ -572,22 +580,8 @@ fn wrong_configurations_are_refused_by_field() {
             },
             "batch_size",
         ),
-        (
-            some.clone(),
-            LoaderConfig {
-                max_bad_share: 2.0,
-                ..config(0, 0)
-            },
-            "max_bad_share",
-        ),
-        (
-            some,
-            LoaderConfig {
-                resize: ResizeRule::Square { side: 0 },
-                ..config(0, 0)
-            },
-            "resize",
-        ),
+        (some.clone(), bad_share, "max_bad_share"),
+        (some, no_size, "resize"),
         (none, config(0, 0), "odd has no samples"),
     ];
     for (source, config, field) in cases {

@@ -272,7 +272,7 @@ impl VisionLanguage for E2eVlp {
             image: needs.image.then(alone),
             grid,
             codes,
-            text_encoder: self,
+            text_encoder: Some(self),
             words: &self.words,
             decoder: Some(&self.decoder),
             caption_decoder: self.caption_decoder.as_ref(),

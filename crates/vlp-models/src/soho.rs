@@ -299,7 +299,7 @@ impl VisionLanguage for Soho {
         Ok(Encoded {
             image: needs.image.then(alone),
             grid: cells.grid,
-            text_encoder: self,
+            text_encoder: Some(self),
             maps: cells.maps,
             text: text_states,
             joint_image,

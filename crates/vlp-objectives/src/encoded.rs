@@ -69,7 +69,7 @@ pub struct Encoded<'a> {
     /// Codes of the visual dictionary, in a model that has one.
     pub codes: Option<Codes<'a>>,
     /// Encodes texts without a picture.
-    pub text_encoder: &'a dyn TextEncoder,
+    pub text_encoder: Option<&'a dyn TextEncoder>,
     /// Text embedding; its word table is tied to the output heads.
     pub words: &'a TextEmbedding,
     /// Decoder of object queries and captions.

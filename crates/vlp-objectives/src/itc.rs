@@ -97,11 +97,19 @@ impl Itc {
     }
 
     /// Vectors `[texts, dim]` of length 1: `[CLS]` of texts encoded without a picture.
-    pub fn texts(&self, encoded: &Encoded<'_>, text: &TextBatch) -> Tensor<2> {
-        let states = encoded.text_encoder.encode_text(text).states;
+    pub fn texts(
+        &self,
+        encoded: &Encoded<'_>,
+        text: &TextBatch,
+    ) -> Result<Tensor<2>, ObjectiveError> {
+        let encoder = encoded.text_encoder.ok_or(ObjectiveError::Missing {
+            objective: NAME,
+            what: "an encoder of texts",
+        })?;
+        let states = encoder.encode_text(text).states;
         let [texts, _, width] = states.dims();
         let cls = states.slice(s![.., 0..1]).reshape([texts, width]);
-        unit(self.text.forward(cls))
+        Ok(unit(self.text.forward(cls)))
     }
 
     /// Products of every picture's vector with every text's, `[pictures, texts]`, in -1..1.
@@ -117,7 +125,7 @@ impl Itc {
             targets.first().map_or(0, |t| t.pad),
             &images.device(),
         );
-        Ok(images.matmul(self.texts(encoded, &text).transpose()))
+        Ok(images.matmul(self.texts(encoded, &text)?.transpose()))
     }
 }
 

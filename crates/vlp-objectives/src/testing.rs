@@ -245,7 +245,7 @@ impl VisionLanguage for Probe {
             image: needs.image.then(alone),
             grid: [h, w],
             codes: Some(codes),
-            text_encoder: self,
+            text_encoder: Some(self),
             words: &self.words,
             decoder: Some(&self.decoder),
             caption_decoder: None,

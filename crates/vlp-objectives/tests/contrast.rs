@@ -40,7 +40,7 @@ fn the_loss_is_the_mean_cross_entropy_both_ways() {
         .encode(&batch.inputs(), Needs::IMAGE)
         .unwrap();
     let images = itc.images(&encoded).unwrap();
-    let texts = itc.texts(&encoded, &batch.text);
+    let texts = itc.texts(&encoded, &batch.text).unwrap();
     for vectors in [&images, &texts] {
         let lengths = host(vectors.clone().powi_scalar(2).sum_dim(1));
         assert!(
@@ -137,7 +137,7 @@ fn hard_pairs_are_the_false_ones_most_alike_and_only_they_are_matched() {
     let rows: Vec<&[u32]> = targets.iter().map(|t| t.ids.as_slice()).collect();
     let text = vlp_transformer::TextBatch::pack(&rows, 0, &rig.device);
     let images = itc.images(&encoded).unwrap();
-    let product = host(images.matmul(itc.texts(&encoded, &text).transpose()));
+    let product = host(images.matmul(itc.texts(&encoded, &text).unwrap().transpose()));
     let alike =
         |a: usize, b: usize| targets[a].key == targets[b].key || targets[a].ids == targets[b].ids;
     for of in 0..5 {

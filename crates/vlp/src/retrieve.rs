@@ -144,7 +144,7 @@ impl<M: VisionLanguage> Retriever<'_, M> {
             if at == 0 {
                 let rows: Vec<&[u32]> = pool.texts.iter().map(Vec::as_slice).collect();
                 for chunk in rows.chunks(CHUNK) {
-                    texts.push(itc.texts(&encoded, &self.pack(chunk)));
+                    texts.push(itc.texts(&encoded, &self.pack(chunk))?);
                 }
             }
         }

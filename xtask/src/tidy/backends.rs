@@ -3,6 +3,7 @@
 use toml::{Table, Value};
 
 use super::Violation;
+use super::layers::EXTENDS;
 use super::tree::{Crate, Tree};
 
 /// Features of burn that bring a backend in; `burn-NAME` is the crate of each.
@@ -14,7 +15,9 @@ const BACKENDS: [&str; 12] = [
 const TESTS: &str = "flex";
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
-    let others = tree.crates.iter().filter(|member| member.name != "vlp");
+    let chooses = ["vlp", EXTENDS];
+    let others = tree.crates.iter();
+    let others = others.filter(|member| !chooses.contains(&member.name.as_str()));
     others.flat_map(check_crate).chain(shared(tree)).collect()
 }
 

@@ -25,20 +25,26 @@ const fn place(name: &'static str, layer: u32, burn: bool, alone: bool) -> Place
     }
 }
 
+/// The crate of operations of a backend: its features name backends, and its matrix product takes pointers.
+pub(super) const EXTENDS: &str = "vlp-ops";
+
 /// The layers, lowest first: the one place that says what depends on what.
-pub(super) const LAYERS: [Place; 13] = [
+pub(super) const LAYERS: [Place; 15] = [
     place("vlp-assign", 0, false, false),
     place("vlp-draw", 0, false, false),
     place("vlp-eval", 0, false, false),
+    // The one crate below `vlp` that knows backends: it extends one.
+    place(EXTENDS, 0, true, true),
     // For tests alone: below every crate whose tests use it.
     place("vlp-testing", 0, true, true),
     place("vlp-text", 0, false, false),
     place("vlp-weights", 0, false, false),
     // Its tests count the word pieces of generated captions.
     place("vlp-data", 1, false, false),
-    place("vlp-train", 1, true, true),
+    place("vlp-train", 1, true, false),
     place("vlp-transformer", 1, true, false),
     place("vlp-vision", 1, true, false),
+    place("vlp-store", 2, false, false),
     place("vlp-objectives", 2, true, false),
     place("vlp-models", 3, true, false),
     place("vlp", 4, true, false),

@@ -3,6 +3,7 @@
 use toml::Value;
 
 use super::Violation;
+use super::layers::EXTENDS;
 use super::tree::{Crate, Tree};
 
 const DOC: &str = "#![doc = include_str!(\"../README.md\")]";
@@ -26,7 +27,8 @@ fn check_crate(tree: &Tree, member: &Crate) -> Vec<Violation> {
         .manifest
         .get("lints")
         .and_then(|lints| lints.get("workspace"));
-    if lints.and_then(Value::as_bool) != Some(true) {
+    // It repeats them, for one exception that stands beside its reason.
+    if lints.and_then(Value::as_bool) != Some(true) && member.name != EXTENDS {
         let message = "the workspace's lints do not apply; add `[lints]` with `workspace = true`";
         violations.push(Violation::new(
             member.path(),

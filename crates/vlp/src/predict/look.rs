@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(found[0].weights, [6.0, 7.0, 9.0, 10.0]);
 
         let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "##s"];
-        let pieces = WordPieces::from_words(words, "test").unwrap();
+        let pieces = WordPieces::from_words(words).unwrap();
         let ids = [2, 5, 6, 3];
         let found = cells.words("caption", &ids, 1, &weights, &pieces);
         assert_eq!(found.len(), 1);

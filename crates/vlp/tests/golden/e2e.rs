@@ -127,6 +127,7 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
                 .filter(|&id| id != 0)
                 .collect();
             Ok(PretrainTargets {
+                itc: None,
                 itm: Some(itm.at[row] != 0.0),
                 mlm: Some(MlmTarget {
                     masked: masked.map(|(i, &id)| (i, id as u32)).collect(),
@@ -148,6 +149,8 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
         })
         .collect::<Result<_, String>>()?;
     Ok(Batch {
+        all_pairs: None,
+        pad: 0,
         images: images(case, device)?,
         text: TextBatch {
             ids: ids.int(device),

@@ -197,6 +197,7 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
     let targets = (0..rows).map(|row| {
         let masked = labels[row].iter().enumerate().filter(|(_, id)| **id >= 0.0);
         PretrainTargets {
+            itc: None,
             itm: Some(itm.at[row] != 0.0),
             mlm: Some(MlmTarget {
                 masked: masked.map(|(i, &id)| (i, id as u32)).collect(),
@@ -221,6 +222,8 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
         })
     });
     Ok(Batch {
+        all_pairs: None,
+        pad: 0,
         text: TextBatch {
             ids: ids.int(device),
             pad_mask: case.get("in.text_pad")?.mask(device),
