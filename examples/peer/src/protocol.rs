@@ -1,5 +1,6 @@
 //! Requests and answers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
 
@@ -30,9 +31,18 @@ struct Loaded {
 impl Worker {
     /// The answer to a line; an object with `error` where it cannot be answered.
     pub(crate) fn answer(&mut self, line: &str) -> Value {
-        let found = serde_json::from_str(line)
-            .map_err(|error| PeerError::Request(format!("no JSON: {error}")))
-            .and_then(|request| self.ask(&request));
+        // Tensors whose shapes do not go together are a panic of burn's, which says more on standard error.
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            let request = serde_json::from_str(line);
+            let request = request.map_err(|e| PeerError::Request(format!("no JSON: {e}")))?;
+            self.ask(&request)
+        }));
+        let found = found.unwrap_or_else(|_| {
+            // Half a step may have been made.
+            self.loaded = None;
+            let reason = "panicked: do shapes, ids and numbers of the inputs go together?";
+            Err(PeerError::Request(reason.into()))
+        });
         found.unwrap_or_else(|error| json!({"error": error.to_string()}))
     }
 

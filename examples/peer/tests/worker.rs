@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::{Value, json};
 
 /// The answers of a fresh worker.
@@ -95,6 +96,23 @@ fn what_needs_no_model() {
     assert_eq!(names(&one_by_one), ["ids", "tokens"]);
     assert_eq!(losses("tokenise-batched", folder.path()), one_by_one);
     assert_eq!(names(&losses("matching", folder.path())), ["cost"]);
+}
+
+#[test]
+fn inputs_that_do_not_go_together_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("inputs.safetensors");
+    let bytes = [0; 32];
+    let rows = |width: usize| {
+        let count = 4 * 2 * width;
+        TensorView::new(Dtype::F32, vec![2, width], &bytes[..count]).unwrap()
+    };
+    serialize_to_file([("table", rows(4)), ("features", rows(3))], None, &file).unwrap();
+    let request = json!({"case": "dictionary", "weights": null, "inputs": file, "repeats": 1});
+    let answers = ask(&[request, json!({"versions": true})]);
+    let error = answers[0]["error"].as_str().unwrap();
+    assert!(error.contains("inputs"), "{error}");
+    assert!(answers[1]["versions"].is_object());
 }
 
 #[test]
