@@ -13,6 +13,8 @@ use crate::setup::Setup;
 
 /// Gain of the last norm of a residual branch: with constants for norms the map would double at every block.
 const BRANCH: f32 = 0.3;
+/// Gain of the word table over BERT's first values.
+const WORDS: f32 = 4.0;
 
 /// Writes the weights of a case; false where it has none.
 pub(super) fn write(case: &str, setup: Option<&Setup>, file: &Path) -> Result<bool, PeerError> {
@@ -42,6 +44,8 @@ fn move_off(values: &mut Values) {
         let change: &mut dyn FnMut(f32) -> f32 = match path.rsplit('.').next() {
             Some("gamma") if last => &mut |v| BRANCH * v * (1.0 + 0.2 * noise()),
             Some("gamma" | "running_var") => &mut |v| v * (1.0 + 0.2 * noise()),
+            // As far apart as trained words are: else all are as probable, and beams find what one finds.
+            _ if path.ends_with("words.word.weight") => &mut |v| WORDS * v,
             Some("beta" | "bias" | "running_mean") => &mut |v| v + 0.05 * noise(),
             _ => continue,
         };
