@@ -125,13 +125,15 @@ impl Bench<'_> {
     fn case(&self, case: &str) -> Result<(), String> {
         let mut cargo = cargo(self.root);
         cargo.args(["run", "-q", "-p", "peer-worker"]);
+        let folder = self.root.join("target/peer").join(case);
+        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        // In a process of its own: the memory of drawing weights is no part of the case's.
+        let files =
+            Worker::start(OURS, &mut cargo)?.ask(&json!({"prepare": case, "dir": folder}))?;
         let mut ours = Worker::start(OURS, &mut cargo)?;
         let script = self.root.join("benches/peer/peer.py");
         let mut theirs = Worker::start(THEIRS, Command::new(self.python).arg(script))?;
 
-        let folder = self.root.join("target/peer").join(case);
-        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let files = ours.ask(&json!({"prepare": case, "dir": folder}))?;
         let request = |repeats: usize| json!({"case": case, "weights": files["weights"], "inputs": files["inputs"], "repeats": repeats});
         let mut sides = vec![];
         for worker in [&mut ours, &mut theirs] {

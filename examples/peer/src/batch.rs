@@ -1,0 +1,160 @@
+//! A batch with given targets, as a run's own would be after its draws.
+
+use burn::prelude::*;
+use burn::tensor::TensorData;
+use vlp_models::PretrainTargets;
+use vlp_objectives::captioning::CaptionTarget;
+use vlp_objectives::detection::{DetectionTarget, TargetObject};
+use vlp_objectives::mlm::MlmTarget;
+use vlp_objectives::{Batch, CellDraw, CellRule};
+use vlp_transformer::TextBatch;
+use vlp_vision::PaddedImages;
+
+use crate::arrays::Arrays;
+use crate::error::PeerError;
+
+/// Padding's id in every vocabulary here.
+const PAD: u32 = 0;
+
+/// The pictures of `inputs`.
+pub(crate) fn images(inputs: &Arrays, device: &Device) -> Result<PaddedImages, PeerError> {
+    let (shape, pixels) = inputs.get::<f32, 4>("pixels")?;
+    let (mask_shape, mask) = inputs.get::<u8, 3>("pad_mask")?;
+    let mask: Vec<bool> = mask.into_iter().map(|v| v != 0).collect();
+    Ok(PaddedImages {
+        pixels: Tensor::from_data(TensorData::new(pixels, shape), device),
+        pad_mask: Tensor::from_data(TensorData::new(mask, mask_shape), device),
+    })
+}
+
+/// The texts of `inputs`, and their ids on the host.
+pub(crate) fn texts(
+    inputs: &Arrays,
+    device: &Device,
+) -> Result<(TextBatch, Vec<Vec<u32>>), PeerError> {
+    let (shape, ids) = inputs.get::<i32, 2>("ids")?;
+    let (mask_shape, mask) = inputs.get::<u8, 2>("text_mask")?;
+    let mask: Vec<bool> = mask.into_iter().map(|v| v != 0).collect();
+    let rows = ids.chunks(shape[1]);
+    let rows = rows.map(|row| row.iter().map(|&id| id as u32).collect());
+    let host = rows.collect();
+    let text = TextBatch {
+        ids: Tensor::from_data(TensorData::new(ids, shape), device),
+        pad_mask: Tensor::from_data(TensorData::new(mask, mask_shape), device),
+    };
+    Ok((text, host))
+}
+
+/// The whole batch; `rule` is how cells are chosen where `mask_at` is given.
+pub(crate) fn batch(
+    inputs: &Arrays,
+    rule: CellRule,
+    device: &Device,
+) -> Result<Batch<PretrainTargets>, PeerError> {
+    let images = images(inputs, device)?;
+    let (text, ids) = texts(inputs, device)?;
+    let rows = ids.len();
+    let image_of = match inputs.has("image_of") {
+        true => {
+            let (_, of) = inputs.get::<i32, 1>("image_of")?;
+            of.into_iter().map(|at| at as usize).collect()
+        }
+        false => (0..rows).collect(),
+    };
+    let ([_, length], labels) = inputs.get::<i32, 2>("mlm_labels")?;
+    let (_, matched) = inputs.get::<i32, 1>("itm_labels")?;
+    let cells = cells(inputs, rule, rows)?;
+    let mut captions = captions(inputs)?.into_iter();
+    let mut objects = objects(inputs)?.into_iter();
+    let masked = labels.chunks(length).map(|row| {
+        let places = row.iter().enumerate().filter(|(_, id)| **id >= 0);
+        places.map(|(at, &id)| (at, id as u32)).collect()
+    });
+    let targets = masked.zip(&matched).zip(&cells);
+    let targets = targets.map(|((masked, &matched), cell)| PretrainTargets {
+        itm: Some(matched != 0),
+        itc: None,
+        mlm: Some(MlmTarget { masked }),
+        mvm: cell.map(|_| ()),
+        detection: objects.next(),
+        caption: captions.next(),
+        vqa: None,
+        nlvr2: None,
+        snli_ve: None,
+    });
+    Ok(Batch {
+        targets: targets.collect(),
+        images,
+        text,
+        ids,
+        image_of,
+        cells,
+        all_pairs: None,
+        pad: PAD,
+    })
+}
+
+fn cells(inputs: &Arrays, rule: CellRule, rows: usize) -> Result<Vec<Option<CellDraw>>, PeerError> {
+    if !inputs.has("mask_at") {
+        return Ok(vec![None; rows]);
+    }
+    let (_, at) = inputs.get::<f64, 1>("mask_at")?;
+    let (_, keep) = inputs.get::<u8, 1>("mask_keep")?;
+    let draws = at.into_iter().zip(keep).map(|(at, keep)| {
+        Some(CellDraw {
+            at,
+            keep: keep != 0,
+            rule,
+        })
+    });
+    Ok(draws.collect())
+}
+
+fn captions(inputs: &Arrays) -> Result<Vec<CaptionTarget>, PeerError> {
+    if !inputs.has("caption_ids") {
+        return Ok(vec![]);
+    }
+    let ([_, length], ids) = inputs.get::<i32, 2>("caption_ids")?;
+    let captions = ids.chunks(length).map(|row| CaptionTarget {
+        ids: row
+            .iter()
+            .map(|&id| id as u32)
+            .filter(|&id| id != PAD)
+            .collect(),
+        references: vec![],
+        ends: (0, 0),
+        pad: PAD,
+        draw: 0,
+    });
+    Ok(captions.collect())
+}
+
+fn objects(inputs: &Arrays) -> Result<Vec<DetectionTarget>, PeerError> {
+    if !inputs.has("objects") {
+        return Ok(vec![]);
+    }
+    let (_, counts) = inputs.get::<i32, 1>("objects")?;
+    let ([_, most], classes) = inputs.get::<i32, 2>("classes")?;
+    let ([_, _, each], attributes) = inputs.get::<i32, 3>("attributes")?;
+    let (_, boxes) = inputs.get::<f32, 3>("boxes")?;
+    let (boxes, _) = boxes.as_chunks::<4>();
+    let pictures = counts.iter().enumerate().map(|(image, &count)| {
+        let places = image * most..image * most + (count as usize).min(most);
+        let objects = places.map(|at| TargetObject {
+            class: classes[at] as usize,
+            bbox: boxes[at],
+            attributes: attributes[at * each..(at + 1) * each]
+                .iter()
+                .filter_map(|&id| usize::try_from(id).ok())
+                .collect(),
+        });
+        DetectionTarget {
+            vocabulary: Some(0),
+            objects: objects.collect(),
+            dropped: 0,
+            key: image as u64,
+            size: (1, 1),
+        }
+    });
+    Ok(pictures.collect())
+}

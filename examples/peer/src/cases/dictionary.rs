@@ -1,0 +1,48 @@
+//! The look-up of a visual dictionary.
+
+use burn::prelude::*;
+use burn::tensor::TensorData;
+use vlp_vision::{DictionaryConfig, VisualDictionary};
+
+use super::Case;
+use crate::arrays::Arrays;
+use crate::error::PeerError;
+use crate::figures::{Figure, Figures};
+use crate::module;
+
+struct Dictionary {
+    dictionary: VisualDictionary,
+    features: Tensor<2>,
+}
+
+pub(super) fn load(inputs: &Arrays, device: &Device) -> Result<Box<dyn Case>, PeerError> {
+    let ([codes, width], table) = inputs.get::<f32, 2>("table")?;
+    let (shape, features) = inputs.get::<f32, 2>("features")?;
+    let fresh = DictionaryConfig::new(codes).init(width, device)?;
+    let dictionary = module::fill_with(fresh, |path| {
+        Ok(match path {
+            "running_codes" => table.clone(),
+            "running_sums" => vec![0.0; codes * width],
+            "running_totals" => vec![0.0; 2],
+            _ => vec![0.0; codes],
+        })
+    })?;
+    Ok(Box::new(Dictionary {
+        dictionary,
+        features: Tensor::from_data(TensorData::new(features, shape), device),
+    }))
+}
+
+impl Case for Dictionary {
+    fn run(&mut self) -> Result<Figures, PeerError> {
+        let codes = self.dictionary.nearest(self.features.clone());
+        let (features, table) = (self.features.clone(), self.dictionary.table());
+        let distance = Figure::later(move || {
+            let count = features.dims()[0];
+            let step = features - table.select(0, codes);
+            let values: Vec<f64> = step.into_data().iter().collect();
+            values.iter().map(|x| x * x).sum::<f64>() / count as f64
+        });
+        Ok(vec![("distance".into(), distance)])
+    }
+}

@@ -1,0 +1,77 @@
+//! What each case loads and runs.
+
+mod caption;
+mod dictionary;
+mod forward;
+mod jpeg;
+mod matching;
+mod step;
+mod tokenise;
+mod trunk;
+
+use std::path::Path;
+
+use burn::prelude::*;
+
+use crate::arrays::Arrays;
+use crate::error::PeerError;
+use crate::figures::Figures;
+use crate::setup::{Setup, System};
+
+/// A case whose files are loaded.
+pub(crate) trait Case {
+    /// Runs it once; what this takes is what is timed.
+    fn run(&mut self) -> Result<Figures, PeerError>;
+}
+
+/// Loads the files of a case.
+pub(crate) fn load(
+    case: &str,
+    weights: Option<&Path>,
+    inputs: &Path,
+) -> Result<Box<dyn Case>, PeerError> {
+    let arrays = Arrays::read(inputs)?;
+    let plain = vlp::device::pick("flex")?;
+    let missing = || PeerError::Request(format!("weights: {case} needs a file"));
+    let file = || weights.ok_or_else(missing);
+    if let Some(setup) = Setup::of(case)? {
+        let steps = case.ends_with("-step");
+        let device = if steps { plain.autodiff() } else { plain };
+        let system = setup.build(&device)?.filled(file()?)?;
+        return with_model(case, &setup, system, &arrays, &device);
+    }
+    Ok(match case {
+        "resnet50-384" | "resnet50-800x1333" => trunk::load(file()?, &arrays, &plain)?,
+        "dictionary" => dictionary::load(&arrays, &plain)?,
+        "matching" => matching::load(&arrays, &plain)?,
+        "jpeg" => jpeg::load(&arrays)?,
+        "tokenise" => tokenise::load(&arrays, false)?,
+        "tokenise-batched" => tokenise::load(&arrays, true)?,
+        _ => return Err(unknown(case)),
+    })
+}
+
+fn with_model(
+    case: &str,
+    setup: &Setup,
+    system: System,
+    arrays: &Arrays,
+    device: &Device,
+) -> Result<Box<dyn Case>, PeerError> {
+    Ok(match (case, system) {
+        ("caption-beam1", System::E2eVlp(own)) => caption::load(own, arrays, 1, device)?,
+        ("caption-beam5", System::E2eVlp(own)) => caption::load(own, arrays, 5, device)?,
+        (_, System::E2eVlp(own)) if case.ends_with("-step") => {
+            step::load(own, setup, arrays, device)?
+        }
+        (_, System::E2eVlp(own)) => forward::load(own, arrays, device)?,
+        (_, System::Soho(own)) => step::load(own, setup, arrays, device)?,
+    })
+}
+
+/// There is no such case.
+pub(crate) fn unknown(case: &str) -> PeerError {
+    PeerError::Request(format!(
+        "no case is called {case:?}; benches/peer/README.md lists them"
+    ))
+}

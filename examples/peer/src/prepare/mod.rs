@@ -1,0 +1,103 @@
+//! The files that both sides read: the same in every run.
+
+mod photo;
+mod pictures;
+mod scene;
+mod sentences;
+mod texts;
+mod weights;
+
+use std::path::{Path, PathBuf};
+
+use rand::RngExt;
+
+use crate::arrays::Arrays;
+use crate::error::PeerError;
+use crate::setup::Setup;
+
+/// Seed of all that is drawn.
+pub(crate) const SEED: u64 = 1;
+/// Tokens of a text at E2E-VLP's sizes.
+const TEXT: usize = 40;
+
+/// Writes weights, if the case has any, and inputs into `folder`.
+pub(crate) fn prepare(case: &str, folder: &Path) -> Result<(Option<PathBuf>, PathBuf), PeerError> {
+    let setup = Setup::of(case)?;
+    let inputs = inputs(case, setup.as_ref())?;
+    std::fs::create_dir_all(folder).map_err(|e| PeerError::file(folder, e))?;
+    let place = folder.join("inputs.safetensors");
+    inputs.write(&place)?;
+    let file = folder.join("weights.safetensors");
+    let written = weights::write(case, setup.as_ref(), &file)?;
+    Ok((written.then_some(file), place))
+}
+
+fn inputs(case: &str, setup: Option<&Setup>) -> Result<Arrays, PeerError> {
+    let mut inputs = Arrays::default();
+    match (case, setup) {
+        ("resnet50-384", _) => pictures::unpadded(&mut inputs, [1, 384, 384]),
+        ("resnet50-800x1333", _) => pictures::unpadded(&mut inputs, [1, 800, 1333]),
+        ("e2e-384" | "start", Some(setup)) => {
+            pictures::unpadded(&mut inputs, [1, 384, 384]);
+            texts::whole(&mut inputs, setup, TEXT);
+        }
+        ("e2e-800x1333", Some(setup)) => {
+            pictures::unpadded(&mut inputs, [1, 800, 1333]);
+            texts::whole(&mut inputs, setup, TEXT);
+        }
+        ("caption-beam1" | "caption-beam5", _) => {
+            pictures::unpadded(&mut inputs, [1, 384, 384]);
+        }
+        ("e2e-step", Some(setup)) => {
+            pictures::padded(&mut inputs, [2, 256, 256]);
+            texts::masked(&mut inputs, setup, 2, 1, TEXT);
+            texts::captions(&mut inputs, setup, 2, 20);
+            scene::objects(&mut inputs, setup, 2, 10);
+        }
+        ("tiny-step", Some(setup)) => {
+            pictures::unpadded(&mut inputs, [16, 64, 64]);
+            texts::masked(&mut inputs, setup, 16, 1, 28);
+            texts::captions(&mut inputs, setup, 16, 28);
+            scene::objects(&mut inputs, setup, 16, 3);
+        }
+        ("soho-r101-step", Some(setup)) => {
+            pictures::padded(&mut inputs, [2, 256, 256]);
+            texts::masked(&mut inputs, setup, 2, 1, 16);
+            texts::cells(&mut inputs, setup, 2, 1);
+        }
+        ("soho-r18-step", Some(setup)) => {
+            pictures::padded(&mut inputs, [2, 256, 256]);
+            texts::masked(&mut inputs, setup, 2, 4, 16);
+            texts::cells(&mut inputs, setup, 2, 4);
+        }
+        ("soho-tiny-step", Some(setup)) => {
+            pictures::unpadded(&mut inputs, [8, 64, 64]);
+            texts::masked(&mut inputs, setup, 8, 4, 28);
+            texts::cells(&mut inputs, setup, 8, 4);
+        }
+        ("dictionary", _) => {
+            normal(&mut inputs, "features", &[2400, 768]);
+            normal(&mut inputs, "table", &[2048, 768]);
+        }
+        ("matching", _) => {
+            normal(&mut inputs, "logits", &[32, 100, 1601]);
+            scene::boxes(&mut inputs, "boxes", &[32, 100]);
+            scene::boxes(&mut inputs, "target_boxes", &[32, 20]);
+            let mut rng = vlp_data::rng(SEED, 0, 0, "classes");
+            let classes: Vec<i32> = (0..32 * 20).map(|_| rng.random_range(0..1600)).collect();
+            inputs.put("classes", &[32, 20], &classes);
+        }
+        ("jpeg", _) => photo::jpeg(&mut inputs)?,
+        ("tokenise" | "tokenise-batched", _) => sentences::captions(&mut inputs),
+        _ => return Err(crate::cases::unknown(case)),
+    }
+    Ok(inputs)
+}
+
+/// Values of mean 0 and variance 1: the sum of twelve uniform ones.
+fn normal(inputs: &mut Arrays, name: &str, shape: &[usize]) {
+    let mut rng = vlp_data::rng(SEED, 0, 0, name);
+    let mut draw = || (0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0;
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw()).collect();
+    inputs.put(name, shape, &values);
+}

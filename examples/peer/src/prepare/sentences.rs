@@ -1,0 +1,53 @@
+//! Captions of real words, to be tokenised.
+
+use std::fmt::Write;
+
+use rand::RngExt;
+use vlp_text::WordPieces;
+
+use super::SEED;
+use crate::arrays::Arrays;
+
+const CAPTIONS: usize = 2000;
+/// Where whole words start in BERT's list, which is by frequency.
+const FIRST: usize = 1996;
+
+/// The vocabulary, and captions of 8 to 14 words: capitals, accents, numbers and words of several pieces among them.
+pub(super) fn captions(inputs: &mut Arrays) {
+    let pieces = WordPieces::bert_uncased();
+    let words: Vec<&str> = pieces
+        .pieces()
+        .iter()
+        .skip(FIRST)
+        .map(String::as_str)
+        .filter(|word| word.len() > 2 && word.chars().all(|c| c.is_ascii_lowercase()))
+        .collect();
+    let mut text = String::new();
+    for caption in 0..CAPTIONS {
+        let mut rng = vlp_data::rng(SEED, 0, caption as u64, "words");
+        let mut word = || {
+            // Frequent words are the most.
+            let share: f64 = rng.random();
+            words[(share.powi(3) * words.len() as f64) as usize]
+        };
+        let count = 8 + caption % 7;
+        // Writing to a string cannot fail.
+        let _ = write!(text, "A {}", word());
+        for place in 1..count {
+            let own = word();
+            let _ = match (caption + 3 * place) % 23 {
+                0 => write!(text, " {own}{}", word()),
+                1 => write!(text, ", {own}"),
+                2 => write!(text, " {own}'s {}", place * caption),
+                3 => write!(text, " caf\u{e9} {}", own.to_uppercase()),
+                4 => write!(text, " {own}-{}", word()),
+                _ => write!(text, " {own}"),
+            };
+        }
+        text.push_str(".\n");
+    }
+    let vocabulary = pieces.pieces().join("\n") + "\n";
+    for (name, text) in [("vocab", vocabulary), ("captions", text)] {
+        inputs.put(name, &[text.len()], text.as_bytes());
+    }
+}

@@ -1,0 +1,134 @@
+//! Requests and answers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use crate::cases::{self, Case};
+use crate::error::PeerError;
+use crate::{fresh, memory, prepare};
+
+/// Threads of either side.
+pub(crate) const THREADS: usize = 2;
+
+/// Answers requests; keeps what the last one loaded.
+#[derive(Default)]
+pub(crate) struct Worker {
+    loaded: Option<Loaded>,
+}
+
+/// A case ready to run again.
+struct Loaded {
+    /// Case, weights and inputs.
+    key: [Value; 3],
+    case: Box<dyn Case>,
+    /// Of the first run: those of the weights as they are.
+    losses: Map<String, Value>,
+}
+
+impl Worker {
+    /// The answer to a line; an object with `error` where it cannot be answered.
+    pub(crate) fn answer(&mut self, line: &str) -> Value {
+        // Tensors whose shapes do not go together are a panic of burn's, which says more on standard error.
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            let request = serde_json::from_str(line);
+            let request = request.map_err(|e| PeerError::Request(format!("no JSON: {e}")))?;
+            self.ask(&request)
+        }));
+        let found = found.unwrap_or_else(|_| {
+            // Half a step may have been made.
+            self.loaded = None;
+            let reason = "panicked: do shapes, ids and numbers of the inputs go together?";
+            Err(PeerError::Request(reason.into()))
+        });
+        found.unwrap_or_else(|error| json!({"error": error.to_string()}))
+    }
+
+    fn ask(&mut self, request: &Value) -> Result<Value, PeerError> {
+        if request["versions"] == true {
+            return Ok(
+                json!({"versions": {"vlp": env!("CARGO_PKG_VERSION"), "burn": locked("burn")}}),
+            );
+        }
+        if !request["prepare"].is_null() {
+            let (case, folder) = (text(request, "prepare")?, text(request, "dir")?);
+            let (weights, inputs) = prepare::prepare(case, Path::new(folder))?;
+            return Ok(json!({"weights": weights, "inputs": inputs}));
+        }
+        let case = text(request, "case")?;
+        let repeats = request["repeats"].as_u64();
+        let repeats = repeats.ok_or_else(|| PeerError::Request("repeats: give a count".into()))?;
+        match case {
+            "start" => start(request, repeats),
+            _ => self.run(case, request, repeats),
+        }
+    }
+
+    fn run(&mut self, case: &str, request: &Value, repeats: u64) -> Result<Value, PeerError> {
+        let key = ["case", "weights", "inputs"].map(|name| request[name].clone());
+        if self.loaded.as_ref().is_none_or(|own| own.key != key) {
+            // What was loaded goes first: both need not be in memory.
+            self.loaded = None;
+            let inputs = Path::new(text(request, "inputs")?);
+            let weights = request["weights"].as_str().map(Path::new);
+            let mut case = cases::load(case, weights, inputs)?;
+            let found = case.run()?.into_iter();
+            let losses = found.map(|(name, figure)| (name, json!(figure.value())));
+            self.loaded = Some(Loaded {
+                key,
+                losses: losses.collect(),
+                case,
+            });
+        }
+        let mut seconds = vec![];
+        let Some(loaded) = &mut self.loaded else {
+            return Err(PeerError::Request("nothing is loaded".into()));
+        };
+        for _ in 0..repeats {
+            let start = Instant::now();
+            let found = loaded.case.run()?;
+            seconds.push(start.elapsed().as_secs_f64());
+            drop(found);
+        }
+        Ok(
+            json!({"case": case, "seconds": seconds, "losses": loaded.losses, "peak_rss": memory::peak(),
+            "threads": THREADS}),
+        )
+    }
+}
+
+/// A fresh process for each repeat.
+fn start(request: &Value, repeats: u64) -> Result<Value, PeerError> {
+    let mut request = request.clone();
+    request["case"] = json!("e2e-384");
+    request["repeats"] = json!(0);
+    let mut seconds = vec![];
+    let mut answer = Value::Null;
+    for _ in 0..repeats {
+        let (took, found) = fresh::ask(&request)?;
+        seconds.push(took);
+        answer = found;
+    }
+    if seconds.is_empty() {
+        return Err(PeerError::Request(
+            "repeats: give at least 1 to `start`".into(),
+        ));
+    }
+    answer["case"] = json!("start");
+    answer["seconds"] = json!(seconds);
+    Ok(answer)
+}
+
+/// The version of a dependency that the workspace is built with.
+fn locked(name: &str) -> Option<&'static str> {
+    let lock = include_str!("../../../Cargo.lock");
+    let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+    Some(rest.split_once('"')?.0)
+}
+
+fn text<'a>(request: &'a Value, key: &str) -> Result<&'a str, PeerError> {
+    let missing = || PeerError::Request(format!("{key}: give a text"));
+    request[key].as_str().ok_or_else(missing)
+}

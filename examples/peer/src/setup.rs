@@ -1,0 +1,124 @@
+//! Model, heads and training of each case, from the preset it is of.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::prelude::*;
+use vlp::build::{self, Model};
+use vlp::config::{RunConfig, Sources, resolve};
+use vlp_data::{Scenes, Source};
+use vlp_models::{E2eVlp, HeadSizes, PretrainObjectives, Soho};
+use vlp_objectives::Pretrain;
+use vlp_objectives::detection::ClassVocabulary;
+use vlp_text::WordPieces;
+use vlp_train::{ScheduleConfig, TrainerConfig};
+
+use crate::error::PeerError;
+use crate::module::{self, Values};
+
+/// Classes and attributes of Visual Genome, for presets that read no scenes.
+const GENOME: (usize, usize) = (1600, 400);
+/// Steps of a run that never ends while it is timed.
+const STEPS: u64 = 1 << 32;
+
+/// What a case is built from.
+pub(crate) struct Setup {
+    /// The preset without dropout, accumulation and schedule.
+    pub(crate) config: RunConfig,
+    pub(crate) pieces: WordPieces,
+    pub(crate) classes: usize,
+    pub(crate) attributes: usize,
+}
+
+/// Model and heads of either system.
+#[allow(clippy::large_enum_variant, reason = "taken apart where it was made")]
+pub(crate) enum System {
+    E2eVlp(Pretrain<E2eVlp, PretrainObjectives>),
+    Soho(Pretrain<Soho, PretrainObjectives>),
+}
+
+impl Setup {
+    /// The setup of a case; `None` for one without a model of either paper.
+    pub(crate) fn of(case: &str) -> Result<Option<Self>, PeerError> {
+        let preset = match case {
+            "e2e-384" | "e2e-800x1333" | "e2e-step" | "caption-beam1" | "caption-beam5"
+            | "start" => "e2e-vlp-r50",
+            "tiny-step" => "e2e-vlp-tiny",
+            "soho-r101-step" => "soho-paper",
+            "soho-r18-step" => "soho-official-r18",
+            "soho-tiny-step" => "soho-tiny",
+            _ => return Ok(None),
+        };
+        let mut config = resolve(&Sources {
+            preset: Some(preset.into()),
+            set: vec!["model.dropout=0.0".into()],
+            ..Sources::default()
+        })?;
+        let mut optimizer = config.train.optimizer.clone();
+        for group in &mut optimizer.groups {
+            group.frozen_until = 0.0;
+        }
+        // One batch a step as it is given: two halves side by side have batch statistics of their own.
+        config.train = TrainerConfig {
+            optimizer,
+            schedule: ScheduleConfig::default(),
+            ..TrainerConfig::new(STEPS)
+        };
+        let (classes, attributes) = match config.data.pieces.as_str() {
+            "scenes" => {
+                let scenes = Scenes::new(config.data.scenes.clone())?;
+                let labels = scenes.labels();
+                (labels.classes.len(), labels.attributes.len())
+            }
+            _ => GENOME,
+        };
+        Ok(Some(Self {
+            pieces: vlp::data::word_pieces(&config.data.pieces)?,
+            config,
+            classes,
+            attributes,
+        }))
+    }
+
+    /// Model and heads whose weights are yet to be drawn or loaded.
+    pub(crate) fn build(&self, device: &Device) -> Result<System, PeerError> {
+        let config = &self.config;
+        let sizes = HeadSizes {
+            d_model: config.model.d_model(),
+            vocab_size: self.pieces.vocab_size(),
+            vocabularies: vec![ClassVocabulary {
+                name: "peer".into(),
+                classes: self.classes,
+                attributes: self.attributes,
+            }],
+            answers: 0,
+            codes: config.model.quantiser().map_or(0, |q| q.dictionary.codes),
+        };
+        let objectives = config.objectives.init(&sizes, device)?;
+        Ok(match build::model(config, &self.pieces, device)? {
+            Model::E2eVlp(model) => System::E2eVlp(Pretrain { model, objectives }),
+            Model::Soho(model) => System::Soho(Pretrain { model, objectives }),
+        })
+    }
+}
+
+impl System {
+    /// The first weights of `seed`.
+    pub(crate) fn drawn(self, seed: u64) -> Values {
+        fn draw<M: Module>(module: M, seed: u64) -> Values {
+            module::values(&vlp_models::initialise(module, seed))
+        }
+        match self {
+            Self::E2eVlp(own) => draw(own, seed),
+            Self::Soho(own) => draw(own, seed),
+        }
+    }
+
+    /// The weights of a file.
+    pub(crate) fn filled(self, file: &Path) -> Result<Self, PeerError> {
+        Ok(match self {
+            Self::E2eVlp(own) => Self::E2eVlp(module::fill(own, file)?),
+            Self::Soho(own) => Self::Soho(module::fill(own, file)?),
+        })
+    }
+}
