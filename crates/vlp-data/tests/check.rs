@@ -39,6 +39,7 @@ impl Given {
             name: "given".into(),
             classes: vec!["dog".into(), "cat".into()],
             attributes: vec!["wet".into()],
+            ids: vec![],
         };
         Self { samples, labels }
     }

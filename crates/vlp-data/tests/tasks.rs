@@ -203,6 +203,7 @@ fn keyed(
             name: name.into(),
             classes: classes.iter().map(|c| (*c).to_owned()).collect(),
             attributes: vec![],
+            ids: vec![],
         },
     })
 }

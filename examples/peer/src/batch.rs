@@ -116,6 +116,7 @@ fn captions(inputs: &Arrays) -> Result<Vec<CaptionTarget>, PeerError> {
     }
     let ([_, length], ids) = inputs.get::<i32, 2>("caption_ids")?;
     let captions = ids.chunks(length).map(|row| CaptionTarget {
+        key: 0,
         ids: row
             .iter()
             .map(|&id| id as u32)
