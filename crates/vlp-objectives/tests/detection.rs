@@ -263,6 +263,8 @@ fn vocabularies_in_one_batch_add_up() {
         let at = Tensor::<1, Int>::from_ints(at.as_slice(), &device);
         let own: Vec<DetectionTarget> = rows.iter().map(|&i| targets[i].clone()).collect();
         let part = Encoded {
+            grid: encoded.grid,
+            text_encoder: None,
             image: encoded.image.as_ref().map(|memory| memory.select(at)),
             text: None,
             joint_image: None,
