@@ -135,7 +135,12 @@ proptest! {
         (drawn.x0, drawn.y0) = corner;
         (drawn.x1, drawn.y1) = (corner.0 + extent.0, corner.1 + extent.1);
         page.histograms[0].bars = counts.iter().map(|&count| ("bar".into(), count)).collect();
-        let html = render_samples(&page).unwrap();
+        // Without the pictures, whose bytes may spell anything.
+        let html: String = render_samples(&page)
+            .unwrap()
+            .split("base64,")
+            .map(|part| part.find(['"', '\'', ')']).map_or(part, |end| &part[end..]))
+            .collect();
         prop_assert!(!html.contains("NaN") && !html.contains("inf\"") && !html.contains("inf%"));
     }
 }

@@ -205,10 +205,10 @@ mod tests {
                 ),
             ),
             (
-                "vlp-train",
-                "[dependencies]\nvlp-data.workspace = true\n",
+                "vlp-ops",
+                "[dependencies]\nvlp-text.workspace = true\n",
                 Some(
-                    "crates/vlp-train/Cargo.toml:4: vlp-train depends on vlp-data; it is to know no other crate of the workspace",
+                    "crates/vlp-ops/Cargo.toml:4: vlp-ops depends on vlp-text; it is to know no other crate of the workspace",
                 ),
             ),
             (
