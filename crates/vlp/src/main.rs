@@ -223,6 +223,7 @@ impl ConfigArgs {
 }
 
 fn main() -> ExitCode {
+    cli::memory::keep_pages();
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
