@@ -1,5 +1,10 @@
 //! Rounding of the fast convolution against that of burn's own: both in f32, both against f64.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
 use burn::prelude::*;
 use burn::tensor::{DType, TensorData};

@@ -94,7 +94,7 @@ mod tests {
         );
         let new = renewed(&tree(page)).unwrap();
         assert!(
-            new.contains("\n| `vlp-models` | 3 | `vlp-data`, `vlp-text` |\n"),
+            new.contains("\n| `vlp-models` | 4 | `vlp-data`, `vlp-text` |\n"),
             "{new}"
         );
         assert!(new.starts_with("# Crates\n") && new.ends_with("<!-- /crates -->\nrest\n"));

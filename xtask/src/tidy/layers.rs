@@ -33,21 +33,21 @@ pub(super) const LAYERS: [Place; 15] = [
     place("vlp-assign", 0, false, false),
     place("vlp-draw", 0, false, false),
     place("vlp-eval", 0, false, false),
-    // The one crate below `vlp` that knows backends: it extends one.
-    place(EXTENDS, 0, true, true),
     // For tests alone: below every crate whose tests use it.
     place("vlp-testing", 0, true, true),
     place("vlp-text", 0, false, false),
     place("vlp-weights", 0, false, false),
     // Its tests count the word pieces of generated captions.
     place("vlp-data", 1, false, false),
-    place("vlp-train", 1, true, false),
-    place("vlp-transformer", 1, true, false),
-    place("vlp-vision", 1, true, false),
+    // The one crate below `vlp` that knows backends: it extends one.
+    place(EXTENDS, 1, true, false),
+    place("vlp-train", 2, true, false),
+    place("vlp-transformer", 2, true, false),
+    place("vlp-vision", 2, true, false),
     place("vlp-store", 2, false, false),
-    place("vlp-objectives", 2, true, false),
-    place("vlp-models", 3, true, false),
-    place("vlp", 4, true, false),
+    place("vlp-objectives", 3, true, false),
+    place("vlp-models", 4, true, false),
+    place("vlp", 5, true, false),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Place> {
@@ -69,6 +69,10 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
         };
         for dependency in member.dependencies() {
             let line = member.line(dependency.name);
+            if dependency.dev && dependency.name == member.name {
+                // Tests of a crate may ask it for its own features.
+                continue;
+            }
             if let Some(to) = find(dependency.name) {
                 if from.alone {
                     let message = format!(
@@ -194,21 +198,21 @@ mod tests {
                 "vlp-vision",
                 "[dependencies]\nvlp-transformer.workspace = true\n",
                 Some(
-                    "crates/vlp-vision/Cargo.toml:4: vlp-vision (layer 1) depends on vlp-transformer (layer 1); only crates below layer 1 are right",
+                    "crates/vlp-vision/Cargo.toml:4: vlp-vision (layer 2) depends on vlp-transformer (layer 2); only crates below layer 2 are right",
                 ),
             ),
             (
                 "vlp-data",
                 "[dev-dependencies]\nvlp-models.workspace = true\n",
                 Some(
-                    "crates/vlp-data/Cargo.toml:4: vlp-data (layer 1) depends on vlp-models (layer 3); only crates below layer 1 are right",
+                    "crates/vlp-data/Cargo.toml:4: vlp-data (layer 1) depends on vlp-models (layer 4); only crates below layer 1 are right",
                 ),
             ),
             (
-                "vlp-ops",
+                "vlp-testing",
                 "[dependencies]\nvlp-text.workspace = true\n",
                 Some(
-                    "crates/vlp-ops/Cargo.toml:4: vlp-ops depends on vlp-text; it is to know no other crate of the workspace",
+                    "crates/vlp-testing/Cargo.toml:4: vlp-testing depends on vlp-text; it is to know no other crate of the workspace",
                 ),
             ),
             (
