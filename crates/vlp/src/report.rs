@@ -173,7 +173,7 @@ impl<M: VisionLanguage> Page<'_, M> {
         let rows = rows.map(|(name, before, after)| {
             Row::from(vec![name.into(), figure(before), figure(after)])
         });
-        let columns = ["held-out figure", "untrained", "trained"]
+        let columns = ["held-out figure", self.results.before(), "trained"]
             .map(String::from)
             .to_vec();
         Table {
