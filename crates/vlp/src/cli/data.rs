@@ -1,5 +1,6 @@
 //! `vlp data`: look at a source before a run does, and pack it.
 
+use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -123,7 +124,6 @@ impl DataCommand {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the program's own output")]
 impl CheckArgs {
     fn run(self, decode: bool) -> Result<(), VlpError> {
         let opened = self.source.open()?;
@@ -144,7 +144,8 @@ impl CheckArgs {
             bar.set_position(done as u64);
         });
         bar.finish_and_clear();
-        println!("{report}");
+        // A reader that has seen enough (`| head`) is no fault.
+        let _ = writeln!(std::io::stdout().lock(), "{report}");
         if let Some(file) = &self.json {
             let text = serde_json::to_vec_pretty(&report);
             let text = text.map_err(|e| VlpError::Config(e.to_string()))?;
