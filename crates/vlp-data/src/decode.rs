@@ -81,24 +81,14 @@ pub(crate) fn decode_stored(
     match bytes {
         [0xff, 0xd8, 0xff, ..] => decode_jpeg(bytes, name, limits),
         [0x89, b'P', b'N', b'G', ..] => decode_png(bytes, name, limits),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => webp::decode(bytes, name, limits),
+        _ if is_webp(bytes) => webp::decode(bytes, name, limits),
         [] => Err(failed(name, "the file is empty")),
         _ => Err(failed(name, UNKNOWN)),
     }
+}
+
+fn is_webp(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP".as_slice())
 }
 
 const UNKNOWN: &str = "neither a JPEG nor a PNG nor a WebP";
@@ -123,21 +113,7 @@ pub(crate) fn picture_size(bytes: &[u8], name: &str) -> Result<(usize, usize), D
             let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
             ((width as usize, height as usize), orientation)
         }
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => webp::header(bytes, name)?,
+        _ if is_webp(bytes) => webp::header(bytes, name)?,
         _ => return Err(failed(name, UNKNOWN)),
     };
     Ok(match orientation {
