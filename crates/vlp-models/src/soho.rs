@@ -1,12 +1,12 @@
 //! SOHO (Huang et al., CVPR 2021): a visual dictionary over grid features, one encoder over words and cells.
 
 use burn::nn::pool::MaxPool2dConfig;
-use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 use vlp_objectives::{
     Encoded, Inputs, Needs, ObjectiveError, TextEncoder, TextStates, VisionLanguage,
 };
+use vlp_ops::LayerNorm;
 use vlp_transformer::{
     AttentionBias, Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextBatch,
     TextEmbedding, TextEmbeddingConfig,
@@ -133,7 +133,7 @@ impl SohoConfig {
                 .as_ref()
                 .map(|own| own.init(self.d_model, device))
                 .transpose()?,
-            norm: LayerNormConfig::new(self.d_model).init(device),
+            norm: LayerNorm::new(self.d_model, 1e-5, device),
             words: text.init(device),
             encoder: EncoderConfig {
                 layers: self.encoder_layers,

@@ -6,6 +6,7 @@ use burn::module::Param;
 use burn::prelude::*;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+use vlp_ops::tied;
 use vlp_transformer::{
     AttentionBias, Decoder, DecoderInput, Generated, GenerationConfig, Memory, Sampling, TextBatch,
     TextEmbedding,
@@ -121,7 +122,7 @@ pub struct CaptionTarget {
 
 impl Captioning {
     pub(crate) fn head(&self, states: Tensor<2>, words: Tensor<2>) -> Tensor<2> {
-        states.matmul(words.transpose()) + self.bias.val().unsqueeze()
+        tied(states, words, Some(self.bias.val()))
     }
 
     /// Decoder states `[batch, length, d_model]` of captions under teacher forcing.

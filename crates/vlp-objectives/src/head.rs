@@ -1,9 +1,10 @@
 //! Heads of downstream tasks on `[CLS]` states.
 
-use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
-use burn::tensor::activation::{gelu, relu};
+use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
+use vlp_ops::{LayerNorm, gelu, linear};
 
 /// Layers between a `[CLS]` state and logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -37,11 +38,10 @@ impl HeadKind {
             Self::Linear => input,
         };
         let inner = || LinearConfig::new(input, width).init(device);
-        let norm = LayerNormConfig::new(width).with_epsilon(1e-12);
         let dropout = if self == Self::Wide { 0.5 } else { 0.0 };
         ClsHead {
             inner: (self != Self::Linear).then(inner),
-            norm: (self == Self::Norm).then(|| norm.init(device)),
+            norm: (self == Self::Norm).then(|| LayerNorm::new(width, 1e-12, device)),
             dropout: DropoutConfig::new(dropout).init(),
             outer: LinearConfig::new(width, classes).init(device),
         }
@@ -52,10 +52,10 @@ impl ClsHead {
     /// Logits `[rows, classes]` of states `[rows, input]`.
     pub fn forward(&self, states: Tensor<2>) -> Tensor<2> {
         let x = match (&self.inner, &self.norm) {
-            (Some(inner), Some(norm)) => norm.forward(gelu(inner.forward(states))),
-            (Some(inner), None) => self.dropout.forward(relu(inner.forward(states))),
+            (Some(inner), Some(norm)) => norm.forward(gelu(linear(inner, states))),
+            (Some(inner), None) => self.dropout.forward(relu(linear(inner, states))),
             (None, _) => states,
         };
-        self.outer.forward(x)
+        linear(&self.outer, x)
     }
 }

@@ -1,14 +1,7 @@
 //! Cross entropy over chosen rows.
 
 use burn::prelude::*;
-use burn::tensor::activation::log_softmax;
-
-/// Log-probability of `classes` `[rows]` under `logits` `[rows, classes]`; `[rows]`.
-pub fn log_prob(logits: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1> {
-    log_softmax(logits, 1)
-        .gather(1, classes.unsqueeze_dim(1))
-        .squeeze_dim(1)
-}
+use vlp_ops::log_prob;
 
 /// Mean cross entropy of `logits` `[rows, classes]` against one class a row; zero without rows.
 pub fn cross_entropy(logits: Tensor<2>, classes: &[i32]) -> Tensor<1> {
@@ -16,9 +9,7 @@ pub fn cross_entropy(logits: Tensor<2>, classes: &[i32]) -> Tensor<1> {
     if classes.is_empty() {
         return Tensor::zeros([1], &device);
     }
-    log_prob(logits, Tensor::from_ints(classes, &device))
-        .mean()
-        .neg()
+    log_prob(logits, classes).mean().neg()
 }
 
 /// Rows of `states` `[batch, length, width]` at (batch, place); `[rows, width]`. At least one row.

@@ -1,11 +1,12 @@
 //! Masked language modelling: BERT's masking, predicted from the rest of the text and the picture.
 
 use burn::module::Param;
-use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
-use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::activation::softmax;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
+use vlp_ops::{LayerNorm, gelu, linear, tied};
 
 use crate::draft::Draft;
 use crate::encoded::{Encoded, Needs};
@@ -73,10 +74,9 @@ impl MlmConfig {
     /// Builds the head for states of width `d_model`.
     pub fn init(&self, d_model: usize, vocab_size: usize, device: &Device) -> Mlm {
         let bert = self.head == MlmHead::Bert;
-        let norm = LayerNormConfig::new(d_model).with_epsilon(1e-12);
         Mlm {
             transform: bert.then(|| LinearConfig::new(d_model, d_model).init(device)),
-            norm: bert.then(|| norm.init(device)),
+            norm: bert.then(|| LayerNorm::new(d_model, 1e-12, device)),
             bias: bert.then(|| Param::from_tensor(Tensor::zeros([vocab_size], device))),
             config: self.clone(),
         }
@@ -97,14 +97,10 @@ impl Mlm {
     /// Logits `[rows, vocab]` of states `[rows, d_model]`, tied to the word table `[vocab, d_model]`.
     pub fn logits(&self, states: Tensor<2>, words: Tensor<2>) -> Tensor<2> {
         let x = match (&self.transform, &self.norm) {
-            (Some(transform), Some(norm)) => norm.forward(gelu(transform.forward(states))),
+            (Some(transform), Some(norm)) => norm.forward(gelu(linear(transform, states))),
             _ => states,
         };
-        let logits = x.matmul(words.transpose());
-        match &self.bias {
-            Some(bias) => logits + bias.val().unsqueeze(),
-            None => logits,
-        }
+        tied(x, words, self.bias.as_ref().map(|bias| bias.val()))
     }
 
     fn masked_logits(

@@ -12,7 +12,6 @@ use vlp_transformer::{Memory, Sampling};
 use crate::captioning::{CaptionTarget, Captioning};
 use crate::encoded::Encoded;
 use crate::error::ObjectiveError;
-use crate::loss::log_prob;
 use crate::objective::Losses;
 use crate::writer::Writer;
 
@@ -143,7 +142,7 @@ pub(crate) fn loss(
             })
             .collect();
         tokens += labels.len();
-        let chosen = log_prob(logits, Tensor::from_ints(labels.as_slice(), &device));
+        let chosen = vlp_ops::log_prob(logits, &labels);
         let advantages = Tensor::<1>::from_floats(advantages.as_slice(), &device);
         sum = sum + (chosen * advantages).sum().neg();
     }

@@ -1,4 +1,4 @@
-//! What all fast paths share: slices of tensors, wide instructions, matrix products.
+//! What all fast paths share: slices of tensors, wide instructions.
 
 use burn::backend::{Flex, tensor::FloatTensor};
 use burn::tensor::{Shape, TensorData};
@@ -91,69 +91,6 @@ pub(crate) fn greatest(values: &[f32]) -> f32 {
         .iter()
         .chain(rest)
         .fold(f32::NEG_INFINITY, |a, b| a.max(*b))
-}
-
-/// A matrix inside a slice.
-#[derive(Clone, Copy)]
-pub(crate) struct Matrix<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) row_stride: usize,
-    pub(crate) column_stride: usize,
-}
-
-/// `out[rows, columns] (+)= left[rows, depth] right[depth, columns]`; `out` is row-major with rows of `out_stride`.
-#[allow(clippy::too_many_arguments)]
-pub(crate) fn product(
-    [rows, depth, columns]: [usize; 3],
-    out: &mut [f32],
-    out_stride: usize,
-    add: bool,
-    left: Matrix<'_>,
-    right: Matrix<'_>,
-    parallel: bool,
-) {
-    if rows == 0 || columns == 0 {
-        return;
-    }
-    let last = |m: Matrix<'_>, rows: usize, columns: usize| {
-        (rows - 1) * m.row_stride + (columns - 1) * m.column_stride
-    };
-    assert!(out_stride >= columns && (rows - 1) * out_stride + columns <= out.len());
-    if depth > 0 {
-        assert!(last(left, rows, depth) < left.values.len());
-        assert!(last(right, depth, columns) < right.values.len());
-    }
-    let parallelism = if parallel {
-        gemm::Parallelism::Rayon(0)
-    } else {
-        gemm::Parallelism::None
-    };
-    // SAFETY: the largest index of each matrix lies within its slice (asserted above) and `out`, borrowed mutably,
-    // overlaps neither of the others.
-    #[allow(unsafe_code)]
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            depth,
-            out.as_mut_ptr(),
-            1,
-            out_stride as isize,
-            add,
-            left.values.as_ptr(),
-            left.column_stride as isize,
-            left.row_stride as isize,
-            right.values.as_ptr(),
-            right.column_stride as isize,
-            right.row_stride as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
 }
 
 /// `e^x` to 2 units in the last place between -87 and 88, where it stops, in operations that vectorise (Cephes'

@@ -2,20 +2,30 @@
 
 mod adamw;
 mod affine;
+mod attention;
 mod conv;
 #[cfg(feature = "flex")]
 mod flex;
 mod gelu;
 mod layer_norm;
+mod linear;
+mod log_prob;
+mod norm;
 mod pool;
+#[cfg(feature = "flex")]
+mod products;
 mod route;
 mod softmax;
 
 pub use adamw::{AdamWStep, adamw};
 pub use affine::affine;
+pub use attention::attention;
 pub use conv::conv2d;
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
+pub use linear::{linear, tied};
+pub use log_prob::log_prob;
+pub use norm::LayerNorm;
 pub use pool::max_pool2d;
 pub use route::use_fast_paths;
 pub use softmax::softmax;

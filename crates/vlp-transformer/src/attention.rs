@@ -1,9 +1,8 @@
-//! Multi-head attention: fused where only inference is asked for, plain products in training.
+//! Multi-head attention.
 
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
-use burn::tensor::module::attention;
-use burn::tensor::ops::AttentionModuleOptions;
+use vlp_ops::{linear, softmax};
 
 use crate::error::TransformerError;
 
@@ -75,21 +74,21 @@ pub struct MultiHeadAttention {
     heads: usize,
 }
 
-/// Keys and values split into heads, each `[batch, heads, keys, d_model / heads]`.
+/// Projected keys and values, each `[batch, keys, d_model]`.
 #[derive(Debug, Clone)]
 pub struct KeyValue {
     /// Keys.
-    pub key: Tensor<4>,
+    pub key: Tensor<3>,
     /// Values.
-    pub value: Tensor<4>,
+    pub value: Tensor<3>,
 }
 
 impl KeyValue {
     /// Appends later keys and values.
     pub fn append(self, later: Self) -> Self {
         Self {
-            key: Tensor::cat(vec![self.key, later.key], 2),
-            value: Tensor::cat(vec![self.value, later.value], 2),
+            key: Tensor::cat(vec![self.key, later.key], 1),
+            value: Tensor::cat(vec![self.value, later.value], 1),
         }
     }
 
@@ -127,12 +126,12 @@ impl MultiHeadAttentionConfig {
                 hint: "use a probability of at least 0 and less than 1".into(),
             });
         }
-        let linear = || LinearConfig::new(self.d_model, self.d_model).init(device);
+        let layer = || LinearConfig::new(self.d_model, self.d_model).init(device);
         Ok(MultiHeadAttention {
-            query: linear(),
-            key: linear(),
-            value: linear(),
-            output: linear(),
+            query: layer(),
+            key: layer(),
+            value: layer(),
+            output: layer(),
             dropout: DropoutConfig::new(self.dropout).init(),
             heads: self.heads,
         })
@@ -140,17 +139,11 @@ impl MultiHeadAttentionConfig {
 }
 
 impl MultiHeadAttention {
-    fn split(&self, x: Tensor<3>) -> Tensor<4> {
-        let [batch, length, width] = x.dims();
-        x.reshape([batch, length, self.heads, width / self.heads])
-            .swap_dims(1, 2)
-    }
-
     /// Projects keys `[batch, keys, d_model]` and values of the same shape, for [`Self::attend`].
     pub fn project(&self, key: Tensor<3>, value: Tensor<3>) -> KeyValue {
         KeyValue {
-            key: self.split(self.key.forward(key)),
-            value: self.split(self.value.forward(value)),
+            key: linear(&self.key, key),
+            value: linear(&self.value, value),
         }
     }
 
@@ -172,25 +165,22 @@ impl MultiHeadAttention {
         kv: KeyValue,
         bias: Option<&AttentionBias>,
     ) -> Tensor<3> {
-        let [batch, queries, width] = query.dims();
-        let q = self.split(self.query.forward(query));
-        let mixed = if q.device().is_autodiff() {
-            let weights = self.dropout.forward(self.weights(q, kv.key, bias));
-            weights.matmul(kv.value)
-        } else {
-            let keys = kv.key.dims()[2];
-            let mask = bias.map(|b| b.hidden.clone().expand([batch, self.heads, queries, keys]));
-            attention(
-                q,
-                kv.key,
-                kv.value,
-                mask,
-                None,
-                AttentionModuleOptions::default(),
-            )
-        };
-        self.output
-            .forward(mixed.swap_dims(1, 2).reshape([batch, queries, width]))
+        let ([batch, queries, _], [_, keys, _]) = (query.dims(), kv.key.dims());
+        let device = query.device();
+        let drops = self.dropout.prob > 0.0 && device.is_autodiff();
+        let keep = drops.then(|| {
+            let ones = Tensor::ones([batch, self.heads, queries, keys], &device);
+            self.dropout.forward(ones)
+        });
+        let mixed = vlp_ops::attention(
+            linear(&self.query, query),
+            kv.key,
+            kv.value,
+            bias.map(|bias| bias.scores.clone()),
+            keep,
+            self.heads,
+        );
+        linear(&self.output, mixed)
     }
 
     /// Weights of `query` `[batch, queries, d_model]` on `key` `[batch, keys, d_model]`, mean over heads,
@@ -201,18 +191,19 @@ impl MultiHeadAttention {
         key: Tensor<3>,
         bias: Option<&AttentionBias>,
     ) -> Tensor<3> {
-        let q = self.split(self.query.forward(query));
-        let key = self.split(self.key.forward(key));
-        self.weights(q, key, bias).mean_dim(1).squeeze_dim(1)
-    }
-
-    fn weights(&self, q: Tensor<4>, key: Tensor<4>, bias: Option<&AttentionBias>) -> Tensor<4> {
+        let split = |x: Tensor<3>| {
+            let [batch, length, width] = x.dims();
+            x.reshape([batch, length, self.heads, width / self.heads])
+                .swap_dims(1, 2)
+        };
+        let q = split(linear(&self.query, query));
         let scale = 1.0 / (q.dims()[3] as f64).sqrt();
-        let scores = q.mul_scalar(scale).matmul(key.swap_dims(2, 3));
+        let key = split(linear(&self.key, key)).swap_dims(2, 3);
+        let scores = q.mul_scalar(scale).matmul(key);
         let scores = match bias {
             Some(bias) => scores + bias.scores.clone(),
             None => scores,
         };
-        vlp_ops::softmax(scores)
+        softmax(scores).mean_dim(1).squeeze_dim(1)
     }
 }

@@ -2,12 +2,12 @@
 
 use burn::nn::Dropout;
 use burn::prelude::*;
+use vlp_ops::LayerNorm;
 
 use crate::attention::{AttentionBias, KeyValue, MultiHeadAttention};
 use crate::error::TransformerError;
 use crate::layer::{FeedForward, LayerConfig};
 use crate::memory::Memory;
-use crate::norm::LayerNorm;
 
 /// Configuration of a [`Decoder`].
 #[derive(Debug, Clone, PartialEq)]

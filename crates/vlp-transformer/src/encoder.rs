@@ -2,11 +2,11 @@
 
 use burn::nn::Dropout;
 use burn::prelude::*;
+use vlp_ops::LayerNorm;
 
 use crate::attention::{AttentionBias, MultiHeadAttention};
 use crate::error::TransformerError;
 use crate::layer::{FeedForward, LayerConfig};
-use crate::norm::LayerNorm;
 
 /// Configuration of an [`Encoder`].
 #[derive(Debug, Clone, PartialEq)]

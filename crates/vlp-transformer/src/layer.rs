@@ -4,10 +4,9 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
-use vlp_ops::gelu;
+use vlp_ops::{LayerNorm, gelu, linear};
 
 use crate::attention::MultiHeadAttentionConfig;
-use crate::norm::LayerNorm;
 
 /// Activation of the feed-forward block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,8 +101,8 @@ pub(crate) struct FeedForward {
 
 impl FeedForward {
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = self.inner.forward(x);
+        let x = linear(&self.inner, x);
         let x = if self.relu { relu(x) } else { gelu(x) };
-        self.outer.forward(self.dropout.forward(x))
+        linear(&self.outer, self.dropout.forward(x))
     }
 }

@@ -8,7 +8,6 @@ pub mod error;
 pub mod generate;
 pub mod layer;
 pub mod memory;
-mod norm;
 pub mod sample;
 pub mod text;
 

@@ -1,8 +1,9 @@
 //! BERT's input embedding and batches of token ids.
 
-use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig};
+use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig};
 use burn::prelude::*;
 use burn::tensor::TensorData;
+use vlp_ops::LayerNorm;
 
 use crate::error::TransformerError;
 
@@ -67,9 +68,7 @@ impl TextEmbeddingConfig {
             word: table(self.vocab_size),
             position: table(self.max_len),
             token_type: table(self.types),
-            norm: LayerNormConfig::new(self.d_model)
-                .with_epsilon(1e-12)
-                .init(device),
+            norm: LayerNorm::new(self.d_model, 1e-12, device),
             dropout: DropoutConfig::new(self.dropout).init(),
         }
     }

@@ -4,6 +4,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::{relu, sigmoid};
 use serde::{Deserialize, Serialize};
+use vlp_ops::linear;
 
 /// A set of class names (COCO, Visual Genome, scenes) with a head of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,9 +53,9 @@ impl ClassVocabulary {
 
 impl BoxHead {
     pub(crate) fn new(d_model: usize, device: &Device) -> Self {
-        let linear = |out| LinearConfig::new(d_model, out).init(device);
+        let layer = |out| LinearConfig::new(d_model, out).init(device);
         Self {
-            layers: vec![linear(d_model), linear(d_model), linear(4)],
+            layers: vec![layer(d_model), layer(d_model), layer(4)],
         }
     }
 
@@ -65,7 +66,7 @@ impl BoxHead {
             .iter()
             .enumerate()
             .fold(states, |x, (i, layer)| {
-                let x = layer.forward(x);
+                let x = linear(layer, x);
                 if i < last { relu(x) } else { x }
             });
         sigmoid(x)
@@ -82,11 +83,11 @@ impl VocabularyHead {
             t.reshape([layers, batch, queries, out])
         };
         DetectionOutput {
-            logits: shape(self.class.forward(flat.clone())),
+            logits: shape(linear(&self.class, flat.clone())),
             attributes: self
                 .attribute
                 .as_ref()
-                .map(|head| shape(head.forward(flat.clone()))),
+                .map(|head| shape(linear(head, flat.clone()))),
             boxes: shape(boxes.forward(flat)),
         }
     }

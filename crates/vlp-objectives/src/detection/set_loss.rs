@@ -3,6 +3,7 @@
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use burn::tensor::activation::log_softmax;
+use vlp_ops::log_prob;
 
 use super::boxes::{cxcywh_to_xyxy, giou};
 use super::heads::DetectionOutput;
@@ -64,12 +65,10 @@ impl SetSums {
         let matched = at.len() / layers;
         let by_layer = |t: Tensor<2>| -> Tensor<1> { t.sum_dim(1).squeeze_dim(1) };
         let zero = Tensor::zeros([layers], &device);
-        let log_p = log_softmax(output.logits.clone().reshape([rows, classes]), 1);
-        let labels: Tensor<2, Int> = Tensor::from_data(TensorData::new(labels, [rows, 1]), &device);
+        let chosen = log_prob(output.logits.clone().reshape([rows, classes]), &labels);
         let weights: Tensor<2> =
             Tensor::from_data(TensorData::new(weights, [layers, batch * queries]), &device);
-        let class =
-            by_layer(log_p.gather(1, labels).reshape([layers, batch * queries]) * weights).neg();
+        let class = by_layer(chosen.reshape([layers, batch * queries]) * weights).neg();
         let mut sums = Self {
             class,
             class_weight: matched as f64 + no_object * (batch * queries - matched) as f64,

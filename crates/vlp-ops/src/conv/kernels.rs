@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::columns::{gather, scatter};
 use crate::Window;
-use crate::flex::{Matrix, product, wide};
+use crate::flex::wide;
+use crate::products::{Matrix, product};
 
 /// Sizes of one convolution.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +25,7 @@ const TILE: usize = 1 << 18;
 /// Products summed in a run before they join the total of [`forward`]: rounding grows with the longest run, and what
 /// a ReLU behind the convolution lets pass hangs on it. 27 halves burn's rounding; it is free at 64 channels and costs
 /// a third of the speed at 512.
-const DEPTH: usize = 27;
+const RUN: usize = 27;
 /// Input channels of one task of [`to_weight`] and [`to_input`].
 const CHANNELS: usize = 16;
 
@@ -102,6 +103,11 @@ fn columns(sizes: &Sizes, x: &[f32], tap: usize, first: usize, count: usize, out
 
 /// `[images, out, positions]` from `x` and `weight`.
 pub(super) fn forward(sizes: &Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
+    convolve(sizes, x, weight, RUN)
+}
+
+/// As [`forward`], with sums of `run` products joined.
+fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> Vec<f32> {
     let depth = sizes.input * sizes.taps();
     let (area, output) = (sizes.area(), sizes.output);
     let total = sizes.images * area;
@@ -112,8 +118,8 @@ pub(super) fn forward(sizes: &Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
     }
     let multiply = |columns: &[f32], count: usize| {
         let mut out = vec![0.0; output * count];
-        for first in (0..depth).step_by(DEPTH) {
-            let part = DEPTH.min(depth - first);
+        for first in (0..depth).step_by(run) {
+            let part = run.min(depth - first);
             let left = Matrix {
                 values: &weight[first..],
                 row_stride: depth,
@@ -235,7 +241,8 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
 /// The input's gradient from the output's `[images, out, positions]`.
 pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> {
     if let Some(turned) = turned(sizes) {
-        return forward(&turned, grad, &turn(sizes, weight));
+        // No ReLU hangs on a gradient: sums as long as they come.
+        return convolve(&turned, grad, &turn(sizes, weight), usize::MAX);
     }
     let (taps, area, output) = (sizes.taps(), sizes.area(), sizes.output);
     let depth = sizes.input * taps;

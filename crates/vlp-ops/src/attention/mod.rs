@@ -1,0 +1,54 @@
+//! Attention of several heads (Vaswani et al. 2017), the matrix of scores never stored whole.
+//!
+//! Source of the backward pass: Dao et al. 2022, without its tiles of keys. Needed as long as burn composes attention
+//! under autodiff of products, copies heads apart and together, and keeps every layer's weights.
+
+#[cfg(feature = "flex")]
+mod fast;
+#[cfg(feature = "flex")]
+mod kernels;
+
+use burn::prelude::*;
+
+use crate::softmax;
+
+/// `softmax(query keyᵀ / sqrt(d / heads) + bias) value`, for each of `heads` equal parts of the last axis.
+///
+/// `query` `[batch, queries, d]`, `key` and `value` `[batch, keys, d]`, to `[batch, queries, d]`. `bias`
+/// `[batch or 1, 1, queries or 1, keys]` is added to scores and gets no gradient. `keep`
+/// `[batch, heads, queries, keys]` multiplies the weights (dropout: 0 or `1 / (1 - p)`), and gets none either.
+pub fn attention(
+    query: Tensor<3>,
+    key: Tensor<3>,
+    value: Tensor<3>,
+    bias: Option<Tensor<4>>,
+    keep: Option<Tensor<4>>,
+    heads: usize,
+) -> Tensor<3> {
+    let [batch, queries, width] = query.dims();
+    #[cfg(feature = "flex")]
+    if fast::takes(&query, &key, &value, bias.as_ref(), keep.as_ref(), heads) {
+        return fast::attention(query, key, value, bias, keep, heads);
+    }
+    let split = |x: Tensor<3>| {
+        let length = x.dims()[1];
+        x.reshape([batch, length, heads, width / heads])
+            .swap_dims(1, 2)
+    };
+    let scale = 1.0 / ((width / heads) as f64).sqrt();
+    let scores = split(query)
+        .mul_scalar(scale)
+        .matmul(split(key).swap_dims(2, 3));
+    let scores = match bias {
+        Some(bias) => scores + bias,
+        None => scores,
+    };
+    let weights = match keep {
+        Some(keep) => softmax(scores) * keep,
+        None => softmax(scores),
+    };
+    weights
+        .matmul(split(value))
+        .swap_dims(1, 2)
+        .reshape([batch, queries, width])
+}

@@ -1,0 +1,274 @@
+//! Linear layers, and scores over a table of embeddings: products with a bias, all leading axes taken as one.
+//!
+//! Needed as long as burn multiplies a batch of sequences by one matrix per sequence, copies transposed tables, and
+//! sums a matrix of gradients per sequence.
+
+use burn::nn::Linear;
+use burn::prelude::*;
+
+/// A linear layer of burn's: `x weight + bias` over the last axis of `x`.
+pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    {
+        let bias = layer.bias.as_ref().map(|bias| bias.val());
+        if fast::takes(&x, &layer.weight.val(), bias.as_ref(), false) {
+            return fast::product(x, layer.weight.val(), bias, false);
+        }
+    }
+    layer.forward(x)
+}
+
+/// Scores of `states` `[rows, d]` for every row of `table` `[n, d]`, `[rows, n]`: `states tableᵀ + bias`, as of an
+/// output layer tied to its embedding.
+pub fn tied(states: Tensor<2>, table: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if fast::takes(&states, &table, bias.as_ref(), true) {
+        return fast::product(states, table, bias, true);
+    }
+    let scores = states.matmul(table.transpose());
+    match bias {
+        Some(bias) => scores + bias.unsqueeze(),
+        None => scores,
+    }
+}
+
+#[cfg(feature = "flex")]
+mod fast {
+    use burn::backend::autodiff::NodeId;
+    use burn::prelude::*;
+    use rayon::prelude::*;
+
+    use crate::flex::tape::*;
+    use crate::flex::{Array, array, dense, values, wide};
+    use crate::products::{Matrix, Product};
+    use crate::route::fast;
+
+    #[backend_extension(Flex, Autodiff)]
+    trait LinearBackend: Backend {
+        fn rows_product(
+            x: FloatTensor<Self>,
+            weight: FloatTensor<Self>,
+            tied: bool,
+        ) -> FloatTensor<Self>;
+
+        fn rows_product_bias(
+            x: FloatTensor<Self>,
+            weight: FloatTensor<Self>,
+            bias: FloatTensor<Self>,
+            tied: bool,
+        ) -> FloatTensor<Self>;
+    }
+
+    pub(super) fn takes<const D: usize>(
+        x: &Tensor<D>,
+        weight: &Tensor<2>,
+        bias: Option<&Tensor<1>>,
+        tied: bool,
+    ) -> bool {
+        let [mut input, mut output] = weight.dims();
+        if tied {
+            std::mem::swap(&mut input, &mut output);
+        }
+        let fits = bias.is_none_or(|bias| bias.dims() == [output] && fast(bias));
+        D > 0 && x.dims()[D - 1] == input && fits && fast(x) && fast(weight)
+    }
+
+    pub(super) fn product<const D: usize>(
+        x: Tensor<D>,
+        weight: Tensor<2>,
+        bias: Option<Tensor<1>>,
+        tied: bool,
+    ) -> Tensor<D> {
+        let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+        Tensor::from_dispatch(match bias {
+            None => <Dispatch as LinearBackend>::rows_product(x, weight, tied),
+            Some(bias) => {
+                let bias = bias.into_dispatch();
+                <Dispatch as LinearBackend>::rows_product_bias(x, weight, bias, tied)
+            }
+        })
+    }
+
+    /// Rows of `x`, its width, and that of the result.
+    fn sizes(x: &Array, weight: &Array, tied: bool) -> [usize; 3] {
+        let shape = x.shape();
+        let [first, second] = weight.shape().dims();
+        let (input, output) = if tied {
+            (second, first)
+        } else {
+            (first, second)
+        };
+        [shape.num_elements() / input, input, output]
+    }
+
+    /// The weight as `[input, output]`.
+    fn table(weight: &Array, tied: bool) -> Matrix<'_> {
+        let [_, width] = weight.shape().dims();
+        let table = Matrix::of_rows(values(weight), width);
+        if tied { table.turned() } else { table }
+    }
+
+    fn forward(x: &Array, weight: &Array, bias: Option<&Array>, tied: bool) -> Array {
+        let [rows, input, output] = sizes(x, weight, tied);
+        let mut shape = x.shape();
+        let last = shape.rank() - 1;
+        shape[last] = output;
+        let (x, weight, bias) = (dense(x), dense(weight), bias.map(dense));
+        let product = Product {
+            shape: [rows, input, output],
+            left: Matrix::of_rows(values(&x), input),
+            right: table(&weight, tied),
+            bias: bias.as_ref().map(values),
+        };
+        array(product.run(), shape)
+    }
+
+    impl LinearBackend for Flex {
+        fn rows_product(x: Array, weight: Array, tied: bool) -> Array {
+            forward(&x, &weight, None, tied)
+        }
+
+        fn rows_product_bias(x: Array, weight: Array, bias: Array, tied: bool) -> Array {
+            forward(&x, &weight, Some(&bias), tied)
+        }
+    }
+
+    #[derive(Debug)]
+    struct RowsProduct;
+
+    /// Where `x` and the weight are found again, if they are needed, and whether the weight is a table.
+    type State = (Option<NodeId>, Option<NodeId>, bool);
+
+    fn backward(
+        [to_x, to_weight, to_bias]: [Option<NodeId>; 3],
+        (x, weight, tied): State,
+        grad: &Array,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let slope = values(grad);
+        let shape = grad.shape();
+        let output = shape[shape.rank() - 1];
+        let rows = slope.len() / output;
+        if let (Some(node), Some(weight)) = (to_x, weight) {
+            let weight = dense(&checkpointer.retrieve_node_output::<Array>(weight));
+            let [_, input, _] = [rows, weight.shape().num_elements() / output, output];
+            let product = Product {
+                shape: [rows, output, input],
+                left: Matrix::of_rows(slope, output),
+                right: table(&weight, tied).turned(),
+                bias: None,
+            };
+            let mut source = shape.clone();
+            let last = source.rank() - 1;
+            source[last] = input;
+            grads.register::<Flex>(node, array(product.run(), source));
+        }
+        if let (Some(node), Some(x)) = (to_weight, x) {
+            let x = dense(&checkpointer.retrieve_node_output::<Array>(x));
+            let input = values(&x).len() / rows;
+            let source = Matrix::of_rows(values(&x), input);
+            let slope = Matrix::of_rows(slope, output);
+            let (shape, left, right) = if tied {
+                ([output, rows, input], slope.turned(), source)
+            } else {
+                ([input, rows, output], source.turned(), slope)
+            };
+            let product = Product {
+                shape,
+                left,
+                right,
+                bias: None,
+            };
+            grads.register::<Flex>(node, array(product.run(), [shape[0], shape[2]]));
+        }
+        if let Some(node) = to_bias {
+            grads.register::<Flex>(node, array(columns(slope, output), [output]));
+        }
+    }
+
+    /// Sums of the columns of rows of `width`.
+    fn columns(values: &[f32], width: usize) -> Vec<f32> {
+        /// Columns of a task.
+        const STRIP: usize = 512;
+        let mut total = vec![0.0; width];
+        let strip = |(i, total): (usize, &mut [f32])| {
+            wide(|| {
+                for row in values.chunks_exact(width) {
+                    let row = &row[i * STRIP..][..total.len()];
+                    total.iter_mut().zip(row).for_each(|(t, v)| *t += *v);
+                }
+            });
+        };
+        total.par_chunks_mut(STRIP).enumerate().for_each(strip);
+        total
+    }
+
+    impl Backward<Flex, 2> for RowsProduct {
+        type State = State;
+
+        fn backward(
+            self,
+            ops: Ops<State, 2>,
+            grads: &mut Gradients,
+            checkpointer: &mut Checkpointer,
+        ) {
+            let grad = dense(&grads.consume::<Flex>(&ops.node));
+            let [x, weight] = ops.parents.map(|node| node.map(|node| node.id));
+            backward([x, weight, None], ops.state, &grad, grads, checkpointer);
+        }
+    }
+
+    impl Backward<Flex, 3> for RowsProduct {
+        type State = State;
+
+        fn backward(
+            self,
+            ops: Ops<State, 3>,
+            grads: &mut Gradients,
+            checkpointer: &mut Checkpointer,
+        ) {
+            let grad = dense(&grads.consume::<Flex>(&ops.node));
+            let nodes = ops.parents.map(|node| node.map(|node| node.id));
+            backward(nodes, ops.state, &grad, grads, checkpointer);
+        }
+    }
+
+    impl<C: CheckpointStrategy> LinearBackend for Autodiff<Flex, C> {
+        fn rows_product(
+            x: FloatTensor<Self>,
+            weight: FloatTensor<Self>,
+            tied: bool,
+        ) -> FloatTensor<Self> {
+            let output = forward(x.primitive(), weight.primitive(), None, tied);
+            let nodes = [x.node(), weight.node()];
+            match RowsProduct.prepare::<C>(nodes).compute_bound().stateful() {
+                OpsKind::Tracked(mut prep) => {
+                    let source = weight.is_tracked().then(|| prep.checkpoint(&x));
+                    let factor = x.is_tracked().then(|| prep.checkpoint(&weight));
+                    prep.finish((source, factor, tied), output)
+                }
+                OpsKind::UnTracked(prep) => prep.finish(output),
+            }
+        }
+
+        fn rows_product_bias(
+            x: FloatTensor<Self>,
+            weight: FloatTensor<Self>,
+            bias: FloatTensor<Self>,
+            tied: bool,
+        ) -> FloatTensor<Self> {
+            let [source, factor, shift] = [&x, &weight, &bias].map(|t| t.primitive());
+            let output = forward(source, factor, Some(shift), tied);
+            let nodes = [x.node(), weight.node(), bias.node()];
+            match RowsProduct.prepare::<C>(nodes).compute_bound().stateful() {
+                OpsKind::Tracked(mut prep) => {
+                    let source = weight.is_tracked().then(|| prep.checkpoint(&x));
+                    let factor = x.is_tracked().then(|| prep.checkpoint(&weight));
+                    prep.finish((source, factor, tied), output)
+                }
+                OpsKind::UnTracked(prep) => prep.finish(output),
+            }
+        }
+    }
+}
