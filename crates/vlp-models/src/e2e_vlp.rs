@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use vlp_objectives::{
     Encoded, Inputs, Needs, ObjectiveError, TextEncoder, TextStates, VisionLanguage,
 };
-use vlp_ops::linear;
+use vlp_ops::apply;
 use vlp_transformer::{
     AttentionBias, Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextBatch,
     TextEmbedding, TextEmbeddingConfig,
@@ -156,7 +156,7 @@ impl E2eVlp {
         let map = maps[maps.len() - 1].clone();
         let [batch, channels, h, w] = map.dims();
         let cells = map.reshape([batch, channels, h * w]).swap_dims(1, 2);
-        let mut states = linear(&self.input_proj, cells);
+        let mut states = apply(&self.input_proj, cells);
         let pad_mask = resize_mask(images.pad_mask.clone(), [h, w]);
         let width = states.dims()[2];
         let mut quantised = None;

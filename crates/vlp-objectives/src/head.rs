@@ -4,7 +4,7 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{LayerNorm, gelu, linear};
+use vlp_ops::{LayerNorm, apply, gelu};
 
 /// Layers between a `[CLS]` state and logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -52,10 +52,10 @@ impl ClsHead {
     /// Logits `[rows, classes]` of states `[rows, input]`.
     pub fn forward(&self, states: Tensor<2>) -> Tensor<2> {
         let x = match (&self.inner, &self.norm) {
-            (Some(inner), Some(norm)) => norm.forward(gelu(linear(inner, states))),
-            (Some(inner), None) => self.dropout.forward(relu(linear(inner, states))),
+            (Some(inner), Some(norm)) => norm.forward(gelu(apply(inner, states))),
+            (Some(inner), None) => self.dropout.forward(relu(apply(inner, states))),
             (None, _) => states,
         };
-        linear(&self.outer, x)
+        apply(&self.outer, x)
     }
 }

@@ -5,6 +5,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 use serde::{Deserialize, Serialize};
+use vlp_ops::apply;
 use vlp_transformer::TextBatch;
 
 use crate::draft::Draft;
@@ -93,7 +94,7 @@ impl Itc {
             .unsqueeze_dim::<3>(2);
         let count = seen.clone().sum_dim(1).clamp_min(1.0);
         let mean = (memory.states.clone() * seen).sum_dim(1) / count;
-        Ok(unit(self.image.forward(mean.squeeze_dim(1))))
+        Ok(unit(apply(&self.image, mean.squeeze_dim(1))))
     }
 
     /// Vectors `[texts, dim]` of length 1: `[CLS]` of texts encoded without a picture.
@@ -109,7 +110,7 @@ impl Itc {
         let states = encoder.encode_text(text).states;
         let [texts, _, width] = states.dims();
         let cls = states.slice(s![.., 0..1]).reshape([texts, width]);
-        Ok(unit(self.text.forward(cls)))
+        Ok(unit(apply(&self.text, cls)))
     }
 
     /// Products of every picture's vector with every text's, `[pictures, texts]`, in -1..1.

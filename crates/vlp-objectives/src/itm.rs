@@ -4,6 +4,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+use vlp_ops::apply;
 
 use crate::draft::Draft;
 use crate::encoded::{Encoded, Needs};
@@ -73,7 +74,7 @@ impl Itm {
 
     /// Logits `[rows, 2]` of `[CLS]` states `[rows, d_model]`.
     pub fn classify(&self, states: Tensor<2>) -> Tensor<2> {
-        self.head.forward(states)
+        apply(&self.head, states)
     }
 }
 

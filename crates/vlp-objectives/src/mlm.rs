@@ -6,7 +6,7 @@ use burn::prelude::*;
 use burn::tensor::activation::softmax;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
-use vlp_ops::{LayerNorm, gelu, linear, tied};
+use vlp_ops::{LayerNorm, apply, gelu, tied};
 
 use crate::draft::Draft;
 use crate::encoded::{Encoded, Needs};
@@ -97,7 +97,7 @@ impl Mlm {
     /// Logits `[rows, vocab]` of states `[rows, d_model]`, tied to the word table `[vocab, d_model]`.
     pub fn logits(&self, states: Tensor<2>, words: Tensor<2>) -> Tensor<2> {
         let x = match (&self.transform, &self.norm) {
-            (Some(transform), Some(norm)) => norm.forward(gelu(linear(transform, states))),
+            (Some(transform), Some(norm)) => norm.forward(gelu(apply(transform, states))),
             _ => states,
         };
         tied(x, words, self.bias.as_ref().map(|bias| bias.val()))

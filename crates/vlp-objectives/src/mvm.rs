@@ -4,6 +4,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+use vlp_ops::{apply, tied};
 use vlp_vision::dictionary::Health;
 
 use crate::draft::Draft;
@@ -102,15 +103,14 @@ impl Mvm {
     /// Logits `[rows, codes]` of `states` `[rows, d_model]`; no gradient reaches `table` `[codes, d_model]`.
     pub fn logits(&self, states: Tensor<2>, table: Tensor<2>) -> Tensor<2> {
         match (&self.linear, self.config.head) {
-            (Some(linear), _) => linear.forward(states),
+            (Some(linear), _) => apply(linear, states),
             (None, MvmHead::Cosine { temperature }) => {
                 let table = table.cast(states.dtype());
                 let table = match states.device().is_autodiff() {
                     true => Tensor::from_inner(table),
                     false => table,
                 };
-                let cosine = unit(states).matmul(unit(table).transpose());
-                cosine.div_scalar(temperature)
+                tied(unit(states), unit(table), None).div_scalar(temperature)
             }
             // Built with its linear layer.
             (None, MvmHead::Linear) => states,

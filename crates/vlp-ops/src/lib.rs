@@ -23,7 +23,7 @@ pub use attention::attention;
 pub use conv::conv2d;
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
-pub use linear::{linear, tied};
+pub use linear::{apply, linear, tied};
 pub use log_prob::log_prob;
 pub use norm::LayerNorm;
 pub use pool::max_pool2d;

@@ -6,16 +6,23 @@
 use burn::nn::Linear;
 use burn::prelude::*;
 
-/// A linear layer of burn's: `x weight + bias` over the last axis of `x`.
-pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+/// `x weight + bias` over the last axis: `x` `[.., in]`, `weight` `[in, out]`, `bias` `[out]`, to `[.., out]`.
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    {
-        let bias = layer.bias.as_ref().map(|bias| bias.val());
-        if fast::takes(&x, &layer.weight.val(), bias.as_ref(), false) {
-            return fast::product(x, layer.weight.val(), bias, false);
-        }
+    if fast::takes(&x, &weight, bias.as_ref(), false) {
+        return fast::product(x, weight, bias, false);
     }
-    layer.forward(x)
+    burn::tensor::module::linear(x, weight, bias)
+}
+
+/// [`linear`] with the parameters of burn's layer.
+pub fn apply<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    let bias = layer.bias.as_ref().map(|bias| bias.val());
+    linear(x, layer.weight.val(), bias)
 }
 
 /// Scores of `states` `[rows, d]` for every row of `table` `[n, d]`, `[rows, n]`: `states tableᵀ + bias`, as of an

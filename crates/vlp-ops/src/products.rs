@@ -1,5 +1,7 @@
 //! Matrix products: one call of `gemm` ([`product`]), and large products cut for all threads ([`Product`]).
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use crate::flex::wide;
@@ -144,24 +146,97 @@ pub(crate) struct Product<'a> {
     pub(crate) bias: Option<&'a [f32]>,
 }
 
-/// The result, written by blocks.
-struct Target(*mut f32);
+/// Memory that tasks write by blocks.
+pub(crate) struct Sheet(*mut f32);
 
-// SAFETY: tasks write disjoint blocks, cut in `Product::run`.
+// SAFETY: writing takes an `unsafe` call whose caller answers for disjoint blocks.
 #[allow(unsafe_code)]
-unsafe impl Sync for Target {}
+unsafe impl Sync for Sheet {}
+
+impl Sheet {
+    /// `length` values, which `f` writes.
+    ///
+    /// # Safety
+    /// `f` writes every value.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn fill(length: usize, f: impl FnOnce(&Self)) -> Vec<f32> {
+        let mut out = Vec::with_capacity(length);
+        f(&Self(out.as_mut_ptr()));
+        // SAFETY: the caller's.
+        unsafe { out.set_len(length) };
+        out
+    }
+
+    /// A product as [`product`], written from value `at` on in rows at distances of `stride`.
+    ///
+    /// # Safety
+    /// The block lies inside the sheet, was written before if `add`, and no other task reads or writes it meanwhile.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn product(
+        &self,
+        at: usize,
+        shape: [usize; 3],
+        stride: usize,
+        add: bool,
+        left: Matrix<'_>,
+        right: Matrix<'_>,
+    ) {
+        // SAFETY: the caller's.
+        unsafe { multiply(shape, self.0.add(at), stride, add, left, right, false) };
+    }
+
+    /// `count` values from `at` on, to be written.
+    ///
+    /// # Safety
+    /// As [`Self::product`].
+    #[allow(unsafe_code, clippy::mut_from_ref)]
+    pub(crate) unsafe fn row(&self, at: usize, count: usize) -> &mut [MaybeUninit<f32>] {
+        // SAFETY: the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(at).cast(), count) }
+    }
+}
 
 impl Product<'_> {
     /// The product in row-major order. Blocks and the order of sums follow from the shape alone.
     pub(crate) fn run(&self) -> Vec<f32> {
-        let [rows, depth, columns] = self.shape;
-        if rows * columns * depth == 0 {
-            return match self.bias {
-                Some(bias) => bias.repeat(rows),
-                None => vec![0.0; rows * columns],
-            };
+        Self::stack(std::slice::from_ref(self))
+    }
+
+    /// Results one after the other.
+    pub(crate) fn stack(products: &[Self]) -> Vec<f32> {
+        let size = |product: &Self| product.shape[0] * product.shape[2];
+        let length = products.iter().map(size).sum();
+        // SAFETY: each product writes its own part.
+        #[allow(unsafe_code)]
+        unsafe {
+            Sheet::fill(length, |sheet| {
+                let mut at = 0;
+                for product in products {
+                    product.write(sheet, at);
+                    at += size(product);
+                }
+            })
         }
+    }
+
+    /// Writes the product from `at` on.
+    ///
+    /// # Safety
+    /// As [`Sheet::product`].
+    #[allow(unsafe_code)]
+    unsafe fn write(&self, sheet: &Sheet, at: usize) {
+        let [rows, depth, columns] = self.shape;
         assert!(self.bias.is_none_or(|bias| bias.len() == columns));
+        if rows * columns == 0 {
+            return;
+        }
+        if depth == 0 {
+            for row in 0..rows {
+                // SAFETY: a row of the result.
+                unsafe { self.start(sheet, at + row * columns, 0, columns) };
+            }
+            return;
+        }
         let across = self.right.column_stride != 1 && 2 * rows < columns.max(depth);
         let by_rows = !across && rows > columns;
         let length = if by_rows { rows } else { columns };
@@ -174,20 +249,17 @@ impl Product<'_> {
             Some(values) => Matrix::of_rows(values, rows).turned(),
             None => self.left,
         };
-        let mut out = Vec::with_capacity(rows * columns);
-        let target = Target(out.as_mut_ptr());
         let block = |first: usize| {
-            let (target, count) = (&target, size.min(length - first));
-            // SAFETY: blocks of whole rows, or of `count` columns of all rows, do not overlap and lie in `out`.
-            #[allow(unsafe_code)]
+            let count = size.min(length - first);
+            // SAFETY: blocks of whole rows, or of `count` columns of all rows, do not overlap.
             unsafe {
                 if by_rows {
-                    let out = target.0.add(first * columns);
-                    self.block(out, [count, columns], left.from(first, 0), 0);
+                    let at = at + first * columns;
+                    self.block(sheet, at, [count, columns], left.from(first, 0), 0);
                 } else if across {
-                    self.block_across(target.0.add(first), count, left, first);
+                    self.block_across(sheet, at + first, count, left, first);
                 } else {
-                    self.block(target.0.add(first), [rows, count], left, first);
+                    self.block(sheet, at + first, [rows, count], left, first);
                 }
             }
         };
@@ -197,56 +269,74 @@ impl Product<'_> {
             let firsts: Vec<usize> = (0..length).step_by(size).collect();
             firsts.into_par_iter().for_each(block);
         }
-        // SAFETY: the blocks above wrote every value.
-        #[allow(unsafe_code)]
-        unsafe {
-            out.set_len(rows * columns);
+    }
+
+    /// `count` values of the bias from `column` on, or zeros.
+    ///
+    /// # Safety
+    /// As [`Sheet::product`].
+    #[allow(unsafe_code)]
+    unsafe fn start(&self, sheet: &Sheet, at: usize, column: usize, count: usize) {
+        // SAFETY: the caller's.
+        let out = unsafe { sheet.row(at, count) };
+        match self.bias {
+            Some(bias) => {
+                let bias = bias[column..column + count].iter();
+                out.iter_mut().zip(bias).for_each(|(out, bias)| {
+                    out.write(*bias);
+                });
+            }
+            None => out.fill(MaybeUninit::new(0.0)),
         }
-        out
     }
 
     /// Some rows of `left` times columns from `column` on.
     ///
     /// # Safety
-    /// As [`multiply`], with a stride of all columns.
+    /// As [`Sheet::product`], with a stride of all columns.
     #[allow(unsafe_code)]
-    unsafe fn block(&self, out: *mut f32, size: [usize; 2], left: Matrix<'_>, column: usize) {
-        let ([_, depth, columns], [rows, count]) = (self.shape, size);
-        if let Some(bias) = self.bias {
-            let bias = &bias[column..column + count];
-            for row in 0..rows {
-                // SAFETY: a row of the block, which is the caller's.
-                unsafe {
-                    let out = out.add(row * columns);
-                    out.copy_from_nonoverlapping(bias.as_ptr(), count);
-                }
-            }
+    unsafe fn block(
+        &self,
+        sheet: &Sheet,
+        at: usize,
+        [rows, count]: [usize; 2],
+        left: Matrix<'_>,
+        column: usize,
+    ) {
+        let [_, depth, columns] = self.shape;
+        let add = self.bias.is_some();
+        for row in 0..if add { rows } else { 0 } {
+            // SAFETY: a row of the block.
+            unsafe { self.start(sheet, at + row * columns, column, count) };
         }
-        let (add, right) = (self.bias.is_some(), self.right.from(0, column));
+        let (shape, right) = ([rows, depth, count], self.right.from(0, column));
         // SAFETY: the caller's.
-        unsafe {
-            multiply([rows, depth, count], out, columns, add, left, right, false);
-        }
+        unsafe { sheet.product(at, shape, columns, add, left, right) };
     }
 
     /// Columns `column..column + count` of all rows, by the transposed product.
     ///
     /// # Safety
-    /// As [`multiply`], with a stride of all columns.
+    /// As [`Sheet::product`], with a stride of all columns.
     #[allow(unsafe_code)]
-    unsafe fn block_across(&self, out: *mut f32, count: usize, left: Matrix<'_>, column: usize) {
+    unsafe fn block_across(
+        &self,
+        sheet: &Sheet,
+        at: usize,
+        count: usize,
+        left: Matrix<'_>,
+        column: usize,
+    ) {
         let [rows, depth, columns] = self.shape;
         let mut result = vec![0.0; count * rows];
-        let shape = [count, depth, rows];
         let table = self.right.from(0, column).turned();
-        product(shape, &mut result, rows, false, table, left.turned(), false);
+        let shape = [count, depth, rows];
+        let left = left.turned();
+        product(shape, &mut result, rows, false, table, left, false);
         wide(|| {
             for row in 0..rows {
-                // SAFETY: a row of the block, which is the caller's; every value of it is written before it is read.
-                let out = unsafe {
-                    let out = out.add(row * columns).cast::<std::mem::MaybeUninit<f32>>();
-                    std::slice::from_raw_parts_mut(out, count)
-                };
+                // SAFETY: a row of the block.
+                let out = unsafe { sheet.row(at + row * columns, count) };
                 let values = result[row..].iter().step_by(rows);
                 match self.bias {
                     None => out.iter_mut().zip(values).for_each(|(out, value)| {
@@ -265,13 +355,26 @@ impl Product<'_> {
 }
 
 /// `[columns, rows]`, row-major.
-fn turn(matrix: Matrix<'_>, rows: usize, columns: usize) -> Vec<f32> {
+pub(crate) fn turn(matrix: Matrix<'_>, rows: usize, columns: usize) -> Vec<f32> {
+    /// Columns of a task.
+    const STRIP: usize = 64;
+    /// Rows read at a time: their lines stay in the first cache while all columns of the strip are written.
+    const TILE: usize = 16;
     let mut out = vec![0.0; rows * columns];
-    for (column, out) in out.chunks_mut(rows).enumerate() {
-        let values = matrix.values[column * matrix.column_stride..]
-            .iter()
-            .step_by(matrix.row_stride);
-        out.iter_mut().zip(values).for_each(|(out, v)| *out = *v);
-    }
+    out.par_chunks_mut(rows * STRIP)
+        .enumerate()
+        .for_each(|(strip, out)| {
+            wide(|| {
+                for first in (0..rows).step_by(TILE) {
+                    let count = TILE.min(rows - first);
+                    for (i, out) in out.chunks_exact_mut(rows).enumerate() {
+                        let values = matrix.from(first, strip * STRIP + i).values.iter();
+                        let values = values.step_by(matrix.row_stride);
+                        let out = &mut out[first..first + count];
+                        out.iter_mut().zip(values).for_each(|(out, v)| *out = *v);
+                    }
+                }
+            });
+        });
     out
 }

@@ -35,6 +35,11 @@ fn convolutions() -> Vec<Conv> {
         // Many positions: tiles, some across two images.
         ([3, 2, 2, 45, 37], [3, 3], window(one, one, one)),
         ([2, 6, 3, 91, 50], [3, 3], window([2, 1], one, one)),
+        // Products of matrices as they are, and strided.
+        ([2, 40, 130, 30, 31], [1, 1], window(one, [0, 0], one)),
+        ([2, 70, 40, 25, 24], [1, 1], window([2, 2], [0, 0], one)),
+        // Few tiles and more outputs than a task takes.
+        ([1, 96, 100, 14, 12], [3, 3], window(one, one, one)),
         // More outputs than positions, a strided one of many channels.
         ([2, 24, 40, 6, 6], [3, 3], window(one, one, one)),
     ]

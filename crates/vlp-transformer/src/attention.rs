@@ -2,7 +2,7 @@
 
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
-use vlp_ops::{linear, softmax};
+use vlp_ops::{apply, softmax};
 
 use crate::error::TransformerError;
 
@@ -142,8 +142,8 @@ impl MultiHeadAttention {
     /// Projects keys `[batch, keys, d_model]` and values of the same shape, for [`Self::attend`].
     pub fn project(&self, key: Tensor<3>, value: Tensor<3>) -> KeyValue {
         KeyValue {
-            key: linear(&self.key, key),
-            value: linear(&self.value, value),
+            key: apply(&self.key, key),
+            value: apply(&self.value, value),
         }
     }
 
@@ -173,14 +173,14 @@ impl MultiHeadAttention {
             self.dropout.forward(ones)
         });
         let mixed = vlp_ops::attention(
-            linear(&self.query, query),
+            apply(&self.query, query),
             kv.key,
             kv.value,
             bias.map(|bias| bias.scores.clone()),
             keep,
             self.heads,
         );
-        linear(&self.output, mixed)
+        apply(&self.output, mixed)
     }
 
     /// Weights of `query` `[batch, queries, d_model]` on `key` `[batch, keys, d_model]`, mean over heads,
@@ -196,9 +196,9 @@ impl MultiHeadAttention {
             x.reshape([batch, length, self.heads, width / self.heads])
                 .swap_dims(1, 2)
         };
-        let q = split(linear(&self.query, query));
+        let q = split(apply(&self.query, query));
         let scale = 1.0 / (q.dims()[3] as f64).sqrt();
-        let key = split(linear(&self.key, key)).swap_dims(2, 3);
+        let key = split(apply(&self.key, key)).swap_dims(2, 3);
         let scores = q.mul_scalar(scale).matmul(key);
         let scores = match bias {
             Some(bias) => scores + bias.scores.clone(),

@@ -4,7 +4,7 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{LayerNorm, gelu, linear};
+use vlp_ops::{LayerNorm, apply, gelu};
 
 use crate::attention::MultiHeadAttentionConfig;
 
@@ -101,8 +101,8 @@ pub(crate) struct FeedForward {
 
 impl FeedForward {
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = linear(&self.inner, x);
+        let x = apply(&self.inner, x);
         let x = if self.relu { relu(x) } else { gelu(x) };
-        linear(&self.outer, self.dropout.forward(x))
+        apply(&self.outer, self.dropout.forward(x))
     }
 }

@@ -6,6 +6,7 @@ use burn::prelude::*;
 use burn::tensor::Distribution;
 use burn::tensor::activation::softmax;
 use serde::{Deserialize, Serialize};
+use vlp_ops::apply;
 
 use crate::conv::{ConvNorm, ConvSpec};
 use crate::dictionary::{DictionaryConfig, VisualDictionary};
@@ -121,7 +122,7 @@ impl Quantiser {
         )?;
         let quantised = found.states.reshape([n, h * w, d]);
         let tokens = match &self.linear {
-            Some(linear) => linear.forward(quantised.clone()),
+            Some(linear) => apply(linear, quantised.clone()),
             None => quantised.clone(),
         };
         let tokens = match &self.gate {

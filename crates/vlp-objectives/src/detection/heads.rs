@@ -4,7 +4,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::{relu, sigmoid};
 use serde::{Deserialize, Serialize};
-use vlp_ops::linear;
+use vlp_ops::apply;
 
 /// A set of class names (COCO, Visual Genome, scenes) with a head of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ impl BoxHead {
             .iter()
             .enumerate()
             .fold(states, |x, (i, layer)| {
-                let x = linear(layer, x);
+                let x = apply(layer, x);
                 if i < last { relu(x) } else { x }
             });
         sigmoid(x)
@@ -83,11 +83,11 @@ impl VocabularyHead {
             t.reshape([layers, batch, queries, out])
         };
         DetectionOutput {
-            logits: shape(linear(&self.class, flat.clone())),
+            logits: shape(apply(&self.class, flat.clone())),
             attributes: self
                 .attribute
                 .as_ref()
-                .map(|head| shape(linear(head, flat.clone()))),
+                .map(|head| shape(apply(head, flat.clone()))),
             boxes: shape(boxes.forward(flat)),
         }
     }

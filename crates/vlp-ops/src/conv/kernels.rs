@@ -1,11 +1,13 @@
 //! The convolution's three matrix products, in tiles whose columns stay in the cache.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::columns::{gather, scatter};
 use crate::Window;
 use crate::flex::wide;
-use crate::products::{Matrix, product};
+use crate::products::{Matrix, Product, Sheet, product, turn};
 
 /// Sizes of one convolution.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +28,12 @@ const TILE: usize = 1 << 18;
 /// a ReLU behind the convolution lets pass hangs on it. 27 halves burn's rounding; it is free at 64 channels and costs
 /// a third of the speed at 512.
 const RUN: usize = 27;
+/// Fewer tiles than these share the cores by outputs.
+const FEW: usize = 8;
+/// Outputs of a task where tiles are few.
+const SHARE: usize = 48;
+/// Outputs whose runs follow each other.
+const GROUP: usize = 48;
 /// Input channels of one task of [`to_weight`] and [`to_input`].
 const CHANNELS: usize = 16;
 
@@ -78,14 +86,16 @@ impl Sizes {
         (channel, rest / self.kernel[1], rest % self.kernel[1])
     }
 
-    /// Few positions: one tile, whose parts are made in parallel instead of the tiles.
-    fn few(&self) -> bool {
-        self.images * self.area() < 4 * Self::tile(self.input * self.taps())
+    /// A product of matrices as it is: every position sees one place of the map.
+    fn pointwise(&self) -> bool {
+        self.taps() == 1 && self.window.padding == [0, 0] && self.window.stride == [1, 1]
     }
 
     /// Few positions and few taps: burn's own forward pass is faster.
     pub(super) fn tiny(&self) -> bool {
-        self.few() && self.input * self.taps() <= 576
+        let depth = self.input * self.taps();
+        let few = self.images * self.area() < 4 * Self::tile(depth);
+        few && depth <= 576 && !self.pointwise()
     }
 
     /// Positions of a tile of columns of `depth` taps.
@@ -108,72 +118,93 @@ pub(super) fn forward(sizes: &Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
 
 /// As [`forward`], with sums of `run` products joined.
 fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> Vec<f32> {
-    let depth = sizes.input * sizes.taps();
     let (area, output) = (sizes.area(), sizes.output);
-    let total = sizes.images * area;
-    let mut tile = Sizes::tile(depth);
-    let few = sizes.few();
-    if few {
-        tile = total;
+    let depth = sizes.input * sizes.taps();
+    if sizes.pointwise() {
+        let weight = Matrix::of_rows(weight, depth);
+        return images(x, weight, [output, depth, area]);
     }
-    let multiply = |columns: &[f32], count: usize| {
-        let mut out = vec![0.0; output * count];
-        for first in (0..depth).step_by(run) {
-            let part = run.min(depth - first);
-            let left = Matrix {
-                values: &weight[first..],
-                row_stride: depth,
-                column_stride: 1,
-            };
-            let right = Matrix {
-                values: &columns[first * count..],
-                row_stride: count,
-                column_stride: 1,
-            };
-            let shape = [output, part, count];
-            product(shape, &mut out, count, first > 0, left, right, few);
-        }
-        out
+    let tile = Sizes::tile(depth).min(area);
+    let per_image = area.div_ceil(tile);
+    let tiles = sizes.images * per_image;
+    let place = |number: usize| {
+        let (image, at) = (number / per_image, number % per_image * tile);
+        (image, at, tile.min(area - at))
     };
-    let tiles: Vec<Vec<f32>> = if few {
-        let mut all = vec![0.0; depth * total];
-        all.par_chunks_mut(total * sizes.taps())
-            .enumerate()
-            .for_each(|(channel, out)| {
-                wide(|| columns(sizes, x, channel * sizes.taps(), 0, total, out));
-            });
-        vec![multiply(&all, total)]
+    // Few tiles: outputs are shared among tasks, too, and the columns made beforehand.
+    let few = tiles < FEW;
+    let share = if few { SHARE } else { output };
+    // Burn's own 1x1 convolutions are matrix products, too: as long sums.
+    let run = if sizes.taps() == 1 {
+        depth
     } else {
-        (0..total.div_ceil(tile))
-            .into_par_iter()
-            .map_init(
-                || vec![0.0; depth * tile],
-                |scratch, i| {
-                    let count = tile.min(total - i * tile);
-                    let scratch = &mut scratch[..depth * count];
-                    wide(|| columns(sizes, x, 0, i * tile, count, scratch));
-                    multiply(scratch, count)
-                },
-            )
-            .collect()
+        run.min(depth)
     };
-    let mut out = vec![0.0; total * output];
-    out.par_chunks_mut(area)
-        .enumerate()
-        .for_each(|(plane, out)| {
-            let (image, channel) = (plane / output, plane % output);
-            let first = image * area;
-            let mut done = 0;
-            while done < area {
-                let (number, at) = ((first + done) / tile, (first + done) % tile);
-                let count = tile.min(total - number * tile);
-                let part = (count - at).min(area - done);
-                let from = channel * count + at;
-                out[done..done + part].copy_from_slice(&tiles[number][from..from + part]);
-                done += part;
+    // SAFETY: tasks write disjoint blocks: positions of a tile times a share of outputs. All together are all.
+    #[allow(unsafe_code)]
+    unsafe {
+        Sheet::fill(sizes.images * output * area, |sheet| {
+            let multiply = |number: usize, columns: &[f32], outputs: Range<usize>| {
+                let (image, at, count) = place(number);
+                // Runs one after the other over few outputs, whose sums stay in the first cache.
+                let group = if run < depth { GROUP } else { output };
+                for row in outputs.clone().step_by(group) {
+                    let rows = group.min(outputs.end - row);
+                    for first in (0..depth).step_by(run) {
+                        let part = run.min(depth - first);
+                        let left = Matrix::of_rows(&weight[row * depth + first..], depth);
+                        let right = Matrix::of_rows(&columns[first * count..], count);
+                        let start = (image * output + row) * area + at;
+                        let shape = [rows, part, count];
+                        sheet.product(start, shape, area, first > 0, left, right);
+                    }
+                }
+            };
+            if few {
+                let all: Vec<Vec<f32>> = (0..tiles)
+                    .map(|number| {
+                        let (image, at, count) = place(number);
+                        let mut out = vec![0.0; depth * count];
+                        let size = count * sizes.taps();
+                        out.par_chunks_mut(size).enumerate().for_each(|(i, out)| {
+                            let (tap, first) = (i * sizes.taps(), image * area + at);
+                            wide(|| columns(sizes, x, tap, first, count, out));
+                        });
+                        out
+                    })
+                    .collect();
+                let shares = output.div_ceil(share);
+                (0..tiles * shares).into_par_iter().for_each(|task| {
+                    let (number, first) = (task / shares, task % shares * share);
+                    multiply(number, &all[number], first..output.min(first + share));
+                });
+            } else {
+                (0..tiles).into_par_iter().for_each_init(
+                    || vec![0.0; depth * tile],
+                    |scratch, number| {
+                        let (image, at, count) = place(number);
+                        let scratch = &mut scratch[..depth * count];
+                        wide(|| columns(sizes, x, 0, image * area + at, count, scratch));
+                        multiply(number, scratch, 0..output);
+                    },
+                );
             }
-        });
-    out
+        })
+    }
+}
+
+/// `left` times every image's `[depth, columns]` of `x`.
+fn images(x: &[f32], left: Matrix<'_>, [rows, depth, columns]: [usize; 3]) -> Vec<f32> {
+    let products: Vec<_> = x
+        .chunks_exact(depth * columns)
+        .map(|x| Product {
+            shape: [rows, depth, columns],
+            left,
+            right: Matrix::of_rows(x, columns),
+            bias: None,
+        })
+        .collect();
+    Product::stack(&products)
 }
 
 /// The weight's gradient from the output's `[images, out, positions]` and `x`.
@@ -181,7 +212,7 @@ fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> Vec<f32> {
 /// Tasks are blocks of input channels times groups of tiles, both fixed by the sizes; groups are summed in order.
 pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
     let (taps, area, output) = (sizes.taps(), sizes.area(), sizes.output);
-    let channels = CHANNELS.min(sizes.input);
+    let channels = (CHANNELS * 9).div_ceil(taps).min(sizes.input);
     let width = channels * taps;
     let tile = Sizes::tile(width).min(area);
     let per_image = area.div_ceil(tile);
@@ -189,10 +220,15 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
     let blocks = sizes.input.div_ceil(channels);
     let groups = 8usize.div_ceil(blocks).min(tiles);
     let size = tiles.div_ceil(groups);
+    // Outputs side by side: the products then read and write neighbours only.
+    let turned: Vec<Vec<f32>> = grad
+        .chunks_exact(output * area)
+        .map(|grad| turn(Matrix::of_rows(grad, area), output, area))
+        .collect();
     let parts: Vec<Vec<f32>> = (0..blocks * groups)
         .into_par_iter()
         .map_init(
-            || vec![0.0; width * tile],
+            || vec![0.0; if sizes.pointwise() { 0 } else { width * tile }],
             |scratch, task| {
                 let (block, group) = (task / groups, task % groups);
                 let first = block * channels;
@@ -201,36 +237,36 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
                 for number in group * size..tiles.min((group + 1) * size) {
                     let (image, at) = (number / per_image, number % per_image * tile);
                     let count = tile.min(area - at);
-                    let columns_of = &mut scratch[..width * count];
-                    wide(|| columns(sizes, x, first * taps, image * area + at, count, columns_of));
-                    let left = Matrix {
-                        values: &grad[image * output * area + at..],
-                        row_stride: area,
-                        column_stride: 1,
+                    let left = if sizes.pointwise() {
+                        let start = (image * sizes.input + first) * area + at;
+                        Matrix::of_rows(&x[start..], area)
+                    } else {
+                        let columns_of = &mut scratch[..width * count];
+                        let position = image * area + at;
+                        wide(|| columns(sizes, x, first * taps, position, count, columns_of));
+                        Matrix::of_rows(columns_of, count)
                     };
-                    let right = Matrix {
-                        values: columns_of,
-                        row_stride: 1,
-                        column_stride: count,
-                    };
-                    let shape = [output, count, width];
-                    product(shape, &mut sum, width, true, left, right, false);
+                    let right = Matrix::of_rows(&turned[image][at * output..], output);
+                    let shape = [width, count, output];
+                    product(shape, &mut sum, output, true, left, right, false);
                 }
                 sum
             },
         )
         .collect();
+    /// Outputs of a task.
+    const ROWS: usize = 16;
     let depth = sizes.input * taps;
     let mut out = vec![0.0; output * depth];
-    out.par_chunks_mut(depth)
+    out.par_chunks_mut(ROWS * depth)
         .enumerate()
-        .for_each(|(row, out)| {
-            for (block, out) in out.chunks_mut(channels * taps).enumerate() {
-                let width = out.len();
-                for part in &parts[block * groups..(block + 1) * groups] {
-                    let part = &part[row * width..(row + 1) * width];
-                    for (out, value) in out.iter_mut().zip(part) {
-                        *out += *value;
+        .for_each(|(i, out)| {
+            for (task, part) in parts.iter().enumerate() {
+                let first = task / groups * width;
+                for (column, part) in part.chunks_exact(output).enumerate() {
+                    let rows = out.chunks_exact_mut(depth).zip(&part[i * ROWS..]);
+                    for (row, value) in rows {
+                        row[first + column] += *value;
                     }
                 }
             }
@@ -240,9 +276,13 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
 
 /// The input's gradient from the output's `[images, out, positions]`.
 pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> {
+    if sizes.pointwise() {
+        let weight = Matrix::of_rows(weight, sizes.input).turned();
+        return images(grad, weight, [sizes.input, sizes.output, sizes.area()]);
+    }
     if let Some(turned) = turned(sizes) {
         // No ReLU hangs on a gradient: sums as long as they come.
-        return convolve(&turned, grad, &turn(sizes, weight), usize::MAX);
+        return convolve(&turned, grad, &flip(sizes, weight), usize::MAX);
     }
     let (taps, area, output) = (sizes.taps(), sizes.area(), sizes.output);
     let depth = sizes.input * taps;
@@ -314,7 +354,7 @@ fn turned(sizes: &Sizes) -> Option<Sizes> {
 }
 
 /// `[in, out, rows, columns]` from `[out, in, rows, columns]`, both of the kernel's axes reversed.
-fn turn(sizes: &Sizes, weight: &[f32]) -> Vec<f32> {
+fn flip(sizes: &Sizes, weight: &[f32]) -> Vec<f32> {
     let taps = sizes.taps();
     let mut out = vec![0.0; weight.len()];
     let row = sizes.output * taps;

@@ -1,0 +1,177 @@
+//! Linear layers, tied scores, attention and log-probabilities against burn's own operations in f64 and against finite
+//! differences.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use burn::prelude::*;
+use burn::tensor::TensorData;
+use common::{Case, agree, threads_do_not_matter};
+
+/// Rows, input, output. Some above the size from which products are cut into blocks, by rows and by columns, and some
+/// whose tables are read across.
+const SIZES: [[usize; 3]; 8] = [
+    [1, 1, 1],
+    [3, 5, 2],
+    [7, 64, 33],
+    [1, 300, 4000],
+    [30, 100, 1300],
+    [30, 1300, 100],
+    [700, 65, 90],
+    [150, 130, 129],
+];
+
+/// Sums of up to 1,300 products of up to 4.
+const TOLERANCE: f64 = 2e-6;
+
+#[test]
+fn linear() {
+    for [rows, input, output] in SIZES {
+        for biased in [false, true] {
+            // x comes as a view with two axes swapped.
+            let run = |t: &[Tensor<1>]| {
+                let x = t[0].clone().reshape([1, input, rows]).swap_dims(1, 2);
+                let weight = t[1].clone().reshape([input, output]);
+                let bias = biased.then(|| t[2].clone());
+                vlp_ops::linear(x, weight, bias).flatten::<1>(0, 2)
+            };
+            let mut sizes = vec![rows * input, input * output];
+            sizes.extend(biased.then_some(output));
+            let case = Case {
+                name: format!("{rows} x {input} to {output}, bias {biased}"),
+                sizes,
+                f: &run,
+            };
+            agree(&case, TOLERANCE);
+            threads_do_not_matter(&case);
+        }
+    }
+}
+
+#[test]
+fn tied() {
+    for [rows, width, words] in SIZES {
+        for biased in [false, true] {
+            let run = |t: &[Tensor<1>]| {
+                let table = t[1].clone().reshape([words, width]);
+                let bias = biased.then(|| t[2].clone());
+                let states = t[0].clone().reshape([rows, width]);
+                vlp_ops::tied(states, table, bias).flatten::<1>(0, 1)
+            };
+            let mut sizes = vec![rows * width, words * width];
+            sizes.extend(biased.then_some(words));
+            let case = Case {
+                name: format!("{rows} x {width} to {words}, bias {biased}"),
+                sizes,
+                f: &run,
+            };
+            agree(&case, TOLERANCE);
+            threads_do_not_matter(&case);
+        }
+    }
+}
+
+/// A weight that is not trained costs no gradient, and its input gets the same one.
+#[test]
+fn what_is_frozen_gets_no_gradient() {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<2>::ones([3, 4], &device).require_grad();
+    let weight = Tensor::<2>::ones([4, 5], &device);
+    let grads = vlp_ops::linear(x.clone(), weight.clone(), None)
+        .sum()
+        .backward();
+    assert!(weight.grad(&grads).is_none());
+    let grad: Vec<f32> = x.grad(&grads).unwrap().into_data().iter().collect();
+    assert_eq!(grad, [5.0; 12]);
+}
+
+/// Batch, heads, queries, keys, width.
+const ATTENTIONS: [[usize; 5]; 6] = [
+    [1, 1, 1, 1, 1],
+    [2, 3, 5, 4, 6],
+    [1, 2, 1, 70, 16],
+    [2, 2, 9, 3, 8],
+    [1, 2, 150, 65, 12],
+    [3, 4, 40, 40, 32],
+];
+
+/// Values in place of scores' bias or dropout: no gradient goes there, so they are constants.
+fn constant(shape: [usize; 4], like: &Tensor<1>, f: impl Fn(usize) -> f32) -> Tensor<4> {
+    let values: Vec<f32> = (0..shape.iter().product()).map(f).collect();
+    Tensor::from_data(
+        TensorData::new(values, shape),
+        (&like.device(), like.dtype()),
+    )
+}
+
+#[test]
+fn attention() {
+    for [batch, heads, queries, keys, width] in ATTENTIONS {
+        for how in 0..4 {
+            let run = |t: &[Tensor<1>]| {
+                let query = t[0].clone().reshape([batch, queries, width]);
+                let key = t[1].clone().reshape([batch, width, keys]).swap_dims(1, 2);
+                let value = t[2].clone().reshape([batch, keys, width]);
+                // Every third key hidden, or a bias of its own for each query.
+                let bias = match how {
+                    1 => Some(constant([1, 1, 1, keys], &t[0], |i| {
+                        if i % 3 == 1 { -1e9 } else { 0.0 }
+                    })),
+                    2 => Some(constant([batch, 1, queries, keys], &t[0], |i| {
+                        (i % 7) as f32 * 0.25
+                    })),
+                    _ => None,
+                };
+                let keep = (how >= 2).then(|| {
+                    constant([batch, heads, queries, keys], &t[0], |i| {
+                        if i % 5 == 2 { 0.0 } else { 1.25 }
+                    })
+                });
+                vlp_ops::attention(query, key, value, bias, keep, heads).flatten::<1>(0, 2)
+            };
+            let case = Case {
+                name: format!("{batch}, {heads} heads, {queries} x {keys}, {width}, case {how}"),
+                sizes: vec![
+                    batch * queries * width,
+                    batch * keys * width,
+                    batch * keys * width,
+                ],
+                f: &run,
+            };
+            // Exponentials of scores of up to 20, rounded to some units of 6e-8 times the score.
+            agree(&case, 5e-6);
+            threads_do_not_matter(&case);
+        }
+    }
+}
+
+#[test]
+fn log_prob() {
+    for [rows, classes] in [[1, 1], [4, 3], [33, 2000]] {
+        let labels: Vec<i32> = (0..rows).map(|i| (i * 31 % classes) as i32).collect();
+        let run = |t: &[Tensor<1>]| {
+            let logits = t[0].clone().mul_scalar(4.0).reshape([rows, classes]);
+            vlp_ops::log_prob(logits, &labels)
+        };
+        let case = Case {
+            name: format!("{rows} x {classes}"),
+            sizes: vec![rows * classes],
+            f: &run,
+        };
+        // The logarithm of a sum of 2,000 exponentials.
+        agree(&case, 3e-6);
+        threads_do_not_matter(&case);
+    }
+}
+
+/// Logits far apart neither overflow nor lose the chosen class.
+#[test]
+fn log_prob_of_huge_logits() {
+    let device = Device::flex();
+    let logits = Tensor::<2>::from_floats([[1e4, -1e4, 0.0], [-3e38, -3e38, 3e38]], &device);
+    let got: Vec<f32> = vlp_ops::log_prob(logits, &[0, 2])
+        .into_data()
+        .iter()
+        .collect();
+    assert_eq!(got, [0.0, 0.0]);
+}
