@@ -75,15 +75,17 @@ def bert(out, lengths, config=None, **sizes):
     ids = torch.randint(1, config.vocab_size, (len(lengths), max(lengths)), generator=torch.Generator().manual_seed(3))
     pad = torch.arange(max(lengths)) >= torch.tensor(lengths)[:, None]
     ids[pad] = config.pad_token_id
-    found = model(input_ids=ids, attention_mask=(~pad).long(), token_type_ids=torch.zeros_like(ids),
-                  output_hidden_states=True)
-    outputs = {"embedding": found.hidden_states[0], "states": found.hidden_states[-1]}
-    if "logits" in found:
-        outputs["mlm"] = found.logits
+    types = (torch.arange(max(lengths)) >= torch.tensor(lengths)[:, None] // 2).long()
+    outputs = {}
+    for prefix, own in [("one", torch.zeros_like(types)), ("pair", types)]:
+        found = model(input_ids=ids, attention_mask=(~pad).long(), token_type_ids=own, output_hidden_states=True)
+        outputs |= {f"out.{prefix}.embedding": found.hidden_states[0], f"out.{prefix}.states": found.hidden_states[-1]}
+        if "logits" in found:
+            outputs[f"out.{prefix}.mlm"] = found.logits
     spec = {"kind": "bert", "d_model": config.hidden_size, "heads": config.num_attention_heads,
             "ffn": config.intermediate_size, "layers": config.num_hidden_layers, "vocab": config.vocab_size,
             "positions": config.max_position_embeddings}
-    out.write(spec, {"in.ids": ids, "in.pad": pad} | {f"out.{name}": value for name, value in outputs.items()})
+    out.write(spec, {"in.ids": ids, "in.pad": pad, "in.types": types} | outputs)
 
 
 def detr(out, sizes, width=64, depth=50, blocks=(3, 4, 6, 3), d_model=256, heads=8, ffn=2048, layers=6, queries=100,

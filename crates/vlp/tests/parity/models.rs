@@ -11,7 +11,7 @@ use vlp_models::{
 };
 use vlp_objectives::detection::{ClassVocabulary, DetectionConfig};
 use vlp_objectives::{Inputs, MlmConfig, Needs, Pretrain, TextEncoder, VisionLanguage};
-use vlp_transformer::TextBatch;
+use vlp_transformer::{AttentionBias, TextBatch};
 use vlp_vision::resnet::Depth;
 use vlp_vision::{PaddedImages, ResNetConfig};
 
@@ -75,7 +75,8 @@ fn resnet(case: &Case, weights: &Path, device: &Device) -> Found<(Outputs, Strin
     Ok((maps.into_iter().enumerate().map(named).collect(), note))
 }
 
-/// SOHO's text embedding, its encoder over words alone and the head of masked words.
+/// SOHO's text embedding, its encoder over words alone and the head of masked words: of one text, as the objectives
+/// run them, and of two segments.
 fn bert(case: &Case, weights: &Path, device: &Device) -> Found<(Outputs, String)> {
     let (d_model, vocab) = (size(case, "d_model")?, size(case, "vocab")?);
     let config = SohoConfig {
@@ -95,7 +96,7 @@ fn bert(case: &Case, weights: &Path, device: &Device) -> Found<(Outputs, String)
         portrait_mask_fault: false,
     };
     // A `BertModel` has no head, and an import that lacks one is an error.
-    let predicts = case.tensors.contains_key("out.mlm");
+    let predicts = case.tensors.contains_key("out.one.mlm");
     let objectives = ObjectivesConfig {
         mlm: predicts.then(MlmConfig::default),
         ..ObjectivesConfig::default()
@@ -109,18 +110,24 @@ fn bert(case: &Case, weights: &Path, device: &Device) -> Found<(Outputs, String)
         ids: case.get("in.ids")?.int(device),
         pad_mask: case.get("in.pad")?.mask(device),
     };
-    let states = own.model.encode_text(&text).states;
-    let embedding = own.model.words.forward(text.ids);
-    let mut outputs = Outputs::from([
-        ("embedding".to_owned(), Values::of(embedding)),
-        ("states".to_owned(), Values::of(states.clone())),
-    ]);
-    if let Some(mlm) = &own.objectives.mlm {
+    let model = &own.model;
+    let embedded = model.words.forward(text.ids.clone());
+    let one = (embedded, model.encode_text(&text).states);
+    let types = case.get("in.types")?.int(device);
+    let embedded = model.words.forward_typed(text.ids, types);
+    let bias = AttentionBias::padding(text.pad_mask);
+    let states = model.encoder.forward(embedded.clone(), None, Some(&bias));
+    let mut outputs = Outputs::new();
+    for (prefix, (embedding, states)) in [("one", one), ("pair", (embedded, states))] {
         let [rows, length, width] = states.dims();
-        let flat = states.reshape([rows * length, width]);
-        let logits = mlm.logits(flat, own.model.words.words());
-        let logits = logits.reshape([rows, length, vocab]);
-        outputs.insert("mlm".to_owned(), Values::of(logits));
+        if let Some(mlm) = &own.objectives.mlm {
+            let flat = states.clone().reshape([rows * length, width]);
+            let logits = mlm.logits(flat, model.words.words());
+            let logits = Values::of(logits.reshape([rows, length, vocab]));
+            outputs.insert(format!("{prefix}.mlm"), logits);
+        }
+        outputs.insert(format!("{prefix}.embedding"), Values::of(embedding));
+        outputs.insert(format!("{prefix}.states"), Values::of(states));
     }
     Ok((outputs, note))
 }
