@@ -11,6 +11,7 @@ use vlp_objectives::{Batcher, ObjectiveError, ObjectiveSet, Pretrain, VisionLang
 use vlp_train::{CheckpointStore, RunLog, StepReport, Trainer};
 
 use crate::adopt::adopt;
+use crate::beside;
 use crate::build;
 use crate::config::RunConfig;
 use crate::data::Datasets;
@@ -131,8 +132,10 @@ impl Run<'_> {
         let mut model = initialise(Pretrain { model, objectives }, config.seed);
         let mut notes = vec![];
         for file in &config.weights {
+            let differences = beside::check(file, &config.model)?;
             let (filled, note) = import(model, file)?;
             notes.push(note);
+            notes.extend(differences);
             model = filled;
         }
         if let Some(from) = &config.from {
