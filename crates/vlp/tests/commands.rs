@@ -10,7 +10,7 @@ use std::process::Command;
 
 use safetensors::SafeTensors;
 use serde_json::Value;
-use support::{fail, hashes, losses, succeed, tiny, vlp};
+use support::{fail, hashes, losses, resume, succeed, tiny, vlp};
 use vlp_data::{Scenes, ScenesConfig};
 use vlp_weights::WeightsFile;
 
@@ -356,8 +356,10 @@ fn a_run_starts_from_the_weights_of_others() {
         folder.path().join("run"),
         folder.path().join("run.safetensors"),
     );
-    let theirs = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures/parity/resnet18_small.weights.pth");
+    let weights = folder.path().join("resnet18.pth");
+    fs::copy(&fixture, &weights).unwrap();
     let trunk = [
         "data.scenes.resolution=64",
         "model.backbone.depth=18",
@@ -366,12 +368,20 @@ fn a_run_starts_from_the_weights_of_others() {
         "model.backbone.stages=4",
         "model.backbone.norm=frozen",
         "model.backbone.frozen_stages=2",
+        "checkpoint.every=2",
     ];
-    succeed(tiny(&run, &trunk).arg("--weights").arg(&theirs));
+    let mut command = tiny(&run, &trunk);
+    command.arg("--weights").arg(&weights);
+    succeed(command.args(["--stop-at", "2"]));
+    // What it started from is in the checkpoint.
+    fs::remove_file(&weights).unwrap();
+    succeed(&mut resume(&run));
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("started from "), "{page}");
     succeed(vlp(&["weights", "export"]).arg(&run).arg(&file));
     let (own, theirs) = (
         WeightsFile::open(&file).unwrap(),
-        WeightsFile::open(&theirs).unwrap(),
+        WeightsFile::open(&fixture).unwrap(),
     );
     let same = |path: &str, name: &str| own.f32(path).unwrap() == theirs.f32(name).unwrap();
     assert!(same("model.backbone.stem.conv.weight", "conv1.weight"));
