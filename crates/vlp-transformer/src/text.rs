@@ -44,7 +44,7 @@ pub struct TextEmbeddingConfig {
     pub d_model: usize,
     /// Longest text in tokens.
     pub max_len: usize,
-    /// Token types (segments); BERT has 2, single texts use row 0.
+    /// Token types (segments); BERT has 2. Single texts use row 0, others name theirs.
     pub types: usize,
     /// Dropout after the norm.
     pub dropout: f64,
@@ -87,6 +87,16 @@ impl TextEmbedding {
         let kind = self.token_type.weight.val().narrow(0, 0, 1);
         let x = self.word.forward(ids) + (places + kind).unsqueeze::<3>();
         self.dropout.forward(self.norm.forward(x))
+    }
+
+    /// As [`Self::forward`] with a type for each token, `types` of the shape of `ids`: in BERT 0 in the first of two
+    /// segments, 1 in the second.
+    pub fn forward_typed(&self, ids: Tensor<2, Int>, types: Tensor<2, Int>) -> Tensor<3> {
+        let length = ids.dims()[1];
+        let places = self.position.weight.val().narrow(0, 0, length);
+        let added = self.token_type.forward(types) + places.unsqueeze::<3>();
+        self.dropout
+            .forward(self.norm.forward(self.word.forward(ids) + added))
     }
 
     /// The word table `[vocab, d_model]`, for output heads tied to it.

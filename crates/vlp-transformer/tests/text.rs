@@ -67,3 +67,22 @@ fn a_later_start_is_the_same_place() {
         );
     }
 }
+
+#[test]
+fn each_token_has_its_own_type() {
+    let device = Device::flex();
+    let words = redraw(config().init(&device), 4);
+    let ids = TextBatch::pack(&[&[4, 5, 6, 7]], 0, &device).ids;
+    let plain = words.forward(ids.clone());
+    let typed = |types: [i32; 4]| {
+        let types = Tensor::<1, Int>::from_ints(types, &device).unsqueeze();
+        words.forward_typed(ids.clone(), types)
+    };
+    let half = |x: Tensor<3>, from| x.slice(s![.., from..from + 2]);
+    // Three rows summed in another order: some roundings of values near 1.
+    assert!(distance(typed([0; 4]), plain.clone()) < 1e-5);
+    let pair = typed([0, 0, 1, 1]);
+    assert!(distance(half(pair.clone(), 0), half(plain.clone(), 0)) < 1e-5);
+    assert_eq!(distance(half(pair.clone(), 2), half(typed([1; 4]), 2)), 0.0);
+    assert!(distance(half(pair, 2), half(plain, 2)) > 1e-2);
+}

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod adopt;
+mod beside;
 pub mod build;
 pub mod codebook;
 pub mod config;

@@ -11,6 +11,7 @@ use vlp_objectives::{Batcher, ObjectiveError, ObjectiveSet, Pretrain, VisionLang
 use vlp_train::{CheckpointStore, RunLog, StepReport, Trainer};
 
 use crate::adopt::adopt;
+use crate::beside;
 use crate::build;
 use crate::config::RunConfig;
 use crate::data::Datasets;
@@ -130,14 +131,23 @@ impl Run<'_> {
         } = *self;
         let mut model = initialise(Pretrain { model, objectives }, config.seed);
         let mut notes = vec![];
-        for file in &config.weights {
-            let (filled, note) = import(model, file)?;
-            notes.push(note);
-            model = filled;
-        }
-        if let Some(from) = &config.from {
-            let adopted = adopt(model, from, plain)?;
-            (model, notes) = (adopted.module, adopted.notes);
+        // A run that goes on has its weights in a checkpoint; where it began need not be there any more.
+        let checkpoints = CheckpointStore::open(folder.checkpoints(), config.checkpoint.keep)?;
+        if checkpoints.steps()?.is_empty() {
+            for file in &config.weights {
+                let differences = beside::check(file, &config.model)?;
+                let (filled, note) = import(model, file)?;
+                notes.push(note);
+                notes.extend(differences);
+                model = filled;
+            }
+            if let Some(from) = &config.from {
+                let adopted = adopt(model, from, plain)?;
+                (model, notes) = (adopted.module, adopted.notes);
+            }
+        } else {
+            let origins = config.weights.iter().chain(&config.from);
+            notes.extend(origins.map(|origin| format!("started from {}", origin.display())));
         }
         let mut session = Session::start(folder, config, data, model, plain, &view)?;
         session.notes.extend(notes);

@@ -10,8 +10,9 @@ use std::process::Command;
 
 use safetensors::SafeTensors;
 use serde_json::Value;
-use support::{fail, hashes, losses, succeed, tiny, vlp};
+use support::{fail, hashes, losses, resume, succeed, tiny, vlp};
 use vlp_data::{Scenes, ScenesConfig};
+use vlp_weights::WeightsFile;
 
 /// SOHO in a size whose step takes some ten milliseconds.
 const SOHO: [&str; 17] = [
@@ -346,4 +347,52 @@ fn dictionaries_are_drawn_and_weights_written_and_looked_into() {
     assert!(line.contains("of no known kind"), "{line}");
     let line = fail(vlp(&["weights", "inspect"]).arg(run.join("config.toml")));
     assert!(line.contains("config.toml"), "{line}");
+}
+
+#[test]
+fn a_run_starts_from_the_weights_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, file) = (
+        folder.path().join("run"),
+        folder.path().join("run.safetensors"),
+    );
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/parity/resnet18_small.weights.pth");
+    let weights = folder.path().join("resnet18.pth");
+    fs::copy(&fixture, &weights).unwrap();
+    let trunk = [
+        "data.scenes.resolution=64",
+        "model.backbone.depth=18",
+        "model.backbone.width=4",
+        "model.backbone.stem=standard",
+        "model.backbone.stages=4",
+        "model.backbone.norm=frozen",
+        "model.backbone.frozen_stages=2",
+        "checkpoint.every=2",
+    ];
+    let mut command = tiny(&run, &trunk);
+    command.arg("--weights").arg(&weights);
+    succeed(command.args(["--stop-at", "2"]));
+    // What it started from is in the checkpoint.
+    fs::remove_file(&weights).unwrap();
+    succeed(&mut resume(&run));
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("started from "), "{page}");
+    succeed(vlp(&["weights", "export"]).arg(&run).arg(&file));
+    let (own, theirs) = (
+        WeightsFile::open(&file).unwrap(),
+        WeightsFile::open(&fixture).unwrap(),
+    );
+    let same = |path: &str, name: &str| own.f32(path).unwrap() == theirs.f32(name).unwrap();
+    assert!(same("model.backbone.stem.conv.weight", "conv1.weight"));
+    let last = "model.backbone.stages.3.1.layers.1";
+    // Frozen everywhere: statistics. Trained: what is above stage 1.
+    assert!(same(
+        &format!("{last}.norm.running_var"),
+        "layer4.1.bn2.running_var"
+    ));
+    assert!(!same(
+        &format!("{last}.conv.weight"),
+        "layer4.1.conv2.weight"
+    ));
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use vlp_models::{E2eVlpConfig, SohoConfig};
-use vlp_vision::QuantiserConfig;
+use vlp_vision::{QuantiserConfig, ResNetConfig};
 
 /// Configuration of the model of either system, told apart by `system`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,22 @@ impl ModelConfig {
         match self {
             Self::E2eVlp(own) => own.d_model,
             Self::Soho(own) => own.d_model,
+        }
+    }
+
+    /// Attention heads.
+    pub fn heads(&self) -> usize {
+        match self {
+            Self::E2eVlp(own) => own.heads,
+            Self::Soho(own) => own.heads,
+        }
+    }
+
+    /// Visual backbone.
+    pub fn backbone(&self) -> &ResNetConfig {
+        match self {
+            Self::E2eVlp(own) => &own.backbone,
+            Self::Soho(own) => &own.backbone,
         }
     }
 
