@@ -56,28 +56,7 @@ mod fast {
     use rayon::prelude::*;
 
     use super::AdamWStep;
-    use crate::flex::{Array, TASK, dense, values, wide};
-
-    /// The tensor's values, to be overwritten: dense, from the first of its buffer to the last.
-    fn own<const D: usize>(tensor: Tensor<D>) -> Array {
-        // The device was asked for before.
-        #[allow(clippy::expect_used)]
-        let tensor = tensor
-            .try_into_primitive::<Flex>()
-            .expect("a tensor of the CPU");
-        let count = tensor.layout().num_elements();
-        let whole = tensor.is_contiguous()
-            && tensor.layout().start_offset() == 0
-            && tensor.bytes().len() == count * size_of::<f32>();
-        if whole {
-            tensor
-        } else {
-            crate::flex::array(
-                values(&dense(&tensor)).to_vec(),
-                tensor.layout().shape().clone(),
-            )
-        }
-    }
+    use crate::flex::{TASK, own, values, wide};
 
     pub(super) fn adamw<const D: usize>(
         parameter: Tensor<D>,

@@ -1,6 +1,7 @@
 //! What all fast paths share: slices of tensors, wide instructions.
 
 use burn::backend::{Flex, tensor::FloatTensor};
+use burn::prelude::Tensor;
 use burn::tensor::{Shape, TensorData};
 use rayon::prelude::*;
 
@@ -22,6 +23,32 @@ pub(crate) fn values(tensor: &Array) -> &[f32] {
 /// A tensor of these values.
 pub(crate) fn array(values: Vec<f32>, shape: impl Into<Shape>) -> Array {
     Array::from_data(TensorData::new(values, shape.into()))
+}
+
+/// The CPU backend's part of a tensor that `route::fast` said to be there, without autodiff.
+pub(crate) fn primitive<const D: usize>(tensor: Tensor<D>) -> Array {
+    // The device was asked for before.
+    #[allow(clippy::expect_used)]
+    tensor
+        .try_into_primitive::<Flex>()
+        .expect("a tensor of the CPU")
+}
+
+/// The tensor's values, to be overwritten: dense, from the first of its buffer to the last.
+pub(crate) fn own<const D: usize>(tensor: Tensor<D>) -> Array {
+    let tensor = primitive(tensor);
+    let count = tensor.layout().num_elements();
+    let whole = tensor.is_contiguous()
+        && tensor.layout().start_offset() == 0
+        && tensor.bytes().len() == count * size_of::<f32>();
+    if whole {
+        tensor
+    } else {
+        array(
+            values(&dense(&tensor)).to_vec(),
+            tensor.layout().shape().clone(),
+        )
+    }
 }
 
 /// Runs `f` with the widest vector instructions of this processor.

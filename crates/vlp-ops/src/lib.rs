@@ -15,6 +15,8 @@ mod pool;
 #[cfg(feature = "flex")]
 mod products;
 mod route;
+mod scale;
+mod sgd;
 mod softmax;
 
 pub use adamw::{AdamWStep, adamw};
@@ -28,6 +30,8 @@ pub use log_prob::log_prob;
 pub use norm::LayerNorm;
 pub use pool::max_pool2d;
 pub use route::use_fast_paths;
+pub use scale::{scale, square_sum};
+pub use sgd::{SgdStep, sgd};
 pub use softmax::softmax;
 
 /// How a window moves over a map: `[rows, columns]` each.

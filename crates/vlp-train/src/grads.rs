@@ -3,6 +3,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
+use vlp_ops::{scale, square_sum};
 
 struct Squares<'a> {
     grads: &'a GradientsParams,
@@ -12,7 +13,7 @@ struct Squares<'a> {
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
-            let square = grad.square().sum();
+            let square = square_sum(grad);
             self.sum = Some(match self.sum.take() {
                 Some(sum) => sum + square,
                 None => square,
@@ -29,8 +30,7 @@ struct Scale<'a> {
 impl ModuleVisitor for Scale<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.remove::<D>(param.id) {
-            self.grads
-                .register::<D>(param.id, grad.mul_scalar(self.factor));
+            self.grads.register::<D>(param.id, scale(grad, self.factor));
         }
     }
 }
@@ -52,7 +52,7 @@ impl ModuleVisitor for Named<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
-            let norm = grad.square().sum().sqrt().into_scalar::<f32>();
+            let norm = square_sum(grad).sqrt().into_scalar::<f32>();
             self.norms.push((self.path.join("."), norm));
         }
     }

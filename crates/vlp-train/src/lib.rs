@@ -10,6 +10,7 @@ pub mod grads;
 pub mod log;
 pub mod optimizer;
 pub mod schedule;
+mod sgd;
 pub mod trainer;
 
 mod record;

@@ -1,13 +1,13 @@
 //! Parameter groups: rates, decay and rule for each, chosen by the parameter's path.
 
 use burn::module::ParamGroup;
+use burn::optim::ModuleOptimizer;
 use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{ModuleOptimizer, SgdConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::adamw::AdamW;
 use crate::error::TrainError;
+use crate::sgd::Sgd;
 
 /// Paths of norms' gains and shifts and of biases.
 const NO_DECAY: &str = r"(^|\.)(gamma|beta|bias)$";
@@ -162,17 +162,11 @@ impl OptimizerConfig {
             {
                 OptimizerKind::Adamw => optimizer.with_group(params, self.adamw(decay), None),
                 OptimizerKind::Sgd { momentum } => {
-                    let momentum = (momentum > 0.0).then(|| {
-                        MomentumConfig::new()
-                            .with_momentum(momentum)
-                            .with_dampening(0.0)
-                    });
-                    let decay = (decay > 0.0)
-                        .then(|| burn::optim::decay::WeightDecayConfig::new(decay as f32));
-                    let sgd = SgdConfig::new()
-                        .with_momentum(momentum)
-                        .with_weight_decay(decay);
-                    optimizer.with_group(params, sgd.build(), None)
+                    let sgd = Sgd {
+                        momentum: momentum as f32,
+                        decay: decay as f32,
+                    };
+                    optimizer.with_group(params, sgd, None)
                 }
             };
             optimizer = add(optimizer, Self::group(&group.pattern)?, group.weight_decay);

@@ -49,8 +49,8 @@ pub struct StepReport {
 
 /// A module in training.
 pub struct Trainer<M: Module> {
-    /// The module, on an autodiff device.
-    pub model: M,
+    /// Taken out only while the optimiser has it, which writes in place what nothing else holds.
+    model: Option<M>,
     config: TrainerConfig,
     optimizer: ModuleOptimizer,
     ema: Option<Ema<M>>,
@@ -119,7 +119,7 @@ impl<M: Module> Trainer<M> {
         let optimizer = config.optimizer.init()?;
         let ema = (config.ema_decay > 0.0).then(|| Ema::new(&model, config.ema_decay));
         Ok(Self {
-            model,
+            model: Some(model),
             config,
             optimizer,
             ema,
@@ -127,6 +127,13 @@ impl<M: Module> Trainer<M> {
             skipped: 0,
             skipped_in_row: 0,
         })
+    }
+
+    /// The module, on an autodiff device.
+    pub fn model(&self) -> &M {
+        // Missing only after a panic inside the optimiser.
+        #[allow(clippy::expect_used)]
+        self.model.as_ref().expect("the module is in its place")
     }
 
     /// Steps done, skipped ones included.
@@ -143,7 +150,7 @@ impl<M: Module> Trainer<M> {
     pub fn shipped(&self) -> M {
         match &self.ema {
             Some(ema) => ema.average().valid(),
-            None => self.model.valid(),
+            None => self.model().valid(),
         }
     }
 
@@ -167,6 +174,7 @@ impl<M: Module> Trainer<M> {
                 break;
             }
         }
+        drop(model);
         Ok(self.apply(statistics, found)?)
     }
 
@@ -187,7 +195,7 @@ impl<M: Module> Trainer<M> {
             return Ok((report, beside));
         }
         let statistics = self.begin(seed);
-        let devices = self.model.devices();
+        let devices = self.model().devices();
         let this = &*self;
         let moving = self.in_motion()?;
         let results: Vec<Result<_, E>> = std::thread::scope(|scope| {
@@ -213,6 +221,7 @@ impl<M: Module> Trainer<M> {
                 })
                 .collect()
         });
+        drop(moving);
         let mut found = vec![];
         for result in results {
             let (own, more) = result?;
@@ -225,7 +234,7 @@ impl<M: Module> Trainer<M> {
     /// The module with what stands still at this step frozen.
     fn in_motion(&self) -> Result<M, TrainError> {
         let still = self.config.optimizer.frozen(self.step, self.config.steps)?;
-        let model = self.model.clone();
+        let model = self.model().clone();
         Ok(still
             .into_iter()
             .fold(model, |model, group| model.freeze_group(group)))
@@ -233,10 +242,10 @@ impl<M: Module> Trainer<M> {
 
     /// Seeds the step; returns the running statistics, which a step that is skipped must not change.
     fn begin(&self, seed: u64) -> Values {
-        if let Some(device) = self.model.devices().first() {
+        if let Some(device) = self.model().devices().first() {
             device.seed(mix(seed, self.step));
         }
-        Values::collect(&self.model.valid(), "running_")
+        Values::collect(&self.model().valid(), "running_")
     }
 
     /// Sums the gradients in their order, checks and clips them, and updates the weights; a batch that gave
@@ -257,13 +266,13 @@ impl<M: Module> Trainer<M> {
             _ => {
                 let mut sum = GradientsAccumulator::new();
                 all.into_iter()
-                    .for_each(|own| sum.accumulate(&self.model, own));
+                    .for_each(|own| sum.accumulate(self.model(), own));
                 sum.grads()
             }
         };
-        let grad_norm = global_norm(&self.model, &grads);
+        let grad_norm = global_norm(self.model(), &grads);
         if reason.is_none() && !grad_norm.is_finite() {
-            let bad = norms(&self.model, &grads)
+            let bad = norms(self.model(), &grads)
                 .into_iter()
                 .find(|(_, norm)| !norm.is_finite());
             let name = bad.map_or_else(|| "the sum of all gradients".into(), |(name, _)| name);
@@ -274,8 +283,8 @@ impl<M: Module> Trainer<M> {
             self.skipped_in_row += 1;
             if !statistics.is_empty() {
                 // `valid` first takes the statistics of the last forward pass in, then they are replaced.
-                self.model.valid();
-                self.model = statistics.restore(self.model.clone());
+                self.model().valid();
+                self.model = Some(statistics.restore(self.model().clone()));
             }
             if self.skipped_in_row >= self.config.max_skipped.max(1) {
                 let (step, count) = (self.step, self.skipped_in_row);
@@ -294,16 +303,19 @@ impl<M: Module> Trainer<M> {
         self.skipped_in_row = 0;
         if self.config.optimizer.clip_norm > 0.0 {
             clip(
-                &self.model,
+                self.model(),
                 &mut grads,
                 grad_norm,
                 self.config.optimizer.clip_norm as f32,
             );
         }
         let rates = self.config.optimizer.rates(rate_factor)?;
-        self.model = self.optimizer.step(rates, self.model.clone(), grads);
-        if let Some(ema) = &mut self.ema {
-            ema.update(&self.model);
+        if let Some(model) = self.model.take() {
+            let model = self.optimizer.step(rates, model, grads);
+            if let Some(ema) = &mut self.ema {
+                ema.update(&model);
+            }
+            self.model = Some(model);
         }
         Ok(StepReport {
             grad_norm,
@@ -324,7 +336,7 @@ impl<M: Module> Trainer<M> {
             Ok::<_, TrainError>((name, encoded))
         };
         let mut files = vec![
-            named(MODEL, module_bytes(self.model.valid()))?,
+            named(MODEL, module_bytes(self.model().valid()))?,
             named(OPTIMIZER, optimizer_bytes(&self.optimizer))?,
         ];
         if let Some(ema) = &self.ema {
@@ -355,12 +367,13 @@ impl<M: Module> Trainer<M> {
             path: checkpoint.path.clone(),
             reason: format!("{e:?}"),
         };
-        self.model = load(self.model, checkpoint.file(MODEL)?).map_err(mismatch)?;
+        let model = load(self.model().clone(), checkpoint.file(MODEL)?).map_err(mismatch)?;
+        self.model = Some(model);
         let optimizer = burn::tensor::Bytes::from_bytes_vec(checkpoint.file(OPTIMIZER)?.to_vec());
         self.optimizer = self.optimizer.from_bytes(optimizer).map_err(mismatch)?;
         if self.ema.is_some() {
             // Clones of a batch norm share its running statistics, `valid` copies them.
-            let average = load(self.model.valid(), checkpoint.file(EMA)?).map_err(mismatch)?;
+            let average = load(self.model().valid(), checkpoint.file(EMA)?).map_err(mismatch)?;
             self.ema = Some(Ema::resume(average, self.config.ema_decay));
         }
         let state = &checkpoint.state;

@@ -254,24 +254,54 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
             },
         )
         .collect();
-    /// Outputs of a task.
-    const ROWS: usize = 16;
     let depth = sizes.input * taps;
     let mut out = vec![0.0; output * depth];
-    out.par_chunks_mut(ROWS * depth)
+    out.par_chunks_mut(SIDE * depth)
         .enumerate()
         .for_each(|(i, out)| {
-            for (task, part) in parts.iter().enumerate() {
-                let first = task / groups * width;
-                for (column, part) in part.chunks_exact(output).enumerate() {
-                    let rows = out.chunks_exact_mut(depth).zip(&part[i * ROWS..]);
-                    for (row, value) in rows {
-                        row[first + column] += *value;
-                    }
+            wide(|| {
+                for block in 0..blocks {
+                    let parts = &parts[block * groups..(block + 1) * groups];
+                    collect(parts, output, i * SIDE, out, depth, block * width);
                 }
-            }
+            });
         });
     out
+}
+
+/// Side of the squares in which rows and columns change places.
+const SIDE: usize = 16;
+
+/// Adds up `[columns, output]` of all parts into the rows of `out` from output `first` on and from `column` on.
+#[inline(always)]
+fn collect(
+    parts: &[Vec<f32>],
+    output: usize,
+    first: usize,
+    out: &mut [f32],
+    depth: usize,
+    column: usize,
+) {
+    let columns = parts[0].len() / output;
+    let rows = out.len() / depth;
+    for at in (0..columns).step_by(SIDE) {
+        let count = SIDE.min(columns - at);
+        let mut square = [[0f32; SIDE]; SIDE];
+        for part in parts {
+            for (i, sums) in square.iter_mut().enumerate().take(count) {
+                let from = (at + i) * output + first;
+                for (sum, value) in sums.iter_mut().zip(&part[from..from + rows]) {
+                    *sum += *value;
+                }
+            }
+        }
+        for (row, out) in out.chunks_exact_mut(depth).enumerate() {
+            let out = &mut out[column + at..column + at + count];
+            for (out, sums) in out.iter_mut().zip(&square) {
+                *out = sums[row];
+            }
+        }
+    }
 }
 
 /// The input's gradient from the output's `[images, out, positions]`.
@@ -358,13 +388,18 @@ fn flip(sizes: &Sizes, weight: &[f32]) -> Vec<f32> {
     let taps = sizes.taps();
     let mut out = vec![0.0; weight.len()];
     let row = sizes.output * taps;
-    out.par_chunks_mut(row)
+    // Channels of a task lie side by side in the weight.
+    out.par_chunks_mut(SIDE * row)
         .enumerate()
-        .for_each(|(channel, out)| {
-            for (o, out) in out.chunks_mut(taps).enumerate() {
-                let from = (o * sizes.input + channel) * taps;
-                for (out, value) in out.iter_mut().zip(weight[from..from + taps].iter().rev()) {
-                    *out = *value;
+        .for_each(|(i, out)| {
+            for o in 0..sizes.output {
+                let from = (o * sizes.input + i * SIDE) * taps;
+                let kernels = weight[from..].chunks_exact(taps);
+                for (out, kernel) in out.chunks_exact_mut(row).zip(kernels) {
+                    let out = &mut out[o * taps..(o + 1) * taps];
+                    for (out, value) in out.iter_mut().zip(kernel.iter().rev()) {
+                        *out = *value;
+                    }
                 }
             }
         });

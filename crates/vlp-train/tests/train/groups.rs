@@ -14,7 +14,7 @@ fn train(config: TrainerConfig, steps: usize) -> [f32; 6] {
             })
             .unwrap();
     }
-    trainer.model.firsts()
+    trainer.model().firsts()
 }
 
 #[test]
@@ -96,14 +96,14 @@ fn a_group_stands_still_with_its_norm_until_its_share_of_the_run() {
             weight,
         )
     };
-    let first = state(&trainer.model);
+    let first = state(trainer.model());
     for step in 0..8 {
         trainer
             .step(0, |net, _| {
                 Ok::<_, TrainError>(Ok(net.loss(inputs(step, 8))))
             })
             .unwrap();
-        let now = state(&trainer.model);
+        let now = state(trainer.model());
         let still = now.0 == first.0 && now.1 == first.1;
         assert_eq!(still, step < 4, "step {step}: {now:?}");
         assert_ne!(now.2, first.2, "the rest moves");

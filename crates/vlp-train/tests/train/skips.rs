@@ -22,7 +22,7 @@ fn a_skipped_step_changes_no_weight_and_no_running_statistic() {
         let mut trainer = Trainer::new(Net::new(), config).unwrap();
         step(&mut trainer);
         let before = state(&trainer);
-        let mean = values(trainer.model.valid().norm.running_mean.value());
+        let mean = values(trainer.model().valid().norm.running_mean.value());
         assert!(mean != [0.0, 0.0], "the norm has seen a batch");
         // Only the last batch of the step is bad: those before it have been through the norm.
         let bad_gradient = |net: &Net, micro: usize| {

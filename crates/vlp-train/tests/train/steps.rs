@@ -41,7 +41,7 @@ fn gradients_are_clipped_by_their_global_norm() {
         let mut trainer = Trainer::new(Parts::new(), config).unwrap();
         let report = constant(&mut trainer, [3.0, 4.0]);
         assert_close(&[report.grad_norm], &[norm]);
-        for part in [&trainer.model.backbone, &trainer.model.head] {
+        for part in [&trainer.model().backbone, &trainer.model().head] {
             for param in [&part.weight, &part.bias, &part.gamma] {
                 let wanted = [2.0 - 3.0 * factor, 2.0 - 4.0 * factor];
                 assert_close(&values(param.val()), &wanted);
@@ -73,7 +73,7 @@ fn batches_side_by_side_are_batches_in_turn() {
             };
             assert_eq!(first != second, side_by_side, "a thread each");
         }
-        values(trainer.model.linear.weight.val())
+        values(trainer.model().linear.weight.val())
     };
     assert_eq!(run(true), run(false));
 }
@@ -83,7 +83,7 @@ fn a_reason_to_skip_on_one_thread_skips_the_step() {
     let mut config = config();
     (config.accumulate, config.side_by_side) = (2, true);
     let mut trainer = Trainer::new(Net::new(), config).unwrap();
-    let before = values(trainer.model.linear.weight.val());
+    let before = values(trainer.model().linear.weight.val());
     let (report, beside) = trainer
         .step_side_by_side(0, |net: &Net, micro| {
             let loss = net.loss(inputs(1, 4));
@@ -100,7 +100,7 @@ fn a_reason_to_skip_on_one_thread_skips_the_step() {
         (Some("too bad"), vec![0, 1])
     );
     assert_eq!((trainer.step_count(), trainer.skipped()), (1, 1));
-    assert_eq!(values(trainer.model.linear.weight.val()), before);
+    assert_eq!(values(trainer.model().linear.weight.val()), before);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn accumulation_equals_one_large_batch() {
             .unwrap();
         assert_close(&[one.grad_norm], &[all.grad_norm]);
     }
-    let weights = |t: &Trainer<Net>| values(t.model.linear.weight.val());
+    let weights = |t: &Trainer<Net>| values(t.model().linear.weight.val());
     assert_close(&weights(&small), &weights(&large));
     assert!((weights(&small)[0] - 0.5).abs() > 0.1, "it has moved");
 }
@@ -150,7 +150,7 @@ fn the_schedule_scales_every_rate() {
         let report = constant(&mut trainer, [0.1, 0.1]);
         assert!((report.rate_factor - factor).abs() < 1e-12);
         at -= 0.1 * factor as f32;
-        assert_close(&trainer.model.firsts(), &[at; 6]);
+        assert_close(&trainer.model().firsts(), &[at; 6]);
     }
 }
 
@@ -164,16 +164,16 @@ fn the_average_follows_weights_and_running_statistics() {
         all.extend(values(net.norm.running_mean.value()));
         all
     };
-    let mut average = read(&trainer.model.valid());
+    let mut average = read(&trainer.model().valid());
     for _ in 0..4 {
         step(&mut trainer);
-        let now = read(&trainer.model.valid());
+        let now = read(&trainer.model().valid());
         for (average, now) in average.iter_mut().zip(now) {
             *average = 0.75 * *average + 0.25 * now;
         }
         assert_close(&read(&trainer.shipped()), &average);
     }
-    assert!(read(&trainer.model.valid()) != average, "they differ");
+    assert!(read(&trainer.model().valid()) != average, "they differ");
 }
 
 #[test]

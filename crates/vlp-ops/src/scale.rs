@@ -1,0 +1,51 @@
+//! The two passes over gradients that clipping needs.
+//!
+//! Needed as long as burn squares into a tensor of its own and runs element-wise operations on one thread.
+
+use burn::prelude::*;
+
+/// Sum of squares, `[1]`. Without gradient.
+pub fn square_sum<const D: usize>(x: Tensor<D>) -> Tensor<1> {
+    #[cfg(feature = "flex")]
+    if !x.device().is_autodiff() && crate::route::fast(&x) {
+        return fast::square_sum(x);
+    }
+    x.square().sum()
+}
+
+/// `x * factor`, in place where nothing else holds it. Without gradient.
+pub fn scale<const D: usize>(x: Tensor<D>, factor: f32) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if !x.device().is_autodiff() && crate::route::fast(&x) {
+        return fast::scale(x, factor);
+    }
+    x.mul_scalar(factor)
+}
+
+#[cfg(feature = "flex")]
+mod fast {
+    use burn::backend::Flex;
+    use burn::prelude::Tensor;
+    use rayon::prelude::*;
+
+    use crate::flex::{TASK, own, primitive, sum, values, wide};
+
+    pub(super) fn square_sum<const D: usize>(x: Tensor<D>) -> Tensor<1> {
+        let device = x.device();
+        let x = crate::flex::dense(&primitive(x));
+        let parts: Vec<f64> = values(&x)
+            .par_chunks(TASK)
+            .map(|part| f64::from(wide(|| sum(part, |x| x * x))))
+            .collect();
+        // Parts in their order, whichever thread was first; joined in f64, since there may be thousands.
+        Tensor::from_floats([parts.iter().sum::<f64>() as f32], &device)
+    }
+
+    pub(super) fn scale<const D: usize>(x: Tensor<D>, factor: f32) -> Tensor<D> {
+        let mut x = own(x);
+        x.storage_mut::<f32>()
+            .par_chunks_mut(TASK)
+            .for_each(|part| wide(|| part.iter_mut().for_each(|x| *x *= factor)));
+        Tensor::from_primitive::<Flex>(x)
+    }
+}
