@@ -57,6 +57,20 @@ pub(crate) fn wide<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
+/// `f` on `length` values of any content, in memory that the thread keeps: about what its second cache holds.
+pub(crate) fn scratch<R>(length: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    thread_local! {
+        static KEPT: std::cell::Cell<Vec<f32>> = const { std::cell::Cell::new(Vec::new()) };
+    }
+    let mut values = KEPT.take();
+    if values.len() < length {
+        values.resize(length, 0.0);
+    }
+    let result = f(&mut values[..length]);
+    KEPT.set(values);
+    result
+}
+
 /// Values one task works on: large enough to pay for the task, fixed so that sums do not depend on the number of
 /// threads.
 pub(crate) const TASK: usize = 1 << 15;

@@ -1,12 +1,13 @@
 //! The convolution's three matrix products, in tiles whose columns stay in the cache.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::columns::{gather, scatter};
 use crate::Window;
-use crate::flex::wide;
+use crate::flex::{scratch, wide};
 use crate::products::{Matrix, Product, Sheet, product, turn};
 
 /// Sizes of one convolution.
@@ -86,9 +87,23 @@ impl Sizes {
         (channel, rest / self.kernel[1], rest % self.kernel[1])
     }
 
-    /// A product of matrices as it is: every position sees one place of the map.
+    /// A product of matrices: every position sees one place of the map.
     fn pointwise(&self) -> bool {
-        self.taps() == 1 && self.window.padding == [0, 0] && self.window.stride == [1, 1]
+        self.taps() == 1 && self.window.padding == [0, 0]
+    }
+
+    /// The places of the map that a [`Self::pointwise`] convolution sees.
+    fn seen<'a>(&self, x: &'a [f32]) -> Cow<'a, [f32]> {
+        if self.window.stride == [1, 1] {
+            return Cow::Borrowed(x);
+        }
+        let area = self.area();
+        let mut out = vec![0.0; self.images * self.input * area];
+        out.par_chunks_mut(area).enumerate().for_each(|(i, out)| {
+            let (image, channel) = (i / self.input, i % self.input);
+            wide(|| gather(self, x, (channel, 0, 0), image * area, out));
+        });
+        Cow::Owned(out)
     }
 
     /// Few positions and few taps: burn's own forward pass is faster.
@@ -122,7 +137,7 @@ fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> Vec<f32> {
     let depth = sizes.input * sizes.taps();
     if sizes.pointwise() {
         let weight = Matrix::of_rows(weight, depth);
-        return images(x, weight, [output, depth, area]);
+        return images(&sizes.seen(x), weight, [output, depth, area]);
     }
     let tile = Sizes::tile(depth).min(area);
     let per_image = area.div_ceil(tile);
@@ -134,12 +149,7 @@ fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> Vec<f32> {
     // Few tiles: outputs are shared among tasks, too, and the columns made beforehand.
     let few = tiles < FEW;
     let share = if few { SHARE } else { output };
-    // Burn's own 1x1 convolutions are matrix products, too: as long sums.
-    let run = if sizes.taps() == 1 {
-        depth
-    } else {
-        run.min(depth)
-    };
+    let run = run.min(depth);
     // SAFETY: tasks write disjoint blocks: positions of a tile times a share of outputs. All together are all.
     #[allow(unsafe_code)]
     unsafe {
@@ -179,15 +189,13 @@ fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> Vec<f32> {
                     multiply(number, &all[number], first..output.min(first + share));
                 });
             } else {
-                (0..tiles).into_par_iter().for_each_init(
-                    || vec![0.0; depth * tile],
-                    |scratch, number| {
-                        let (image, at, count) = place(number);
-                        let scratch = &mut scratch[..depth * count];
+                (0..tiles).into_par_iter().for_each(|number| {
+                    let (image, at, count) = place(number);
+                    scratch(depth * count, |scratch| {
                         wide(|| columns(sizes, x, 0, image * area + at, count, scratch));
                         multiply(number, scratch, 0..output);
-                    },
-                );
+                    });
+                });
             }
         })
     }
@@ -220,40 +228,38 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
     let blocks = sizes.input.div_ceil(channels);
     let groups = 8usize.div_ceil(blocks).min(tiles);
     let size = tiles.div_ceil(groups);
+    let seen = sizes.pointwise().then(|| sizes.seen(x));
     // Outputs side by side: the products then read and write neighbours only.
     let turned: Vec<Vec<f32>> = grad
         .chunks_exact(output * area)
         .map(|grad| turn(Matrix::of_rows(grad, area), output, area))
         .collect();
-    let parts: Vec<Vec<f32>> = (0..blocks * groups)
-        .into_par_iter()
-        .map_init(
-            || vec![0.0; if sizes.pointwise() { 0 } else { width * tile }],
-            |scratch, task| {
-                let (block, group) = (task / groups, task % groups);
-                let first = block * channels;
-                let width = channels.min(sizes.input - first) * taps;
-                let mut sum = vec![0.0; output * width];
-                for number in group * size..tiles.min((group + 1) * size) {
-                    let (image, at) = (number / per_image, number % per_image * tile);
-                    let count = tile.min(area - at);
-                    let left = if sizes.pointwise() {
-                        let start = (image * sizes.input + first) * area + at;
-                        Matrix::of_rows(&x[start..], area)
-                    } else {
-                        let columns_of = &mut scratch[..width * count];
-                        let position = image * area + at;
-                        wide(|| columns(sizes, x, first * taps, position, count, columns_of));
-                        Matrix::of_rows(columns_of, count)
-                    };
-                    let right = Matrix::of_rows(&turned[image][at * output..], output);
-                    let shape = [width, count, output];
-                    product(shape, &mut sum, output, true, left, right, false);
-                }
-                sum
-            },
-        )
-        .collect();
+    let part = |task: usize| {
+        let (block, group) = (task / groups, task % groups);
+        let first = block * channels;
+        let width = channels.min(sizes.input - first) * taps;
+        let mut sum = vec![0.0; output * width];
+        for number in group * size..tiles.min((group + 1) * size) {
+            let (image, at) = (number / per_image, number % per_image * tile);
+            let count = tile.min(area - at);
+            let right = Matrix::of_rows(&turned[image][at * output..], output);
+            let shape = [width, count, output];
+            if let Some(seen) = &seen {
+                let start = (image * sizes.input + first) * area + at;
+                let left = Matrix::of_rows(&seen[start..], area);
+                product(shape, &mut sum, output, true, left, right, false);
+                continue;
+            }
+            scratch(width * count, |scratch| {
+                let position = image * area + at;
+                wide(|| columns(sizes, x, first * taps, position, count, scratch));
+                let left = Matrix::of_rows(scratch, count);
+                product(shape, &mut sum, output, true, left, right, false);
+            });
+        }
+        sum
+    };
+    let parts: Vec<Vec<f32>> = (0..blocks * groups).into_par_iter().map(part).collect();
     let depth = sizes.input * taps;
     let mut out = vec![0.0; output * depth];
     out.par_chunks_mut(SIDE * depth)
@@ -308,7 +314,16 @@ fn collect(
 pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> {
     if sizes.pointwise() {
         let weight = Matrix::of_rows(weight, sizes.input).turned();
-        return images(grad, weight, [sizes.input, sizes.output, sizes.area()]);
+        let seen = images(grad, weight, [sizes.input, sizes.output, sizes.area()]);
+        if sizes.window.stride == [1, 1] {
+            return seen;
+        }
+        let plane = sizes.map[0] * sizes.map[1];
+        let mut out = vec![0.0; sizes.images * sizes.input * plane];
+        out.par_chunks_mut(plane)
+            .zip(seen.par_chunks(sizes.area()))
+            .for_each(|(out, values)| wide(|| scatter(sizes, out, (0, 0, 0), 0, values)));
+        return out;
     }
     if let Some(turned) = turned(sizes) {
         // No ReLU hangs on a gradient: sums as long as they come.
@@ -325,38 +340,29 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
         .enumerate()
         .for_each(|(image, out)| {
             let grad = &grad[image * output * area..(image + 1) * output * area];
+            let task = |(block, out): (usize, &mut [f32])| {
+                let first = block * channels * taps;
+                let rows = out.len() / plane * taps;
+                for at in (0..area).step_by(tile) {
+                    let count = tile.min(area - at);
+                    let left = Matrix::of_rows(&weight[first..], depth).turned();
+                    let right = Matrix::of_rows(&grad[at..], area);
+                    let shape = [rows, output, count];
+                    scratch(rows * count, |scratch| {
+                        product(shape, scratch, count, false, left, right, false);
+                        wide(|| {
+                            for (i, values) in scratch.chunks(count).enumerate() {
+                                let tap = sizes.tap(i);
+                                let out = &mut out[tap.0 * plane..(tap.0 + 1) * plane];
+                                scatter(sizes, out, tap, at, values);
+                            }
+                        });
+                    });
+                }
+            };
             out.par_chunks_mut(channels * plane)
                 .enumerate()
-                .for_each_init(
-                    || vec![0.0; channels * taps * tile],
-                    |scratch, (block, out)| {
-                        let first = block * channels * taps;
-                        let rows = out.len() / plane * taps;
-                        for at in (0..area).step_by(tile) {
-                            let count = tile.min(area - at);
-                            let scratch = &mut scratch[..rows * count];
-                            let left = Matrix {
-                                values: &weight[first..],
-                                row_stride: 1,
-                                column_stride: depth,
-                            };
-                            let right = Matrix {
-                                values: &grad[at..],
-                                row_stride: area,
-                                column_stride: 1,
-                            };
-                            let shape = [rows, output, count];
-                            product(shape, scratch, count, false, left, right, false);
-                            wide(|| {
-                                for (i, values) in scratch.chunks(count).enumerate() {
-                                    let tap = sizes.tap(i);
-                                    let out = &mut out[tap.0 * plane..(tap.0 + 1) * plane];
-                                    scatter(sizes, out, tap, at, values);
-                                }
-                            });
-                        }
-                    },
-                );
+                .for_each(task);
         });
     out
 }
