@@ -32,8 +32,8 @@ const NAMED: usize = 20;
 pub struct Opened {
     /// The samples.
     pub source: Arc<dyn Source>,
-    /// Consensus answers of questions, by sample.
-    pub(crate) consensus: Vec<String>,
+    /// Consensus answers of questions, each with the number of its sample, ascending.
+    pub(crate) consensus: Vec<(usize, String)>,
     /// What reading left out, in words.
     pub(crate) notes: Vec<String>,
     /// What reading left out, of annotation files.
@@ -65,9 +65,10 @@ pub(crate) fn open(
     };
     let files = |source: Result<FileSource, DataError>| -> Result<Opened, VlpError> {
         let source = source.map_err(wrong)?;
-        let consensus = (0..source.len()).filter_map(|i| source.consensus(i));
+        let consensus =
+            (0..source.len()).filter_map(|i| Some((i, source.consensus(i)?.to_owned())));
         Ok(Opened {
-            consensus: consensus.map(str::to_string).collect(),
+            consensus: consensus.collect(),
             notes: left_out(source.report()),
             report: Some(source.report().clone()),
             source: Arc::new(source),
@@ -219,7 +220,8 @@ fn scenes(data: &DataConfig, split: Split, count: usize) -> Result<Opened, VlpEr
     let source = ScenesTask::new(config, task)?;
     // All answers of scenes occur early; a hundred thousand questions need not be asked for them.
     let asked = source.len().min(4096);
-    let consensus = (0..asked).filter_map(|i| source.consensus(i)).collect();
+    let consensus = (0..asked).filter_map(|i| Some((i, source.consensus(i)?)));
+    let consensus = consensus.collect();
     Ok(Opened {
         source: Arc::new(source),
         consensus,
@@ -229,8 +231,8 @@ fn scenes(data: &DataConfig, split: Split, count: usize) -> Result<Opened, VlpEr
 }
 
 /// The vocabulary of consensus answers, by the published rule; none without questions.
-pub(crate) fn answers(consensus: &[String], least: usize) -> AnswerVocabulary {
-    let texts = consensus.iter().map(String::as_str);
+pub(crate) fn answers(consensus: &[(usize, String)], least: usize) -> AnswerVocabulary {
+    let texts = consensus.iter().map(|(_, answer)| answer.as_str());
     AnswerVocabulary::build(texts, least, normalize)
 }
 
