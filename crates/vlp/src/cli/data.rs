@@ -186,6 +186,12 @@ impl ViewArgs {
 
 impl PackArgs {
     fn run(self) -> Result<(), VlpError> {
+        if self.out.to_string_lossy().contains("://") {
+            return Err(VlpError::Config(format!(
+                "--out {}: give a local folder, and copy it with the store's own tool (aws s3 cp --recursive, gcloud storage cp -r, az storage blob upload-batch)",
+                self.out.display()
+            )));
+        }
         let opened = self.source.open()?;
         let options = PackOptions {
             shard_bytes: self.shard_mb.max(1) << 20,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use vlp_data::coco::CocoOptions;
 use vlp_data::read::{
-    FileSource, GenericOptions, GenomeFiles, KarpathySplit, ReadReport, VqaFiles, cache, generic,
-    karpathy, nlvr2, snli_ve, visual_genome, vqa,
+    FileSource, GenericOptions, GenomeFiles, KarpathySplit, ReadReport, SnliVeText, VqaFiles,
+    cache, generic, karpathy, nlvr2, snli_ve, visual_genome, vqa,
 };
 #[cfg(feature = "cloud")]
 use vlp_data::shards::CacheSize;
@@ -83,7 +83,8 @@ pub(crate) fn open(
             return build();
         };
         let inputs: Vec<PathBuf> = inputs.iter().map(|p| p.to_path_buf()).collect();
-        let options = format!("{spec} {:?} {limits:?}", data.images);
+        let premise = if data.premise { " premise" } else { "" };
+        let options = format!("{spec} {:?} {limits:?}{premise}", data.images);
         Ok(cache::open_or_build(&index_file(folder, spec), &inputs, &options, build)?.source)
     };
     match SourceKind::parse(key, spec)? {
@@ -121,9 +122,15 @@ pub(crate) fn open(
         SourceKind::Nlvr2(file) => files(kept(&[&file, &images(&file)], &|| {
             nlvr2(&file, images(&file), &limits)
         })),
-        SourceKind::SnliVe(file) => files(kept(&[&file, &images(&file)], &|| {
-            snli_ve(&file, images(&file), &limits)
-        })),
+        SourceKind::SnliVe(file) => {
+            let text = match data.premise {
+                true => SnliVeText::PremiseAndHypothesis,
+                false => SnliVeText::Hypothesis,
+            };
+            files(kept(&[&file, &images(&file)], &|| {
+                snli_ve(&file, images(&file), text, &limits)
+            }))
+        }
         SourceKind::Karpathy(file) => files(kept(&[&file, &images(&file)], &|| {
             karpathy(&file, images(&file), &KarpathySplit::TRAINING, &limits)
         })),
