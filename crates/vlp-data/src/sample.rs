@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Label, Record};
+use crate::{DataError, Label, Record, read::fnv};
 
 /// An 8-bit RGB picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,12 @@ impl Picture {
             height,
             rgb: colour.repeat(width * height),
         }
+    }
+
+    /// A key for a picture that has none: the 64-bit FNV-1a hash of its size and pixels.
+    pub fn key(&self) -> u64 {
+        let size = [self.width, self.height].map(|side| (side as u64).to_le_bytes());
+        fnv(size.into_iter().flatten().chain(self.rgb.iter().copied()))
     }
 
     /// Red, green, blue at column `x`, row `y`; `None` outside.

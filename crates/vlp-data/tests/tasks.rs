@@ -12,7 +12,7 @@ use serde_json::json;
 use vlp_data::{
     AnswerVocabulary, DataError, HeldOut, Label, LabelSpace, Limits, Mix, Part, Picture, Removed,
     Sample, Scenes, ScenesConfig, ScenesTask, Source, Split, Subset, Task,
-    read::{VqaFiles, nlvr2, snli_ve, vqa},
+    read::{SnliVeText, VqaFiles, nlvr2, snli_ve, vqa},
 };
 
 fn config(count: usize) -> ScenesConfig {
@@ -58,6 +58,7 @@ fn tasks_over_scenes_equal_the_files_written_of_them() {
             snli_ve(
                 snli.join("snli_ve_dev.jsonl"),
                 snli.join("flickr30k_images"),
+                SnliVeText::default(),
                 &limits,
             )
             .unwrap(),

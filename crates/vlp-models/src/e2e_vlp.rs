@@ -241,7 +241,7 @@ impl VisionLanguage for E2eVlp {
             &tokens.pad_mask,
             inputs,
         );
-        let (mut text_states, mut joint_image) = (None, None);
+        let (mut text_states, mut joint_image, mut looks) = (None, None, None);
         if needs.joint {
             let mut beside = beside_texts(&tokens, inputs);
             let rows = inputs.image_of.len();
@@ -253,8 +253,20 @@ impl VisionLanguage for E2eVlp {
                 let bare = inputs.beside_texts(map.tokens.clone());
                 beside.states = self.with_modality(own.mask(bare, hidden));
             }
-            let states = self.encode_last(&self.joint_tokens(&beside, inputs.text));
-            let (cells, length) = (beside.states.dims()[1], states.dims()[1]);
+            let joint = self.joint_tokens(&beside, inputs.text);
+            let cells = beside.states.dims()[1];
+            let states = if needs.looks {
+                let bias = AttentionBias::padding(joint.pad_mask);
+                let (states, found) =
+                    self.encoder
+                        .forward_looking(joint.states, Some(joint.pos), Some(&bias));
+                // Words stand after the cells.
+                looks = found.map(|weights| weights.slice(s![.., cells.., ..cells]));
+                states
+            } else {
+                self.encode_last(&joint)
+            };
+            let length = states.dims()[1];
             text_states = Some(TextStates {
                 states: states.clone().slice(s![.., cells..length]),
                 pad_mask: inputs.text.pad_mask.clone(),
@@ -270,6 +282,7 @@ impl VisionLanguage for E2eVlp {
             maps,
             text: text_states,
             joint_image,
+            looks,
             image: needs.image.then(alone),
             grid,
             codes,
@@ -278,17 +291,5 @@ impl VisionLanguage for E2eVlp {
             decoder: Some(&self.decoder),
             caption_decoder: self.caption_decoder.as_ref(),
         })
-    }
-
-    fn attention(&self, inputs: &Inputs<'_>) -> Result<Option<Tensor<3>>, ObjectiveError> {
-        let tokens = self.image_tokens(inputs.images, inputs.copies())?.tokens;
-        let cells = tokens.states.dims()[1];
-        let joint = self.joint_tokens(&beside_texts(&tokens, inputs), inputs.text);
-        let bias = AttentionBias::padding(joint.pad_mask.clone());
-        let found = self
-            .encoder
-            .attention(joint.states, Some(joint.pos), Some(&bias));
-        // Words stand after the cells.
-        Ok(found.map(|weights| weights.slice(s![.., cells.., ..cells])))
     }
 }

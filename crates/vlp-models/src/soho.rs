@@ -260,7 +260,7 @@ impl VisionLanguage for Soho {
             let bias = AttentionBias::padding(pad_mask);
             self.encoder.forward(x, None, Some(&bias))
         };
-        let (mut text_states, mut joint_image) = (None, None);
+        let (mut text_states, mut joint_image, mut looks) = (None, None, None);
         if needs.joint {
             let mut tokens = inputs.beside_texts(cells.tokens.clone());
             let rows = inputs.image_of.len();
@@ -276,7 +276,14 @@ impl VisionLanguage for Soho {
             let length = words.dims()[1];
             let x = Tensor::cat(vec![words, self.visual(tokens, pos.clone())], 1);
             let both = Tensor::cat(vec![inputs.text.pad_mask.clone(), pad_mask.clone()], 1);
-            let states = last(x, both);
+            let states = if needs.looks {
+                let bias = AttentionBias::padding(both);
+                let (states, found) = self.encoder.forward_looking(x, None, Some(&bias));
+                looks = found.map(|weights| weights.slice(s![.., ..length, length..]));
+                states
+            } else {
+                last(x, both)
+            };
             let all = states.dims()[1];
             text_states = Some(TextStates {
                 states: states.clone().slice(s![.., 0..length]),
@@ -303,25 +310,11 @@ impl VisionLanguage for Soho {
             maps: cells.maps,
             text: text_states,
             joint_image,
+            looks,
             codes,
             words: &self.words,
             decoder: self.decoder.as_ref(),
             caption_decoder: None,
         })
-    }
-
-    fn attention(&self, inputs: &Inputs<'_>) -> Result<Option<Tensor<3>>, ObjectiveError> {
-        let cells = self.cells(inputs.images, inputs.copies())?;
-        let tokens = inputs.beside_texts(cells.tokens);
-        let pos = inputs.beside_texts(cells.pos);
-        let pad_mask = inputs.mask_beside_texts(cells.pad_mask);
-        let words = self.words.forward(inputs.text.ids.clone());
-        let length = words.dims()[1];
-        let x = Tensor::cat(vec![words, self.visual(tokens, pos)], 1);
-        let both = Tensor::cat(vec![inputs.text.pad_mask.clone(), pad_mask], 1);
-        let found = self
-            .encoder
-            .attention(x, None, Some(&AttentionBias::padding(both)));
-        Ok(found.map(|weights| weights.slice(s![.., ..length, length..])))
     }
 }

@@ -197,6 +197,31 @@ fn passes_are_run_on_demand_and_do_not_mix() {
     let text = a.text.unwrap();
     assert_eq!(text.states.dims(), [2, 4, 16]);
     assert_eq!(distance(text.states, joint.text.unwrap().states), 0.0);
+    assert!(joint.looks.is_none());
+    // To tell where texts look changes nothing of the pass, and they look at no padding.
+    let looking = encode(
+        8,
+        Needs {
+            looks: true,
+            ..Needs::JOINT
+        },
+    );
+    let (text, image) = (looking.text.unwrap(), looking.joint_image.unwrap());
+    assert_eq!(
+        distance(text.states, encode(8, Needs::JOINT).text.unwrap().states),
+        0.0
+    );
+    let looks = looking.looks.unwrap();
+    let [texts, length, cells] = looks.dims();
+    assert_eq!([texts, length], [2, 4]);
+    let hidden = image
+        .pad_mask
+        .unsqueeze_dim::<3>(1)
+        .expand([texts, length, cells]);
+    let seen: Vec<f32> = looks.clone().sum_dim(2).into_data().iter().collect();
+    assert!(seen.iter().all(|sum| *sum > 0.0 && *sum < 1.0), "{seen:?}");
+    let padding = looks.mask_fill(hidden.bool_not(), 0.0).sum();
+    assert_eq!(padding.into_scalar::<f32>(), 0.0);
 }
 
 #[test]

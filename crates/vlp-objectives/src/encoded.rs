@@ -15,6 +15,8 @@ pub struct Needs {
     pub joint: bool,
     /// The image alone: nothing of the caption can leak.
     pub image: bool,
+    /// Where texts look in the joint pass, if that is run: [`Encoded::looks`].
+    pub looks: bool,
 }
 
 impl Needs {
@@ -22,11 +24,13 @@ impl Needs {
     pub const JOINT: Self = Self {
         joint: true,
         image: false,
+        looks: false,
     };
     /// The image-only pass.
     pub const IMAGE: Self = Self {
         joint: false,
         image: true,
+        looks: false,
     };
 
     /// What either of two needs.
@@ -34,6 +38,7 @@ impl Needs {
         Self {
             joint: self.joint || other.joint,
             image: self.image || other.image,
+            looks: self.looks || other.looks,
         }
     }
 }
@@ -62,6 +67,9 @@ pub struct Encoded<'a> {
     pub text: Option<TextStates>,
     /// Image tokens of the joint pass, a row for each text.
     pub joint_image: Option<Memory>,
+    /// Where every text token looks among the image tokens in the last layer of the joint pass, mean over heads,
+    /// `[texts, length, image tokens]`, where it was asked for; `None` in a model without layers.
+    pub looks: Option<Tensor<3>>,
     /// Image tokens of the image-only pass, a row for each picture.
     pub image: Option<Memory>,
     /// Rows and columns of the image tokens, which run row by row.
@@ -135,11 +143,4 @@ pub trait VisionLanguage: Module + ModuleDisplay + TextEncoder {
     /// [`ObjectiveError::Vision`] for pictures too small for the model's stride, or too few of them to start a
     /// dictionary from.
     fn encode(&self, inputs: &Inputs<'_>, needs: Needs) -> Result<Encoded<'_>, ObjectiveError>;
-
-    /// Where every text token looks among the image tokens in the last layer of the joint pass, mean over heads,
-    /// `[texts, length, image tokens]`; `None` for a model without layers.
-    ///
-    /// # Errors
-    /// As [`Self::encode`].
-    fn attention(&self, inputs: &Inputs<'_>) -> Result<Option<Tensor<3>>, ObjectiveError>;
 }

@@ -183,10 +183,6 @@ impl TextEncoder for Probe {
 }
 
 impl VisionLanguage for Probe {
-    fn attention(&self, _inputs: &Inputs<'_>) -> Result<Option<Tensor<3>>, ObjectiveError> {
-        Ok(None)
-    }
-
     fn encode(&self, inputs: &Inputs<'_>, needs: Needs) -> Result<Encoded<'_>, ObjectiveError> {
         let (images, text) = (inputs.images, inputs.text);
         let [batch, _, height, width] = images.pixels.dims();
@@ -242,6 +238,7 @@ impl VisionLanguage for Probe {
             maps: vec![images.pixels.clone()],
             text: text_states,
             joint_image,
+            looks: None,
             image: needs.image.then(alone),
             grid: [h, w],
             codes: Some(codes),

@@ -268,6 +268,7 @@ fn vocabularies_in_one_batch_add_up() {
             image: encoded.image.as_ref().map(|memory| memory.select(at)),
             text: None,
             joint_image: None,
+            looks: None,
             maps: vec![],
             codes: None,
             words: encoded.words,

@@ -71,22 +71,26 @@ impl Encoder {
         states
     }
 
-    /// Where every token looks in the last layer, mean over heads, `[batch, tokens, tokens]`; `None` without layers.
-    pub fn attention(
+    /// As [`Self::forward`], and where every token looks in the last layer, mean over heads, `[batch, tokens, tokens]`;
+    /// `None` without layers.
+    pub fn forward_looking(
         &self,
         x: Tensor<3>,
         pos: Option<Tensor<3>>,
         bias: Option<&AttentionBias>,
-    ) -> Option<Tensor<3>> {
-        let (last, before) = self.layers.split_last()?;
+    ) -> (Tensor<3>, Option<Tensor<3>>) {
+        let Some((last, before)) = self.layers.split_last() else {
+            return (x, None);
+        };
         let x = before
             .iter()
             .fold(x, |x, layer| layer.forward(x, pos.clone(), bias));
-        let query = match pos {
-            Some(pos) => x + pos,
-            None => x,
+        let query = match &pos {
+            Some(pos) => x.clone() + pos.clone(),
+            None => x.clone(),
         };
-        Some(last.attention.look(query.clone(), query, bias))
+        let looks = last.attention.look(query.clone(), query, bias);
+        (last.forward(x, pos, bias), Some(looks))
     }
 
     /// Output of the last layer; `x` itself if there is none.

@@ -13,6 +13,7 @@ use vlp::{RunConfig, VlpError};
 use vlp_data::{Scenes, ScenesConfig, Split};
 
 use cli::data::DataCommand;
+use cli::output::{print, warn};
 use cli::predict::PredictArgs;
 use cli::score::ScoreArgs;
 
@@ -227,13 +228,12 @@ fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            warn(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the program's own output")]
 fn run(command: Command) -> Result<(), VlpError> {
     match command {
         Command::Pretrain(args) => {
@@ -253,7 +253,7 @@ fn run(command: Command) -> Result<(), VlpError> {
                 device: args.device,
                 stop_at: args.stop_at,
             })?;
-            print!("{results}");
+            print(format_args!("{results}"))?;
         }
         Command::Finetune(args) => {
             let mut config = finetune(&args.task, &args.from, &args.config.sources())?;
@@ -266,20 +266,20 @@ fn run(command: Command) -> Result<(), VlpError> {
                 device: args.device,
                 stop_at: None,
             })?;
-            print!("{results}");
+            print(format_args!("{results}"))?;
         }
         Command::Evaluate(args) => {
             let device = vlp::device::pick(&args.device)?;
             let found = vlp::evaluate::evaluate_run(&args.run, &args.config.sources(), &device)?;
             for (name, value) in &found.scores {
-                println!("{name:34} {:>9}", figure(*value));
+                print(format_args!("{name:34} {:>9}\n", figure(*value)))?;
             }
             for problem in &found.unread {
-                eprintln!("left out: {problem}");
+                warn(format_args!("left out: {problem}"));
             }
             if let Some(folder) = args.results {
                 for file in vlp::evaluate::write_results(&found.predictions, &folder)? {
-                    println!("{}", file.display());
+                    print(format_args!("{}\n", file.display()))?;
                 }
             }
         }
@@ -303,27 +303,35 @@ fn run(command: Command) -> Result<(), VlpError> {
                 ..args.config.resolve()?.data.scenes
             };
             Scenes::new(config)?.write_to(&args.out)?;
-            println!("{} scenes in {}", args.count, args.out.display());
+            print(format_args!(
+                "{} scenes in {}\n",
+                args.count,
+                args.out.display()
+            ))?;
         }
         Command::Dictionary(args) => {
             let device = vlp::device::pick(&args.device)?;
             let found = vlp::codebook::codebook(&args.run, args.pictures, args.out, &device)?;
-            println!("{:44} {:>9} {:>9}", "", "untrained", "trained");
+            print(format_args!(
+                "{:44} {:>9} {:>9}\n",
+                "", "untrained", "trained"
+            ))?;
             for (name, before, after) in found.rows {
-                println!("{name:44} {:>9} {:>9}", figure(before), figure(after));
+                let (before, after) = (figure(before), figure(after));
+                print(format_args!("{name:44} {before:>9} {after:>9}\n"))?;
             }
-            println!("\n{}", found.path.display());
+            print(format_args!("\n{}\n", found.path.display()))?;
         }
         Command::Weights(WeightsCommand::Inspect { file }) => {
-            print!("{}", vlp::weights::inspect(&file)?);
+            print(format_args!("{}", vlp::weights::inspect(&file)?))?;
         }
         Command::Weights(WeightsCommand::Export { run, file }) => {
             let device = vlp::device::pick("auto")?;
             let count = vlp::weights::export(&run, &file, &device)?;
-            println!("{count} tensors in {}", file.display());
+            print(format_args!("{count} tensors in {}\n", file.display()))?;
         }
         Command::Config(ConfigCommand::Show(args)) => {
-            print!("{}", explain(&args.resolve()?)?);
+            print(format_args!("{}", explain(&args.resolve()?)?))?;
         }
         Command::Config(ConfigCommand::List) => {
             for (name, text) in vlp::config::PRESETS {
@@ -331,7 +339,7 @@ fn run(command: Command) -> Result<(), VlpError> {
                     .lines()
                     .find_map(|l| l.strip_prefix("# "))
                     .unwrap_or("");
-                println!("{name:16} {about}");
+                print(format_args!("{name:16} {about}\n"))?;
             }
         }
     }

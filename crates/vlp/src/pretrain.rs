@@ -77,7 +77,8 @@ pub fn pretrain_with<O: ObjectiveSet>(
         }
         RunChoice::Resume(path) => {
             let (folder, config) = RunFolder::open(path)?;
-            (Some(folder), config)
+            let held = folder.lock()?;
+            (Some((folder, held)), config)
         }
     };
     config.validate()?;
@@ -86,8 +87,8 @@ pub fn pretrain_with<O: ObjectiveSet>(
     let model = build::model(&config, &data.pieces, &device)?;
     let objectives = make(&config, &data, &device)?;
     // Only now: a mistake in the configuration or the data leaves no folder in the way.
-    let folder = match (resumed, &options.run) {
-        (Some(folder), _) => folder,
+    let (folder, _held) = match (resumed, &options.run) {
+        (Some(resumed), _) => resumed,
         (None, RunChoice::New(path) | RunChoice::Resume(path)) => RunFolder::create(path, &config)?,
     };
     let vocabulary = Vocabulary {

@@ -1,6 +1,6 @@
 //! A progress bar on a terminal, a line now and then elsewhere.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -54,11 +54,8 @@ impl Progress {
             }
             None if self.printed.elapsed() > Duration::from_secs(10) || step == self.total => {
                 let left = (self.total - step) as f64 / rate.max(1e-9);
-                eprintln!(
-                    "step {step}/{}  {message}  {} left",
-                    self.total,
-                    clock(left)
-                );
+                let (total, left) = (self.total, clock(left));
+                plain(&format!("step {step}/{total}  {message}  {left} left"));
                 self.printed = Instant::now();
             }
             None => {}
@@ -69,7 +66,7 @@ impl Progress {
     pub fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => plain(text),
         }
     }
 
@@ -79,6 +76,11 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A line to standard error; a run goes on where nobody reads it any more.
+fn plain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// `75` as `1m15s`.

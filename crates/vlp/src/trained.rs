@@ -111,17 +111,6 @@ impl System {
         }
     }
 
-    /// Where texts look in the joint pass, as [`VisionLanguage::attention`].
-    ///
-    /// # Errors
-    /// As [`VisionLanguage::encode`].
-    pub fn attention(&self, inputs: &Inputs<'_>) -> Result<Option<Tensor<3>>, ObjectiveError> {
-        match self {
-            Self::E2eVlp(own) => own.model.attention(inputs),
-            Self::Soho(own) => own.model.attention(inputs),
-        }
-    }
-
     /// The heads.
     pub fn objectives(&self) -> &PretrainObjectives {
         match self {

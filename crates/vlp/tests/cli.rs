@@ -203,6 +203,59 @@ fn run_folders_are_neither_overwritten_nor_mistaken() {
 }
 
 #[test]
+fn a_run_that_is_being_trained_is_left_alone_and_one_that_was_killed_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let quiet = std::process::Stdio::null;
+    let mut first = tiny(&run, &["train.steps=1000000", "checkpoint.every=1"]);
+    let mut first = first.stdout(quiet()).stderr(quiet()).spawn().unwrap();
+    // It trains from the first record on.
+    while losses_so_far(&run) == 0 {
+        assert!(first.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    for second in [&mut tiny(&run, &[]), &mut resume(&run)] {
+        let line = fail(second);
+        assert!(line.contains(run.to_str().unwrap()), "{line}");
+        assert!(line.contains("another process trains there"), "{line}");
+    }
+    assert!(first.try_wait().unwrap().is_none(), "it goes on");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    succeed(resume(&run).args(["--stop-at", "1"]));
+}
+
+fn losses_so_far(run: &Path) -> usize {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+    text.matches("loss/total").count()
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().display().to_string();
+    let scenes = ["scenes", "--count", "1", "--out", &out];
+    for args in [
+        &["config", "list"][..],
+        &["config", "show"],
+        &["data", "stats", "scenes", "--set", "data.scenes.count=8"],
+        &scenes,
+    ] {
+        let mut child = vlp(args)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Nobody reads what it is about to write.
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let text = support::stderr(&output);
+        assert!(!text.contains("panicked"), "{args:?}: {text}");
+        assert!(output.status.success(), "{args:?}: {text}");
+    }
+}
+
+#[test]
 fn objects_without_a_query_are_dropped_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");

@@ -7,11 +7,14 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::slice;
 
 use safetensors::SafeTensors;
 use serde_json::Value;
 use support::{fail, hashes, losses, resume, succeed, tiny, vlp};
-use vlp_data::{Scenes, ScenesConfig};
+use vlp::predict::{Request, read_picture};
+use vlp_data::{Picture, Scenes, ScenesConfig};
+use vlp_transformer::Sampling;
 use vlp_weights::WeightsFile;
 
 /// SOHO in a size whose step takes some ten milliseconds.
@@ -294,11 +297,41 @@ fn pictures_are_predicted_and_what_the_run_lacks_is_named() {
     // A picture alone gives what it gives in a batch.
     let model = vlp::Vlp::load(&run).unwrap();
     let name = found[1]["image"].as_str().unwrap();
-    let picture = vlp::predict::read_picture(pictures.join(name)).unwrap();
+    let picture = read_picture(pictures.join(name)).unwrap();
     assert_eq!(
         model.caption(&picture).unwrap().text,
         found[1]["caption"]["text"]
     );
+    // So does one whose caption is drawn.
+    let mut request = Request {
+        caption: model.trained().config.objectives.caption.clone(),
+        seed: 3,
+        ..Request::default()
+    };
+    let sampling = request
+        .caption
+        .as_mut()
+        .unwrap()
+        .sampling
+        .insert(Sampling::default());
+    sampling.temperature = 5.0;
+    let other = read_picture(pictures.join(found[0]["image"].as_str().unwrap())).unwrap();
+    let drawn = |of: &[Picture], at: usize, seed: u64| {
+        let request = Request {
+            seed,
+            ..request.clone()
+        };
+        let text = model.predict(of, &request).unwrap()[at].caption.clone();
+        text.unwrap().text
+    };
+    let alone = drawn(slice::from_ref(&picture), 0, 3);
+    assert_eq!(drawn(&[other.clone(), picture.clone()], 1, 3), alone);
+    assert_ne!(
+        drawn(slice::from_ref(&picture), 0, 4),
+        alone,
+        "another seed"
+    );
+    assert_ne!(drawn(&[other], 0, 3), alone, "another picture");
     let line = fail(
         vlp(&["predict"])
             .arg(&run)

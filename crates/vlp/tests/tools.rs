@@ -94,6 +94,15 @@ fn data_is_checked_viewed_packed_and_trained_on_from_shards() {
         fs::read_dir(folder.path().join("index")).unwrap().count(),
         1
     );
+    let line = fail(
+        vlp(&["data", "pack"])
+            .arg(&dir)
+            .args(["--out", "s3://bucket/set"]),
+    );
+    assert!(
+        line.contains("s3://bucket/set: give a local folder"),
+        "{line}"
+    );
     let line = fail(vlp(&["data", "check"]).arg(folder.path().join("nothing")));
     assert!(line.contains("nothing"), "{line}");
 }

@@ -36,6 +36,6 @@ pub(crate) use pictures::fnv;
 pub use pictures::name_key;
 pub use report::ReadReport;
 pub(crate) use report::caption;
-pub use snli_ve::snli_ve;
+pub use snli_ve::{SnliVeText, snli_ve};
 pub use source::FileSource;
 pub use vqa::{VqaFiles, vqa};

@@ -13,19 +13,32 @@ use super::{
 };
 use crate::{DataError, Entailment, LabelSpace, Limits};
 
+/// What the text of a sample of SNLI-VE is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SnliVeText {
+    /// The hypothesis (`sentence2`) alone: the picture is the premise. The data set's task (Xie et al., 2019).
+    #[default]
+    Hypothesis,
+    /// The caption that the hypothesis was written for (`sentence1`), then the hypothesis, `[SEP]` between them, which word
+    /// pieces of BERT keep as that token. A line without a caption has its hypothesis alone.
+    PremiseAndHypothesis,
+}
+
 #[derive(Deserialize)]
 struct Line {
     /// The data set's own example misspells it.
     #[serde(rename = "Flickr30K_ID", alias = "Flikr30kID", alias = "Flickr30kID")]
     image: String,
+    #[serde(default)]
+    sentence1: String,
     sentence2: String,
     gold_label: String,
     #[serde(rename = "pairID")]
     pair_id: String,
 }
 
-/// Reads SNLI-VE's `snli_ve_{train,dev,test}.jsonl`: one sample a hypothesis, its caption the hypothesis, its label the
-/// gold label, its record the `pairID`, its key the hash of the image's name ([`name_key`]). `images` has the pictures
+/// Reads SNLI-VE's `snli_ve_{train,dev,test}.jsonl`: one sample a hypothesis, its caption the one that `text` asks
+/// for, its label the gold label, its record the `pairID`, its key the hash of the image's name ([`name_key`]). `images` has the pictures
 /// `Flickr30K_ID.jpg`. Lines whose gold label is `-` are left out and counted as `unlabelled`.
 ///
 /// # Errors
@@ -33,6 +46,7 @@ struct Line {
 pub fn snli_ve(
     file: impl AsRef<Path>,
     images: impl Into<PathBuf>,
+    text: SnliVeText,
     limits: &Limits,
 ) -> Result<FileSource, DataError> {
     let file = file.as_ref();
@@ -40,7 +54,7 @@ pub fn snli_ve(
     let mut builder = Builder::new(name_of(file), folders, limits);
     let (mut seen, mut pictures) = (HashSet::new(), HashMap::new());
     lines(file, |raw| {
-        if let Err(reason) = line(&mut builder, &raw, &mut seen, &mut pictures) {
+        if let Err(reason) = line(&mut builder, &raw, text, &mut seen, &mut pictures) {
             builder.fault(file, format!("line {}", raw.number), reason);
         }
     })?;
@@ -50,6 +64,7 @@ pub fn snli_ve(
 fn line(
     builder: &mut Builder,
     raw: &Raw<'_>,
+    text: SnliVeText,
     seen: &mut HashSet<u64>,
     pictures: &mut HashMap<u64, u32>,
 ) -> Result<(), String> {
@@ -91,5 +106,11 @@ fn line(
         label: Stored::Entailment(label),
         ..Row::new(picture)
     });
-    builder.caption(row, &line.sentence2)
+    let premise = line.sentence1.trim();
+    match text {
+        SnliVeText::PremiseAndHypothesis if !premise.is_empty() => {
+            builder.caption(row, &format!("{premise} [SEP] {}", line.sentence2))
+        }
+        _ => builder.caption(row, &line.sentence2),
+    }
 }

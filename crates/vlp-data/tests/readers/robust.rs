@@ -7,7 +7,9 @@ use serde_json::json;
 use vlp_data::{
     CocoSource, DataError, Source,
     coco::CocoOptions,
-    read::{GenericOptions, KarpathySplit, VqaFiles, generic, karpathy, nlvr2, snli_ve, vqa},
+    read::{
+        GenericOptions, KarpathySplit, SnliVeText, VqaFiles, generic, karpathy, nlvr2, snli_ve, vqa,
+    },
 };
 
 use crate::{folder, limits, put};
@@ -143,6 +145,7 @@ fn real_files_are_read() {
             snli_ve(
                 snli.join("snli_ve_dev.jsonl"),
                 snli.join("images"),
+                SnliVeText::default(),
                 &limits(),
             )
             .unwrap(),

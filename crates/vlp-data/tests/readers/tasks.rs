@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 use vlp_data::{
     AnswerType, Entailment, Label, Source,
-    read::{VqaFiles, name_key, nlvr2, snli_ve, vqa},
+    read::{SnliVeText, VqaFiles, name_key, nlvr2, snli_ve, vqa},
 };
 
 use crate::{faults, folder, limits, long, put, texts};
@@ -245,7 +245,7 @@ fn snli_ve_files() {
         "not JSON".into(),
     ];
     let file = put(&dir, "snli_ve_dev.jsonl", lines.join("\n"));
-    let source = snli_ve(&file, dir.path(), &limits()).unwrap();
+    let source = snli_ve(&file, dir.path(), SnliVeText::default(), &limits()).unwrap();
     assert_eq!(
         texts(&source),
         ["people are outdoors", "a dog sleeps", "nobody is there"]
@@ -287,4 +287,20 @@ fn snli_ve_files() {
         ("12.jpg#0", name_key("12.jpg"))
     );
     assert_eq!(source.key(0), source.key(2));
+
+    // The premise as text stands before the hypothesis, in the form of BERT's pairs.
+    let premise = lines.map(|line| match line.contains("people are outdoors") {
+        true => line.replace(r#""sentence1":"""#, r#""sentence1":"Two men talk. ""#),
+        false => line,
+    });
+    let file = put(&dir, "snli_ve_dev.jsonl", premise.join("\n"));
+    let read = |text| texts(&snli_ve(&file, dir.path(), text, &limits()).unwrap());
+    assert_eq!(read(SnliVeText::Hypothesis), texts(&source));
+    let both = read(SnliVeText::PremiseAndHypothesis);
+    assert_eq!(both[0], "Two men talk. [SEP] people are outdoors");
+    assert_eq!(both[1], "a dog sleeps", "without one, the hypothesis alone");
+    let pieces = vlp_text::WordPieces::bert_uncased();
+    let ids = |text: &str| pieces.encode(text, 40).ids;
+    let (first, second) = (ids("Two men talk."), ids("people are outdoors"));
+    assert_eq!(ids(&both[0]), [&first[..], &second[1..]].concat());
 }

@@ -7,7 +7,7 @@ use vlp_data::{
     CocoSource, DataError, FileSource, Limits, Mix, Scenes, ScenesConfig, ScenesTask, Source,
     Split, Task,
     coco::CocoOptions,
-    read::{GenericOptions, VqaFiles, generic, nlvr2, snli_ve, vqa},
+    read::{GenericOptions, SnliVeText, VqaFiles, generic, nlvr2, snli_ve, vqa},
     shards::{Folder, MANIFEST, PackOptions, ShardOptions, open, pack, verify},
 };
 
@@ -105,7 +105,13 @@ fn every_kind_of_source_comes_back() {
     let snli = dir.join("snli_ve");
     let pictures = snli.join("flickr30k_images");
     round(
-        &snli_ve(snli.join("snli_ve_train.jsonl"), pictures, &limits).unwrap(),
+        &snli_ve(
+            snli.join("snli_ve_train.jsonl"),
+            pictures,
+            SnliVeText::default(),
+            &limits,
+        )
+        .unwrap(),
         true,
     );
 }

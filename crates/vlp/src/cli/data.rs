@@ -1,8 +1,8 @@
 //! `vlp data`: look at a source before a run does, and pack it.
 
-use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use vlp::data_page::{page, samples};
@@ -11,6 +11,7 @@ use vlp::{RunConfig, VlpError};
 use vlp_data::check::{CheckOptions, check};
 use vlp_data::shards::{PackOptions, pack};
 
+use super::output::{print, warn};
 use crate::ConfigArgs;
 
 #[derive(Subcommand)]
@@ -144,8 +145,7 @@ impl CheckArgs {
             bar.set_position(done as u64);
         });
         bar.finish_and_clear();
-        // A reader that has seen enough (`| head`) is no fault.
-        let _ = writeln!(std::io::stdout().lock(), "{report}");
+        print(format_args!("{report}\n"))?;
         if let Some(file) = &self.json {
             let text = serde_json::to_vec_pretty(&report);
             let text = text.map_err(|e| VlpError::Config(e.to_string()))?;
@@ -165,7 +165,6 @@ impl CheckArgs {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the program's own output")]
 impl ViewArgs {
     fn run(self) -> Result<(), VlpError> {
         let opened = self.source.open()?;
@@ -181,31 +180,39 @@ impl ViewArgs {
             path: self.out.clone(),
             source,
         })?;
-        println!("{}", self.out.display());
-        Ok(())
+        print(format_args!("{}\n", self.out.display()))
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the program's own output")]
 impl PackArgs {
     fn run(self) -> Result<(), VlpError> {
+        if self.out.to_string_lossy().contains("://") {
+            return Err(VlpError::Config(format!(
+                "--out {}: give a local folder, and copy it with the store's own tool (aws s3 cp --recursive, gcloud storage cp -r, az storage blob upload-batch)",
+                self.out.display()
+            )));
+        }
         let opened = self.source.open()?;
         let options = PackOptions {
             shard_bytes: self.shard_mb.max(1) << 20,
             threads: NonZeroUsize::new(self.threads).unwrap_or(NonZeroUsize::MIN),
             ..PackOptions::default()
         };
+        let began = Instant::now();
         let report = pack(opened.source.as_ref(), &self.out, &options)?;
+        let seconds = began.elapsed().as_secs_f64();
+        let megabytes = report.shards.iter().map(|s| s.bytes).sum::<u64>() as f64 / 1e6;
         for fault in &report.faults {
-            eprintln!("left out: {fault}");
+            warn(format_args!("left out: {fault}"));
         }
-        println!(
-            "{} samples, {} left out, {} shards in {}",
+        print(format_args!(
+            "{} samples, {} left out, {} shards in {}: {megabytes:.1} MB in {seconds:.1} s, {:.0} pictures/s, {:.1} MB/s\n",
             report.samples,
             report.skipped,
             report.shards.len(),
-            self.out.display()
-        );
-        Ok(())
+            self.out.display(),
+            report.pictures as f64 / seconds,
+            megabytes / seconds,
+        ))
     }
 }

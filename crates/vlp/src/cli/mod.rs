@@ -2,5 +2,6 @@
 
 pub(crate) mod data;
 pub(crate) mod memory;
+pub(crate) mod output;
 pub(crate) mod predict;
 pub(crate) mod score;

@@ -7,6 +7,8 @@ use vlp::predict::{Request, write_folder};
 use vlp::{Vlp, VlpError};
 use vlp_objectives::CaptioningConfig;
 
+use super::output::{print, warn};
+
 /// A run, pictures, and what to ask of them.
 #[derive(Args)]
 pub(crate) struct PredictArgs {
@@ -105,7 +107,6 @@ impl CaptionArgs {
 }
 
 impl PredictArgs {
-    #[allow(clippy::print_stdout, reason = "the program's own output")]
     pub(crate) fn run(self) -> Result<(), VlpError> {
         let device = vlp::device::pick(&self.device)?;
         let model = Vlp::load_on(&self.run, &device)?;
@@ -119,9 +120,11 @@ impl PredictArgs {
             attention: self.attention,
         };
         for problem in write_folder(&model, &self.pictures, &request, &self.out)? {
-            eprintln!("left out: {problem}");
+            warn(format_args!("left out: {problem}"));
         }
-        println!("{}", self.out.join("predictions.html").display());
-        Ok(())
+        print(format_args!(
+            "{}\n",
+            self.out.join("predictions.html").display()
+        ))
     }
 }

@@ -9,6 +9,8 @@ use vlp_eval::caption::meteor::Meteor;
 use vlp_eval::caption::{CaptionPair, caption_scores, tokenize_pairs};
 use vlp_eval::results;
 
+use super::output::print;
+
 /// What a result file answers.
 #[derive(Clone, Copy, ValueEnum)]
 enum Task {
@@ -52,9 +54,8 @@ const COCO: [&str; 12] = [
     "AR large",
 ];
 
-#[allow(clippy::print_stdout, reason = "the program's own output")]
-fn show(name: &str, value: Option<f64>) {
-    println!("{name:34} {:>9}", figure(value));
+fn show(name: &str, value: Option<f64>) -> Result<(), VlpError> {
+    print(format_args!("{name:34} {:>9}\n", figure(value)))
 }
 
 impl ScoreArgs {
@@ -63,20 +64,22 @@ impl ScoreArgs {
         match self.task {
             Task::Vqa => {
                 let scores = results::vqa(found, truth)?;
-                show("VQA accuracy", Some(scores.overall));
-                let kinds = scores.by_answer_type.iter().chain(&scores.by_question_type);
-                kinds.for_each(|(kind, value)| show(&format!("  {kind}"), Some(*value)));
+                show("VQA accuracy", Some(scores.overall))?;
+                for (kind, value) in scores.by_answer_type.iter().chain(&scores.by_question_type) {
+                    show(&format!("  {kind}"), Some(*value))?;
+                }
             }
             Task::Caption => self.captions()?,
             Task::Detection => {
                 let scores = results::coco_ap(found, truth)?;
-                let numbers = COCO.iter().zip(scores.numbers());
-                numbers.for_each(|(name, value)| show(name, value));
+                for (name, value) in COCO.iter().zip(scores.numbers()) {
+                    show(name, value)?;
+                }
             }
             Task::Nlvr2 => {
                 let scores = results::nlvr2(found, truth)?;
-                show("NLVR2 accuracy", Some(scores.accuracy));
-                show("NLVR2 consistency", Some(scores.consistency));
+                show("NLVR2 accuracy", Some(scores.accuracy))?;
+                show("NLVR2 consistency", Some(scores.consistency))?;
             }
         }
         Ok(())
@@ -94,17 +97,17 @@ impl ScoreArgs {
             .collect();
         let scores = caption_scores(&pairs).map_err(|e| wrong(e.to_string()))?;
         for (n, value) in scores.bleu.iter().enumerate() {
-            show(&format!("BLEU-{}", n + 1), Some(*value));
+            show(&format!("BLEU-{}", n + 1), Some(*value))?;
         }
-        show("ROUGE-L", Some(scores.rouge_l));
-        show("CIDEr-D", Some(scores.cider_d));
+        show("ROUGE-L", Some(scores.rouge_l))?;
+        show("CIDEr-D", Some(scores.cider_d))?;
         if let Some(jar) = &self.meteor {
             let mut meteor = Meteor::new(jar).map_err(|e| wrong(e.to_string()))?;
             let scored = meteor.score(&tokenize_pairs(&pairs));
             show(
                 "METEOR",
                 Some(scored.map_err(|e| wrong(e.to_string()))?.meteor),
-            );
+            )?;
         }
         Ok(())
     }

@@ -85,6 +85,10 @@ pub struct DataConfig {
     /// Questions that an answer must be right for to be one of the vocabulary; 9 in VQA v2.
     #[serde(default = "nine")]
     pub min_answers: usize,
+    /// Put the premise of `snli-ve:` as text before the hypothesis, with `[SEP]` between; `data.max_text` must have room for
+    /// both. Not as in the papers, which have the picture alone for a premise.
+    #[serde(default, skip_serializing_if = "off")]
+    pub premise: bool,
     /// Put every picture of a batch beside every text, as SOHO trains retrieval.
     #[serde(default)]
     pub all_pairs: bool,
@@ -135,6 +139,10 @@ fn one() -> usize {
 // Values as they were before a key was known are not written: runs of earlier versions resume.
 fn none(value: &usize) -> bool {
     *value == 0
+}
+
+fn off(value: &bool) -> bool {
+    !value
 }
 
 fn single(value: &usize) -> bool {

@@ -73,7 +73,7 @@ pub struct Request {
     pub threshold: f32,
     /// How captions are searched or drawn; as the run's configuration says where left out.
     pub caption: Option<CaptioningConfig>,
-    /// Seed of captions drawn at random.
+    /// Seed of captions drawn at random: each is a function of the seed and its picture's pixels.
     pub seed: u64,
     /// Tell where words and objects look.
     pub attention: bool,
@@ -239,6 +239,7 @@ impl Vlp {
         let needs = Needs {
             joint: !questions.is_empty(),
             image: heads.detection.is_some() || heads.caption.is_some(),
+            looks: request.attention,
         };
         let encoded = self.trained.system().encode(&inputs, needs)?;
         let reader = Reader {
@@ -248,8 +249,8 @@ impl Vlp {
             request,
         };
         let mut all = reader.read()?;
-        if request.attention && !questions.is_empty() {
-            self.look(&inputs, &encoded, &questions, &texts, &mut all)?;
+        if let Some(weights) = &encoded.looks {
+            self.look(weights, &encoded, &questions, &texts, &mut all)?;
         }
         Ok(all)
     }
@@ -257,22 +258,19 @@ impl Vlp {
     /// Adds where the words of texts look in the joint pass.
     fn look(
         &self,
-        inputs: &Inputs<'_>,
+        weights: &Tensor<3>,
         encoded: &Encoded<'_>,
         names: &[&String],
         texts: &[Vec<u32>],
         all: &mut [Prediction],
     ) -> Result<(), VlpError> {
-        let Some(weights) = self.trained.system().attention(inputs)? else {
-            return Ok(());
-        };
         let memory = encoded.joint_image("predict")?;
         let width = encoded.grid[1];
         for (image, prediction) in all.iter_mut().enumerate() {
             for (number, (ids, name)) in texts.iter().zip(names).enumerate() {
                 let row = image * texts.len() + number;
                 let cells = Cells::new(&hidden(memory, row), width);
-                let host = Host::of(&weights, row);
+                let host = Host::of(weights, row);
                 let looks = cells.words(name, ids, 0, &host, &self.trained.pieces);
                 prediction.looks.extend(looks);
             }

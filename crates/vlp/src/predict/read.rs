@@ -1,6 +1,7 @@
 //! What the heads of a model say of encoded pictures.
 
 use burn::tensor::activation::softmax;
+use rand::RngExt;
 use vlp_data::Picture;
 use vlp_objectives::Encoded;
 use vlp_objectives::detection::Found;
@@ -80,9 +81,11 @@ impl Reader<'_> {
             return Ok(());
         };
         let special = trained.pieces.special();
-        let seeds: Vec<u64> = (0..all.len() as u64)
-            .map(|image| self.request.seed.wrapping_add(image))
-            .collect();
+        let draw = |picture: &Picture| {
+            let mut own = vlp_data::rng(self.request.seed, 0, picture.key(), "caption");
+            own.random()
+        };
+        let seeds: Vec<u64> = self.pictures.iter().map(draw).collect();
         let written = head.write(self.encoded, config, (special.cls, special.sep), &seeds)?;
         let texts: Vec<Vec<u32>> = written
             .iter()

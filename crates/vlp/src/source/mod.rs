@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use vlp_data::coco::CocoOptions;
 use vlp_data::read::{
-    FileSource, GenericOptions, GenomeFiles, KarpathySplit, ReadReport, VqaFiles, cache, generic,
-    karpathy, nlvr2, snli_ve, visual_genome, vqa,
+    FileSource, GenericOptions, GenomeFiles, KarpathySplit, ReadReport, SnliVeText, VqaFiles,
+    cache, generic, karpathy, nlvr2, snli_ve, visual_genome, vqa,
 };
 #[cfg(feature = "cloud")]
 use vlp_data::shards::CacheSize;
@@ -32,8 +32,8 @@ const NAMED: usize = 20;
 pub struct Opened {
     /// The samples.
     pub source: Arc<dyn Source>,
-    /// Consensus answers of questions, by sample.
-    pub(crate) consensus: Vec<String>,
+    /// Consensus answers of questions, each with the number of its sample, ascending.
+    pub(crate) consensus: Vec<(usize, String)>,
     /// What reading left out, in words.
     pub(crate) notes: Vec<String>,
     /// What reading left out, of annotation files.
@@ -65,9 +65,10 @@ pub(crate) fn open(
     };
     let files = |source: Result<FileSource, DataError>| -> Result<Opened, VlpError> {
         let source = source.map_err(wrong)?;
-        let consensus = (0..source.len()).filter_map(|i| source.consensus(i));
+        let consensus =
+            (0..source.len()).filter_map(|i| Some((i, source.consensus(i)?.to_owned())));
         Ok(Opened {
-            consensus: consensus.map(str::to_string).collect(),
+            consensus: consensus.collect(),
             notes: left_out(source.report()),
             report: Some(source.report().clone()),
             source: Arc::new(source),
@@ -82,7 +83,8 @@ pub(crate) fn open(
             return build();
         };
         let inputs: Vec<PathBuf> = inputs.iter().map(|p| p.to_path_buf()).collect();
-        let options = format!("{spec} {:?} {limits:?}", data.images);
+        let premise = if data.premise { " premise" } else { "" };
+        let options = format!("{spec} {:?} {limits:?}{premise}", data.images);
         Ok(cache::open_or_build(&index_file(folder, spec), &inputs, &options, build)?.source)
     };
     match SourceKind::parse(key, spec)? {
@@ -120,9 +122,15 @@ pub(crate) fn open(
         SourceKind::Nlvr2(file) => files(kept(&[&file, &images(&file)], &|| {
             nlvr2(&file, images(&file), &limits)
         })),
-        SourceKind::SnliVe(file) => files(kept(&[&file, &images(&file)], &|| {
-            snli_ve(&file, images(&file), &limits)
-        })),
+        SourceKind::SnliVe(file) => {
+            let text = match data.premise {
+                true => SnliVeText::PremiseAndHypothesis,
+                false => SnliVeText::Hypothesis,
+            };
+            files(kept(&[&file, &images(&file)], &|| {
+                snli_ve(&file, images(&file), text, &limits)
+            }))
+        }
         SourceKind::Karpathy(file) => files(kept(&[&file, &images(&file)], &|| {
             karpathy(&file, images(&file), &KarpathySplit::TRAINING, &limits)
         })),
@@ -219,7 +227,8 @@ fn scenes(data: &DataConfig, split: Split, count: usize) -> Result<Opened, VlpEr
     let source = ScenesTask::new(config, task)?;
     // All answers of scenes occur early; a hundred thousand questions need not be asked for them.
     let asked = source.len().min(4096);
-    let consensus = (0..asked).filter_map(|i| source.consensus(i)).collect();
+    let consensus = (0..asked).filter_map(|i| Some((i, source.consensus(i)?)));
+    let consensus = consensus.collect();
     Ok(Opened {
         source: Arc::new(source),
         consensus,
@@ -229,8 +238,8 @@ fn scenes(data: &DataConfig, split: Split, count: usize) -> Result<Opened, VlpEr
 }
 
 /// The vocabulary of consensus answers, by the published rule; none without questions.
-pub(crate) fn answers(consensus: &[String], least: usize) -> AnswerVocabulary {
-    let texts = consensus.iter().map(String::as_str);
+pub(crate) fn answers(consensus: &[(usize, String)], least: usize) -> AnswerVocabulary {
+    let texts = consensus.iter().map(|(_, answer)| answer.as_str());
     AnswerVocabulary::build(texts, least, normalize)
 }
 

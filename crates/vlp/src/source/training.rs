@@ -58,6 +58,10 @@ fn own(data: &DataConfig, key: &str, spec: &str) -> Result<Opened, VlpError> {
             "{spec}: {} samples of {} images that Karpathy's split tests on are kept out of training",
             removed.samples, removed.images
         ));
+        // Their answers make no vocabulary either.
+        let samples = kept.indices();
+        let known = |sample: &usize| samples.binary_search(sample).is_ok();
+        opened.consensus.retain(|(sample, _)| known(sample));
         opened.source = Arc::new(kept);
     }
     Ok(opened)
@@ -86,5 +90,62 @@ fn images(spec: &str) -> String {
         "coco" | "vqa" | "karpathy" | "karpathy-test" => "coco".into(),
         "json" | "shards" => spec.into(),
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+    use vlp_data::{Scenes, ScenesConfig};
+
+    use super::*;
+    use crate::config::{Sources, resolve};
+    use crate::source::answers;
+
+    #[test]
+    fn answers_of_images_that_are_kept_out_are_not_in_the_vocabulary() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = 6;
+        let scenes = ScenesConfig {
+            count,
+            ..ScenesConfig::default()
+        };
+        Scenes::new(scenes)
+            .unwrap()
+            .write_to(folder.path())
+            .unwrap();
+        // One answer that the images 1 and 4 alone have, and one of the others.
+        let file = folder.path().join("vqa/v2_mscoco_train_annotations.json");
+        let mut annotations: Value =
+            serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        for one in annotations["annotations"].as_array_mut().unwrap() {
+            let tested = [1, 4].contains(&one["image_id"].as_u64().unwrap());
+            one["multiple_choice_answer"] = json!(if tested { "zebra" } else { "horse" });
+        }
+        std::fs::write(&file, annotations.to_string()).unwrap();
+        let image = |id: usize| {
+            let split = ["val", "train", "test"][if [1, 4].contains(&id) { id / 2 } else { 1 }];
+            json!({"cocoid": id, "split": split, "filename": "x.jpg", "sentences": []})
+        };
+        let images: Vec<Value> = (0..count).map(image).collect();
+        let karpathy = folder.path().join("karpathy.json");
+        std::fs::write(&karpathy, json!({ "images": images }).to_string()).unwrap();
+
+        let mut data = resolve(&Sources::default()).unwrap().data;
+        data.source = format!("vqa:{}/vqa/train", folder.path().display());
+        let vocabulary = |data: &DataConfig| {
+            let found = training(data).unwrap();
+            let numbers: Vec<usize> = found.consensus.iter().map(|(at, _)| *at).collect();
+            (answers(&found.consensus, 1), numbers, found.source.len())
+        };
+        let (all, numbers, len) = vocabulary(&data);
+        assert_eq!(all.len(), 2, "{:?}", all.answers());
+        assert_eq!(numbers, (0..len).collect::<Vec<_>>());
+        data.karpathy = Some(karpathy);
+        let (kept, numbers, left) = vocabulary(&data);
+        assert_eq!(kept.answers(), ["horse"]);
+        assert!(numbers.len() == left && left < len, "{left} of {len}");
     }
 }

@@ -36,6 +36,7 @@ fn encoded(words: &TextEmbedding, image: Option<Memory>) -> Encoded<'_> {
         maps: vec![],
         text: None,
         joint_image: None,
+        looks: None,
         image,
         grid: [1, 1],
         codes: None,
