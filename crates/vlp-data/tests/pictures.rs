@@ -200,6 +200,16 @@ fn sizes_equal_the_references() {
         (8, 9)
     );
     assert_eq!(ResizeRule::Keep.target(640, 480, &mut draw), (640, 480));
+    let within = ResizeRule::Within { side: 128 };
+    for (size, target) in [
+        ((640, 480), (128, 96)),
+        ((480, 641), (96, 128)),
+        ((5000, 3), (128, 1)),
+        ((128, 128), (128, 128)),
+        ((64, 20), (64, 20)),
+    ] {
+        assert_eq!(within.target(size.0, size.1, &mut draw), target);
+    }
 }
 
 #[test]

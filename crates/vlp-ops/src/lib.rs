@@ -10,6 +10,8 @@ mod gelu;
 mod layer_norm;
 mod linear;
 mod log_prob;
+#[cfg(feature = "flex")]
+mod matrix;
 mod norm;
 mod pool;
 #[cfg(feature = "flex")]

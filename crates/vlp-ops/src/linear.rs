@@ -47,7 +47,8 @@ mod fast {
 
     use crate::flex::tape::*;
     use crate::flex::{Array, array, dense, values, wide};
-    use crate::products::{Matrix, Product};
+    use crate::matrix::Matrix;
+    use crate::products::Product;
     use crate::route::fast;
 
     #[backend_extension(Flex, Autodiff)]

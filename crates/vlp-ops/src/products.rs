@@ -1,130 +1,11 @@
-//! Matrix products: one call of `gemm` ([`product`]), and large products cut for all threads ([`Product`]).
+//! Large matrix products, cut for all threads.
 
 use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
 use crate::flex::wide;
-
-/// A matrix inside a slice.
-#[derive(Clone, Copy)]
-pub(crate) struct Matrix<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) row_stride: usize,
-    pub(crate) column_stride: usize,
-}
-
-impl<'a> Matrix<'a> {
-    /// Of rows one after the other.
-    pub(crate) fn of_rows(values: &'a [f32], row_stride: usize) -> Self {
-        Self {
-            values,
-            row_stride,
-            column_stride: 1,
-        }
-    }
-
-    /// Rows and columns change places.
-    pub(crate) fn turned(self) -> Self {
-        Self {
-            values: self.values,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-        }
-    }
-
-    /// From a row and a column on.
-    fn from(self, row: usize, column: usize) -> Self {
-        let start = row * self.row_stride + column * self.column_stride;
-        Self {
-            values: &self.values[start..],
-            ..self
-        }
-    }
-
-    fn holds(&self, rows: usize, columns: usize) -> bool {
-        let last = (rows - 1) * self.row_stride + (columns - 1) * self.column_stride;
-        last < self.values.len()
-    }
-}
-
-/// `out[rows, columns] (+)= left[rows, depth] right[depth, columns]`; `out` is row-major with rows of `out_stride`.
-pub(crate) fn product(
-    [rows, depth, columns]: [usize; 3],
-    out: &mut [f32],
-    out_stride: usize,
-    add: bool,
-    left: Matrix<'_>,
-    right: Matrix<'_>,
-    parallel: bool,
-) {
-    if rows == 0 || columns == 0 {
-        return;
-    }
-    assert!(out_stride >= columns && (rows - 1) * out_stride + columns <= out.len());
-    let start = out.as_mut_ptr();
-    // SAFETY: the block lies in `out` (asserted), which is borrowed mutably.
-    #[allow(unsafe_code)]
-    unsafe {
-        multiply(
-            [rows, depth, columns],
-            start,
-            out_stride,
-            add,
-            left,
-            right,
-            parallel,
-        );
-    }
-}
-
-/// As [`product`].
-///
-/// # Safety
-/// `rows` rows of `columns` values at distances of `out_stride` from `out` on may be written, and read where `add`,
-/// and nothing else reads or writes them meanwhile.
-#[allow(unsafe_code)]
-unsafe fn multiply(
-    [rows, depth, columns]: [usize; 3],
-    out: *mut f32,
-    out_stride: usize,
-    add: bool,
-    left: Matrix<'_>,
-    right: Matrix<'_>,
-    parallel: bool,
-) {
-    assert!(rows > 0 && columns > 0);
-    assert!(depth == 0 || (left.holds(rows, depth) && right.holds(depth, columns)));
-    let parallelism = if parallel {
-        gemm::Parallelism::Rayon(0)
-    } else {
-        gemm::Parallelism::None
-    };
-    // SAFETY: the largest index of each operand lies within its slice (asserted above); the caller answers for `out`.
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            depth,
-            out,
-            1,
-            out_stride as isize,
-            add,
-            left.values.as_ptr(),
-            left.column_stride as isize,
-            left.row_stride as isize,
-            right.values.as_ptr(),
-            right.column_stride as isize,
-            right.row_stride as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
-}
+use crate::matrix::{Matrix, Sheet, product, turn};
 
 /// Fewer multiplications than these are one block: cutting costs more than it brings.
 const SMALL: usize = 1 << 20;
@@ -144,56 +25,6 @@ pub(crate) struct Product<'a> {
     pub(crate) left: Matrix<'a>,
     pub(crate) right: Matrix<'a>,
     pub(crate) bias: Option<&'a [f32]>,
-}
-
-/// Memory that tasks write by blocks.
-pub(crate) struct Sheet(*mut f32);
-
-// SAFETY: writing takes an `unsafe` call whose caller answers for disjoint blocks.
-#[allow(unsafe_code)]
-unsafe impl Sync for Sheet {}
-
-impl Sheet {
-    /// `length` values, which `f` writes.
-    ///
-    /// # Safety
-    /// `f` writes every value.
-    #[allow(unsafe_code)]
-    pub(crate) unsafe fn fill(length: usize, f: impl FnOnce(&Self)) -> Vec<f32> {
-        let mut out = Vec::with_capacity(length);
-        f(&Self(out.as_mut_ptr()));
-        // SAFETY: the caller's.
-        unsafe { out.set_len(length) };
-        out
-    }
-
-    /// A product as [`product`], written from value `at` on in rows at distances of `stride`.
-    ///
-    /// # Safety
-    /// The block lies inside the sheet, was written before if `add`, and no other task reads or writes it meanwhile.
-    #[allow(unsafe_code)]
-    pub(crate) unsafe fn product(
-        &self,
-        at: usize,
-        shape: [usize; 3],
-        stride: usize,
-        add: bool,
-        left: Matrix<'_>,
-        right: Matrix<'_>,
-    ) {
-        // SAFETY: the caller's.
-        unsafe { multiply(shape, self.0.add(at), stride, add, left, right, false) };
-    }
-
-    /// `count` values from `at` on, to be written.
-    ///
-    /// # Safety
-    /// As [`Self::product`].
-    #[allow(unsafe_code, clippy::mut_from_ref)]
-    pub(crate) unsafe fn row(&self, at: usize, count: usize) -> &mut [MaybeUninit<f32>] {
-        // SAFETY: the caller's.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(at).cast(), count) }
-    }
 }
 
 impl Product<'_> {
@@ -352,29 +183,4 @@ impl Product<'_> {
             }
         });
     }
-}
-
-/// `[columns, rows]`, row-major.
-pub(crate) fn turn(matrix: Matrix<'_>, rows: usize, columns: usize) -> Vec<f32> {
-    /// Columns of a task.
-    const STRIP: usize = 64;
-    /// Rows read at a time: their lines stay in the first cache while all columns of the strip are written.
-    const TILE: usize = 16;
-    let mut out = vec![0.0; rows * columns];
-    out.par_chunks_mut(rows * STRIP)
-        .enumerate()
-        .for_each(|(strip, out)| {
-            wide(|| {
-                for first in (0..rows).step_by(TILE) {
-                    let count = TILE.min(rows - first);
-                    for (i, out) in out.chunks_exact_mut(rows).enumerate() {
-                        let values = matrix.from(first, strip * STRIP + i).values.iter();
-                        let values = values.step_by(matrix.row_stride);
-                        let out = &mut out[first..first + count];
-                        out.iter_mut().zip(values).for_each(|(out, v)| *out = *v);
-                    }
-                }
-            });
-        });
-    out
 }

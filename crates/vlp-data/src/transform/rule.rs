@@ -42,6 +42,11 @@ pub enum ResizeRule {
         /// Side in pixels.
         side: usize,
     },
+    /// Shrunk, if need be, until the long side is `side`; the short side is rounded to the nearest.
+    Within {
+        /// Greatest long side in pixels.
+        side: usize,
+    },
     /// No change.
     Keep,
 }
@@ -65,7 +70,7 @@ impl ResizeRule {
             Self::Detr { short, max } => [short.as_slice(), &[*max]].concat(),
             Self::Soho { short, max } => vec![*short, *max],
             Self::Exact { width, height } => vec![*width, *height],
-            Self::Square { side } => vec![*side],
+            Self::Square { side } | Self::Within { side } => vec![*side],
             Self::Keep => return Ok(()),
         };
         if sizes.contains(&0) {
@@ -92,7 +97,8 @@ impl ResizeRule {
             Self::Soho { short, max } => soho(width, height, *short, *max),
             Self::Exact { width, height } => (*width, *height),
             Self::Square { side } => (*side, *side),
-            Self::Keep => (width, height),
+            Self::Within { side } if width.max(height) > *side => soho(width, height, *side, *side),
+            Self::Within { .. } | Self::Keep => (width, height),
         };
         (target_width.max(1), target_height.max(1))
     }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::flex::{blocks, exp, greatest, sum, sum2, wide};
-use crate::products::{Matrix, product};
+use crate::matrix::{Matrix, product};
 
 /// Queries of a block.
 const BLOCK: usize = 64;

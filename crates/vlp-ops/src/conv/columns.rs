@@ -1,6 +1,6 @@
 //! Columns of a map: every tap of the kernel a row, every position of the window a column.
 
-use super::kernels::Sizes;
+use super::sizes::Sizes;
 
 /// A tap: channel, row and column of the kernel.
 pub(super) type Tap = (usize, usize, usize);

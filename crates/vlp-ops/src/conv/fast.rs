@@ -5,7 +5,8 @@ use burn::backend::ops::ModuleOps;
 use burn::prelude::*;
 use burn::tensor::ops::ConvOptions;
 
-use super::kernels::{self, Sizes};
+use super::sizes::Sizes;
+use super::{forward, gradients};
 use crate::Window;
 use crate::flex::tape::*;
 use crate::flex::{Array, array, dense, values};
@@ -41,7 +42,7 @@ impl ConvBackend for Flex {
         }
         let (x, weight) = (dense(&x), dense(&weight));
         array(
-            kernels::forward(&sizes, values(&x), values(&weight)),
+            forward::forward(&sizes, values(&x), values(&weight)),
             sizes.result(),
         )
     }
@@ -64,12 +65,12 @@ impl Backward<Flex, 2> for Convolve {
         let [to_x, to_weight] = ops.parents;
         if let (Some(node), Some(weight)) = (to_x, weight) {
             let weight = dense(&checkpointer.retrieve_node_output::<Array>(weight));
-            let values = kernels::to_input(&sizes, values(&grad), values(&weight));
+            let values = gradients::to_input(&sizes, values(&grad), values(&weight));
             grads.register::<Flex>(node.id, array(values, sizes.source()));
         }
         if let (Some(node), Some(x)) = (to_weight, x) {
             let x = dense(&checkpointer.retrieve_node_output::<Array>(x));
-            let values = kernels::to_weight(&sizes, values(&grad), values(&x));
+            let values = gradients::to_weight(&sizes, values(&grad), values(&x));
             grads.register::<Flex>(node.id, array(values, sizes.weight()));
         }
     }

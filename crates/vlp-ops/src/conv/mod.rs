@@ -8,7 +8,11 @@ mod columns;
 #[cfg(feature = "flex")]
 mod fast;
 #[cfg(feature = "flex")]
-mod kernels;
+mod forward;
+#[cfg(feature = "flex")]
+mod gradients;
+#[cfg(feature = "flex")]
+mod sizes;
 
 use burn::prelude::*;
 use burn::tensor::module;

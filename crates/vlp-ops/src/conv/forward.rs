@@ -1,0 +1,124 @@
+//! The convolution's forward pass, in tiles whose columns stay in the cache.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::columns::gather;
+use super::sizes::Sizes;
+use crate::flex::{scratch, wide};
+use crate::matrix::{Matrix, Sheet};
+use crate::products::Product;
+
+/// Products summed in a run before they join the total of [`forward`]: rounding grows with the longest run, and what
+/// a ReLU behind the convolution lets pass hangs on it. 27 halves burn's rounding.
+const RUN: usize = 27;
+/// Fewer tiles than these share the cores by outputs.
+const FEW: usize = 8;
+/// Outputs of a task where tiles are few.
+const SHARE: usize = 48;
+/// Outputs whose runs follow each other.
+const GROUP: usize = 48;
+
+/// The columns of positions `first..first + count` and taps from `tap` on, into `out` `[taps, count]`.
+pub(super) fn columns(
+    sizes: &Sizes,
+    x: &[f32],
+    tap: usize,
+    first: usize,
+    count: usize,
+    out: &mut [f32],
+) {
+    for (i, row) in out.chunks_mut(count).enumerate() {
+        gather(sizes, x, sizes.tap(tap + i), first, row);
+    }
+}
+
+/// `[images, out, positions]` from `x` and `weight`.
+pub(super) fn forward(sizes: &Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
+    convolve(sizes, x, weight, RUN)
+}
+
+/// As [`forward`], with sums of `run` products joined.
+pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> Vec<f32> {
+    let (area, output) = (sizes.area(), sizes.output);
+    let depth = sizes.input * sizes.taps();
+    if sizes.pointwise() {
+        let weight = Matrix::of_rows(weight, depth);
+        return images(&sizes.seen(x), weight, [output, depth, area]);
+    }
+    let tile = Sizes::tile(depth).min(area);
+    let per_image = area.div_ceil(tile);
+    let tiles = sizes.images * per_image;
+    let place = |number: usize| {
+        let (image, at) = (number / per_image, number % per_image * tile);
+        (image, at, tile.min(area - at))
+    };
+    // Few tiles: outputs are shared among tasks, too, and the columns made beforehand.
+    let few = tiles < FEW;
+    let share = if few { SHARE } else { output };
+    let run = run.min(depth);
+    // SAFETY: tasks write disjoint blocks: positions of a tile times a share of outputs. All together are all.
+    #[allow(unsafe_code)]
+    unsafe {
+        Sheet::fill(sizes.images * output * area, |sheet| {
+            let multiply = |number: usize, columns: &[f32], outputs: Range<usize>| {
+                let (image, at, count) = place(number);
+                // Runs one after the other over few outputs, whose sums stay in the first cache.
+                let group = if run < depth { GROUP } else { output };
+                for row in outputs.clone().step_by(group) {
+                    let rows = group.min(outputs.end - row);
+                    for first in (0..depth).step_by(run) {
+                        let part = run.min(depth - first);
+                        let left = Matrix::of_rows(&weight[row * depth + first..], depth);
+                        let right = Matrix::of_rows(&columns[first * count..], count);
+                        let start = (image * output + row) * area + at;
+                        let shape = [rows, part, count];
+                        sheet.product(start, shape, area, first > 0, left, right);
+                    }
+                }
+            };
+            if few {
+                let all: Vec<Vec<f32>> = (0..tiles)
+                    .map(|number| {
+                        let (image, at, count) = place(number);
+                        let mut out = vec![0.0; depth * count];
+                        let size = count * sizes.taps();
+                        out.par_chunks_mut(size).enumerate().for_each(|(i, out)| {
+                            let (tap, first) = (i * sizes.taps(), image * area + at);
+                            wide(|| columns(sizes, x, tap, first, count, out));
+                        });
+                        out
+                    })
+                    .collect();
+                let shares = output.div_ceil(share);
+                (0..tiles * shares).into_par_iter().for_each(|task| {
+                    let (number, first) = (task / shares, task % shares * share);
+                    multiply(number, &all[number], first..output.min(first + share));
+                });
+            } else {
+                (0..tiles).into_par_iter().for_each(|number| {
+                    let (image, at, count) = place(number);
+                    scratch(depth * count, |scratch| {
+                        wide(|| columns(sizes, x, 0, image * area + at, count, scratch));
+                        multiply(number, scratch, 0..output);
+                    });
+                });
+            }
+        })
+    }
+}
+
+/// `left` times every image's `[depth, columns]` of `x`.
+pub(super) fn images(x: &[f32], left: Matrix<'_>, [rows, depth, columns]: [usize; 3]) -> Vec<f32> {
+    let products: Vec<_> = x
+        .chunks_exact(depth * columns)
+        .map(|x| Product {
+            shape: [rows, depth, columns],
+            left,
+            right: Matrix::of_rows(x, columns),
+            bias: None,
+        })
+        .collect();
+    Product::stack(&products)
+}

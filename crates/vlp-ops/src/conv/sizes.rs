@@ -1,0 +1,106 @@
+//! Sizes of one convolution and what follows from them.
+
+use std::borrow::Cow;
+
+use rayon::prelude::*;
+
+use super::columns::gather;
+use crate::Window;
+use crate::flex::wide;
+
+/// Sizes of one convolution.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) images: usize,
+    pub(super) input: usize,
+    pub(super) output: usize,
+    /// Of the map, `[rows, columns]`.
+    pub(super) map: [usize; 2],
+    pub(super) kernel: [usize; 2],
+    pub(super) positions: [usize; 2],
+    pub(super) window: Window,
+}
+
+/// Floats of the columns of one tile: 1 MiB, what a core's second cache holds.
+const TILE: usize = 1 << 18;
+
+impl Sizes {
+    pub(super) fn new(
+        [images, input, rows, columns]: [usize; 4],
+        [output, _, i, j]: [usize; 4],
+        window: Window,
+    ) -> Self {
+        Self {
+            images,
+            input,
+            output,
+            map: [rows, columns],
+            kernel: [i, j],
+            positions: window.positions([rows, columns], [i, j]),
+            window,
+        }
+    }
+
+    pub(super) fn source(&self) -> [usize; 4] {
+        [self.images, self.input, self.map[0], self.map[1]]
+    }
+
+    pub(super) fn weight(&self) -> [usize; 4] {
+        [self.output, self.input, self.kernel[0], self.kernel[1]]
+    }
+
+    pub(super) fn result(&self) -> [usize; 4] {
+        [
+            self.images,
+            self.output,
+            self.positions[0],
+            self.positions[1],
+        ]
+    }
+
+    pub(super) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Positions of one image.
+    pub(super) fn area(&self) -> usize {
+        self.positions[0] * self.positions[1]
+    }
+
+    /// Channel, row and column of a tap's number.
+    pub(super) fn tap(&self, number: usize) -> (usize, usize, usize) {
+        let (channel, rest) = (number / self.taps(), number % self.taps());
+        (channel, rest / self.kernel[1], rest % self.kernel[1])
+    }
+
+    /// A product of matrices: every position sees one place of the map.
+    pub(super) fn pointwise(&self) -> bool {
+        self.taps() == 1 && self.window.padding == [0, 0]
+    }
+
+    /// The places of the map that a [`Self::pointwise`] convolution sees.
+    pub(super) fn seen<'a>(&self, x: &'a [f32]) -> Cow<'a, [f32]> {
+        if self.window.stride == [1, 1] {
+            return Cow::Borrowed(x);
+        }
+        let area = self.area();
+        let mut out = vec![0.0; self.images * self.input * area];
+        out.par_chunks_mut(area).enumerate().for_each(|(i, out)| {
+            let (image, channel) = (i / self.input, i % self.input);
+            wide(|| gather(self, x, (channel, 0, 0), image * area, out));
+        });
+        Cow::Owned(out)
+    }
+
+    /// Few positions and few taps: burn's own forward pass is faster.
+    pub(super) fn tiny(&self) -> bool {
+        let depth = self.input * self.taps();
+        let few = self.images * self.area() < 4 * Self::tile(depth);
+        few && depth <= 576 && !self.pointwise()
+    }
+
+    /// Positions of a tile of columns of `depth` taps.
+    pub(super) fn tile(depth: usize) -> usize {
+        (TILE / depth).clamp(192, 1024)
+    }
+}
