@@ -9,6 +9,8 @@ mod fast;
 mod kernels;
 
 use burn::prelude::*;
+use burn::tensor::module;
+use burn::tensor::ops::AttentionModuleOptions;
 
 use crate::softmax;
 
@@ -35,10 +37,16 @@ pub fn attention(
         x.reshape([batch, length, heads, width / heads])
             .swap_dims(1, 2)
     };
+    let together = |x: Tensor<4>| x.swap_dims(1, 2).reshape([batch, queries, width]);
+    let [query, key, value] = [query, key, value].map(split);
+    if keep.is_none() && !query.device().is_autodiff() {
+        let keys = key.dims()[2];
+        let bias = bias.map(|bias| bias.expand([batch, heads, queries, keys]));
+        let options = AttentionModuleOptions::default();
+        return together(module::attention(query, key, value, None, bias, options));
+    }
     let scale = 1.0 / ((width / heads) as f64).sqrt();
-    let scores = split(query)
-        .mul_scalar(scale)
-        .matmul(split(key).swap_dims(2, 3));
+    let scores = query.mul_scalar(scale).matmul(key.swap_dims(2, 3));
     let scores = match bias {
         Some(bias) => scores + bias,
         None => scores,
@@ -47,8 +55,5 @@ pub fn attention(
         Some(keep) => softmax(scores) * keep,
         None => softmax(scores),
     };
-    weights
-        .matmul(split(value))
-        .swap_dims(1, 2)
-        .reshape([batch, queries, width])
+    together(weights.matmul(value))
 }
