@@ -18,7 +18,7 @@ const FEW: usize = 8;
 /// Outputs of a task where tiles are few.
 const SHARE: usize = 48;
 /// Outputs whose runs follow each other.
-const GROUP: usize = 48;
+const GROUP: usize = 96;
 
 /// The columns of positions `first..first + count` and taps from `tap` on, into `out` `[taps, count]`.
 pub(super) fn columns(
