@@ -40,7 +40,8 @@ impl Progress {
         let rate = (step - self.first) as f64 / seconds;
         let shown: Vec<String> = losses
             .iter()
-            .map(|(name, value)| format!("{name} {value:.3}"))
+            // A loss of nothing is no "-0.000".
+            .map(|(name, value)| format!("{name} {:.3}", value + 0.0))
             .collect();
         let message = format!(
             "{}  {:.1} samples/s",

@@ -55,12 +55,29 @@ fn file(sources: &Sources) -> Result<Table, VlpError> {
     table.map_err(|e| VlpError::Config(format!("{}: {e}", path.display())))
 }
 
+/// Values of `data` that tell of one source, and are left behind where another takes its place.
+const OF_THE_SOURCE: [&str; 4] = ["heldout", "images", "mix", "karpathy"];
+
 /// Lays a file, quick values and single values over `table`, whose `preset` stays.
 pub(super) fn lay_over(
     mut table: Table,
     quick: Option<Value>,
     sources: &Sources,
 ) -> Result<RunConfig, VlpError> {
+    let source = |table: &Table| table.get("data")?.get("source").cloned();
+    let whole = laid(table.clone(), quick.clone(), sources)?;
+    if source(&whole) == source(&table) {
+        return typed(whole);
+    }
+    if let Some(Value::Table(data)) = table.get_mut("data") {
+        for key in OF_THE_SOURCE {
+            data.remove(key);
+        }
+    }
+    typed(laid(table, quick, sources)?)
+}
+
+fn laid(mut table: Table, quick: Option<Value>, sources: &Sources) -> Result<Table, VlpError> {
     let mut file = file(sources)?;
     // A copy of a preset may have quick values of its own.
     let quick = file.remove("quick").or(quick);
@@ -83,7 +100,7 @@ pub(super) fn lay_over(
         };
         put(&mut table, key.trim(), value(text.trim()))?;
     }
-    typed(table)
+    Ok(table)
 }
 
 /// A run's configuration with `sources` laid over; their preset is not read.
@@ -263,5 +280,36 @@ mod tests {
                 .to_string()
                 .contains("\"e2e-vlp-r50\"?")
         );
+    }
+
+    #[test]
+    fn another_source_leaves_behind_what_told_of_the_first() {
+        let run = set(&[
+            "data.source=karpathy:a.json",
+            "data.heldout=karpathy-test:a.json",
+            "data.images=pictures",
+        ])
+        .unwrap();
+        let over = |entries: &[&str]| {
+            let set = entries.iter().map(|s| s.to_string()).collect();
+            let sources = Sources {
+                set,
+                ..Sources::default()
+            };
+            overlay(&run, &sources).unwrap().data
+        };
+        let other = over(&["data.source=vqa:b/train2014"]);
+        assert_eq!((other.heldout, other.images), (None, None));
+        let both = over(&["data.source=json:b.json", "data.images=elsewhere"]);
+        assert_eq!(
+            (both.heldout, both.images),
+            (None, Some("elsewhere".into()))
+        );
+        for same in [
+            over(&["train.steps=3"]),
+            over(&["data.source=karpathy:a.json"]),
+        ] {
+            assert_eq!(same, run.data);
+        }
     }
 }
