@@ -4,7 +4,7 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{LayerNorm, apply, gelu};
+use vlp_ops::{LayerNorm, apply, dropout, gelu};
 
 /// Layers between a `[CLS]` state and logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ impl ClsHead {
     pub fn forward(&self, states: Tensor<2>) -> Tensor<2> {
         let x = match (&self.inner, &self.norm) {
             (Some(inner), Some(norm)) => norm.forward(gelu(apply(inner, states))),
-            (Some(inner), None) => self.dropout.forward(relu(apply(inner, states))),
+            (Some(inner), None) => dropout(&self.dropout, relu(apply(inner, states))),
             (None, _) => states,
         };
         apply(&self.outer, x)

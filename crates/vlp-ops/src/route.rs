@@ -9,12 +9,25 @@ pub fn use_fast_paths(on: bool) {
     FAST.store(on, Ordering::Relaxed);
 }
 
+/// Whether values lie in the CPU's memory, where fast paths may hold.
+pub(crate) fn on_cpu(device: &burn::prelude::Device) -> bool {
+    #[cfg(feature = "flex")]
+    {
+        use burn::backend::{DispatchDevice, FlexDevice};
+        *device.clone().inner().as_dispatch() == DispatchDevice::Flex(FlexDevice)
+    }
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = device;
+        false
+    }
+}
+
 /// Whether the fast path holds: f32 on the CPU backend, with or without autodiff.
 #[cfg(feature = "flex")]
 pub(crate) fn fast<const D: usize>(tensor: &burn::Tensor<D>) -> bool {
-    use burn::backend::{DispatchDevice, FlexDevice};
     FAST.load(Ordering::Relaxed)
         && tensor.dtype() == burn::tensor::DType::F32
         && tensor.shape().num_elements() > 0
-        && *tensor.device().inner().as_dispatch() == DispatchDevice::Flex(FlexDevice)
+        && on_cpu(&tensor.device())
 }

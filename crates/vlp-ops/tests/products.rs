@@ -4,9 +4,11 @@
 
 mod common;
 
+use burn::nn::DropoutConfig;
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use common::{Case, agree, threads_do_not_matter};
+use vlp_ops::Drops;
 
 /// Rows, input, output. Some above the size from which products are cut into blocks, by rows and by columns, and some
 /// whose tables are read across.
@@ -95,7 +97,7 @@ const ATTENTIONS: [[usize; 5]; 6] = [
     [3, 4, 40, 40, 32],
 ];
 
-/// Values in place of scores' bias or dropout: no gradient goes there, so they are constants.
+/// Values in place of scores' bias: no gradient goes there, so they are constants.
 fn constant(shape: [usize; 4], like: &Tensor<1>, f: impl Fn(usize) -> f32) -> Tensor<4> {
     let values: Vec<f32> = (0..shape.iter().product()).map(f).collect();
     Tensor::from_data(
@@ -106,7 +108,10 @@ fn constant(shape: [usize; 4], like: &Tensor<1>, f: impl Fn(usize) -> f32) -> Te
 
 #[test]
 fn attention() {
+    let layer = DropoutConfig::new(0.2).init();
     for [batch, heads, queries, keys, width] in ATTENTIONS {
+        let drops = Drops::draw(&layer, &Device::flex().autodiff());
+        assert!(drops.is_some());
         for how in 0..4 {
             let run = |t: &[Tensor<1>]| {
                 let query = t[0].clone().reshape([batch, queries, width]);
@@ -122,12 +127,8 @@ fn attention() {
                     })),
                     _ => None,
                 };
-                let keep = (how >= 2).then(|| {
-                    constant([batch, heads, queries, keys], &t[0], |i| {
-                        if i % 5 == 2 { 0.0 } else { 1.25 }
-                    })
-                });
-                vlp_ops::attention(query, key, value, bias, keep, heads).flatten::<1>(0, 2)
+                let drops = (how >= 2).then_some(drops).flatten();
+                vlp_ops::attention(query, key, value, bias, drops, heads).flatten::<1>(0, 2)
             };
             let case = Case {
                 name: format!("{batch}, {heads} heads, {queries} x {keys}, {width}, case {how}"),
@@ -174,4 +175,60 @@ fn log_prob_of_huge_logits() {
         .iter()
         .collect();
     assert_eq!(got, [0.0, 0.0]);
+}
+
+/// Each value falls out with the layer's probability, the rest are scaled, the gradient by the same factors; the
+/// device's seed decides.
+#[test]
+fn dropout_follows_its_seed() {
+    let device = Device::flex().autodiff();
+    let layer = DropoutConfig::new(0.3).init();
+    let count = 200_000;
+    let drop = |seed: u64| {
+        device.seed(seed);
+        let x = Tensor::<1>::ones([count], &device).require_grad();
+        let y = vlp_ops::dropout(&layer, x.clone());
+        let grads = y.clone().mul_scalar(2.0).sum().backward();
+        let grad: Vec<f32> = x.grad(&grads).unwrap().into_data().iter().collect();
+        let y: Vec<f32> = y.into_data().iter().collect();
+        assert!(y.iter().zip(&grad).all(|(y, g)| *g == 2.0 * *y));
+        y
+    };
+    let (first, again, other) = (drop(1), drop(1), drop(2));
+    assert_eq!(first, again);
+    for values in [&first, &other] {
+        assert!(
+            values
+                .iter()
+                .all(|v| *v == 0.0 || (*v - 1.0 / 0.7).abs() < 1e-6)
+        );
+        let dropped = values.iter().filter(|v| **v == 0.0).count() as f64 / count as f64;
+        // Five standard deviations of the mean of so many draws.
+        assert!(
+            (dropped - 0.3).abs() < 5.0 * (0.21 / count as f64).sqrt(),
+            "{dropped}"
+        );
+    }
+    // Neither with itself some places on nor with another seed does it agree more often than chance (0.58).
+    let alike = |a: &[f32], b: &[f32]| {
+        let same = a.iter().zip(b).filter(|(a, b)| a == b).count();
+        same as f64 / a.len().min(b.len()) as f64
+    };
+    for other in [
+        &other[..],
+        &first[1..],
+        &first[2..],
+        &first[64..],
+        &first[4096..],
+    ] {
+        assert!(
+            (alike(&first, other) - 0.58).abs() < 0.006,
+            "{}",
+            alike(&first, other)
+        );
+    }
+    let calm = Device::flex();
+    let x = Tensor::<1>::ones([8], &calm);
+    let kept: Vec<f32> = vlp_ops::dropout(&layer, x).into_data().iter().collect();
+    assert_eq!(kept, [1.0; 8]);
 }

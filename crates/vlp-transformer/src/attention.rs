@@ -2,7 +2,7 @@
 
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
-use vlp_ops::{apply, softmax};
+use vlp_ops::{Drops, apply, softmax};
 
 use crate::error::TransformerError;
 
@@ -165,19 +165,13 @@ impl MultiHeadAttention {
         kv: KeyValue,
         bias: Option<&AttentionBias>,
     ) -> Tensor<3> {
-        let ([batch, queries, _], [_, keys, _]) = (query.dims(), kv.key.dims());
-        let device = query.device();
-        let drops = self.dropout.prob > 0.0 && device.is_autodiff();
-        let keep = drops.then(|| {
-            let ones = Tensor::ones([batch, self.heads, queries, keys], &device);
-            self.dropout.forward(ones)
-        });
+        let drops = Drops::draw(&self.dropout, &query.device());
         let mixed = vlp_ops::attention(
             apply(&self.query, query),
             kv.key,
             kv.value,
             bias.map(|bias| bias.scores.clone()),
-            keep,
+            drops,
             self.heads,
         );
         apply(&self.output, mixed)

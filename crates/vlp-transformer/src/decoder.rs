@@ -2,7 +2,7 @@
 
 use burn::nn::Dropout;
 use burn::prelude::*;
-use vlp_ops::LayerNorm;
+use vlp_ops::{LayerNorm, dropout};
 
 use crate::attention::{AttentionBias, KeyValue, MultiHeadAttention};
 use crate::error::TransformerError;
@@ -206,13 +206,13 @@ impl DecoderLayer {
         memory_bias: &AttentionBias,
     ) -> Tensor<3> {
         let mixed = self.self_attention.attend(with_pos(&x, pos), own, own_bias);
-        let x = self.norm1.forward(x + self.dropout.forward(mixed));
+        let x = self.norm1.forward(x + dropout(&self.dropout, mixed));
         let mixed = self
             .cross_attention
             .attend(with_pos(&x, pos), memory, Some(memory_bias));
-        let x = self.norm2.forward(x + self.dropout.forward(mixed));
+        let x = self.norm2.forward(x + dropout(&self.dropout, mixed));
         let fed = self.feed_forward.forward(x.clone());
-        self.norm3.forward(x + self.dropout.forward(fed))
+        self.norm3.forward(x + dropout(&self.dropout, fed))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use burn::nn::Dropout;
 use burn::prelude::*;
-use vlp_ops::LayerNorm;
+use vlp_ops::{LayerNorm, dropout};
 
 use crate::attention::{AttentionBias, MultiHeadAttention};
 use crate::error::TransformerError;
@@ -120,8 +120,8 @@ impl EncoderLayer {
         let mixed = self
             .attention
             .forward(query.clone(), query, x.clone(), bias);
-        let x = self.norm1.forward(x + self.dropout.forward(mixed));
+        let x = self.norm1.forward(x + dropout(&self.dropout, mixed));
         let fed = self.feed_forward.forward(x.clone());
-        self.norm2.forward(x + self.dropout.forward(fed))
+        self.norm2.forward(x + dropout(&self.dropout, fed))
     }
 }

@@ -4,7 +4,7 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{LayerNorm, apply, gelu};
+use vlp_ops::{LayerNorm, apply, dropout, gelu};
 
 use crate::attention::MultiHeadAttentionConfig;
 
@@ -103,6 +103,6 @@ impl FeedForward {
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let x = apply(&self.inner, x);
         let x = if self.relu { relu(x) } else { gelu(x) };
-        apply(&self.outer, self.dropout.forward(x))
+        apply(&self.outer, dropout(&self.dropout, x))
     }
 }

@@ -3,7 +3,7 @@
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig};
 use burn::prelude::*;
 use burn::tensor::TensorData;
-use vlp_ops::LayerNorm;
+use vlp_ops::{LayerNorm, dropout};
 
 use crate::error::TransformerError;
 
@@ -86,7 +86,7 @@ impl TextEmbedding {
         let places = self.position.weight.val().narrow(0, start, length);
         let kind = self.token_type.weight.val().narrow(0, 0, 1);
         let x = self.word.forward(ids) + (places + kind).unsqueeze::<3>();
-        self.dropout.forward(self.norm.forward(x))
+        dropout(&self.dropout, self.norm.forward(x))
     }
 
     /// As [`Self::forward`] with a type for each token, `types` of the shape of `ids`: in BERT 0 in the first of two
@@ -95,8 +95,10 @@ impl TextEmbedding {
         let length = ids.dims()[1];
         let places = self.position.weight.val().narrow(0, 0, length);
         let added = self.token_type.forward(types) + places.unsqueeze::<3>();
-        self.dropout
-            .forward(self.norm.forward(self.word.forward(ids) + added))
+        dropout(
+            &self.dropout,
+            self.norm.forward(self.word.forward(ids) + added),
+        )
     }
 
     /// The word table `[vocab, d_model]`, for output heads tied to it.

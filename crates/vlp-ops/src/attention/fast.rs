@@ -3,6 +3,7 @@
 use burn::prelude::*;
 
 use super::kernels::{self, Inputs, Sizes};
+use crate::Drops;
 use crate::flex::tape::*;
 use crate::flex::{Array, array, dense, values};
 use crate::route::fast;
@@ -14,7 +15,7 @@ pub(super) trait AttentionBackend: Backend {
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        keep: FloatTensor<Self>,
+        drops: Option<Drops>,
         heads: usize,
     ) -> FloatTensor<Self>;
 }
@@ -24,7 +25,6 @@ pub(super) fn takes(
     key: &Tensor<3>,
     value: &Tensor<3>,
     bias: Option<&Tensor<4>>,
-    keep: Option<&Tensor<4>>,
     heads: usize,
 ) -> bool {
     let ([batch, queries, width], [_, keys, _]) = (query.dims(), key.dims());
@@ -33,10 +33,9 @@ pub(super) fn takes(
         let fits = (b == 1 || b == batch) && h == 1 && (q == 1 || q == queries) && k == keys;
         fits && fast(bias)
     });
-    let kept = keep.is_none_or(|k| k.dims() == [batch, heads, queries, keys] && fast(k));
     let same = key.dims() == [batch, keys, width] && value.dims() == key.dims();
     let whole = heads > 0 && width.is_multiple_of(heads);
-    same && whole && biased && kept && [query, key, value].into_iter().all(fast)
+    same && whole && biased && [query, key, value].into_iter().all(fast)
 }
 
 pub(super) fn attention(
@@ -44,20 +43,17 @@ pub(super) fn attention(
     key: Tensor<3>,
     value: Tensor<3>,
     bias: Option<Tensor<4>>,
-    keep: Option<Tensor<4>>,
+    drops: Option<Drops>,
     heads: usize,
 ) -> Tensor<3> {
     // The extension takes no optional tensors: an empty one stands for none.
     let device = query.device();
-    let none = |tensor: Option<Tensor<4>>| {
-        tensor
-            .unwrap_or_else(|| Tensor::empty([0, 1, 1, 1], &device))
-            .into_dispatch()
-    };
-    let (bias, keep) = (none(bias), none(keep));
+    let bias = bias
+        .unwrap_or_else(|| Tensor::empty([0, 1, 1, 1], &device))
+        .into_dispatch();
     let [query, key, value] = [query, key, value].map(Tensor::into_dispatch);
     Tensor::from_dispatch(<Dispatch as AttentionBackend>::attend(
-        query, key, value, bias, keep, heads,
+        query, key, value, bias, drops, heads,
     ))
 }
 
@@ -68,13 +64,13 @@ struct Given {
     key: Array,
     value: Array,
     bias: Array,
-    keep: Array,
+    drops: Option<Drops>,
     sizes: Sizes,
 }
 
 impl Given {
-    fn new(arrays: [&Array; 5], heads: usize) -> Self {
-        let [query, key, value, bias, keep] = arrays.map(dense);
+    fn new(arrays: [&Array; 4], drops: Option<Drops>, heads: usize) -> Self {
+        let [query, key, value, bias] = arrays.map(dense);
         let ([batch, queries, width], [_, keys, _]) = (query.shape().dims(), key.shape().dims());
         let [images, _, rows, _]: [usize; 4] = bias.shape().dims();
         let sizes = Sizes {
@@ -90,7 +86,7 @@ impl Given {
             key,
             value,
             bias,
-            keep,
+            drops,
             sizes,
         }
     }
@@ -102,7 +98,7 @@ impl Given {
             key: values(&self.key),
             value: values(&self.value),
             bias: given(&self.bias),
-            keep: given(&self.keep),
+            drops: self.drops,
         }
     }
 
@@ -119,10 +115,10 @@ impl AttentionBackend for Flex {
         key: Array,
         value: Array,
         bias: Array,
-        keep: Array,
+        drops: Option<Drops>,
         heads: usize,
     ) -> Array {
-        Given::new([&query, &key, &value, &bias, &keep], heads)
+        Given::new([&query, &key, &value, &bias], drops, heads)
             .forward()
             .0
     }
@@ -159,11 +155,11 @@ impl<C: CheckpointStrategy> AttentionBackend for Autodiff<Flex, C> {
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        keep: FloatTensor<Self>,
+        drops: Option<Drops>,
         heads: usize,
     ) -> FloatTensor<Self> {
-        let arrays = [&query, &key, &value, &bias, &keep].map(|t| t.primitive());
-        let given = Given::new(arrays, heads);
+        let arrays = [&query, &key, &value, &bias].map(|t| t.primitive());
+        let given = Given::new(arrays, drops, heads);
         let (output, levels) = given.forward();
         let nodes = [query.node(), key.node(), value.node()];
         match Attend.prepare::<C>(nodes).compute_bound().stateful() {

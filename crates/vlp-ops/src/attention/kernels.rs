@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::Drops;
 use crate::flex::{blocks, exp, greatest, sum, sum2, wide};
 use crate::matrix::{Matrix, product};
 
@@ -29,7 +30,7 @@ pub(super) struct Inputs<'a> {
     pub(super) key: &'a [f32],
     pub(super) value: &'a [f32],
     pub(super) bias: Option<&'a [f32]>,
-    pub(super) keep: Option<&'a [f32]>,
+    pub(super) drops: Option<Drops>,
 }
 
 impl Sizes {
@@ -143,10 +144,12 @@ impl Inputs<'_> {
         });
     }
 
-    fn kept(&self, sizes: &Sizes, head: usize, [first, count]: [usize; 2]) -> Option<&[f32]> {
-        let start = (head * sizes.queries + first) * sizes.keys;
-        self.keep
-            .map(|keep| &keep[start..start + count * sizes.keys])
+    /// Drops what falls out of the weights (or their gradient) of queries from `first` on.
+    #[inline(always)]
+    fn drop(&self, sizes: &Sizes, head: usize, first: usize, values: &mut [f32]) {
+        if let Some(drops) = self.drops {
+            drops.apply(values, (head * sizes.queries + first) * sizes.keys);
+        }
     }
 }
 
@@ -155,12 +158,6 @@ fn spans(sizes: &Sizes) -> impl Iterator<Item = [usize; 2]> {
     (0..queries)
         .step_by(BLOCK)
         .map(move |first| [first, BLOCK.min(queries - first)])
-}
-
-fn multiply(values: &mut [f32], factors: Option<&[f32]>) {
-    for (value, factor) in values.iter_mut().zip(factors.unwrap_or_default()) {
-        *value *= *factor;
-    }
 }
 
 /// `[batch, queries, width]`, and of every head and query the logarithm of the sum of exponentials of its scores.
@@ -184,7 +181,7 @@ pub(super) fn forward(sizes: &Sizes, inputs: &Inputs<'_>) -> (Vec<f32>, Vec<f32>
                     row.iter_mut().for_each(|x| *x *= scale);
                     *level = top + total.ln();
                 }
-                multiply(weights, inputs.kept(sizes, head, [first, count]));
+                inputs.drop(sizes, head, first, weights);
             });
             let rows = Matrix::of_rows(weights, keys);
             let out = &mut out[first * inner..(first + count) * inner];
@@ -222,7 +219,6 @@ pub(super) fn backward(
             let query = sizes.part(inputs.query, head, sizes.queries, first);
             let grad = sizes.part(grad, head, sizes.queries, first);
             let output = sizes.part(output, head, sizes.queries, first);
-            let kept = inputs.kept(sizes, head, [first, count]);
             inputs.scores(sizes, &turned_key, head, [first, count], weights);
             let shape = [count, inner, keys];
             product(
@@ -235,7 +231,7 @@ pub(super) fn backward(
                 false,
             );
             wide(|| {
-                multiply(slopes, kept);
+                inputs.drop(sizes, head, first, slopes);
                 let levels = &levels[head * sizes.queries + first..];
                 let rows = weights
                     .chunks_exact_mut(keys)
@@ -250,7 +246,7 @@ pub(super) fn backward(
                         *slope = *weight * (*slope - mean) * scale;
                     }
                 }
-                multiply(weights, kept);
+                inputs.drop(sizes, head, first, weights);
             });
             let (weights, slopes) = (
                 Matrix::of_rows(weights, keys),

@@ -12,25 +12,25 @@ use burn::prelude::*;
 use burn::tensor::module;
 use burn::tensor::ops::AttentionModuleOptions;
 
-use crate::softmax;
+use crate::{Drops, softmax};
 
 /// `softmax(query keyᵀ / sqrt(d / heads) + bias) value`, for each of `heads` equal parts of the last axis.
 ///
 /// `query` `[batch, queries, d]`, `key` and `value` `[batch, keys, d]`, to `[batch, queries, d]`. `bias`
-/// `[batch or 1, 1, queries or 1, keys]` is added to scores and gets no gradient. `keep`
-/// `[batch, heads, queries, keys]` multiplies the weights (dropout: 0 or `1 / (1 - p)`), and gets none either.
+/// `[batch or 1, 1, queries or 1, keys]` is added to scores and gets no gradient. `drops` falls out of the weights
+/// `[batch, heads, queries, keys]`.
 pub fn attention(
     query: Tensor<3>,
     key: Tensor<3>,
     value: Tensor<3>,
     bias: Option<Tensor<4>>,
-    keep: Option<Tensor<4>>,
+    drops: Option<Drops>,
     heads: usize,
 ) -> Tensor<3> {
     let [batch, queries, width] = query.dims();
     #[cfg(feature = "flex")]
-    if fast::takes(&query, &key, &value, bias.as_ref(), keep.as_ref(), heads) {
-        return fast::attention(query, key, value, bias, keep, heads);
+    if fast::takes(&query, &key, &value, bias.as_ref(), heads) {
+        return fast::attention(query, key, value, bias, drops, heads);
     }
     let split = |x: Tensor<3>| {
         let length = x.dims()[1];
@@ -39,7 +39,7 @@ pub fn attention(
     };
     let together = |x: Tensor<4>| x.swap_dims(1, 2).reshape([batch, queries, width]);
     let [query, key, value] = [query, key, value].map(split);
-    if keep.is_none() && !query.device().is_autodiff() {
+    if drops.is_none() && !query.device().is_autodiff() {
         let keys = key.dims()[2];
         let bias = bias.map(|bias| bias.expand([batch, heads, queries, keys]));
         let options = AttentionModuleOptions::default();
@@ -51,9 +51,13 @@ pub fn attention(
         Some(bias) => scores + bias,
         None => scores,
     };
-    let weights = match keep {
-        Some(keep) => softmax(scores) * keep,
-        None => softmax(scores),
+    let weights = softmax(scores);
+    let weights = match drops {
+        Some(drops) => {
+            let factors = drops.factors(weights.dims(), &weights.device());
+            weights * factors.cast(value.dtype())
+        }
+        None => weights,
     };
     together(weights.matmul(value))
 }
