@@ -4,6 +4,7 @@ mod adamw;
 mod affine;
 mod attention;
 mod conv;
+mod count;
 #[cfg(feature = "flex")]
 mod flex;
 mod gelu;
@@ -23,6 +24,7 @@ pub use adamw::{AdamWStep, adamw};
 pub use affine::affine;
 pub use attention::attention;
 pub use conv::conv2d;
+pub use count::{count_operations, operations};
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use linear::{apply, linear, tied};
