@@ -40,9 +40,9 @@ fn pictures(c: &mut Criterion) {
     let decode = || decode_picture(black_box(&jpeg), "picture", &Limits::default());
     let picture = decode().expect("a JPEG");
     let mut group = c.benchmark_group("picture of 640x480");
-    group.bench_function("decode JPEG", |b| b.iter(decode));
+    group.bench_function("decode JPEG", |b| b.iter(|| decode().expect("a JPEG")));
     group.bench_function("resize to 512x384", |b| {
-        b.iter(|| resize(&picture, 512, 384))
+        b.iter(|| resize(&picture, 512, 384).expect("a picture"))
     });
     group.bench_function("normalise", |b| b.iter(|| normalise(black_box(&picture))));
     drop(group);
@@ -52,7 +52,7 @@ fn pictures(c: &mut Criterion) {
     c.bench_function("scene of 64 pixels", |b| {
         b.iter(|| {
             index = (index + 1) % 10_000;
-            examples.load(index, 0)
+            examples.load(index, 0).expect("a picture")
         })
     });
 }
@@ -73,7 +73,11 @@ fn assignment(c: &mut Criterion) {
     let cost: Vec<f64> = (0..100 * 20).map(noise).collect();
     let mut solver = Hungarian::default();
     c.bench_function("assignment/100 queries to 20 objects", |b| {
-        b.iter(|| solver.assign(black_box(&cost), 100, 20))
+        b.iter(|| {
+            solver
+                .assign(black_box(&cost), 100, 20)
+                .expect("finite costs")
+        })
     });
 }
 
@@ -99,7 +103,7 @@ fn metrics(c: &mut Criterion) {
         })
         .collect();
     group.bench_function("COCO AP, 14000 detections in 200 images", |b| {
-        b.iter(|| evaluate(&images, &truths, &found))
+        b.iter(|| evaluate(&images, &truths, &found).expect("valid records"))
     });
 
     let references: Vec<Vec<String>> = (0..200)
@@ -117,13 +121,13 @@ fn metrics(c: &mut Criterion) {
         })
         .collect();
     group.bench_function("BLEU, ROUGE-L and CIDEr-D of 200 captions", |b| {
-        b.iter(|| caption_scores(&pairs))
+        b.iter(|| caption_scores(&pairs).expect("valid records"))
     });
 
     let similarity: Vec<f32> = (0..500 * 2500).map(|i| noise(i) as f32).collect();
     let text_image: Vec<usize> = (0..2500).map(|text| text / 5).collect();
     group.bench_function("retrieval, 500 images and 2500 texts", |b| {
-        b.iter(|| retrieval(&similarity, 500, &text_image))
+        b.iter(|| retrieval(&similarity, 500, &text_image).expect("valid records"))
     });
 
     let annotations: Vec<VqaAnnotation> = (0..1000)
@@ -141,7 +145,7 @@ fn metrics(c: &mut Criterion) {
         })
         .collect();
     group.bench_function("VQA accuracy of 1000 questions", |b| {
-        b.iter(|| vqa_accuracy(&annotations, &answers))
+        b.iter(|| vqa_accuracy(&annotations, &answers).expect("valid records"))
     });
 }
 
