@@ -12,10 +12,15 @@ struct Stage {
 }
 
 /// Building stages first: the test stage's build serves the quick run.
-const STAGES: [Stage; 7] = [
+const STAGES: [Stage; 8] = [
     Stage {
         name: "fmt",
         cargo: "fmt --all --check",
+        env: &[],
+    },
+    Stage {
+        name: "fmt-benches",
+        cargo: "fmt --check --manifest-path benches/Cargo.toml",
         env: &[],
     },
     Stage {
@@ -139,7 +144,7 @@ mod tests {
         assert_eq!(names(&[]).unwrap().len(), STAGES.len());
         assert_eq!(
             names(&["lint"]).unwrap_err(),
-            "no stage is called \"lint\"; there are fmt, tidy, test, quick, quick-soho, clippy, doc"
+            "no stage is called \"lint\"; there are fmt, fmt-benches, tidy, test, quick, quick-soho, clippy, doc"
         );
     }
 

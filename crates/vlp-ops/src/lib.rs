@@ -4,6 +4,7 @@ mod adamw;
 mod affine;
 mod attention;
 mod conv;
+mod count;
 mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
@@ -26,6 +27,7 @@ pub use adamw::{AdamWStep, adamw};
 pub use affine::affine;
 pub use attention::attention;
 pub use conv::conv2d;
+pub use count::{count_operations, operations};
 pub use dropout::{Drops, dropout};
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;

@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use crate::count::count;
 use crate::flex::wide;
 
 /// A matrix inside a slice.
@@ -95,6 +96,7 @@ unsafe fn multiply(
 ) {
     assert!(rows > 0 && columns > 0);
     assert!(depth == 0 || (left.holds(rows, depth) && right.holds(depth, columns)));
+    count([rows, depth, columns]);
     let parallelism = if parallel {
         gemm::Parallelism::Rayon(0)
     } else {

@@ -6,22 +6,19 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::error::Error;
+mod preset;
+
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Instant;
 
 use burn::prelude::*;
-use vlp::config::{RunConfig, Sources, resolve};
-use vlp::{Datasets, VlpError, build};
-use vlp_data::Examples;
 use vlp_models::initialise;
-use vlp_objectives::{Pretrain, VisionLanguage, total};
+use vlp_objectives::VisionLanguage;
 use vlp_ops::use_fast_paths;
 use vlp_train::Trainer;
-use vlp_vision::{Depth, ResNetConfig};
+use vlp_vision::{Depth, ResNet, ResNetConfig};
 
-type Done = Result<(), Box<dyn Error>>;
+use preset::{Done, Learner, Preset, Visit};
 
 struct Clock {
     words: Vec<String>,
@@ -88,35 +85,21 @@ fn trunk(clock: &Clock) -> Done {
     Ok(())
 }
 
-fn step<M: VisionLanguage>(
-    clock: &Clock,
-    name: &str,
-    model: M,
-    config: &RunConfig,
-    data: &Datasets,
-    device: &Device,
-) -> Done {
-    let objectives = build::objectives(config, data, device)?;
-    let mut trainer = Trainer::new(
-        initialise(Pretrain { model, objectives }, 1),
-        config.train.clone(),
-    )?;
-    let source = Examples {
-        texts: config.data.texts,
-        ..Examples::new(Arc::clone(&data.train), config.data.resize.clone())
-    };
-    let examples: Vec<_> = (0..config.data.batch_size)
-        .filter_map(|i| source.load(i, 0).ok())
-        .collect();
-    let batcher = data.batcher(config);
-    clock.compare(name, 6, || {
-        trainer.step_side_by_side(1, |model, _| -> Result<_, VlpError> {
-            let batch = batcher.batch(&model.objectives, &examples, device)?;
-            let sum = total(&model.losses(&batch)?).ok_or_else(|| "no loss".to_string());
-            Ok((sum, ()))
-        })?;
-        Ok(())
-    })
+/// Times the preset's step under this name.
+struct Step<'a>(&'a Clock, &'a str);
+
+impl Visit for Step<'_> {
+    fn visit<M: VisionLanguage>(
+        self,
+        preset: &Preset,
+        learner: Learner<M>,
+        _: fn(&M) -> &ResNet,
+    ) -> Done {
+        let mut trainer = Trainer::new(learner, preset.config.train.clone())?;
+        let examples = preset.examples()?;
+        let Self(clock, name) = self;
+        clock.compare(name, 6, || Ok(preset.step(&mut trainer, &examples)?))
+    }
 }
 
 fn main() -> Done {
@@ -134,18 +117,8 @@ fn main() -> Done {
         if !clock.wants(&name) {
             continue;
         }
-        let sources = Sources {
-            preset: Some(preset.into()),
-            quick,
-            ..Sources::default()
-        };
-        let config = resolve(&sources)?;
-        let data = Datasets::open(&config)?;
         let device = Device::flex().autodiff();
-        match build::model(&config, &data.pieces, &device)? {
-            build::Model::E2eVlp(model) => step(&clock, &name, model, &config, &data, &device)?,
-            build::Model::Soho(model) => step(&clock, &name, model, &config, &data, &device)?,
-        }
+        Preset::open(preset, quick, device)?.visit(Step(&clock, &name))?;
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ impl ConvBackend for Flex {
     fn convolve(x: Array, weight: Array, window: Window) -> Array {
         let sizes = Sizes::new(x.shape().dims(), weight.shape().dims(), window);
         if sizes.tiny() {
+            sizes.count();
             let Window {
                 stride,
                 padding,

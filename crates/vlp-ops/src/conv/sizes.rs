@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::columns::gather;
 use crate::Window;
+use crate::count::count;
 use crate::flex::wide;
 
 /// Sizes of one convolution.
@@ -97,6 +98,12 @@ impl Sizes {
         let depth = self.input * self.taps();
         let few = self.images * self.area() < 4 * Self::tile(depth);
         few && depth <= 576 && !self.pointwise()
+    }
+
+    /// Counts the operations of a forward pass that burn computes.
+    pub(super) fn count(&self) {
+        let depth = self.input * self.taps();
+        count([self.output, depth, self.images * self.area()]);
     }
 
     /// Positions of a tile of columns of `depth` taps.

@@ -1,0 +1,50 @@
+//! Counted operations equal those that follow from the shapes. A test binary of its own: the counter is the process'.
+
+use burn::prelude::*;
+use vlp_ops::{Window, attention, conv2d, count_operations, linear, operations};
+
+fn ones<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::ones(shape, device)
+}
+
+#[test]
+fn operations_follow_from_shapes() {
+    let device = Device::flex().autodiff();
+    let counted = |f: &dyn Fn()| {
+        count_operations(true);
+        f();
+        operations()
+    };
+    let (rows, input, output) = (70, 33, 129);
+    let weight = ones([input, output], &device).require_grad();
+    let x = ones([rows, input], &device).require_grad();
+    let forward = 2 * (rows * input * output) as u64;
+    let run = || linear(x.clone(), weight.clone(), None);
+    assert_eq!(counted(&|| drop(run())), forward);
+    assert_eq!(counted(&|| drop(run().sum().backward())), 3 * forward);
+
+    let (batch, queries, keys, width) = (2, 40, 50, 32);
+    let query = ones([batch, queries, width], &device);
+    let key = ones([batch, keys, width], &device);
+    let run = || attention(query.clone(), key.clone(), key.clone(), None, None, 4);
+    let forward = 2 * 2 * (batch * queries * keys * width) as u64;
+    assert_eq!(counted(&|| drop(run())), forward);
+
+    // A small map and a large one: burn's own forward pass, and tiles.
+    for (side, kernel, padding) in [(8, 3, 1), (96, 3, 1), (16, 1, 0)] {
+        let window = Window {
+            stride: [1; 2],
+            padding: [padding; 2],
+            dilation: [1; 2],
+        };
+        let map = ones([2, 16, side, side], &device);
+        let weight = ones([24, 16, kernel, kernel], &device);
+        let terms = 2 * side * side * 16 * kernel * kernel * 24;
+        let found = counted(&|| drop(conv2d(map.clone(), weight.clone(), window)));
+        assert_eq!(found, 2 * terms as u64, "side {side}, kernel {kernel}");
+    }
+
+    count_operations(false);
+    drop(linear(x, weight, None));
+    assert_eq!(operations(), 0);
+}
