@@ -58,6 +58,9 @@ fn convolutions(words: &[String], device: &Device, grad: &Device) {
         [2, 512, 512, 8, 3, 1],
         [16, 32, 32, 32, 3, 1],
         [16, 64, 64, 16, 3, 2],
+        [16, 512, 512, 4, 3, 1],
+        [16, 1024, 256, 4, 1, 1],
+        [16, 256, 256, 8, 3, 1],
     ];
     for [n, input, output, side, k, stride] in cases {
         let window = Window {

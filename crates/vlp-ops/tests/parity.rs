@@ -38,6 +38,11 @@ fn convolutions() -> Vec<Conv> {
         // Products of matrices as they are, and strided.
         ([2, 40, 130, 30, 31], [1, 1], window(one, [0, 0], one)),
         ([2, 70, 40, 25, 24], [1, 1], window([2, 2], [0, 0], one)),
+        // Many small maps, counted as one.
+        ([9, 24, 40, 5, 6], [3, 3], window(one, one, one)),
+        ([30, 40, 70, 4, 4], [1, 1], window(one, [0, 0], one)),
+        ([30, 40, 24, 7, 8], [1, 1], window([2, 2], [0, 0], one)),
+        ([5, 70, 20, 12, 12], [3, 3], window([2, 2], one, one)),
         // Few tiles and more outputs than a task takes.
         ([1, 96, 100, 14, 12], [3, 3], window(one, one, one)),
         // More outputs than positions, a strided one of many channels.

@@ -43,27 +43,33 @@ pub(super) fn forward(sizes: &Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
 pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> Vec<f32> {
     let (area, output) = (sizes.area(), sizes.output);
     let depth = sizes.input * sizes.taps();
-    if sizes.pointwise() {
+    let [units, span] = sizes.units();
+    if sizes.pointwise() && units == sizes.images {
         let weight = Matrix::of_rows(weight, depth);
         return images(&sizes.seen(x), weight, [output, depth, area]);
     }
-    let tile = Sizes::tile(depth).min(area);
-    let per_image = area.div_ceil(tile);
-    let tiles = sizes.images * per_image;
+    let tile = Sizes::tile(depth).min(span);
+    let per_unit = span.div_ceil(tile);
+    let tiles = units * per_unit;
     let place = |number: usize| {
-        let (image, at) = (number / per_image, number % per_image * tile);
-        (image, at, tile.min(area - at))
+        let (unit, at) = (number / per_unit, number % per_unit * tile);
+        (unit, at, tile.min(span - at))
     };
     // Few tiles: outputs are shared among tasks, too, and the columns made beforehand.
     let few = tiles < FEW;
     let share = if few { SHARE } else { output };
-    let run = run.min(depth);
+    // Burn's own 1x1 convolutions are products with as long sums.
+    let run = if sizes.taps() == 1 {
+        depth
+    } else {
+        run.min(depth)
+    };
     // SAFETY: tasks write disjoint blocks: positions of a tile times a share of outputs. All together are all.
     #[allow(unsafe_code)]
-    unsafe {
-        Sheet::fill(sizes.images * output * area, |sheet| {
+    let result = unsafe {
+        Sheet::fill(units * output * span, |sheet| {
             let multiply = |number: usize, columns: &[f32], outputs: Range<usize>| {
-                let (image, at, count) = place(number);
+                let (unit, at, count) = place(number);
                 // Runs one after the other over few outputs, whose sums stay in the first cache.
                 let group = if run < depth { GROUP } else { output };
                 for row in outputs.clone().step_by(group) {
@@ -72,20 +78,20 @@ pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> 
                         let part = run.min(depth - first);
                         let left = Matrix::of_rows(&weight[row * depth + first..], depth);
                         let right = Matrix::of_rows(&columns[first * count..], count);
-                        let start = (image * output + row) * area + at;
+                        let start = (unit * output + row) * span + at;
                         let shape = [rows, part, count];
-                        sheet.product(start, shape, area, first > 0, left, right);
+                        sheet.product(start, shape, span, first > 0, left, right);
                     }
                 }
             };
             if few {
                 let all: Vec<Vec<f32>> = (0..tiles)
                     .map(|number| {
-                        let (image, at, count) = place(number);
+                        let (unit, at, count) = place(number);
                         let mut out = vec![0.0; depth * count];
                         let size = count * sizes.taps();
                         out.par_chunks_mut(size).enumerate().for_each(|(i, out)| {
-                            let (tap, first) = (i * sizes.taps(), image * area + at);
+                            let (tap, first) = (i * sizes.taps(), unit * span + at);
                             wide(|| columns(sizes, x, tap, first, count, out));
                         });
                         out
@@ -98,15 +104,25 @@ pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> 
                 });
             } else {
                 (0..tiles).into_par_iter().for_each(|number| {
-                    let (image, at, count) = place(number);
+                    let (unit, at, count) = place(number);
                     scratch(depth * count, |scratch| {
-                        wide(|| columns(sizes, x, 0, image * area + at, count, scratch));
+                        wide(|| columns(sizes, x, 0, unit * span + at, count, scratch));
                         multiply(number, scratch, 0..output);
                     });
                 });
             }
         })
+    };
+    if units == sizes.images {
+        return result;
     }
+    // From outputs of all images to images of all outputs.
+    let mut out = vec![0.0; result.len()];
+    for (i, out) in out.chunks_exact_mut(area).enumerate() {
+        let (image, row) = (i / output, i % output);
+        out.copy_from_slice(&result[row * span + image * area..][..area]);
+    }
+    out
 }
 
 /// `left` times every image's `[depth, columns]` of `x`.

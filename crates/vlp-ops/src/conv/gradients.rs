@@ -19,36 +19,41 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
     let (taps, area, output) = (sizes.taps(), sizes.area(), sizes.output);
     let channels = (CHANNELS * 9).div_ceil(taps).min(sizes.input);
     let width = channels * taps;
-    let tile = Sizes::tile(width).min(area);
-    let per_image = area.div_ceil(tile);
-    let tiles = sizes.images * per_image;
+    let [units, span] = sizes.units();
+    let tile = Sizes::tile(width).min(span);
+    let per_unit = span.div_ceil(tile);
+    let tiles = units * per_unit;
     let blocks = sizes.input.div_ceil(channels);
     let groups = 8usize.div_ceil(blocks).min(tiles);
     let size = tiles.div_ceil(groups);
-    let seen = sizes.pointwise().then(|| sizes.seen(x));
+    let direct = sizes.pointwise() && units == sizes.images;
+    let seen = direct.then(|| sizes.seen(x));
     // Outputs side by side: the products then read and write neighbours only.
-    let turned: Vec<Vec<f32>> = grad
+    let mut turned: Vec<Vec<f32>> = grad
         .chunks_exact(output * area)
         .map(|grad| turn(Matrix::of_rows(grad, area), output, area))
         .collect();
+    if units < sizes.images {
+        turned = vec![turned.concat()];
+    }
     let part = |task: usize| {
         let (block, group) = (task / groups, task % groups);
         let first = block * channels;
         let width = channels.min(sizes.input - first) * taps;
         let mut sum = vec![0.0; output * width];
         for number in group * size..tiles.min((group + 1) * size) {
-            let (image, at) = (number / per_image, number % per_image * tile);
-            let count = tile.min(area - at);
-            let right = Matrix::of_rows(&turned[image][at * output..], output);
+            let (unit, at) = (number / per_unit, number % per_unit * tile);
+            let count = tile.min(span - at);
+            let right = Matrix::of_rows(&turned[unit][at * output..], output);
             let shape = [width, count, output];
             if let Some(seen) = &seen {
-                let start = (image * sizes.input + first) * area + at;
+                let start = (unit * sizes.input + first) * area + at;
                 let left = Matrix::of_rows(&seen[start..], area);
                 product(shape, &mut sum, output, true, left, right, false);
                 continue;
             }
             scratch(width * count, |scratch| {
-                let position = image * area + at;
+                let position = unit * span + at;
                 wide(|| columns(sizes, x, first * taps, position, count, scratch));
                 let left = Matrix::of_rows(scratch, count);
                 product(shape, &mut sum, output, true, left, right, false);
@@ -109,7 +114,8 @@ fn collect(
 
 /// The input's gradient from the output's `[images, out, positions]`.
 pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> {
-    if sizes.pointwise() {
+    let whole = sizes.units()[0] == sizes.images;
+    if sizes.pointwise() && whole {
         let weight = Matrix::of_rows(weight, sizes.input).turned();
         let seen = images(grad, weight, [sizes.input, sizes.output, sizes.area()]);
         if sizes.window.stride == [1, 1] {

@@ -24,6 +24,8 @@ pub(super) struct Sizes {
 
 /// Floats of the columns of one tile: 1 MiB, what a core's second cache holds.
 const TILE: usize = 1 << 18;
+/// Fewest positions of a tile: what pays for reading the weight.
+const LEAST: usize = 192;
 
 impl Sizes {
     pub(super) fn new(
@@ -93,6 +95,15 @@ impl Sizes {
         Cow::Owned(out)
     }
 
+    /// How positions are counted: units, and positions of each. A unit is an image, or all of them where the maps are
+    /// small: a product for each would be too small to pay for reading the weight.
+    pub(super) fn units(&self) -> [usize; 2] {
+        match self.images > 1 && self.area() < LEAST {
+            true => [1, self.images * self.area()],
+            false => [self.images, self.area()],
+        }
+    }
+
     /// Few positions and few taps: burn's own forward pass is faster.
     pub(super) fn tiny(&self) -> bool {
         let depth = self.input * self.taps();
@@ -108,6 +119,6 @@ impl Sizes {
 
     /// Positions of a tile of columns of `depth` taps.
     pub(super) fn tile(depth: usize) -> usize {
-        (TILE / depth).clamp(192, 1024)
+        (TILE / depth).clamp(LEAST, 1024)
     }
 }
