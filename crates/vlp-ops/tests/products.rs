@@ -106,8 +106,12 @@ fn constant(shape: [usize; 4], like: &Tensor<1>, f: impl Fn(usize) -> f32) -> Te
     )
 }
 
+/// The device's random stream is the whole process's: tests that draw take turns.
+static STREAM: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[test]
 fn attention() {
+    let _turn = STREAM.lock();
     let layer = DropoutConfig::new(0.2).init();
     for [batch, heads, queries, keys, width] in ATTENTIONS {
         let drops = Drops::draw(&layer, &Device::flex().autodiff());
@@ -181,6 +185,7 @@ fn log_prob_of_huge_logits() {
 /// device's seed decides.
 #[test]
 fn dropout_follows_its_seed() {
+    let _turn = STREAM.lock();
     let device = Device::flex().autodiff();
     let layer = DropoutConfig::new(0.3).init();
     let count = 200_000;
