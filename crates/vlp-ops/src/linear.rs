@@ -56,12 +56,6 @@ mod fast {
         fn rows_product(
             x: FloatTensor<Self>,
             weight: FloatTensor<Self>,
-            tied: bool,
-        ) -> FloatTensor<Self>;
-
-        fn rows_product_bias(
-            x: FloatTensor<Self>,
-            weight: FloatTensor<Self>,
             bias: FloatTensor<Self>,
             tied: bool,
         ) -> FloatTensor<Self>;
@@ -87,14 +81,13 @@ mod fast {
         bias: Option<Tensor<1>>,
         tied: bool,
     ) -> Tensor<D> {
+        // The extension takes no optional tensors: an empty one stands for none.
+        let bias = bias.unwrap_or_else(|| Tensor::empty([0], &x.device()));
         let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
-        Tensor::from_dispatch(match bias {
-            None => <Dispatch as LinearBackend>::rows_product(x, weight, tied),
-            Some(bias) => {
-                let bias = bias.into_dispatch();
-                <Dispatch as LinearBackend>::rows_product_bias(x, weight, bias, tied)
-            }
-        })
+        let bias = bias.into_dispatch();
+        Tensor::from_dispatch(<Dispatch as LinearBackend>::rows_product(
+            x, weight, bias, tied,
+        ))
     }
 
     /// Rows of `x`, its width, and that of the result.
@@ -116,28 +109,24 @@ mod fast {
         if tied { table.turned() } else { table }
     }
 
-    fn forward(x: &Array, weight: &Array, bias: Option<&Array>, tied: bool) -> Array {
+    fn forward(x: &Array, weight: &Array, bias: &Array, tied: bool) -> Array {
         let [rows, input, output] = sizes(x, weight, tied);
         let mut shape = x.shape();
         let last = shape.rank() - 1;
         shape[last] = output;
-        let (x, weight, bias) = (dense(x), dense(weight), bias.map(dense));
+        let (x, weight, bias) = (dense(x), dense(weight), dense(bias));
         let product = Product {
             shape: [rows, input, output],
             left: Matrix::of_rows(values(&x), input),
             right: table(&weight, tied),
-            bias: bias.as_ref().map(values),
+            bias: Some(values(&bias)).filter(|bias| !bias.is_empty()),
         };
         array(product.run(), shape)
     }
 
     impl LinearBackend for Flex {
-        fn rows_product(x: Array, weight: Array, tied: bool) -> Array {
-            forward(&x, &weight, None, tied)
-        }
-
-        fn rows_product_bias(x: Array, weight: Array, bias: Array, tied: bool) -> Array {
-            forward(&x, &weight, Some(&bias), tied)
+        fn rows_product(x: Array, weight: Array, bias: Array, tied: bool) -> Array {
+            forward(&x, &weight, &bias, tied)
         }
     }
 
@@ -160,7 +149,7 @@ mod fast {
         let rows = slope.len() / output;
         if let (Some(node), Some(weight)) = (to_x, weight) {
             let weight = dense(&checkpointer.retrieve_node_output::<Array>(weight));
-            let [_, input, _] = [rows, weight.shape().num_elements() / output, output];
+            let input = weight.shape().num_elements() / output;
             let product = Product {
                 shape: [rows, output, input],
                 left: Matrix::of_rows(slope, output),
@@ -212,21 +201,6 @@ mod fast {
         total
     }
 
-    impl Backward<Flex, 2> for RowsProduct {
-        type State = State;
-
-        fn backward(
-            self,
-            ops: Ops<State, 2>,
-            grads: &mut Gradients,
-            checkpointer: &mut Checkpointer,
-        ) {
-            let grad = dense(&grads.consume::<Flex>(&ops.node));
-            let [x, weight] = ops.parents.map(|node| node.map(|node| node.id));
-            backward([x, weight, None], ops.state, &grad, grads, checkpointer);
-        }
-    }
-
     impl Backward<Flex, 3> for RowsProduct {
         type State = State;
 
@@ -246,28 +220,11 @@ mod fast {
         fn rows_product(
             x: FloatTensor<Self>,
             weight: FloatTensor<Self>,
-            tied: bool,
-        ) -> FloatTensor<Self> {
-            let output = forward(x.primitive(), weight.primitive(), None, tied);
-            let nodes = [x.node(), weight.node()];
-            match RowsProduct.prepare::<C>(nodes).compute_bound().stateful() {
-                OpsKind::Tracked(mut prep) => {
-                    let source = weight.is_tracked().then(|| prep.checkpoint(&x));
-                    let factor = x.is_tracked().then(|| prep.checkpoint(&weight));
-                    prep.finish((source, factor, tied), output)
-                }
-                OpsKind::UnTracked(prep) => prep.finish(output),
-            }
-        }
-
-        fn rows_product_bias(
-            x: FloatTensor<Self>,
-            weight: FloatTensor<Self>,
             bias: FloatTensor<Self>,
             tied: bool,
         ) -> FloatTensor<Self> {
             let [source, factor, shift] = [&x, &weight, &bias].map(|t| t.primitive());
-            let output = forward(source, factor, Some(shift), tied);
+            let output = forward(source, factor, shift, tied);
             let nodes = [x.node(), weight.node(), bias.node()];
             match RowsProduct.prepare::<C>(nodes).compute_bound().stateful() {
                 OpsKind::Tracked(mut prep) => {

@@ -57,7 +57,6 @@ pub(crate) fn product(
     add: bool,
     left: Matrix<'_>,
     right: Matrix<'_>,
-    parallel: bool,
 ) {
     if rows == 0 || columns == 0 {
         return;
@@ -67,15 +66,7 @@ pub(crate) fn product(
     // SAFETY: the block lies in `out` (asserted), which is borrowed mutably.
     #[allow(unsafe_code)]
     unsafe {
-        multiply(
-            [rows, depth, columns],
-            start,
-            out_stride,
-            add,
-            left,
-            right,
-            parallel,
-        );
+        multiply([rows, depth, columns], start, out_stride, add, left, right);
     }
 }
 
@@ -92,16 +83,10 @@ unsafe fn multiply(
     add: bool,
     left: Matrix<'_>,
     right: Matrix<'_>,
-    parallel: bool,
 ) {
     assert!(rows > 0 && columns > 0);
     assert!(depth == 0 || (left.holds(rows, depth) && right.holds(depth, columns)));
     count([rows, depth, columns]);
-    let parallelism = if parallel {
-        gemm::Parallelism::Rayon(0)
-    } else {
-        gemm::Parallelism::None
-    };
     // SAFETY: the largest index of each operand lies within its slice (asserted above); the caller answers for `out`.
     unsafe {
         gemm::gemm(
@@ -123,7 +108,7 @@ unsafe fn multiply(
             false,
             false,
             false,
-            parallelism,
+            gemm::Parallelism::None,
         );
     }
 }
@@ -164,7 +149,7 @@ impl Sheet {
         right: Matrix<'_>,
     ) {
         // SAFETY: the caller's.
-        unsafe { multiply(shape, self.0.add(at), stride, add, left, right, false) };
+        unsafe { multiply(shape, self.0.add(at), stride, add, left, right) };
     }
 
     /// `count` values from `at` on, to be written.

@@ -163,7 +163,7 @@ impl Product<'_> {
         let table = self.right.from(0, column).turned();
         let shape = [count, depth, rows];
         let left = left.turned();
-        product(shape, &mut result, rows, false, table, left, false);
+        product(shape, &mut result, rows, false, table, left);
         wide(|| {
             for row in 0..rows {
                 // SAFETY: a row of the block.

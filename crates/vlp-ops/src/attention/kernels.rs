@@ -125,7 +125,7 @@ impl Inputs<'_> {
     ) {
         let query = sizes.part(self.query, head, sizes.queries, first);
         let shape = [count, sizes.inner(), sizes.keys];
-        product(shape, out, sizes.keys, false, query, keys.matrix(), false);
+        product(shape, out, sizes.keys, false, query, keys.matrix());
         let scale = sizes.scale();
         let [images, rows] = sizes.bias;
         wide(|| {
@@ -185,7 +185,7 @@ pub(super) fn forward(sizes: &Sizes, inputs: &Inputs<'_>) -> (Vec<f32>, Vec<f32>
             });
             let rows = Matrix::of_rows(weights, keys);
             let out = &mut out[first * inner..(first + count) * inner];
-            product([count, keys, inner], out, inner, false, rows, value, false);
+            product([count, keys, inner], out, inner, false, rows, value);
         }
         (out, levels)
     });
@@ -221,15 +221,7 @@ pub(super) fn backward(
             let output = sizes.part(output, head, sizes.queries, first);
             inputs.scores(sizes, &turned_key, head, [first, count], weights);
             let shape = [count, inner, keys];
-            product(
-                shape,
-                slopes,
-                keys,
-                false,
-                grad,
-                turned_value.matrix(),
-                false,
-            );
+            product(shape, slopes, keys, false, grad, turned_value.matrix());
             wide(|| {
                 inputs.drop(sizes, head, first, slopes);
                 let levels = &levels[head * sizes.queries + first..];
@@ -253,26 +245,10 @@ pub(super) fn backward(
                 Matrix::of_rows(slopes, keys),
             );
             let out = &mut to_query[first * inner..(first + count) * inner];
-            product([count, keys, inner], out, inner, false, slopes, key, false);
+            product([count, keys, inner], out, inner, false, slopes, key);
             let (add, shape) = (first > 0, [keys, count, inner]);
-            product(
-                shape,
-                &mut to_key,
-                inner,
-                add,
-                slopes.turned(),
-                query,
-                false,
-            );
-            product(
-                shape,
-                &mut to_value,
-                inner,
-                add,
-                weights.turned(),
-                grad,
-                false,
-            );
+            product(shape, &mut to_key, inner, add, slopes.turned(), query);
+            product(shape, &mut to_value, inner, add, weights.turned(), grad);
         }
         [to_query, to_key, to_value]
     });

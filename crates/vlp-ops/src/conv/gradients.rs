@@ -49,14 +49,14 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
             if let Some(seen) = &seen {
                 let start = (unit * sizes.input + first) * area + at;
                 let left = Matrix::of_rows(&seen[start..], area);
-                product(shape, &mut sum, output, true, left, right, false);
+                product(shape, &mut sum, output, true, left, right);
                 continue;
             }
             scratch(width * count, |scratch| {
                 let position = unit * span + at;
                 wide(|| columns(sizes, x, first * taps, position, count, scratch));
                 let left = Matrix::of_rows(scratch, count);
-                product(shape, &mut sum, output, true, left, right, false);
+                product(shape, &mut sum, output, true, left, right);
             });
         }
         sum
@@ -152,7 +152,7 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
                     let right = Matrix::of_rows(&grad[at..], area);
                     let shape = [rows, output, count];
                     scratch(rows * count, |scratch| {
-                        product(shape, scratch, count, false, left, right, false);
+                        product(shape, scratch, count, false, left, right);
                         wide(|| {
                             for (i, values) in scratch.chunks(count).enumerate() {
                                 let tap = sizes.tap(i);
