@@ -31,7 +31,9 @@ const STAGES: [Stage; 8] = [
     Stage {
         name: "test",
         cargo: "test --workspace",
-        env: &[],
+        // The same inputs of the property tests each time: a change is judged by itself. `cargo test`
+        // by hand draws new ones.
+        env: &[("PROPTEST_RNG_SEED", "2106018042104035")],
     },
     Stage {
         name: "quick",
