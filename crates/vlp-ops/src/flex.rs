@@ -36,7 +36,11 @@ pub(crate) fn primitive<const D: usize>(tensor: Tensor<D>) -> Array {
 
 /// The tensor's values, to be overwritten: dense, from the first of its buffer to the last.
 pub(crate) fn own<const D: usize>(tensor: Tensor<D>) -> Array {
-    let tensor = primitive(tensor);
+    whole(primitive(tensor))
+}
+
+/// As [`own`] of the backend's tensor.
+pub(crate) fn whole(tensor: Array) -> Array {
     let count = tensor.layout().num_elements();
     let whole = tensor.is_contiguous()
         && tensor.layout().start_offset() == 0

@@ -6,6 +6,7 @@ mod attention;
 mod conv;
 mod count;
 mod dropout;
+mod embedding;
 #[cfg(feature = "flex")]
 mod flex;
 mod gelu;
@@ -29,6 +30,7 @@ pub use attention::attention;
 pub use conv::conv2d;
 pub use count::{count_operations, operations};
 pub use dropout::{Drops, dropout};
+pub use embedding::embedding;
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use linear::{apply, linear, tied};

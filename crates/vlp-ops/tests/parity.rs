@@ -100,6 +100,52 @@ fn a_frozen_weight_gets_no_gradient() {
 }
 
 #[test]
+fn rows_of_a_table() {
+    let ids: Vec<i32> = vec![3, 0, 3, 6, 6, 6];
+    // Looked up twice and scored against: three gradients meet.
+    let run = |t: &[Tensor<1>]| {
+        let table = t[0].clone().reshape([7, 5]);
+        let device = table.device();
+        let look = |ids: &[i32]| {
+            let ids: Tensor<1, Int> = Tensor::from_ints(ids, &device);
+            let rows = vlp_ops::embedding(table.clone(), ids.reshape([2, -1]));
+            rows.flatten::<1>(0, 2)
+        };
+        let states = t[1].clone().reshape([2, 5]);
+        let scores = vlp_ops::tied(states, table.clone(), None).flatten::<1>(0, 1);
+        Tensor::cat(vec![look(&ids), scores, look(&ids[..2])], 0)
+    };
+    let case = Case {
+        name: "rows".into(),
+        sizes: vec![35, 10],
+        f: &run,
+    };
+    // Sums of a few values.
+    agree(&case, 1e-6);
+    threads_do_not_matter(&case);
+}
+
+#[test]
+fn a_table_is_free_again_after_look_ups_without_a_backward_pass() {
+    let device = Device::flex().autodiff();
+    let table = vlp_testing::random([4, 3], 1, &device).require_grad();
+    let ids: Tensor<2, Int> = Tensor::from_ints([[1, 2]], &device);
+    let look = || vlp_ops::embedding(table.clone(), ids.clone()).sum();
+    for _ in 0..3 {
+        let _ = look();
+    }
+    let grads = look().backward();
+    let got = vlp_testing::host(table.grad(&grads).unwrap());
+    assert_eq!(got, [0., 0., 0., 1., 1., 1., 1., 1., 1., 0., 0., 0.]);
+    let kept = table
+        .inner()
+        .try_into_primitive::<burn::backend::Flex>()
+        .unwrap();
+    // This handle and the one being counted: no look-up holds the table any more.
+    assert_eq!(std::sync::Arc::strong_count(&kept.data_arc()), 2);
+}
+
+#[test]
 fn pooling() {
     let cases = [
         ([1, 1, 4, 4], [2, 2], window([2, 2], [0, 0], [1, 1])),

@@ -3,7 +3,7 @@
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig};
 use burn::prelude::*;
 use burn::tensor::TensorData;
-use vlp_ops::{LayerNorm, dropout};
+use vlp_ops::{LayerNorm, dropout, embedding};
 
 use crate::error::TransformerError;
 
@@ -85,7 +85,7 @@ impl TextEmbedding {
         let length = ids.dims()[1];
         let places = self.position.weight.val().narrow(0, start, length);
         let kind = self.token_type.weight.val().narrow(0, 0, 1);
-        let x = self.word.forward(ids) + (places + kind).unsqueeze::<3>();
+        let x = embedding(self.words(), ids) + (places + kind).unsqueeze::<3>();
         dropout(&self.dropout, self.norm.forward(x))
     }
 
@@ -94,10 +94,10 @@ impl TextEmbedding {
     pub fn forward_typed(&self, ids: Tensor<2, Int>, types: Tensor<2, Int>) -> Tensor<3> {
         let length = ids.dims()[1];
         let places = self.position.weight.val().narrow(0, 0, length);
-        let added = self.token_type.forward(types) + places.unsqueeze::<3>();
+        let added = embedding(self.token_type.weight.val(), types) + places.unsqueeze::<3>();
         dropout(
             &self.dropout,
-            self.norm.forward(self.word.forward(ids) + added),
+            self.norm.forward(embedding(self.words(), ids) + added),
         )
     }
 
