@@ -20,7 +20,7 @@ use vlp_vision::{
 };
 
 use crate::error::ModelError;
-use crate::parts::{beside_texts, check_dropout, check_width, read_codes};
+use crate::parts::{Part, beside_texts, check_dropout, check_width, read_codes};
 
 /// Configuration of [`E2eVlp`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,10 @@ pub struct E2eVlpConfig {
     /// SOHO's visual dictionary after the projection, for masked visual modelling; not in the paper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantiser: Option<QuantiserConfig>,
+    /// Parts whose layers keep no more than their input for the backward pass, which computes them again
+    /// ([`vlp_ops::recompute`]). The result is the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recompute: Vec<Part>,
 }
 
 /// The model without its objectives' heads.
@@ -120,7 +124,8 @@ impl E2eVlpConfig {
             ))
         };
         Ok(E2eVlp {
-            backbone: self.backbone.init(device)?,
+            backbone: (self.backbone.init(device)?)
+                .with_recompute(self.recompute.contains(&Part::Backbone)),
             input_proj: LinearConfig::new(self.backbone.channels(), self.d_model).init(device),
             quantiser: self
                 .quantiser
@@ -133,7 +138,8 @@ impl E2eVlpConfig {
                 layers: self.encoder_layers,
                 layer: layer.clone(),
             }
-            .init(device)?,
+            .init(device)?
+            .with_recompute(self.recompute.contains(&Part::Encoder)),
             decoder: decoder(self.decoder_layers)?,
             caption_decoder: (self.caption_layers > 0)
                 .then(|| decoder(self.caption_layers))

@@ -11,4 +11,5 @@ pub use e2e_vlp::{E2eVlp, E2eVlpConfig, ImageTokens};
 pub use error::ModelError;
 pub use init::initialise;
 pub use objectives::{HeadSizes, ObjectivesConfig, PretrainObjectives, PretrainTargets};
+pub use parts::Part;
 pub use soho::{Pool, Soho, SohoConfig, VisualCells};

@@ -1,11 +1,23 @@
 //! What the models share.
 
 use burn::prelude::*;
+use serde::{Deserialize, Serialize};
 use vlp_objectives::{Codes, Inputs};
 use vlp_transformer::Memory;
 use vlp_vision::{QuantisedMap, Quantiser};
 
 use crate::error::ModelError;
+
+/// Layers of which the backward pass can compute the insides again instead of keeping them: the same gradients in
+/// less memory, for one more forward pass of these layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Residual blocks of the backbone.
+    Backbone,
+    /// Layers of the encoder.
+    Encoder,
+}
 
 /// Image tokens of every picture beside each of its texts.
 pub(crate) fn beside_texts(tokens: &Memory, inputs: &Inputs<'_>) -> Memory {

@@ -18,7 +18,7 @@ use vlp_vision::{
 };
 
 use crate::error::ModelError;
-use crate::parts::{check_dropout, check_width, read_codes};
+use crate::parts::{Part, check_dropout, check_width, read_codes};
 
 /// Where the 2x2 max-pool of stride 2 stands, which halves the map once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,10 @@ pub struct SohoConfig {
     /// upright pictures is hidden, padding at the right of broad ones is not.
     #[serde(default)]
     pub portrait_mask_fault: bool,
+    /// Parts whose layers keep no more than their input for the backward pass, which computes them again
+    /// ([`vlp_ops::recompute`]). The result is the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recompute: Vec<Part>,
 }
 
 /// The model without its objectives' heads.
@@ -126,7 +130,8 @@ impl SohoConfig {
             layer: LayerConfig::detr(self.d_model, self.heads, self.ffn, self.dropout),
         };
         Ok(Soho {
-            backbone: self.backbone.init(device)?,
+            backbone: (self.backbone.init(device)?)
+                .with_recompute(self.recompute.contains(&Part::Backbone)),
             input_proj: projection.init(device),
             quantiser: self
                 .quantiser
@@ -139,7 +144,8 @@ impl SohoConfig {
                 layers: self.encoder_layers,
                 layer,
             }
-            .init(device)?,
+            .init(device)?
+            .with_recompute(self.recompute.contains(&Part::Encoder)),
             decoder: (self.decoder_layers > 0)
                 .then(|| decoder.init(device))
                 .transpose()?,

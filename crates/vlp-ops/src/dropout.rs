@@ -6,6 +6,7 @@ use burn::nn::Dropout;
 use burn::prelude::*;
 use burn::tensor::Distribution;
 
+use crate::recompute::draws;
 use crate::route::on_cpu;
 
 /// What falls out of one tensor: every value with one probability, a function of a seed and its place.
@@ -22,16 +23,17 @@ impl Drops {
     pub fn draw(layer: &Dropout, device: &Device) -> Option<Self> {
         let drops = device.is_autodiff() && layer.training.is_enabled() && layer.prob > 0.0;
         drops.then(|| {
-            let mut seed = [0; 2];
-            if on_cpu(device) {
+            let drawn = || {
+                let mut seed = [0; 2];
                 let whole = Distribution::Uniform(0.0, f64::from(1u32 << 24));
                 let drawn = Tensor::<1>::random([2], whole, &device.clone().inner()).into_data();
                 for (seed, value) in seed.iter_mut().zip(drawn.iter::<f32>()) {
                     *seed = value as u32;
                 }
-            }
+                seed
+            };
             Self {
-                seed,
+                seed: if on_cpu(device) { draws(drawn) } else { [0; 2] },
                 probability: layer.prob as f32,
             }
         })

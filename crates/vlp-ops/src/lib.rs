@@ -19,6 +19,7 @@ mod norm;
 mod pool;
 #[cfg(feature = "flex")]
 mod products;
+mod recompute;
 mod route;
 mod scale;
 mod sgd;
@@ -37,6 +38,7 @@ pub use linear::{apply, linear, tied};
 pub use log_prob::log_prob;
 pub use norm::LayerNorm;
 pub use pool::max_pool2d;
+pub use recompute::{recompute, recomputing};
 pub use route::use_fast_paths;
 pub use scale::{scale, square_sum};
 pub use sgd::{SgdStep, sgd};

@@ -2,7 +2,7 @@
 
 use burn::nn::Dropout;
 use burn::prelude::*;
-use vlp_ops::{LayerNorm, dropout};
+use vlp_ops::{LayerNorm, dropout, recompute};
 
 use crate::attention::{AttentionBias, MultiHeadAttention};
 use crate::error::TransformerError;
@@ -21,6 +21,8 @@ pub struct EncoderConfig {
 #[derive(Module, Debug)]
 pub struct Encoder {
     layers: Vec<EncoderLayer>,
+    #[module(skip)]
+    recompute: bool,
 }
 
 #[derive(Module, Debug)]
@@ -48,11 +50,36 @@ impl EncoderConfig {
             layers: (0..self.layers)
                 .map(|_| layer())
                 .collect::<Result<_, _>>()?,
+            recompute: false,
         })
     }
 }
 
 impl Encoder {
+    /// Keeps no more than the input of every layer for the backward pass, which computes the layer again
+    /// ([`vlp_ops::recompute`]): the same gradients.
+    #[must_use]
+    pub fn with_recompute(mut self, recompute: bool) -> Self {
+        self.recompute = recompute;
+        self
+    }
+
+    fn layer(
+        &self,
+        layer: &EncoderLayer,
+        x: Tensor<3>,
+        pos: Option<Tensor<3>>,
+        bias: Option<&AttentionBias>,
+    ) -> Tensor<3> {
+        if !self.recompute {
+            return layer.forward(x, pos, bias);
+        }
+        let bias = bias.cloned();
+        recompute(layer, x, pos, move |layer, x, pos| {
+            layer.forward(x, pos, bias.as_ref())
+        })
+    }
+
     /// Outputs of every layer for `x` `[batch, tokens, d_model]`, last one last.
     ///
     /// `pos` of the same shape is added to queries and keys, not to values; `bias` hides padding.
@@ -65,7 +92,7 @@ impl Encoder {
         let mut states = Vec::with_capacity(self.layers.len());
         let mut x = x;
         for layer in &self.layers {
-            x = layer.forward(x, pos.clone(), bias);
+            x = self.layer(layer, x, pos.clone(), bias);
             states.push(x.clone());
         }
         states
@@ -84,13 +111,13 @@ impl Encoder {
         };
         let x = before
             .iter()
-            .fold(x, |x, layer| layer.forward(x, pos.clone(), bias));
+            .fold(x, |x, layer| self.layer(layer, x, pos.clone(), bias));
         let query = match &pos {
             Some(pos) => x.clone() + pos.clone(),
             None => x.clone(),
         };
         let looks = last.attention.look(query.clone(), query, bias);
-        (last.forward(x, pos, bias), Some(looks))
+        (self.layer(last, x, pos, bias), Some(looks))
     }
 
     /// Output of the last layer; `x` itself if there is none.
@@ -102,7 +129,7 @@ impl Encoder {
     ) -> Tensor<3> {
         self.layers
             .iter()
-            .fold(x, |x, layer| layer.forward(x, pos.clone(), bias))
+            .fold(x, |x, layer| self.layer(layer, x, pos.clone(), bias))
     }
 }
 

@@ -6,7 +6,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 use burn::tensor::module::batch_norm_train;
-use vlp_ops::{Window, affine};
+use vlp_ops::{Window, affine, recomputing};
 
 /// A square convolution without bias followed by a batch norm.
 #[derive(Module, Debug)]
@@ -131,6 +131,10 @@ fn train_norm(norm: &BatchNorm, x: Tensor<4>, copies: usize) -> Tensor<4> {
     }
     let device = x.device();
     let result = batch_norm_train(x, norm.gamma.val(), norm.beta.val(), norm.epsilon);
+    if recomputing() {
+        // The first pass has counted this batch.
+        return result.output;
+    }
     // Read, then written once: batches on other threads never see half an update.
     let follow = |state: &RunningState<Tensor<1>>, batch: Tensor<1>| {
         let old = state

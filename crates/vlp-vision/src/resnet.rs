@@ -5,7 +5,7 @@ use burn::nn::PaddingConfig2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{Window, max_pool2d};
+use vlp_ops::{Window, max_pool2d, recompute};
 
 use crate::block::{Block, BlockSpec};
 use crate::conv::{ConvNorm, ConvSpec};
@@ -233,7 +233,12 @@ impl ResNetConfig {
             }
             stages.push(blocks);
         }
-        self.freeze(ResNet { stem, pool, stages })
+        self.freeze(ResNet {
+            stem,
+            pool,
+            stages,
+            recompute: false,
+        })
     }
 
     /// Freezes norms, stem and stages as configured; needed again after weights were replaced.
@@ -268,9 +273,19 @@ pub struct ResNet {
     stem: ConvNorm,
     pool: Option<MaxPool2d>,
     stages: Vec<Vec<Block>>,
+    #[module(skip)]
+    recompute: bool,
 }
 
 impl ResNet {
+    /// Keeps no more than the input of every residual block for the backward pass, which computes the block again
+    /// ([`vlp_ops::recompute`]): the same gradients, and running statistics are counted once.
+    #[must_use]
+    pub fn with_recompute(mut self, recompute: bool) -> Self {
+        self.recompute = recompute;
+        self
+    }
+
     /// Maps of every stage for pixels `[batch, 3, h, w]`, finest first.
     ///
     /// Padding is not masked, as in DETR: after the first norm padded pixels are no longer zero.
@@ -282,7 +297,11 @@ impl ResNet {
         let mut maps = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
             for block in stage {
-                x = block.forward(x);
+                x = if self.recompute {
+                    recompute(block, x, None, |block, x, _| block.forward(x))
+                } else {
+                    block.forward(x)
+                };
             }
             maps.push(x.clone());
         }

@@ -429,3 +429,31 @@ fn a_run_starts_from_the_weights_of_others() {
         "layer4.1.conv2.weight"
     ));
 }
+
+#[test]
+fn layers_that_are_computed_again_train_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = ["train.steps=3", "checkpoint.every=0"];
+    let systems: [(&str, fn(&Path, &[&str]) -> Command); 2] = [("e2e", tiny), ("soho", soho)];
+    for (system, new) in systems {
+        let run = |name: &str, recompute: &str| {
+            let run = folder.path().join(format!("{system}-{name}"));
+            let more = format!("model.recompute={recompute}");
+            succeed(&mut new(&run, &[set[0], set[1], more.as_str()]));
+            losses(&run)
+        };
+        let kept = run("kept", "[]");
+        let again = run("again", "[\"backbone\",\"encoder\"]");
+        // The same forward pass; gradients differ by the order of sums.
+        assert_eq!(kept[0]["loss/total"], again[0]["loss/total"]);
+        for (kept, again) in kept.iter().zip(&again) {
+            for key in ["loss/total", "train/grad_norm"] {
+                let [a, b] = [kept, again].map(|record| record[key].as_f64().unwrap());
+                assert!((a - b).abs() <= 1e-3 * a, "{system} {key}: {a} and {b}");
+            }
+        }
+    }
+    let bad = folder.path().join("bad");
+    let error = fail(&mut tiny(&bad, &["model.recompute=[\"encode\"]"]));
+    assert!(error.contains("encoder"), "{error}");
+}

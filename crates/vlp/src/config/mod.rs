@@ -284,7 +284,13 @@ impl DataConfig {
 impl RunConfig {
     /// Hash of what decides the weights: a run resumes only under the same.
     pub fn fingerprint(&self) -> Result<String, crate::VlpError> {
-        let text = toml::to_string(self).map_err(|e| crate::VlpError::Config(e.to_string()))?;
+        // Where a layer's insides come from in the backward pass changes no weight.
+        let mut own = self.clone();
+        match &mut own.model {
+            ModelConfig::E2eVlp(model) => model.recompute.clear(),
+            ModelConfig::Soho(model) => model.recompute.clear(),
+        }
+        let text = toml::to_string(&own).map_err(|e| crate::VlpError::Config(e.to_string()))?;
         Ok(vlp_train::files::sha256(text.as_bytes()))
     }
 }

@@ -1,0 +1,43 @@
+//! Layers of which only the input is kept for the backward pass, which computes the rest again (Chen et al. 2016,
+//! "Training Deep Nets with Sublinear Memory Cost"; `torch.utils.checkpoint`).
+//!
+//! Needed as long as burn's gradient checkpointing knows single element-wise operations and no layers.
+
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
+mod again;
+mod replay;
+
+use burn::module::Module;
+use burn::prelude::*;
+
+pub(crate) use replay::draws;
+pub use replay::recomputing;
+
+/// `f(module, x, beside)`: the same values and gradients, with a second forward pass of `f` for the memory of all that
+/// it keeps but `x` and `beside`.
+///
+/// Gradients reach `x`, `beside` and the module's parameters; other tensors that `f` takes with it must be constants.
+/// Dropout falls where it fell. What `f` does beside its result happens twice: [`recomputing`] tells the second time.
+/// Without autodiff, and on backends that are not compiled into this crate, this is `f` alone.
+pub fn recompute<M, const D: usize, const E: usize>(
+    module: &M,
+    x: Tensor<D>,
+    beside: Option<Tensor<D>>,
+    f: impl Fn(&M, Tensor<D>, Option<Tensor<D>>) -> Tensor<E> + Send + 'static,
+) -> Tensor<E>
+where
+    M: Module + 'static,
+{
+    let (inputs, f) = ((x, beside), f);
+    #[cfg(feature = "flex")]
+    let (inputs, f) = match again::run::<burn::backend::Flex, _, _, D, E>(module, inputs, f) {
+        Ok(output) => return output,
+        Err(back) => back,
+    };
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    let (inputs, f) = match again::run::<burn::backend::Cube, _, _, D, E>(module, inputs, f) {
+        Ok(output) => return output,
+        Err(back) => back,
+    };
+    f(module, inputs.0, inputs.1)
+}
