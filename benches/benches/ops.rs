@@ -180,6 +180,7 @@ fn updates(c: &mut Criterion) {
         beta2: 0.999,
         epsilon: 1e-8,
         time: 1,
+        bf16: false,
     };
     group.bench_function("adamw", |b| {
         b.iter(|| {

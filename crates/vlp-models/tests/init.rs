@@ -50,6 +50,7 @@ fn a_further_part_leaves_the_others_as_they_were() {
         encoder_layers: 3,
         caption_layers: 1,
         modality_embedding: true,
+        recompute: vec![],
         quantiser: None,
         ..small()
     };

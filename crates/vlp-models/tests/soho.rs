@@ -34,6 +34,7 @@ fn small() -> SohoConfig {
         pool: Pool::Before,
         quantiser: Some(QuantiserConfig::new(6)),
         portrait_mask_fault: false,
+        recompute: vec![],
     }
 }
 

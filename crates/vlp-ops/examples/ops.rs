@@ -152,6 +152,7 @@ fn others(words: &[String], device: &Device, grad: &Device) {
         beta2: 0.999,
         epsilon: 1e-8,
         time: 1,
+        bf16: false,
     };
     let shape = [2048, 1024];
     let gradient = random(shape, device);

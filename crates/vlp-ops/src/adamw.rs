@@ -3,6 +3,9 @@
 //! Needed as long as burn's optimiser is a dozen element-wise passes, which its CPU backend runs on one thread.
 
 use burn::prelude::*;
+use burn::tensor::DType;
+
+use crate::narrow::{kept, narrow};
 
 /// Constants of one update.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +22,8 @@ pub struct AdamWStep {
     pub epsilon: f32,
     /// Number of this update, from 1.
     pub time: i32,
+    /// Keep the moments in bf16, rounded by chance: half of their memory.
+    pub bf16: bool,
 }
 
 /// `(parameter, first moment, second moment)` after the update; all of one shape. Moments start at zero.
@@ -28,35 +33,61 @@ pub fn adamw<const D: usize>(
     moments: Option<(Tensor<D>, Tensor<D>)>,
     step: AdamWStep,
 ) -> (Tensor<D>, Tensor<D>, Tensor<D>) {
-    let (first, second) = moments.unwrap_or_else(|| {
-        let zeros = grad.zeros_like();
-        (zeros.clone(), zeros)
-    });
+    let kept = kept(step.bf16);
+    let (first, second) = match moments {
+        Some((first, second)) if first.dtype() == kept && second.dtype() == kept => (first, second),
+        Some((first, second)) => (first.cast(kept), second.cast(kept)),
+        None => {
+            let zeros = Tensor::zeros(grad.dims(), (&grad.device(), kept));
+            (zeros.clone(), zeros)
+        }
+    };
     #[cfg(feature = "flex")]
     {
         let all = [&parameter, &grad, &first, &second];
-        let plain = |t: &&Tensor<D>| !t.device().is_autodiff() && crate::route::fast(t);
-        if all.iter().all(plain) && all.iter().all(|t| t.dims() == grad.dims()) {
+        let alike = |t: &&Tensor<D>| !t.device().is_autodiff() && t.dims() == grad.dims();
+        let fast = |t: &Tensor<D>, dtype| crate::route::fast_in(t, dtype);
+        let moments = fast(&first, kept) && fast(&second, kept);
+        if all.iter().all(alike)
+            && fast(&parameter, DType::F32)
+            && fast(&grad, DType::F32)
+            && moments
+        {
             return fast::adamw(parameter, grad, first, second, step);
         }
     }
-    let first = first.mul_scalar(step.beta1) + grad.clone().mul_scalar(1.0 - step.beta1);
-    let second = second.mul_scalar(step.beta2) + grad.square().mul_scalar(1.0 - step.beta2);
+    let wide = |moment: Tensor<D>| {
+        if step.bf16 {
+            moment.cast(DType::F32)
+        } else {
+            moment
+        }
+    };
+    let first = wide(first).mul_scalar(step.beta1) + grad.clone().mul_scalar(1.0 - step.beta1);
+    let second = wide(second).mul_scalar(step.beta2) + grad.square().mul_scalar(1.0 - step.beta2);
     let mean = first.clone().div_scalar(1.0 - step.beta1.powi(step.time));
     let square = second.clone().div_scalar(1.0 - step.beta2.powi(step.time));
     let delta = mean.div(square.sqrt().add_scalar(step.epsilon));
     let kept = parameter.mul_scalar(1.0 - step.rate * f64::from(step.decay));
-    (kept - delta.mul_scalar(step.rate), first, second)
+    let keep = |moment| if step.bf16 { narrow(moment) } else { moment };
+    (
+        kept - delta.mul_scalar(step.rate),
+        keep(first),
+        keep(second),
+    )
 }
 
 #[cfg(feature = "flex")]
 mod fast {
     use burn::backend::Flex;
     use burn::prelude::Tensor;
+    use burn::tensor::bf16;
     use rayon::prelude::*;
 
     use super::AdamWStep;
+    use crate::dropout::mix;
     use crate::flex::{TASK, own, values, wide};
+    use crate::narrow::Stored;
 
     pub(super) fn adamw<const D: usize>(
         parameter: Tensor<D>,
@@ -67,28 +98,57 @@ mod fast {
     ) -> (Tensor<D>, Tensor<D>, Tensor<D>) {
         let (mut parameter, grad) = (own(parameter), own(grad));
         let (mut first, mut second) = (own(first), own(second));
+        let all = (parameter.storage_mut::<f32>(), values(&grad));
+        if step.bf16 {
+            let (first, second) = (first.storage_mut::<bf16>(), second.storage_mut::<bf16>());
+            update(all, first, second, step);
+        } else {
+            let (first, second) = (first.storage_mut::<f32>(), second.storage_mut::<f32>());
+            update(all, first, second, step);
+        }
+        let back = Tensor::from_primitive::<Flex>;
+        (back(parameter), back(first), back(second))
+    }
+
+    fn update<T: Stored>(
+        (parameter, grad): (&mut [f32], &[f32]),
+        first: &mut [T],
+        second: &mut [T],
+        step: AdamWStep,
+    ) {
         let kept = (1.0 - step.rate * f64::from(step.decay)) as f32;
         let rate = step.rate as f32;
         let whole1 = 1.0 - step.beta1.powi(step.time);
         let whole2 = 1.0 - step.beta2.powi(step.time);
-        let update = |p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]| {
+        // Chance is a function of the update and the place; the golden ratio keeps neighbouring updates apart.
+        let seed = [
+            (step.time as u32).wrapping_mul(0x9e37_79b9),
+            parameter.len() as u32,
+        ];
+        let part = |at: usize, p: &mut [f32], m: &mut [T], v: &mut [T], g: &[f32]| {
             wide(|| {
-                for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
-                    *m = *m * step.beta1 + *g * (1.0 - step.beta1);
-                    *v = *v * step.beta2 + *g * *g * (1.0 - step.beta2);
-                    let delta = (*m / whole1) / ((*v / whole2).sqrt() + step.epsilon);
+                let all = p.iter_mut().zip(m).zip(v).zip(g);
+                for (place, (((p, m), v), g)) in (at as u32..).zip(all) {
+                    let mean = m.get() * step.beta1 + *g * (1.0 - step.beta1);
+                    let square = v.get() * step.beta2 + *g * *g * (1.0 - step.beta2);
+                    let delta = (mean / whole1) / ((square / whole2).sqrt() + step.epsilon);
                     *p = *p * kept - delta * rate;
+                    let chance = if size_of::<T>() < 4 {
+                        mix(seed, place)
+                    } else {
+                        0
+                    };
+                    *m = T::put(mean, chance >> 16);
+                    *v = T::put(square, chance);
                 }
             });
         };
         parameter
-            .storage_mut::<f32>()
             .par_chunks_mut(TASK)
-            .zip(first.storage_mut::<f32>().par_chunks_mut(TASK))
-            .zip(second.storage_mut::<f32>().par_chunks_mut(TASK))
-            .zip(values(&grad).par_chunks(TASK))
-            .for_each(|(((p, m), v), g)| update(p, m, v, g));
-        let back = Tensor::from_primitive::<Flex>;
-        (back(parameter), back(first), back(second))
+            .zip(first.par_chunks_mut(TASK))
+            .zip(second.par_chunks_mut(TASK))
+            .zip(grad.par_chunks(TASK))
+            .enumerate()
+            .for_each(|(i, (((p, m), v), g))| part(i * TASK, p, m, v, g));
     }
 }

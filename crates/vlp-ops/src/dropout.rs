@@ -53,13 +53,7 @@ impl Drops {
 
     #[inline(always)]
     pub(crate) fn factor(&self, place: u32) -> f32 {
-        // Chris Wellons' 32-bit mixer ("lowbias32"), once for each half of the seed.
-        let mix = |x: u32| {
-            let x = (x ^ (x >> 16)).wrapping_mul(0x21f0_aaad);
-            let x = (x ^ (x >> 15)).wrapping_mul(0xd35a_2d97);
-            x ^ (x >> 15)
-        };
-        let hash = mix(mix(place.wrapping_add(self.seed[0])).wrapping_add(self.seed[1]));
+        let hash = mix(self.seed, place);
         let kept = (hash >> 8) as f32 >= self.probability * 16_777_216.0;
         f32::from(u8::from(kept)) / (1.0 - self.probability)
     }
@@ -72,6 +66,17 @@ impl Drops {
             *value *= self.factor((first + i) as u32);
         }
     }
+}
+
+/// 32 random bits of a place: Chris Wellons' mixer ("lowbias32"), once for each half of the seed.
+#[inline(always)]
+pub(crate) fn mix(seed: [u32; 2], place: u32) -> u32 {
+    let mix = |x: u32| {
+        let x = (x ^ (x >> 16)).wrapping_mul(0x21f0_aaad);
+        let x = (x ^ (x >> 15)).wrapping_mul(0xd35a_2d97);
+        x ^ (x >> 15)
+    };
+    mix(mix(place.wrapping_add(seed[0])).wrapping_add(seed[1]))
 }
 
 /// burn's layer: in training each value is zero with its probability, and the rest are scaled by `1 / (1 - prob)`.

@@ -44,15 +44,11 @@ pub(crate) fn whole(tensor: Array) -> Array {
     let count = tensor.layout().num_elements();
     let whole = tensor.is_contiguous()
         && tensor.layout().start_offset() == 0
-        && tensor.bytes().len() == count * size_of::<f32>();
+        && tensor.bytes().len() == count * tensor.dtype().size();
     if whole {
-        tensor
-    } else {
-        array(
-            values(&dense(&tensor)).to_vec(),
-            tensor.layout().shape().clone(),
-        )
+        return tensor;
     }
+    Array::from_data(dense(&tensor).into_data())
 }
 
 /// Runs `f` with the widest vector instructions of this processor.

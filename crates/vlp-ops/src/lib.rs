@@ -15,6 +15,7 @@ mod linear;
 mod log_prob;
 #[cfg(feature = "flex")]
 mod matrix;
+mod narrow;
 mod norm;
 mod pool;
 #[cfg(feature = "flex")]

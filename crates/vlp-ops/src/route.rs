@@ -26,8 +26,17 @@ pub(crate) fn on_cpu(device: &burn::prelude::Device) -> bool {
 /// Whether the fast path holds: f32 on the CPU backend, with or without autodiff.
 #[cfg(feature = "flex")]
 pub(crate) fn fast<const D: usize>(tensor: &burn::Tensor<D>) -> bool {
+    fast_in(tensor, burn::tensor::DType::F32)
+}
+
+/// As [`fast`], of values of another type.
+#[cfg(feature = "flex")]
+pub(crate) fn fast_in<const D: usize>(
+    tensor: &burn::Tensor<D>,
+    dtype: burn::tensor::DType,
+) -> bool {
     FAST.load(Ordering::Relaxed)
-        && tensor.dtype() == burn::tensor::DType::F32
+        && tensor.dtype() == dtype
         && tensor.shape().num_elements() > 0
         && on_cpu(&tensor.device())
 }

@@ -324,6 +324,7 @@ fn adamw_follows_burns() {
             beta2: 0.999,
             epsilon: 1e-8,
             time,
+            bf16: false,
         };
         let (parameter, first, second) = vlp_ops::adamw(fast.0, grad.clone(), fast.1, step);
         fast = (parameter, Some((first, second)));
@@ -346,6 +347,7 @@ fn adamw_leaves_other_holders_alone() {
         beta2: 0.999,
         epsilon: 1e-8,
         time: 1,
+        bf16: false,
     };
     let (after, _, _) = vlp_ops::adamw(start.clone(), grad, None, step);
     assert_eq!(vlp_testing::host(start), held);

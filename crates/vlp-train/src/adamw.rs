@@ -11,6 +11,7 @@ pub(crate) struct AdamW {
     pub(crate) beta2: f32,
     pub(crate) epsilon: f32,
     pub(crate) decay: f32,
+    pub(crate) bf16: bool,
 }
 
 impl Optimizer for AdamW {
@@ -33,6 +34,7 @@ impl Optimizer for AdamW {
             beta2: self.beta2,
             epsilon: self.epsilon,
             time: i32::try_from(time).unwrap_or(i32::MAX),
+            bf16: self.bf16,
         };
         let (tensor, first, second) = vlp_ops::adamw(tensor, grad, moments, step);
         let state = AdaptiveMomentumState::new(time, first, second);

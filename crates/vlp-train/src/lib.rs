@@ -19,6 +19,6 @@ mod values;
 pub use checkpoint::{Checkpoint, CheckpointStore, TrainState};
 pub use error::TrainError;
 pub use log::RunLog;
-pub use optimizer::{GroupConfig, OptimizerConfig, OptimizerKind};
+pub use optimizer::{GroupConfig, MomentType, OptimizerConfig, OptimizerKind};
 pub use schedule::{Decay, ScheduleConfig};
 pub use trainer::{StepReport, Trainer, TrainerConfig};

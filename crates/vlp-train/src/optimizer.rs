@@ -30,9 +30,30 @@ pub struct OptimizerConfig {
     pub decay_norms_and_biases: bool,
     /// Global gradient norm to clip to, 0 for none; 0.1 in DETR.
     pub clip_norm: f64,
+    /// How AdamW's moments are kept. `bf16` takes half of their memory (a quarter of weights, gradients and moments
+    /// together) and of theirs in checkpoints; not in the papers.
+    #[serde(default, skip_serializing_if = "MomentType::is_f32")]
+    pub moments: MomentType,
     /// Groups; where several match, the last one holds.
     #[serde(default)]
     pub groups: Vec<GroupConfig>,
+}
+
+/// How moments lie in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MomentType {
+    /// As they are computed.
+    #[default]
+    F32,
+    /// Cut to eight bits of precision by stochastic rounding, so that changes below the last bit add up.
+    Bf16,
+}
+
+impl MomentType {
+    fn is_f32(&self) -> bool {
+        *self == Self::F32
+    }
 }
 
 /// Parameters with a rate, decay or rule of their own.
@@ -77,6 +98,7 @@ impl Default for OptimizerConfig {
             epsilon: 1e-8,
             decay_norms_and_biases: true,
             clip_norm: 0.1,
+            moments: MomentType::F32,
             groups: vec![],
         }
     }
@@ -133,6 +155,7 @@ impl OptimizerConfig {
             beta2: self.beta2 as f32,
             epsilon: self.epsilon as f32,
             decay: weight_decay as f32,
+            bf16: self.moments == MomentType::Bf16,
         }
     }
 

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use burn::prelude::*;
+use burn::tensor::FloatDType;
 use vlp_data::LoadedBatch;
 use vlp_models::{ObjectivesConfig, initialise};
 use vlp_objectives::tally::Score;
 use vlp_objectives::{Batcher, ObjectiveError, ObjectiveSet, Pretrain, VisionLanguage, total};
-use vlp_train::{CheckpointStore, RunLog, StepReport, Trainer};
+use vlp_train::{CheckpointStore, MomentType, RunLog, StepReport, Trainer};
 
 use crate::adopt::adopt;
 use crate::beside;
@@ -83,6 +84,13 @@ pub fn pretrain_with<O: ObjectiveSet>(
     };
     config.validate()?;
     let data = Datasets::open(&config)?;
+    let narrow = config.train.optimizer.moments == MomentType::Bf16;
+    if narrow && !plain.supports_dtype(FloatDType::BF16) {
+        return Err(VlpError::Config(format!(
+            "train.optimizer.moments = bf16: {} does not compute with bf16; use f32",
+            options.device
+        )));
+    }
     let device = plain.clone().autodiff();
     let model = build::model(&config, &data.pieces, &device)?;
     let objectives = make(&config, &data, &device)?;

@@ -158,14 +158,23 @@ fn batches_side_by_side_resume_to_the_same_bytes() {
         "model.backbone.norm=trained",
         "checkpoint.every=2",
     ];
+    // In half of the memory, too.
+    let less = [
+        "train.optimizer.moments=bf16",
+        "model.recompute=[\"backbone\",\"encoder\"]",
+    ];
     let folder = tempfile::tempdir().unwrap();
-    let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
-    succeed(&mut tiny(&whole, &set));
-    succeed(tiny(&run, &set).args(["--stop-at", "3"]));
-    succeed(&mut resume(&run));
-    assert_eq!(hashes(&run), hashes(&whole));
-    let metrics = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    assert!(metrics(&run) == metrics(&whole));
+    for (name, more) in [("plain", [].as_slice()), ("less", &less)] {
+        let set = [&set, more].concat();
+        let path = |part| folder.path().join(format!("{part}-{name}"));
+        let (whole, run) = (path("whole"), path("run"));
+        succeed(&mut tiny(&whole, &set));
+        succeed(tiny(&run, &set).args(["--stop-at", "3"]));
+        succeed(&mut resume(&run));
+        assert_eq!(hashes(&run), hashes(&whole), "{name}");
+        let metrics = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        assert!(metrics(&run) == metrics(&whole), "{name}");
+    }
 }
 
 #[test]

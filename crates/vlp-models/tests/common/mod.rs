@@ -35,6 +35,7 @@ pub fn small() -> E2eVlpConfig {
         dropout: 0.0,
         max_positions: 12,
         modality_embedding: false,
+        recompute: vec![],
         quantiser: None,
     }
 }

@@ -106,6 +106,7 @@ pub(crate) fn config() -> TrainerConfig {
             epsilon: 1e-8,
             decay_norms_and_biases: false,
             clip_norm: 0.0,
+            moments: Default::default(),
             groups: vec![],
         },
         schedule: ScheduleConfig {

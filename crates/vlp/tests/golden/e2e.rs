@@ -75,6 +75,7 @@ fn build(spec: &Value, device: &Device) -> Result<Model, String> {
         dropout: 0.0,
         max_positions: get("max_len")?,
         modality_embedding: false,
+        recompute: vec![],
         quantiser: None,
     };
     let objectives = ObjectivesConfig {

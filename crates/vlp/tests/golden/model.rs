@@ -239,6 +239,7 @@ pub(crate) fn judge_training<M: VisionLanguage, O: ObjectiveSet>(
     let config = TrainerConfig {
         optimizer: OptimizerConfig {
             clip_norm: number(&spec["clip"]),
+            moments: Default::default(),
             ..optimizer
         },
         max_skipped: 1,

@@ -96,6 +96,7 @@ fn build(case: &Case, device: &Device) -> Result<Model, String> {
             dictionary,
         }),
         portrait_mask_fault: false,
+        recompute: vec![],
     };
     let objectives = ObjectivesConfig {
         itm: Some(ItmConfig {

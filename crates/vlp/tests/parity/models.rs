@@ -56,6 +56,7 @@ fn least(backbone: ResNetConfig) -> E2eVlpConfig {
         dropout: 0.0,
         max_positions: 8,
         modality_embedding: false,
+        recompute: vec![],
         quantiser: None,
     }
 }
@@ -94,6 +95,7 @@ fn bert(case: &Case, weights: &Path, device: &Device) -> Found<(Outputs, String)
         pool: Pool::None,
         quantiser: None,
         portrait_mask_fault: false,
+        recompute: vec![],
     };
     // A `BertModel` has no head, and an import that lacks one is an error.
     let predicts = case.tensors.contains_key("out.one.mlm");

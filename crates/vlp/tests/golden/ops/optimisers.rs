@@ -38,6 +38,7 @@ pub(crate) fn trace(op: &mut Op<'_>) -> Result<(), String> {
         epsilon: op.number("eps").unwrap_or(1e-8),
         decay_norms_and_biases: true,
         clip_norm: 0.0,
+        moments: Default::default(),
         groups,
     };
     let fail = |e: vlp_train::TrainError| e.to_string();
