@@ -105,7 +105,7 @@ impl Visit for Paths<'_> {
 
 fn presets(c: &mut Criterion) {
     for name in ["e2e-vlp-tiny", "soho-tiny"] {
-        Preset::open(name, false, Device::flex().autodiff())
+        Preset::open(&[name], Device::flex().autodiff())
             .and_then(|preset| preset.visit(Paths(c, name)))
             .expect("the preset runs");
     }

@@ -1,7 +1,7 @@
 //! Where a training step spends its time: each part in milliseconds and as a share of the step, with the operations of its
 //! matrix products and convolutions and their rate, beside the rate of a large product measured in the same run.
 //!
-//! `cargo run -p vlp --example profile [preset] [--quick]`: `e2e-vlp-tiny` where no preset is named.
+//! `cargo run -p vlp --example profile [preset] [--quick] [--set KEY=VALUE]...`: `e2e-vlp-tiny` where no preset is named.
 
 #![allow(clippy::print_stdout)]
 
@@ -21,7 +21,7 @@ use vlp_train::Trainer;
 use vlp_train::grads::{clip, global_norm};
 use vlp_vision::ResNet;
 
-use preset::{Done, Learner, Preset, Visit};
+use preset::{Done, Learner, Preset, Visit, peak_memory};
 
 /// Turns before those that count: memory is taken, the optimiser's state made.
 const WARM: usize = 2;
@@ -217,30 +217,20 @@ fn print(preset: &Preset, parts: &[Part; NAMES.len()], whole: &Part, loading: f6
     println!("peak: {peak:.0} GFLOP/s, a product of {SIDE} x {SIDE} x {SIDE} on all threads");
     println!("loading a batch's examples, on threads beside the step: {loading:.1} ms");
     if let Some(memory) = peak_memory() {
-        println!("peak memory: {memory}");
+        println!("peak memory: {memory:.0} MiB");
     }
 }
 
-/// The most memory that the process held, where the system tells.
-fn peak_memory() -> Option<String> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(format!("{:.0} MiB", kib / 1024.0))
-}
-
 fn main() -> Done {
-    let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let quick = words.iter().any(|word| word == "--quick");
-    words.retain(|word| word != "--quick");
-    let name = words.first().map_or("e2e-vlp-tiny", String::as_str);
-    let preset = Preset::open(name, quick, Device::flex().autodiff())?;
-    let pictures = preset.config.data.batch_size * preset.config.train.accumulate;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let preset = Preset::open(&words, Device::flex().autodiff())?;
+    let config = &preset.config;
     println!(
-        "A step of {name}{}: {pictures} pictures, {} threads\n",
-        if quick { " --quick" } else { "" },
+        "A step of {}: {} pictures, {} threads\n",
+        [&[config.preset.clone()], words.get(1..).unwrap_or_default()]
+            .concat()
+            .join(" "),
+        config.data.batch_size * config.train.accumulate,
         std::thread::available_parallelism()?
     );
     count_operations(true);

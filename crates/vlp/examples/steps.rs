@@ -108,17 +108,17 @@ fn main() -> Done {
     words.retain(|word| word != "--fast");
     let clock = Clock { words, only_fast };
     trunk(&clock)?;
-    for (preset, quick) in [
-        ("e2e-vlp-tiny", false),
-        ("soho-tiny", false),
-        ("e2e-vlp-r50", true),
+    for words in [
+        ["e2e-vlp-tiny"].as_slice(),
+        &["soho-tiny"],
+        &["e2e-vlp-r50", "--quick"],
     ] {
-        let name = format!("step of {preset}{}", if quick { " quick" } else { "" });
+        let name = format!("step of {}", words.join(" "));
         if !clock.wants(&name) {
             continue;
         }
         let device = Device::flex().autodiff();
-        Preset::open(preset, quick, device)?.visit(Step(&clock, &name))?;
+        Preset::open(words, device)?.visit(Step(&clock, &name))?;
     }
     Ok(())
 }

@@ -36,13 +36,19 @@ pub(crate) trait Visit {
 }
 
 impl Preset {
-    /// The preset `name`; with `quick` in the sizes of a trial.
-    pub(crate) fn open(name: &str, quick: bool, device: Device) -> Result<Self, Box<dyn Error>> {
-        let config = resolve(&Sources {
-            preset: Some(name.into()),
-            quick,
-            ..Sources::default()
-        })?;
+    /// The preset of `[NAME] [--quick] [--set KEY=VALUE]...`; `e2e-vlp-tiny` where no preset is named.
+    pub(crate) fn open(words: &[impl AsRef<str>], device: Device) -> Result<Self, Box<dyn Error>> {
+        let mut sources = Sources::default();
+        let mut words = words.iter().map(AsRef::as_ref);
+        while let Some(word) = words.next() {
+            match word {
+                "--quick" => sources.quick = true,
+                "--set" => sources.set.extend(words.next().map(str::to_owned)),
+                name => sources.preset = Some(name.into()),
+            }
+        }
+        sources.preset.get_or_insert_with(|| "e2e-vlp-tiny".into());
+        let config = resolve(&sources)?;
         let data = Datasets::open(&config)?;
         Ok(Self {
             config,
@@ -90,4 +96,15 @@ impl Preset {
         })?;
         Ok(())
     }
+}
+
+/// The most memory that the process held in MiB, where the system tells.
+#[allow(dead_code, reason = "each example uses a part")]
+pub(crate) fn peak_memory() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
 }
