@@ -225,14 +225,10 @@ fn main() -> Done {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let preset = Preset::open(&words, Device::flex().autodiff())?;
     let config = &preset.config;
-    println!(
-        "A step of {}: {} pictures, {} threads\n",
-        [&[config.preset.clone()], words.get(1..).unwrap_or_default()]
-            .concat()
-            .join(" "),
-        config.data.batch_size * config.train.accumulate,
-        std::thread::available_parallelism()?
-    );
+    let pictures = config.data.batch_size * config.train.accumulate;
+    let threads = std::thread::available_parallelism()?;
+    let name = &config.preset;
+    println!("A step of {name}: {pictures} pictures, {threads} threads\n");
     count_operations(true);
     preset.visit(Profile(&mut Peak::new()))
 }

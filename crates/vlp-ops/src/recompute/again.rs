@@ -106,25 +106,31 @@ where
 /// A layer's input, and a second one where it has one.
 pub(super) type Inputs<const D: usize> = (Tensor<D>, Option<Tensor<D>>);
 
-/// As [`super::recompute`] on this backend; gives everything back where the tensors are another's.
+/// Whether a tensor is of this backend, with autodiff.
+pub(super) fn knows<B: Backend, const D: usize>(x: &Tensor<D>) -> bool
+where
+    DispatchTensor: DispatchKindConversion<Autodiff<B>>,
+{
+    own::<B, D>(x).is_some()
+}
+
+/// As [`super::recompute`] on this backend, whose the inputs must be.
 pub(super) fn run<B, M, F, const D: usize, const E: usize>(
     module: &M,
     inputs: Inputs<D>,
     f: F,
-) -> Result<Tensor<E>, (Inputs<D>, F)>
+) -> Tensor<E>
 where
     B: Backend,
     M: Module + 'static,
     F: Fn(&M, Tensor<D>, Option<Tensor<D>>) -> Tensor<E> + Send + 'static,
     DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B>>,
 {
-    let (Some(first), second) = (own::<B, D>(&inputs.0), inputs.1.as_ref().map(own::<B, D>)) else {
-        return Err((inputs, f));
+    let second = inputs.1.as_ref().map(own::<B, D>);
+    let (Some(first), None | Some(Some(_))) = (own::<B, D>(&inputs.0), &second) else {
+        return f(module, inputs.0, inputs.1);
     };
-    let second = match second {
-        Some(None) => return Err((inputs, f)),
-        other => other.flatten(),
-    };
+    let second = second.flatten();
     let mut parameters = Parameters::<B>(vec![]);
     module.visit(&mut parameters);
     let parameters = parameters.0;
@@ -135,7 +141,7 @@ where
     // The graph reaches the layer by any of its parents.
     let handle = parameters.iter().flatten().next();
     if handle.is_none() && tracked == [false; 2] {
-        return Ok(f(module, inputs.0, inputs.1));
+        return f(module, inputs.0, inputs.1);
     }
     let nodes = [
         first.node(),
@@ -187,7 +193,7 @@ where
         OpsKind::Tracked(prep) => prep.finish(kept, output),
         OpsKind::UnTracked(prep) => prep.finish(output),
     };
-    Ok(Tensor::from_primitive::<Autodiff<B>>(output))
+    Tensor::from_primitive::<Autodiff<B>>(output)
 }
 
 /// The tensor as the autodiff graph knows it, where it is this backend's.

@@ -28,16 +28,13 @@ pub fn recompute<M, const D: usize, const E: usize>(
 where
     M: Module + 'static,
 {
-    let (inputs, f) = ((x, beside), f);
     #[cfg(feature = "flex")]
-    let (inputs, f) = match again::run::<burn::backend::Flex, _, _, D, E>(module, inputs, f) {
-        Ok(output) => return output,
-        Err(back) => back,
-    };
+    if again::knows::<burn::backend::Flex, D>(&x) {
+        return again::run::<burn::backend::Flex, _, _, D, E>(module, (x, beside), f);
+    }
     #[cfg(any(feature = "wgpu", feature = "cuda"))]
-    let (inputs, f) = match again::run::<burn::backend::Cube, _, _, D, E>(module, inputs, f) {
-        Ok(output) => return output,
-        Err(back) => back,
-    };
-    f(module, inputs.0, inputs.1)
+    if again::knows::<burn::backend::Cube, D>(&x) {
+        return again::run::<burn::backend::Cube, _, _, D, E>(module, (x, beside), f);
+    }
+    f(module, x, beside)
 }

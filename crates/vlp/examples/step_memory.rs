@@ -1,7 +1,7 @@
 //! What a preset's training step takes of memory and time: as it is, with layers that are computed again in the backward
 //! pass, with moments in bf16. Each in a process of its own.
 //!
-//! `cargo run -p vlp --example memory [preset] [--quick] [--set KEY=VALUE]...`: `e2e-vlp-tiny` where no preset is named.
+//! `cargo run -p vlp --example step_memory [preset] [--quick] [--set KEY=VALUE]...`: `e2e-vlp-tiny` where no preset is named.
 
 #![allow(clippy::print_stdout)]
 
