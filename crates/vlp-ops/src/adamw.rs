@@ -118,30 +118,38 @@ mod fast {
     ) {
         let kept = (1.0 - step.rate * f64::from(step.decay)) as f32;
         let rate = step.rate as f32;
-        let whole1 = 1.0 - step.beta1.powi(step.time);
-        let whole2 = 1.0 - step.beta2.powi(step.time);
+        let AdamWStep {
+            beta1,
+            beta2,
+            epsilon,
+            time,
+            ..
+        } = step;
+        let (whole1, whole2) = (1.0 - beta1.powi(time), 1.0 - beta2.powi(time));
         // Chance is a function of the update and the place; the golden ratio keeps neighbouring updates apart.
         let seed = [
-            (step.time as u32).wrapping_mul(0x9e37_79b9),
+            (time as u32).wrapping_mul(0x9e37_79b9),
             parameter.len() as u32,
         ];
         let part = |at: usize, p: &mut [f32], m: &mut [T], v: &mut [T], g: &[f32]| {
-            wide(|| {
-                let all = p.iter_mut().zip(m).zip(v).zip(g);
-                for (place, (((p, m), v), g)) in (at as u32..).zip(all) {
-                    let mean = m.get() * step.beta1 + *g * (1.0 - step.beta1);
-                    let square = v.get() * step.beta2 + *g * *g * (1.0 - step.beta2);
-                    let delta = (mean / whole1) / ((square / whole2).sqrt() + step.epsilon);
-                    *p = *p * kept - delta * rate;
-                    let chance = if size_of::<T>() < 4 {
-                        mix(seed, place)
-                    } else {
-                        0
-                    };
-                    *m = T::put(mean, chance >> 16);
-                    *v = T::put(square, chance);
-                }
-            });
+            wide(
+                #[inline(always)]
+                || {
+                    let all = p.iter_mut().zip(m).zip(v).zip(g);
+                    for (i, (((p, m), v), g)) in all.enumerate() {
+                        let mean = m.get() * beta1 + *g * (1.0 - beta1);
+                        let square = v.get() * beta2 + *g * *g * (1.0 - beta2);
+                        let delta = (mean / whole1) / ((square / whole2).sqrt() + epsilon);
+                        *p = *p * kept - delta * rate;
+                        let chance = match size_of::<T>() {
+                            4 => 0,
+                            _ => mix(seed, (at + i) as u32),
+                        };
+                        *m = T::put(mean, chance >> 16);
+                        *v = T::put(square, chance);
+                    }
+                },
+            );
         };
         parameter
             .par_chunks_mut(TASK)
