@@ -145,25 +145,27 @@ fn others(words: &[String], device: &Device, grad: &Device) {
             },
         );
     }
-    let step = AdamWStep {
-        rate: 1e-4,
-        decay: 1e-4,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        time: 1,
-        bf16: false,
-    };
-    let shape = [2048, 1024];
-    let gradient = random(shape, device);
-    let moments = || random(shape, device).square();
-    let mut state = Some((random(shape, device), moments(), moments()));
-    compare(words, "adamw 2048x1024", 0.0, || {
-        if let Some((parameter, first, second)) = state.take() {
-            let moments = Some((first, second));
-            state = Some(vlp_ops::adamw(parameter, gradient.clone(), moments, step));
-        }
-    });
+    for (name, bf16) in [("adamw 2048x1024", false), ("adamw 2048x1024 bf16", true)] {
+        let step = AdamWStep {
+            rate: 1e-4,
+            decay: 1e-4,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            time: 1,
+            bf16,
+        };
+        let shape = [2048, 1024];
+        let gradient = random(shape, device);
+        let moments = || random(shape, device).square();
+        let mut state = Some((random(shape, device), moments(), moments()));
+        compare(words, name, 0.0, || {
+            if let Some((parameter, first, second)) = state.take() {
+                let moments = Some((first, second));
+                state = Some(vlp_ops::adamw(parameter, gradient.clone(), moments, step));
+            }
+        });
+    }
 }
 
 fn main() {
