@@ -36,7 +36,11 @@ pub(crate) fn primitive<const D: usize>(tensor: Tensor<D>) -> Array {
 
 /// The tensor's values, to be overwritten: dense, from the first of its buffer to the last.
 pub(crate) fn own<const D: usize>(tensor: Tensor<D>) -> Array {
-    let tensor = primitive(tensor);
+    owned(primitive(tensor))
+}
+
+/// As [`own`].
+pub(crate) fn owned(tensor: Array) -> Array {
     let count = tensor.layout().num_elements();
     let whole = tensor.is_contiguous()
         && tensor.layout().start_offset() == 0
