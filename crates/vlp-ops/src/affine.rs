@@ -79,15 +79,20 @@ mod fast {
             let (source, scales, shifts) = (values(&x), values(&scale), values(&shift));
             let shortcut = Some(values(&shortcut)).filter(|s| !s.is_empty());
             let mut out = vec![0.0; source.len()];
-            Maps::of(&x).each(&mut out, &mut [], |strip, out, _| {
-                let line = |channel: usize| Line {
-                    mean: 0.0,
-                    scale: scales[channel],
-                    shift: shifts[channel],
-                };
-                let lines: Vec<Line> = strip.channels.clone().map(line).collect();
-                write(&strip, out, source, shortcut, relu, &lines);
-            });
+            Maps::of(&x).each(
+                &mut out,
+                &mut [],
+                #[inline(always)]
+                |strip, out, _| {
+                    let line = |channel: usize| Line {
+                        mean: 0.0,
+                        scale: scales[channel],
+                        shift: shifts[channel],
+                    };
+                    let lines: Vec<Line> = strip.channels.clone().map(line).collect();
+                    write(&strip, out, source, shortcut, relu, &lines);
+                },
+            );
             array(out, x.shape())
         }
     }

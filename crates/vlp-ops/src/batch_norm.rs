@@ -117,28 +117,38 @@ mod fast {
             let shortcut = Some(values(&shortcut)).filter(|s| !s.is_empty());
             let share = 1.0 / maps.count() as f64;
             let mut out = vec![0.0; source.len()];
-            let moments = maps.each(&mut out, &mut [], |strip, out, _| {
-                let sums =
-                    strip.sums(|_, at| plane_sum(&source[at.clone()], &source[at], |x, _| x));
-                let means: Vec<f32> = sums.iter().map(|sum| (sum * share) as f32).collect();
-                let squares = strip.sums(|channel, at| {
-                    let mean = means[channel];
-                    let square = |x: f32, _| (x - mean) * (x - mean);
-                    plane_sum(&source[at.clone()], &source[at], square)
-                });
-                let variances = squares.iter().map(|sum| (sum * share) as f32);
-                let moments: Vec<(f32, f32)> = means.iter().copied().zip(variances).collect();
-                let channels = strip.channels.clone().zip(&moments);
-                let lines: Vec<Line> = channels
-                    .map(|(channel, (mean, variance))| Line {
-                        mean: *mean,
-                        scale: gain[channel] * scale(*variance, epsilon),
-                        shift: offset[channel],
-                    })
-                    .collect();
-                write(&strip, out, source, shortcut, rectify, &lines);
-                moments
-            });
+            let moments = maps.each(
+                &mut out,
+                &mut [],
+                #[inline(always)]
+                |strip, out, _| {
+                    let sums = strip.sums(
+                        #[inline(always)]
+                        |_, at| plane_sum(&source[at.clone()], &source[at], |x, _| x),
+                    );
+                    let means: Vec<f32> = sums.iter().map(|sum| (sum * share) as f32).collect();
+                    let squares = strip.sums(
+                        #[inline(always)]
+                        |channel, at| {
+                            let mean = means[channel];
+                            let square = |x: f32, _| (x - mean) * (x - mean);
+                            plane_sum(&source[at.clone()], &source[at], square)
+                        },
+                    );
+                    let variances = squares.iter().map(|sum| (sum * share) as f32);
+                    let moments: Vec<(f32, f32)> = means.iter().copied().zip(variances).collect();
+                    let channels = strip.channels.clone().zip(&moments);
+                    let lines: Vec<Line> = channels
+                        .map(|(channel, (mean, variance))| Line {
+                            mean: *mean,
+                            scale: gain[channel] * scale(*variance, epsilon),
+                            shift: offset[channel],
+                        })
+                        .collect();
+                    write(&strip, out, source, shortcut, rectify, &lines);
+                    moments
+                },
+            );
             let (mean, variance) = moments.into_iter().flatten().unzip();
             let per_channel = |values| array(values, [maps.channels]);
             (

@@ -108,7 +108,12 @@ mod fast {
         fn drop_out(x: Array, drops: Drops) -> Array {
             let x = dense(&x);
             let mut out = values(&x).to_vec();
-            blocks(&mut out, TASK, |i, out| drops.apply(out, i * TASK));
+            blocks(
+                &mut out,
+                TASK,
+                #[inline(always)]
+                |i, out| drops.apply(out, i * TASK),
+            );
             array(out, x.shape())
         }
     }

@@ -40,11 +40,16 @@ mod fast {
             let x = dense(&x);
             let source = values(&x);
             let mut out = vec![0.0; source.len()];
-            blocks(&mut out, TASK, |i, out| {
-                for (out, x) in out.iter_mut().zip(&source[i * TASK..]) {
-                    *out = *x * below(*x);
-                }
-            });
+            blocks(
+                &mut out,
+                TASK,
+                #[inline(always)]
+                |i, out| {
+                    for (out, x) in out.iter_mut().zip(&source[i * TASK..]) {
+                        *out = *x * below(*x);
+                    }
+                },
+            );
             array(out, x.shape())
         }
     }
@@ -61,14 +66,19 @@ mod fast {
             let x = dense(&ops.state);
             let (source, slope) = (values(&x), values(&grad));
             let mut out = vec![0.0; source.len()];
-            blocks(&mut out, TASK, |i, out| {
-                let at = i * TASK;
-                for ((out, x), g) in out.iter_mut().zip(&source[at..]).zip(&slope[at..]) {
-                    // 1 / sqrt(2 pi).
-                    let density = 0.398_942_3 * exp(-0.5 * *x * *x);
-                    *out = *g * (below(*x) + *x * density);
-                }
-            });
+            blocks(
+                &mut out,
+                TASK,
+                #[inline(always)]
+                |i, out| {
+                    let at = i * TASK;
+                    for ((out, x), g) in out.iter_mut().zip(&source[at..]).zip(&slope[at..]) {
+                        // 1 / sqrt(2 pi).
+                        let density = 0.398_942_3 * exp(-0.5 * *x * *x);
+                        *out = *g * (below(*x) + *x * density);
+                    }
+                },
+            );
             grads.register::<Flex>(node.id, array(out, x.shape()));
         }
     }

@@ -94,7 +94,10 @@ mod fast {
                 .map(|(i, out)| {
                     let at = i * block;
                     let (source, slope) = (&source[at..], &slope[at..]);
-                    wide(|| rows(out, source, slope, gain, epsilon as f32))
+                    wide(
+                        #[inline(always)]
+                        || rows(out, source, slope, gain, epsilon as f32),
+                    )
                 })
                 .collect();
             let [to_x, to_gamma, to_beta] = ops.parents;

@@ -73,7 +73,10 @@ impl Maps {
             let start = i * self.width;
             let channels = start..(start + self.width).min(self.channels);
             let maps = *self;
-            wide(|| f(Strip { maps, channels }, first, second))
+            wide(
+                #[inline(always)]
+                || f(Strip { maps, channels }, first, second),
+            )
         };
         pieces.enumerate().map(run).collect()
     }
@@ -93,21 +96,15 @@ impl Strip {
         at..at + area
     }
 
-    /// `f` of every image and channel, channels counted from the strip's first.
-    #[inline(always)]
-    pub(crate) fn planes(&self, mut f: impl FnMut(usize, usize)) {
-        for image in 0..self.maps.images {
-            for channel in 0..self.channels.len() {
-                f(image, channel);
-            }
-        }
-    }
-
     /// Each channel's sum of `f` of every plane.
     #[inline(always)]
-    pub(crate) fn sums(&self, mut f: impl FnMut(usize, Range<usize>) -> f64) -> Vec<f64> {
+    pub(crate) fn sums(&self, f: impl Fn(usize, Range<usize>) -> f64) -> Vec<f64> {
         let mut sums = vec![0.0; self.channels.len()];
-        self.planes(|image, channel| sums[channel] += f(channel, self.plane(image, channel)));
+        for image in 0..self.maps.images {
+            for (channel, sum) in sums.iter_mut().enumerate() {
+                *sum += f(channel, self.plane(image, channel));
+            }
+        }
         sums
     }
 }

@@ -10,8 +10,11 @@ use crate::maps::{Maps, Pieces, Strip};
 pub(crate) fn plane_sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
     /// 256 values a lane.
     const RUN: usize = 4096;
-    let runs = a.chunks(RUN).zip(b.chunks(RUN));
-    runs.map(|(a, b)| f64::from(sum2(a, b, &f))).sum()
+    let mut total = 0.0;
+    for (a, b) in a.chunks(RUN).zip(b.chunks(RUN)) {
+        total += f64::from(sum2(a, b, &f));
+    }
+    total
 }
 
 /// What a norm does to a channel: `(x - mean) * scale + shift`.
@@ -41,27 +44,23 @@ pub(crate) fn write(
             let Line { mean, scale, shift } = *line;
             let at = strip.plane(image, channel);
             let x = &x[at.clone()];
+            let line = |x: f32| (x - mean) * scale + shift;
             match shortcut {
-                None => {
-                    for (out, x) in out.iter_mut().zip(x) {
-                        *out = raise((*x - mean) * scale + shift);
-                    }
-                }
+                None => map(out, x, x, |_, x, _| raise(line(x))),
                 Some(shortcut) => {
-                    for ((out, x), other) in out.iter_mut().zip(x).zip(&shortcut[at]) {
-                        *out = raise((*x - mean) * scale + shift + *other);
-                    }
+                    let add = |_, x, other| raise(line(x) + other);
+                    map(out, x, &shortcut[at], add);
                 }
             }
         }
     }
 }
 
-/// A plane's gradient where ReLU let something pass; where the output is NaN it passes, as in burn's.
+/// `out = f(out, a, b)`.
 #[inline(always)]
-pub(crate) fn mask(grad: &mut [f32], output: &[f32]) {
-    for (g, y) in grad.iter_mut().zip(output) {
-        *g = if *y <= 0.0 { 0.0 } else { *g };
+fn map(out: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32, f32) -> f32) {
+    for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
+        *out = f(*out, *a, *b);
     }
 }
 
@@ -104,21 +103,31 @@ pub(crate) fn pull(
     let sums = maps.each(
         grad.storage_mut::<f32>(),
         &mut apart,
+        #[inline(always)]
         |strip, mut grads, apart| {
             let mut sums = vec![[0.0; 2]; strip.channels.len()];
-            strip.planes(|image, channel| {
-                let at = strip.plane(image, channel);
-                let grad = &mut grads[image][channel * maps.area..][..maps.area];
-                if let Some(output) = output {
-                    mask(grad, &output[at.clone()]);
+            for (image, grad) in grads.iter_mut().enumerate() {
+                for (channel, grad) in grad.chunks_exact_mut(maps.area).enumerate() {
+                    let at = strip.plane(image, channel);
+                    if let Some(output) = output {
+                        // Where the output is NaN it passes, as in burn's.
+                        let mask = |g: f32, y: f32, _| if y <= 0.0 { 0.0 } else { g };
+                        map(grad, &output[at.clone()], &output[at.clone()], mask);
+                    }
+                    if let Some(x) = x {
+                        let mean = mean(strip.channels.start + channel);
+                        let sums = &mut sums[channel];
+                        sums[0] += plane_sum(grad, grad, |g, _| g);
+                        sums[1] += plane_sum(grad, &x[at], |g, x| g * (x - mean));
+                    }
                 }
-                if let Some(x) = x {
-                    let mean = mean(strip.channels.start + channel);
-                    let sums = &mut sums[channel];
-                    sums[0] += plane_sum(grad, grad, |g, _| g);
-                    sums[1] += plane_sum(grad, &x[at], |g, x| g * (x - mean));
-                }
-            });
+            }
+            let slopes: Vec<Slope> = strip
+                .channels
+                .clone()
+                .zip(&sums)
+                .map(|(channel, sums)| slope(channel, *sums))
+                .collect();
             let mut apart = apart.into_iter();
             for (image, grad) in grads.into_iter().enumerate() {
                 let out = match apart.next() {
@@ -128,17 +137,22 @@ pub(crate) fn pull(
                     }
                     None => grad,
                 };
-                for (i, out) in out.chunks_exact_mut(maps.area).enumerate() {
-                    let channel = strip.channels.start + i;
-                    let Slope { factor, statistics } = slope(channel, sums[i]);
+                let planes = out.chunks_exact_mut(maps.area).zip(&slopes);
+                for (channel, (out, slope)) in planes.enumerate() {
+                    let Slope { factor, statistics } = *slope;
                     match (statistics, x) {
                         (Some([level, tilt]), Some(x)) => {
-                            let mean = mean(channel);
-                            for (out, x) in out.iter_mut().zip(&x[strip.plane(image, i)]) {
-                                *out = factor * (*out - level - (*x - mean) * tilt);
+                            let mean = mean(strip.channels.start + channel);
+                            let x = &x[strip.plane(image, channel)];
+                            map(out, x, x, |g, x, _| {
+                                factor * (g - level - (x - mean) * tilt)
+                            });
+                        }
+                        _ => {
+                            for out in out {
+                                *out *= factor;
                             }
                         }
-                        _ => out.iter_mut().for_each(|out| *out *= factor),
                     }
                 }
             }

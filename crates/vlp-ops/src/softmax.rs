@@ -41,18 +41,25 @@ mod fast {
             let (source, width) = (values(&x), width(&x));
             let block = task_rows(width) * width;
             let mut out = vec![0.0; source.len()];
-            blocks(&mut out, block, |i, out| {
-                let rows = source[i * block..].chunks_exact(width);
-                for (out, row) in out.chunks_exact_mut(width).zip(rows) {
-                    let greatest = greatest(row);
-                    for (out, x) in out.iter_mut().zip(row) {
-                        *out = exp(*x - greatest);
+            blocks(
+                &mut out,
+                block,
+                #[inline(always)]
+                |i, out| {
+                    let rows = source[i * block..].chunks_exact(width);
+                    for (out, row) in out.chunks_exact_mut(width).zip(rows) {
+                        let greatest = greatest(row);
+                        for (out, x) in out.iter_mut().zip(row) {
+                            *out = exp(*x - greatest);
+                        }
+                        let scale = 1.0 / sum(out, |y| y);
+                        // Of a row of -inf alone the exponents are NaN, which `exp` keeps.
+                        for out in out {
+                            *out *= scale;
+                        }
                     }
-                    let scale = 1.0 / sum(out, |y| y);
-                    // Of a row of -inf alone the exponents are NaN, which `exp` keeps.
-                    out.iter_mut().for_each(|out| *out *= scale);
-                }
-            });
+                },
+            );
             array(out, x.shape())
         }
     }
@@ -70,18 +77,23 @@ mod fast {
             let (result, slope, width) = (values(&y), values(&grad), width(&y));
             let block = task_rows(width) * width;
             let mut out = vec![0.0; result.len()];
-            blocks(&mut out, block, |i, out| {
-                let at = i * block;
-                let rows = result[at..]
-                    .chunks_exact(width)
-                    .zip(slope[at..].chunks_exact(width));
-                for (out, (y, g)) in out.chunks_exact_mut(width).zip(rows) {
-                    let mean = sum2(y, g, |y, g| y * g);
-                    for ((out, y), g) in out.iter_mut().zip(y).zip(g) {
-                        *out = *y * (*g - mean);
+            blocks(
+                &mut out,
+                block,
+                #[inline(always)]
+                |i, out| {
+                    let at = i * block;
+                    let rows = result[at..]
+                        .chunks_exact(width)
+                        .zip(slope[at..].chunks_exact(width));
+                    for (out, (y, g)) in out.chunks_exact_mut(width).zip(rows) {
+                        let mean = sum2(y, g, |y, g| y * g);
+                        for ((out, y), g) in out.iter_mut().zip(y).zip(g) {
+                            *out = *y * (*g - mean);
+                        }
                     }
-                }
-            });
+                },
+            );
             grads.register::<Flex>(node.id, array(out, y.shape()));
         }
     }
