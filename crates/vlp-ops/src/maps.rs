@@ -52,7 +52,10 @@ impl Maps {
 
     /// Each strip's pieces of a map, none of an empty one.
     fn cut<'a>(&self, map: &'a mut [f32]) -> Vec<Pieces<'a>> {
-        let mut strips: Vec<Pieces<'a>> = (0..self.strips()).map(|_| Vec::new()).collect();
+        let images = map.len() / (self.channels * self.area);
+        let mut strips: Vec<Pieces<'a>> = (0..self.strips())
+            .map(|_| Vec::with_capacity(images))
+            .collect();
         for image in map.chunks_exact_mut(self.channels * self.area) {
             let pieces = image.chunks_mut(self.width * self.area);
             strips.iter_mut().zip(pieces).for_each(|(s, p)| s.push(p));

@@ -18,7 +18,9 @@ mod fast {
     use burn::prelude::Tensor;
 
     use crate::flex::tape::*;
-    use crate::flex::{Array, array, blocks, dense, exp, greatest, sum, sum2, task_rows, values};
+    use crate::flex::{
+        Array, array, blocks, dense, exp, greatest, owned, sum, sum2, task_rows, values,
+    };
 
     #[backend_extension(Flex, Autodiff)]
     trait SoftmaxBackend: Backend {
@@ -71,30 +73,26 @@ mod fast {
         type State = Array;
 
         fn backward(self, ops: Ops<Array, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-            let grad = dense(&grads.consume::<Flex>(&ops.node));
+            let mut grad = owned(grads.consume::<Flex>(&ops.node));
             let [Some(node)] = ops.parents else { return };
             let y = ops.state;
-            let (result, slope, width) = (values(&y), values(&grad), width(&y));
+            let (result, width) = (values(&y), width(&y));
             let block = task_rows(width) * width;
-            let mut out = vec![0.0; result.len()];
             blocks(
-                &mut out,
+                grad.storage_mut::<f32>(),
                 block,
                 #[inline(always)]
-                |i, out| {
-                    let at = i * block;
-                    let rows = result[at..]
-                        .chunks_exact(width)
-                        .zip(slope[at..].chunks_exact(width));
-                    for (out, (y, g)) in out.chunks_exact_mut(width).zip(rows) {
-                        let mean = sum2(y, g, |y, g| y * g);
-                        for ((out, y), g) in out.iter_mut().zip(y).zip(g) {
-                            *out = *y * (*g - mean);
+                |i, grad| {
+                    let rows = result[i * block..].chunks_exact(width);
+                    for (grad, y) in grad.chunks_exact_mut(width).zip(rows) {
+                        let mean = sum2(y, grad, |y, g| y * g);
+                        for (g, y) in grad.iter_mut().zip(y) {
+                            *g = *y * (*g - mean);
                         }
                     }
                 },
             );
-            grads.register::<Flex>(node.id, array(out, y.shape()));
+            grads.register::<Flex>(node.id, grad);
         }
     }
 
