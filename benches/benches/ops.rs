@@ -153,6 +153,20 @@ fn element_wise(c: &mut Criterion) {
     );
     both(
         &mut group,
+        "batch norm, shortcut, ReLU 32x64x16x16".into(),
+        None,
+        |device| {
+            let [x, shortcut] = [(); 2].map(|()| random([32, 64, 16, 16], device));
+            let [gamma, beta] = [(); 2].map(|()| random([64], device));
+            move || {
+                let (gamma, beta) = (gamma.clone(), beta.clone());
+                let shortcut = Some(shortcut.clone());
+                vlp_ops::batch_norm(x.clone(), gamma, beta, 1e-5, shortcut, true).output
+            }
+        },
+    );
+    both(
+        &mut group,
         "max pool 1x64x192x192, 3x3 by 2".into(),
         None,
         |device| {

@@ -86,6 +86,34 @@ fn convolutions(words: &[String], device: &Device, grad: &Device) {
     }
 }
 
+fn norms(words: &[String], shape: [usize; 4], device: &Device) {
+    let tracked = device.is_autodiff();
+    let own = |map: Tensor<4>| if tracked { map.require_grad() } else { map };
+    let [x, shortcut] = [(); 2].map(|()| own(random(shape, device)));
+    let [scale, shift] = [(); 2].map(|()| random([shape[1]], device));
+    let run = |y: Tensor<4>| {
+        if tracked {
+            pull(y);
+        } else {
+            black_box(y);
+        }
+    };
+    let ways = if tracked { "both ways" } else { "forward" };
+    let [n, c, h, w] = shape;
+    let of = format!("{n}x{c}x{h}x{w} with shortcut {ways}");
+    let args = || (x.clone(), scale.clone(), shift.clone());
+    compare(words, &format!("affine {of}"), 0.0, || {
+        let (x, scale, shift) = args();
+        let shortcut = Some(shortcut.clone());
+        run(vlp_ops::affine(x, scale, shift, shortcut, true));
+    });
+    compare(words, &format!("batch norm {of}"), 0.0, || {
+        let (x, scale, shift) = args();
+        let shortcut = Some(shortcut.clone());
+        run(vlp_ops::batch_norm(x, scale, shift, 1e-5, shortcut, true).output);
+    });
+}
+
 fn others(words: &[String], device: &Device, grad: &Device) {
     let window = Window {
         stride: [2; 2],
@@ -126,24 +154,14 @@ fn others(words: &[String], device: &Device, grad: &Device) {
                 1e-5,
             ))
         });
-        let map = random([2, 256, 64, 64], device);
-        let map = if tracked { map.require_grad() } else { map };
-        let (scale, shift) = (random([256], device), random([256], device));
-        compare(
-            words,
-            &format!("affine 2x256x64x64 with shortcut {ways}"),
-            0.0,
-            || {
-                let y = vlp_ops::affine(
-                    map.clone(),
-                    scale.clone(),
-                    shift.clone(),
-                    Some(map.clone()),
-                    true,
-                );
-                run(y.reshape([512, 4096]));
-            },
-        );
+        for shape in [
+            [1, 64, 192, 192],
+            [2, 256, 64, 64],
+            [32, 64, 16, 16],
+            [32, 256, 4, 4],
+        ] {
+            norms(words, shape, device);
+        }
     }
     for (name, bf16) in [("adamw 2048x1024", false), ("adamw 2048x1024 bf16", true)] {
         let step = AdamWStep {

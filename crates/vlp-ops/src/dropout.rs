@@ -97,7 +97,7 @@ mod fast {
 
     use super::Drops;
     use crate::flex::tape::*;
-    use crate::flex::{Array, TASK, array, blocks, dense, values};
+    use crate::flex::{Array, TASK, blocks, owned};
 
     #[backend_extension(Flex, Autodiff)]
     trait DropoutBackend: Backend {
@@ -113,10 +113,14 @@ mod fast {
 
     impl DropoutBackend for Flex {
         fn drop_out(x: Array, drops: Drops) -> Array {
-            let x = dense(&x);
-            let mut out = values(&x).to_vec();
-            blocks(&mut out, TASK, |i, out| drops.apply(out, i * TASK));
-            array(out, x.shape())
+            let mut x = owned(x);
+            blocks(
+                x.storage_mut::<f32>(),
+                TASK,
+                #[inline(always)]
+                |i, x| drops.apply(x, i * TASK),
+            );
+            x
         }
     }
 

@@ -21,7 +21,7 @@ mod fast {
     use burn::prelude::{Int, Tensor};
 
     use crate::flex::tape::*;
-    use crate::flex::{Array, array, dense, values, whole};
+    use crate::flex::{Array, array, dense, owned, values};
 
     #[backend_extension(Flex, Autodiff)]
     trait EmbeddingBackend: Backend {
@@ -53,7 +53,7 @@ mod fast {
             let [rows, width] = table.shape().dims();
             // Taken out instead of added to by `register`: the table may be most of the model, the rows are few.
             let mut total = match grads.remove::<Flex>(&table) {
-                Some(total) => whole(total),
+                Some(total) => owned(total),
                 None => array(vec![0.0; rows * width], [rows, width]),
             };
             let sums = total.storage_mut::<f32>();

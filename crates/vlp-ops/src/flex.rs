@@ -36,11 +36,11 @@ pub(crate) fn primitive<const D: usize>(tensor: Tensor<D>) -> Array {
 
 /// The tensor's values, to be overwritten: dense, from the first of its buffer to the last.
 pub(crate) fn own<const D: usize>(tensor: Tensor<D>) -> Array {
-    whole(primitive(tensor))
+    owned(primitive(tensor))
 }
 
-/// As [`own`] of the backend's tensor.
-pub(crate) fn whole(tensor: Array) -> Array {
+/// As [`own`].
+pub(crate) fn owned(tensor: Array) -> Array {
     let count = tensor.layout().num_elements();
     let whole = tensor.is_contiguous()
         && tensor.layout().start_offset() == 0
@@ -51,7 +51,9 @@ pub(crate) fn whole(tensor: Array) -> Array {
     Array::from_data(dense(&tensor).into_data())
 }
 
-/// Runs `f` with the widest vector instructions of this processor.
+/// Runs `f` with the widest vector instructions of this processor: those of `f` itself and of what is inlined into it.
+/// So closures on the way are marked `#[inline(always)]`, functions too, and loops stand in place of `for_each` and
+/// `sum`.
 #[inline(always)]
 pub(crate) fn wide<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
@@ -83,11 +85,17 @@ pub(crate) fn task_rows(width: usize) -> usize {
 /// `f` on blocks of `out` of `size` values with their number, on all threads where there is more than one block.
 pub(crate) fn blocks(out: &mut [f32], size: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
     if out.len() <= size {
-        wide(|| f(0, out));
+        wide(
+            #[inline(always)]
+            || f(0, out),
+        );
     } else {
-        out.par_chunks_mut(size)
-            .enumerate()
-            .for_each(|(i, block)| wide(|| f(i, block)));
+        out.par_chunks_mut(size).enumerate().for_each(|(i, block)| {
+            wide(
+                #[inline(always)]
+                || f(i, block),
+            )
+        });
     }
 }
 
@@ -101,7 +109,13 @@ pub(crate) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
             lanes[lane] += f(a[lane], b[lane]);
         }
     }
-    let tail: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| f(*a, *b)).sum();
+    // Loops: `sum` of an iterator may be compiled on its own, without the wide instructions.
+    let mut tail = 0.0;
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        tail += f(*a, *b);
+    }
+    // Out of sight of the loop above, whose lanes would be paired like these instead of making one vector.
+    let mut lanes = std::hint::black_box(lanes);
     let mut half = 8;
     while half > 0 {
         for lane in 0..half {
@@ -128,10 +142,14 @@ pub(crate) fn greatest(values: &[f32]) -> f32 {
             *best = if *value > *best { *value } else { *best };
         }
     }
-    lanes
-        .iter()
-        .chain(rest)
-        .fold(f32::NEG_INFINITY, |a, b| a.max(*b))
+    let mut greatest = f32::NEG_INFINITY;
+    for value in std::hint::black_box(lanes) {
+        greatest = greatest.max(value);
+    }
+    for value in rest {
+        greatest = greatest.max(*value);
+    }
+    greatest
 }
 
 /// `e^x` to 2 units in the last place between -87 and 88, where it stops, in operations that vectorise (Cephes'

@@ -18,7 +18,7 @@ mod fast {
     use burn::prelude::Tensor;
 
     use crate::flex::tape::*;
-    use crate::flex::{Array, TASK, array, blocks, dense, erf, exp, values};
+    use crate::flex::{Array, TASK, array, blocks, dense, erf, exp, owned, values};
 
     #[backend_extension(Flex, Autodiff)]
     trait GeluBackend: Backend {
@@ -40,11 +40,16 @@ mod fast {
             let x = dense(&x);
             let source = values(&x);
             let mut out = vec![0.0; source.len()];
-            blocks(&mut out, TASK, |i, out| {
-                for (out, x) in out.iter_mut().zip(&source[i * TASK..]) {
-                    *out = *x * below(*x);
-                }
-            });
+            blocks(
+                &mut out,
+                TASK,
+                #[inline(always)]
+                |i, out| {
+                    for (out, x) in out.iter_mut().zip(&source[i * TASK..]) {
+                        *out = *x * below(*x);
+                    }
+                },
+            );
             array(out, x.shape())
         }
     }
@@ -56,20 +61,23 @@ mod fast {
         type State = Array;
 
         fn backward(self, ops: Ops<Array, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-            let grad = dense(&grads.consume::<Flex>(&ops.node));
+            let mut grad = owned(grads.consume::<Flex>(&ops.node));
             let [Some(node)] = ops.parents else { return };
             let x = dense(&ops.state);
-            let (source, slope) = (values(&x), values(&grad));
-            let mut out = vec![0.0; source.len()];
-            blocks(&mut out, TASK, |i, out| {
-                let at = i * TASK;
-                for ((out, x), g) in out.iter_mut().zip(&source[at..]).zip(&slope[at..]) {
-                    // 1 / sqrt(2 pi).
-                    let density = 0.398_942_3 * exp(-0.5 * *x * *x);
-                    *out = *g * (below(*x) + *x * density);
-                }
-            });
-            grads.register::<Flex>(node.id, array(out, x.shape()));
+            let source = values(&x);
+            blocks(
+                grad.storage_mut::<f32>(),
+                TASK,
+                #[inline(always)]
+                |i, grad| {
+                    for (g, x) in grad.iter_mut().zip(&source[i * TASK..]) {
+                        // 1 / sqrt(2 pi).
+                        let density = 0.398_942_3 * exp(-0.5 * *x * *x);
+                        *g *= below(*x) + *x * density;
+                    }
+                },
+            );
+            grads.register::<Flex>(node.id, grad);
         }
     }
 

@@ -31,7 +31,7 @@ mod fast {
     use rayon::prelude::*;
 
     use crate::flex::tape::*;
-    use crate::flex::{Array, array, dense, sum, sum2, task_rows, values, wide};
+    use crate::flex::{Array, array, dense, owned, sum, sum2, task_rows, values, wide};
 
     #[backend_extension(Flex, Autodiff)]
     trait NormBackend: Backend {
@@ -80,26 +80,28 @@ mod fast {
         type State = (Array, Array, f64);
 
         fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-            let grad = dense(&grads.consume::<Flex>(&ops.node));
+            let mut grad = owned(grads.consume::<Flex>(&ops.node));
             let (x, gamma, epsilon) = ops.state;
             let (x, gamma) = (dense(&x), dense(&gamma));
-            let (source, slope, gain) = (values(&x), values(&grad), values(&gamma));
+            let (source, gain) = (values(&x), values(&gamma));
             let width = gain.len();
             let block = task_rows(width) * width;
-            let mut out = vec![0.0; source.len()];
             // Every task sums the gain's and the shift's gradients over its rows.
-            let parts: Vec<Vec<f32>> = out
+            let parts: Vec<Vec<f32>> = grad
+                .storage_mut::<f32>()
                 .par_chunks_mut(block)
                 .enumerate()
-                .map(|(i, out)| {
-                    let at = i * block;
-                    let (source, slope) = (&source[at..], &slope[at..]);
-                    wide(|| rows(out, source, slope, gain, epsilon as f32))
+                .map(|(i, grad)| {
+                    let source = &source[i * block..];
+                    wide(
+                        #[inline(always)]
+                        || rows(grad, source, gain, epsilon as f32),
+                    )
                 })
                 .collect();
             let [to_x, to_gamma, to_beta] = ops.parents;
             if let Some(node) = to_x {
-                grads.register::<Flex>(node.id, array(out, x.shape()));
+                grads.register::<Flex>(node.id, grad);
             }
             let mut total = vec![0.0; 2 * width];
             for part in &parts {
@@ -115,34 +117,28 @@ mod fast {
         }
     }
 
-    /// Gradients of some rows; the gain's and the shift's one after the other.
+    /// Gradients of some rows, in place of the output's; the gain's and the shift's one after the other.
     #[inline(always)]
-    fn rows(
-        out: &mut [f32],
-        source: &[f32],
-        slope: &[f32],
-        gain: &[f32],
-        epsilon: f32,
-    ) -> Vec<f32> {
+    fn rows(grad: &mut [f32], source: &[f32], gain: &[f32], epsilon: f32) -> Vec<f32> {
         let width = gain.len();
         let mut total = vec![0.0; 2 * width];
         let (to_gain, to_shift) = total.split_at_mut(width);
         let share = 1.0 / width as f32;
-        let rows = source.chunks_exact(width).zip(slope.chunks_exact(width));
-        for (out, (x, g)) in out.chunks_exact_mut(width).zip(rows) {
+        let rows = grad.chunks_exact_mut(width);
+        for (grad, x) in rows.zip(source.chunks_exact(width)) {
             let (mean, scale) = moments(x, epsilon);
-            for ((out, g), gain) in out.iter_mut().zip(g).zip(gain) {
-                *out = *g * *gain;
+            let sums = to_gain.iter_mut().zip(to_shift.iter_mut());
+            for ((g, x), (gain, (to_gain, to_shift))) in
+                grad.iter_mut().zip(x).zip(gain.iter().zip(sums))
+            {
+                *to_gain += *g * ((*x - mean) * scale);
+                *to_shift += *g;
+                *g *= *gain;
             }
-            let level = sum(out, |y| y) * share;
-            let tilt = sum2(out, x, |y, x| y * ((x - mean) * scale)) * share;
-            for ((out, x), (g, gain)) in out.iter_mut().zip(x).zip(g.iter().zip(&mut *to_gain)) {
-                let unit = (*x - mean) * scale;
-                *out = scale * (*out - level - unit * tilt);
-                *gain += *g * unit;
-            }
-            for (shift, g) in to_shift.iter_mut().zip(g) {
-                *shift += *g;
+            let level = sum(grad, |g| g) * share;
+            let tilt = sum2(grad, x, |g, x| g * ((x - mean) * scale)) * share;
+            for (g, x) in grad.iter_mut().zip(x) {
+                *g = scale * (*g - level - (*x - mean) * scale * tilt);
             }
         }
         total

@@ -3,6 +3,7 @@
 mod adamw;
 mod affine;
 mod attention;
+mod batch_norm;
 mod conv;
 mod count;
 mod dropout;
@@ -14,6 +15,8 @@ mod layer_norm;
 mod linear;
 mod log_prob;
 #[cfg(feature = "flex")]
+mod maps;
+#[cfg(feature = "flex")]
 mod matrix;
 mod narrow;
 mod norm;
@@ -21,6 +24,8 @@ mod pool;
 #[cfg(feature = "flex")]
 mod products;
 mod recompute;
+#[cfg(feature = "flex")]
+mod residual;
 mod route;
 mod scale;
 mod sgd;
@@ -29,6 +34,7 @@ mod softmax;
 pub use adamw::{AdamWStep, adamw};
 pub use affine::affine;
 pub use attention::attention;
+pub use batch_norm::{BatchNormOutput, batch_norm};
 pub use conv::conv2d;
 pub use count::{count_operations, operations};
 pub use dropout::{Drops, dropout};

@@ -190,12 +190,17 @@ mod fast {
         const STRIP: usize = 512;
         let mut total = vec![0.0; width];
         let strip = |(i, total): (usize, &mut [f32])| {
-            wide(|| {
-                for row in values.chunks_exact(width) {
-                    let row = &row[i * STRIP..][..total.len()];
-                    total.iter_mut().zip(row).for_each(|(t, v)| *t += *v);
-                }
-            });
+            wide(
+                #[inline(always)]
+                || {
+                    for row in values.chunks_exact(width) {
+                        let row = &row[i * STRIP..][..total.len()];
+                        for (total, value) in total.iter_mut().zip(row) {
+                            *total += *value;
+                        }
+                    }
+                },
+            );
         };
         total.par_chunks_mut(STRIP).enumerate().for_each(strip);
         total

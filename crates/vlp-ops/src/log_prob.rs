@@ -45,11 +45,14 @@ mod fast {
     /// The logarithm of the sum of exponentials of every row.
     fn levels(source: &[f32], width: usize) -> Vec<f32> {
         let level = |row: &[f32]| {
-            wide(|| {
-                let top = greatest(row);
-                // A row of -inf alone has no distribution: NaN, as in burn's.
-                top + sum(row, |x| exp(x - top)).ln()
-            })
+            wide(
+                #[inline(always)]
+                || {
+                    let top = greatest(row);
+                    // A row of -inf alone has no distribution: NaN, as in burn's.
+                    top + sum(row, |x| exp(x - top)).ln()
+                },
+            )
         };
         source
             .par_chunks_exact(width)
@@ -95,17 +98,22 @@ mod fast {
             let [rows, width] = kept.logits.shape().dims();
             let mut out = vec![0.0; rows * width];
             let many = task_rows(width);
-            blocks(&mut out, many * width, |i, out| {
-                let places = i * many..rows.min((i + 1) * many);
-                for (out, row) in out.chunks_exact_mut(width).zip(places) {
-                    let (g, level) = (slope[row], kept.levels[row]);
-                    let source = &source[row * width..(row + 1) * width];
-                    for (out, x) in out.iter_mut().zip(source) {
-                        *out = -g * exp(*x - level);
+            blocks(
+                &mut out,
+                many * width,
+                #[inline(always)]
+                |i, out| {
+                    let places = i * many..rows.min((i + 1) * many);
+                    for (out, row) in out.chunks_exact_mut(width).zip(places) {
+                        let (g, level) = (slope[row], kept.levels[row]);
+                        let source = &source[row * width..(row + 1) * width];
+                        for (out, x) in out.iter_mut().zip(source) {
+                            *out = -g * exp(*x - level);
+                        }
+                        out[kept.classes[row] as usize] += g;
                     }
-                    out[kept.classes[row] as usize] += g;
-                }
-            });
+                },
+            );
             grads.register::<Flex>(node.id, array(out, [rows, width]));
         }
     }

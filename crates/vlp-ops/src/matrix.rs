@@ -173,17 +173,22 @@ pub(crate) fn turn(matrix: Matrix<'_>, rows: usize, columns: usize) -> Vec<f32> 
     out.par_chunks_mut(rows * STRIP)
         .enumerate()
         .for_each(|(strip, out)| {
-            wide(|| {
-                for first in (0..rows).step_by(TILE) {
-                    let count = TILE.min(rows - first);
-                    for (i, out) in out.chunks_exact_mut(rows).enumerate() {
-                        let values = matrix.from(first, strip * STRIP + i).values.iter();
-                        let values = values.step_by(matrix.row_stride);
-                        let out = &mut out[first..first + count];
-                        out.iter_mut().zip(values).for_each(|(out, v)| *out = *v);
+            wide(
+                #[inline(always)]
+                || {
+                    for first in (0..rows).step_by(TILE) {
+                        let count = TILE.min(rows - first);
+                        for (i, out) in out.chunks_exact_mut(rows).enumerate() {
+                            let values = matrix.from(first, strip * STRIP + i).values.iter();
+                            let values = values.step_by(matrix.row_stride);
+                            let out = &mut out[first..first + count];
+                            for (out, value) in out.iter_mut().zip(values) {
+                                *out = *value;
+                            }
+                        }
                     }
-                }
-            });
+                },
+            );
         });
     out
 }

@@ -139,12 +139,17 @@ mod fast {
             let x = dense(&x);
             let source = values(&x);
             let mut out = vec![0.0; images * channels * height * width];
-            blocks(&mut out, height * width, |plane, out| {
-                let from = plane * rows * columns;
-                let ends = 2 * window.padding[1];
-                let mut buffer = vec![f32::NEG_INFINITY; columns + ends];
-                sizes.plane(&source[from..from + rows * columns], &mut buffer, out);
-            });
+            blocks(
+                &mut out,
+                height * width,
+                #[inline(always)]
+                |plane, out| {
+                    let from = plane * rows * columns;
+                    let ends = 2 * window.padding[1];
+                    let mut buffer = vec![f32::NEG_INFINITY; columns + ends];
+                    sizes.plane(&source[from..from + rows * columns], &mut buffer, out);
+                },
+            );
             array(out, [images, channels, height, width])
         }
     }
@@ -164,10 +169,15 @@ mod fast {
             let from = sizes.map[0] * sizes.map[1];
             let to = sizes.positions[0] * sizes.positions[1];
             let mut out = vec![0.0; source.len()];
-            blocks(&mut out, from, |plane, out| {
-                let source = &source[plane * from..(plane + 1) * from];
-                sizes.plane_backward(source, &slope[plane * to..(plane + 1) * to], out);
-            });
+            blocks(
+                &mut out,
+                from,
+                #[inline(always)]
+                |plane, out| {
+                    let source = &source[plane * from..(plane + 1) * from];
+                    sizes.plane_backward(source, &slope[plane * to..(plane + 1) * to], out);
+                },
+            );
             grads.register::<Flex>(node.id, array(out, x.shape()));
         }
     }

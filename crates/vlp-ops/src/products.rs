@@ -164,23 +164,28 @@ impl Product<'_> {
         let shape = [count, depth, rows];
         let left = left.turned();
         product(shape, &mut result, rows, false, table, left);
-        wide(|| {
-            for row in 0..rows {
-                // SAFETY: a row of the block.
-                let out = unsafe { sheet.row(at + row * columns, count) };
-                let values = result[row..].iter().step_by(rows);
-                match self.bias {
-                    None => out.iter_mut().zip(values).for_each(|(out, value)| {
-                        out.write(*value);
-                    }),
-                    Some(bias) => {
-                        let values = values.zip(&bias[column..]);
-                        out.iter_mut().zip(values).for_each(|(out, (value, bias))| {
-                            out.write(*value + *bias);
-                        });
+        wide(
+            #[inline(always)]
+            || {
+                for row in 0..rows {
+                    // SAFETY: a row of the block.
+                    let out = unsafe { sheet.row(at + row * columns, count) };
+                    let values = result[row..].iter().step_by(rows);
+                    match self.bias {
+                        None => {
+                            for (out, value) in out.iter_mut().zip(values) {
+                                out.write(*value);
+                            }
+                        }
+                        Some(bias) => {
+                            let values = values.zip(&bias[column..]);
+                            for (out, (value, bias)) in out.iter_mut().zip(values) {
+                                out.write(*value + *bias);
+                            }
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 }

@@ -35,7 +35,12 @@ mod fast {
         let x = crate::flex::dense(&primitive(x));
         let parts: Vec<f64> = values(&x)
             .par_chunks(TASK)
-            .map(|part| f64::from(wide(|| sum(part, |x| x * x))))
+            .map(|part| {
+                f64::from(wide(
+                    #[inline(always)]
+                    || sum(part, |x| x * x),
+                ))
+            })
             .collect();
         // Parts in their order, whichever thread was first; joined in f64, since there may be thousands.
         Tensor::from_floats([parts.iter().sum::<f64>() as f32], &device)
@@ -45,7 +50,12 @@ mod fast {
         let mut x = own(x);
         x.storage_mut::<f32>()
             .par_chunks_mut(TASK)
-            .for_each(|part| wide(|| part.iter_mut().for_each(|x| *x *= factor)));
+            .for_each(|part| {
+                wide(
+                    #[inline(always)]
+                    || part.iter_mut().for_each(|x| *x *= factor),
+                )
+            });
         Tensor::from_primitive::<Flex>(x)
     }
 }

@@ -66,12 +66,15 @@ mod fast {
         let back = Tensor::from_primitive::<Flex>;
         let Some(velocity) = velocity else {
             let update = |p: &mut [f32], g: &mut [f32]| {
-                wide(|| {
-                    for (p, g) in p.iter_mut().zip(g) {
-                        *g += *p * decay;
-                        *p -= *g * rate;
-                    }
-                });
+                wide(
+                    #[inline(always)]
+                    || {
+                        for (p, g) in p.iter_mut().zip(g) {
+                            *g += *p * decay;
+                            *p -= *g * rate;
+                        }
+                    },
+                );
             };
             parameter
                 .storage_mut::<f32>()
@@ -82,12 +85,15 @@ mod fast {
         };
         let mut velocity = own(velocity);
         let update = |p: &mut [f32], v: &mut [f32], g: &[f32]| {
-            wide(|| {
-                for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
-                    *v = *p * decay + *g + *v * momentum;
-                    *p -= *v * rate;
-                }
-            });
+            wide(
+                #[inline(always)]
+                || {
+                    for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
+                        *v = *p * decay + *g + *v * momentum;
+                        *p -= *v * rate;
+                    }
+                },
+            );
         };
         parameter
             .storage_mut::<f32>()

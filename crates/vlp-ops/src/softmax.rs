@@ -18,7 +18,9 @@ mod fast {
     use burn::prelude::Tensor;
 
     use crate::flex::tape::*;
-    use crate::flex::{Array, array, blocks, dense, exp, greatest, sum, sum2, task_rows, values};
+    use crate::flex::{
+        Array, array, blocks, dense, exp, greatest, owned, sum, sum2, task_rows, values,
+    };
 
     #[backend_extension(Flex, Autodiff)]
     trait SoftmaxBackend: Backend {
@@ -41,18 +43,25 @@ mod fast {
             let (source, width) = (values(&x), width(&x));
             let block = task_rows(width) * width;
             let mut out = vec![0.0; source.len()];
-            blocks(&mut out, block, |i, out| {
-                let rows = source[i * block..].chunks_exact(width);
-                for (out, row) in out.chunks_exact_mut(width).zip(rows) {
-                    let greatest = greatest(row);
-                    for (out, x) in out.iter_mut().zip(row) {
-                        *out = exp(*x - greatest);
+            blocks(
+                &mut out,
+                block,
+                #[inline(always)]
+                |i, out| {
+                    let rows = source[i * block..].chunks_exact(width);
+                    for (out, row) in out.chunks_exact_mut(width).zip(rows) {
+                        let greatest = greatest(row);
+                        for (out, x) in out.iter_mut().zip(row) {
+                            *out = exp(*x - greatest);
+                        }
+                        let scale = 1.0 / sum(out, |y| y);
+                        // Of a row of -inf alone the exponents are NaN, which `exp` keeps.
+                        for out in out {
+                            *out *= scale;
+                        }
                     }
-                    let scale = 1.0 / sum(out, |y| y);
-                    // Of a row of -inf alone the exponents are NaN, which `exp` keeps.
-                    out.iter_mut().for_each(|out| *out *= scale);
-                }
-            });
+                },
+            );
             array(out, x.shape())
         }
     }
@@ -64,25 +73,26 @@ mod fast {
         type State = Array;
 
         fn backward(self, ops: Ops<Array, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-            let grad = dense(&grads.consume::<Flex>(&ops.node));
+            let mut grad = owned(grads.consume::<Flex>(&ops.node));
             let [Some(node)] = ops.parents else { return };
             let y = ops.state;
-            let (result, slope, width) = (values(&y), values(&grad), width(&y));
+            let (result, width) = (values(&y), width(&y));
             let block = task_rows(width) * width;
-            let mut out = vec![0.0; result.len()];
-            blocks(&mut out, block, |i, out| {
-                let at = i * block;
-                let rows = result[at..]
-                    .chunks_exact(width)
-                    .zip(slope[at..].chunks_exact(width));
-                for (out, (y, g)) in out.chunks_exact_mut(width).zip(rows) {
-                    let mean = sum2(y, g, |y, g| y * g);
-                    for ((out, y), g) in out.iter_mut().zip(y).zip(g) {
-                        *out = *y * (*g - mean);
+            blocks(
+                grad.storage_mut::<f32>(),
+                block,
+                #[inline(always)]
+                |i, grad| {
+                    let rows = result[i * block..].chunks_exact(width);
+                    for (grad, y) in grad.chunks_exact_mut(width).zip(rows) {
+                        let mean = sum2(y, grad, |y, g| y * g);
+                        for (g, y) in grad.iter_mut().zip(y) {
+                            *g = *y * (*g - mean);
+                        }
                     }
-                }
-            });
-            grads.register::<Flex>(node.id, array(out, y.shape()));
+                },
+            );
+            grads.register::<Flex>(node.id, grad);
         }
     }
 

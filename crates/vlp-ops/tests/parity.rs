@@ -305,6 +305,102 @@ fn affine() {
     }
 }
 
+/// `[images, channels, h, w]`: planes of one value and of a few, more channels than a strip takes and no multiple of
+/// it, planes longer than a run of a sum.
+const NORMED: [[usize; 4]; 5] = [
+    [3, 3, 1, 1],
+    [3, 5, 4, 3],
+    [2, 130, 4, 4],
+    [4, 9, 16, 15],
+    [1, 2, 90, 91],
+];
+
+fn normed(f: &mut dyn FnMut(&Case)) {
+    for [n, c, h, w] in NORMED {
+        for (rectify, shortcut) in [(false, false), (true, false), (false, true), (true, true)] {
+            let run = |t: &[Tensor<1>]| {
+                // A view: its last two axes change places.
+                let x = t[0].clone().reshape([n, c, w, h]).swap_dims(2, 3);
+                let other = shortcut.then(|| t[3].clone().reshape([n, c, h, w]));
+                // Far from 0, as nothing keeps a convolution's output.
+                let x = x + 3.0;
+                let (gamma, beta) = (t[1].clone(), t[2].clone());
+                let y = vlp_ops::batch_norm(x, gamma, beta, 1e-5, other, rectify);
+                y.output.flatten::<1>(0, 3)
+            };
+            let mut sizes = vec![n * c * h * w, c, c];
+            sizes.extend(shortcut.then_some(n * c * h * w));
+            f(&Case {
+                name: format!("{n}x{c}x{h}x{w}, ReLU {rectify}, shortcut {shortcut}"),
+                sizes,
+                f: &run,
+            });
+        }
+    }
+}
+#[test]
+fn batch_norm() {
+    // Roundings of values of about 5, scaled up where a channel of three values has a small variance.
+    normed(&mut |case| agree(case, 3e-6));
+}
+
+#[test]
+fn batch_norm_on_any_number_of_threads() {
+    normed(&mut |case| threads_do_not_matter(case));
+}
+
+#[test]
+fn batch_norm_of_values_far_from_zero() {
+    let device = Device::flex().autodiff();
+    let [n, c, h, w] = [3, 5, 70, 70];
+    let noise = vlp_testing::noise(n * c * h * w, 7);
+    let values: Vec<f32> = noise.iter().map(|v| (1000.0 + v) as f32).collect();
+    let x = Tensor::<1>::from_floats(values.as_slice(), &device).reshape([n, c, h, w]);
+    let x = x.require_grad();
+    let (gamma, beta) = (Tensor::ones([c], &device), Tensor::zeros([c], &device));
+    let y = vlp_ops::batch_norm(x, gamma, beta, 1e-5, None, false);
+    assert!(!y.mean.is_require_grad() && !y.variance.is_require_grad());
+    let (means, variances) = (vlp_testing::host(y.mean), vlp_testing::host(y.variance));
+    for channel in 0..c {
+        let planes = values.chunks_exact(h * w).skip(channel).step_by(c);
+        let exact: Vec<f64> = planes.flatten().map(|v| f64::from(*v)).collect();
+        let count = exact.len() as f64;
+        let mean = exact.iter().sum::<f64>() / count;
+        let variance = exact.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
+        // Lanes of 256 values; a unit in the last place of 1000 is 6e-5.
+        assert!(
+            (means[channel] - mean).abs() < 1e-4,
+            "{} {mean}",
+            means[channel]
+        );
+        let error = (variances[channel] - variance).abs() / variance;
+        assert!(error < 1e-6, "{} {variance}", variances[channel]);
+    }
+}
+
+#[test]
+fn batch_norm_keeps_nan_and_gradients_of_others() {
+    let device = Device::flex().autodiff();
+    let x = vlp_testing::random([2, 2, 3, 3], 3, &device);
+    let [gamma, beta] = [Tensor::ones([2], &device), Tensor::zeros([2], &device)];
+    let broken = x.clone().slice_fill([0..1, 0..1, 0..1, 0..1], f32::NAN);
+    let y = vlp_ops::batch_norm(broken, gamma.clone(), beta.clone(), 1e-5, None, true);
+    let y = vlp_testing::host(y.output);
+    // The channel of the NaN, and that alone.
+    for (i, y) in y.iter().enumerate() {
+        assert_eq!(y.is_nan(), i / 9 % 2 == 0, "{i}: {y}");
+    }
+    // The norm's gradient is also that of another operation: overwriting it would be seen there.
+    let [x, other] = [x.clone(), x].map(|x| x.detach().require_grad());
+    let normed = vlp_ops::batch_norm(x.clone(), gamma, beta, 1e-5, None, false).output;
+    let grads = ((normed + other.clone()) * 2.0).sum().backward();
+    let other = vlp_testing::host(other.grad(&grads).unwrap());
+    assert!(other.iter().all(|g| *g == 2.0), "{other:?}");
+    let x = vlp_testing::host(x.grad(&grads).unwrap());
+    // A constant gradient moves nothing behind a norm.
+    assert!(x.iter().all(|g| g.abs() < 1e-5), "{x:?}");
+}
+
 #[test]
 fn adamw_follows_burns() {
     use burn::optim::{AdamWConfig, Optimizer};

@@ -4,9 +4,7 @@ use burn::module::RunningState;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::prelude::*;
-use burn::tensor::activation::relu;
-use burn::tensor::module::batch_norm_train;
-use vlp_ops::{Window, affine, recomputing};
+use vlp_ops::{Window, affine, batch_norm, recomputing};
 
 /// A square convolution without bias followed by a batch norm.
 #[derive(Module, Debug)]
@@ -104,12 +102,7 @@ impl ConvNorm {
         let x = conv2d(&self.conv, x);
         let device = x.device();
         if device.is_autodiff() && norm.training.is_enabled() {
-            let y = train_norm(norm, x, copies);
-            let y = match shortcut {
-                Some(shortcut) => y + shortcut,
-                None => y,
-            };
-            return if rectify { relu(y) } else { y };
+            return train_norm(norm, x, copies, shortcut, rectify);
         }
         // One scale and one shift a channel in torchvision's order (`FrozenBatchNorm2d`): rounded as pre-trained
         // weights have seen it.
@@ -121,16 +114,20 @@ impl ConvNorm {
     }
 }
 
-/// `norm.forward(x)` in training, with running variances estimated as PyTorch does: the output is
-/// normalised by the batch's biased variance, the running variance takes the unbiased one.
-fn train_norm(norm: &BatchNorm, x: Tensor<4>, copies: usize) -> Tensor<4> {
+/// `norm.forward(x)` in training, plus the shortcut, through ReLU where `rectify`, with running variances estimated as
+/// PyTorch does: the output is normalised by the batch's biased variance, the running variance takes the unbiased one.
+fn train_norm(
+    norm: &BatchNorm,
+    x: Tensor<4>,
+    copies: usize,
+    shortcut: Option<Tensor<4>>,
+    rectify: bool,
+) -> Tensor<4> {
     let [n, _, h, w] = x.dims();
-    let count = (copies * n * h * w) as f64;
-    if count < 2.0 {
-        return norm.forward(x);
-    }
     let device = x.device();
-    let result = batch_norm_train(x, norm.gamma.val(), norm.beta.val(), norm.epsilon);
+    let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
+    let result = batch_norm(x, gamma, beta, norm.epsilon, shortcut, rectify);
+    let count = (copies * n * h * w) as f64;
     if recomputing() {
         // The first pass has counted this batch.
         return result.output;
@@ -146,7 +143,8 @@ fn train_norm(norm: &BatchNorm, x: Tensor<4>, copies: usize) -> Tensor<4> {
     follow(&norm.running_mean, result.mean);
     follow(
         &norm.running_var,
-        result.variance.mul_scalar(count / (count - 1.0)),
+        // Of one value the unbiased variance is unknown: it stays the biased one, 0.
+        result.variance.mul_scalar(count / (count - 1.0).max(1.0)),
     );
     result.output
 }

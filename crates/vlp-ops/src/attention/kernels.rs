@@ -65,15 +65,20 @@ impl Sizes {
         let (inner, heads) = (self.inner(), self.heads);
         let mut out = vec![0.0; self.batch * length * self.width];
         const ROWS: usize = 32;
-        blocks(&mut out, ROWS * self.width, |i, out| {
-            for (row, out) in out.chunks_exact_mut(self.width).enumerate() {
-                let (image, at) = ((i * ROWS + row) / length, (i * ROWS + row) % length);
-                for (head, out) in out.chunks_exact_mut(inner).enumerate() {
-                    let part = parts[image * heads + head];
-                    out.copy_from_slice(&part[at * inner..(at + 1) * inner]);
+        blocks(
+            &mut out,
+            ROWS * self.width,
+            #[inline(always)]
+            |i, out| {
+                for (row, out) in out.chunks_exact_mut(self.width).enumerate() {
+                    let (image, at) = ((i * ROWS + row) / length, (i * ROWS + row) % length);
+                    for (head, out) in out.chunks_exact_mut(inner).enumerate() {
+                        let part = parts[image * heads + head];
+                        out.copy_from_slice(&part[at * inner..(at + 1) * inner]);
+                    }
                 }
-            }
-        });
+            },
+        );
         out
     }
 }
@@ -128,20 +133,25 @@ impl Inputs<'_> {
         product(shape, out, sizes.keys, false, query, keys.matrix());
         let scale = sizes.scale();
         let [images, rows] = sizes.bias;
-        wide(|| {
-            for (i, out) in out.chunks_exact_mut(sizes.keys).enumerate() {
-                let Some(bias) = self.bias else {
-                    out.iter_mut().for_each(|score| *score *= scale);
-                    continue;
-                };
-                let image = if images == 1 { 0 } else { head / sizes.heads };
-                let row = if rows == 1 { 0 } else { first + i };
-                let bias = &bias[(image * rows + row) * sizes.keys..];
-                for (score, bias) in out.iter_mut().zip(bias) {
-                    *score = *score * scale + *bias;
+        wide(
+            #[inline(always)]
+            || {
+                for (i, out) in out.chunks_exact_mut(sizes.keys).enumerate() {
+                    let Some(bias) = self.bias else {
+                        for score in out {
+                            *score *= scale;
+                        }
+                        continue;
+                    };
+                    let image = if images == 1 { 0 } else { head / sizes.heads };
+                    let row = if rows == 1 { 0 } else { first + i };
+                    let bias = &bias[(image * rows + row) * sizes.keys..];
+                    for (score, bias) in out.iter_mut().zip(bias) {
+                        *score = *score * scale + *bias;
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Drops what falls out of the weights (or their gradient) of queries from `first` on.
@@ -172,17 +182,24 @@ pub(super) fn forward(sizes: &Sizes, inputs: &Inputs<'_>) -> (Vec<f32>, Vec<f32>
         for [first, count] in spans(sizes) {
             let weights = &mut weights[..count * keys];
             inputs.scores(sizes, &turned, head, [first, count], weights);
-            wide(|| {
-                for (row, level) in weights.chunks_exact_mut(keys).zip(&mut levels[first..]) {
-                    let top = greatest(row);
-                    row.iter_mut().for_each(|x| *x = exp(*x - top));
-                    let total = sum(row, |x| x);
-                    let scale = 1.0 / total;
-                    row.iter_mut().for_each(|x| *x *= scale);
-                    *level = top + total.ln();
-                }
-                inputs.drop(sizes, head, first, weights);
-            });
+            wide(
+                #[inline(always)]
+                || {
+                    for (row, level) in weights.chunks_exact_mut(keys).zip(&mut levels[first..]) {
+                        let top = greatest(row);
+                        for x in &mut *row {
+                            *x = exp(*x - top);
+                        }
+                        let total = sum(row, |x| x);
+                        let scale = 1.0 / total;
+                        for x in row {
+                            *x *= scale;
+                        }
+                        *level = top + total.ln();
+                    }
+                    inputs.drop(sizes, head, first, weights);
+                },
+            );
             let rows = Matrix::of_rows(weights, keys);
             let out = &mut out[first * inner..(first + count) * inner];
             product([count, keys, inner], out, inner, false, rows, value);
@@ -222,24 +239,27 @@ pub(super) fn backward(
             inputs.scores(sizes, &turned_key, head, [first, count], weights);
             let shape = [count, inner, keys];
             product(shape, slopes, keys, false, grad, turned_value.matrix());
-            wide(|| {
-                inputs.drop(sizes, head, first, slopes);
-                let levels = &levels[head * sizes.queries + first..];
-                let rows = weights
-                    .chunks_exact_mut(keys)
-                    .zip(slopes.chunks_exact_mut(keys));
-                for (i, ((weights, slopes), level)) in rows.zip(levels).enumerate() {
-                    let [grad, output] = [grad, output]
-                        .map(|matrix| &matrix.values[i * matrix.row_stride..][..inner]);
-                    // Equals the sum of weights times slopes.
-                    let mean = sum2(grad, output, |g, o| g * o);
-                    for (weight, slope) in weights.iter_mut().zip(slopes) {
-                        *weight = exp(*weight - *level);
-                        *slope = *weight * (*slope - mean) * scale;
+            wide(
+                #[inline(always)]
+                || {
+                    inputs.drop(sizes, head, first, slopes);
+                    let levels = &levels[head * sizes.queries + first..];
+                    let rows = weights
+                        .chunks_exact_mut(keys)
+                        .zip(slopes.chunks_exact_mut(keys));
+                    for (i, ((weights, slopes), level)) in rows.zip(levels).enumerate() {
+                        let [grad, output] = [grad, output]
+                            .map(|matrix| &matrix.values[i * matrix.row_stride..][..inner]);
+                        // Equals the sum of weights times slopes.
+                        let mean = sum2(grad, output, |g, o| g * o);
+                        for (weight, slope) in weights.iter_mut().zip(slopes) {
+                            *weight = exp(*weight - *level);
+                            *slope = *weight * (*slope - mean) * scale;
+                        }
                     }
-                }
-                inputs.drop(sizes, head, first, weights);
-            });
+                    inputs.drop(sizes, head, first, weights);
+                },
+            );
             let (weights, slopes) = (
                 Matrix::of_rows(weights, keys),
                 Matrix::of_rows(slopes, keys),
