@@ -6,7 +6,6 @@ use rayon::prelude::*;
 
 use super::columns::gather;
 use super::sizes::Sizes;
-use super::winograd;
 use crate::flex::{scratch, wide};
 use crate::matrix::{Matrix, Sheet};
 use crate::products::Product;
@@ -40,11 +39,8 @@ pub(super) fn forward(sizes: &Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
     convolve(sizes, x, weight, RUN)
 }
 
-/// As [`forward`], with sums of `run` products joined; at most so many where [`winograd`] takes fewer operations.
+/// As [`forward`], with sums of `run` products joined.
 pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> Vec<f32> {
-    if winograd::pays(sizes) {
-        return winograd::convolve(sizes, x, weight);
-    }
     let (area, output) = (sizes.area(), sizes.output);
     let depth = sizes.input * sizes.taps();
     let [units, span] = sizes.units();

@@ -1,5 +1,5 @@
 //! Convolution of images by columns: one matrix product forward, two backward; by Winograd's algorithm where 3x3
-//! kernels move by one place over a large map.
+//! kernels move by one place over a large map, for the gradient of the input and for outputs without autodiff.
 //!
 //! Source: im2col as in Caffe (Jia et al. 2014); Lavin & Gray (2015). Needed as long as burn's CPU backend has no backward pass of its own
 //! for convolutions: it composes them from a convolution with the whole output as kernel and a transposed one.
@@ -26,8 +26,8 @@ use crate::Window;
 /// Convolution without bias: `x` `[batch, in, h, w]`, `weight` `[out, in, rows, columns]`, to
 /// `[batch, out, positions of the window]`.
 ///
-/// On the CPU a value that is no number, or infinite, may reach the neighbours of the outputs whose window holds it,
-/// by a place in each direction.
+/// On the CPU outputs with and without autodiff may differ by rounding, and a value that is infinite or no number may
+/// reach a neighbour of the outputs (or gradients) whose window holds it.
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
     #[cfg(feature = "flex")]
     {
