@@ -12,7 +12,8 @@ pub fn count_operations(on: bool) {
 }
 
 /// Floating-point operations since [`count_operations`]: a multiplication and an addition for each term of a matrix
-/// product, of linear layers, tied scores, attention and convolutions, forward and backward. What burn computes by
+/// product, of linear layers, tied scores, attention and convolutions, forward and backward. Convolutions count as sums
+/// over all taps, also where they are computed in fewer operations. What burn computes by
 /// itself is not among them, nor is element-wise work.
 pub fn operations() -> u64 {
     DONE.load(Ordering::Relaxed)

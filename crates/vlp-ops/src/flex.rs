@@ -59,7 +59,7 @@ pub(crate) fn wide<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
-/// `f` on `length` values of any content, in memory that the thread keeps: about what its second cache holds.
+/// `f` on `length` values of any content, in memory that the thread keeps: about what a cache holds.
 pub(crate) fn scratch<R>(length: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     thread_local! {
         static KEPT: std::cell::Cell<Vec<f32>> = const { std::cell::Cell::new(Vec::new()) };

@@ -51,6 +51,19 @@ impl<'a> Matrix<'a> {
 
 /// `out[rows, columns] (+)= left[rows, depth] right[depth, columns]`; `out` is row-major with rows of `out_stride`.
 pub(crate) fn product(
+    shape: [usize; 3],
+    out: &mut [f32],
+    out_stride: usize,
+    add: bool,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+) {
+    count(shape);
+    uncounted(shape, out, out_stride, add, left, right);
+}
+
+/// As [`product`], its operations counted elsewhere.
+pub(crate) fn uncounted(
     [rows, depth, columns]: [usize; 3],
     out: &mut [f32],
     out_stride: usize,
@@ -86,7 +99,6 @@ unsafe fn multiply(
 ) {
     assert!(rows > 0 && columns > 0);
     assert!(depth == 0 || (left.holds(rows, depth) && right.holds(depth, columns)));
-    count([rows, depth, columns]);
     // SAFETY: the largest index of each operand lies within its slice (asserted above); the caller answers for `out`.
     unsafe {
         gemm::gemm(
@@ -148,6 +160,7 @@ impl Sheet {
         left: Matrix<'_>,
         right: Matrix<'_>,
     ) {
+        count(shape);
         // SAFETY: the caller's.
         unsafe { multiply(shape, self.0.add(at), stride, add, left, right) };
     }

@@ -30,16 +30,22 @@ fn operations_follow_from_shapes() {
     let forward = 2 * 2 * (batch * queries * keys * width) as u64;
     assert_eq!(counted(&|| drop(run())), forward);
 
-    // A small map and a large one: burn's own forward pass, and tiles.
-    for (side, kernel, padding) in [(8, 3, 1), (96, 3, 1), (16, 1, 0)] {
+    // A small map and large ones: burn's own forward pass, and tiles, also those that take fewer operations than a
+    // sum over all taps.
+    for (side, input, kernel, padding) in [
+        (8, 16, 3, 1),
+        (96, 16, 3, 1),
+        (97, 40, 3, 1),
+        (16, 16, 1, 0),
+    ] {
         let window = Window {
             stride: [1; 2],
             padding: [padding; 2],
             dilation: [1; 2],
         };
-        let map = ones([2, 16, side, side], &device);
-        let weight = ones([24, 16, kernel, kernel], &device);
-        let terms = 2 * side * side * 16 * kernel * kernel * 24;
+        let map = ones([2, input, side, side], &device);
+        let weight = ones([33, input, kernel, kernel], &device);
+        let terms = 2 * side * side * input * kernel * kernel * 33;
         let found = counted(&|| drop(conv2d(map.clone(), weight.clone(), window)));
         assert_eq!(found, 2 * terms as u64, "side {side}, kernel {kernel}");
     }

@@ -4,7 +4,8 @@
 mod common;
 
 use burn::prelude::*;
-use common::{Case, agree, threads_do_not_matter};
+use burn::tensor::{DType, TensorData};
+use common::{Case, agree, close, threads_do_not_matter};
 use vlp_ops::{AdamWStep, Window};
 
 /// One convolution: `[images, in, out, h, w]`, kernel, window.
@@ -47,6 +48,15 @@ fn convolutions() -> Vec<Conv> {
         ([1, 96, 100, 14, 12], [3, 3], window(one, one, one)),
         // More outputs than positions, a strided one of many channels.
         ([2, 24, 40, 6, 6], [3, 3], window(one, one, one)),
+        // Tiles of 2x2 positions: maps they divide and do not, one run of inputs and more, all paddings.
+        ([1, 32, 33, 24, 32], [3, 3], window(one, one, one)),
+        ([1, 70, 35, 25, 23], [3, 3], window(one, one, one)),
+        ([2, 33, 64, 27, 20], [3, 3], window(one, [0, 0], one)),
+        ([1, 40, 32, 22, 31], [3, 3], window(one, [2, 0], one)),
+        ([1, 32, 32, 19, 21], [3, 3], window(one, [3, 4], one)),
+        // Small maps, and several blocks of tiles, of which one holds the end of an image.
+        ([20, 36, 40, 7, 8], [3, 3], window(one, one, one)),
+        ([2, 32, 34, 67, 65], [3, 3], window(one, one, one)),
     ]
 }
 
@@ -77,6 +87,33 @@ fn convolution() {
     convolutions()
         .iter()
         .for_each(|case| conv_case(case, &mut |c| agree(c, 3e-6)));
+}
+
+/// Without autodiff some are computed by another algorithm.
+#[test]
+fn convolution_without_gradients() {
+    for case in convolutions() {
+        let ([n, input, output, h, w], [i, j], window) = case;
+        let run = |dtype| {
+            let tensor = |shape: [usize; 4], seed| -> Tensor<4> {
+                let values = vlp_testing::noise(shape.iter().product(), seed);
+                let values: Vec<f32> = values.iter().map(|v| 2.0 * *v as f32).collect();
+                Tensor::from_data(TensorData::new(values, shape), (&Device::flex(), dtype))
+            };
+            let (x, weight) = (
+                tensor([n, input, h, w], 1),
+                tensor([output, input, i, j], 2),
+            );
+            vlp_testing::host(vlp_ops::conv2d(x, weight, window))
+        };
+        let [one, three] = [1, 3].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(|| run(DType::F32))
+        });
+        assert!(one == three, "{case:?}: results depend on the threads");
+        // As `convolution`.
+        close(&format!("{case:?}"), "output", &one, &run(DType::F64), 3e-6);
+    }
 }
 
 #[test]

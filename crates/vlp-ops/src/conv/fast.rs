@@ -6,7 +6,7 @@ use burn::prelude::*;
 use burn::tensor::ops::ConvOptions;
 
 use super::sizes::Sizes;
-use super::{forward, gradients};
+use super::{forward, gradients, winograd};
 use crate::Window;
 use crate::flex::tape::*;
 use crate::flex::{Array, array, dense, values};
@@ -30,23 +30,32 @@ pub(super) fn conv2d(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<
 
 impl ConvBackend for Flex {
     fn convolve(x: Array, weight: Array, window: Window) -> Array {
-        let sizes = Sizes::new(x.shape().dims(), weight.shape().dims(), window);
-        if sizes.tiny() {
-            sizes.count();
-            let Window {
-                stride,
-                padding,
-                dilation,
-            } = window;
-            let options = ConvOptions::new(stride, padding, dilation, 1);
-            return Flex::conv2d(x, weight, None, options);
-        }
-        let (x, weight) = (dense(&x), dense(&weight));
-        array(
-            forward::forward(&sizes, values(&x), values(&weight)),
-            sizes.result(),
-        )
+        output(x, weight, window, false)
     }
+}
+
+/// Values that gradients will follow are summed over taps, in short runs: their rounding decides which inputs around
+/// zero a ReLU lets pass, and with that whole gradients. Without gradients it moves outputs by as little as it is.
+fn output(x: Array, weight: Array, window: Window, gradients: bool) -> Array {
+    let sizes = Sizes::new(x.shape().dims(), weight.shape().dims(), window);
+    if sizes.tiny() {
+        sizes.count();
+        let Window {
+            stride,
+            padding,
+            dilation,
+        } = window;
+        let options = ConvOptions::new(stride, padding, dilation, 1);
+        return Flex::conv2d(x, weight, None, options);
+    }
+    let (x, weight) = (dense(&x), dense(&weight));
+    let (x, weight) = (values(&x), values(&weight));
+    let out = if !gradients && winograd::pays(&sizes) {
+        winograd::convolve(&sizes, x, weight)
+    } else {
+        forward::forward(&sizes, x, weight)
+    };
+    array(out, sizes.result())
 }
 
 #[derive(Debug)]
@@ -84,7 +93,12 @@ impl<C: CheckpointStrategy> ConvBackend for Autodiff<Flex, C> {
         window: Window,
     ) -> FloatTensor<Self> {
         let sizes = Sizes::new(x.shape().dims(), weight.shape().dims(), window);
-        let output = Flex::convolve(x.primitive().clone(), weight.primitive().clone(), window);
+        let output = output(
+            x.primitive().clone(),
+            weight.primitive().clone(),
+            window,
+            true,
+        );
         let (x_tracked, weight_tracked) = (x.is_tracked(), weight.is_tracked());
         match Convolve
             .prepare::<C>([x.node(), weight.node()])

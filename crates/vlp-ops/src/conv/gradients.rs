@@ -1,10 +1,11 @@
-//! The convolution's gradients: a matrix product each, in tiles.
+//! The convolution's gradients: a matrix product each, in tiles; or the input's by Winograd's algorithm.
 
 use rayon::prelude::*;
 
 use super::columns::scatter;
 use super::forward::{columns, convolve, images};
 use super::sizes::Sizes;
+use super::winograd;
 use crate::Window;
 use crate::flex::{scratch, wide};
 use crate::matrix::{Matrix, product, turn};
@@ -129,8 +130,12 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
         return out;
     }
     if let Some(turned) = turned(sizes) {
+        let weight = flip(sizes, weight);
+        if winograd::pays(&turned) {
+            return winograd::convolve(&turned, grad, &weight);
+        }
         // No ReLU hangs on a gradient: sums as long as they come.
-        return convolve(&turned, grad, &flip(sizes, weight), usize::MAX);
+        return convolve(&turned, grad, &weight, usize::MAX);
     }
     let (taps, area, output) = (sizes.taps(), sizes.area(), sizes.output);
     let depth = sizes.input * taps;

@@ -111,7 +111,7 @@ impl Sizes {
         few && depth <= 576 && !self.pointwise()
     }
 
-    /// Counts the operations of a forward pass that burn computes.
+    /// Counts the operations of the sum over all taps, for those who compute it without counted products.
     pub(super) fn count(&self) {
         let depth = self.input * self.taps();
         count([self.output, depth, self.images * self.area()]);

@@ -48,7 +48,8 @@ fn weights(y: &Tensor<1>) -> Tensor<1> {
     Tensor::from_data(TensorData::new(values, y.dims()), (&y.device(), y.dtype()))
 }
 
-fn close(name: &str, what: &str, fast: &[f64], own: &[f64], tolerance: f64) {
+/// Values within `tolerance` of the largest one.
+pub fn close(name: &str, what: &str, fast: &[f64], own: &[f64], tolerance: f64) {
     assert_eq!(fast.len(), own.len(), "{name}: {what}");
     // Sums cancel: what rounding costs goes with the largest value (or the inputs, of about 1), not with each.
     let scale = own.iter().fold(1f64, |m, v| m.max(v.abs()));
