@@ -86,7 +86,7 @@ mod fast {
 
     use super::AdamWStep;
     use crate::dropout::mix;
-    use crate::flex::{TASK, own, values, wide};
+    use crate::flex::{TASK, WAIT, own, values, wide};
     use crate::narrow::Stored;
 
     pub(super) fn adamw<const D: usize>(
@@ -135,18 +135,28 @@ mod fast {
             wide(
                 #[inline(always)]
                 || {
-                    let all = p.iter_mut().zip(m).zip(v).zip(g);
+                    let mut wait = ([0f32; WAIT], [T::put(0.0, 0); WAIT], [T::put(0.0, 0); WAIT]);
+                    let all = p.chunks_mut(WAIT).zip(m.chunks_mut(WAIT));
+                    let all = all.zip(v.chunks_mut(WAIT)).zip(g.chunks(WAIT));
                     for (i, (((p, m), v), g)) in all.enumerate() {
-                        let mean = m.get() * beta1 + *g * (1.0 - beta1);
-                        let square = v.get() * beta2 + *g * *g * (1.0 - beta2);
-                        let delta = (mean / whole1) / ((square / whole2).sqrt() + epsilon);
-                        *p = *p * kept - delta * rate;
-                        let chance = match size_of::<T>() {
-                            4 => 0,
-                            _ => mix(seed, (at + i) as u32),
-                        };
-                        *m = T::put(mean, chance >> 16);
-                        *v = T::put(square, chance);
+                        let first = (at + i * WAIT) as u32;
+                        let out = wait.0.iter_mut().zip(&mut wait.1).zip(&mut wait.2);
+                        let old = (&*p).iter().zip(&*m).zip(&*v).zip(g).zip(0u32..WAIT as u32);
+                        for (((new_p, new_m), new_v), ((((p, m), v), g), i)) in out.zip(old) {
+                            let mean = m.get() * beta1 + *g * (1.0 - beta1);
+                            let square = v.get() * beta2 + *g * *g * (1.0 - beta2);
+                            let delta = (mean / whole1) / ((square / whole2).sqrt() + epsilon);
+                            let chance = match size_of::<T>() {
+                                4 => 0,
+                                _ => mix(seed, first + i),
+                            };
+                            *new_p = *p * kept - delta * rate;
+                            *new_m = T::put(mean, chance >> 16);
+                            *new_v = T::put(square, chance);
+                        }
+                        p.copy_from_slice(&wait.0[..p.len()]);
+                        m.copy_from_slice(&wait.1[..m.len()]);
+                        v.copy_from_slice(&wait.2[..v.len()]);
                     }
                 },
             );

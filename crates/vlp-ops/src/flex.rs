@@ -77,6 +77,11 @@ pub(crate) fn scratch<R>(length: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
 /// threads.
 pub(crate) const TASK: usize = 1 << 15;
 
+/// Values whose results wait in the first cache while others are read, where several tensors are read and written at
+/// once: a processor holds a read back behind a write of which the last 12 bits of the address agree, and large tensors
+/// lie at like distances from a page's start. It made AdamW three times as slow.
+pub(crate) const WAIT: usize = 128;
+
 /// Rows of `width` one task works on.
 pub(crate) fn task_rows(width: usize) -> usize {
     (TASK / width.max(1)).max(1)

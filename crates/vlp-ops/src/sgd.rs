@@ -48,7 +48,7 @@ mod fast {
     use rayon::prelude::*;
 
     use super::SgdStep;
-    use crate::flex::{TASK, own, values, wide};
+    use crate::flex::{TASK, WAIT, own, values, wide};
 
     pub(super) fn sgd<const D: usize>(
         parameter: Tensor<D>,
@@ -88,9 +88,16 @@ mod fast {
             wide(
                 #[inline(always)]
                 || {
-                    for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
-                        *v = *p * decay + *g + *v * momentum;
-                        *p -= *v * rate;
+                    let mut wait = ([0f32; WAIT], [0f32; WAIT]);
+                    let all = p.chunks_mut(WAIT).zip(v.chunks_mut(WAIT));
+                    for ((p, v), g) in all.zip(g.chunks(WAIT)) {
+                        let out = wait.0.iter_mut().zip(&mut wait.1);
+                        for ((new_p, new_v), ((p, v), g)) in out.zip(p.iter().zip(&*v).zip(g)) {
+                            *new_v = *p * decay + *g + *v * momentum;
+                            *new_p = *p - *new_v * rate;
+                        }
+                        p.copy_from_slice(&wait.0[..p.len()]);
+                        v.copy_from_slice(&wait.1[..v.len()]);
                     }
                 },
             );
