@@ -141,7 +141,7 @@ mod fast {
                     for (i, (((p, m), v), g)) in all.enumerate() {
                         let first = (at + i * WAIT) as u32;
                         let out = wait.0.iter_mut().zip(&mut wait.1).zip(&mut wait.2);
-                        let old = (&*p).iter().zip(&*m).zip(&*v).zip(g).zip(0u32..WAIT as u32);
+                        let old = p.iter().zip(&*m).zip(&*v).zip(g).zip(0u32..WAIT as u32);
                         for (((new_p, new_m), new_v), ((((p, m), v), g), i)) in out.zip(old) {
                             let mean = m.get() * beta1 + *g * (1.0 - beta1);
                             let square = v.get() * beta2 + *g * *g * (1.0 - beta2);

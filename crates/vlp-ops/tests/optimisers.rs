@@ -1,0 +1,121 @@
+//! Updates of parameters, and the passes over gradients before them, against burn's own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use burn::prelude::*;
+use vlp_ops::AdamWStep;
+
+#[test]
+fn adamw_follows_burns() {
+    use burn::optim::{AdamWConfig, Optimizer};
+    let device = Device::flex();
+    let own = AdamWConfig::new()
+        .with_epsilon(1e-8)
+        .with_weight_decay(0.1)
+        .build();
+    let mut fast = (vlp_testing::random([37, 5], 1, &device), None);
+    let mut slow = (fast.0.clone(), None);
+    for time in 1..=20 {
+        let grad = vlp_testing::random([37, 5], 1 + time as u64, &device);
+        let step = AdamWStep {
+            rate: 1e-2,
+            decay: 0.1,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            time,
+            bf16: false,
+        };
+        let (parameter, first, second) = vlp_ops::adamw(fast.0, grad.clone(), fast.1, step);
+        fast = (parameter, Some((first, second)));
+        slow = own.step(1e-2, slow.0, grad, slow.1);
+    }
+    // Twenty updates of 1e-2, each rounded a few times.
+    assert!(vlp_testing::distance(fast.0, slow.0) < 1e-6);
+}
+
+#[test]
+fn adamw_leaves_other_holders_alone() {
+    let device = Device::flex();
+    let start = vlp_testing::random([4, 4], 1, &device);
+    let held = vlp_testing::host(start.clone());
+    let grad = vlp_testing::random([4, 4], 2, &device);
+    let step = AdamWStep {
+        rate: 1e-2,
+        decay: 0.0,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        time: 1,
+        bf16: false,
+    };
+    let (after, _, _) = vlp_ops::adamw(start.clone(), grad, None, step);
+    assert_eq!(vlp_testing::host(start), held);
+    assert_ne!(vlp_testing::host(after), held);
+}
+
+#[test]
+fn sgd_follows_burns() {
+    use burn::optim::momentum::MomentumConfig;
+    use burn::optim::{Optimizer, SgdConfig};
+    let device = Device::flex();
+    let tensor = |seed| -> Tensor<2> {
+        let values: Vec<f32> = vlp_testing::noise(12, seed)
+            .iter()
+            .map(|v| *v as f32)
+            .collect();
+        Tensor::<1>::from_floats(values.as_slice(), &device).reshape([3, 4])
+    };
+    for (momentum, decay) in [(0.9, 0.01), (0.9, 0.0), (0.0, 0.01)] {
+        let own = MomentumConfig::new()
+            .with_momentum(momentum)
+            .with_dampening(0.0);
+        let burns = SgdConfig::new()
+            .with_momentum((momentum > 0.0).then_some(own))
+            .with_weight_decay(Some(burn::optim::decay::WeightDecayConfig::new(decay)))
+            .build();
+        let step = vlp_ops::SgdStep {
+            rate: 0.1,
+            decay,
+            momentum: momentum as f32,
+        };
+        let (mut fast, mut velocity) = (tensor(1), None);
+        let (mut slow, mut state) = (tensor(1), None);
+        for time in 0..3 {
+            let (next, speed) = vlp_ops::sgd(fast, tensor(2 + time), velocity, step);
+            (fast, velocity) = (next, Some(speed).filter(|_| momentum > 0.0));
+            (slow, state) = burns.step(0.1, slow, tensor(2 + time), state);
+            let (a, b) = (
+                vlp_testing::host(fast.clone()),
+                vlp_testing::host(slow.clone()),
+            );
+            for (a, b) in a.iter().zip(&b) {
+                // A rounding or two of values below 2 each step.
+                assert!(
+                    (a - b).abs() < 1e-6,
+                    "{momentum} {decay} {time}: {a} against {b}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn squares_and_scales() {
+    let device = Device::flex();
+    for size in [1, 5, 40_000, 100_003] {
+        let values: Vec<f32> = vlp_testing::noise(size, 5)
+            .iter()
+            .map(|v| *v as f32)
+            .collect();
+        let x = Tensor::<1>::from_floats(values.as_slice(), &device);
+        let exact: f64 = values.iter().map(|v| f64::from(*v).powi(2)).sum();
+        let sum = vlp_testing::host(vlp_ops::square_sum(x.clone()))[0];
+        // Sixteen lanes of 2,048 squares each.
+        assert!((sum - exact).abs() <= 1e-5 * exact, "{sum} against {exact}");
+        let scaled = vlp_testing::host(vlp_ops::scale(x.clone(), 0.5));
+        // Another holder of the tensor sees nothing of it.
+        for ((scaled, x), value) in scaled.iter().zip(vlp_testing::host(x)).zip(&values) {
+            assert_eq!((*scaled, x), (f64::from(*value) * 0.5, f64::from(*value)));
+        }
+    }
+}
