@@ -154,7 +154,7 @@ where
     let constant = |x: Tensor<D>| Tensor::from_inner(x.inner());
     let (x, beside) = (constant(inputs.0), inputs.1.map(constant));
     let still = module.clone().no_grad();
-    let (output, draws) = replay::first(&device, || f(&still, x.clone(), beside.clone()));
+    let (output, draws) = replay::first(|| f(&still, x.clone(), beside.clone()));
     drop(still);
     // What `f` made of tensors of this backend is one of it.
     #[allow(clippy::expect_used)]
@@ -170,7 +170,7 @@ where
         let x = leaf(x, tracked[0]);
         let beside = beside.map(|x| leaf(x, tracked[1]));
         let again = || f(&module, x.clone(), beside.clone());
-        let all = from(replay::second(&device, draws, again), grad);
+        let all = from(replay::second(draws, again), grad);
         let slope = |x: &Tensor<D>| own::<B, D>(x).and_then(|x| all.get::<B>(&x));
         let inputs = [slope(&x), beside.as_ref().and_then(slope)];
         let found = vec![];

@@ -3,7 +3,7 @@
 //!
 //! Needed as long as burn's gradient checkpointing knows single element-wise operations and no layers.
 
-#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "flex")]
 mod again;
 mod replay;
 
@@ -13,12 +13,18 @@ use burn::prelude::*;
 pub(crate) use replay::draws;
 pub use replay::recomputing;
 
+/// Whether [`recompute`] spares memory on this device: on the CPU. On burn 0.22's GPU backends, which fuse operations
+/// across the two passes, tensors of the first are lost: there it is not done.
+pub fn recomputes(device: &Device) -> bool {
+    crate::route::on_cpu(device)
+}
+
 /// `f(module, x, beside)`: the same values and gradients, with a second forward pass of `f` for the memory of all that
 /// it keeps but `x` and `beside`.
 ///
 /// Gradients reach `x`, `beside` and the module's parameters; other tensors that `f` takes with it must be constants.
 /// Dropout falls where it fell. What `f` does beside its result happens twice: [`recomputing`] tells the second time.
-/// Without autodiff, and on backends that are not compiled into this crate, this is `f` alone.
+/// Without autodiff, and where [`recomputes`] says no, this is `f` alone.
 pub fn recompute<M, const D: usize, const E: usize>(
     module: &M,
     x: Tensor<D>,
@@ -31,10 +37,6 @@ where
     #[cfg(feature = "flex")]
     if again::knows::<burn::backend::Flex, D>(&x) {
         return again::run::<burn::backend::Flex, _, _, D, E>(module, (x, beside), f);
-    }
-    #[cfg(any(feature = "wgpu", feature = "cuda"))]
-    if again::knows::<burn::backend::Cube, D>(&x) {
-        return again::run::<burn::backend::Cube, _, _, D, E>(module, (x, beside), f);
     }
     f(module, x, beside)
 }

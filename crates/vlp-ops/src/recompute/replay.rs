@@ -2,14 +2,10 @@
 
 use std::cell::RefCell;
 
-use burn::prelude::*;
-use burn::tensor::Distribution;
-
-use crate::route::on_cpu;
-
 /// Seeds of dropout, in the order in which a forward pass asks for them.
 pub(crate) type Seeds = Vec<[u32; 2]>;
 
+#[cfg_attr(not(feature = "flex"), allow(dead_code))]
 enum Tape {
     /// The first pass: seeds as drawn.
     Writing(Seeds),
@@ -44,65 +40,35 @@ pub(crate) fn draws(draw: impl FnOnce() -> [u32; 2]) -> [u32; 2] {
     })
 }
 
-/// What a second pass needs to draw what the first drew.
-pub(super) enum Draws {
-    /// Seeds of dropout, in order: other threads may draw from the device's stream meanwhile.
-    Seeds(Seeds),
-    /// Seed of the stream itself: a GPU's dropout draws from it value by value.
-    Stream(u64),
-}
-
-/// Runs a first pass; gives what it drew.
-pub(super) fn first<R>(device: &Device, f: impl FnOnce() -> R) -> (R, Draws) {
-    if on_cpu(device) {
-        let mut kept = enter(Tape::Writing(vec![]));
-        let result = f();
-        return match kept.leave() {
-            Some(Tape::Writing(seeds)) => (result, Draws::Seeds(seeds)),
-            _ => (result, Draws::Seeds(vec![])),
-        };
-    }
-    let [during, after] = seeds(device);
-    device.seed(during);
+/// Runs a first pass; gives the seeds that it drew.
+#[cfg(feature = "flex")]
+pub(super) fn first<R>(f: impl FnOnce() -> R) -> (R, Seeds) {
+    let mut kept = enter(Tape::Writing(vec![]));
     let result = f();
-    device.seed(after);
-    (result, Draws::Stream(during))
+    match kept.leave() {
+        Some(Tape::Writing(seeds)) => (result, seeds),
+        _ => (result, vec![]),
+    }
 }
 
-/// Runs a second pass with what the first drew.
-pub(super) fn second<R>(device: &Device, draws: Draws, f: impl FnOnce() -> R) -> R {
-    let seeds = match draws {
-        Draws::Seeds(mut seeds) => {
-            seeds.reverse();
-            seeds
-        }
-        Draws::Stream(seed) => {
-            device.seed(seed);
-            vec![]
-        }
-    };
+/// Runs a second pass with the seeds of the first.
+#[cfg(feature = "flex")]
+pub(super) fn second<R>(mut seeds: Seeds, f: impl FnOnce() -> R) -> R {
+    seeds.reverse();
     let _kept = enter(Tape::Reading(seeds));
     f()
 }
 
-/// Two seeds from the device's stream.
-fn seeds(device: &Device) -> [u64; 2] {
-    let whole = Distribution::Uniform(0.0, f64::from(1u32 << 24));
-    let drawn = Tensor::<1>::random([2], whole, &device.clone().inner()).into_data();
-    let mut seeds = [0; 2];
-    for (seed, value) in seeds.iter_mut().zip(drawn.iter::<f32>()) {
-        *seed = value as u64;
-    }
-    seeds
-}
-
 /// Puts the tape that was there back, after a panic too.
+#[cfg(feature = "flex")]
 struct Kept(Option<Option<Tape>>);
 
+#[cfg(feature = "flex")]
 fn enter(tape: Tape) -> Kept {
     Kept(Some(TAPE.replace(Some(tape))))
 }
 
+#[cfg(feature = "flex")]
 impl Kept {
     /// The tape that was written, if this was not done before.
     fn leave(&mut self) -> Option<Tape> {
@@ -110,6 +76,7 @@ impl Kept {
     }
 }
 
+#[cfg(feature = "flex")]
 impl Drop for Kept {
     fn drop(&mut self) {
         self.leave();

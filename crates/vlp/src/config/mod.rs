@@ -286,10 +286,7 @@ impl RunConfig {
     pub fn fingerprint(&self) -> Result<String, crate::VlpError> {
         // Where a layer's insides come from in the backward pass changes no weight.
         let mut own = self.clone();
-        match &mut own.model {
-            ModelConfig::E2eVlp(model) => model.recompute.clear(),
-            ModelConfig::Soho(model) => model.recompute.clear(),
-        }
+        own.model = own.model.keeping();
         let text = toml::to_string(&own).map_err(|e| crate::VlpError::Config(e.to_string()))?;
         Ok(vlp_train::files::sha256(text.as_bytes()))
     }

@@ -51,6 +51,25 @@ impl ModelConfig {
         }
     }
 
+    /// Whether layers are computed again in the backward pass.
+    pub fn recomputes(&self) -> bool {
+        let parts = match self {
+            Self::E2eVlp(own) => &own.recompute,
+            Self::Soho(own) => &own.recompute,
+        };
+        !parts.is_empty()
+    }
+
+    /// The same model, all of whose layers keep what the backward pass needs.
+    #[must_use]
+    pub fn keeping(mut self) -> Self {
+        match &mut self {
+            Self::E2eVlp(own) => own.recompute.clear(),
+            Self::Soho(own) => own.recompute.clear(),
+        }
+        self
+    }
+
     /// Longest text in tokens.
     pub fn max_positions(&self) -> usize {
         match self {
