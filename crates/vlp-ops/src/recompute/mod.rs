@@ -13,8 +13,8 @@ use burn::prelude::*;
 pub(crate) use replay::draws;
 pub use replay::recomputing;
 
-/// Whether [`recompute`] spares memory on this device: on the CPU. On burn 0.22's GPU backends, which fuse operations
-/// across the two passes, tensors of the first are lost: there it is not done.
+/// Whether [`recompute`] spares memory on this device: on the CPU. With burn 0.22's GPU backends the engine that fuses
+/// operations missed tensors of the first pass (seen on wgpu): there it is not done.
 pub fn recomputes(device: &Device) -> bool {
     crate::route::on_cpu(device)
 }
