@@ -8,8 +8,8 @@ use vlp_vision::{QuantisedMap, Quantiser};
 
 use crate::error::ModelError;
 
-/// Layers of which the backward pass can compute the insides again instead of keeping them: the same gradients in
-/// less memory, for one more forward pass of these layers.
+/// Layers of which the backward pass can compute the insides again instead of keeping them: the same gradients, up to
+/// the order of sums, in less memory, for one more forward pass of these layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {

@@ -63,7 +63,7 @@ pub struct SohoConfig {
     #[serde(default)]
     pub portrait_mask_fault: bool,
     /// Parts whose layers keep no more than their input for the backward pass, which computes them again
-    /// ([`vlp_ops::recompute`]). The result is the same.
+    /// ([`vlp_ops::recompute`]). The result is the same up to the order of sums.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recompute: Vec<Part>,
 }

@@ -284,7 +284,8 @@ impl DataConfig {
 impl RunConfig {
     /// Hash of what decides the weights: a run resumes only under the same.
     pub fn fingerprint(&self) -> Result<String, crate::VlpError> {
-        // Where a layer's insides come from in the backward pass changes no weight.
+        // Where a layer's insides come from in the backward pass changes weights by the order of sums alone: a run that
+        // ran out of memory may go on with less.
         let mut own = self.clone();
         own.model = own.model.keeping();
         let text = toml::to_string(&own).map_err(|e| crate::VlpError::Config(e.to_string()))?;
