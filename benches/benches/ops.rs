@@ -188,6 +188,7 @@ fn updates(c: &mut Criterion) {
     let grad = tensor();
     let mut state = Some((tensor(), tensor().square(), tensor().square()));
     let step = AdamWStep {
+        grad_scale: 1.0,
         rate: 1e-4,
         decay: 1e-4,
         beta1: 0.9,
@@ -206,6 +207,7 @@ fn updates(c: &mut Criterion) {
     });
     let mut state = Some((tensor(), tensor()));
     let step = SgdStep {
+        grad_scale: 1.0,
         rate: 1e-4,
         decay: 1e-4,
         momentum: 0.9,
@@ -220,7 +222,6 @@ fn updates(c: &mut Criterion) {
     group.bench_function("square_sum", |b| {
         b.iter(|| vlp_ops::square_sum(grad.clone()))
     });
-    group.bench_function("scale", |b| b.iter(|| vlp_ops::scale(grad.clone(), 0.5)));
 }
 
 criterion_group! {

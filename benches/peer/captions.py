@@ -31,17 +31,18 @@ def search(model, b, beams, length, first):
     x, pos, pad = model.cells(b["pixels"], b["pad_mask"])
     alone = model.model.encoder(x, pos, pad)
     n = len(x)
-    rows = torch.arange(n).repeat_interleave(beams)
+    device = x.device
+    rows = torch.arange(n, device=device).repeat_interleave(beams)
     step = Step(model, alone[rows], pos[rows], pad[rows])
     # All beams start equal: only the first may go on at the first step.
-    sums = torch.full((n, beams), -torch.inf)
+    sums = torch.full((n, beams), -torch.inf, device=device)
     sums[:, 0] = 0
-    last, ids = torch.full((n * beams,), first), torch.zeros(n * beams, 0, dtype=torch.long)
+    last, ids = torch.full((n * beams,), first, device=device), torch.zeros(n * beams, 0, dtype=torch.long, device=device)
     for _ in range(length):
         scores = sums.view(-1, 1) + step(last)
         words = scores.shape[1]
         sums, best = scores.view(n, -1).topk(beams)
-        kept = (best // words + torch.arange(n)[:, None] * beams).flatten()
+        kept = (best // words + torch.arange(n, device=device)[:, None] * beams).flatten()
         last = (best % words).flatten()
         ids = torch.cat((ids[kept], last[:, None]), 1)
         if beams > 1:

@@ -39,7 +39,7 @@ SCRATCH = {"rate": 7e-4, "decay": 1e-2, "epsilon": 1e-8, "decay_all": False, "cl
 def digest(x):
     """One figure of a tensor that no reordering leaves unchanged: the root of the mean of x_i^2 (1 + cos i)."""
     x = x.detach().double().flatten()
-    return float((x.square() * (1 + torch.arange(len(x), dtype=torch.float64).cos())).mean().sqrt())
+    return float((x.square() * (1 + torch.arange(len(x), dtype=torch.float64, device=x.device).cos())).mean().sqrt())
 
 
 def batch(file):

@@ -126,7 +126,7 @@ def sine_positions(pad, width):
     y, x = valid.cumsum(1), valid.cumsum(2)
     y = y / (y[:, -1:] + 1e-6) * 2 * math.pi
     x = x / (x[:, :, -1:] + 1e-6) * 2 * math.pi
-    rate = 10000 ** (torch.arange(0, half, 2, dtype=torch.float64) / half)
+    rate = 10000 ** (torch.arange(0, half, 2, dtype=torch.float64, device=pad.device) / half)
 
     def wave(angle):
         angle = angle[..., None] / rate.float()

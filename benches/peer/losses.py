@@ -32,13 +32,13 @@ def match(logits, boxes, targets):
     flat = boxes.flatten(0, 1)
     cost = 5 * torch.cdist(flat, wanted, p=1) - logits.flatten(0, 1).softmax(-1)[:, labels]
     cost = cost - 2 * giou(corners(flat)[:, None], corners(wanted)[None])
-    cost = cost.view(*logits.shape[:2], -1)
-    pairs, total = [], 0.0
+    cost = cost.view(*logits.shape[:2], -1).cpu()
+    pairs, total, device = [], 0.0, boxes.device
     for i, own in enumerate(cost.split([len(t["classes"]) for t in targets], -1)):
         own = own[i].numpy()
         queries, objects = linear_sum_assignment(own)
         total += float(own[queries, objects].sum())
-        pairs.append((torch.as_tensor(queries), torch.as_tensor(objects)))
+        pairs.append((torch.as_tensor(queries).to(device), torch.as_tensor(objects).to(device)))
     return pairs, total
 
 
@@ -46,14 +46,15 @@ def set_losses(classes, attributes, boxes, targets):
     """Terms of every decoder layer of (layers, batch, queries, ..): `class.0` is the first, `class` the last."""
     terms, layers = {}, len(classes)
     count = max(sum(len(t["classes"]) for t in targets), 1)
-    weight = torch.ones(classes.shape[-1])
+    device = classes.device
+    weight = torch.ones(classes.shape[-1], device=device)
     weight[-1] = 0.1
     for layer in range(layers):
         pairs, _ = match(classes[layer], boxes[layer], targets)
         rows = torch.cat([torch.full_like(q, i) for i, (q, _) in enumerate(pairs)])
         at = rows, torch.cat([q for q, _ in pairs])
         pick = lambda key: torch.cat([t[key][o] for t, (_, o) in zip(targets, pairs)])
-        labels = torch.full(classes.shape[1:3], classes.shape[-1] - 1)
+        labels = torch.full(classes.shape[1:3], classes.shape[-1] - 1, device=device)
         labels[at] = pick("classes")
         found, wanted = boxes[layer][at], pick("boxes")
         end = "" if layer + 1 == layers else f".{layer}"

@@ -34,9 +34,9 @@ class Dictionary(nn.Module):
         table, first = self.running_codes, self.running_totals[0] == 0
         if first and self.start_from_batch:
             real = (weights > 0).nonzero()[:, 0]
-            table.copy_(x[real[torch.arange(len(table)) * len(real) // len(table)]])
+            table.copy_(x[real[torch.arange(len(table), device=x.device) * len(real) // len(table)]])
         codes = self.nearest(x)
-        counts = torch.zeros(len(table)).index_add_(0, codes, weights)
+        counts = torch.zeros(len(table), device=x.device).index_add_(0, codes, weights)
         sums = torch.zeros_like(table).index_add_(0, codes, x * weights[:, None])
         if self.rule == "paper":
             used = counts > 0
@@ -58,7 +58,7 @@ class Dictionary(nn.Module):
 
     def restart(self, x, weights):
         updates = int(self.running_totals[0])
-        at = torch.tensor([mix(updates << 20 | row) % len(x) for row in range(len(self.running_codes))])
+        at = torch.tensor([mix(updates << 20 | row) % len(x) for row in range(len(self.running_codes))], device=x.device)
         dead = (self.running_usage < self.restart_below) & (weights[at] > 0)
         self.running_codes[dead] = x[at[dead]]
         self.running_usage[dead] = 2 * self.restart_below
@@ -105,7 +105,7 @@ class Soho(nn.Module):
         n, width, h, w = x.shape
         pad = resize_mask(pad, (h, w))
         flat = x.flatten(2).transpose(1, 2)
-        counts = torch.ones(n * h * w) if self.size["count_padding"] else (~pad).float().flatten()
+        counts = torch.ones(n * h * w, device=x.device) if self.size["count_padding"] else (~pad).float().flatten()
         found, codes = q.dictionary(flat.reshape(-1, width), counts * copies)
         tokens = found.view(n, h * w, width)
         tokens = tokens if q.linear is None else q.linear(tokens)
@@ -117,18 +117,19 @@ class Soho(nn.Module):
 
     def hidden(self, codes, pad, b):
         """Cells to mask beside each text: all with the code of the one that `mask_at` names."""
-        rows = torch.zeros(len(b["ids"]), codes.shape[1], dtype=torch.bool)
+        rows, device = torch.zeros(len(b["ids"]), codes.shape[1], dtype=torch.bool), codes.device
+        codes, pad, keep, at_share = codes.cpu(), pad.cpu(), b["mask_keep"].tolist(), b["mask_at"].tolist()
         for row, image in enumerate(b["image_of"].tolist()):
-            if not b["mask_keep"][row]:
+            if not keep[row]:
                 continue
             real = (~pad[image]).nonzero()[:, 0]
             places = real if self.size["sample"] else torch.arange(codes.shape[1])
             if not len(places):
                 continue
-            at = places[min(int(float(b["mask_at"][row]) * len(places)), len(places) - 1)]
+            at = places[min(int(at_share[row] * len(places)), len(places) - 1)]
             if not pad[image, at]:
                 rows[row] = (codes[image] == codes[image, at]) & ~pad[image]
-        return rows
+        return rows.to(device)
 
     def losses(self, b):
         m, of = self.model, b["image_of"]

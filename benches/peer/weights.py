@@ -65,4 +65,4 @@ def export(module):
 
 
 def read(file):
-    return load_file(file)
+    return load_file(file, device=str(torch.get_default_device()))

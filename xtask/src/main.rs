@@ -20,7 +20,8 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
        cargo xtask compare RUN RUN    hold the losses of two runs against each other
        cargo xtask mean DIR [PAGE]    mean and spread over the seeds of the runs ARM-SEED or SUBJECT-ARM-SEED in a folder
        cargo xtask results RUN        put a run's held-out figures into README.md
-       cargo xtask peer [CASE ...]    time vlp and PyTorch at the same work, write docs/numbers.md; `table` writes it anew";
+       cargo xtask peer [--device flex|cuda|wgpu] [CASE ...]
+                                      time vlp and PyTorch at the same work, write docs/numbers.md; `table` writes it anew";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

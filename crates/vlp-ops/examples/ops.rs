@@ -165,6 +165,7 @@ fn others(words: &[String], device: &Device, grad: &Device) {
     }
     for (name, bf16) in [("adamw 2048x1024", false), ("adamw 2048x1024 bf16", true)] {
         let step = AdamWStep {
+            grad_scale: 1.0,
             rate: 1e-4,
             decay: 1e-4,
             beta1: 0.9,

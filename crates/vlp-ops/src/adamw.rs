@@ -10,6 +10,8 @@ use crate::narrow::{kept, narrow};
 /// Constants of one update.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamWStep {
+    /// What the gradient is multiplied by first: 1, or less where it is clipped.
+    pub grad_scale: f32,
     /// Learning rate.
     pub rate: f64,
     /// Decoupled weight decay, before the rate.
@@ -56,6 +58,7 @@ pub fn adamw<const D: usize>(
             return fast::adamw(parameter, grad, first, second, step);
         }
     }
+    let grad = scaled(grad, step.grad_scale);
     let wide = |moment: Tensor<D>| {
         if step.bf16 {
             moment.cast(DType::F32)
@@ -75,6 +78,14 @@ pub fn adamw<const D: usize>(
         keep(first),
         keep(second),
     )
+}
+
+/// `grad * factor`, without a pass for 1.
+pub(crate) fn scaled<const D: usize>(grad: Tensor<D>, factor: f32) -> Tensor<D> {
+    if factor == 1.0 {
+        return grad;
+    }
+    grad.mul_scalar(factor)
 }
 
 #[cfg(feature = "flex")]
@@ -119,6 +130,7 @@ mod fast {
         let kept = (1.0 - step.rate * f64::from(step.decay)) as f32;
         let rate = step.rate as f32;
         let AdamWStep {
+            grad_scale,
             beta1,
             beta2,
             epsilon,
@@ -143,8 +155,9 @@ mod fast {
                         let out = wait.0.iter_mut().zip(&mut wait.1).zip(&mut wait.2);
                         let old = p.iter().zip(&*m).zip(&*v).zip(g).zip(0u32..WAIT as u32);
                         for (((new_p, new_m), new_v), ((((p, m), v), g), i)) in out.zip(old) {
-                            let mean = m.get() * beta1 + *g * (1.0 - beta1);
-                            let square = v.get() * beta2 + *g * *g * (1.0 - beta2);
+                            let g = *g * grad_scale;
+                            let mean = m.get() * beta1 + g * (1.0 - beta1);
+                            let square = v.get() * beta2 + g * g * (1.0 - beta2);
                             let delta = (mean / whole1) / ((square / whole2).sqrt() + epsilon);
                             let chance = match size_of::<T>() {
                                 4 => 0,

@@ -27,9 +27,9 @@ mod recompute;
 #[cfg(feature = "flex")]
 mod residual;
 mod route;
-mod scale;
 mod sgd;
 mod softmax;
+mod square_sum;
 
 pub use adamw::{AdamWStep, adamw};
 pub use affine::affine;
@@ -47,9 +47,9 @@ pub use norm::LayerNorm;
 pub use pool::max_pool2d;
 pub use recompute::{recompute, recomputes, recomputing};
 pub use route::use_fast_paths;
-pub use scale::{scale, square_sum};
 pub use sgd::{SgdStep, sgd};
 pub use softmax::softmax;
+pub use square_sum::square_sum;
 
 /// How a window moves over a map: `[rows, columns]` each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,13 @@
 
 use burn::prelude::*;
 
+use crate::adamw::scaled;
+
 /// Constants of one update.
 #[derive(Debug, Clone, Copy)]
 pub struct SgdStep {
+    /// What the gradient is multiplied by first: 1, or less where it is clipped.
+    pub grad_scale: f32,
     /// Learning rate.
     pub rate: f64,
     /// Weight decay, added to the gradient.
@@ -33,6 +37,7 @@ pub fn sgd<const D: usize>(
             return fast::sgd(parameter, grad, velocity, step);
         }
     }
+    let grad = scaled(grad, step.grad_scale);
     let grad = parameter.clone().mul_scalar(step.decay) + grad;
     let velocity = match velocity {
         Some(velocity) => grad + velocity.mul_scalar(step.momentum),
@@ -58,6 +63,7 @@ mod fast {
     ) -> (Tensor<D>, Tensor<D>) {
         let (mut parameter, mut grad) = (own(parameter), own(grad));
         let SgdStep {
+            grad_scale,
             rate,
             decay,
             momentum,
@@ -70,7 +76,7 @@ mod fast {
                     #[inline(always)]
                     || {
                         for (p, g) in p.iter_mut().zip(g) {
-                            *g += *p * decay;
+                            *g = *p * decay + *g * grad_scale;
                             *p -= *g * rate;
                         }
                     },
@@ -93,7 +99,7 @@ mod fast {
                     for ((p, v), g) in all.zip(g.chunks(WAIT)) {
                         let out = wait.0.iter_mut().zip(&mut wait.1);
                         for ((new_p, new_v), ((p, v), g)) in out.zip(p.iter().zip(&*v).zip(g)) {
-                            *new_v = *p * decay + *g + *v * momentum;
+                            *new_v = *p * decay + *g * grad_scale + *v * momentum;
                             *new_p = *p - *new_v * rate;
                         }
                         p.copy_from_slice(&wait.0[..p.len()]);

@@ -18,6 +18,7 @@ fn narrow_moments_follow_wide_ones() {
             let size = if time < 200 { 1.0 } else { 0.5 };
             let grad = vlp_testing::random([60, 50], 1 + time as u64, &device);
             let step = AdamWStep {
+                grad_scale: 1.0,
                 rate: 1e-3,
                 decay: 0.0,
                 beta1: 0.9,

@@ -4,9 +4,12 @@ use burn::optim::{AdamWState, AdaptiveMomentumState, LearningRate, Optimizer};
 use burn::prelude::*;
 use vlp_ops::AdamWStep;
 
+use crate::grads::GradScale;
+
 /// The rule's constants.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct AdamW {
+    pub(crate) grad_scale: GradScale,
     pub(crate) beta1: f32,
     pub(crate) beta2: f32,
     pub(crate) epsilon: f32,
@@ -28,6 +31,7 @@ impl Optimizer for AdamW {
         let time = state.as_ref().map_or(0, |s| s.time) + 1;
         let moments = state.map(|s| (s.moment_1, s.moment_2));
         let step = AdamWStep {
+            grad_scale: self.grad_scale.get(),
             rate: lr,
             decay: self.decay,
             beta1: self.beta1,

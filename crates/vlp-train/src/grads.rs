@@ -1,9 +1,12 @@
 //! The global gradient norm: measured, checked, clipped (`torch.nn.utils.clip_grad_norm_`).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
-use vlp_ops::{scale, square_sum};
+use vlp_ops::square_sum;
 
 struct Squares<'a> {
     grads: &'a GradientsParams,
@@ -18,19 +21,6 @@ impl ModuleVisitor for Squares<'_> {
                 Some(sum) => sum + square,
                 None => square,
             });
-        }
-    }
-}
-
-struct Scale<'a> {
-    grads: &'a mut GradientsParams,
-    factor: f32,
-}
-
-impl ModuleVisitor for Scale<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(grad) = self.grads.remove::<D>(param.id) {
-            self.grads.register::<D>(param.id, scale(grad, self.factor));
         }
     }
 }
@@ -67,11 +57,27 @@ pub fn global_norm<M: Module>(module: &M, grads: &GradientsParams) -> f32 {
         .map_or(0.0, |sum| sum.sqrt().into_scalar::<f32>())
 }
 
-/// Scales all gradients by `min(1, max / (norm + 1e-6))`.
-pub fn clip<M: Module>(module: &M, grads: &mut GradientsParams, norm: f32, max: f32) {
-    let factor = max / (norm + 1e-6);
-    if factor < 1.0 {
-        module.visit(&mut Scale { grads, factor });
+/// What the optimiser multiplies gradients by as it reads them: clipping without a pass of its own. Clones are one.
+#[derive(Debug, Clone)]
+pub struct GradScale(Arc<AtomicU32>);
+
+impl Default for GradScale {
+    /// 1: gradients as they are.
+    fn default() -> Self {
+        Self(Arc::new(AtomicU32::new(1f32.to_bits())))
+    }
+}
+
+impl GradScale {
+    /// Clips the next update's gradients, of this global norm, to `max`: `min(1, max / (norm + 1e-6))`; 0 is no limit.
+    pub fn clip(&self, norm: f32, max: f32) {
+        let factor = if max > 0.0 { max / (norm + 1e-6) } else { 1.0 };
+        self.0.store(factor.min(1.0).to_bits(), Ordering::Relaxed);
+    }
+
+    /// The factor.
+    pub fn get(&self) -> f32 {
+        f32::from_bits(self.0.load(Ordering::Relaxed))
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adamw::AdamW;
 use crate::error::TrainError;
+use crate::grads::GradScale;
 use crate::sgd::Sgd;
 
 /// Paths of norms' gains and shifts and of biases.
@@ -149,8 +150,9 @@ impl OptimizerConfig {
         Ok(())
     }
 
-    fn adamw(&self, weight_decay: f64) -> AdamW {
+    fn adamw(&self, weight_decay: f64, grad_scale: &GradScale) -> AdamW {
         AdamW {
+            grad_scale: grad_scale.clone(),
             beta1: self.beta1 as f32,
             beta2: self.beta2 as f32,
             epsilon: self.epsilon as f32,
@@ -174,18 +176,21 @@ impl OptimizerConfig {
         still.map(|g| Self::group(&g.pattern)).collect()
     }
 
-    /// Builds the optimiser with empty state.
-    pub fn init(&self) -> Result<ModuleOptimizer, TrainError> {
-        let mut optimizer = ModuleOptimizer::from(self.adamw(self.weight_decay));
+    /// Builds the optimiser with empty state; its gradients are multiplied by `scale`, where `clip_norm` is to be kept.
+    pub fn init(&self, scale: &GradScale) -> Result<ModuleOptimizer, TrainError> {
+        let mut optimizer = ModuleOptimizer::from(self.adamw(self.weight_decay, scale));
         if !self.decay_norms_and_biases {
-            optimizer = optimizer.with_group(Self::group(NO_DECAY)?, self.adamw(0.0), None);
+            optimizer = optimizer.with_group(Self::group(NO_DECAY)?, self.adamw(0.0, scale), None);
         }
         for group in &self.groups {
             let add = |optimizer: ModuleOptimizer, params: ParamGroup, decay: f64| match group.kind
             {
-                OptimizerKind::Adamw => optimizer.with_group(params, self.adamw(decay), None),
+                OptimizerKind::Adamw => {
+                    optimizer.with_group(params, self.adamw(decay, scale), None)
+                }
                 OptimizerKind::Sgd { momentum } => {
                     let sgd = Sgd {
+                        grad_scale: scale.clone(),
                         momentum: momentum as f32,
                         decay: decay as f32,
                     };

@@ -4,9 +4,12 @@ use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::prelude::*;
 use vlp_ops::SgdStep;
 
+use crate::grads::GradScale;
+
 /// The rule's constants.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sgd {
+    pub(crate) grad_scale: GradScale,
     pub(crate) momentum: f32,
     pub(crate) decay: f32,
 }
@@ -48,6 +51,7 @@ impl Optimizer for Sgd {
         state: Option<SgdState<D>>,
     ) -> (Tensor<D>, Option<SgdState<D>>) {
         let step = SgdStep {
+            grad_scale: self.grad_scale.get(),
             rate,
             decay: self.decay,
             momentum: self.momentum,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{Checkpoint, TrainState};
 use crate::ema::Ema;
 use crate::error::TrainError;
-use crate::grads::{clip, global_norm, norms};
+use crate::grads::{GradScale, global_norm, norms};
 use crate::optimizer::OptimizerConfig;
 use crate::record::{module_bytes, optimizer_bytes};
 use crate::schedule::ScheduleConfig;
@@ -53,6 +53,7 @@ pub struct Trainer<M: Module> {
     model: Option<M>,
     config: TrainerConfig,
     optimizer: ModuleOptimizer,
+    grad_scale: GradScale,
     ema: Option<Ema<M>>,
     step: u64,
     skipped: u64,
@@ -100,7 +101,7 @@ impl TrainerConfig {
             );
         }
         self.optimizer.validate()?;
-        self.optimizer.init()?;
+        self.optimizer.init(&GradScale::default())?;
         if self.schedule.warmup_steps > self.steps {
             return fail(
                 "schedule.warmup_steps",
@@ -116,12 +117,14 @@ impl<M: Module> Trainer<M> {
     /// Starts training `model` at step 0.
     pub fn new(model: M, config: TrainerConfig) -> Result<Self, TrainError> {
         config.validate()?;
-        let optimizer = config.optimizer.init()?;
+        let grad_scale = GradScale::default();
+        let optimizer = config.optimizer.init(&grad_scale)?;
         let ema = (config.ema_decay > 0.0).then(|| Ema::new(&model, config.ema_decay));
         Ok(Self {
             model: Some(model),
             config,
             optimizer,
+            grad_scale,
             ema,
             step: 0,
             skipped: 0,
@@ -261,7 +264,7 @@ impl<M: Module> Trainer<M> {
             Ok(all) => (all, None),
             Err(reason) => (vec![], Some(reason)),
         };
-        let mut grads = match all.len() {
+        let grads = match all.len() {
             1 => all.remove(0),
             _ => {
                 let mut sum = GradientsAccumulator::new();
@@ -301,14 +304,8 @@ impl<M: Module> Trainer<M> {
             });
         }
         self.skipped_in_row = 0;
-        if self.config.optimizer.clip_norm > 0.0 {
-            clip(
-                self.model(),
-                &mut grads,
-                grad_norm,
-                self.config.optimizer.clip_norm as f32,
-            );
-        }
+        let most = self.config.optimizer.clip_norm as f32;
+        self.grad_scale.clip(grad_norm, most);
         let rates = self.config.optimizer.rates(rate_factor)?;
         if let Some(model) = self.model.take() {
             let model = self.optimizer.step(rates, model, grads);

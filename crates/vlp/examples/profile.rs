@@ -18,7 +18,7 @@ use vlp_data::Example;
 use vlp_objectives::{ObjectiveSet, VisionLanguage, total};
 use vlp_ops::{count_operations, linear, operations};
 use vlp_train::Trainer;
-use vlp_train::grads::{clip, global_norm};
+use vlp_train::grads::{GradScale, global_norm};
 use vlp_vision::ResNet;
 
 use preset::{Done, Learner, Preset, Visit, peak_memory};
@@ -35,7 +35,7 @@ const TRUNK: usize = 1;
 const ENCODER: usize = 2;
 const LOSSES: usize = 3;
 const BACKWARD: usize = 4;
-const CLIP: usize = 5;
+const NORM: usize = 5;
 const UPDATE: usize = 6;
 const NAMES: [&str; 7] = [
     "data (batching)",
@@ -43,7 +43,7 @@ const NAMES: [&str; 7] = [
     "encoder forward",
     "heads and losses",
     "backward",
-    "gradient norm and clipping",
+    "gradient norm",
     "optimiser",
 ];
 
@@ -114,7 +114,8 @@ impl Visit for Profile<'_> {
         let config = &preset.config.train;
         let mut loading = Part::default();
         let examples = loading.time(|| preset.examples())?;
-        let mut optimizer = config.optimizer.init()?;
+        let scale = GradScale::default();
+        let mut optimizer = config.optimizer.init(&scale)?;
         let mut turns = vec![];
         for turn in 0..WARM + TURNS {
             self.0.measure();
@@ -130,13 +131,10 @@ impl Visit for Profile<'_> {
                 )?;
                 sum.accumulate(&learner, own);
             }
-            let mut grads = sum.grads();
-            parts[CLIP].time(|| {
+            let grads = sum.grads();
+            parts[NORM].time(|| {
                 let norm = global_norm(&learner, &grads);
-                let most = config.optimizer.clip_norm as f32;
-                if most > 0.0 {
-                    clip(&learner, &mut grads, norm, most);
-                }
+                scale.clip(norm, config.optimizer.clip_norm as f32);
             });
             let rates = config.optimizer.rates(1.0)?;
             learner = parts[UPDATE].time(|| optimizer.step(rates, learner, grads));

@@ -39,6 +39,9 @@ pub(crate) enum PeerError {
     /// A fresh process that gave no answer.
     #[error("a fresh process: {0}")]
     Fresh(String),
+    /// A GPU that gave up.
+    #[error("the device: {0}")]
+    Device(String),
     /// Configuration and model.
     #[error(transparent)]
     Vlp(#[from] VlpError),

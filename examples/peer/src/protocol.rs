@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
 
+use burn::tensor::Device;
 use serde_json::{Map, Value, json};
 
 use crate::cases::{self, Case};
@@ -21,9 +22,10 @@ pub(crate) struct Worker {
 
 /// A case ready to run again.
 struct Loaded {
-    /// Case, weights and inputs.
-    key: [Value; 3],
+    /// Case, weights, inputs and device.
+    key: [Value; 4],
     case: Box<dyn Case>,
+    device: Device,
     /// Of the first run: those of the weights as they are.
     losses: Map<String, Value>,
 }
@@ -67,19 +69,21 @@ impl Worker {
     }
 
     fn run(&mut self, case: &str, request: &Value, repeats: u64) -> Result<Value, PeerError> {
-        let key = ["case", "weights", "inputs"].map(|name| request[name].clone());
+        let key = ["case", "weights", "inputs", "device"].map(|name| request[name].clone());
         if self.loaded.as_ref().is_none_or(|own| own.key != key) {
             // What was loaded goes first: both need not be in memory.
             self.loaded = None;
             let inputs = Path::new(text(request, "inputs")?);
             let weights = request["weights"].as_str().map(Path::new);
-            let mut case = cases::load(case, weights, inputs)?;
+            let device = vlp::device::pick(request["device"].as_str().unwrap_or("flex"))?;
+            let mut case = cases::load(case, weights, inputs, &device)?;
             let found = case.run()?.into_iter();
             let losses = found.map(|(name, figure)| (name, json!(figure.value())));
             self.loaded = Some(Loaded {
                 key,
                 losses: losses.collect(),
                 case,
+                device,
             });
         }
         let mut seconds = vec![];
@@ -89,6 +93,9 @@ impl Worker {
         for _ in 0..repeats {
             let start = Instant::now();
             let found = loaded.case.run()?;
+            // A GPU has only been told what to do.
+            let done = loaded.device.sync();
+            done.map_err(|e| PeerError::Device(e.to_string()))?;
             seconds.push(start.elapsed().as_secs_f64());
             drop(found);
         }

@@ -3,15 +3,17 @@
 mod machine;
 mod python;
 mod table;
+mod target;
 mod worker;
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use target::Target;
 use worker::Worker;
 
 /// Every case, in the order of the table.
@@ -44,27 +46,33 @@ const OURS: &str = "vlp";
 const THEIRS: &str = "PyTorch";
 
 /// Runs the named cases, or all, adds what came of them to `target/peer/raw.jsonl` and renews
-/// `docs/numbers.md` from that file. `table` does the last alone.
-pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
+/// `docs/numbers.md` from that file (`-NAME` in both with `--device NAME` in front). `table` does the last alone.
+pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
+    let (target, names) = Target::parse(words)?;
     if names == ["table"] {
-        return write_table(root);
+        return write_table(root, &target);
     }
-    let cases = choose(names)?;
+    let cases = choose(names, &target)?;
     let python = python::interpreter(root)?;
-    let build = cargo(root)
-        .args(["build", "-q", "-p", "peer-worker"])
-        .status();
-    if !build.map_err(|e| format!("cargo: {e}"))?.success() {
-        return Err("peer-worker did not build".into());
+    if let Some(mut build) = target.worker(|| cargo(root), "build") {
+        let status = build.status().map_err(|e| format!("cargo: {e}"))?;
+        if !status.success() {
+            return Err("peer-worker did not build".into());
+        }
     }
     let bench = Bench {
         root,
+        target,
         python: &python,
-        command: ["cargo xtask peer", &names.join(" ")]
+        command: ["cargo xtask peer", &words.join(" ")]
             .join(" ")
             .trim()
             .to_owned(),
-        machine: machine::describe(),
+        machine: [target.describe(), Some(machine::describe())]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(", "),
         run: machine::now()?,
     };
     let mut failed = vec![];
@@ -74,14 +82,14 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
             failed.push(case);
         }
     }
-    write_table(root)?;
+    write_table(root, &target)?;
     match failed.is_empty() {
         true => Ok(()),
         false => Err(format!("failed: {}", failed.join(", "))),
     }
 }
 
-fn choose(names: &[&str]) -> Result<Vec<&'static str>, String> {
+fn choose(names: &[&str], target: &Target) -> Result<Vec<&'static str>, String> {
     if let Some(unknown) = names.iter().find(|name| !CASES.contains(name)) {
         return Err(format!(
             "no case is called {unknown:?}; there are {}",
@@ -90,7 +98,7 @@ fn choose(names: &[&str]) -> Result<Vec<&'static str>, String> {
     }
     let chosen = CASES.iter().copied();
     Ok(chosen
-        .filter(|case| names.is_empty() || names.contains(case))
+        .filter(|case| target.takes(case) && (names.is_empty() || names.contains(case)))
         .collect())
 }
 
@@ -100,20 +108,18 @@ fn cargo(root: &Path) -> Command {
     command
 }
 
-fn raw_file(root: &Path) -> PathBuf {
-    root.join("target/peer/raw.jsonl")
-}
-
-fn write_table(root: &Path) -> Result<(), String> {
-    let raw = raw_file(root);
+fn write_table(root: &Path, target: &Target) -> Result<(), String> {
+    let raw = target.raw_file(root);
     let text = fs::read_to_string(&raw).map_err(|e| format!("{}: {e}", raw.display()))?;
-    let page = root.join("docs/numbers.md");
-    fs::write(&page, table::page(&text, &CASES)?).map_err(|e| format!("{}: {e}", page.display()))
+    let page = target.page_file(root);
+    fs::write(&page, table::page(&text, &CASES, target)?)
+        .map_err(|e| format!("{}: {e}", page.display()))
 }
 
 /// What all cases of a run share.
 struct Bench<'a> {
     root: &'a Path,
+    target: Target<'a>,
     python: &'a Path,
     command: String,
     machine: String,
@@ -123,22 +129,29 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// Both sides in turns; fails where one of them does or their losses differ.
     fn case(&self, case: &str) -> Result<(), String> {
-        let mut cargo = cargo(self.root);
-        cargo.args(["run", "-q", "-p", "peer-worker"]);
+        let start = || {
+            let own = self.target.worker(|| cargo(self.root), "run");
+            Worker::start(OURS, &mut own.ok_or("no worker")?)
+        };
         let folder = self.root.join("target/peer").join(case);
         fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         // In a process of its own: the memory of drawing weights is no part of the case's.
-        let files =
-            Worker::start(OURS, &mut cargo)?.ask(&json!({"prepare": case, "dir": folder}))?;
-        let mut ours = Worker::start(OURS, &mut cargo)?;
+        let files = start()?.ask(&json!({"prepare": case, "dir": folder}))?;
+        let mut ours = start()?;
         let script = self.root.join("benches/peer/peer.py");
         let mut theirs = Worker::start(THEIRS, Command::new(self.python).arg(script))?;
 
-        let request = |repeats: usize| json!({"case": case, "weights": files["weights"], "inputs": files["inputs"], "repeats": repeats});
+        let request = |side: &str, repeats: usize| {
+            let mut request = json!({"case": case, "weights": files["weights"], "inputs": files["inputs"], "repeats": repeats});
+            if let device @ Value::String(_) = self.target.name_for(side) {
+                request["device"] = device;
+            }
+            request
+        };
         let mut sides = vec![];
         for worker in [&mut ours, &mut theirs] {
             let versions = worker.ask(&json!({"versions": true}))?["versions"].take();
-            let first = worker.ask(&request(1))?;
+            let first = worker.ask(&request(worker.name(), 1))?;
             let seconds = table::seconds(&first);
             let least = seconds.into_iter().fold(f64::INFINITY, f64::min);
             let repeats = (TURN / least).clamp(1.0, MOST_REPEATS) as usize;
@@ -147,11 +160,14 @@ impl Bench<'_> {
         let mut records = vec![];
         for _ in 0..ROUNDS {
             for (worker, versions, repeats) in &mut sides {
-                let (others, mut record) = worker.ask_watched(&request(*repeats))?;
+                let asked = request(worker.name(), *repeats);
+                let (others, mut record) = worker.ask_watched(&asked)?;
+                let gpu = self.target.gpu_memory(worker.process());
                 for (key, value) in [
                     ("side", json!(worker.name())),
                     ("versions", versions.clone()),
                     ("others", json!(others)),
+                    ("gpu_memory", json!(gpu)),
                     ("machine", json!(self.machine)),
                     ("run", json!(self.run)),
                     ("command", json!(self.command)),
@@ -168,7 +184,7 @@ impl Bench<'_> {
     }
 
     fn save(&self, record: &Value) -> Result<(), String> {
-        let path = raw_file(self.root);
+        let path = self.target.raw_file(self.root);
         let fail = |e| format!("{}: {e}", path.display());
         let open = fs::OpenOptions::new().create(true).append(true).open(&path);
         writeln!(open.map_err(fail)?, "{record}").map_err(fail)
@@ -182,10 +198,11 @@ mod tests {
 
     #[test]
     fn cases_are_chosen_by_name_in_their_order() {
-        assert_eq!(choose(&["start", "jpeg"]).unwrap(), ["jpeg", "start"]);
-        assert_eq!(choose(&[]).unwrap(), CASES);
+        let (cpu, _) = Target::parse(&[]).unwrap();
+        assert_eq!(choose(&["start", "jpeg"], &cpu).unwrap(), ["jpeg", "start"]);
+        assert_eq!(choose(&[], &cpu).unwrap(), CASES);
         assert!(
-            choose(&["jpg"])
+            choose(&["jpg"], &cpu)
                 .unwrap_err()
                 .contains("\"jpg\"; there are resnet50-384, ")
         );

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use super::target::Target;
 use super::{OURS, THEIRS};
 
 /// Relative difference up to which losses agree.
@@ -15,7 +16,7 @@ const TOLERANCE: f64 = 1e-3;
 struct Side {
     least: f64,
     median: f64,
-    /// Peak resident memory in bytes.
+    /// Peak resident memory in bytes, or the GPU's.
     peak: f64,
     /// Largest share of the cores that other processes took meanwhile, in percent.
     others: f64,
@@ -124,7 +125,8 @@ impl Side {
         let mut others = 0.0_f64;
         for record in records {
             times.extend(seconds(record));
-            peak = peak.max(record["peak_rss"].as_f64()?);
+            let held = record["gpu_memory"].as_f64();
+            peak = peak.max(held.or(record["peak_rss"].as_f64())?);
             others = others.max(100.0 * record["others"].as_f64().unwrap_or(0.0));
             losses = record["losses"]
                 .as_object()?
@@ -179,20 +181,21 @@ fn milliseconds(seconds: f64) -> String {
 }
 
 /// The page of the records in `raw`, one a line: of each case the last run that has it.
-pub(super) fn page(raw: &str, cases: &[&str]) -> Result<String, String> {
+pub(super) fn page(raw: &str, cases: &[&str], target: &Target) -> Result<String, String> {
     let mut records: Vec<Value> = vec![];
     for (number, line) in raw.lines().enumerate() {
         let record = serde_json::from_str(line).map_err(|e| format!("line {}: {e}", number + 1))?;
         records.push(record);
     }
-    let mut page = String::from(
-        "# Numbers\n\nvlp and PyTorch at the same work, in turns on the same machine, f32 on 2 threads. Cases and protocol: \
-         [benches/peer](../benches/peer/README.md). This page is written by `cargo xtask peer`, never by hand.\n\n\
+    let mut page = format!(
+        "{}\n\n\
          Times are milliseconds, the least of all repeats and in brackets the median. The ratio is our least time over PyTorch's: below 1 we \
-         are faster. Memory is the highest of the whole process in MB. Both sides have the same weights and inputs; the losses \
+         are faster. {} Both sides have the same weights and inputs; the losses \
          differ by the largest relative difference of one. The last column is the largest share of the cores, in percent, that other processes took \
          in a turn: figures with more than a few percent are not to be compared.\n\n\
          | case | vlp ms | PyTorch ms | vlp / PyTorch | vlp MB | PyTorch MB | losses differ by | others % |\n|---|---:|---:|---:|---:|---:|---:|---:|\n",
+        target.preface(),
+        target.memory()
     );
     let mut runs: BTreeMap<String, (Value, Vec<&str>)> = BTreeMap::new();
     for case in cases {
@@ -293,7 +296,8 @@ mod tests {
             ),
             record("e2e-384", OURS, "2026-03-01T00:00:00Z", &[1.0], losses()),
         ]);
-        let page = page(&raw, &["jpeg", "e2e-384", "start"]).unwrap();
+        let (cpu, _) = Target::parse(&[]).unwrap();
+        let page = page(&raw, &["jpeg", "e2e-384", "start"], &cpu).unwrap();
         let rows: Vec<&str> = page.lines().filter(|l| l.starts_with("| `")).collect();
         assert_eq!(
             rows,
@@ -310,7 +314,11 @@ mod tests {
                 "- 2026-01-01 (start): a CPU; torch 1.0, vlp 1.0; `cargo xtask peer jpeg`"
             ]
         );
-        assert!(super::page("{", &[]).unwrap_err().starts_with("line 1: "));
+        assert!(
+            super::page("{", &[], &cpu)
+                .unwrap_err()
+                .starts_with("line 1: ")
+        );
     }
 
     #[test]

@@ -36,6 +36,10 @@ impl Worker {
         self.name
     }
 
+    pub(super) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The share of the cores that other processes took while `request` was answered, and the answer.
     pub(super) fn ask_watched(&mut self, request: &Value) -> Result<(Option<f64>, Value), String> {
         let process = self.child.id();

@@ -24,26 +24,30 @@ pub(crate) trait Case {
     fn run(&mut self) -> Result<Figures, PeerError>;
 }
 
-/// Loads the files of a case.
+/// Loads the files of a case onto a device.
 pub(crate) fn load(
     case: &str,
     weights: Option<&Path>,
     inputs: &Path,
+    plain: &Device,
 ) -> Result<Box<dyn Case>, PeerError> {
     let arrays = Arrays::read(inputs)?;
-    let plain = vlp::device::pick("flex")?;
     let missing = || PeerError::Request(format!("weights: {case} needs a file"));
     let file = || weights.ok_or_else(missing);
     if let Some(setup) = Setup::of(case)? {
         let steps = case.ends_with("-step");
-        let device = if steps { plain.autodiff() } else { plain };
+        let device = if steps {
+            plain.clone().autodiff()
+        } else {
+            plain.clone()
+        };
         let system = setup.build(&device)?.filled(file()?)?;
         return with_model(case, &setup, system, &arrays, &device);
     }
     Ok(match case {
-        "resnet50-384" | "resnet50-800x1333" => trunk::load(file()?, &arrays, &plain)?,
-        "dictionary" => dictionary::load(&arrays, &plain)?,
-        "matching" => matching::load(&arrays, &plain)?,
+        "resnet50-384" | "resnet50-800x1333" => trunk::load(file()?, &arrays, plain)?,
+        "dictionary" => dictionary::load(&arrays, plain)?,
+        "matching" => matching::load(&arrays, plain)?,
         "jpeg" => jpeg::load(&arrays)?,
         "tokenise" => tokenise::load(&arrays, false)?,
         "tokenise-batched" => tokenise::load(&arrays, true)?,

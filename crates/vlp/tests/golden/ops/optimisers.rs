@@ -42,7 +42,7 @@ pub(crate) fn trace(op: &mut Op<'_>) -> Result<(), String> {
         groups,
     };
     let fail = |e: vlp_train::TrainError| e.to_string();
-    let mut optimizer = config.init().map_err(fail)?;
+    let mut optimizer = config.init(&Default::default()).map_err(fail)?;
     let mut module = Weights {
         weight: Param::from_tensor(op.input("w")?.float(&device)),
     };

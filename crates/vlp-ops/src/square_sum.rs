@@ -1,6 +1,6 @@
-//! The two passes over gradients that clipping needs.
+//! The pass over gradients that their norm needs.
 //!
-//! Needed as long as burn squares into a tensor of its own and runs element-wise operations on one thread.
+//! Needed as long as burn squares into a tensor of its own, on one thread.
 
 use burn::prelude::*;
 
@@ -13,22 +13,12 @@ pub fn square_sum<const D: usize>(x: Tensor<D>) -> Tensor<1> {
     x.square().sum()
 }
 
-/// `x * factor`, in place where nothing else holds it. Without gradient.
-pub fn scale<const D: usize>(x: Tensor<D>, factor: f32) -> Tensor<D> {
-    #[cfg(feature = "flex")]
-    if !x.device().is_autodiff() && crate::route::fast(&x) {
-        return fast::scale(x, factor);
-    }
-    x.mul_scalar(factor)
-}
-
 #[cfg(feature = "flex")]
 mod fast {
-    use burn::backend::Flex;
     use burn::prelude::Tensor;
     use rayon::prelude::*;
 
-    use crate::flex::{TASK, own, primitive, sum, values, wide};
+    use crate::flex::{TASK, primitive, sum, values, wide};
 
     pub(super) fn square_sum<const D: usize>(x: Tensor<D>) -> Tensor<1> {
         let device = x.device();
@@ -44,18 +34,5 @@ mod fast {
             .collect();
         // Parts in their order, whichever thread was first; joined in f64, since there may be thousands.
         Tensor::from_floats([parts.iter().sum::<f64>() as f32], &device)
-    }
-
-    pub(super) fn scale<const D: usize>(x: Tensor<D>, factor: f32) -> Tensor<D> {
-        let mut x = own(x);
-        x.storage_mut::<f32>()
-            .par_chunks_mut(TASK)
-            .for_each(|part| {
-                wide(
-                    #[inline(always)]
-                    || part.iter_mut().for_each(|x| *x *= factor),
-                )
-            });
-        Tensor::from_primitive::<Flex>(x)
     }
 }
