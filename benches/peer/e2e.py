@@ -60,7 +60,7 @@ class E2eVlp(nn.Module):
 
     def caption_states(self, ids, text_pad, alone, pos, pad):
         length = ids.shape[1]
-        later = torch.ones(length, length, dtype=torch.bool).triu(1)
+        later = torch.ones(length, length, dtype=torch.bool, device=ids.device).triu(1)
         return self.model.decoder(self.model.words(ids), None, later | text_pad[:, None, None], alone, pos, pad)[-1]
 
     def caption_logits(self, states):

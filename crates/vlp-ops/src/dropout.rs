@@ -6,7 +6,7 @@ use burn::nn::Dropout;
 use burn::prelude::*;
 use burn::tensor::Distribution;
 
-use crate::recompute::draws;
+use crate::recompute::{seed, stays};
 use crate::route::on_cpu;
 
 /// What falls out of one tensor: every value with one probability, a function of a seed and its place.
@@ -33,7 +33,7 @@ impl Drops {
                 seed
             };
             Self {
-                seed: if on_cpu(device) { draws(drawn) } else { [0; 2] },
+                seed: if on_cpu(device) { seed(drawn) } else { [0; 2] },
                 probability: layer.prob as f32,
             }
         })
@@ -43,8 +43,12 @@ impl Drops {
     pub fn factors<const D: usize>(&self, shape: [usize; D], device: &Device) -> Tensor<D> {
         if !on_cpu(device) {
             let kept = 1.0 - f64::from(self.probability);
-            let random = Tensor::random(shape, Distribution::Bernoulli(kept), device);
-            return random.div_scalar(kept);
+            let stays = stays(|| {
+                let one = Distribution::Bernoulli(kept);
+                let random = Tensor::<D>::random(shape, one, device);
+                random.greater_elem(0.5).reshape([-1])
+            });
+            return stays.reshape(shape).float().div_scalar(kept);
         }
         let count: usize = shape.iter().product();
         let values: Vec<f32> = (0..count).map(|i| self.factor(i as u32)).collect();
@@ -81,14 +85,15 @@ pub(crate) fn mix(seed: [u32; 2], place: u32) -> u32 {
 
 /// burn's layer: in training each value is zero with its probability, and the rest are scaled by `1 / (1 - prob)`.
 pub fn dropout<const D: usize>(layer: &Dropout, x: Tensor<D>) -> Tensor<D> {
+    let Some(drops) = Drops::draw(layer, &x.device()) else {
+        return x;
+    };
     #[cfg(feature = "flex")]
     if crate::route::fast(&x) {
-        return match Drops::draw(layer, &x.device()) {
-            Some(drops) => fast::dropout(x, drops),
-            None => x,
-        };
+        return fast::dropout(x, drops);
     }
-    layer.forward(x)
+    let factors = drops.factors(x.dims(), &x.device()).cast(x.dtype());
+    x * factors
 }
 
 #[cfg(feature = "flex")]

@@ -45,7 +45,7 @@ pub use linear::{apply, linear, tied};
 pub use log_prob::log_prob;
 pub use norm::LayerNorm;
 pub use pool::max_pool2d;
-pub use recompute::{recompute, recomputes, recomputing};
+pub use recompute::{recompute, recomputing};
 pub use route::use_fast_paths;
 pub use sgd::{SgdStep, sgd};
 pub use softmax::softmax;

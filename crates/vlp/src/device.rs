@@ -52,12 +52,24 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
     }
 }
 
+/// A model's first steps compile hundreds of kernels and try several for each product: minutes. Both are kept for the next
+/// process: in `target/environment` of a Cargo project, else in the user's cache folder. A `cubecl.toml` may say otherwise.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn keep_kernels() {
+    use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    config.compilation.cache = true;
+    // It fails where a device is at work already, with a configuration of its own.
+    CubeClRuntimeConfig::try_set(config);
+}
+
 /// Runs one operation, since a driver that is missing shows only then, as a panic.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn probe(
     name: &str,
     make: impl FnOnce() -> Device + std::panic::UnwindSafe,
 ) -> Result<Device, VlpError> {
+    keep_kernels();
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let found = std::panic::catch_unwind(|| {

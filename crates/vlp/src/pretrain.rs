@@ -91,12 +91,6 @@ pub fn pretrain_with<O: ObjectiveSet>(
             options.device
         )));
     }
-    if config.model.recomputes() && !vlp_ops::recomputes(&plain) {
-        return Err(VlpError::Config(format!(
-            "model.recompute: layers are computed again on the CPU alone, not on {}; leave it out or use --device flex",
-            options.device
-        )));
-    }
     let device = plain.clone().autodiff();
     let model = build::model(&config, &data.pieces, &device)?;
     let objectives = make(&config, &data, &device)?;

@@ -3,28 +3,22 @@
 //!
 //! Needed as long as burn's gradient checkpointing knows single element-wise operations and no layers.
 
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod again;
 mod replay;
 
 use burn::module::Module;
 use burn::prelude::*;
 
-pub(crate) use replay::draws;
 pub use replay::recomputing;
-
-/// Whether [`recompute`] spares memory on this device: on the CPU. With burn 0.22's GPU backends the engine that fuses
-/// operations missed tensors of the first pass (seen on wgpu): there it is not done.
-pub fn recomputes(device: &Device) -> bool {
-    crate::route::on_cpu(device)
-}
+pub(crate) use replay::{seed, stays};
 
 /// `f(module, x, beside)`: the same values and gradients, with a second forward pass of `f` for the memory of all that
 /// it keeps but `x` and `beside`.
 ///
 /// Gradients reach `x`, `beside` and the module's parameters; other tensors that `f` takes with it must be constants.
 /// Dropout falls where it fell. What `f` does beside its result happens twice: [`recomputing`] tells the second time.
-/// Without autodiff, and where [`recomputes`] says no, this is `f` alone.
+/// Without autodiff this is `f` alone, as on backends that are neither the CPU's nor a GPU's.
 pub fn recompute<M, const D: usize, const E: usize>(
     module: &M,
     x: Tensor<D>,
@@ -37,6 +31,10 @@ where
     #[cfg(feature = "flex")]
     if again::knows::<burn::backend::Flex, D>(&x) {
         return again::run::<burn::backend::Flex, _, _, D, E>(module, (x, beside), f);
+    }
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    if again::knows::<burn::backend::Cube, D>(&x) {
+        return again::run::<burn::backend::Cube, _, _, D, E>(module, (x, beside), f);
     }
     f(module, x, beside)
 }

@@ -2,15 +2,29 @@
 
 use std::cell::RefCell;
 
-/// Seeds of dropout, in the order in which a forward pass asks for them.
-pub(crate) type Seeds = Vec<[u32; 2]>;
+use burn::prelude::*;
 
-#[cfg_attr(not(feature = "flex"), allow(dead_code))]
+/// What a forward pass drew for dropout.
+#[derive(Debug, Clone)]
+pub(super) enum Draw {
+    /// A seed, from which what falls follows.
+    Seed([u32; 2]),
+    /// What stays, as a GPU's stream drew it.
+    Stays(Tensor<1, Bool>),
+}
+
+/// Draws in the order in which a forward pass asks for them.
+pub(super) type Draws = Vec<Draw>;
+
+#[cfg_attr(
+    not(any(feature = "flex", feature = "wgpu", feature = "cuda")),
+    allow(dead_code)
+)]
 enum Tape {
-    /// The first pass: seeds as drawn.
-    Writing(Seeds),
-    /// The second: seeds still to be given, last one first.
-    Reading(Seeds),
+    /// The first pass: draws as they were made.
+    Writing(Draws),
+    /// The second: draws still to be given, last one first.
+    Reading(Draws),
 }
 
 thread_local! {
@@ -24,51 +38,73 @@ pub fn recomputing() -> bool {
 }
 
 /// A seed of dropout: `draw`'s, or in a second pass the one of the first.
-pub(crate) fn draws(draw: impl FnOnce() -> [u32; 2]) -> [u32; 2] {
-    let known = TAPE.with_borrow_mut(|tape| match tape {
-        Some(Tape::Reading(seeds)) => seeds.pop(),
+pub(crate) fn seed(draw: impl FnOnce() -> [u32; 2]) -> [u32; 2] {
+    match known() {
+        Some(Draw::Seed(seed)) => seed,
+        _ => {
+            let seed = draw();
+            note(|| Draw::Seed(seed));
+            seed
+        }
+    }
+}
+
+/// What stays in a tensor with as many values: `draw`'s, or in a second pass what stayed in the first.
+pub(crate) fn stays(draw: impl FnOnce() -> Tensor<1, Bool>) -> Tensor<1, Bool> {
+    match known() {
+        Some(Draw::Stays(stays)) => stays,
+        _ => {
+            let stays = draw();
+            note(|| Draw::Stays(stays.clone()));
+            stays
+        }
+    }
+}
+
+fn known() -> Option<Draw> {
+    TAPE.with_borrow_mut(|tape| match tape {
+        Some(Tape::Reading(draws)) => draws.pop(),
         _ => None,
-    });
-    known.unwrap_or_else(|| {
-        let seed = draw();
-        TAPE.with_borrow_mut(|tape| {
-            if let Some(Tape::Writing(seeds)) = tape {
-                seeds.push(seed);
-            }
-        });
-        seed
     })
 }
 
-/// Runs a first pass; gives the seeds that it drew.
-#[cfg(feature = "flex")]
-pub(super) fn first<R>(f: impl FnOnce() -> R) -> (R, Seeds) {
+fn note(draw: impl FnOnce() -> Draw) {
+    TAPE.with_borrow_mut(|tape| {
+        if let Some(Tape::Writing(draws)) = tape {
+            draws.push(draw());
+        }
+    });
+}
+
+/// Runs a first pass; gives what it drew.
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
+pub(super) fn first<R>(f: impl FnOnce() -> R) -> (R, Draws) {
     let mut kept = enter(Tape::Writing(vec![]));
     let result = f();
     match kept.leave() {
-        Some(Tape::Writing(seeds)) => (result, seeds),
+        Some(Tape::Writing(draws)) => (result, draws),
         _ => (result, vec![]),
     }
 }
 
-/// Runs a second pass with the seeds of the first.
-#[cfg(feature = "flex")]
-pub(super) fn second<R>(mut seeds: Seeds, f: impl FnOnce() -> R) -> R {
-    seeds.reverse();
-    let _kept = enter(Tape::Reading(seeds));
+/// Runs a second pass with the draws of the first.
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
+pub(super) fn second<R>(mut draws: Draws, f: impl FnOnce() -> R) -> R {
+    draws.reverse();
+    let _kept = enter(Tape::Reading(draws));
     f()
 }
 
 /// Puts the tape that was there back, after a panic too.
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 struct Kept(Option<Option<Tape>>);
 
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 fn enter(tape: Tape) -> Kept {
     Kept(Some(TAPE.replace(Some(tape))))
 }
 
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 impl Kept {
     /// The tape that was written, if this was not done before.
     fn leave(&mut self) -> Option<Tape> {
@@ -76,9 +112,31 @@ impl Kept {
     }
 }
 
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 impl Drop for Kept {
     fn drop(&mut self) {
         self.leave();
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_pass_gets_what_the_first_drew() {
+        let device = Device::flex();
+        let bits = |bits: [bool; 3]| Tensor::<1, Bool>::from_data(bits, &device);
+        let pass = |a: [u32; 2], b: [bool; 3]| {
+            let mask = || stays(|| bits(b)).into_data();
+            (seed(|| a), mask(), recomputing())
+        };
+        let (one, draws) = first(|| pass([1, 2], [true, false, true]));
+        let two = second(draws, || pass([3, 4], [false; 3]));
+        assert_eq!((one.0, &one.1), (two.0, &two.1));
+        assert_eq!((one.2, two.2), (false, true));
+        // Outside nothing is kept.
+        assert_eq!(pass([5, 6], [false; 3]).0, [5, 6]);
+        assert!(!recomputing());
     }
 }

@@ -51,15 +51,6 @@ impl ModelConfig {
         }
     }
 
-    /// Whether layers are computed again in the backward pass.
-    pub fn recomputes(&self) -> bool {
-        let parts = match self {
-            Self::E2eVlp(own) => &own.recompute,
-            Self::Soho(own) => &own.recompute,
-        };
-        !parts.is_empty()
-    }
-
     /// The same model, all of whose layers keep what the backward pass needs.
     #[must_use]
     pub fn keeping(mut self) -> Self {
