@@ -10,7 +10,7 @@ pub(super) enum Draw {
     /// A seed, from which what falls follows.
     Seed([u32; 2]),
     /// What stays, as a GPU's stream drew it.
-    Stays(Tensor<1, Bool>),
+    Stays(Box<Tensor<1, Bool>>),
 }
 
 /// Draws in the order in which a forward pass asks for them.
@@ -52,10 +52,10 @@ pub(crate) fn seed(draw: impl FnOnce() -> [u32; 2]) -> [u32; 2] {
 /// What stays in a tensor with as many values: `draw`'s, or in a second pass what stayed in the first.
 pub(crate) fn stays(draw: impl FnOnce() -> Tensor<1, Bool>) -> Tensor<1, Bool> {
     match known() {
-        Some(Draw::Stays(stays)) => stays,
+        Some(Draw::Stays(stays)) => *stays,
         _ => {
             let stays = draw();
-            note(|| Draw::Stays(stays.clone()));
+            note(|| Draw::Stays(Box::new(stays.clone())));
             stays
         }
     }
