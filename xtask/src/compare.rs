@@ -10,8 +10,10 @@ const FIRST: f64 = 1e-3;
 /// At later steps: Adam divides by the gradient's own size, so rounding grows.
 const LATER: f64 = 5e-2;
 
-/// Fails where a total loss of two `metrics.jsonl` differs by more than is allowed.
-pub(crate) fn run(one: &Path, other: &Path) -> Result<(), String> {
+/// Fails where a total loss of two `metrics.jsonl` differs by more than is allowed: `limit`, or what two devices may.
+pub(crate) fn run(one: &Path, other: &Path, limit: Option<&str>) -> Result<(), String> {
+    let limit = limit.map(str::parse::<f64>).transpose();
+    let limit = limit.map_err(|e| format!("the relative difference allowed: {e}"))?;
     let (a, b) = (totals(one)?, totals(other)?);
     if a.is_empty() || a.len() != b.len() {
         return Err(format!(
@@ -27,7 +29,7 @@ pub(crate) fn run(one: &Path, other: &Path) -> Result<(), String> {
             "step {:>3}: {x:12.6} {y:12.6}  relative difference {relative:.2e}",
             step + 1
         );
-        let allowed = if step == 0 { FIRST } else { LATER };
+        let allowed = limit.unwrap_or(if step == 0 { FIRST } else { LATER });
         // A NaN is never within.
         if !matches!(
             relative.partial_cmp(&allowed),
@@ -86,9 +88,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str, totals: &[&str]| run_of(folder.path(), name, totals);
         let base = at("base", &["10.0", "5.0"]);
-        assert!(run(&base, &at("near", &["10.001", "5.1"])).is_ok());
-        assert!(run(&base, &at("first", &["10.1", "5.0"])).is_err());
-        assert!(run(&base, &at("nan", &["10.0", "null"])).is_err());
-        assert!(run(&base, &at("short", &["10.0"])).is_err());
+        assert!(run(&base, &at("near", &["10.001", "5.1"]), None).is_ok());
+        assert!(run(&base, &at("near", &["10.001", "5.1"]), Some("1e-3")).is_err());
+        assert!(run(&base, &base, Some("less")).is_err());
+        assert!(run(&base, &at("first", &["10.1", "5.0"]), None).is_err());
+        assert!(run(&base, &at("nan", &["10.0", "null"]), None).is_err());
+        assert!(run(&base, &at("short", &["10.0"]), None).is_err());
     }
 }

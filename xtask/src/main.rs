@@ -17,7 +17,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's own rules; --write renews the crate table
        cargo xtask ci [STAGE ...]     run what continuous integration runs, or some of its stages
-       cargo xtask compare RUN RUN    hold the losses of two runs against each other
+       cargo xtask compare RUN RUN [LIMIT]
+                                      hold the losses of two runs against each other, to a relative LIMIT
        cargo xtask mean DIR [PAGE]    mean and spread over the seeds of the runs ARM-SEED or SUBJECT-ARM-SEED in a folder
        cargo xtask results RUN        put a run's held-out figures into README.md
        cargo xtask peer [--device flex|cuda|wgpu] [CASE ...]
@@ -34,7 +35,10 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(root, false),
         ["tidy", "--write"] => tidy::run(root, true),
         ["ci", ref stages @ ..] => ci::run(root, stages),
-        ["compare", one, other] => compare::run(Path::new(one), Path::new(other)),
+        ["compare", one, other] => compare::run(Path::new(one), Path::new(other), None),
+        ["compare", one, other, limit] => {
+            compare::run(Path::new(one), Path::new(other), Some(limit))
+        }
         ["mean", folder] => mean::run(Path::new(folder), None),
         ["mean", folder, page] => mean::run(Path::new(folder), Some(Path::new(page))),
         ["results", run] => results::run(root, Path::new(run)),
