@@ -89,7 +89,7 @@ mod tests {
         let at = |name: &str, totals: &[&str]| run_of(folder.path(), name, totals);
         let base = at("base", &["10.0", "5.0"]);
         assert!(run(&base, &at("near", &["10.001", "5.1"]), None).is_ok());
-        assert!(run(&base, &at("near", &["10.001", "5.1"]), Some("1e-3")).is_err());
+        assert!(run(&base, &at("limit", &["10.001", "5.1"]), Some("1e-3")).is_err());
         assert!(run(&base, &base, Some("less")).is_err());
         assert!(run(&base, &at("first", &["10.1", "5.0"]), None).is_err());
         assert!(run(&base, &at("nan", &["10.0", "null"]), None).is_err());
