@@ -143,8 +143,8 @@ impl Bench<'_> {
 
         let request = |side: &str, repeats: usize| {
             let mut request = json!({"case": case, "weights": files["weights"], "inputs": files["inputs"], "repeats": repeats});
-            if let device @ Value::String(_) = self.target.name_for(side) {
-                request["device"] = device;
+            if let Some(device) = self.target.name_for(side) {
+                request["device"] = json!(device);
             }
             request
         };

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::{Value, json};
-
 /// Cases that no GPU takes part in.
 const HOST_ONLY: [&str; 3] = ["jpeg", "tokenise", "tokenise-batched"];
 
@@ -58,18 +56,17 @@ impl<'a> Target<'a> {
     }
 
     /// What a request to `side` says of the device: PyTorch has no wgpu, and reaches the same GPU by CUDA.
-    pub(super) fn name_for(&self, side: &str) -> Value {
-        match self.gpu {
-            None => Value::Null,
-            Some(gpu) => json!(if side == super::OURS { gpu } else { "cuda" }),
-        }
+    pub(super) fn name_for(&self, side: &str) -> Option<&'a str> {
+        let gpu = self.gpu?;
+        Some(if side == super::OURS { gpu } else { "cuda" })
     }
 
-    /// GPU memory in bytes that a process holds now, as the driver tells; `None` on the CPU.
+    /// GPU memory in bytes that a process holds now, 0 where the driver does not tell; `None` on the CPU.
     pub(super) fn gpu_memory(&self, process: u32) -> Option<f64> {
         self.gpu?;
-        let rows = smi("--query-compute-apps=pid,used_memory")?;
-        memory_of(&rows, process)
+        let rows = smi("--query-compute-apps=pid,used_memory");
+        let held = rows.and_then(|rows| memory_of(&rows, process));
+        Some(held.unwrap_or(0.0))
     }
 
     /// The GPU's name and driver, to stand beside the machine's.
@@ -100,7 +97,7 @@ impl<'a> Target<'a> {
         match self.gpu {
             None => "Memory is the highest of the whole process in MB.",
             Some(_) => {
-                "Memory is what the process holds of the GPU in MB after its turns, its pool included."
+                "Memory is what the process holds of the GPU in MB after its turns, its pool included; 0 is not known."
             }
         }
     }
@@ -142,8 +139,8 @@ mod tests {
     #[test]
     fn pytorch_reaches_the_same_gpu() {
         let (target, _) = Target::parse(&["--device", "wgpu"]).unwrap();
-        assert_eq!(target.name_for(super::super::OURS), "wgpu");
-        assert_eq!(target.name_for(super::super::THEIRS), "cuda");
+        assert_eq!(target.name_for(super::super::OURS), Some("wgpu"));
+        assert_eq!(target.name_for(super::super::THEIRS), Some("cuda"));
     }
 
     #[test]
