@@ -220,7 +220,7 @@ fn updates(c: &mut Criterion) {
         })
     });
     group.bench_function("square_sum", |b| {
-        b.iter(|| vlp_ops::square_sum(grad.clone()))
+        b.iter(|| vlp_ops::square_sum([grad.clone().reshape([-1])]))
     });
 }
 

@@ -11,6 +11,8 @@ mod embedding;
 #[cfg(feature = "flex")]
 mod flex;
 mod gelu;
+#[cfg(any(feature = "wgpu", feature = "cuda", test))]
+mod gradient;
 mod layer_norm;
 mod linear;
 mod log_prob;

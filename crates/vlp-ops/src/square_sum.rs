@@ -1,16 +1,60 @@
 //! The pass over gradients that their norm needs.
 //!
-//! Needed as long as burn squares into a tensor of its own, on one thread.
+//! Needed as long as burn squares into a tensor of its own, on one thread, and sums each tensor by itself.
 
 use burn::prelude::*;
 
-/// Sum of squares, `[1]`. Without gradient.
-pub fn square_sum<const D: usize>(x: Tensor<D>) -> Tensor<1> {
-    #[cfg(feature = "flex")]
-    if !x.device().is_autodiff() && crate::route::fast(&x) {
-        return fast::square_sum(x);
+/// Values that are joined to be summed at once: 16 MiB.
+const JOINED: usize = 1 << 22;
+
+/// Sum of the squares of all values, `[1]`; `None` of no tensor. Without gradient.
+///
+/// On the CPU each tensor is read where it lies. A GPU is kept busy by few large sums rather than hundreds of small ones, so
+/// small tensors are joined there.
+pub fn square_sum(tensors: impl IntoIterator<Item = Tensor<1>>) -> Option<Tensor<1>> {
+    let mut sums = Sums::default();
+    for tensor in tensors {
+        #[cfg(feature = "flex")]
+        if !tensor.device().is_autodiff() && crate::route::fast(&tensor) {
+            sums.add(fast::square_sum(tensor));
+            continue;
+        }
+        if sums.values + tensor.dims()[0] > JOINED {
+            sums.join();
+        }
+        sums.values += tensor.dims()[0];
+        sums.waiting.push(tensor);
     }
-    x.square().sum()
+    sums.join();
+    sums.total
+}
+
+#[derive(Default)]
+struct Sums {
+    total: Option<Tensor<1>>,
+    waiting: Vec<Tensor<1>>,
+    values: usize,
+}
+
+impl Sums {
+    fn add(&mut self, sum: Tensor<1>) {
+        self.total = Some(match self.total.take() {
+            Some(total) => total + sum,
+            None => sum,
+        });
+    }
+
+    fn join(&mut self) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        self.values = 0;
+        let joined = match waiting.len() {
+            0 | 1 => waiting.pop(),
+            _ => Some(Tensor::cat(waiting, 0)),
+        };
+        if let Some(joined) = joined {
+            self.add(joined.square().sum());
+        }
+    }
 }
 
 #[cfg(feature = "flex")]
@@ -20,7 +64,7 @@ mod fast {
 
     use crate::flex::{TASK, primitive, sum, values, wide};
 
-    pub(super) fn square_sum<const D: usize>(x: Tensor<D>) -> Tensor<1> {
+    pub(super) fn square_sum(x: Tensor<1>) -> Tensor<1> {
         let device = x.device();
         let x = crate::flex::dense(&primitive(x));
         let parts: Vec<f64> = values(&x)

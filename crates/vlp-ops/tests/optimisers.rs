@@ -104,16 +104,19 @@ fn sgd_follows_burns() {
 
 #[test]
 fn squares_are_summed() {
-    let device = Device::flex();
-    for size in [1, 5, 40_000, 100_003] {
-        let values: Vec<f32> = vlp_testing::noise(size, 5)
-            .iter()
-            .map(|v| *v as f32)
-            .collect();
-        let x = Tensor::<1>::from_floats(values.as_slice(), &device);
-        let exact: f64 = values.iter().map(|v| f64::from(*v).powi(2)).sum();
-        let sum = vlp_testing::host(vlp_ops::square_sum(x.clone()))[0];
-        // Sixteen lanes of 2,048 squares each.
-        assert!((sum - exact).abs() <= 1e-5 * exact, "{sum} against {exact}");
+    // With autodiff tensors are joined, as on a GPU: the last two are too large for one piece.
+    for device in [Device::flex(), Device::flex().autodiff()] {
+        let (mut tensors, mut exact) = (vec![], 0f64);
+        for size in [1, 5, 40_000, 100_003, 3_000_000, 3_000_000] {
+            let x: Tensor<1> = vlp_testing::random([size], size as u64, &device);
+            let squares = vlp_testing::host(x.clone()).into_iter().map(|v| v * v);
+            exact += squares.sum::<f64>();
+            tensors.push(x);
+            let sum = vlp_ops::square_sum(tensors.clone()).expect("a sum");
+            let sum = vlp_testing::host(sum)[0];
+            // Sixteen lanes of 2,048 squares each; burn's own sum in lanes of the same order.
+            assert!((sum - exact).abs() <= 1e-5 * exact, "{sum} against {exact}");
+        }
     }
+    assert!(vlp_ops::square_sum([]).is_none());
 }

@@ -8,20 +8,15 @@ use burn::optim::GradientsParams;
 use burn::prelude::*;
 use vlp_ops::square_sum;
 
-struct Squares<'a> {
+struct Flat<'a> {
     grads: &'a GradientsParams,
-    sum: Option<Tensor<1>>,
+    all: Vec<Tensor<1>>,
 }
 
-impl ModuleVisitor for Squares<'_> {
+impl ModuleVisitor for Flat<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(grad) = self.grads.get::<D>(param.id) {
-            let square = square_sum(grad);
-            self.sum = Some(match self.sum.take() {
-                Some(sum) => sum + square,
-                None => square,
-            });
-        }
+        let grad = self.grads.get::<D>(param.id);
+        self.all.extend(grad.map(|grad| grad.reshape([-1])));
     }
 }
 
@@ -42,19 +37,21 @@ impl ModuleVisitor for Named<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
-            let norm = square_sum(grad).sqrt().into_scalar::<f32>();
-            self.norms.push((self.path.join("."), norm));
+            self.norms
+                .push((self.path.join("."), norm([grad.reshape([-1])])));
         }
     }
 }
 
 /// L2 norm over all gradients; 0 without any.
 pub fn global_norm<M: Module>(module: &M, grads: &GradientsParams) -> f32 {
-    let mut visitor = Squares { grads, sum: None };
+    let mut visitor = Flat { grads, all: vec![] };
     module.visit(&mut visitor);
-    visitor
-        .sum
-        .map_or(0.0, |sum| sum.sqrt().into_scalar::<f32>())
+    norm(visitor.all)
+}
+
+fn norm(tensors: impl IntoIterator<Item = Tensor<1>>) -> f32 {
+    square_sum(tensors).map_or(0.0, |sum| sum.sqrt().into_scalar::<f32>())
 }
 
 /// What the optimiser multiplies gradients by as it reads them: clipping without a pass of its own. Clones are one.

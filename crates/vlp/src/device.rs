@@ -52,13 +52,21 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
     }
 }
 
+/// Sets up the GPU's runtime, where a `cubecl.toml` does not say otherwise.
+///
 /// A model's first steps compile hundreds of kernels and try several for each product: minutes. Both are kept for the next
-/// process: in `target/environment` of a Cargo project, else in the user's cache folder. A `cubecl.toml` may say otherwise.
+/// process: in `target/environment` of a Cargo project, else in the user's cache folder. And tensors as large as a
+/// parameter (gradients, moments, the updated parameter) take each other's places: searching the pages of all others for
+/// room was a third of the work of handing kernels out.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-fn keep_kernels() {
+fn set_up() {
+    use cubecl::config::memory::PersistentMemory;
     use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
     let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
     config.compilation.cache = true;
+    if matches!(config.memory.persistent_memory, PersistentMemory::Enabled) {
+        config.memory.persistent_memory = PersistentMemory::SizeMatch;
+    }
     // It fails where a device is at work already, with a configuration of its own.
     CubeClRuntimeConfig::try_set(config);
 }
@@ -69,7 +77,7 @@ fn probe(
     name: &str,
     make: impl FnOnce() -> Device + std::panic::UnwindSafe,
 ) -> Result<Device, VlpError> {
-    keep_kernels();
+    set_up();
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let found = std::panic::catch_unwind(|| {

@@ -19,6 +19,11 @@ use std::process::ExitCode;
 
 use protocol::{THREADS, Worker};
 
+/// As the `vlp` program's.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,

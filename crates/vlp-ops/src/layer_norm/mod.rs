@@ -2,6 +2,9 @@
 //!
 //! Needed as long as burn composes the gradient from element-wise operations.
 
+#[cfg(any(feature = "wgpu", feature = "cuda", test))]
+mod composed;
+
 use burn::prelude::*;
 
 /// `(x - mean) / sqrt(variance + epsilon) * gamma + beta` over the last axis of `x`, the variance biased; `gamma` and
@@ -20,6 +23,10 @@ pub fn layer_norm<const D: usize>(
         if fits && fast(&x) && fast(&gamma) && fast(&beta) {
             return fast::layer_norm(x, gamma, beta, epsilon);
         }
+    }
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    if let Some(y) = composed::layer_norm::<burn::backend::Cube, D>(&x, &gamma, &beta, epsilon) {
+        return y;
     }
     burn::tensor::module::layer_norm(x, gamma, Some(beta), epsilon)
 }
