@@ -25,7 +25,9 @@ pub fn affine(
             return fast::affine(x, scale, shift, shortcut, relu);
         }
     }
-    let y = x * scale.reshape([1, -1, 1, 1]) + shift.reshape([1, -1, 1, 1]);
+    // Both reshaped first: a GPU joins what stands together to one kernel.
+    let [scale, shift] = [scale, shift].map(|line| line.reshape([1, -1, 1, 1]));
+    let y = x * scale + shift;
     let y = match shortcut {
         Some(shortcut) => y + shortcut,
         None => y,
