@@ -188,14 +188,9 @@ fn updates(c: &mut Criterion) {
     let grad = tensor();
     let mut state = Some((tensor(), tensor().square(), tensor().square()));
     let step = AdamWStep {
-        grad_scale: 1.0,
         rate: 1e-4,
         decay: 1e-4,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        time: 1,
-        bf16: false,
+        ..Default::default()
     };
     group.bench_function("adamw", |b| {
         b.iter(|| {
@@ -207,10 +202,10 @@ fn updates(c: &mut Criterion) {
     });
     let mut state = Some((tensor(), tensor()));
     let step = SgdStep {
-        grad_scale: 1.0,
         rate: 1e-4,
         decay: 1e-4,
         momentum: 0.9,
+        ..Default::default()
     };
     group.bench_function("sgd", |b| {
         b.iter(|| {

@@ -165,14 +165,10 @@ fn others(words: &[String], device: &Device, grad: &Device) {
     }
     for (name, bf16) in [("adamw 2048x1024", false), ("adamw 2048x1024 bf16", true)] {
         let step = AdamWStep {
-            grad_scale: 1.0,
             rate: 1e-4,
             decay: 1e-4,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            time: 1,
             bf16,
+            ..Default::default()
         };
         let shape = [2048, 1024];
         let gradient = random(shape, device);

@@ -28,6 +28,22 @@ pub struct AdamWStep {
     pub bf16: bool,
 }
 
+impl Default for AdamWStep {
+    /// The first update of `torch.optim.AdamW` as it comes.
+    fn default() -> Self {
+        Self {
+            grad_scale: 1.0,
+            rate: 1e-3,
+            decay: 1e-2,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            time: 1,
+            bf16: false,
+        }
+    }
+}
+
 /// `(parameter, first moment, second moment)` after the update; all of one shape. Moments start at zero.
 pub fn adamw<const D: usize>(
     parameter: Tensor<D>,

@@ -19,6 +19,18 @@ pub struct SgdStep {
     pub momentum: f32,
 }
 
+impl Default for SgdStep {
+    /// `torch.optim.SGD` as it comes: no decay, no momentum.
+    fn default() -> Self {
+        Self {
+            grad_scale: 1.0,
+            rate: 1e-3,
+            decay: 0.0,
+            momentum: 0.0,
+        }
+    }
+}
+
 /// `(parameter, velocity)` after the update (`torch.optim.SGD` without dampening); all of one shape. The first
 /// velocity is the gradient.
 pub fn sgd<const D: usize>(

@@ -18,14 +18,10 @@ fn narrow_moments_follow_wide_ones() {
             let size = if time < 200 { 1.0 } else { 0.5 };
             let grad = vlp_testing::random([60, 50], 1 + time as u64, &device);
             let step = AdamWStep {
-                grad_scale: 1.0,
-                rate: 1e-3,
                 decay: 0.0,
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
                 time,
                 bf16,
+                ..Default::default()
             };
             let (p, m, v) = vlp_ops::adamw(parameter, grad.mul_scalar(size), moments, step);
             (parameter, moments) = (p, Some((m, v)));

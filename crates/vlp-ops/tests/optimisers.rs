@@ -20,11 +20,8 @@ fn adamw_follows_burns() {
             grad_scale: 0.5,
             rate: 1e-2,
             decay: 0.1,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
             time,
-            bf16: false,
+            ..Default::default()
         };
         let (parameter, first, second) = vlp_ops::adamw(fast.0, grad.clone(), fast.1, step);
         fast = (parameter, Some((first, second)));
@@ -41,14 +38,9 @@ fn adamw_leaves_other_holders_alone() {
     let held = vlp_testing::host(start.clone());
     let grad = vlp_testing::random([4, 4], 2, &device);
     let step = AdamWStep {
-        grad_scale: 1.0,
         rate: 1e-2,
         decay: 0.0,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        time: 1,
-        bf16: false,
+        ..Default::default()
     };
     let (after, _, _) = vlp_ops::adamw(start.clone(), grad, None, step);
     assert_eq!(vlp_testing::host(start), held);

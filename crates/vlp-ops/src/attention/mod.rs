@@ -33,9 +33,8 @@ pub fn attention(
     }
     let (inputs, rest) = ([query, key, value], Rest { bias, drops, heads });
     #[cfg(any(feature = "wgpu", feature = "cuda"))]
-    let (inputs, rest) = match composed::own::attention::<burn::backend::Cube>(inputs, rest) {
-        Ok(output) => return output,
-        Err(back) => back,
-    };
+    if let Some(output) = composed::own::attention::<burn::backend::Cube>(&inputs, &rest) {
+        return output;
+    }
     composed::attention(inputs, rest)
 }
