@@ -3,8 +3,6 @@
 //!
 //! Needed as long as burn's autodiff takes layer norm, softmax and attention apart into single operations.
 
-use std::sync::{Arc, Mutex};
-
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
@@ -13,26 +11,13 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor};
 use burn::prelude::*;
 
+use crate::node::Once;
+
 /// Gradients of the inputs in their order, each of its input's shape.
 pub(crate) type Slopes<const N: usize> = [DispatchTensor; N];
 
 /// Gradients of the inputs, from the output's.
 type Rule<const D: usize, const N: usize> = Box<dyn FnOnce(Tensor<D>) -> Slopes<N> + Send>;
-
-/// What is kept until the backward pass.
-struct Kept<const D: usize, const N: usize>(Arc<Mutex<Option<Rule<D, N>>>>);
-
-impl<const D: usize, const N: usize> Clone for Kept<D, N> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<const D: usize, const N: usize> std::fmt::Debug for Kept<D, N> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a rule for {N} inputs")
-    }
-}
 
 #[derive(Debug)]
 struct Own<const D: usize>;
@@ -41,12 +26,11 @@ impl<B: Backend, const D: usize, const N: usize> Backward<B, N> for Own<D>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
-    type State = Kept<D, N>;
+    type State = Once<Rule<D, N>>;
 
-    fn backward(self, ops: Ops<Kept<D, N>, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = Tensor::from_primitive::<B>(grads.consume::<B>(&ops.node));
-        let rule = ops.state.0.lock().ok().and_then(|mut rule| rule.take());
-        let Some(rule) = rule else { return };
+        let Some(rule) = ops.state.take() else { return };
         for (node, slope) in ops.parents.into_iter().zip(rule(grad)) {
             let slope = Tensor::<1>::from_dispatch(slope).try_into_primitive::<B>();
             if let (Some(node), Ok(slope)) = (node, slope) {
@@ -54,14 +38,6 @@ where
             }
         }
     }
-}
-
-/// The tensor as the autodiff graph of this backend knows it.
-pub(crate) fn tracked<B: Backend, const D: usize>(x: &Tensor<D>) -> Option<FloatTensor<Autodiff<B>>>
-where
-    DispatchTensor: DispatchKindConversion<Autodiff<B>>,
-{
-    x.clone().try_into_primitive::<Autodiff<B>>().ok()
 }
 
 /// `output`, computed from `inputs` without autodiff, with the gradients that `rule` makes of its own.
@@ -81,11 +57,41 @@ where
     let nodes = inputs.each_ref().map(|input| input.node());
     let prepared = Backward::<B, N>::prepare::<NoCheckpointing>(Own::<D>, nodes);
     let output = match prepared.compute_bound().stateful() {
-        OpsKind::Tracked(prep) => {
-            let rule: Rule<D, N> = Box::new(rule);
-            prep.finish(Kept(Arc::new(Mutex::new(Some(rule)))), output)
-        }
+        OpsKind::Tracked(prep) => prep.finish(Once::new(Box::new(rule) as Rule<D, N>), output),
         OpsKind::UnTracked(prep) => prep.finish(output),
     };
     Tensor::from_primitive::<Autodiff<B>>(output)
+}
+
+#[cfg(all(test, feature = "flex"))]
+pub(crate) mod tests {
+    use burn::prelude::*;
+    use vlp_testing::{distance, random};
+
+    /// Holds two ways from flat inputs of these sizes to the same values, and the same gradients of every input, to `tolerance`.
+    #[allow(clippy::expect_used)]
+    pub(crate) fn agree(
+        sizes: &[usize],
+        tolerance: f64,
+        one: impl Fn(&[Tensor<1>]) -> Tensor<1>,
+        other: impl Fn(&[Tensor<1>]) -> Tensor<1>,
+    ) {
+        let device = Device::flex().autodiff();
+        let leaf = |(seed, size): (usize, &usize)| {
+            let values: Tensor<1> = random([*size], seed as u64 + 1, &device);
+            values.mul_scalar(2.0).detach().require_grad()
+        };
+        let inputs: Vec<_> = sizes.iter().enumerate().map(leaf).collect();
+        let run = |y: Tensor<1>| {
+            let c = random(y.dims(), 77, &device);
+            let grads = (y.clone() * c).sum().backward();
+            let slope = |x: &Tensor<1>| x.grad(&grads).expect("a gradient");
+            (y.inner(), inputs.iter().map(slope).collect::<Vec<_>>())
+        };
+        let ((y, slopes), (other, others)) = (run(one(&inputs)), run(other(&inputs)));
+        assert!(distance(y, other) < tolerance);
+        for (one, other) in slopes.into_iter().zip(others) {
+            assert!(distance(one, other) < tolerance);
+        }
+    }
 }

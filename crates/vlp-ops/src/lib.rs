@@ -21,6 +21,8 @@ mod maps;
 #[cfg(feature = "flex")]
 mod matrix;
 mod narrow;
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
+mod node;
 mod norm;
 mod pool;
 #[cfg(feature = "flex")]

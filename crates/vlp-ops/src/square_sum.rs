@@ -7,8 +7,9 @@ use burn::prelude::*;
 /// Values that are joined to be summed at once: 16 MiB.
 const JOINED: usize = 1 << 22;
 /// Values are summed in rows first, then the rows' sums: in a fixed order, which burn's sum of all is not (it adds atomically),
-/// and without a loop over millions of values. The least and the most values of a row.
+/// and without a loop over millions of values. The least values of a row, a power of two.
 const LEAST: usize = 256;
+/// The most, likewise.
 const MOST: usize = 4096;
 
 /// Sum of the squares of all values, `[1]`; `None` of no tensor. Without gradient.
@@ -54,10 +55,7 @@ impl Sums {
         if count == 0 {
             return;
         }
-        let past = match widest(count) {
-            LEAST.. => 0,
-            _ => count.next_multiple_of(LEAST) - count,
-        };
+        let past = count.next_multiple_of(LEAST) - count;
         if past > 0 {
             let device = waiting[0].device();
             waiting.push(Tensor::zeros([past], (&device, waiting[0].dtype())));
@@ -67,15 +65,11 @@ impl Sums {
             _ => Tensor::cat(waiting, 0),
         };
         let count = count + past;
-        let width = widest(count).min(MOST);
+        // The largest power of two that divides it.
+        let width = (1 << count.trailing_zeros()).min(MOST);
         let rows = joined.square().reshape([count / width, width]);
         self.add(rows.sum_dim(1).sum_dim(0).reshape([1]));
     }
-}
-
-/// The largest power of two that divides `count`.
-fn widest(count: usize) -> usize {
-    1 << count.trailing_zeros()
 }
 
 #[cfg(feature = "flex")]

@@ -57,7 +57,7 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
 /// A model's first steps compile hundreds of kernels and try several for each product: minutes. Both are kept for the next
 /// process: in `target/environment` of a Cargo project, else in the user's cache folder. And tensors as large as a
 /// parameter (gradients, moments, the updated parameter) take each other's places: searching the pages of all others for
-/// room was a third of the work of handing kernels out.
+/// room is much of the work of handing kernels out.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn set_up() {
     use cubecl::config::memory::PersistentMemory;

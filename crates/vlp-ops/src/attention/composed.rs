@@ -2,9 +2,8 @@
 //! autodiff composes, and copies heads apart once.
 
 use burn::prelude::*;
-use burn::tensor::activation::softmax;
 
-use crate::Drops;
+use crate::{Drops, softmax};
 
 /// What an attention takes beside query, key and value.
 pub(super) struct Rest {
@@ -37,7 +36,7 @@ fn forward(
         Some(bias) => scores + bias,
         None => scores,
     };
-    let weights = softmax(scores, 3);
+    let weights = softmax(scores);
     let device = weights.device();
     let factors = rest.drops.map(|drops| {
         let factors = drops.factors(apart, &device).cast(value.dtype());
@@ -82,7 +81,8 @@ pub(super) mod own {
     use burn::prelude::*;
 
     use super::{Rest, dropped, forward, scale, split, together};
-    use crate::gradient::{tracked, with_gradient};
+    use crate::gradient::with_gradient;
+    use crate::node::known;
 
     /// As [`super::attention`]; `None` for tensors that are not of this backend with autodiff.
     pub(in super::super) fn attention<B: Backend>(
@@ -92,7 +92,7 @@ pub(super) mod own {
     where
         DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B>>,
     {
-        let [query, key, value] = inputs.each_ref().map(tracked::<B, 3>);
+        let [query, key, value] = inputs.each_ref().map(known::<B, 3>);
         let parents = [query?, key?, value?];
         let (width, heads) = (inputs[0].dims()[2], rest.heads);
         let scale = scale(width, heads);
@@ -123,42 +123,42 @@ pub(super) mod own {
 #[allow(clippy::expect_used)]
 mod tests {
     use burn::backend::Flex;
-    use vlp_testing::{distance, random};
+    use vlp_testing::random;
 
     use super::*;
+    use crate::gradient::tests::agree;
 
     #[test]
-    fn it_gives_what_the_fast_path_gives() {
+    fn attention_gives_what_the_fast_path_gives() {
         let device = Device::flex().autodiff();
-        let tensor = |length, seed| random([2, length, 12], seed, &device).require_grad();
-        let (query, key, value) = (tensor(5, 1), tensor(7, 2), tensor(7, 3));
-        let inputs = [&query, &key, &value];
         let bias: Tensor<4> = random([2, 1, 1, 7], 4, &device);
-        let c: Tensor<3> = random([2, 5, 12], 5, &device);
         device.seed(7);
         let layer = burn::nn::DropoutConfig::new(0.3).init();
+        let take = |all: &[Tensor<1>]| {
+            let [query, key, value] = [0, 1, 2].map(|i| all[i].clone());
+            [
+                query.reshape([2, 5, 12]),
+                key.reshape([2, 7, 12]),
+                value.reshape([2, 7, 12]),
+            ]
+        };
         for drops in [None, Drops::draw(&layer, &device)] {
-            let run = |y: Tensor<3>| {
-                let grads = (y.clone() * c.clone()).sum().backward();
-                let all = inputs.map(|t| t.grad(&grads).expect("a gradient"));
-                (y.inner(), all)
+            let own = |all: &[Tensor<1>]| {
+                let rest = Rest {
+                    bias: Some(bias.clone()),
+                    drops,
+                    heads: 3,
+                };
+                let output = own::attention::<Flex>(&take(all), &rest);
+                output.expect("tensors of the CPU").reshape([-1])
             };
-            let rest = Rest {
-                bias: Some(bias.clone()),
-                drops,
-                heads: 3,
+            let fast = |all: &[Tensor<1>]| {
+                let [query, key, value] = take(all);
+                let bias = Some(bias.clone());
+                crate::attention(query, key, value, bias, drops, 3).reshape([-1])
             };
-            let all = inputs.map(Clone::clone);
-            let own = own::attention::<Flex>(&all, &rest).expect("tensors of the CPU");
-            let (own, slopes) = run(own);
-            let [query, key, value] = inputs.map(Clone::clone);
-            let fast = super::super::attention(query, key, value, Some(bias.clone()), drops, 3);
-            let (fast, others) = run(fast);
             // Values of about 1, rounded in another order.
-            assert!(distance(own, fast) < 1e-5);
-            for (own, fast) in slopes.into_iter().zip(others) {
-                assert!(distance(own, fast) < 1e-5);
-            }
+            agree(&[2 * 5 * 12, 2 * 7 * 12, 2 * 7 * 12], 1e-5, own, fast);
         }
     }
 }

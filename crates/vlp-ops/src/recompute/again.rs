@@ -1,7 +1,5 @@
 //! The operation's way through a backend with autodiff.
 
-use std::sync::{Arc, Mutex};
-
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
@@ -13,6 +11,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
 
 use super::replay;
+use crate::node::{Once, known};
 
 /// Gradients of the inputs and of every parameter in the order of a visit, where they are wanted.
 struct Found<B: Backend> {
@@ -24,16 +23,10 @@ struct Found<B: Backend> {
 type Second<B> = Box<dyn FnOnce(FloatTensor<B>) -> Found<B> + Send>;
 
 /// What is kept until the backward pass.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Kept<B: Backend> {
-    second: Arc<Mutex<Option<Second<B>>>>,
+    second: Once<Second<B>>,
     parameters: Vec<Option<NodeId>>,
-}
-
-impl<B: Backend> std::fmt::Debug for Kept<B> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a layer of {} parameters", self.parameters.len())
-    }
 }
 
 #[derive(Debug)]
@@ -44,8 +37,9 @@ impl<B: Backend> Backward<B, 3> for Recompute {
 
     fn backward(self, ops: Ops<Kept<B>, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let second = ops.state.second.lock().ok().and_then(|mut s| s.take());
-        let Some(second) = second else { return };
+        let Some(second) = ops.state.second.take() else {
+            return;
+        };
         let found = second(grad);
         let [x, beside, _] = ops.parents;
         let inputs = [x, beside].map(|node| node.map(|node| node.id));
@@ -111,7 +105,7 @@ pub(super) fn knows<B: Backend, const D: usize>(x: &Tensor<D>) -> bool
 where
     DispatchTensor: DispatchKindConversion<Autodiff<B>>,
 {
-    own::<B, D>(x).is_some()
+    known::<B, D>(x).is_some()
 }
 
 /// As [`super::recompute`] on this backend, whose the inputs must be.
@@ -126,8 +120,8 @@ where
     F: Fn(&M, Tensor<D>, Option<Tensor<D>>) -> Tensor<E> + Send + 'static,
     DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B>>,
 {
-    let second = inputs.1.as_ref().map(own::<B, D>);
-    let (Some(first), None | Some(Some(_))) = (own::<B, D>(&inputs.0), &second) else {
+    let second = inputs.1.as_ref().map(known::<B, D>);
+    let (Some(first), None | Some(Some(_))) = (known::<B, D>(&inputs.0), &second) else {
         return f(module, inputs.0, inputs.1);
     };
     let second = second.flatten();
@@ -171,7 +165,7 @@ where
         let beside = beside.map(|x| leaf(x, tracked[1]));
         let again = || f(&module, x.clone(), beside.clone());
         let all = from(replay::second(draws, again), grad);
-        let slope = |x: &Tensor<D>| own::<B, D>(x).and_then(|x| all.get::<B>(&x));
+        let slope = |x: &Tensor<D>| known::<B, D>(x).and_then(|x| all.get::<B>(&x));
         let inputs = [slope(&x), beside.as_ref().and_then(slope)];
         let found = vec![];
         let mut slopes = Slopes::<B> { all: &all, found };
@@ -182,7 +176,7 @@ where
         }
     };
     let kept = Kept::<B> {
-        second: Arc::new(Mutex::new(Some(Box::new(second)))),
+        second: Once::new(Box::new(second)),
         parameters: parameters
             .iter()
             .map(|p| p.as_ref().map(|p| p.id()))
@@ -196,14 +190,6 @@ where
     Tensor::from_primitive::<Autodiff<B>>(output)
 }
 
-/// The tensor as the autodiff graph knows it, where it is this backend's.
-fn own<B: Backend, const D: usize>(x: &Tensor<D>) -> Option<FloatTensor<Autodiff<B>>>
-where
-    DispatchTensor: DispatchKindConversion<Autodiff<B>>,
-{
-    x.clone().try_into_primitive::<Autodiff<B>>().ok()
-}
-
 /// All gradients, from that of `output`.
 fn from<B: Backend, const E: usize>(output: Tensor<E>, grad: FloatTensor<B>) -> Gradients
 where
@@ -211,7 +197,7 @@ where
 {
     // As in the first pass.
     #[allow(clippy::expect_used)]
-    let output = own::<B, E>(&output).expect("a float tensor of the input's backend");
+    let output = known::<B, E>(&output).expect("a float tensor of the input's backend");
     let one = B::float_zeros([1].into(), &grad.device(), grad.dtype().into());
     let prepared = Backward::<B, 1>::prepare::<NoCheckpointing>(Start, [output.node()]);
     let start = match prepared.compute_bound().stateful() {

@@ -5,6 +5,11 @@
 
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod again;
+// Without a backend there is no second pass.
+#[cfg_attr(
+    not(any(feature = "flex", feature = "wgpu", feature = "cuda")),
+    allow(dead_code)
+)]
 mod replay;
 
 use burn::module::Module;

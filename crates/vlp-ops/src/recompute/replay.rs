@@ -16,10 +16,6 @@ pub(super) enum Draw {
 /// Draws in the order in which a forward pass asks for them.
 pub(super) type Draws = Vec<Draw>;
 
-#[cfg_attr(
-    not(any(feature = "flex", feature = "wgpu", feature = "cuda")),
-    allow(dead_code)
-)]
 enum Tape {
     /// The first pass: draws as they were made.
     Writing(Draws),
@@ -77,7 +73,6 @@ fn note(draw: impl FnOnce() -> Draw) {
 }
 
 /// Runs a first pass; gives what it drew.
-#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 pub(super) fn first<R>(f: impl FnOnce() -> R) -> (R, Draws) {
     let mut kept = enter(Tape::Writing(vec![]));
     let result = f();
@@ -88,7 +83,6 @@ pub(super) fn first<R>(f: impl FnOnce() -> R) -> (R, Draws) {
 }
 
 /// Runs a second pass with the draws of the first.
-#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 pub(super) fn second<R>(mut draws: Draws, f: impl FnOnce() -> R) -> R {
     draws.reverse();
     let _kept = enter(Tape::Reading(draws));
@@ -96,15 +90,12 @@ pub(super) fn second<R>(mut draws: Draws, f: impl FnOnce() -> R) -> R {
 }
 
 /// Puts the tape that was there back, after a panic too.
-#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 struct Kept(Option<Option<Tape>>);
 
-#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 fn enter(tape: Tape) -> Kept {
     Kept(Some(TAPE.replace(Some(tape))))
 }
 
-#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 impl Kept {
     /// The tape that was written, if this was not done before.
     fn leave(&mut self) -> Option<Tape> {
@@ -112,7 +103,6 @@ impl Kept {
     }
 }
 
-#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 impl Drop for Kept {
     fn drop(&mut self) {
         self.leave();

@@ -2,8 +2,8 @@
 //!
 //! A training step allocates and frees hundreds of large tensors on the CPU, and by default glibc gives their pages back to
 //! the kernel and has them zeroed again, up to half of a step: it is asked not to. A GPU is driven by three threads
-//! that free what another has allocated, a third of a thread's time with glibc: builds for GPUs take another allocator, which
-//! keeps pages too, at 10 to 25 % more memory on the CPU.
+//! that free what another has allocated, which is slow with glibc: builds for GPUs take another allocator, which keeps pages
+//! too, and takes more memory on the CPU.
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 #[global_allocator]
