@@ -1,4 +1,5 @@
-//! Times the fast paths of `vlp-ops` against burn's own operations, turn by turn in one process.
+//! Times the fast paths of `vlp-ops` against burn's own operations, turn by turn in one process, and products in bf16
+//! where the processor has them.
 //!
 //! `cargo run --workspace --example ops [operation or step...]`: everything, or what contains one of the words.
 
@@ -9,30 +10,36 @@ use std::time::Instant;
 
 use burn::prelude::*;
 use burn::tensor::Distribution;
-use vlp_ops::{AdamWStep, Window, use_fast_paths};
+use vlp_ops::{AdamWStep, Window, share_main_thread, use_bf16_products, use_fast_paths};
 
 const TURNS: usize = 9;
 
-/// Prints the least milliseconds of `f` with burn's own operations and with the fast paths.
+/// Prints the least milliseconds of `f` with burn's own operations and with the fast paths, of products also in bf16.
 fn compare(words: &[String], name: &str, flops: f64, mut f: impl FnMut()) {
     if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
         return;
     }
-    let mut best = [f64::INFINITY; 2];
-    for turn in 0..2 * TURNS {
-        use_fast_paths(turn % 2 == 1);
+    let narrow = flops > 0.0 && use_bf16_products(true);
+    let ways = if narrow { 3 } else { 2 };
+    let mut best = [f64::INFINITY; 3];
+    for turn in 0..ways * TURNS {
+        let way = turn % ways;
+        use_fast_paths(way > 0);
+        let _ = use_bf16_products(way == 2);
         let start = Instant::now();
         f();
-        best[turn % 2] = best[turn % 2].min(start.elapsed().as_secs_f64() * 1e3);
+        best[way] = best[way].min(start.elapsed().as_secs_f64() * 1e3);
     }
     use_fast_paths(true);
-    let [burn, ours] = best;
-    print!(
-        "{name:48} burn {burn:9.2} ms   ours {ours:9.2} ms   {:6.2} x",
-        burn / ours
-    );
+    let _ = use_bf16_products(false);
+    let [burn, ours, bf16] = best;
+    let ratio = burn / ours;
+    print!("{name:48} burn {burn:9.2} ms   ours {ours:9.2} ms   {ratio:6.2} x");
     if flops > 0.0 {
         print!("   {:6.0} GFLOP/s", flops / ours / 1e6);
+    }
+    if narrow {
+        print!("   bf16 {bf16:9.2} ms   {:6.2} x", burn / bf16);
     }
     println!();
 }
@@ -184,6 +191,7 @@ fn others(words: &[String], device: &Device, grad: &Device) {
 }
 
 fn main() {
+    share_main_thread();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let device = Device::flex();
     let grad = device.clone().autodiff();

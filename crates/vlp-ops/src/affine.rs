@@ -80,12 +80,9 @@ mod fast {
             let [x, scale, shift, shortcut] = [x, scale, shift, shortcut].map(|t| dense(&t));
             let (source, scales, shifts) = (values(&x), values(&scale), values(&shift));
             let shortcut = Some(values(&shortcut)).filter(|s| !s.is_empty());
-            let mut out = vec![0.0; source.len()];
-            Maps::of(&x).each(
-                &mut out,
-                &mut [],
+            let (out, _) = Maps::of(&x).made(
                 #[inline(always)]
-                |strip, out, _| {
+                |strip, out| {
                     let line = |channel: usize| Line {
                         mean: 0.0,
                         scale: scales[channel],

@@ -116,12 +116,9 @@ mod fast {
             let (source, gain, offset) = (values(&x), values(&gamma), values(&beta));
             let shortcut = Some(values(&shortcut)).filter(|s| !s.is_empty());
             let share = 1.0 / maps.count() as f64;
-            let mut out = vec![0.0; source.len()];
-            let moments = maps.each(
-                &mut out,
-                &mut [],
+            let (out, moments) = maps.made(
                 #[inline(always)]
-                |strip, out, _| {
+                |strip, out| {
                     let sums = strip.sums(
                         #[inline(always)]
                         |_, at| plane_sum(&source[at.clone()], &source[at], |x, _| x),

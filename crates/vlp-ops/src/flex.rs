@@ -1,5 +1,7 @@
 //! What all fast paths share: slices of tensors, wide instructions.
 
+use std::mem::MaybeUninit;
+
 use burn::backend::{Flex, tensor::FloatTensor};
 use burn::prelude::Tensor;
 use burn::tensor::{Shape, TensorData};
@@ -59,8 +61,12 @@ pub(crate) fn wide<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
-/// `f` on `length` values of any content, in memory that the thread keeps: about what a cache holds.
+/// `f` on `length` values of any content, in memory that the thread keeps where it is about what a cache holds.
 pub(crate) fn scratch<R>(length: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    const MOST: usize = 1 << 20;
+    if length > MOST {
+        return f(&mut vec![0.0; length]);
+    }
     thread_local! {
         static KEPT: std::cell::Cell<Vec<f32>> = const { std::cell::Cell::new(Vec::new()) };
     }
@@ -88,7 +94,7 @@ pub(crate) fn task_rows(width: usize) -> usize {
 }
 
 /// `f` on blocks of `out` of `size` values with their number, on all threads where there is more than one block.
-pub(crate) fn blocks(out: &mut [f32], size: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+pub(crate) fn blocks<T: Send>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     if out.len() <= size {
         wide(
             #[inline(always)]
@@ -101,6 +107,41 @@ pub(crate) fn blocks(out: &mut [f32], size: usize, f: impl Fn(usize, &mut [f32])
                 || f(i, block),
             )
         });
+    }
+}
+
+/// `length` values that `f` makes of zeros, as [`blocks`] are.
+///
+/// A `vec![0.0; length]` is zeroed by the thread that asks for it, value by value through the memory while all others
+/// wait; here each block is by the task that is about to write it, in its cache.
+pub(crate) fn made<T: Copy + Default + Send>(
+    length: usize,
+    size: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    let mut out = Vec::with_capacity(length);
+    blocks(
+        &mut out.spare_capacity_mut()[..length],
+        size.max(1),
+        #[inline(always)]
+        |i, block| f(i, zeroed(block)),
+    );
+    // SAFETY: all blocks are zeroed at least.
+    #[allow(unsafe_code)]
+    unsafe {
+        out.set_len(length);
+    }
+    out
+}
+
+/// Values of no content as zeros.
+#[inline(always)]
+pub(crate) fn zeroed<T: Copy + Default>(values: &mut [MaybeUninit<T>]) -> &mut [T] {
+    values.fill(MaybeUninit::new(T::default()));
+    // SAFETY: written above.
+    #[allow(unsafe_code)]
+    unsafe {
+        values.assume_init_mut()
     }
 }
 

@@ -61,7 +61,7 @@ mod fast {
     use burn::prelude::Tensor;
 
     use crate::flex::tape::*;
-    use crate::flex::{Array, TASK, array, blocks, dense, erf, exp, owned, values};
+    use crate::flex::{Array, TASK, array, blocks, dense, erf, exp, made, owned, values};
 
     #[backend_extension(Flex, Autodiff)]
     trait GeluBackend: Backend {
@@ -82,9 +82,8 @@ mod fast {
         fn exact_gelu(x: Array) -> Array {
             let x = dense(&x);
             let source = values(&x);
-            let mut out = vec![0.0; source.len()];
-            blocks(
-                &mut out,
+            let out = made(
+                source.len(),
                 TASK,
                 #[inline(always)]
                 |i, out| {

@@ -4,6 +4,8 @@ mod adamw;
 mod affine;
 mod attention;
 mod batch_norm;
+#[cfg(feature = "flex")]
+mod bf16;
 mod conv;
 mod count;
 mod dropout;
@@ -34,6 +36,7 @@ mod route;
 mod sgd;
 mod softmax;
 mod square_sum;
+mod threads;
 
 pub use adamw::{AdamWStep, adamw};
 pub use affine::affine;
@@ -50,10 +53,11 @@ pub use log_prob::log_prob;
 pub use norm::LayerNorm;
 pub use pool::max_pool2d;
 pub use recompute::{recompute, recomputing};
-pub use route::use_fast_paths;
+pub use route::{use_bf16_products, use_fast_paths};
 pub use sgd::{SgdStep, sgd};
 pub use softmax::softmax;
 pub use square_sum::square_sum;
+pub use threads::{share_main_thread, side_by_side};
 
 /// How a window moves over a map: `[rows, columns]` each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,7 +28,7 @@ mod fast {
     use rayon::prelude::*;
 
     use crate::flex::tape::*;
-    use crate::flex::{Array, array, blocks, dense, exp, greatest, sum, task_rows, values, wide};
+    use crate::flex::{Array, array, dense, exp, greatest, made, sum, task_rows, values, wide};
 
     #[backend_extension(Flex, Autodiff)]
     trait LogProbBackend: Backend {
@@ -96,10 +96,9 @@ mod fast {
             let kept = ops.state;
             let (slope, source) = (values(&grad), values(&kept.logits));
             let [rows, width] = kept.logits.shape().dims();
-            let mut out = vec![0.0; rows * width];
             let many = task_rows(width);
-            blocks(
-                &mut out,
+            let out = made(
+                rows * width,
                 many * width,
                 #[inline(always)]
                 |i, out| {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::backend::TensorMetadata;
 use rayon::prelude::*;
 
-use crate::flex::{Array, wide};
+use crate::flex::{Array, wide, zeroed};
 
 /// Sizes of a map and how it is cut: by them alone, so that sums do not depend on the number of threads.
 #[derive(Debug, Clone, Copy)]
@@ -51,9 +51,9 @@ impl Maps {
     }
 
     /// Each strip's pieces of a map, none of an empty one.
-    fn cut<'a>(&self, map: &'a mut [f32]) -> Vec<Pieces<'a>> {
+    fn cut<'a, T>(&self, map: &'a mut [T]) -> Vec<Vec<&'a mut [T]>> {
         let images = map.len() / (self.channels * self.area);
-        let mut strips: Vec<Pieces<'a>> = (0..self.strips())
+        let mut strips: Vec<Vec<&'a mut [T]>> = (0..self.strips())
             .map(|_| Vec::with_capacity(images))
             .collect();
         for image in map.chunks_exact_mut(self.channels * self.area) {
@@ -63,16 +63,37 @@ impl Maps {
         strips
     }
 
+    /// A map that `f` makes of zeros, strip by strip on all threads; its results in the order of channels.
+    pub(crate) fn made<R: Send>(
+        &self,
+        f: impl Fn(Strip, Pieces<'_>) -> R + Sync,
+    ) -> (Vec<f32>, Vec<R>) {
+        let length = self.images * self.channels * self.area;
+        let mut map = Vec::with_capacity(length);
+        let results = self.each(
+            &mut map.spare_capacity_mut()[..length],
+            &mut [],
+            #[inline(always)]
+            |strip, pieces, _| f(strip, pieces.into_iter().map(zeroed).collect()),
+        );
+        // SAFETY: all pieces, which are all of the map, are zeroed at least.
+        #[allow(unsafe_code)]
+        unsafe {
+            map.set_len(length);
+        }
+        (map, results)
+    }
+
     /// `f` on every strip and its pieces of two maps, either of which may be empty, on all threads; the results in the
     /// order of channels.
-    pub(crate) fn each<R: Send>(
+    pub(crate) fn each<T: Send, R: Send>(
         &self,
-        first: &mut [f32],
+        first: &mut [T],
         second: &mut [f32],
-        f: impl Fn(Strip, Pieces<'_>, Pieces<'_>) -> R + Sync,
+        f: impl Fn(Strip, Vec<&mut [T]>, Pieces<'_>) -> R + Sync,
     ) -> Vec<R> {
         let pieces = self.cut(first).into_par_iter().zip(self.cut(second));
-        let run = |(i, (first, second)): (usize, (Pieces<'_>, Pieces<'_>))| {
+        let run = |(i, (first, second)): (usize, (Vec<&mut [T]>, Pieces<'_>))| {
             let start = i * self.width;
             let channels = start..(start + self.width).min(self.channels);
             let maps = *self;

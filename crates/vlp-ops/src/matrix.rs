@@ -1,11 +1,10 @@
-//! Matrices inside slices, one matrix product (`gemm`), memory that products of several tasks write.
+//! Matrices inside slices, one matrix product (`gemm`, or [`bf16`]), memory that products of several tasks write.
 
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
-
+use crate::bf16;
 use crate::count::count;
-use crate::flex::wide;
+use crate::flex::made;
 
 /// A matrix inside a slice.
 #[derive(Clone, Copy)]
@@ -41,6 +40,11 @@ impl<'a> Matrix<'a> {
             values: &self.values[start..],
             ..self
         }
+    }
+
+    /// Stops where the slice is too short: by a mistake in this crate.
+    pub(crate) fn check(&self, rows: usize, columns: usize) {
+        assert!(self.holds(rows, columns));
     }
 
     fn holds(&self, rows: usize, columns: usize) -> bool {
@@ -99,6 +103,23 @@ unsafe fn multiply(
 ) {
     assert!(rows > 0 && columns > 0);
     assert!(depth == 0 || (left.holds(rows, depth) && right.holds(depth, columns)));
+    if bf16::pays([rows, depth, columns]) {
+        let place = bf16::Place {
+            at: out,
+            stride: out_stride,
+        };
+        let start = match add {
+            true => bf16::Start::There,
+            false => bf16::Start::Zero,
+        };
+        let product = bf16::Product {
+            depth,
+            left: bf16::Operand::Plain(left),
+            right: bf16::Operand::Plain(right),
+        };
+        // SAFETY: the operands hold the shape (asserted above); the caller answers for `out`.
+        return unsafe { product.write(0..rows, 0..columns, place, start) };
+    }
     // SAFETY: the largest index of each operand lies within its slice (asserted above); the caller answers for `out`.
     unsafe {
         gemm::gemm(
@@ -165,6 +186,14 @@ impl Sheet {
         unsafe { multiply(shape, self.0.add(at), stride, add, left, right) };
     }
 
+    /// The place of a result whose first value is value `at`, for products in bf16.
+    pub(crate) fn place(&self, at: usize, stride: usize) -> bf16::Place {
+        bf16::Place {
+            at: self.0.wrapping_add(at),
+            stride,
+        }
+    }
+
     /// `count` values from `at` on, to be written.
     ///
     /// # Safety
@@ -182,26 +211,22 @@ pub(crate) fn turn(matrix: Matrix<'_>, rows: usize, columns: usize) -> Vec<f32> 
     const STRIP: usize = 64;
     /// Rows read at a time: their lines stay in the first cache while all columns of the strip are written.
     const TILE: usize = 16;
-    let mut out = vec![0.0; rows * columns];
-    out.par_chunks_mut(rows * STRIP)
-        .enumerate()
-        .for_each(|(strip, out)| {
-            wide(
-                #[inline(always)]
-                || {
-                    for first in (0..rows).step_by(TILE) {
-                        let count = TILE.min(rows - first);
-                        for (i, out) in out.chunks_exact_mut(rows).enumerate() {
-                            let values = matrix.from(first, strip * STRIP + i).values.iter();
-                            let values = values.step_by(matrix.row_stride);
-                            let out = &mut out[first..first + count];
-                            for (out, value) in out.iter_mut().zip(values) {
-                                *out = *value;
-                            }
-                        }
+    made(
+        rows * columns,
+        rows * STRIP,
+        #[inline(always)]
+        |strip, out| {
+            for first in (0..rows).step_by(TILE) {
+                let count = TILE.min(rows - first);
+                for (i, out) in out.chunks_exact_mut(rows).enumerate() {
+                    let values = matrix.from(first, strip * STRIP + i).values.iter();
+                    let values = values.step_by(matrix.row_stride);
+                    let out = &mut out[first..first + count];
+                    for (out, value) in out.iter_mut().zip(values) {
+                        *out = *value;
                     }
-                },
-            );
-        });
-    out
+                }
+            }
+        },
+    )
 }

@@ -40,7 +40,7 @@ mod fast {
 
     use crate::Window;
     use crate::flex::tape::*;
-    use crate::flex::{Array, array, blocks, dense, values};
+    use crate::flex::{Array, array, dense, made, values};
 
     /// Sizes of one pooling.
     #[derive(Debug, Clone, Copy)]
@@ -138,9 +138,8 @@ mod fast {
             let [height, width] = sizes.positions;
             let x = dense(&x);
             let source = values(&x);
-            let mut out = vec![0.0; images * channels * height * width];
-            blocks(
-                &mut out,
+            let out = made(
+                images * channels * height * width,
                 height * width,
                 #[inline(always)]
                 |plane, out| {
@@ -168,9 +167,8 @@ mod fast {
             let (source, slope) = (values(&x), values(&grad));
             let from = sizes.map[0] * sizes.map[1];
             let to = sizes.positions[0] * sizes.positions[1];
-            let mut out = vec![0.0; source.len()];
-            blocks(
-                &mut out,
+            let out = made(
+                source.len(),
                 from,
                 #[inline(always)]
                 |plane, out| {

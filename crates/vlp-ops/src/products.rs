@@ -4,7 +4,9 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use crate::flex::wide;
+use crate::bf16;
+use crate::count::count;
+use crate::flex::{scratch, wide};
 use crate::matrix::{Matrix, Sheet, product, turn};
 
 /// Fewer multiplications than these are one block: cutting costs more than it brings.
@@ -67,6 +69,16 @@ impl Product<'_> {
                 unsafe { self.start(sheet, at + row * columns, 0, columns) };
             }
             return;
+        }
+        if bf16::pays(self.shape) {
+            self.left.check(rows, depth);
+            self.right.check(depth, columns);
+            count(self.shape);
+            let place = sheet.place(at, columns);
+            let start = self.bias.map_or(bf16::Start::Zero, bf16::Start::Row);
+            let (left, right) = (self.left, self.right);
+            // SAFETY: the operands hold the shape (checked above); the caller answers for the sheet.
+            return unsafe { bf16::Product::write_in_parts(self.shape, left, right, place, start) };
         }
         let across = self.right.column_stride != 1 && 2 * rows < columns.max(depth);
         let by_rows = !across && rows > columns;
@@ -159,33 +171,34 @@ impl Product<'_> {
         column: usize,
     ) {
         let [rows, depth, columns] = self.shape;
-        let mut result = vec![0.0; count * rows];
         let table = self.right.from(0, column).turned();
         let shape = [count, depth, rows];
         let left = left.turned();
-        product(shape, &mut result, rows, false, table, left);
-        wide(
-            #[inline(always)]
-            || {
-                for row in 0..rows {
-                    // SAFETY: a row of the block.
-                    let out = unsafe { sheet.row(at + row * columns, count) };
-                    let values = result[row..].iter().step_by(rows);
-                    match self.bias {
-                        None => {
-                            for (out, value) in out.iter_mut().zip(values) {
-                                out.write(*value);
+        scratch(count * rows, |result| {
+            product(shape, result, rows, false, table, left);
+            wide(
+                #[inline(always)]
+                || {
+                    for row in 0..rows {
+                        // SAFETY: a row of the block.
+                        let out = unsafe { sheet.row(at + row * columns, count) };
+                        let values = result[row..].iter().step_by(rows);
+                        match self.bias {
+                            None => {
+                                for (out, value) in out.iter_mut().zip(values) {
+                                    out.write(*value);
+                                }
                             }
-                        }
-                        Some(bias) => {
-                            let values = values.zip(&bias[column..]);
-                            for (out, (value, bias)) in out.iter_mut().zip(values) {
-                                out.write(*value + *bias);
+                            Some(bias) => {
+                                let values = values.zip(&bias[column..]);
+                                for (out, (value, bias)) in out.iter_mut().zip(values) {
+                                    out.write(*value + *bias);
+                                }
                             }
                         }
                     }
-                }
-            },
-        );
+                },
+            );
+        });
     }
 }

@@ -19,7 +19,7 @@ mod fast {
 
     use crate::flex::tape::*;
     use crate::flex::{
-        Array, array, blocks, dense, exp, greatest, owned, sum, sum2, task_rows, values,
+        Array, array, blocks, dense, exp, greatest, made, owned, sum, sum2, task_rows, values,
     };
 
     #[backend_extension(Flex, Autodiff)]
@@ -42,9 +42,8 @@ mod fast {
             let x = dense(&x);
             let (source, width) = (values(&x), width(&x));
             let block = task_rows(width) * width;
-            let mut out = vec![0.0; source.len()];
-            blocks(
-                &mut out,
+            let out = made(
+                source.len(),
                 block,
                 #[inline(always)]
                 |i, out| {

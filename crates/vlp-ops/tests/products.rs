@@ -7,69 +7,30 @@ mod common;
 use burn::nn::DropoutConfig;
 use burn::prelude::*;
 use burn::tensor::TensorData;
+use common::cases::{SIZES, linear_case, tied_case};
 use common::{Case, agree, threads_do_not_matter};
 use vlp_ops::Drops;
-
-/// Rows, input, output. Some above the size from which products are cut into blocks, by rows and by columns, and some
-/// whose tables are read across.
-const SIZES: [[usize; 3]; 8] = [
-    [1, 1, 1],
-    [3, 5, 2],
-    [7, 64, 33],
-    [1, 300, 4000],
-    [30, 100, 1300],
-    [30, 1300, 100],
-    [700, 65, 90],
-    [150, 130, 129],
-];
 
 /// Sums of up to 1,300 products of up to 4.
 const TOLERANCE: f64 = 2e-6;
 
 #[test]
 fn linear() {
-    for [rows, input, output] in SIZES {
-        for biased in [false, true] {
-            // x comes as a view with two axes swapped.
-            let run = |t: &[Tensor<1>]| {
-                let x = t[0].clone().reshape([1, input, rows]).swap_dims(1, 2);
-                let weight = t[1].clone().reshape([input, output]);
-                let bias = biased.then(|| t[2].clone());
-                vlp_ops::linear(x, weight, bias).flatten::<1>(0, 2)
-            };
-            let mut sizes = vec![rows * input, input * output];
-            sizes.extend(biased.then_some(output));
-            let case = Case {
-                name: format!("{rows} x {input} to {output}, bias {biased}"),
-                sizes,
-                f: &run,
-            };
-            agree(&case, TOLERANCE);
-            threads_do_not_matter(&case);
-        }
+    for size in SIZES {
+        linear_case(size, &mut |case| {
+            agree(case, TOLERANCE);
+            threads_do_not_matter(case);
+        });
     }
 }
 
 #[test]
 fn tied() {
-    for [rows, width, words] in SIZES {
-        for biased in [false, true] {
-            let run = |t: &[Tensor<1>]| {
-                let table = t[1].clone().reshape([words, width]);
-                let bias = biased.then(|| t[2].clone());
-                let states = t[0].clone().reshape([rows, width]);
-                vlp_ops::tied(states, table, bias).flatten::<1>(0, 1)
-            };
-            let mut sizes = vec![rows * width, words * width];
-            sizes.extend(biased.then_some(words));
-            let case = Case {
-                name: format!("{rows} x {width} to {words}, bias {biased}"),
-                sizes,
-                f: &run,
-            };
-            agree(&case, TOLERANCE);
-            threads_do_not_matter(&case);
-        }
+    for size in SIZES {
+        tied_case(size, &mut |case| {
+            agree(case, TOLERANCE);
+            threads_do_not_matter(case);
+        });
     }
 }
 

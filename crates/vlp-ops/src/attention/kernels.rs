@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::Drops;
-use crate::flex::{blocks, exp, greatest, sum, sum2, wide};
+use crate::flex::{exp, greatest, made, sum, sum2, wide};
 use crate::matrix::{Matrix, product};
 
 /// Queries of a block.
@@ -63,10 +63,9 @@ impl Sizes {
     /// Parts of all heads, each `[length, inner]`, as `[batch, length, width]`.
     fn join(&self, parts: &[&[f32]], length: usize) -> Vec<f32> {
         let (inner, heads) = (self.inner(), self.heads);
-        let mut out = vec![0.0; self.batch * length * self.width];
         const ROWS: usize = 32;
-        blocks(
-            &mut out,
+        made(
+            self.batch * length * self.width,
             ROWS * self.width,
             #[inline(always)]
             |i, out| {
@@ -78,8 +77,7 @@ impl Sizes {
                     }
                 }
             },
-        );
-        out
+        )
     }
 }
 

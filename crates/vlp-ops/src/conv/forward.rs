@@ -6,7 +6,9 @@ use rayon::prelude::*;
 
 use super::columns::gather;
 use super::sizes::Sizes;
-use crate::flex::{scratch, wide};
+use crate::bf16::{self, PANEL_ROWS, Packed};
+use crate::count::count as count_product;
+use crate::flex::{made, scratch, wide};
 use crate::matrix::{Matrix, Sheet};
 use crate::products::Product;
 
@@ -57,12 +59,18 @@ pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> 
     };
     // Few tiles: outputs are shared among tasks, too, and the columns made beforehand.
     let few = tiles < FEW;
-    let share = if few { SHARE } else { output };
     // Burn's own 1x1 convolutions are products with as long sums.
     let run = if sizes.taps() == 1 {
         depth
     } else {
         run.min(depth)
+    };
+    // In bf16 all sums are one run.
+    let packed = Packed::left(Matrix::of_rows(weight, depth), [output, depth]);
+    let share = match &packed {
+        _ if !few => output,
+        Some(_) => SHARE.next_multiple_of(PANEL_ROWS),
+        None => SHARE,
     };
     // SAFETY: tasks write disjoint blocks: positions of a tile times a share of outputs. All together are all.
     #[allow(unsafe_code)]
@@ -70,6 +78,18 @@ pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> 
         Sheet::fill(units * output * span, |sheet| {
             let multiply = |number: usize, columns: &[f32], outputs: Range<usize>| {
                 let (unit, at, count) = place(number);
+                if let Some(packed) = &packed {
+                    count_product([outputs.len(), depth, count]);
+                    let right = Matrix::of_rows(columns, count);
+                    right.check(depth, count);
+                    let product = bf16::Product {
+                        depth,
+                        left: bf16::Operand::Packed(packed),
+                        right: bf16::Operand::Plain(right),
+                    };
+                    let place = sheet.place(unit * output * span + at, span);
+                    return product.write(outputs, 0..count, place, bf16::Start::Zero);
+                }
                 // Runs one after the other over few outputs, whose sums stay in the first cache.
                 let group = if run < depth { GROUP } else { output };
                 for row in outputs.clone().step_by(group) {
@@ -88,13 +108,15 @@ pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> 
                 let all: Vec<Vec<f32>> = (0..tiles)
                     .map(|number| {
                         let (unit, at, count) = place(number);
-                        let mut out = vec![0.0; depth * count];
-                        let size = count * sizes.taps();
-                        out.par_chunks_mut(size).enumerate().for_each(|(i, out)| {
-                            let (tap, first) = (i * sizes.taps(), unit * span + at);
-                            wide(|| columns(sizes, x, tap, first, count, out));
-                        });
-                        out
+                        made(
+                            depth * count,
+                            count * sizes.taps(),
+                            #[inline(always)]
+                            |i, out| {
+                                let (tap, first) = (i * sizes.taps(), unit * span + at);
+                                columns(sizes, x, tap, first, count, out);
+                            },
+                        )
                     })
                     .collect();
                 let shares = output.div_ceil(share);
@@ -117,12 +139,11 @@ pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> 
         return result;
     }
     // From outputs of all images to images of all outputs.
-    let mut out = vec![0.0; result.len()];
-    for (i, out) in out.chunks_exact_mut(area).enumerate() {
-        let (image, row) = (i / output, i % output);
-        out.copy_from_slice(&result[row * span + image * area..][..area]);
-    }
-    out
+    made(result.len(), output * area, |image, out| {
+        for (row, out) in out.chunks_exact_mut(area).enumerate() {
+            out.copy_from_slice(&result[row * span + image * area..][..area]);
+        }
+    })
 }
 
 /// `left` times every image's `[depth, columns]` of `x`.

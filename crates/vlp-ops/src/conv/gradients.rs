@@ -7,7 +7,8 @@ use super::forward::{columns, convolve, images};
 use super::sizes::Sizes;
 use super::winograd;
 use crate::Window;
-use crate::flex::{scratch, wide};
+use crate::bf16::{self, Packed};
+use crate::flex::{made, scratch, wide};
 use crate::matrix::{Matrix, product, turn};
 
 /// Input channels of one task of [`to_weight`] and [`to_input`].
@@ -29,53 +30,69 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
     let size = tiles.div_ceil(groups);
     let direct = sizes.pointwise() && units == sizes.images;
     let seen = direct.then(|| sizes.seen(x));
-    // Outputs side by side: the products then read and write neighbours only.
-    let mut turned: Vec<Vec<f32>> = grad
-        .chunks_exact(output * area)
-        .map(|grad| turn(Matrix::of_rows(grad, area), output, area))
-        .collect();
+    // Outputs side by side: the products then read and write neighbours only. In bf16 packing does it.
+    let packs = units == sizes.images && bf16::pays([output, 1, output]);
+    let mut turned: Vec<Vec<f32>> = vec![];
+    if !packs {
+        let images = grad.chunks_exact(output * area);
+        turned.extend(images.map(|grad| turn(Matrix::of_rows(grad, area), output, area)));
+    }
     if units < sizes.images {
         turned = vec![turned.concat()];
     }
+    let slopes = |number: usize| {
+        let (unit, at) = (number / per_unit, number % per_unit * tile);
+        match packs {
+            true => Matrix::of_rows(&grad[unit * output * area + at..], area).turned(),
+            false => Matrix::of_rows(&turned[unit][at * output..], output),
+        }
+    };
+    let packed: Vec<Option<Packed>> = (0..tiles)
+        .map(|number| {
+            let count = tile.min(span - number % per_unit * tile);
+            Packed::right(slopes(number), [count, output])
+        })
+        .collect();
     let part = |task: usize| {
         let (block, group) = (task / groups, task % groups);
         let first = block * channels;
         let width = channels.min(sizes.input - first) * taps;
         let mut sum = vec![0.0; output * width];
-        for number in group * size..tiles.min((group + 1) * size) {
+        let own = packed.iter().enumerate().skip(group * size).take(size);
+        for (number, packed) in own {
             let (unit, at) = (number / per_unit, number % per_unit * tile);
             let count = tile.min(span - at);
-            let right = Matrix::of_rows(&turned[unit][at * output..], output);
             let shape = [width, count, output];
+            let mut add = |left: Matrix<'_>| match packed {
+                Some(right) => right.left_times(left, shape, &mut sum),
+                None => product(shape, &mut sum, output, true, left, slopes(number)),
+            };
             if let Some(seen) = &seen {
                 let start = (unit * sizes.input + first) * area + at;
-                let left = Matrix::of_rows(&seen[start..], area);
-                product(shape, &mut sum, output, true, left, right);
+                add(Matrix::of_rows(&seen[start..], area));
                 continue;
             }
             scratch(width * count, |scratch| {
                 let position = unit * span + at;
                 wide(|| columns(sizes, x, first * taps, position, count, scratch));
-                let left = Matrix::of_rows(scratch, count);
-                product(shape, &mut sum, output, true, left, right);
+                add(Matrix::of_rows(scratch, count));
             });
         }
         sum
     };
     let parts: Vec<Vec<f32>> = (0..blocks * groups).into_par_iter().map(part).collect();
     let depth = sizes.input * taps;
-    let mut out = vec![0.0; output * depth];
-    out.par_chunks_mut(SIDE * depth)
-        .enumerate()
-        .for_each(|(i, out)| {
-            wide(|| {
-                for block in 0..blocks {
-                    let parts = &parts[block * groups..(block + 1) * groups];
-                    collect(parts, output, i * SIDE, out, depth, block * width);
-                }
-            });
-        });
-    out
+    made(
+        output * depth,
+        SIDE * depth,
+        #[inline(always)]
+        |i, out| {
+            for block in 0..blocks {
+                let parts = &parts[block * groups..(block + 1) * groups];
+                collect(parts, output, i * SIDE, out, depth, block * width);
+            }
+        },
+    )
 }
 
 /// Side of the squares in which rows and columns change places.
@@ -123,11 +140,15 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
             return seen;
         }
         let plane = sizes.map[0] * sizes.map[1];
-        let mut out = vec![0.0; sizes.images * sizes.input * plane];
-        out.par_chunks_mut(plane)
-            .zip(seen.par_chunks(sizes.area()))
-            .for_each(|(out, values)| wide(|| scatter(sizes, out, (0, 0, 0), 0, values)));
-        return out;
+        return made(
+            sizes.images * sizes.input * plane,
+            plane,
+            #[inline(always)]
+            |i, out| {
+                let values = &seen[i * sizes.area()..(i + 1) * sizes.area()];
+                scatter(sizes, out, (0, 0, 0), 0, values);
+            },
+        );
     }
     if let Some(turned) = turned(sizes) {
         let weight = flip(sizes, weight);
@@ -139,40 +160,41 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
     }
     let (taps, area, output) = (sizes.taps(), sizes.area(), sizes.output);
     let depth = sizes.input * taps;
-    let channels = CHANNELS.min(sizes.input);
+    // Whole tasks in every image, which is one where its channels divide into none worth while.
+    let divides = |channels: &usize| sizes.input.is_multiple_of(*channels);
+    let channels = (CHANNELS / 2..=CHANNELS).rev().find(divides);
+    let channels = channels.unwrap_or(sizes.input);
+    let blocks = sizes.input / channels;
     let plane = sizes.map[0] * sizes.map[1];
     let tile = Sizes::tile(channels * taps).min(area);
-    let mut out = vec![0.0; sizes.images * sizes.input * plane];
-    let image_size = sizes.input * plane;
-    out.par_chunks_mut(image_size)
-        .enumerate()
-        .for_each(|(image, out)| {
+    let rows = channels * taps;
+    made(
+        sizes.images * sizes.input * plane,
+        channels * plane,
+        #[inline(always)]
+        |task, out| {
+            let (image, first) = (task / blocks, task % blocks * rows);
             let grad = &grad[image * output * area..(image + 1) * output * area];
-            let task = |(block, out): (usize, &mut [f32])| {
-                let first = block * channels * taps;
-                let rows = out.len() / plane * taps;
-                for at in (0..area).step_by(tile) {
-                    let count = tile.min(area - at);
-                    let left = Matrix::of_rows(&weight[first..], depth).turned();
-                    let right = Matrix::of_rows(&grad[at..], area);
-                    let shape = [rows, output, count];
-                    scratch(rows * count, |scratch| {
-                        product(shape, scratch, count, false, left, right);
-                        wide(|| {
+            for at in (0..area).step_by(tile) {
+                let count = tile.min(area - at);
+                let left = Matrix::of_rows(&weight[first..], depth).turned();
+                let right = Matrix::of_rows(&grad[at..], area);
+                scratch(rows * count, |scratch| {
+                    product([rows, output, count], scratch, count, false, left, right);
+                    wide(
+                        #[inline(always)]
+                        || {
                             for (i, values) in scratch.chunks(count).enumerate() {
                                 let tap = sizes.tap(i);
                                 let out = &mut out[tap.0 * plane..(tap.0 + 1) * plane];
                                 scatter(sizes, out, tap, at, values);
                             }
-                        });
-                    });
-                }
-            };
-            out.par_chunks_mut(channels * plane)
-                .enumerate()
-                .for_each(task);
-        });
-    out
+                        },
+                    );
+                });
+            }
+        },
+    )
 }
 
 /// At stride 1 the input's gradient is a convolution of the output's with the kernel turned by 180 degrees; worth
@@ -200,12 +222,13 @@ fn turned(sizes: &Sizes) -> Option<Sizes> {
 /// `[in, out, rows, columns]` from `[out, in, rows, columns]`, both of the kernel's axes reversed.
 fn flip(sizes: &Sizes, weight: &[f32]) -> Vec<f32> {
     let taps = sizes.taps();
-    let mut out = vec![0.0; weight.len()];
     let row = sizes.output * taps;
     // Channels of a task lie side by side in the weight.
-    out.par_chunks_mut(SIDE * row)
-        .enumerate()
-        .for_each(|(i, out)| {
+    made(
+        weight.len(),
+        SIDE * row,
+        #[inline(always)]
+        |i, out| {
             for o in 0..sizes.output {
                 let from = (o * sizes.input + i * SIDE) * taps;
                 let kernels = weight[from..].chunks_exact(taps);
@@ -216,6 +239,6 @@ fn flip(sizes: &Sizes, weight: &[f32]) -> Vec<f32> {
                     }
                 }
             }
-        });
-    out
+        },
+    )
 }

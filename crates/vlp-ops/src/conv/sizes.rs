@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use rayon::prelude::*;
-
 use super::columns::gather;
 use crate::Window;
 use crate::count::count;
-use crate::flex::wide;
+use crate::flex::made;
 
 /// Sizes of one convolution.
 #[derive(Debug, Clone, Copy)]
@@ -87,12 +85,15 @@ impl Sizes {
             return Cow::Borrowed(x);
         }
         let area = self.area();
-        let mut out = vec![0.0; self.images * self.input * area];
-        out.par_chunks_mut(area).enumerate().for_each(|(i, out)| {
-            let (image, channel) = (i / self.input, i % self.input);
-            wide(|| gather(self, x, (channel, 0, 0), image * area, out));
-        });
-        Cow::Owned(out)
+        Cow::Owned(made(
+            self.images * self.input * area,
+            area,
+            #[inline(always)]
+            |i, out| {
+                let (image, channel) = (i / self.input, i % self.input);
+                gather(self, x, (channel, 0, 0), image * area, out);
+            },
+        ))
     }
 
     /// How positions are counted: units, and positions of each. A unit is an image, or all of them where the maps are

@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use super::sizes::Sizes;
 use crate::flex::scratch;
 use crate::matrix::{Matrix, Sheet, uncounted};
+use crate::route::in_bf16;
 
 /// Inputs summed in a run before they join the total: rounding grows with the longest run.
 const RUN: usize = 32;
@@ -33,7 +34,9 @@ const LANES: usize = 16;
 pub(super) fn pays(sizes: &Sizes) -> bool {
     let window = &sizes.window;
     let [rows, columns] = sizes.positions.map(|p| p.div_ceil(2));
-    sizes.kernel == [3, 3]
+    // In bf16 the sum over taps is faster, and transforms would add to its rounding.
+    !in_bf16()
+        && sizes.kernel == [3, 3]
         && window.stride == [1, 1]
         && window.dilation == [1, 1]
         && sizes.images * rows * columns > 128

@@ -7,6 +7,8 @@
     dead_code
 )]
 
+pub mod cases;
+
 use burn::prelude::*;
 use burn::tensor::{DType, TensorData};
 use vlp_testing::{host, noise};
@@ -25,8 +27,15 @@ fn tensors(values: &[Vec<f32>], device: &Device, dtype: DType) -> Vec<Tensor<1>>
         .collect()
 }
 
-/// Outputs and all gradients of `sum(f(x) * c)`.
-fn run(case: &Case, values: &[Vec<f32>], dtype: DType) -> (Vec<f64>, Vec<Vec<f64>>) {
+/// As they are, or with no more bits than bf16 has.
+fn cut(values: Vec<f64>, coarse: bool) -> Vec<f32> {
+    let bits = |value: f32| f32::from_bits(value.to_bits() & 0xffff_0000);
+    let values = values.into_iter().map(|value| value as f32);
+    values.map(|v| if coarse { bits(v) } else { v }).collect()
+}
+
+/// Outputs and all gradients of `sum(f(x) * c)`, `c` coarse or not.
+fn run(case: &Case, values: &[Vec<f32>], dtype: DType, coarse: bool) -> (Vec<f64>, Vec<Vec<f64>>) {
     let device = Device::flex().autodiff();
     let inputs: Vec<_> = tensors(values, &device, dtype)
         .into_iter()
@@ -34,7 +43,7 @@ fn run(case: &Case, values: &[Vec<f32>], dtype: DType) -> (Vec<f64>, Vec<Vec<f64
         .collect();
     let y = (case.f)(&inputs);
     assert_eq!(y.dtype(), dtype);
-    let grads = (y.clone() * weights(&y)).sum().backward();
+    let grads = (y.clone() * weights(&y, coarse)).sum().backward();
     let grads = inputs
         .iter()
         .map(|t| host(t.grad(&grads).expect("a gradient")))
@@ -43,8 +52,8 @@ fn run(case: &Case, values: &[Vec<f32>], dtype: DType) -> (Vec<f64>, Vec<Vec<f64
 }
 
 /// What outputs are weighted with.
-fn weights(y: &Tensor<1>) -> Tensor<1> {
-    let values = noise(y.dims()[0], 77);
+fn weights(y: &Tensor<1>, coarse: bool) -> Tensor<1> {
+    let values = cut(noise(y.dims()[0], 77), coarse);
     Tensor::from_data(TensorData::new(values, y.dims()), (&y.device(), y.dtype()))
 }
 
@@ -62,24 +71,35 @@ pub fn close(name: &str, what: &str, fast: &[f64], own: &[f64], tolerance: f64) 
     }
 }
 
-/// The fast path in f32 against burn's operation in f64, outputs and gradients, within `tolerance` of the largest
-/// value; then the gradient against the slope of burn's operation along a random direction.
-pub fn agree(case: &Case, tolerance: f64) {
-    let values: Vec<Vec<f32>> = (0u64..)
-        .zip(&case.sizes)
-        .map(|(i, size)| {
-            noise(*size, 11 + i)
-                .iter()
-                .map(|v| 2.0 * *v as f32)
-                .collect()
-        })
-        .collect();
-    let (fast, fast_grads) = run(case, &values, DType::F32);
-    let (own, own_grads) = run(case, &values, DType::F64);
+fn drawn(case: &Case, seed: u64, coarse: bool) -> Vec<Vec<f32>> {
+    let double = |size: usize, seed| noise(size, seed).iter().map(|v| 2.0 * v).collect();
+    let sizes = (seed..).zip(&case.sizes);
+    sizes
+        .map(|(seed, size)| cut(double(*size, seed), coarse))
+        .collect()
+}
+
+/// The fast path in f32 against burn's operation in f64, outputs and gradients, which are returned.
+fn compare(case: &Case, values: &[Vec<f32>], tolerance: f64, coarse: bool) -> Vec<Vec<f64>> {
+    let (fast, fast_grads) = run(case, values, DType::F32, coarse);
+    let (own, own_grads) = run(case, values, DType::F64, coarse);
     close(&case.name, "output", &fast, &own, tolerance);
     for (i, (a, b)) in fast_grads.iter().zip(&own_grads).enumerate() {
         close(&case.name, &format!("gradient {i}, value"), a, b, tolerance);
     }
+    fast_grads
+}
+
+/// As [`agree`], with values that bf16 holds whole and without the slope: products in bf16 are then exact.
+pub fn agree_on_coarse(case: &Case, tolerance: f64) {
+    compare(case, &drawn(case, 11, true), tolerance, true);
+}
+
+/// The fast path in f32 against burn's operation in f64, outputs and gradients, within `tolerance` of the largest
+/// value; then the gradient against the slope of burn's operation along a random direction.
+pub fn agree(case: &Case, tolerance: f64) {
+    let values = drawn(case, 11, false);
+    let fast_grads = compare(case, &values, tolerance, false);
 
     let steps: Vec<Vec<f64>> = (0u64..)
         .zip(&case.sizes)
@@ -100,7 +120,7 @@ pub fn agree(case: &Case, tolerance: f64) {
             })
             .collect();
         let y = (case.f)(&moved);
-        host((y.clone() * weights(&y)).sum())[0]
+        host((y.clone() * weights(&y, false)).sum())[0]
     };
     let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
     let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
@@ -129,7 +149,7 @@ pub fn threads_do_not_matter(case: &Case) {
             .num_threads(threads)
             .build()
             .unwrap();
-        pool.install(|| run(case, &values, DType::F32))
+        pool.install(|| run(case, &values, DType::F32, false))
     });
     assert!(
         results[0] == results[1],

@@ -1,0 +1,228 @@
+//! Operands of a product as pairs of bf16, in the order in which they are multiplied.
+//!
+//! A pair is two values that follow each other along the depth, the first in the low half of 32 bits. What lies beyond
+//! the end of an operand is zero or whatever was there: none of it reaches a result.
+
+use std::arch::x86_64::*;
+
+use crate::matrix::Matrix;
+
+/// Rows of a panel of the left operand.
+pub(super) const ROWS: usize = 14;
+/// Columns of a panel of the right operand.
+pub(super) const COLUMNS: usize = 2 * LANES;
+/// Values of a vector, and pairs of a chunk: panels are chunks one after the other.
+pub(super) const LANES: usize = 16;
+/// Rows that are read some time after they are asked for.
+const AHEAD: usize = 16;
+/// Of a panel of the left operand: rows, of which two are left empty, times pairs.
+pub(super) const LEFT_CHUNK: usize = LANES * LANES;
+/// Of a panel of the right operand: pairs times columns.
+pub(super) const RIGHT_CHUNK: usize = LANES * COLUMNS;
+
+/// Chunks that hold `depth` values.
+pub(super) fn chunks(depth: usize) -> usize {
+    depth.div_ceil(2 * LANES)
+}
+
+/// A panel of `[rows, depth]`, at most [`ROWS`]: chunks of `[rows, pairs]` where the depth runs along the memory, else of
+/// `[pairs, rows]`.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn left(matrix: Matrix<'_>, [rows, depth]: [usize; 2], out: &mut [u32]) {
+    if matrix.column_stride != 1 {
+        return across::<LANES>(matrix.turned(), [depth, rows], out);
+    }
+    for row in 0..rows {
+        let values = matrix.from(row, 0).values;
+        for (i, chunk) in out.chunks_exact_mut(LEFT_CHUNK).enumerate() {
+            let k = 2 * LANES * i;
+            if k >= depth {
+                break;
+            }
+            store(
+                &mut chunk[row * LANES..],
+                pairs_of(&values[k..], 1, depth - k),
+            );
+        }
+    }
+}
+
+/// A panel of `[depth, columns]`, at most [`COLUMNS`]: chunks of `[pairs, columns]`.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn right(matrix: Matrix<'_>, [depth, columns]: [usize; 2], out: &mut [u32]) {
+    if matrix.column_stride == 1 {
+        return across::<COLUMNS>(matrix, [depth, columns], out);
+    }
+    for (i, chunk) in out.chunks_exact_mut(RIGHT_CHUNK).enumerate() {
+        let k = 2 * LANES * i;
+        if k >= depth {
+            break;
+        }
+        for first in (0..columns).step_by(LANES) {
+            let mut lines = [_mm512_setzero_si512(); LANES];
+            let count = LANES.min(columns - first);
+            for (i, line) in lines.iter_mut().enumerate().take(count) {
+                let values = matrix.from(k, first + i);
+                fetch(values.values, LANES * values.column_stride);
+                *line = pairs_of(values.values, values.row_stride, depth - k);
+            }
+            for (row, line) in chunk.chunks_exact_mut(COLUMNS).zip(turn(lines)) {
+                store(&mut row[first..], line);
+            }
+        }
+    }
+}
+
+/// Rows of a matrix, two by two: a pair in each of `WIDTH` columns.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn across<const WIDTH: usize>(matrix: Matrix<'_>, [depth, columns]: [usize; 2], out: &mut [u32]) {
+    for (k, out) in out.chunks_exact_mut(WIDTH).enumerate() {
+        if 2 * k >= depth {
+            break;
+        }
+        for first in (0..WIDTH).step_by(LANES) {
+            let mut halves = [_mm512_setzero_ps(); 2];
+            if first < columns {
+                for (i, half) in halves.iter_mut().enumerate().take(depth - 2 * k) {
+                    let row = matrix.from(2 * k + i, first);
+                    fetch(row.values, AHEAD * row.row_stride);
+                    *half = load(row.values, row.column_stride, columns - first);
+                }
+            }
+            store(&mut out[first..], zip(halves));
+        }
+    }
+}
+
+/// Up to two vectors of values at distances of `stride`, as pairs.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn pairs_of(values: &[f32], stride: usize, count: usize) -> __m512i {
+    let low = load(values, stride, count);
+    let high = match count > LANES {
+        true => load(&values[LANES * stride..], stride, count - LANES),
+        false => _mm512_setzero_ps(),
+    };
+    bits(_mm512_cvtne2ps_pbh(high, low))
+}
+
+/// A pair in each lane, from the first and the second values.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn zip([first, second]: [__m512; 2]) -> __m512i {
+    /// In turns from the lower half, of the first values, and from the upper.
+    const ORDER: [u16; 2 * LANES] = {
+        let mut order = [0; 2 * LANES];
+        let mut i = 0;
+        while i < order.len() {
+            order[i] = (i / 2 + i % 2 * LANES) as u16;
+            i += 1;
+        }
+        order
+    };
+    // SAFETY: 64 bytes are read.
+    #[allow(unsafe_code)]
+    let order = unsafe { _mm512_loadu_si512(ORDER.as_ptr().cast()) };
+    _mm512_permutexvar_epi16(order, bits(_mm512_cvtne2ps_pbh(second, first)))
+}
+
+/// Up to `count` values, no more than a vector, at distances of `stride`; zeros behind.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn load(values: &[f32], stride: usize, count: usize) -> __m512 {
+    let count = count.min(LANES);
+    if stride == 1 {
+        let values = &values[..count];
+        // SAFETY: lanes of values alone are read.
+        #[allow(unsafe_code)]
+        return unsafe { _mm512_maskz_loadu_ps(mask(count), values.as_ptr()) };
+    }
+    let mut lanes = [0.0; LANES];
+    for (lane, value) in lanes[..count].iter_mut().zip(values.iter().step_by(stride)) {
+        *lane = *value;
+    }
+    // SAFETY: a whole vector is read.
+    #[allow(unsafe_code)]
+    unsafe {
+        _mm512_loadu_ps(lanes.as_ptr())
+    }
+}
+
+/// Has the values that lie `distance` on brought to the cache: rows are too short for the processor to foresee the next.
+#[inline(always)]
+fn fetch(values: &[f32], distance: usize) {
+    let at = values.as_ptr().wrapping_add(distance);
+    // SAFETY: what lies nowhere is not brought.
+    #[allow(unsafe_code)]
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(LANES).cast());
+    }
+}
+
+/// The first `count` lanes.
+pub(super) fn mask(count: usize) -> u16 {
+    ((1u32 << count.min(LANES)) - 1) as u16
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(out: &mut [u32], lanes: __m512i) {
+    let out = &mut out[..LANES];
+    // SAFETY: a vector's place, by the line above.
+    #[allow(unsafe_code)]
+    unsafe {
+        _mm512_storeu_si512(out.as_mut_ptr().cast(), lanes);
+    }
+}
+
+/// Rows and columns of 32 bits change places: within squares of four first, then the squares.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn turn(rows: [__m512i; LANES]) -> [__m512i; LANES] {
+    let mut twos = rows;
+    for i in (0..LANES).step_by(2) {
+        twos[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+        twos[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+    }
+    // In the four quarters of row 4 i + q: columns q, 4 + q, 8 + q and 12 + q of rows 4 i to 4 i + 3.
+    let mut fours = twos;
+    for i in (0..LANES).step_by(4) {
+        for j in 0..2 {
+            fours[i + 2 * j] = _mm512_unpacklo_epi64(twos[i + j], twos[i + j + 2]);
+            fours[i + 2 * j + 1] = _mm512_unpackhi_epi64(twos[i + j], twos[i + j + 2]);
+        }
+    }
+    /// Quarters 0 and 2 of both operands, and quarters 1 and 3.
+    const EVEN: i32 = 0b10_00_10_00;
+    const ODD: i32 = 0b11_01_11_01;
+    let mut columns = fours;
+    for q in 0..4 {
+        let [a, b, c, d] = [0, 4, 8, 12].map(|i| fours[i + q]);
+        let (left, right) = (
+            _mm512_shuffle_i32x4::<EVEN>(a, b),
+            _mm512_shuffle_i32x4::<EVEN>(c, d),
+        );
+        columns[q] = _mm512_shuffle_i32x4::<EVEN>(left, right);
+        columns[8 + q] = _mm512_shuffle_i32x4::<ODD>(left, right);
+        let (left, right) = (
+            _mm512_shuffle_i32x4::<ODD>(a, b),
+            _mm512_shuffle_i32x4::<ODD>(c, d),
+        );
+        columns[4 + q] = _mm512_shuffle_i32x4::<EVEN>(left, right);
+        columns[12 + q] = _mm512_shuffle_i32x4::<ODD>(left, right);
+    }
+    columns
+}
+
+/// The same bits: the type of pairs of bf16 has no operations but the product's.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn bits(pairs: __m512bh) -> __m512i {
+    // SAFETY: both are 512 bits without a meaning of their own.
+    #[allow(unsafe_code)]
+    unsafe {
+        std::mem::transmute(pairs)
+    }
+}
