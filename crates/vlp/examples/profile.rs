@@ -220,6 +220,7 @@ fn print(preset: &Preset, parts: &[Part; NAMES.len()], whole: &Part, loading: f6
 }
 
 fn main() -> Done {
+    vlp_ops::share_main_thread();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let preset = Preset::open(&words, Device::flex().autodiff())?;
     let config = &preset.config;

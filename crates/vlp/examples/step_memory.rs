@@ -77,6 +77,7 @@ fn measure(words: &[String], set: &[&str]) -> Result<[f64; 2], Box<dyn Error>> {
 }
 
 fn main() -> Done {
+    vlp_ops::share_main_thread();
     let mut words: Vec<String> = std::env::args().skip(1).collect();
     if words.first().is_some_and(|word| word == "--alone") {
         words.remove(0);

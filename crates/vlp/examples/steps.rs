@@ -2,7 +2,7 @@
 //! 384 pixels, training steps of three presets (forward, losses, backward, clip, AdamW).
 //!
 //! `cargo run -p vlp --example steps [word...]`: everything, or what contains one of the words; `--fast` leaves out
-//! the turns without.
+//! the turns without, `--apart` the main thread from those that share the work.
 
 #![allow(clippy::print_stdout)]
 
@@ -45,10 +45,11 @@ impl Clock {
         }
         use_fast_paths(true);
         let [burn, ours] = best;
-        println!(
-            "{name:40} without {burn:8.1} ms   with {ours:8.1} ms   {:5.2} x",
-            burn / ours
-        );
+        print!("{name:40} with {ours:8.1} ms");
+        if burn.is_finite() {
+            print!("   without {burn:8.1} ms   {:5.2} x", burn / ours);
+        }
+        println!();
         Ok(())
     }
 }
@@ -104,8 +105,15 @@ impl Visit for Step<'_> {
 
 fn main() -> Done {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let only_fast = words.iter().any(|word| word == "--fast");
-    words.retain(|word| word != "--fast");
+    let mut given = |flag: &str| {
+        let before = words.len();
+        words.retain(|word| word != flag);
+        words.len() < before
+    };
+    let (only_fast, apart) = (given("--fast"), given("--apart"));
+    if !apart && !vlp_ops::share_main_thread() {
+        return Err("operations ran before the main thread could share them".into());
+    }
     let clock = Clock { words, only_fast };
     trunk(&clock)?;
     for words in [

@@ -6,6 +6,9 @@ use burn::tensor::Tensor;
 
 use crate::error::VlpError;
 
+/// For a program of one's own, first thing in `main`: see [`vlp_ops::share_main_thread`].
+pub use vlp_ops::share_main_thread;
+
 /// Names of the backends compiled in, best for training first.
 pub fn compiled() -> Vec<&'static str> {
     let mut names = vec![];
@@ -21,7 +24,22 @@ pub fn compiled() -> Vec<&'static str> {
     names
 }
 
-/// The device called `name`: `flex` (CPU), `wgpu`, `cuda`, or `auto` for the best one compiled in.
+/// The name that `auto` stands for, or the name itself.
+pub fn named(name: &str) -> &str {
+    match name {
+        "auto" => compiled().first().copied().unwrap_or(name),
+        _ => name,
+    }
+}
+
+/// The device called `name`: `flex` (CPU), `flex-bf16` (CPU, products in bf16), `wgpu`, `cuda`, or `auto` for the best
+/// one compiled in, never `flex-bf16`.
+///
+/// `flex` and `flex-bf16` set how the whole process multiplies on the CPU ([`vlp_ops::use_bf16_products`]), until the
+/// other one is picked by its name; `auto` and GPUs leave it as it is.
+///
+/// # Errors
+/// [`VlpError::Device`] where the name is unknown, not compiled in, or the machine has no such device.
 pub fn pick(name: &str) -> Result<Device, VlpError> {
     let fail = |reason: String| {
         Err(VlpError::Device {
@@ -31,11 +49,21 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
     };
     match name {
         "auto" => match compiled().first() {
+            #[cfg(feature = "flex")]
+            Some(&"flex") => Ok(Device::flex()),
             Some(best) => pick(best),
             None => fail("no backend is compiled in; build with --features flex".into()),
         },
         #[cfg(feature = "flex")]
-        "flex" => Ok(Device::flex()),
+        "flex" | "flex-bf16" => {
+            let narrow = name == "flex-bf16";
+            match vlp_ops::use_bf16_products(narrow) {
+                false if narrow => fail(
+                    "this processor has no instructions for bf16 (AVX-512 BF16); use flex".into(),
+                ),
+                _ => Ok(Device::flex()),
+            }
+        }
         #[cfg(feature = "wgpu")]
         "wgpu" => probe(name, || Device::wgpu(Default::default())),
         #[cfg(feature = "cuda")]
@@ -44,11 +72,12 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
             unreachable_patterns,
             reason = "which names are left depends on the features"
         )]
-        "flex" | "wgpu" | "cuda" => fail(format!(
-            "not compiled in; build with --features {name} (here: {})",
+        "flex" | "flex-bf16" | "wgpu" | "cuda" => fail(format!(
+            "not compiled in; build with --features {} (here: {})",
+            name.trim_end_matches("-bf16"),
             compiled().join(", ")
         )),
-        _ => fail("unknown; use auto, flex, wgpu or cuda".into()),
+        _ => fail("unknown; use auto, flex, flex-bf16, wgpu or cuda".into()),
     }
 }
 

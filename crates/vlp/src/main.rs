@@ -96,7 +96,7 @@ struct PretrainArgs {
     /// Go on with a run that was stopped; its own configuration holds.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "steps", "seed", "quick", "set"])]
     resume: Option<PathBuf>,
-    /// Device: auto, flex (CPU), wgpu or cuda.
+    /// Device: auto, flex (CPU), flex-bf16 (CPU, products in bf16), wgpu or cuda.
     #[arg(long, default_value = "auto")]
     device: String,
     /// Stop after this step; go on with --resume.
@@ -119,7 +119,7 @@ struct FinetuneArgs {
     scratch: bool,
     #[command(flatten)]
     config: ConfigArgs,
-    /// Device: auto, flex (CPU), wgpu or cuda.
+    /// Device: auto, flex (CPU), flex-bf16 (CPU, products in bf16), wgpu or cuda.
     #[arg(long, default_value = "auto")]
     device: String,
 }
@@ -133,7 +133,7 @@ struct EvaluateArgs {
     results: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
-    /// Device: auto, flex (CPU), wgpu or cuda.
+    /// Device: auto, flex (CPU), flex-bf16 (CPU, products in bf16), wgpu or cuda.
     #[arg(long, default_value = "auto")]
     device: String,
 }
@@ -163,7 +163,7 @@ struct DictionaryArgs {
     /// The page; dictionary.html in the run's folder by default.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Device: auto, flex (CPU), wgpu or cuda.
+    /// Device: auto, flex (CPU), flex-bf16 (CPU, products in bf16), wgpu or cuda.
     #[arg(long, default_value = "auto")]
     device: String,
 }
@@ -225,6 +225,7 @@ impl ConfigArgs {
 
 fn main() -> ExitCode {
     cli::memory::keep_pages();
+    vlp_ops::share_main_thread();
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

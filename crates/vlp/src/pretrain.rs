@@ -34,7 +34,7 @@ pub struct PretrainOptions {
     pub config: RunConfig,
     /// A new folder for the run, or the folder of a run to go on with.
     pub run: RunChoice,
-    /// Device name: `auto`, `flex`, `wgpu` or `cuda`.
+    /// Device name: `auto`, `flex`, `flex-bf16`, `wgpu` or `cuda`.
     pub device: String,
     /// Stop after this step as if killed, leaving the run to be resumed.
     pub stop_at: Option<u64>,
@@ -109,6 +109,7 @@ pub fn pretrain_with<O: ObjectiveSet>(
         config: &config,
         data: &data,
         plain: &plain,
+        device: device::named(&options.device),
     };
     match model {
         build::Model::E2eVlp(model) => run.go(model, objectives, options.stop_at, view),
@@ -122,6 +123,8 @@ struct Run<'a> {
     config: &'a RunConfig,
     data: &'a Datasets,
     plain: &'a Device,
+    /// Its name.
+    device: &'a str,
 }
 
 impl Run<'_> {
@@ -137,6 +140,7 @@ impl Run<'_> {
             config,
             data,
             plain,
+            device,
         } = *self;
         let mut model = initialise(Pretrain { model, objectives }, config.seed);
         let mut notes = vec![];
@@ -159,6 +163,7 @@ impl Run<'_> {
             notes.extend(origins.map(|origin| format!("started from {}", origin.display())));
         }
         let mut session = Session::start(folder, config, data, model, plain, &view)?;
+        session.results.device = device.into();
         session.notes.extend(notes);
         if !session.train(stop_at)? {
             return Ok(session.results);

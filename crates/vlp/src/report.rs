@@ -156,6 +156,7 @@ impl<M: VisionLanguage> Page<'_, M> {
                 ),
             ),
             ("wall time", clock(self.results.seconds)),
+            ("device", self.results.device.clone()),
             (
                 "parameters",
                 format!("{:.2} million", self.parameters as f64 / 1e6),

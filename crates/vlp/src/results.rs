@@ -21,6 +21,9 @@ pub struct Results {
     pub step: u64,
     /// Wall time of all sittings in seconds, evaluation included.
     pub seconds: f64,
+    /// The device of the last sitting, by its name; empty in results of earlier versions.
+    #[serde(default)]
+    pub device: String,
     /// Held-out examples.
     pub examples: usize,
     /// Steps that changed nothing.

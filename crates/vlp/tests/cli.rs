@@ -160,9 +160,45 @@ fn a_device_that_cannot_be_had_is_named() {
     );
     let line = fail(tiny(&run, &[]).args(["--device", "tpu"]));
     assert!(
-        line.contains("device tpu: unknown; use auto, flex, wgpu or cuda"),
+        line.contains("device tpu: unknown; use auto, flex, flex-bf16, wgpu or cuda"),
         "{line}"
     );
+}
+
+/// It trains as f32 does but for the rounding, or says that the processor cannot.
+#[test]
+fn products_in_bf16() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, narrow] = ["flex", "flex-bf16"].map(|device| {
+        let run = folder.path().join(device);
+        let mut command = tiny(&run, &[]);
+        let output = command.args(["--device", device]).output().unwrap();
+        let results = fs::read(run.join("results.json")).unwrap_or_default();
+        let results: Value = serde_json::from_slice(&results).unwrap_or_default();
+        match output.status.success() {
+            true => {
+                assert_eq!(results["device"], device);
+                Ok(losses(&run))
+            }
+            false => Err(support::stderr(&output)),
+        }
+    });
+    let whole = whole.unwrap();
+    let narrow = match narrow {
+        Ok(losses) => losses,
+        Err(text) => {
+            let line = "error: device flex-bf16: this processor has no instructions for bf16";
+            assert!(text.contains(line), "{text}");
+            return;
+        }
+    };
+    let total = |records: &[Value], step: usize| records[step]["loss/total"].as_f64().unwrap();
+    assert_ne!(whole, narrow);
+    for step in 0..whole.len() {
+        let (a, b) = (total(&whole, step), total(&narrow, step));
+        // Products of operands rounded by up to 1/512 each.
+        assert!((a - b).abs() < 0.02 * a, "step {step}: {a} and {b}");
+    }
 }
 
 #[test]

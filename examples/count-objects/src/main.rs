@@ -9,6 +9,7 @@ use vlp::{Results, VlpError};
 
 #[allow(clippy::print_stdout, reason = "the program's own output")]
 fn main() -> ExitCode {
+    vlp::device::share_main_thread();
     match run() {
         Ok(results) => {
             print!("{results}");

@@ -36,7 +36,9 @@ fn main() -> ExitCode {
 
 /// Answers until the input ends.
 fn serve() -> io::Result<()> {
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(THREADS);
+    let threads = rayon::ThreadPoolBuilder::new()
+        .num_threads(THREADS)
+        .use_current_thread();
     threads.build_global().map_err(io::Error::other)?;
     let mut worker = Worker::default();
     let mut output = io::stdout().lock();

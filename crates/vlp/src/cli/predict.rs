@@ -34,7 +34,7 @@ pub(crate) struct PredictArgs {
     /// Folder for pictures, JSON and page.
     #[arg(long, value_name = "DIR", default_value = "predictions")]
     out: PathBuf,
-    /// Device: auto, flex (CPU), wgpu or cuda.
+    /// Device: auto, flex (CPU), flex-bf16 (CPU, products in bf16), wgpu or cuda.
     #[arg(long, default_value = "auto")]
     device: String,
 }
