@@ -31,7 +31,13 @@ class Loaded:
         import torch
         torch.set_num_threads(THREADS)
         self.device = request.get("device", "cpu")
-        if self.device != "cpu":
+        if self.device == "cpu-bf16":
+            # What lets PyTorch take bf16 for products and convolutions of f32.
+            self.device = "cpu"
+            torch.set_float32_matmul_precision("medium")
+            for part in (torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv):
+                part.fp32_precision = "bf16"
+        elif self.device != "cpu":
             # Products and convolutions alike in TF32, as burn's are where the GPU has it.
             torch.set_float32_matmul_precision("high")
         from cases import CASES, figures

@@ -8,9 +8,6 @@ use serde_json::Value;
 use super::target::Target;
 use super::{OURS, THEIRS};
 
-/// Relative difference up to which losses agree.
-const TOLERANCE: f64 = 1e-3;
-
 /// Wall times of one side, and its memory.
 #[derive(Debug, Clone, PartialEq)]
 struct Side {
@@ -31,6 +28,8 @@ pub(super) struct Row {
     theirs: Side,
     /// Largest relative difference of a loss, and its name.
     worst: (f64, String),
+    /// Up to which difference losses agree.
+    tolerance: f64,
 }
 
 /// The wall times of an answer, in seconds.
@@ -44,7 +43,7 @@ pub(super) fn seconds(answer: &Value) -> Vec<f64> {
 
 impl Row {
     /// The row of the records of one case and run.
-    pub(super) fn of(case: &str, records: &[Value]) -> Result<Self, String> {
+    pub(super) fn of(case: &str, records: &[Value], tolerance: f64) -> Result<Self, String> {
         let side = |name: &str| {
             let own = records.iter().filter(|r| r["side"] == name);
             Side::of(own).ok_or_else(|| format!("{case}: no figures of {name}"))
@@ -57,6 +56,7 @@ impl Row {
             ours,
             theirs,
             worst,
+            tolerance,
         })
     }
 
@@ -67,7 +67,7 @@ impl Row {
 
     fn agrees(&self) -> bool {
         // A NaN is never within.
-        self.worst.0 <= TOLERANCE
+        self.worst.0 <= self.tolerance
     }
 
     pub(super) fn agreed(&self) -> Result<(), String> {
@@ -205,7 +205,7 @@ pub(super) fn page(raw: &str, cases: &[&str], target: &Target) -> Result<String,
         let of_run = records.iter().filter(own).filter(|r| r["run"] == last);
         let of_run: Vec<Value> = of_run.cloned().collect();
         // A case that failed half-way has no row.
-        let Ok(row) = Row::of(case, &of_run) else {
+        let Ok(row) = Row::of(case, &of_run, target.tolerance()) else {
             continue;
         };
         page += &row.line();
@@ -328,7 +328,7 @@ mod tests {
                 record("x", OURS, "r", &[1.0], ours),
                 record("x", THEIRS, "r", &[1.0], theirs),
             ];
-            Row::of("x", &records)
+            Row::of("x", &records, 1e-3)
         };
         assert!(
             row(json!({"a": 100.0}), json!({"a": 100.09}))

@@ -1,35 +1,69 @@
-//! What the comparison runs on: the CPU, or a GPU by the name of vlp's backend.
+//! What the comparison runs on: the CPU, the CPU with products in bf16, or a GPU by the name of vlp's backend.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Cases that no GPU takes part in.
+/// Cases without a tensor.
 const HOST_ONLY: [&str; 3] = ["jpeg", "tokenise", "tokenise-batched"];
 
 /// The device of both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Target<'a> {
-    /// vlp's backend; `None` is the CPU.
-    gpu: Option<&'a str>,
+pub(super) enum Target<'a> {
+    /// The CPU in f32.
+    Cpu,
+    /// The CPU with products in bf16.
+    CpuBf16,
+    /// A GPU, by vlp's backend.
+    Gpu(&'a str),
 }
 
 impl<'a> Target<'a> {
     /// `--device NAME` in front of the cases, or the CPU.
     pub(super) fn parse<'b>(words: &'b [&'a str]) -> Result<(Self, &'b [&'a str]), String> {
         match words {
-            ["--device", "flex", rest @ ..] => Ok((Self { gpu: None }, rest)),
-            ["--device", gpu @ ("cuda" | "wgpu"), rest @ ..] => Ok((Self { gpu: Some(gpu) }, rest)),
-            ["--device", ..] => Err("--device: give flex, cuda or wgpu".into()),
-            rest => Ok((Self { gpu: None }, rest)),
+            ["--device", name, rest @ ..] => {
+                let target = match *name {
+                    "flex" => Self::Cpu,
+                    "flex-bf16" => Self::CpuBf16,
+                    gpu @ ("cuda" | "wgpu") => Self::Gpu(gpu),
+                    _ => return Err("--device: give flex, flex-bf16, cuda or wgpu".into()),
+                };
+                Ok((target, rest))
+            }
+            ["--device"] => Err("--device: give flex, flex-bf16, cuda or wgpu".into()),
+            rest => Ok((Self::Cpu, rest)),
         }
     }
 
     pub(super) fn takes(&self, case: &str) -> bool {
-        self.gpu.is_none() || !HOST_ONLY.contains(&case)
+        match self {
+            Self::Cpu => true,
+            Self::CpuBf16 | Self::Gpu(_) => !HOST_ONLY.contains(&case),
+        }
+    }
+
+    fn gpu(&self) -> Option<&'a str> {
+        match self {
+            Self::Gpu(name) => Some(name),
+            _ => None,
+        }
     }
 
     fn suffix(&self) -> String {
-        self.gpu.map_or(String::new(), |gpu| format!("-{gpu}"))
+        match self {
+            Self::Cpu => String::new(),
+            Self::CpuBf16 => "-bf16".into(),
+            Self::Gpu(name) => format!("-{name}"),
+        }
+    }
+
+    /// Relative difference up to which losses agree: where operands are rounded to eight bits, each side sums other
+    /// roundings, and some losses are differences of sums.
+    pub(super) fn tolerance(&self) -> f64 {
+        match self {
+            Self::CpuBf16 => 5e-2,
+            _ => 1e-3,
+        }
     }
 
     /// Where raw records are kept.
@@ -49,7 +83,7 @@ impl<'a> Target<'a> {
         }
         let mut command = cargo();
         command.args([verb, "-q", "-p", "peer-worker"]);
-        if let Some(gpu) = self.gpu {
+        if let Some(gpu) = self.gpu() {
             command.args(["--features", gpu]);
         }
         Some(command)
@@ -57,13 +91,19 @@ impl<'a> Target<'a> {
 
     /// What a request to `side` says of the device: PyTorch has no wgpu, and reaches the same GPU by CUDA.
     pub(super) fn name_for(&self, side: &str) -> Option<&'a str> {
-        let gpu = self.gpu?;
-        Some(if side == super::OURS { gpu } else { "cuda" })
+        let ours = side == super::OURS;
+        Some(match self {
+            Self::Cpu => return None,
+            Self::CpuBf16 if ours => "flex-bf16",
+            Self::CpuBf16 => "cpu-bf16",
+            Self::Gpu(name) if ours => name,
+            Self::Gpu(_) => "cuda",
+        })
     }
 
     /// GPU memory in bytes that a process holds now, 0 where the driver does not tell; `None` on the CPU.
     pub(super) fn gpu_memory(&self, process: u32) -> Option<f64> {
-        self.gpu?;
+        self.gpu()?;
         let rows = smi("--query-compute-apps=pid,used_memory");
         let held = rows.and_then(|rows| memory_of(&rows, process));
         Some(held.unwrap_or(0.0))
@@ -71,7 +111,7 @@ impl<'a> Target<'a> {
 
     /// The GPU's name and driver, to stand beside the machine's.
     pub(super) fn describe(&self) -> Option<String> {
-        self.gpu?;
+        self.gpu()?;
         let row = smi("--query-gpu=name,driver_version")?;
         let (name, driver) = row.lines().next()?.split_once(", ")?;
         Some(format!("{name} (driver {driver})"))
@@ -80,12 +120,18 @@ impl<'a> Target<'a> {
     /// What the page says of its figures.
     pub(super) fn preface(&self) -> String {
         let own = "Cases and protocol: [benches/peer](../benches/peer/README.md). This page is written by ";
-        match self.gpu {
-            None => format!(
+        match self {
+            Self::Cpu => format!(
                 "# Numbers\n\nvlp and PyTorch at the same work, in turns on the same machine, f32 on 2 threads. \
                  {own}`cargo xtask peer`, never by hand."
             ),
-            Some(gpu) => format!(
+            Self::CpuBf16 => format!(
+                "# Numbers in bf16\n\nvlp (`--device flex-bf16`) and PyTorch (`torch.set_float32_matmul_precision(\"medium\")`, mkldnn's products and \
+                 convolutions at `fp32_precision = \"bf16\"`) at the same work, in turns on the same machine, on 2 threads: both may round operands of products \
+                 and convolutions to bf16. The dictionary's look-up and the matcher's costs are f32 here, a choice of codes and pairs. {own}`cargo xtask peer --device \
+                 flex-bf16`, never by hand."
+            ),
+            Self::Gpu(gpu) => format!(
                 "# Numbers on a GPU: {gpu}\n\nvlp ({gpu}) and PyTorch (CUDA) at the same work, in turns on the same GPU. Both may take \
                  products of f32 in TF32. {own}`cargo xtask peer --device {gpu}`, never by hand."
             ),
@@ -94,7 +140,7 @@ impl<'a> Target<'a> {
 
     /// What the columns of memory are.
     pub(super) fn memory(&self) -> &'static str {
-        match self.gpu {
+        match self.gpu() {
             None => "Memory is the highest of the whole process in MB.",
             Some(_) => {
                 "Memory is what the process holds of the GPU in MB after its turns, its pool included; 0 is not known."
@@ -126,13 +172,16 @@ mod tests {
     #[test]
     fn a_device_is_named_in_front_of_the_cases() {
         let (target, rest) = Target::parse(&["--device", "cuda", "start"]).unwrap();
-        assert_eq!((target.gpu, rest), (Some("cuda"), &["start"][..]));
+        assert_eq!((target, rest), (Target::Gpu("cuda"), &["start"][..]));
         let page = target.page_file(Path::new("/r"));
         assert_eq!(page, Path::new("/r/docs/numbers-cuda.md"));
         assert!(target.takes("e2e-step") && !target.takes("jpeg"));
         let (cpu, rest) = Target::parse(&["start"]).unwrap();
-        assert_eq!((cpu.gpu, rest), (None, &["start"][..]));
+        assert_eq!((cpu, rest), (Target::Cpu, &["start"][..]));
         assert!(cpu.takes("jpeg"));
+        let (narrow, _) = Target::parse(&["--device", "flex-bf16"]).unwrap();
+        assert!(narrow.takes("e2e-step") && !narrow.takes("jpeg"));
+        assert_eq!(narrow.name_for(super::super::THEIRS), Some("cpu-bf16"));
         assert!(Target::parse(&["--device", "tpu"]).is_err());
     }
 
