@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use burn::prelude::*;
 use burn::tensor::Distribution;
-use vlp_ops::{AdamWStep, Window, share_main_thread, use_bf16_products, use_fast_paths};
+use vlp_ops::{AdamWStep, Affine, Window, share_main_thread, use_bf16_products, use_fast_paths};
 
 const TURNS: usize = 9;
 
@@ -112,7 +112,13 @@ fn norms(words: &[String], shape: [usize; 4], device: &Device) {
     compare(words, &format!("affine {of}"), 0.0, || {
         let (x, scale, shift) = args();
         let shortcut = Some(shortcut.clone());
-        run(vlp_ops::affine(x, scale, shift, shortcut, true));
+        let after = Affine {
+            scale,
+            shift,
+            shortcut,
+            relu: true,
+        };
+        run(vlp_ops::affine(x, after));
     });
     compare(words, &format!("batch norm {of}"), 0.0, || {
         let (x, scale, shift) = args();

@@ -4,27 +4,45 @@
 
 use burn::prelude::*;
 
-/// `x * scale + shift`, plus the shortcut, through ReLU where `relu`; `x` and the shortcut `[batch, channels, h, w]`,
-/// `scale` and `shift` `[channels]`.
-pub fn affine(
-    x: Tensor<4>,
-    scale: Tensor<1>,
-    shift: Tensor<1>,
-    shortcut: Option<Tensor<4>>,
-    relu: bool,
-) -> Tensor<4> {
-    #[cfg(feature = "flex")]
-    {
+/// What a frozen norm and its place in a residual block do to a map `x` `[batch, channels, h, w]`:
+/// `x * scale + shift`, plus the shortcut, through ReLU.
+#[derive(Debug, Clone)]
+pub struct Affine {
+    /// `[channels]`.
+    pub scale: Tensor<1>,
+    /// `[channels]`.
+    pub shift: Tensor<1>,
+    /// Added, where there is one; of the map's shape.
+    pub shortcut: Option<Tensor<4>>,
+    /// Whether values below 0 become 0.
+    pub relu: bool,
+}
+
+#[cfg(feature = "flex")]
+impl Affine {
+    /// Whether the fast path holds for a map of this shape.
+    pub(crate) fn fits(&self, shape: [usize; 4]) -> bool {
         use crate::route::fast;
-        let [_, channels, _, _] = x.dims();
-        let same = shortcut
-            .as_ref()
-            .is_none_or(|s| s.dims() == x.dims() && fast(s));
-        let fits = scale.dims() == [channels] && shift.dims() == [channels];
-        if same && fits && fast(&x) && fast(&scale) && fast(&shift) {
-            return fast::affine(x, scale, shift, shortcut, relu);
-        }
+        let line = |line: &Tensor<1>| line.dims() == [shape[1]] && fast(line);
+        let shortcut = self.shortcut.as_ref();
+        line(&self.scale)
+            && line(&self.shift)
+            && shortcut.is_none_or(|s| s.dims() == shape && fast(s))
     }
+}
+
+/// Scale, shift, shortcut, ReLU of `x`, as [`Affine`] says.
+pub fn affine(x: Tensor<4>, affine: Affine) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if crate::route::fast(&x) && affine.fits(x.dims()) {
+        return fast::affine(x, affine);
+    }
+    let Affine {
+        scale,
+        shift,
+        shortcut,
+        relu,
+    } = affine;
     // Both reshaped first: a GPU joins what stands together to one kernel.
     let [scale, shift] = [scale, shift].map(|line| line.reshape([1, -1, 1, 1]));
     let y = x * scale + shift;
@@ -40,16 +58,17 @@ pub fn affine(
 }
 
 #[cfg(feature = "flex")]
-mod fast {
+pub(crate) mod fast {
     use burn::prelude::Tensor;
 
+    use super::Affine;
     use crate::flex::tape::*;
     use crate::flex::{Array, array, dense, values};
     use crate::maps::Maps;
     use crate::residual::{Line, Slope, pull, write};
 
     #[backend_extension(Flex, Autodiff)]
-    trait AffineBackend: Backend {
+    pub(crate) trait AffineBackend: Backend {
         fn scale_shift(
             x: FloatTensor<Self>,
             scale: FloatTensor<Self>,
@@ -59,20 +78,24 @@ mod fast {
         ) -> FloatTensor<Self>;
     }
 
-    pub(super) fn affine(
-        x: Tensor<4>,
-        scale: Tensor<1>,
-        shift: Tensor<1>,
-        shortcut: Option<Tensor<4>>,
-        relu: bool,
-    ) -> Tensor<4> {
-        // The extension takes no optional tensors: an empty one stands for none.
-        let shortcut = shortcut.unwrap_or_else(|| Tensor::empty([0; 4], &x.device()));
-        let (x, shortcut) = (x.into_dispatch(), shortcut.into_dispatch());
-        let (scale, shift) = (scale.into_dispatch(), shift.into_dispatch());
+    pub(super) fn affine(x: Tensor<4>, affine: Affine) -> Tensor<4> {
+        let (relu, [scale, shift, shortcut]) = affine.into_dispatch();
+        let x = x.into_dispatch();
         Tensor::from_dispatch(<Dispatch as AffineBackend>::scale_shift(
             x, scale, shift, shortcut, relu,
         ))
+    }
+
+    impl Affine {
+        /// ReLU or not; scale, shift and shortcut.
+        pub(crate) fn into_dispatch(self) -> (bool, [FloatTensor<Dispatch>; 3]) {
+            // An extension takes no optional tensors: an empty one stands for none.
+            let device = self.scale.device();
+            let none = || Tensor::empty([0; 4], &device);
+            let shortcut = self.shortcut.unwrap_or_else(none).into_dispatch();
+            let (scale, shift) = (self.scale.into_dispatch(), self.shift.into_dispatch());
+            (self.relu, [scale, shift, shortcut])
+        }
     }
 
     impl AffineBackend for Flex {

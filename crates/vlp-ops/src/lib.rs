@@ -3,6 +3,8 @@
 mod adamw;
 mod affine;
 mod attention;
+#[cfg(feature = "flex")]
+mod awake;
 mod batch_norm;
 #[cfg(feature = "flex")]
 mod bf16;
@@ -10,6 +12,8 @@ mod conv;
 mod count;
 mod dropout;
 mod embedding;
+#[cfg(feature = "flex")]
+mod finish;
 #[cfg(feature = "flex")]
 mod flex;
 mod gelu;
@@ -39,10 +43,10 @@ mod square_sum;
 mod threads;
 
 pub use adamw::{AdamWStep, adamw};
-pub use affine::affine;
+pub use affine::{Affine, affine};
 pub use attention::attention;
 pub use batch_norm::{BatchNormOutput, batch_norm};
-pub use conv::conv2d;
+pub use conv::{conv2d, conv2d_affine};
 pub use count::{count_operations, operations};
 pub use dropout::{Drops, dropout};
 pub use embedding::embedding;

@@ -120,6 +120,8 @@ mod fast {
             left: Matrix::of_rows(values(&x), input),
             right: table(&weight, tied),
             bias: Some(values(&bias)).filter(|bias| !bias.is_empty()),
+            run: usize::MAX,
+            finish: None,
         };
         array(product.run(), shape)
     }
@@ -155,6 +157,8 @@ mod fast {
                 left: Matrix::of_rows(slope, output),
                 right: table(&weight, tied).turned(),
                 bias: None,
+                run: usize::MAX,
+                finish: None,
             };
             let mut source = shape.clone();
             let last = source.rank() - 1;
@@ -176,6 +180,8 @@ mod fast {
                 left,
                 right,
                 bias: None,
+                run: usize::MAX,
+                finish: None,
             };
             grads.register::<Flex>(node, array(product.run(), [shape[0], shape[2]]));
         }

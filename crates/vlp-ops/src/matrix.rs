@@ -203,6 +203,16 @@ impl Sheet {
         // SAFETY: the caller's.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(at).cast(), count) }
     }
+
+    /// `count` values from `at` on, written before.
+    ///
+    /// # Safety
+    /// As [`Self::product`]; all of them were written.
+    #[allow(unsafe_code, clippy::mut_from_ref)]
+    pub(crate) unsafe fn written(&self, at: usize, count: usize) -> &mut [f32] {
+        // SAFETY: the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(at), count) }
+    }
 }
 
 /// `[columns, rows]`, row-major.

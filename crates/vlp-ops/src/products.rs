@@ -1,11 +1,13 @@
 //! Large matrix products, cut for all threads.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::bf16;
 use crate::count::count;
+use crate::finish::Finish;
 use crate::flex::{scratch, wide};
 use crate::matrix::{Matrix, Sheet, product, turn};
 
@@ -27,6 +29,10 @@ pub(crate) struct Product<'a> {
     pub(crate) left: Matrix<'a>,
     pub(crate) right: Matrix<'a>,
     pub(crate) bias: Option<&'a [f32]>,
+    /// Products summed in a run before they join the total: rounding grows with the longest run.
+    pub(crate) run: usize,
+    /// Done with each block of the result, whose rows are channels.
+    pub(crate) finish: Option<&'a Finish<'a>>,
 }
 
 impl Product<'_> {
@@ -77,8 +83,14 @@ impl Product<'_> {
             let place = sheet.place(at, columns);
             let start = self.bias.map_or(bf16::Start::Zero, bf16::Start::Row);
             let (left, right) = (self.left, self.right);
+            let done = |rows, columns| {
+                // SAFETY: a part that was written.
+                unsafe { self.finish(sheet, at, rows, columns) };
+            };
             // SAFETY: the operands hold the shape (checked above); the caller answers for the sheet.
-            return unsafe { bf16::Product::write_in_parts(self.shape, left, right, place, start) };
+            return unsafe {
+                bf16::Product::write_in_parts(self.shape, left, right, place, start, &done)
+            };
         }
         let across = self.right.column_stride != 1 && 2 * rows < columns.max(depth);
         let by_rows = !across && rows > columns;
@@ -93,17 +105,18 @@ impl Product<'_> {
             None => self.left,
         };
         let block = |first: usize| {
-            let count = size.min(length - first);
-            // SAFETY: blocks of whole rows, or of `count` columns of all rows, do not overlap.
+            let part = first..length.min(first + size);
+            let (rows, columns) = match by_rows {
+                true => (part, 0..columns),
+                false => (0..rows, part),
+            };
+            // SAFETY: blocks of whole rows, or of some columns of all rows, do not overlap.
             unsafe {
-                if by_rows {
-                    let at = at + first * columns;
-                    self.block(sheet, at, [count, columns], left.from(first, 0), 0);
-                } else if across {
-                    self.block_across(sheet, at + first, count, left, first);
-                } else {
-                    self.block(sheet, at + first, [rows, count], left, first);
+                match across {
+                    true => self.block_across(sheet, at, left, columns.clone()),
+                    false => self.block(sheet, at, rows.clone(), columns.clone()),
                 }
+                self.finish(sheet, at, rows, columns);
             }
         };
         if size >= length {
@@ -133,44 +146,57 @@ impl Product<'_> {
         }
     }
 
-    /// Some rows of `left` times columns from `column` on.
+    /// Some rows and columns of the result, which starts at `at`.
     ///
     /// # Safety
-    /// As [`Sheet::product`], with a stride of all columns.
+    /// As [`Sheet::product`].
     #[allow(unsafe_code)]
-    unsafe fn block(
-        &self,
-        sheet: &Sheet,
-        at: usize,
-        [rows, count]: [usize; 2],
-        left: Matrix<'_>,
-        column: usize,
-    ) {
-        let [_, depth, columns] = self.shape;
+    unsafe fn block(&self, sheet: &Sheet, at: usize, rows: Range<usize>, columns: Range<usize>) {
+        let [_, depth, stride] = self.shape;
+        let (row, column, count) = (rows.start, columns.start, columns.len());
+        let at = at + row * stride + column;
         let add = self.bias.is_some();
-        for row in 0..if add { rows } else { 0 } {
+        for row in 0..if add { rows.len() } else { 0 } {
             // SAFETY: a row of the block.
-            unsafe { self.start(sheet, at + row * columns, column, count) };
+            unsafe { self.start(sheet, at + row * stride, column, count) };
         }
-        let (shape, right) = ([rows, depth, count], self.right.from(0, column));
-        // SAFETY: the caller's.
-        unsafe { sheet.product(at, shape, columns, add, left, right) };
+        for first in (0..depth).step_by(self.run) {
+            let shape = [rows.len(), self.run.min(depth - first), count];
+            let (left, right) = (self.left.from(row, first), self.right.from(first, column));
+            // SAFETY: the caller's.
+            unsafe { sheet.product(at, shape, stride, add || first > 0, left, right) };
+        }
     }
 
-    /// Columns `column..column + count` of all rows, by the transposed product.
+    /// What is done with some rows and columns of the result, which starts at `at`, as soon as they are written.
     ///
     /// # Safety
-    /// As [`Sheet::product`], with a stride of all columns.
+    /// As [`Sheet::written`].
+    #[allow(unsafe_code)]
+    unsafe fn finish(&self, sheet: &Sheet, at: usize, rows: Range<usize>, columns: Range<usize>) {
+        if let Some(finish) = self.finish {
+            let stride = self.shape[2];
+            let at = at + rows.start * stride + columns.start;
+            // SAFETY: the caller's.
+            unsafe { finish.block(sheet, at, rows, [columns.len(), stride]) };
+        }
+    }
+
+    /// Some columns of all rows, by the transposed product, of a result that starts at `at`.
+    ///
+    /// # Safety
+    /// As [`Sheet::product`].
     #[allow(unsafe_code)]
     unsafe fn block_across(
         &self,
         sheet: &Sheet,
         at: usize,
-        count: usize,
         left: Matrix<'_>,
-        column: usize,
+        columns: Range<usize>,
     ) {
-        let [rows, depth, columns] = self.shape;
+        let [rows, depth, stride] = self.shape;
+        let (column, count) = (columns.start, columns.len());
+        let at = at + column;
         let table = self.right.from(0, column).turned();
         let shape = [count, depth, rows];
         let left = left.turned();
@@ -181,7 +207,7 @@ impl Product<'_> {
                 || {
                     for row in 0..rows {
                         // SAFETY: a row of the block.
-                        let out = unsafe { sheet.row(at + row * columns, count) };
+                        let out = unsafe { sheet.row(at + row * stride, count) };
                         let values = result[row..].iter().step_by(rows);
                         match self.bias {
                             None => {

@@ -2,6 +2,7 @@
 
 use burn::backend::TensorMetadata;
 
+use crate::finish::rectifier;
 use crate::flex::{Array, array, owned, sum2, values};
 use crate::maps::{Maps, Pieces, Strip};
 
@@ -35,9 +36,7 @@ pub(crate) fn write(
     rectify: bool,
     lines: &[Line],
 ) {
-    let floor = if rectify { 0.0 } else { f32::NEG_INFINITY };
-    // NaN stays NaN, as in burn's.
-    let raise = |y: f32| if y < floor { floor } else { y };
+    let raise = rectifier(rectify);
     for (image, out) in out.into_iter().enumerate() {
         let planes = out.chunks_exact_mut(strip.area()).zip(lines);
         for (channel, (out, line)) in planes.enumerate() {

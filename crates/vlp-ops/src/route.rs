@@ -66,8 +66,12 @@ pub(crate) fn fast_in<const D: usize>(
     tensor: &burn::Tensor<D>,
     dtype: burn::tensor::DType,
 ) -> bool {
-    FAST.load(Ordering::Relaxed)
+    let fast = FAST.load(Ordering::Relaxed)
         && tensor.dtype() == dtype
         && tensor.shape().num_elements() > 0
-        && on_cpu(&tensor.device())
+        && on_cpu(&tensor.device());
+    if fast {
+        crate::awake::stay_awake();
+    }
+    fast
 }

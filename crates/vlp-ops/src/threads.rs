@@ -8,6 +8,8 @@ use std::sync::{Mutex, TryLockError};
 /// first operation and outside of any pool of rayon's.
 ///
 /// A thread that is none of them hands each operation over and sleeps until it is done: a tenth of a training step and more.
+/// Between its operations the other threads wait awake, for a millisecond at most: waking one takes longer than many an
+/// operation.
 /// Without the feature `flex` there is nothing to do.
 pub fn share_main_thread() -> bool {
     #[cfg(feature = "flex")]

@@ -7,7 +7,7 @@
 mod common;
 
 use burn::prelude::*;
-use common::cases::{SIZES, conv_case, convolutions, linear_case, tied_case};
+use common::cases::{SIZES, conv_case, convolutions, finished_alike, linear_case, tied_case};
 use common::{Case, agree_on_coarse, threads_do_not_matter};
 use vlp_ops::use_bf16_products;
 
@@ -66,6 +66,13 @@ fn convolution() {
                 threads_do_not_matter(case);
             }
         });
+    }
+}
+
+#[test]
+fn convolution_and_norm_as_one() {
+    if on() {
+        convolutions().iter().for_each(finished_alike);
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 
 use burn::prelude::*;
 use burn::tensor::{DType, TensorData};
-use common::cases::{conv_case, convolutions, window};
+use common::cases::{conv_case, convolutions, finished_alike, window};
 use common::{agree, close, threads_do_not_matter};
 
 #[test]
@@ -48,6 +48,11 @@ fn convolution_on_any_number_of_threads() {
     convolutions()
         .iter()
         .for_each(|case| conv_case(case, &mut |c| threads_do_not_matter(c)));
+}
+
+#[test]
+fn convolution_and_norm_as_one() {
+    convolutions().iter().for_each(finished_alike);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use burn::prelude::*;
 use common::{Case, agree, threads_do_not_matter};
-use vlp_ops::Window;
+use vlp_ops::{Affine, Window};
 
 fn window(stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2]) -> Window {
     Window {
@@ -203,9 +203,13 @@ fn affine() {
         for shortcut in [false, true] {
             let run = |t: &[Tensor<1>]| {
                 let x = t[0].clone().reshape([2, 3, 4, 5]).swap_dims(2, 3);
-                let other = shortcut.then(|| t[3].clone().reshape(shape));
-                let y = vlp_ops::affine(x, t[1].clone(), t[2].clone(), other, relu);
-                y.flatten::<1>(0, 3)
+                let after = Affine {
+                    scale: t[1].clone(),
+                    shift: t[2].clone(),
+                    shortcut: shortcut.then(|| t[3].clone().reshape(shape)),
+                    relu,
+                };
+                vlp_ops::affine(x, after).flatten::<1>(0, 3)
             };
             let mut sizes = vec![count, 3, 3];
             sizes.extend(shortcut.then_some(count));

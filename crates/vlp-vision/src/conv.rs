@@ -4,7 +4,7 @@ use burn::module::RunningState;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::prelude::*;
-use vlp_ops::{Window, affine, batch_norm, recomputing};
+use vlp_ops::{Affine, Window, batch_norm, recomputing};
 
 /// A square convolution without bias followed by a batch norm.
 #[derive(Module, Debug)]
@@ -99,9 +99,9 @@ impl ConvNorm {
         rectify: bool,
     ) -> Tensor<4> {
         let norm = &self.norm;
-        let x = conv2d(&self.conv, x);
         let device = x.device();
         if device.is_autodiff() && norm.training.is_enabled() {
+            let x = conv2d(&self.conv, x);
             return train_norm(norm, x, copies, shortcut, rectify);
         }
         // One scale and one shift a channel in torchvision's order (`FrozenBatchNorm2d`): rounded as pre-trained
@@ -110,7 +110,16 @@ impl ConvNorm {
         let variance = norm.running_var.value().to_device(&device);
         let scale = norm.gamma.val() * variance.add_scalar(norm.epsilon).sqrt().recip();
         let shift = norm.beta.val() - mean * scale.clone();
-        affine(x, scale, shift, shortcut, rectify)
+        let after = Affine {
+            scale,
+            shift,
+            shortcut,
+            relu: rectify,
+        };
+        match window(&self.conv) {
+            Some(window) => vlp_ops::conv2d_affine(x, self.conv.weight.val(), window, after),
+            None => vlp_ops::affine(self.conv.forward(x), after),
+        }
     }
 }
 
@@ -149,19 +158,26 @@ fn train_norm(
     result.output
 }
 
-/// `conv.forward(x)`, by the fast operation where it holds: no groups, no bias, padding alike on opposite sides.
+/// `conv.forward(x)`, by the fast operation where it holds.
 pub fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+    match window(conv) {
+        Some(window) => vlp_ops::conv2d(x, conv.weight.val(), window),
+        None => conv.forward(x),
+    }
+}
+
+/// How the convolution's window moves, where it has no groups, no bias, and padding alike on opposite sides.
+fn window(conv: &Conv2d) -> Option<Window> {
     match (&conv.padding, conv.groups, &conv.bias) {
         (PaddingConfig2d::Explicit(top, left, bottom, right), 1, None)
             if top == bottom && left == right =>
         {
-            let window = Window {
+            Some(Window {
                 stride: conv.stride,
                 padding: [*top, *left],
                 dilation: conv.dilation,
-            };
-            vlp_ops::conv2d(x, conv.weight.val(), window)
+            })
         }
-        _ => conv.forward(x),
+        _ => None,
     }
 }

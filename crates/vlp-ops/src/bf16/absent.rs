@@ -37,6 +37,7 @@ impl Product<'_> {
         _: Matrix<'_>,
         _: Place,
         _: Start<'_>,
+        _: &(impl Fn(Range<usize>, Range<usize>) + Sync),
     ) {
         unreachable!("`pays` is never true")
     }

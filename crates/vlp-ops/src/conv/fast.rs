@@ -5,11 +5,14 @@ use burn::backend::ops::ModuleOps;
 use burn::prelude::*;
 use burn::tensor::ops::ConvOptions;
 
+use super::direct::Weight;
 use super::sizes::Sizes;
-use super::{forward, gradients, winograd};
+use super::{direct, forward, gradients, winograd};
 use crate::Window;
+use crate::finish::Finish;
 use crate::flex::tape::*;
-use crate::flex::{Array, array, dense, values};
+use crate::flex::{Array, array, blocks, dense, owned, values};
+use crate::matrix::Matrix;
 
 #[backend_extension(Flex, Autodiff)]
 pub(super) trait ConvBackend: Backend {
@@ -30,39 +33,71 @@ pub(super) fn conv2d(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<
 
 impl ConvBackend for Flex {
     fn convolve(x: Array, weight: Array, window: Window) -> Array {
-        output(x, weight, window, false)
+        output(x, weight, window, false, None)
     }
 }
 
-/// Values that gradients will follow are summed over taps, in short runs: their rounding decides which inputs around
+/// Values that gradients will follow are summed over taps, in several levels: their rounding decides which inputs around
 /// zero a ReLU lets pass, and with that whole gradients. Without gradients it moves outputs by as little as it is.
-fn output(x: Array, weight: Array, window: Window, gradients: bool) -> Array {
+pub(super) fn output(
+    x: Array,
+    weight: Array,
+    window: Window,
+    gradients: bool,
+    finish: Option<&Finish<'_>>,
+) -> Array {
     let sizes = Sizes::new(x.shape().dims(), weight.shape().dims(), window);
-    if sizes.tiny() {
-        sizes.count();
-        let Window {
-            stride,
-            padding,
-            dilation,
-        } = window;
-        let options = ConvOptions::new(stride, padding, dilation, 1);
-        return Flex::conv2d(x, weight, None, options);
+    let by_tiles = !gradients && winograd::pays(&sizes);
+    if !by_tiles && !direct::pays(&sizes) && sizes.tiny() {
+        return own(x, weight, &sizes, finish);
     }
     let (x, weight) = (dense(&x), dense(&weight));
     let (x, weight) = (values(&x), values(&weight));
-    let out = if !gradients && winograd::pays(&sizes) {
-        winograd::convolve(&sizes, x, weight)
+    let out = if by_tiles {
+        winograd::convolve(&sizes, x, weight, finish)
+    } else if direct::pays(&sizes) {
+        direct::convolve(&sizes, x, Weight::of(&sizes, weight), finish)
     } else {
-        forward::forward(&sizes, x, weight)
+        let weight = Matrix::of_rows(weight, sizes.input * sizes.taps());
+        let run = match gradients {
+            true => forward::run(&sizes),
+            false => usize::MAX,
+        };
+        forward::convolve(&sizes, x, weight, run, finish)
     };
     array(out, sizes.result())
+}
+
+/// As [`output`], by burn's own convolution.
+fn own(x: Array, weight: Array, sizes: &Sizes, finish: Option<&Finish<'_>>) -> Array {
+    sizes.count();
+    let Window {
+        stride,
+        padding,
+        dilation,
+    } = sizes.window;
+    let options = ConvOptions::new(stride, padding, dilation, 1);
+    let mut out = owned(Flex::conv2d(x, weight, None, options));
+    if let Some(finish) = finish {
+        let area = sizes.area();
+        blocks(
+            out.storage_mut::<f32>(),
+            area,
+            #[inline(always)]
+            |plane, out| finish.run(plane % sizes.output, plane * area, out),
+        );
+    }
+    out
 }
 
 #[derive(Debug)]
 struct Convolve;
 
+/// Where `x` and the weight are found again, if they are needed.
+type State = (Option<NodeId>, Option<NodeId>, Sizes);
+
 impl Backward<Flex, 2> for Convolve {
-    type State = (Option<NodeId>, Option<NodeId>, Sizes);
+    type State = State;
 
     fn backward(
         self,
@@ -70,19 +105,30 @@ impl Backward<Flex, 2> for Convolve {
         grads: &mut Gradients,
         checkpointer: &mut Checkpointer,
     ) {
-        let (x, weight, sizes) = ops.state;
-        let grad = dense(&grads.consume::<Flex>(&ops.node));
-        let [to_x, to_weight] = ops.parents;
-        if let (Some(node), Some(weight)) = (to_x, weight) {
-            let weight = dense(&checkpointer.retrieve_node_output::<Array>(weight));
-            let values = gradients::to_input(&sizes, values(&grad), values(&weight));
-            grads.register::<Flex>(node.id, array(values, sizes.source()));
-        }
-        if let (Some(node), Some(x)) = (to_weight, x) {
-            let x = dense(&checkpointer.retrieve_node_output::<Array>(x));
-            let values = gradients::to_weight(&sizes, values(&grad), values(&x));
-            grads.register::<Flex>(node.id, array(values, sizes.weight()));
-        }
+        let grad = grads.consume::<Flex>(&ops.node);
+        let nodes = ops.parents.map(|node| node.map(|node| node.id));
+        backward(nodes, ops.state, &grad, grads, checkpointer);
+    }
+}
+
+/// Registers the gradients of `x` and of the weight that follow from the output's.
+pub(super) fn backward(
+    [to_x, to_weight]: [Option<NodeId>; 2],
+    (x, weight, sizes): State,
+    grad: &Array,
+    grads: &mut Gradients,
+    checkpointer: &mut Checkpointer,
+) {
+    let grad = dense(grad);
+    if let (Some(node), Some(weight)) = (to_x, weight) {
+        let weight = dense(&checkpointer.retrieve_node_output::<Array>(weight));
+        let values = gradients::to_input(&sizes, values(&grad), values(&weight));
+        grads.register::<Flex>(node, array(values, sizes.source()));
+    }
+    if let (Some(node), Some(x)) = (to_weight, x) {
+        let x = dense(&checkpointer.retrieve_node_output::<Array>(x));
+        let values = gradients::to_weight(&sizes, values(&grad), values(&x));
+        grads.register::<Flex>(node, array(values, sizes.weight()));
     }
 }
 
@@ -98,6 +144,7 @@ impl<C: CheckpointStrategy> ConvBackend for Autodiff<Flex, C> {
             weight.primitive().clone(),
             window,
             true,
+            None,
         );
         let (x_tracked, weight_tracked) = (x.is_tracked(), weight.is_tracked());
         match Convolve

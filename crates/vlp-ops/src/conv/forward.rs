@@ -8,13 +8,11 @@ use super::columns::gather;
 use super::sizes::Sizes;
 use crate::bf16::{self, PANEL_ROWS, Packed};
 use crate::count::count as count_product;
+use crate::finish::Finish;
 use crate::flex::{made, scratch, wide};
 use crate::matrix::{Matrix, Sheet};
 use crate::products::Product;
 
-/// Products summed in a run before they join the total of [`forward`]: rounding grows with the longest run, and what
-/// a ReLU behind the convolution lets pass hangs on it. 27 halves burn's rounding.
-const RUN: usize = 27;
 /// Fewer tiles than these share the cores by outputs.
 const FEW: usize = 8;
 /// Outputs of a task where tiles are few.
@@ -36,19 +34,28 @@ pub(super) fn columns(
     }
 }
 
-/// `[images, out, positions]` from `x` and `weight`.
-pub(super) fn forward(sizes: &Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
-    convolve(sizes, x, weight, RUN)
+/// Products summed in a run before they join the total, where gradients follow: rounding grows with runs and with their
+/// number, and what a ReLU behind the convolution lets pass hangs on it. Shorter ones cost more than they bring.
+pub(super) fn run(sizes: &Sizes) -> usize {
+    let least = if sizes.taps() == 1 { 64 } else { 27 };
+    (sizes.input * sizes.taps()).isqrt().max(least)
 }
 
-/// As [`forward`], with sums of `run` products joined.
-pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> Vec<f32> {
+/// `[images, out, positions]` from `x` and the weight as a matrix `[out, in * taps]`, sums of `run` products joined,
+/// finished.
+pub(super) fn convolve(
+    sizes: &Sizes,
+    x: &[f32],
+    weight: Matrix<'_>,
+    run: usize,
+    finish: Option<&Finish<'_>>,
+) -> Vec<f32> {
     let (area, output) = (sizes.area(), sizes.output);
     let depth = sizes.input * sizes.taps();
     let [units, span] = sizes.units();
     if sizes.pointwise() && units == sizes.images {
-        let weight = Matrix::of_rows(weight, depth);
-        return images(&sizes.seen(x), weight, [output, depth, area]);
+        let shape = [output, depth, area];
+        return images(&sizes.seen(x), weight, shape, run, finish);
     }
     let tile = Sizes::tile(depth).min(span);
     let per_unit = span.div_ceil(tile);
@@ -59,25 +66,28 @@ pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> 
     };
     // Few tiles: outputs are shared among tasks, too, and the columns made beforehand.
     let few = tiles < FEW;
-    // Burn's own 1x1 convolutions are products with as long sums.
-    let run = if sizes.taps() == 1 {
-        depth
-    } else {
-        run.min(depth)
-    };
+    let run = run.min(depth);
     // In bf16 all sums are one run.
-    let packed = Packed::left(Matrix::of_rows(weight, depth), [output, depth]);
+    let packed = Packed::left(weight, [output, depth]);
     let share = match &packed {
         _ if !few => output,
         Some(_) => SHARE.next_multiple_of(PANEL_ROWS),
         None => SHARE,
     };
+    // Where images have to be taken apart again, finishing waits for it.
+    let early = finish.filter(|_| units == sizes.images);
     // SAFETY: tasks write disjoint blocks: positions of a tile times a share of outputs. All together are all.
     #[allow(unsafe_code)]
     let result = unsafe {
         Sheet::fill(units * output * span, |sheet| {
             let multiply = |number: usize, columns: &[f32], outputs: Range<usize>| {
                 let (unit, at, count) = place(number);
+                let start = |row: usize| (unit * output + row) * span + at;
+                let done = |rows: Range<usize>| {
+                    if let Some(finish) = early {
+                        finish.block(sheet, start(rows.start), rows, [count, span]);
+                    }
+                };
                 if let Some(packed) = &packed {
                     count_product([outputs.len(), depth, count]);
                     let right = Matrix::of_rows(columns, count);
@@ -88,7 +98,8 @@ pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> 
                         right: bf16::Operand::Plain(right),
                     };
                     let place = sheet.place(unit * output * span + at, span);
-                    return product.write(outputs, 0..count, place, bf16::Start::Zero);
+                    product.write(outputs.clone(), 0..count, place, bf16::Start::Zero);
+                    return done(outputs);
                 }
                 // Runs one after the other over few outputs, whose sums stay in the first cache.
                 let group = if run < depth { GROUP } else { output };
@@ -96,12 +107,12 @@ pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> 
                     let rows = group.min(outputs.end - row);
                     for first in (0..depth).step_by(run) {
                         let part = run.min(depth - first);
-                        let left = Matrix::of_rows(&weight[row * depth + first..], depth);
+                        let left = weight.from(row, first);
                         let right = Matrix::of_rows(&columns[first * count..], count);
-                        let start = (unit * output + row) * span + at;
                         let shape = [rows, part, count];
-                        sheet.product(start, shape, span, first > 0, left, right);
+                        sheet.product(start(row), shape, span, first > 0, left, right);
                     }
+                    done(row..row + rows);
                 }
             };
             if few {
@@ -139,15 +150,29 @@ pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32], run: usize) -> 
         return result;
     }
     // From outputs of all images to images of all outputs.
-    made(result.len(), output * area, |image, out| {
-        for (row, out) in out.chunks_exact_mut(area).enumerate() {
-            out.copy_from_slice(&result[row * span + image * area..][..area]);
-        }
-    })
+    made(
+        result.len(),
+        output * area,
+        #[inline(always)]
+        |image, out| {
+            for (row, out) in out.chunks_exact_mut(area).enumerate() {
+                out.copy_from_slice(&result[row * span + image * area..][..area]);
+                if let Some(finish) = finish {
+                    finish.run(row, (image * output + row) * area, out);
+                }
+            }
+        },
+    )
 }
 
-/// `left` times every image's `[depth, columns]` of `x`.
-pub(super) fn images(x: &[f32], left: Matrix<'_>, [rows, depth, columns]: [usize; 3]) -> Vec<f32> {
+/// `left` times every image's `[depth, columns]` of `x`, finished.
+pub(super) fn images(
+    x: &[f32],
+    left: Matrix<'_>,
+    [rows, depth, columns]: [usize; 3],
+    run: usize,
+    finish: Option<&Finish<'_>>,
+) -> Vec<f32> {
     let products: Vec<_> = x
         .chunks_exact(depth * columns)
         .map(|x| Product {
@@ -155,6 +180,8 @@ pub(super) fn images(x: &[f32], left: Matrix<'_>, [rows, depth, columns]: [usize
             left,
             right: Matrix::of_rows(x, columns),
             bias: None,
+            run,
+            finish,
         })
         .collect();
     Product::stack(&products)

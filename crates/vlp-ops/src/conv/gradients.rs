@@ -1,11 +1,12 @@
-//! The convolution's gradients: a matrix product each, in tiles; or the input's by Winograd's algorithm.
+//! The convolution's gradients: which way each is computed, and those that are products of columns.
 
 use rayon::prelude::*;
 
 use super::columns::scatter;
+use super::direct;
 use super::forward::{columns, convolve, images};
 use super::sizes::Sizes;
-use super::winograd;
+use super::{weight, winograd};
 use crate::Window;
 use crate::bf16::{self, Packed};
 use crate::flex::{made, scratch, wide};
@@ -15,9 +16,17 @@ use crate::matrix::{Matrix, product, turn};
 const CHANNELS: usize = 16;
 
 /// The weight's gradient from the output's `[images, out, positions]` and `x`.
+pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
+    in_bf16(sizes, grad, x).unwrap_or_else(|| weight::to_weight(sizes, grad, x))
+}
+
+/// The weight's gradient where products are made in bf16.
 ///
 /// Tasks are blocks of input channels times groups of tiles, both fixed by the sizes; groups are summed in order.
-pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
+fn in_bf16(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Option<Vec<f32>> {
+    if !bf16::pays([sizes.output, 1, sizes.output]) {
+        return None;
+    }
     let (taps, area, output) = (sizes.taps(), sizes.area(), sizes.output);
     let channels = (CHANNELS * 9).div_ceil(taps).min(sizes.input);
     let width = channels * taps;
@@ -30,29 +39,21 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
     let size = tiles.div_ceil(groups);
     let direct = sizes.pointwise() && units == sizes.images;
     let seen = direct.then(|| sizes.seen(x));
-    // Outputs side by side: the products then read and write neighbours only. In bf16 packing does it.
-    let packs = units == sizes.images && bf16::pays([output, 1, output]);
-    let mut turned: Vec<Vec<f32>> = vec![];
-    if !packs {
+    // Positions of images that are one unit lie one after the other.
+    let joined = (units < sizes.images).then(|| {
         let images = grad.chunks_exact(output * area);
-        turned.extend(images.map(|grad| turn(Matrix::of_rows(grad, area), output, area)));
-    }
-    if units < sizes.images {
-        turned = vec![turned.concat()];
-    }
-    let slopes = |number: usize| {
+        let turned = images.map(|grad| turn(Matrix::of_rows(grad, area), output, area));
+        turned.collect::<Vec<_>>().concat()
+    });
+    let packed = |number: usize| {
         let (unit, at) = (number / per_unit, number % per_unit * tile);
-        match packs {
-            true => Matrix::of_rows(&grad[unit * output * area + at..], area).turned(),
-            false => Matrix::of_rows(&turned[unit][at * output..], output),
-        }
+        let slopes = match &joined {
+            Some(turned) => Matrix::of_rows(&turned[at * output..], output),
+            None => Matrix::of_rows(&grad[unit * output * area + at..], area).turned(),
+        };
+        Packed::right(slopes, [tile.min(span - at), output])
     };
-    let packed: Vec<Option<Packed>> = (0..tiles)
-        .map(|number| {
-            let count = tile.min(span - number % per_unit * tile);
-            Packed::right(slopes(number), [count, output])
-        })
-        .collect();
+    let packed: Vec<Packed> = (0..tiles).map(packed).collect::<Option<_>>()?;
     let part = |task: usize| {
         let (block, group) = (task / groups, task % groups);
         let first = block * channels;
@@ -63,10 +64,7 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
             let (unit, at) = (number / per_unit, number % per_unit * tile);
             let count = tile.min(span - at);
             let shape = [width, count, output];
-            let mut add = |left: Matrix<'_>| match packed {
-                Some(right) => right.left_times(left, shape, &mut sum),
-                None => product(shape, &mut sum, output, true, left, slopes(number)),
-            };
+            let mut add = |left: Matrix<'_>| packed.left_times(left, shape, &mut sum);
             if let Some(seen) = &seen {
                 let start = (unit * sizes.input + first) * area + at;
                 add(Matrix::of_rows(&seen[start..], area));
@@ -82,7 +80,7 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
     };
     let parts: Vec<Vec<f32>> = (0..blocks * groups).into_par_iter().map(part).collect();
     let depth = sizes.input * taps;
-    made(
+    Some(made(
         output * depth,
         SIDE * depth,
         #[inline(always)]
@@ -92,35 +90,27 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
                 collect(parts, output, i * SIDE, out, depth, block * width);
             }
         },
-    )
+    ))
 }
 
 /// Side of the squares in which rows and columns change places.
-const SIDE: usize = 16;
+pub(super) const SIDE: usize = 16;
 
-/// Adds up `[columns, output]` of all parts into the rows of `out` from output `first` on and from `column` on.
+/// Adds up `[columns, outputs]` of all parts, with rows of `stride`, into the rows of `out` from output `first` on and from
+/// `column` on.
 #[inline(always)]
-fn collect(
+pub(super) fn collect(
     parts: &[Vec<f32>],
-    output: usize,
+    stride: usize,
     first: usize,
     out: &mut [f32],
     depth: usize,
     column: usize,
 ) {
-    let columns = parts[0].len() / output;
-    let rows = out.len() / depth;
+    let columns = parts[0].len() / stride;
     for at in (0..columns).step_by(SIDE) {
         let count = SIDE.min(columns - at);
-        let mut square = [[0f32; SIDE]; SIDE];
-        for part in parts {
-            for (i, sums) in square.iter_mut().enumerate().take(count) {
-                let from = (at + i) * output + first;
-                for (sum, value) in sums.iter_mut().zip(&part[from..from + rows]) {
-                    *sum += *value;
-                }
-            }
-        }
+        let square = square(parts, stride, at, count, first);
         for (row, out) in out.chunks_exact_mut(depth).enumerate() {
             let out = &mut out[column + at..column + at + count];
             for (out, sums) in out.iter_mut().zip(&square) {
@@ -130,12 +120,35 @@ fn collect(
     }
 }
 
+/// The sum of a square of all parts: up to `count` rows from `at` on, columns from `first` on.
+#[inline(always)]
+pub(super) fn square<P: AsRef<[f32]>>(
+    parts: &[P],
+    stride: usize,
+    at: usize,
+    count: usize,
+    first: usize,
+) -> [[f32; SIDE]; SIDE] {
+    let width = SIDE.min(stride - first);
+    let mut square = [[0f32; SIDE]; SIDE];
+    for part in parts {
+        for (i, sums) in square.iter_mut().enumerate().take(count) {
+            let from = (at + i) * stride + first;
+            for (sum, value) in sums.iter_mut().zip(&part.as_ref()[from..from + width]) {
+                *sum += *value;
+            }
+        }
+    }
+    square
+}
+
 /// The input's gradient from the output's `[images, out, positions]`.
 pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> {
     let whole = sizes.units()[0] == sizes.images;
     if sizes.pointwise() && whole {
         let weight = Matrix::of_rows(weight, sizes.input).turned();
-        let seen = images(grad, weight, [sizes.input, sizes.output, sizes.area()]);
+        let shape = [sizes.input, sizes.output, sizes.area()];
+        let seen = images(grad, weight, shape, usize::MAX, None);
         if sizes.window.stride == [1, 1] {
             return seen;
         }
@@ -151,12 +164,25 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
         );
     }
     if let Some(turned) = turned(sizes) {
-        let weight = flip(sizes, weight);
         if winograd::pays(&turned) {
-            return winograd::convolve(&turned, grad, &weight);
+            return winograd::convolve(&turned, grad, &flip(sizes, weight), None);
         }
-        // No ReLU hangs on a gradient: sums as long as they come.
-        return convolve(&turned, grad, &weight, usize::MAX);
+        if direct::pays(&turned) {
+            let weight = direct::Weight::turned(sizes, weight);
+            return direct::convolve(&turned, grad, weight, None);
+        }
+        let depth = sizes.output * sizes.taps();
+        if sizes.pointwise() {
+            let weight = Matrix::of_rows(weight, sizes.input).turned();
+            return convolve(&turned, grad, weight, usize::MAX, None);
+        }
+        // Worth the turning where positions are many.
+        if !whole || sizes.images * sizes.area() >= 2 * sizes.output {
+            let weight = flip(sizes, weight);
+            // No ReLU hangs on a gradient: sums as long as they come.
+            let weight = Matrix::of_rows(&weight, depth);
+            return convolve(&turned, grad, weight, usize::MAX, None);
+        }
     }
     let (taps, area, output) = (sizes.taps(), sizes.area(), sizes.output);
     let depth = sizes.input * taps;
@@ -197,12 +223,11 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
     )
 }
 
-/// At stride 1 the input's gradient is a convolution of the output's with the kernel turned by 180 degrees; worth
-/// the turning where the map is large.
+/// At stride 1 the input's gradient is a convolution of the output's with the kernel turned by 180 degrees.
 fn turned(sizes: &Sizes) -> Option<Sizes> {
     let window = sizes.window;
     let reach = [0, 1].map(|axis| window.dilation[axis] * (sizes.kernel[axis] - 1));
-    if window.stride != [1, 1] || sizes.images * sizes.area() < 2 * sizes.output {
+    if window.stride != [1, 1] {
         return None;
     }
     let padding = [

@@ -7,13 +7,21 @@
 #[cfg(feature = "flex")]
 mod columns;
 #[cfg(feature = "flex")]
+mod direct;
+#[cfg(feature = "flex")]
 mod fast;
+#[cfg(feature = "flex")]
+mod finished;
 #[cfg(feature = "flex")]
 mod forward;
 #[cfg(feature = "flex")]
 mod gradients;
 #[cfg(feature = "flex")]
+mod padded;
+#[cfg(feature = "flex")]
 mod sizes;
+#[cfg(feature = "flex")]
+mod weight;
 #[cfg(feature = "flex")]
 mod winograd;
 
@@ -21,7 +29,7 @@ use burn::prelude::*;
 use burn::tensor::module;
 use burn::tensor::ops::ConvOptions;
 
-use crate::Window;
+use crate::{Affine, Window, affine};
 
 /// Convolution without bias: `x` `[batch, in, h, w]`, `weight` `[out, in, rows, columns]`, to
 /// `[batch, out, positions of the window]`.
@@ -30,17 +38,8 @@ use crate::Window;
 /// reach a neighbour of the outputs (or gradients) whose window holds it.
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    {
-        let [_, input, height, width] = x.dims();
-        let [_, taken, rows, columns] = weight.dims();
-        let fits = window.positions([height, width], [rows, columns]);
-        if input == taken
-            && fits.iter().all(|&p| p > 0)
-            && crate::route::fast(&x)
-            && crate::route::fast(&weight)
-        {
-            return fast::conv2d(x, weight, window);
-        }
+    if fits(&x, &weight, window).is_some() {
+        return fast::conv2d(x, weight, window);
     }
     let Window {
         stride,
@@ -53,4 +52,25 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
         None,
         ConvOptions::new(stride, padding, dilation, 1),
     )
+}
+
+/// [`affine`](crate::affine()) of [`conv2d`], the same values; on the CPU without a pass of its own where scale and shift are
+/// frozen.
+pub fn conv2d_affine(x: Tensor<4>, weight: Tensor<4>, window: Window, after: Affine) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if fits(&x, &weight, window).is_some_and(|shape| after.fits(shape)) {
+        return finished::conv2d_affine(x, weight, window, after);
+    }
+    affine(conv2d(x, weight, window), after)
+}
+
+/// The output's shape, where the fast path holds.
+#[cfg(feature = "flex")]
+fn fits(x: &Tensor<4>, weight: &Tensor<4>, window: Window) -> Option<[usize; 4]> {
+    use crate::route::fast;
+    let [images, input, height, width] = x.dims();
+    let [output, taken, rows, columns] = weight.dims();
+    let [h, w] = window.positions([height, width], [rows, columns]);
+    let fits = input == taken && h > 0 && w > 0 && fast(x) && fast(weight);
+    fits.then_some([images, output, h, w])
 }

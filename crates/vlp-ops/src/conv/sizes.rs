@@ -96,6 +96,18 @@ impl Sizes {
         ))
     }
 
+    /// A [`Self::pointwise`] convolution of the places it sees.
+    pub(super) fn plain(&self) -> Self {
+        Self {
+            map: self.positions,
+            window: Window {
+                stride: [1, 1],
+                ..self.window
+            },
+            ..*self
+        }
+    }
+
     /// How positions are counted: units, and positions of each. A unit is an image, or all of them where the maps are
     /// small: a product for each would be too small to pay for reading the weight.
     pub(super) fn units(&self) -> [usize; 2] {

@@ -15,6 +15,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::sizes::Sizes;
+use crate::finish::Finish;
 use crate::flex::scratch;
 use crate::matrix::{Matrix, Sheet, uncounted};
 use crate::route::in_bf16;
@@ -44,8 +45,13 @@ pub(super) fn pays(sizes: &Sizes) -> bool {
         && sizes.input.min(sizes.output) >= 32
 }
 
-/// `[images, out, positions]` from `x` and `weight`.
-pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
+/// `[images, out, positions]` from `x` and `weight`, finished.
+pub(super) fn convolve(
+    sizes: &Sizes,
+    x: &[f32],
+    weight: &[f32],
+    finish: Option<&Finish<'_>>,
+) -> Vec<f32> {
     sizes.count();
     let (input, output) = (sizes.input, sizes.output);
     let grid = sizes.positions.map(|p| p.div_ceil(2));
@@ -71,6 +77,7 @@ pub(super) fn convolve(sizes: &Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
                     grid,
                     rows: first..rows.min(first + step),
                     width,
+                    finish,
                 };
                 let tasks = sources.par_chunks_mut(size).enumerate();
                 tasks.for_each(|(i, out)| arch.dispatch(Stage::Sources(block, i, x, out)));
@@ -174,6 +181,7 @@ struct Block<'a> {
     grid: [usize; 2],
     rows: Range<usize>,
     width: usize,
+    finish: Option<&'a Finish<'a>>,
 }
 
 impl Block<'_> {
@@ -254,15 +262,21 @@ impl Block<'_> {
                 let [a, b, c, d] = quarters(sums, length);
                 add3(even, a, b, c, |a, b, c| a + (b + c));
                 add3(odd, b, c, d, |b, c, d| b - c - d);
+                let start = (plane + 2 * row + i) * columns;
                 // SAFETY: a row of this output.
                 #[allow(unsafe_code)]
-                let out = unsafe { sheet.row((plane + 2 * row + i) * columns, columns) };
+                let out = unsafe { sheet.row(start, columns) };
                 let (pairs, rest) = out.as_chunks_mut::<2>();
                 for ((out, even), odd) in pairs.iter_mut().zip(&*even).zip(&*odd) {
                     *out = [MaybeUninit::new(*even), MaybeUninit::new(*odd)];
                 }
                 for out in rest {
                     out.write(even[columns / 2]);
+                }
+                if let Some(finish) = self.finish {
+                    // SAFETY: the same row, written above.
+                    #[allow(unsafe_code)]
+                    finish.run(channel, start, unsafe { sheet.written(start, columns) });
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! Convolutions and products of many sizes.
 
 use burn::prelude::*;
-use vlp_ops::Window;
+use vlp_ops::{Affine, Window, affine, conv2d, conv2d_affine};
+use vlp_testing::{host, random};
 
 use super::Case;
 
@@ -75,6 +76,65 @@ pub fn conv_case(case: &Conv, f: &mut dyn FnMut(&Case)) {
             sizes: vec![n * input * h * w, output * input * i * j],
             f: &run,
         });
+    }
+}
+
+/// A convolution finished as it is computed has the values of one whose norm comes after, to the bit: its output, and the
+/// gradients of `x`, the weight and the shortcut; scale and shift frozen, as where it holds, or tracked.
+pub fn finished_alike(case: &Conv) {
+    let ([n, input, output, h, w], [i, j], window) = *case;
+    let [rows, columns] = window.positions([h, w], [i, j]);
+    let shape = [n, output, rows, columns];
+    let run = |fused: bool, device: &Device, tracked: bool, [relu, shortcut]: [bool; 2]| {
+        let own = |t: Tensor<4>| {
+            if device.is_autodiff() {
+                t.require_grad()
+            } else {
+                t
+            }
+        };
+        let line = |seed| {
+            let line = random([output], seed, device);
+            if tracked { line.require_grad() } else { line }
+        };
+        let x = own(random([n, input, h, w], 1, device));
+        let weight = own(random([output, input, i, j], 2, device));
+        let other = shortcut.then(|| own(random(shape, 5, device)));
+        let (scale, shift) = (line(3), line(4));
+        let after = Affine {
+            scale: scale.clone(),
+            shift: shift.clone(),
+            shortcut: other.clone(),
+            relu,
+        };
+        let y = match fused {
+            true => conv2d_affine(x.clone(), weight.clone(), window, after),
+            false => affine(conv2d(x.clone(), weight.clone(), window), after),
+        };
+        let mut values = vec![host(y.clone())];
+        if device.is_autodiff() {
+            let grads = (y * random(shape, 6, device)).sum().backward();
+            let maps = [Some(x), Some(weight), other];
+            values.extend(
+                maps.into_iter()
+                    .flatten()
+                    .map(|t| host(t.grad(&grads).unwrap())),
+            );
+            let lines = [scale, shift].into_iter().filter(|_| tracked);
+            values.extend(lines.map(|t| host(t.grad(&grads).unwrap())));
+        }
+        values
+    };
+    let device = Device::flex();
+    for options in [[false, false], [true, false], [false, true], [true, true]] {
+        for (device, tracked) in [
+            (&device, false),
+            (&device.clone().autodiff(), false),
+            (&device.clone().autodiff(), true),
+        ] {
+            let run = |fused| run(fused, device, tracked, options);
+            assert!(run(true) == run(false), "{case:?}, {options:?}, {tracked}");
+        }
     }
 }
 

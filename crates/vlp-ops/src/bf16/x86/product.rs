@@ -45,7 +45,7 @@ impl Product<'_> {
     }
 
     /// The whole product of plain operands on all threads. Parts are rows or columns, whatever is more; the operand that
-    /// all of them need is packed beforehand.
+    /// all of them need is packed beforehand. `done` is told the rows and columns of a part as soon as it is written.
     ///
     /// # Safety
     /// As [`Self::write`].
@@ -56,6 +56,7 @@ impl Product<'_> {
         right: Matrix<'_>,
         place: Place,
         start: Start<'_>,
+        done: &(impl Fn(Range<usize>, Range<usize>) + Sync),
     ) {
         let by_rows = rows > columns;
         let shared = match by_rows {
@@ -77,19 +78,21 @@ impl Product<'_> {
             }
         }
         let product = Product { depth, left, right };
+        let write = |rows: Range<usize>, columns: Range<usize>| {
+            // SAFETY: the caller's; parts do not overlap.
+            unsafe { product.write(rows.clone(), columns.clone(), place, start) };
+            done(rows, columns);
+        };
         if size >= length {
-            // SAFETY: the caller's.
-            return unsafe { product.write(0..rows, 0..columns, place, start) };
+            return write(0..rows, 0..columns);
         }
         let firsts: Vec<usize> = (0..length).step_by(size).collect();
         firsts.into_par_iter().for_each(|first| {
             let part = first..length.min(first + size);
-            let (rows, columns) = match by_rows {
-                true => (part, 0..columns),
-                false => (0..rows, part),
-            };
-            // SAFETY: the caller's; parts do not overlap.
-            unsafe { product.write(rows, columns, place, start) };
+            match by_rows {
+                true => write(part, 0..columns),
+                false => write(0..rows, part),
+            }
         });
     }
 
