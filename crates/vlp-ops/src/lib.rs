@@ -27,6 +27,7 @@ mod maps;
 #[cfg(feature = "flex")]
 mod matrix;
 mod narrow;
+mod nearest;
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod node;
 mod norm;
@@ -54,6 +55,7 @@ pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use linear::{apply, linear, tied};
 pub use log_prob::log_prob;
+pub use nearest::nearest;
 pub use norm::LayerNorm;
 pub use pool::max_pool2d;
 pub use recompute::{recompute, recomputing};

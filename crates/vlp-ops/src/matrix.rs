@@ -87,6 +87,25 @@ pub(crate) fn uncounted(
     }
 }
 
+/// `out[rows, columns] = left[rows, depth] right[depth, columns]`, row-major, never in bf16.
+pub(crate) fn exact_product(
+    shape: [usize; 3],
+    out: &mut [f32],
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+) {
+    let [rows, depth, columns] = shape;
+    assert!(rows > 0 && depth > 0 && columns > 0 && out.len() == rows * columns);
+    left.check(rows, depth);
+    right.check(depth, columns);
+    count(shape);
+    // SAFETY: `out` is borrowed mutably and as long as the result, the operands hold the shape (checked above).
+    #[allow(unsafe_code)]
+    unsafe {
+        by_gemm(shape, out.as_mut_ptr(), columns, false, left, right);
+    }
+}
+
 /// As [`product`].
 ///
 /// # Safety
@@ -121,6 +140,23 @@ unsafe fn multiply(
         return unsafe { product.write(0..rows, 0..columns, place, start) };
     }
     // SAFETY: the largest index of each operand lies within its slice (asserted above); the caller answers for `out`.
+    unsafe { by_gemm([rows, depth, columns], out, out_stride, add, left, right) };
+}
+
+/// As [`multiply`], in f32.
+///
+/// # Safety
+/// As [`multiply`]; the operands hold the shape.
+#[allow(unsafe_code)]
+unsafe fn by_gemm(
+    [rows, depth, columns]: [usize; 3],
+    out: *mut f32,
+    out_stride: usize,
+    add: bool,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+) {
+    // SAFETY: the caller's.
     unsafe {
         gemm::gemm(
             rows,

@@ -6,7 +6,7 @@ mod common;
 
 use burn::nn::DropoutConfig;
 use burn::prelude::*;
-use burn::tensor::TensorData;
+use burn::tensor::{DType, TensorData};
 use common::cases::{SIZES, linear_case, tied_case};
 use common::{Case, agree, threads_do_not_matter};
 use vlp_ops::Drops;
@@ -197,4 +197,26 @@ fn dropout_follows_its_seed() {
     let x = Tensor::<1>::ones([8], &calm);
     let kept: Vec<f32> = vlp_ops::dropout(&layer, x).into_data().iter().collect();
     assert_eq!(kept, [1.0; 8]);
+}
+
+/// Of many rows a task, one and none over a vector's lanes, and codes that stand twice.
+#[test]
+fn the_nearest_row_of_a_table() {
+    for [rows, width, codes] in [[1, 3, 1], [5, 8, 17], [70, 33, 64], [900, 20, 101]] {
+        let run = |dtype| {
+            let tensor = |shape: [usize; 2], seed| -> Tensor<2> {
+                let values = vlp_testing::noise(shape[0] * shape[1], seed);
+                let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+                Tensor::from_data(TensorData::new(values, shape), (&Device::flex(), dtype))
+            };
+            let table = tensor([codes, width], 2);
+            let x = Tensor::cat(vec![tensor([rows, width], 1), table.clone()], 0);
+            let found = vlp_ops::nearest(x, Tensor::cat(vec![table.clone(), table], 0));
+            found.into_data().iter().collect::<Vec<i64>>()
+        };
+        let [fast, own] = [DType::F32, DType::F64].map(run);
+        // Of the last ones each is a row of the table, which stands there twice.
+        assert_eq!(fast[rows..], (0..codes as i64).collect::<Vec<_>>());
+        assert_eq!(fast, own, "{rows} x {width} in {codes}");
+    }
 }

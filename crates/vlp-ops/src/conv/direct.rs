@@ -21,7 +21,7 @@ const RUN: usize = 27;
 /// ReLU behind the convolution lets pass hangs on rounding.
 const MIDDLE: usize = 12;
 /// Outputs of a tile, at most.
-const MOST_ROWS: usize = 4;
+const MOST_ROWS: usize = 8;
 /// Vectors of a tile, in the direction of positions.
 const VECTORS: usize = 3;
 /// Positions of a task: whole tiles, that share what is read of the weight.

@@ -42,7 +42,7 @@ pub(super) fn pays(sizes: &Sizes) -> bool {
         && window.dilation == [1, 1]
         && sizes.images * rows * columns > 128
         && columns >= 4
-        && sizes.input.min(sizes.output) >= 32
+        && sizes.input.min(sizes.output) >= 64
 }
 
 /// `[images, out, positions]` from `x` and `weight`, finished.

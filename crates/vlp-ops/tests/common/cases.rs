@@ -47,14 +47,16 @@ pub fn convolutions() -> Vec<Conv> {
         // More outputs than positions, a strided one of many channels.
         ([2, 24, 40, 6, 6], [3, 3], window(one, one, one)),
         // Tiles of 2x2 positions: maps they divide and do not, one run of inputs and more, all paddings.
+        ([1, 64, 65, 24, 32], [3, 3], window(one, one, one)),
+        ([1, 70, 66, 25, 23], [3, 3], window(one, one, one)),
+        ([2, 65, 64, 27, 20], [3, 3], window(one, [0, 0], one)),
+        ([1, 72, 64, 22, 31], [3, 3], window(one, [2, 0], one)),
+        ([1, 64, 64, 19, 21], [3, 3], window(one, [3, 4], one)),
+        // Fewer channels, and a vector's remainder of outputs.
         ([1, 32, 33, 24, 32], [3, 3], window(one, one, one)),
-        ([1, 70, 35, 25, 23], [3, 3], window(one, one, one)),
-        ([2, 33, 64, 27, 20], [3, 3], window(one, [0, 0], one)),
-        ([1, 40, 32, 22, 31], [3, 3], window(one, [2, 0], one)),
-        ([1, 32, 32, 19, 21], [3, 3], window(one, [3, 4], one)),
         // Small maps, and several blocks of tiles, of which one holds the end of an image.
-        ([20, 36, 40, 7, 8], [3, 3], window(one, one, one)),
-        ([2, 32, 34, 67, 65], [3, 3], window(one, one, one)),
+        ([20, 68, 72, 7, 8], [3, 3], window(one, one, one)),
+        ([2, 64, 66, 67, 65], [3, 3], window(one, one, one)),
     ]
 }
 

@@ -8,6 +8,7 @@ mod update;
 use burn::module::{Flag, Param, RunningState};
 use burn::prelude::*;
 use burn::tensor::FloatDType;
+use vlp_ops::nearest;
 
 pub use config::{DictionaryConfig, UpdateRule};
 pub use health::Health;
@@ -71,10 +72,8 @@ impl VisualDictionary {
     /// Number of the row nearest to each of `features` `[features, width]` by Euclidean distance; of equally near
     /// ones the first.
     pub fn nearest(&self, features: Tensor<2>) -> Tensor<1, Int> {
-        nearest(
-            features.without_autodiff().cast(FloatDType::F32),
-            self.table(),
-        )
+        let features = features.without_autodiff();
+        nearest(features.cast(FloatDType::F32), self.table())
     }
 
     /// Looks `features` `[features, width]` up and, in training, lets the table follow them.
@@ -114,11 +113,4 @@ impl VisualDictionary {
             table,
         })
     }
-}
-
-/// `argmin_j |x - d_j|`, with the `|x|` that all rows share left out.
-fn nearest(features: Tensor<2>, table: Tensor<2>) -> Tensor<1, Int> {
-    let norms = table.clone().square().sum_dim(1).transpose();
-    let scores = norms - features.matmul(table.transpose()).mul_scalar(2.0);
-    scores.argmin(1).squeeze_dim(1)
 }

@@ -4,7 +4,9 @@ use burn::module::RunningState;
 use burn::prelude::*;
 use burn::tensor::{FloatDType, IndexingUpdateOp};
 
-use super::{DictionaryConfig, UpdateRule, VisualDictionary, nearest};
+use vlp_ops::nearest;
+
+use super::{DictionaryConfig, UpdateRule, VisualDictionary};
 use crate::error::VisionError;
 
 /// Laplace smoothing of the released rule.
