@@ -1,7 +1,7 @@
 //! Times the fast paths of `vlp-ops` against burn's own operations, turn by turn in one process, and products in bf16
 //! where the processor has them.
 //!
-//! `cargo run --workspace --example ops [operation or step...]`: everything, or what contains one of the words.
+//! `cargo run -p vlp-ops --example ops [operation or step...]`: everything, or what contains one of the words.
 
 #![allow(clippy::print_stdout)]
 

@@ -1,8 +1,10 @@
-//! Convolution of images by columns: one matrix product forward, two backward; by Winograd's algorithm where 3x3
-//! kernels move by one place over a large map, for the gradient of the input and for outputs without autodiff.
+//! Convolution of images: sums over taps of vectors of positions, or of outputs for the weight's gradient; by Winograd's
+//! algorithm where 3x3 kernels move by one place over a large map, for the gradient of the input and for outputs without
+//! autodiff; by products of columns in bf16, between small maps, and for gradients of inputs at larger steps.
 //!
-//! Source: im2col as in Caffe (Jia et al. 2014); Lavin & Gray (2015). Needed as long as burn's CPU backend has no backward pass of its own
-//! for convolutions: it composes them from a convolution with the whole output as kernel and a transposed one.
+//! Source: Lavin & Gray (2015); im2col as in Caffe (Jia et al. 2014). Needed as long as burn's CPU backend has no backward
+//! pass of its own for convolutions: it composes them from a convolution with the whole output as kernel and a transposed
+//! one.
 
 #[cfg(feature = "flex")]
 mod columns;
