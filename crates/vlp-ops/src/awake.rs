@@ -11,6 +11,9 @@ use rayon::Yield;
 
 /// How long a thread waits for the next operation before it may sleep: as long as OpenMP's do.
 const PATIENCE: Duration = Duration::from_millis(1);
+/// How long it waits in all before it looks after what it may have left: rayon has a thread take this up inside of another
+/// wait, whose end it does not see from here. The next operation asks again.
+const LIMIT: Duration = Duration::from_millis(50);
 
 /// Operations of one thread.
 #[derive(Default)]
@@ -47,10 +50,11 @@ pub(crate) fn stay_awake() {
     });
 }
 
-/// Takes work as it comes, until there has been neither work nor an operation for a while.
+/// Takes work as it comes, until there has been neither work nor an operation for a while, or for long enough.
 fn wait(caller: &Caller) {
-    let (mut seen, mut since) = (0, Instant::now());
-    while since.elapsed() < PATIENCE {
+    let start = Instant::now();
+    let (mut seen, mut since) = (0, start);
+    while since.elapsed() < PATIENCE && start.elapsed() < LIMIT {
         let operations = caller.operations.load(Ordering::Relaxed);
         if rayon::yield_now() == Some(Yield::Executed) || operations != seen {
             (seen, since) = (operations, Instant::now());

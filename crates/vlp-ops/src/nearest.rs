@@ -5,7 +5,8 @@
 use burn::prelude::*;
 
 /// For every row of `x` `[rows, width]` the number of the nearest row of `table` `[codes, width]` by Euclidean distance, of
-/// equally near ones the first; `[rows]`. In f32 where other products are made in bf16: it is a choice, not a value.
+/// equally near ones the first; `[rows]`. What is no number is near to nothing on the CPU, and nearest elsewhere. In f32
+/// where other products are made in bf16: it is a choice, not a value.
 pub fn nearest(x: Tensor<2>, table: Tensor<2>) -> Tensor<1, Int> {
     let (x, table) = (x.without_autodiff(), table.without_autodiff());
     #[cfg(feature = "flex")]
@@ -31,8 +32,9 @@ mod fast {
     use crate::flex::{dense, primitive, scratch, sum, values, wide};
     use crate::matrix::{Matrix, exact_product};
 
-    /// Rows of a task are these at least, and as many as make eight tasks: each reads the whole table.
+    /// Rows of a task: as many as make eight tasks, since each reads the whole table, but of few products.
     const LEAST: usize = 32;
+    const MOST: usize = 512;
     const TASKS: usize = 8;
     /// Vectors' lanes of a search.
     const LANES: usize = 16;
@@ -52,7 +54,7 @@ mod fast {
                 )
             })
             .collect();
-        let size = rows.div_ceil(TASKS).max(LEAST);
+        let size = rows.div_ceil(TASKS).clamp(LEAST, MOST);
         let mut found = vec![0i32; rows];
         found
             .par_chunks_mut(size)
