@@ -82,6 +82,12 @@ mod tests {
     fn threads_that_wait_take_work_and_sleep_at_last() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3);
         pool.build().unwrap().install(|| {
+            // Those of one call may have slept again before they are counted.
+            let seen = |()| {
+                stay_awake();
+                waiting() > 0
+            };
+            assert!(std::iter::repeat_n((), 1000).any(seen));
             for round in 0..3 {
                 stay_awake();
                 let sum: usize = (0..1000usize).into_par_iter().sum();

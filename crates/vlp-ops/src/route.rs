@@ -56,7 +56,8 @@ pub(crate) fn on_cpu(device: &burn::prelude::Device) -> bool {
     }
 }
 
-/// Whether the fast path holds: f32 on the CPU backend, with or without autodiff.
+/// Whether the fast path holds: f32 on the CPU backend, with or without autodiff. An operation follows then, for which the
+/// other threads are kept awake.
 #[cfg(feature = "flex")]
 pub(crate) fn fast<const D: usize>(tensor: &burn::Tensor<D>) -> bool {
     fast_in(tensor, burn::tensor::DType::F32)

@@ -200,17 +200,14 @@ impl WithSimd for Run<'_> {
             };
             let mut output = task.outputs.start;
             // Registers hold the sums, the vectors of a tap, and one value of the weight.
-            while S::REGISTER_COUNT >= 32 && output + MOST_ROWS <= end {
-                task.rows::<S, MOST_ROWS>(simd, output, stage, sums);
-                output += MOST_ROWS;
-            }
-            while output + 4 <= end {
-                task.rows::<S, 4>(simd, output, stage, sums);
-                output += 4;
-            }
             while output < end {
-                task.rows::<S, 1>(simd, output, stage, sums);
-                output += 1;
+                output += match end - output {
+                    MOST_ROWS.. if S::REGISTER_COUNT >= 32 => {
+                        task.rows::<S, MOST_ROWS>(simd, output, stage, sums)
+                    }
+                    4.. => task.rows::<S, 4>(simd, output, stage, sums),
+                    _ => task.rows::<S, 1>(simd, output, stage, sums),
+                };
             }
         }
         task.write(&sums[sums.len() / 2..]);
@@ -218,7 +215,7 @@ impl WithSimd for Run<'_> {
 }
 
 impl Task<'_> {
-    /// Adds some runs of `R` outputs at all positions to the sums.
+    /// Adds some runs of `R` outputs at all positions to the sums; how many outputs they are.
     #[inline(always)]
     fn rows<S: Simd, const R: usize>(
         &self,
@@ -226,7 +223,7 @@ impl Task<'_> {
         output: usize,
         stage: Stage<'_>,
         sums: &mut [f32],
-    ) {
+    ) -> usize {
         let Padded {
             values,
             channel,
@@ -260,6 +257,7 @@ impl Task<'_> {
             }
             at += width;
         }
+        R
     }
 
     /// One tile of sums.

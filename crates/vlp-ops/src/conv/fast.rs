@@ -48,14 +48,15 @@ pub(super) fn output(
 ) -> Array {
     let sizes = Sizes::new(x.shape().dims(), weight.shape().dims(), window);
     let by_tiles = !gradients && winograd::pays(&sizes);
-    if !by_tiles && !direct::pays(&sizes) && sizes.tiny() {
+    let by_taps = !by_tiles && direct::pays(&sizes);
+    if !by_tiles && !by_taps && sizes.tiny() {
         return own(x, weight, &sizes, finish);
     }
     let (x, weight) = (dense(&x), dense(&weight));
     let (x, weight) = (values(&x), values(&weight));
     let out = if by_tiles {
         winograd::convolve(&sizes, x, weight, finish)
-    } else if direct::pays(&sizes) {
+    } else if by_taps {
         direct::convolve(&sizes, x, Weight::of(&sizes, weight), finish)
     } else {
         let weight = Matrix::of_rows(weight, sizes.input * sizes.taps());

@@ -3,16 +3,16 @@
 use rayon::prelude::*;
 
 use super::columns::scatter;
-use super::direct;
 use super::forward::{columns, convolve, images};
 use super::sizes::Sizes;
+use super::{collect, direct};
 use super::{weight, winograd};
 use crate::Window;
 use crate::bf16::{self, Packed};
 use crate::flex::{made, scratch, wide};
 use crate::matrix::{Matrix, product, turn};
 
-/// Input channels of one task of [`to_weight`] and [`to_input`].
+/// Input channels of a task, about.
 const CHANNELS: usize = 16;
 
 /// The weight's gradient from the output's `[images, out, positions]` and `x`.
@@ -79,68 +79,12 @@ fn in_bf16(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Option<Vec<f32>> {
         sum
     };
     let parts: Vec<Vec<f32>> = (0..blocks * groups).into_par_iter().map(part).collect();
-    let depth = sizes.input * taps;
-    Some(made(
-        output * depth,
-        SIDE * depth,
-        #[inline(always)]
-        |i, out| {
-            for block in 0..blocks {
-                let parts = &parts[block * groups..(block + 1) * groups];
-                collect(parts, output, i * SIDE, out, depth, block * width);
-            }
-        },
-    ))
+    let shape = [output, sizes.input * taps];
+    Some(collect::joined(&parts, groups, output, shape))
 }
 
-/// Side of the squares in which rows and columns change places.
-pub(super) const SIDE: usize = 16;
-
-/// Adds up `[columns, outputs]` of all parts, with rows of `stride`, into the rows of `out` from output `first` on and from
-/// `column` on.
-#[inline(always)]
-pub(super) fn collect(
-    parts: &[Vec<f32>],
-    stride: usize,
-    first: usize,
-    out: &mut [f32],
-    depth: usize,
-    column: usize,
-) {
-    let columns = parts[0].len() / stride;
-    for at in (0..columns).step_by(SIDE) {
-        let count = SIDE.min(columns - at);
-        let square = square(parts, stride, at, count, first);
-        for (row, out) in out.chunks_exact_mut(depth).enumerate() {
-            let out = &mut out[column + at..column + at + count];
-            for (out, sums) in out.iter_mut().zip(&square) {
-                *out = sums[row];
-            }
-        }
-    }
-}
-
-/// The sum of a square of all parts: up to `count` rows from `at` on, columns from `first` on.
-#[inline(always)]
-pub(super) fn square<P: AsRef<[f32]>>(
-    parts: &[P],
-    stride: usize,
-    at: usize,
-    count: usize,
-    first: usize,
-) -> [[f32; SIDE]; SIDE] {
-    let width = SIDE.min(stride - first);
-    let mut square = [[0f32; SIDE]; SIDE];
-    for part in parts {
-        for (i, sums) in square.iter_mut().enumerate().take(count) {
-            let from = (at + i) * stride + first;
-            for (sum, value) in sums.iter_mut().zip(&part.as_ref()[from..from + width]) {
-                *sum += *value;
-            }
-        }
-    }
-    square
-}
+/// Inputs of a task of [`flip`].
+const SIDE: usize = 16;
 
 /// The input's gradient from the output's `[images, out, positions]`.
 pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> {

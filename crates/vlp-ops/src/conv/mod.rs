@@ -7,6 +7,8 @@
 //! one.
 
 #[cfg(feature = "flex")]
+mod collect;
+#[cfg(feature = "flex")]
 mod columns;
 #[cfg(feature = "flex")]
 mod direct;

@@ -8,10 +8,10 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::gradients::{SIDE, collect, square};
+use super::collect;
 use super::padded::Padded;
 use super::sizes::Sizes;
-use crate::flex::{made, scratch, wide};
+use crate::flex::{made, scratch};
 use crate::matrix::{Matrix, Sheet, turn};
 
 /// Outputs that lie side by side.
@@ -82,25 +82,8 @@ fn sums(sizes: &Sizes, grad: &[f32], padded: &Padded<'_>) -> Vec<f32> {
                 (0..blocks).into_par_iter().for_each(|block| {
                     scratch(length(block), |sums| {
                         sum(block, sums);
-                        let (first, count) = (block * inputs * taps, length(block) / stride);
-                        wide(
-                            #[inline(always)]
-                            || {
-                                for at in (0..output).step_by(SIDE) {
-                                    for tap in (0..count).step_by(SIDE) {
-                                        let width = SIDE.min(count - tap);
-                                        let square = square(&[&*sums], stride, tap, width, at);
-                                        for row in 0..SIDE.min(output - at) {
-                                            let start = (at + row) * depth + first + tap;
-                                            let out = sheet.row(start, width);
-                                            for (out, sums) in out.iter_mut().zip(&square) {
-                                                out.write(sums[row]);
-                                            }
-                                        }
-                                    }
-                                }
-                            },
-                        );
+                        let place = [depth, block * inputs * taps];
+                        collect::write(&[sums], stride, 0..output, sheet, place);
                     });
                 });
             })
@@ -112,17 +95,7 @@ fn sums(sizes: &Sizes, grad: &[f32], padded: &Padded<'_>) -> Vec<f32> {
         sums
     };
     let parts: Vec<Vec<f32>> = (0..blocks * groups).into_par_iter().map(part).collect();
-    made(
-        output * depth,
-        SIDE * depth,
-        #[inline(always)]
-        |i, out| {
-            for block in 0..blocks {
-                let parts = &parts[block * groups..(block + 1) * groups];
-                collect(parts, stride, i * SIDE, out, depth, block * inputs * taps);
-            }
-        },
-    )
+    collect::joined(&parts, groups, stride, [output, depth])
 }
 
 /// `[panels, images * positions, PANEL]`, with zeros for the outputs that the last panel lacks.
