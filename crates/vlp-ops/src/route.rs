@@ -32,7 +32,7 @@ pub(crate) fn in_bf16() -> bool {
     BF16.load(Ordering::Relaxed)
 }
 
-fn has_bf16() -> bool {
+pub(crate) fn has_bf16() -> bool {
     #[cfg(all(feature = "flex", target_arch = "x86_64"))]
     // What `bf16::x86` is compiled for; every processor with the last has the others.
     return is_x86_feature_detected!("avx512f")

@@ -6,7 +6,17 @@ use std::ops::Range;
 use super::{Place, Product, Start};
 use crate::matrix::Matrix;
 
-pub(crate) const PANEL_ROWS: usize = 1;
+pub(crate) struct Unit;
+
+impl Unit {
+    pub(crate) fn here() -> Self {
+        Self
+    }
+
+    pub(crate) fn rows(self) -> usize {
+        1
+    }
+}
 
 pub(crate) struct Packed(Infallible);
 

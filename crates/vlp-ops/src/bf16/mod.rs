@@ -12,9 +12,9 @@ mod absent;
 mod x86;
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) use absent::{PANEL_ROWS, Packed};
+pub(crate) use absent::{Packed, Unit};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{PANEL_ROWS, Packed};
+pub(crate) use x86::{Packed, Unit};
 
 use crate::matrix::Matrix;
 use crate::route::in_bf16;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::columns::gather;
 use super::sizes::Sizes;
-use crate::bf16::{self, PANEL_ROWS, Packed};
+use crate::bf16::{self, Packed, Unit};
 use crate::count::count as count_product;
 use crate::finish::Finish;
 use crate::flex::{made, scratch, wide};
@@ -71,7 +71,7 @@ pub(super) fn convolve(
     let packed = Packed::left(weight, [output, depth]);
     let share = match &packed {
         _ if !few => output,
-        Some(_) => SHARE.next_multiple_of(PANEL_ROWS),
+        Some(_) => SHARE.next_multiple_of(Unit::here().rows()),
         None => SHARE,
     };
     // Where images have to be taken apart again, finishing waits for it.

@@ -1,8 +1,11 @@
-//! By AVX-512 BF16: `pack` puts operands in order, `tile` multiplies, `product` goes through blocks.
+//! By AVX-512 BF16 or AMX: `pack` puts operands in order, `tile` or `tiles` multiplies, `product` goes through blocks.
 
 mod operand;
 mod pack;
 mod product;
 mod tile;
+mod tiles;
+mod unit;
 
-pub(crate) use operand::{PANEL_ROWS, Packed};
+pub(crate) use operand::Packed;
+pub(crate) use unit::Unit;

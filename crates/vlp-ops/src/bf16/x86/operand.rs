@@ -1,6 +1,7 @@
 //! Operands packed for all products that need them.
 
-use super::pack::{self, COLUMNS, LANES, LEFT_CHUNK, RIGHT_CHUNK, ROWS};
+use super::pack::{self, COLUMNS, LANES, RIGHT_CHUNK};
+use super::unit::Unit;
 use crate::bf16::{Operand, Place, Product, Start, pays};
 use crate::count::count;
 use crate::flex::made;
@@ -10,8 +11,6 @@ use crate::matrix::Matrix;
 pub(super) const BLOCK: usize = 12;
 /// Depth of a block.
 pub(super) const DEPTH: usize = BLOCK * 2 * LANES;
-/// Rows of a left operand's panel: parts of its rows start at multiples.
-pub(crate) const PANEL_ROWS: usize = ROWS;
 
 /// An operand packed for all products that need it.
 pub(crate) struct Packed {
@@ -25,6 +24,7 @@ pub(crate) struct Packed {
     chunk: usize,
     /// Whether the depth ran along the memory of a left operand.
     pub(super) along: bool,
+    pub(super) unit: Unit,
 }
 
 impl Packed {
@@ -34,15 +34,7 @@ impl Packed {
             return None;
         }
         matrix.check(rows, depth);
-        let along = matrix.column_stride == 1;
-        let sizes = [rows, depth, ROWS, LEFT_CHUNK];
-        Some(Self::new(sizes, along, |row, k, count, part, out| {
-            // SAFETY: by `pays` the processor has the instructions.
-            #[allow(unsafe_code)]
-            unsafe {
-                pack::left(matrix.from(row, k), [count, part], out);
-            }
-        }))
+        Some(Self::left_for(Unit::here(), matrix, [rows, depth]))
     }
 
     /// Of `[depth, columns]`, likewise.
@@ -51,14 +43,30 @@ impl Packed {
             return None;
         }
         matrix.check(depth, columns);
+        Some(Self::right_for(Unit::here(), matrix, [depth, columns]))
+    }
+
+    pub(super) fn left_for(unit: Unit, matrix: Matrix<'_>, [rows, depth]: [usize; 2]) -> Self {
+        let along = matrix.column_stride == 1;
+        let sizes = [rows, depth, unit.rows(), unit.left_chunk()];
+        Self::new(unit, sizes, along, |row, k, count, part, out| {
+            // SAFETY: the processor has the instructions, as callers made sure of.
+            #[allow(unsafe_code)]
+            unsafe {
+                pack::left(unit, matrix.from(row, k), [count, part], out);
+            }
+        })
+    }
+
+    pub(super) fn right_for(unit: Unit, matrix: Matrix<'_>, [depth, columns]: [usize; 2]) -> Self {
         let sizes = [columns, depth, COLUMNS, RIGHT_CHUNK];
-        Some(Self::new(sizes, false, |column, k, count, part, out| {
-            // SAFETY: by `pays` the processor has the instructions.
+        Self::new(unit, sizes, false, |column, k, count, part, out| {
+            // SAFETY: as above.
             #[allow(unsafe_code)]
             unsafe {
                 pack::right(matrix.from(k, column), [part, count], out);
             }
-        }))
+        })
     }
 
     /// Adds `left[rows, depth]` times this right operand of `columns` to `out`, on this thread.
@@ -91,6 +99,7 @@ impl Packed {
     /// Rows or columns, depth, those of a panel, values of a chunk; `pack` is given the first row or column, the first
     /// value of the depth, and how many of each.
     fn new(
+        unit: Unit,
         [length, depth, size, chunk]: [usize; 4],
         along: bool,
         pack: impl Fn(usize, usize, usize, usize, &mut [u32]) + Sync,
@@ -110,6 +119,7 @@ impl Packed {
             size,
             chunk,
             along,
+            unit,
         }
     }
 

@@ -1,22 +1,19 @@
 //! Operands of a product as pairs of bf16, in the order in which they are multiplied.
 //!
 //! A pair is two values that follow each other along the depth, the first in the low half of 32 bits. What lies beyond
-//! the end of an operand is zero or whatever was there: none of it reaches a result.
+//! the end of the depth is zero, what lies beyond the last row or column anything: none of it reaches a result.
 
 use std::arch::x86_64::*;
 
+use super::unit::Unit;
 use crate::matrix::Matrix;
 
-/// Rows of a panel of the left operand.
-pub(super) const ROWS: usize = 14;
 /// Columns of a panel of the right operand.
 pub(super) const COLUMNS: usize = 2 * LANES;
 /// Values of a vector, and pairs of a chunk: panels are chunks one after the other.
 pub(super) const LANES: usize = 16;
 /// Rows that are read some time after they are asked for.
 const AHEAD: usize = 16;
-/// Of a panel of the left operand: rows, of which two are left empty, times pairs.
-pub(super) const LEFT_CHUNK: usize = LANES * LANES;
 /// Of a panel of the right operand: pairs times columns.
 pub(super) const RIGHT_CHUNK: usize = LANES * COLUMNS;
 
@@ -25,16 +22,26 @@ pub(super) fn chunks(depth: usize) -> usize {
     depth.div_ceil(2 * LANES)
 }
 
-/// A panel of `[rows, depth]`, at most [`ROWS`]: chunks of `[rows, pairs]` where the depth runs along the memory, else of
-/// `[pairs, rows]`.
+/// A panel of `[rows, depth]`, at most [`Unit::rows`]: chunks of `[rows, pairs]` for tiles and where the depth runs along
+/// the memory, else of `[pairs, rows]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) fn left(matrix: Matrix<'_>, [rows, depth]: [usize; 2], out: &mut [u32]) {
-    if matrix.column_stride != 1 {
-        return across::<LANES>(matrix.turned(), [depth, rows], out);
+pub(super) fn left(unit: Unit, matrix: Matrix<'_>, [rows, depth]: [usize; 2], out: &mut [u32]) {
+    if matrix.column_stride == 1 {
+        return along(unit, matrix, [rows, depth], out);
     }
+    match unit {
+        Unit::Vectors => across::<LANES>(matrix.turned(), [depth, rows], out),
+        Unit::Tiles => turned(matrix.turned(), [depth, rows], out),
+    }
+}
+
+/// Rows whose values lie side by side.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn along(unit: Unit, matrix: Matrix<'_>, [rows, depth]: [usize; 2], out: &mut [u32]) {
     for row in 0..rows {
         let values = matrix.from(row, 0).values;
-        for (i, chunk) in out.chunks_exact_mut(LEFT_CHUNK).enumerate() {
+        for (i, chunk) in out.chunks_exact_mut(unit.left_chunk()).enumerate() {
             let k = 2 * LANES * i;
             if k >= depth {
                 break;
@@ -43,6 +50,31 @@ pub(super) fn left(matrix: Matrix<'_>, [rows, depth]: [usize; 2], out: &mut [u32
                 &mut chunk[row * LANES..],
                 pairs_of(&values[k..], 1, depth - k),
             );
+        }
+    }
+}
+
+/// Chunks of `[columns, pairs]` of a matrix whose columns lie side by side.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn turned(matrix: Matrix<'_>, [depth, columns]: [usize; 2], out: &mut [u32]) {
+    for (i, chunk) in out.chunks_exact_mut(Unit::Tiles.left_chunk()).enumerate() {
+        let k = 2 * LANES * i;
+        if k >= depth {
+            break;
+        }
+        for (first, chunk) in (0..columns)
+            .step_by(LANES)
+            .zip(chunk.chunks_exact_mut(LANES * LANES))
+        {
+            let mut lines = [_mm512_setzero_si512(); LANES];
+            for (pair, line) in lines.iter_mut().enumerate().take((depth - k).div_ceil(2)) {
+                let k = k + 2 * pair;
+                *line = pair_of_rows(matrix.from(k, first), [depth - k, columns - first]);
+            }
+            for (row, line) in chunk.chunks_exact_mut(LANES).zip(turn(lines)) {
+                store(row, line);
+            }
         }
     }
 }
@@ -73,26 +105,34 @@ pub(super) fn right(matrix: Matrix<'_>, [depth, columns]: [usize; 2], out: &mut 
     }
 }
 
-/// Rows of a matrix, two by two: a pair in each of `WIDTH` columns.
+/// Rows of a matrix, two by two: a pair in each of `WIDTH` columns, zeros behind the last up to the end of its chunk.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn across<const WIDTH: usize>(matrix: Matrix<'_>, [depth, columns]: [usize; 2], out: &mut [u32]) {
-    for (k, out) in out.chunks_exact_mut(WIDTH).enumerate() {
-        if 2 * k >= depth {
-            break;
-        }
+    let rows = out.chunks_exact_mut(WIDTH).enumerate();
+    for (i, out) in rows.take(chunks(depth) * LANES) {
+        let k = 2 * i;
         for first in (0..WIDTH).step_by(LANES) {
-            let mut halves = [_mm512_setzero_ps(); 2];
-            if first < columns {
-                for (i, half) in halves.iter_mut().enumerate().take(depth - 2 * k) {
-                    let row = matrix.from(2 * k + i, first);
-                    fetch(row.values, AHEAD * row.row_stride);
-                    *half = load(row.values, row.column_stride, columns - first);
-                }
+            let mut pairs = _mm512_setzero_si512();
+            if k < depth && first < columns {
+                pairs = pair_of_rows(matrix.from(k, first), [depth - k, columns - first]);
             }
-            store(&mut out[first..], zip(halves));
+            store(&mut out[first..], pairs);
         }
     }
+}
+
+/// The first two of `depth` rows as pairs, of a vector's columns at most.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn pair_of_rows(matrix: Matrix<'_>, [depth, columns]: [usize; 2]) -> __m512i {
+    let mut halves = [_mm512_setzero_ps(); 2];
+    for (i, half) in halves.iter_mut().enumerate().take(depth) {
+        let row = matrix.from(i, 0);
+        fetch(row.values, AHEAD * row.row_stride);
+        *half = load(row.values, row.column_stride, columns);
+    }
+    zip(halves)
 }
 
 /// Up to two vectors of values at distances of `stride`, as pairs.

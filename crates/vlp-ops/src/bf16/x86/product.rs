@@ -6,13 +6,16 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::operand::{BLOCK, DEPTH, Packed};
-use super::pack::{self, COLUMNS, LANES, LEFT_CHUNK, RIGHT_CHUNK, ROWS};
+use super::pack::{self, COLUMNS, LANES, RIGHT_CHUNK};
 use super::tile::tile_of;
+use super::tiles::Tiles;
+use super::unit::Unit;
 use crate::bf16::{Operand, Place, Product, Start};
 use crate::matrix::Matrix;
 
-/// Panels of the left operand that are multiplied with one of the right: half of a core's second cache.
-const GROUP: usize = 46;
+/// Rows of the left operand's panels that are multiplied with one panel of the right, empty ones too: half of a core's
+/// second cache of a megabyte.
+const GROUP: usize = 46 * LANES;
 /// Parts of a product aimed at, to share among cores.
 const PARTS: usize = 8;
 /// Fewer multiplications than these are one part.
@@ -33,14 +36,35 @@ impl Product<'_> {
         place: Place,
         start: Start<'_>,
     ) {
+        let unit = match &self.left {
+            Operand::Packed(packed) => packed.unit,
+            Operand::Plain(_) => Unit::here(),
+        };
+        // SAFETY: the caller's.
+        unsafe { self.write_by(unit, rows, columns, place, start) };
+    }
+
+    /// As [`Self::write`].
+    ///
+    /// # Safety
+    /// As [`Self::write`]; the processor has the unit.
+    #[allow(unsafe_code)]
+    unsafe fn write_by(
+        &self,
+        unit: Unit,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        place: Place,
+        start: Start<'_>,
+    ) {
         thread_local! {
             static KEPT: Cell<[Vec<u32>; 2]> = Cell::default();
         }
         let mut kept = KEPT.take();
-        kept[0].resize(GROUP * BLOCK * LEFT_CHUNK, 0);
+        kept[0].resize(GROUP * BLOCK * LANES, 0);
         kept[1].resize(BLOCK * RIGHT_CHUNK, 0);
         // SAFETY: the caller's.
-        unsafe { self.blocks(rows, columns, place, start, &mut kept) };
+        unsafe { self.blocks(unit, rows, columns, place, start, &mut kept) };
         KEPT.set(kept);
     }
 
@@ -65,7 +89,7 @@ impl Product<'_> {
             false => Packed::left(left, [rows, depth]),
         };
         let (length, grain) = match by_rows {
-            true => (rows, ROWS),
+            true => (rows, Unit::here().rows()),
             false => (columns, COLUMNS),
         };
         let (mut left, mut right) = (Operand::Plain(left), Operand::Plain(right));
@@ -97,11 +121,12 @@ impl Product<'_> {
     }
 
     /// # Safety
-    /// As [`Self::write`].
+    /// As [`Self::write_by`].
     #[allow(unsafe_code)]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     unsafe fn blocks(
         &self,
+        unit: Unit,
         rows: Range<usize>,
         columns: Range<usize>,
         place: Place,
@@ -117,21 +142,23 @@ impl Product<'_> {
             true => tile_of::<LANES, 1>,
             false => tile_of::<1, LANES>,
         };
+        // SAFETY: the caller's.
+        let tiles = (unit == Unit::Tiles).then(|| unsafe { Tiles::new() });
+        let panel = unit.rows();
+        let panels = GROUP * LANES / unit.left_chunk();
         for k in (0..depth).step_by(DEPTH) {
             let part = DEPTH.min(depth - k);
-            let (left_size, right_size) = (
-                pack::chunks(part) * LEFT_CHUNK,
-                pack::chunks(part) * RIGHT_CHUNK,
-            );
-            for group in rows.clone().step_by(GROUP * ROWS) {
-                let end = rows.end.min(group + GROUP * ROWS);
+            let chunks = pack::chunks(part);
+            let (left_size, right_size) = (chunks * unit.left_chunk(), chunks * RIGHT_CHUNK);
+            for group in rows.clone().step_by(panels * panel) {
+                let end = rows.end.min(group + panels * panel);
                 let left = match &self.left {
                     Operand::Packed(packed) => packed.panels(k, group),
                     Operand::Plain(matrix) => {
                         let panels = left_room.chunks_exact_mut(left_size);
-                        for (row, panel) in (group..end).step_by(ROWS).zip(panels) {
-                            let count = ROWS.min(end - row);
-                            pack::left(matrix.from(row, k), [count, part], panel);
+                        for (row, out) in (group..end).step_by(panel).zip(panels) {
+                            let count = panel.min(end - row);
+                            pack::left(unit, matrix.from(row, k), [count, part], out);
                         }
                         &left_room[..]
                     }
@@ -145,18 +172,28 @@ impl Product<'_> {
                             &right_room[..]
                         }
                     };
+                    let right = &right[..right_size];
                     let lefts = left.chunks_exact(left_size);
-                    for (row, left) in (group..end).step_by(ROWS).zip(lefts) {
+                    for (row, left) in (group..end).step_by(panel).zip(lefts) {
                         let place = place.from(row, column);
                         let start = match start {
                             Start::Row(values) if k == 0 => Some((values[column..].as_ptr(), 0)),
                             Start::Zero if k == 0 => None,
                             _ => Some((place.at.cast_const(), place.stride)),
                         };
-                        let pairs = part.div_ceil(2);
-                        let tile = tile(ROWS.min(end - row));
+                        let count = panel.min(end - row);
                         // SAFETY: the caller's: a part of the result, and a row as long as it.
-                        unsafe { tile(pairs, left, &right[..right_size], start, place, width) };
+                        unsafe {
+                            match &tiles {
+                                Some(tiles) => {
+                                    tiles.multiply([count, width], left, right, start, place);
+                                }
+                                None => {
+                                    let pairs = part.div_ceil(2);
+                                    tile(count)(pairs, left, right, start, place, width);
+                                }
+                            }
+                        }
                     }
                 }
             }
@@ -169,6 +206,99 @@ impl Place {
         Self {
             at: self.at.wrapping_add(row * self.stride + column),
             ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Matrix;
+    use crate::route::has_bf16;
+
+    /// Whole numbers, of which all sums are exact: whatever multiplies, the result is the same.
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count)
+            .map(|i| ((i * 7 + seed) * 2_654_435_761 % 1_000_003 % 17) as f32 - 8.0)
+            .collect()
+    }
+
+    #[test]
+    fn units_agree() {
+        let units: Vec<Unit> = match (has_bf16(), Unit::here()) {
+            (false, _) => return eprintln!("not run: this processor has no AVX-512 BF16"),
+            (true, Unit::Vectors) => vec![Unit::Vectors],
+            (true, Unit::Tiles) => vec![Unit::Vectors, Unit::Tiles],
+        };
+        for [rows, depth, columns] in [
+            [8, 1, 8],
+            [14, 31, 32],
+            [15, 32, 33],
+            [16, 33, 31],
+            [17, 64, 64],
+            [32, 95, 32],
+            [33, 97, 47],
+            [43, 385, 16],
+            [800, 800, 70],
+        ] {
+            let (x, y) = (numbers(rows * depth, 1), numbers(depth * columns, 2));
+            let bias = numbers(columns, 3);
+            for turned in 0..4 {
+                let left = match turned & 1 {
+                    0 => Matrix::of_rows(&x, depth),
+                    _ => Matrix::of_rows(&x, rows).turned(),
+                };
+                let right = match turned & 2 {
+                    0 => Matrix::of_rows(&y, columns),
+                    _ => Matrix::of_rows(&y, depth).turned(),
+                };
+                let expected: Vec<f32> = (0..rows * columns)
+                    .map(|i| {
+                        let (row, column) = (i / columns, i % columns);
+                        let products = (0..depth)
+                            .map(|k| left.from(row, k).values[0] * right.from(k, column).values[0]);
+                        products.sum::<f32>() + bias[column]
+                    })
+                    .collect();
+                for unit in &units {
+                    for packed in 0..4 {
+                        let lefts = Packed::left_for(*unit, left, [rows, depth]);
+                        let rights = Packed::right_for(*unit, right, [depth, columns]);
+                        let product = Product {
+                            depth,
+                            left: match packed & 1 {
+                                0 => Operand::Plain(left),
+                                _ => Operand::Packed(&lefts),
+                            },
+                            right: match packed & 2 {
+                                0 => Operand::Plain(right),
+                                _ => Operand::Packed(&rights),
+                            },
+                        };
+                        // What lies behind a row of the result stays as it is.
+                        let stride = columns + 3;
+                        let mut out = vec![f32::NAN; rows * stride];
+                        let place = Place {
+                            at: out.as_mut_ptr(),
+                            stride,
+                        };
+                        // SAFETY: the operands hold the shape, and `out` the result.
+                        #[allow(unsafe_code)]
+                        unsafe {
+                            let start = Start::Row(&bias);
+                            product.write_by(*unit, 0..rows, 0..columns, place, start);
+                        }
+                        for (row, expected) in out.chunks(stride).zip(expected.chunks(columns)) {
+                            assert_eq!(
+                                &row[..columns],
+                                expected,
+                                "{unit:?} {rows} {depth} {columns}"
+                            );
+                            assert!(row[columns..].iter().all(|value| value.is_nan()));
+                        }
+                    }
+                }
+            }
         }
     }
 }

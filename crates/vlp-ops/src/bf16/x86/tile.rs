@@ -2,8 +2,12 @@
 
 use std::arch::x86_64::*;
 
-use super::pack::{self, COLUMNS, LANES, LEFT_CHUNK, RIGHT_CHUNK, ROWS};
+use super::pack::{self, COLUMNS, LANES, RIGHT_CHUNK};
+use super::unit::Unit;
 use crate::bf16::Place;
+
+const ROWS: usize = Unit::Vectors.rows();
+const LEFT_CHUNK: usize = Unit::Vectors.left_chunk();
 
 /// Pairs, panels, what to add (with the distance of its rows), the place, columns.
 pub(super) type Tile = unsafe fn(usize, &[u32], &[u32], Option<(*const f32, usize)>, Place, usize);
