@@ -1,7 +1,7 @@
 //! Where a training step spends its time: each part in milliseconds and as a share of the step, with the operations of its
 //! matrix products and convolutions and their rate, beside the rate of a large product measured in the same run.
 //!
-//! `cargo run -p vlp --example profile [preset] [--quick] [--set KEY=VALUE]...`: `e2e-vlp-tiny` where no preset is named.
+//! `cargo run -p vlp --example profile [preset] [--quick] [--bf16] [--set KEY=VALUE]...`: `e2e-vlp-tiny` where no preset is named.
 
 #![allow(clippy::print_stdout)]
 
@@ -21,7 +21,7 @@ use vlp_train::Trainer;
 use vlp_train::grads::{GradScale, global_norm};
 use vlp_vision::ResNet;
 
-use preset::{Done, Learner, Preset, Visit, peak_memory};
+use preset::{Done, Learner, Preset, Visit, peak_memory, precision};
 
 /// Turns before those that count: memory is taken, the optimiser's state made.
 const WARM: usize = 2;
@@ -221,7 +221,8 @@ fn print(preset: &Preset, parts: &[Part; NAMES.len()], whole: &Part, loading: f6
 
 fn main() -> Done {
     vlp_ops::share_main_thread();
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    precision(&mut words)?;
     let preset = Preset::open(&words, Device::flex().autodiff())?;
     let config = &preset.config;
     let pictures = config.data.batch_size * config.train.accumulate;

@@ -2,7 +2,7 @@
 //! 384 pixels, training steps of three presets (forward, losses, backward, clip, AdamW).
 //!
 //! `cargo run -p vlp --example steps [word...]`: everything, or what contains one of the words; `--fast` leaves out
-//! the turns without, `--apart` the main thread from those that share the work.
+//! the turns without, `--apart` the main thread from those that share the work; `--bf16` makes products in bf16.
 
 #![allow(clippy::print_stdout)]
 
@@ -18,7 +18,7 @@ use vlp_ops::use_fast_paths;
 use vlp_train::Trainer;
 use vlp_vision::{Depth, ResNet, ResNetConfig};
 
-use preset::{Done, Learner, Preset, Visit};
+use preset::{Done, Learner, Preset, Visit, given, precision};
 
 struct Clock {
     words: Vec<String>,
@@ -105,12 +105,8 @@ impl Visit for Step<'_> {
 
 fn main() -> Done {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let mut given = |flag: &str| {
-        let before = words.len();
-        words.retain(|word| word != flag);
-        words.len() < before
-    };
-    let (only_fast, apart) = (given("--fast"), given("--apart"));
+    let (only_fast, apart) = (given(&mut words, "--fast"), given(&mut words, "--apart"));
+    precision(&mut words)?;
     if !apart && !vlp_ops::share_main_thread() {
         return Err("operations ran before the main thread could share them".into());
     }

@@ -98,6 +98,22 @@ impl Preset {
     }
 }
 
+/// Whether `flag` is among the words, which lose it.
+pub(crate) fn given(words: &mut Vec<String>, flag: &str) -> bool {
+    let before = words.len();
+    words.retain(|word| word != flag);
+    words.len() < before
+}
+
+/// Has products made in bf16 where the words have `--bf16`.
+#[allow(dead_code, reason = "each example uses a part")]
+pub(crate) fn precision(words: &mut Vec<String>) -> Done {
+    if given(words, "--bf16") && !vlp_ops::use_bf16_products(true) {
+        return Err("this processor has no products in bf16".into());
+    }
+    Ok(())
+}
+
 /// The most memory that the process held in MiB, where the system tells.
 #[allow(dead_code, reason = "each example uses a part")]
 pub(crate) fn peak_memory() -> Option<f64> {

@@ -1,6 +1,6 @@
 //! Operands packed for all products that need them.
 
-use super::pack::{self, COLUMNS, LANES, RIGHT_CHUNK};
+use super::pack::{self, COLUMNS, LANES, Line, RIGHT_CHUNK};
 use super::unit::Unit;
 use crate::bf16::{Operand, Place, Product, Start, pays};
 use crate::count::count;
@@ -15,11 +15,11 @@ pub(super) const DEPTH: usize = BLOCK * 2 * LANES;
 /// An operand packed for all products that need it.
 pub(crate) struct Packed {
     /// All panels of the first block of the depth, of the next and so on.
-    blocks: Vec<Vec<u32>>,
+    blocks: Vec<Vec<Line>>,
     /// Rows or columns.
     length: usize,
     depth: usize,
-    /// Rows or columns of a panel, and values of its chunks.
+    /// Rows or columns of a panel, and lines of its chunks.
     size: usize,
     chunk: usize,
     /// Whether the depth ran along the memory of a left operand.
@@ -96,13 +96,13 @@ impl Packed {
         }
     }
 
-    /// Rows or columns, depth, those of a panel, values of a chunk; `pack` is given the first row or column, the first
+    /// Rows or columns, depth, those of a panel, lines of a chunk; `pack` is given the first row or column, the first
     /// value of the depth, and how many of each.
     fn new(
         unit: Unit,
         [length, depth, size, chunk]: [usize; 4],
         along: bool,
-        pack: impl Fn(usize, usize, usize, usize, &mut [u32]) + Sync,
+        pack: impl Fn(usize, usize, usize, usize, &mut [Line]) + Sync,
     ) -> Self {
         let block = |k: usize| {
             let part = DEPTH.min(depth - k);
@@ -124,7 +124,7 @@ impl Packed {
     }
 
     /// Panels from that of row or column `first` on, in the block of the depth from `k` on.
-    pub(super) fn panels(&self, k: usize, first: usize) -> &[u32] {
+    pub(super) fn panels(&self, k: usize, first: usize) -> &[Line] {
         debug_assert!(first.is_multiple_of(self.size));
         let panel = pack::chunks(DEPTH.min(self.depth - k)) * self.chunk;
         &self.blocks[k / DEPTH][first / self.size * panel..]

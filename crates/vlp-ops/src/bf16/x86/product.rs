@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::operand::{BLOCK, DEPTH, Packed};
-use super::pack::{self, COLUMNS, LANES, RIGHT_CHUNK};
+use super::pack::{self, COLUMNS, LANES, Line, RIGHT_CHUNK};
 use super::tile::tile_of;
 use super::tiles::Tiles;
 use super::unit::Unit;
@@ -16,6 +16,8 @@ use crate::matrix::Matrix;
 /// Rows of the left operand's panels that are multiplied with one panel of the right, empty ones too: half of a core's
 /// second cache of a megabyte.
 const GROUP: usize = 46 * LANES;
+/// Columns of a right operand that are packed at a time.
+const SPAN: usize = 16 * COLUMNS;
 /// Parts of a product aimed at, to share among cores.
 const PARTS: usize = 8;
 /// Fewer multiplications than these are one part.
@@ -58,11 +60,11 @@ impl Product<'_> {
         start: Start<'_>,
     ) {
         thread_local! {
-            static KEPT: Cell<[Vec<u32>; 2]> = Cell::default();
+            static KEPT: Cell<[Vec<Line>; 2]> = Cell::default();
         }
         let mut kept = KEPT.take();
-        kept[0].resize(GROUP * BLOCK * LANES, 0);
-        kept[1].resize(BLOCK * RIGHT_CHUNK, 0);
+        kept[0].resize(GROUP * BLOCK, Line::default());
+        kept[1].resize(SPAN / COLUMNS * BLOCK * RIGHT_CHUNK, Line::default());
         // SAFETY: the caller's.
         unsafe { self.blocks(unit, rows, columns, place, start, &mut kept) };
         KEPT.set(kept);
@@ -131,7 +133,7 @@ impl Product<'_> {
         columns: Range<usize>,
         place: Place,
         start: Start<'_>,
-        [left_room, right_room]: &mut [Vec<u32>; 2],
+        [left_room, right_room]: &mut [Vec<Line>; 2],
     ) {
         let depth = self.depth;
         let along = match &self.left {
@@ -145,52 +147,66 @@ impl Product<'_> {
         // SAFETY: the caller's.
         let tiles = (unit == Unit::Tiles).then(|| unsafe { Tiles::new() });
         let panel = unit.rows();
-        let panels = GROUP * LANES / unit.left_chunk();
+        let panels = GROUP / unit.left_chunk();
+        // All of them where they need no room.
+        let span = match &self.right {
+            Operand::Packed(_) => columns.len().max(1),
+            Operand::Plain(_) => SPAN,
+        };
         for k in (0..depth).step_by(DEPTH) {
             let part = DEPTH.min(depth - k);
             let chunks = pack::chunks(part);
             let (left_size, right_size) = (chunks * unit.left_chunk(), chunks * RIGHT_CHUNK);
-            for group in rows.clone().step_by(panels * panel) {
-                let end = rows.end.min(group + panels * panel);
-                let left = match &self.left {
-                    Operand::Packed(packed) => packed.panels(k, group),
+            for first in columns.clone().step_by(span) {
+                let columns = first..columns.end.min(first + span);
+                let right = match &self.right {
+                    Operand::Packed(packed) => packed.panels(k, columns.start),
                     Operand::Plain(matrix) => {
-                        let panels = left_room.chunks_exact_mut(left_size);
-                        for (row, out) in (group..end).step_by(panel).zip(panels) {
-                            let count = panel.min(end - row);
-                            pack::left(unit, matrix.from(row, k), [count, part], out);
+                        let panels = right_room.chunks_exact_mut(right_size);
+                        for (column, out) in columns.clone().step_by(COLUMNS).zip(panels) {
+                            let count = COLUMNS.min(columns.end - column);
+                            pack::right(matrix.from(k, column), [part, count], out);
                         }
-                        &left_room[..]
+                        &right_room[..]
                     }
                 };
-                for column in columns.clone().step_by(COLUMNS) {
-                    let width = COLUMNS.min(columns.end - column);
-                    let right = match &self.right {
-                        Operand::Packed(packed) => packed.panels(k, column),
+                for group in rows.clone().step_by(panels * panel) {
+                    let end = rows.end.min(group + panels * panel);
+                    let left = match &self.left {
+                        Operand::Packed(packed) => packed.panels(k, group),
                         Operand::Plain(matrix) => {
-                            pack::right(matrix.from(k, column), [part, width], right_room);
-                            &right_room[..]
+                            let panels = left_room.chunks_exact_mut(left_size);
+                            for (row, out) in (group..end).step_by(panel).zip(panels) {
+                                let count = panel.min(end - row);
+                                pack::left(unit, matrix.from(row, k), [count, part], out);
+                            }
+                            &left_room[..]
                         }
                     };
-                    let right = &right[..right_size];
-                    let lefts = left.chunks_exact(left_size);
-                    for (row, left) in (group..end).step_by(panel).zip(lefts) {
-                        let place = place.from(row, column);
-                        let start = match start {
-                            Start::Row(values) if k == 0 => Some((values[column..].as_ptr(), 0)),
-                            Start::Zero if k == 0 => None,
-                            _ => Some((place.at.cast_const(), place.stride)),
-                        };
-                        let count = panel.min(end - row);
-                        // SAFETY: the caller's: a part of the result, and a row as long as it.
-                        unsafe {
-                            match &tiles {
-                                Some(tiles) => {
-                                    tiles.multiply([count, width], left, right, start, place);
+                    let rights = right.chunks_exact(right_size);
+                    for (column, right) in columns.clone().step_by(COLUMNS).zip(rights) {
+                        let width = COLUMNS.min(columns.end - column);
+                        let lefts = left.chunks_exact(left_size);
+                        for (row, left) in (group..end).step_by(panel).zip(lefts) {
+                            let place = place.from(row, column);
+                            let start = match start {
+                                Start::Row(values) if k == 0 => {
+                                    Some((values[column..].as_ptr(), 0))
                                 }
-                                None => {
-                                    let pairs = part.div_ceil(2);
-                                    tile(count)(pairs, left, right, start, place, width);
+                                Start::Zero if k == 0 => None,
+                                _ => Some((place.at.cast_const(), place.stride)),
+                            };
+                            let count = panel.min(end - row);
+                            // SAFETY: the caller's: a part of the result, and a row as long as it.
+                            unsafe {
+                                match &tiles {
+                                    Some(tiles) => {
+                                        tiles.multiply([count, width], left, right, start, place);
+                                    }
+                                    None => {
+                                        let pairs = part.div_ceil(2);
+                                        tile(count)(pairs, left, right, start, place, width);
+                                    }
                                 }
                             }
                         }

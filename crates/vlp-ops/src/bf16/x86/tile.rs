@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::pack::{self, COLUMNS, LANES, RIGHT_CHUNK};
+use super::pack::{self, COLUMNS, LANES, Line, RIGHT_CHUNK};
 use super::unit::Unit;
 use crate::bf16::Place;
 
@@ -10,7 +10,8 @@ const ROWS: usize = Unit::Vectors.rows();
 const LEFT_CHUNK: usize = Unit::Vectors.left_chunk();
 
 /// Pairs, panels, what to add (with the distance of its rows), the place, columns.
-pub(super) type Tile = unsafe fn(usize, &[u32], &[u32], Option<(*const f32, usize)>, Place, usize);
+pub(super) type Tile =
+    unsafe fn(usize, &[Line], &[Line], Option<(*const f32, usize)>, Place, usize);
 
 /// The [`tile`] of as many rows.
 pub(super) fn tile_of<const ROW: usize, const PAIR: usize>(rows: usize) -> Tile {
@@ -40,19 +41,19 @@ pub(super) fn tile_of<const ROW: usize, const PAIR: usize>(rows: usize) -> Tile 
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn tile<const N: usize, const ROW: usize, const PAIR: usize>(
     pairs: usize,
-    left: &[u32],
-    right: &[u32],
+    left: &[Line],
+    right: &[Line],
     start: Option<(*const f32, usize)>,
     place: Place,
     columns: usize,
 ) {
     const {
-        assert!((N - 1) * ROW + (LANES - 1) * PAIR < LEFT_CHUNK);
+        assert!((N - 1) * ROW + (LANES - 1) * PAIR < LEFT_CHUNK * LANES);
     }
     let chunks = pairs.div_ceil(LANES);
     assert!(left.len() == chunks * LEFT_CHUNK && right.len() == chunks * RIGHT_CHUNK);
     let mut sums = [[_mm512_setzero_ps(); COLUMNS / LANES]; N];
-    let (mut left, mut right) = (left.as_ptr(), right.as_ptr());
+    let (mut left, mut right) = (left.as_ptr().cast::<u32>(), right.as_ptr().cast::<u32>());
     for chunk in 0..chunks {
         for pair in 0..LANES.min(pairs - chunk * LANES) {
             // SAFETY: inside both chunks, by the assertions above. Their 32 bits are pairs of bf16.
@@ -74,8 +75,8 @@ unsafe fn tile<const N: usize, const ROW: usize, const PAIR: usize>(
                 }
             }
         }
-        left = left.wrapping_add(LEFT_CHUNK);
-        right = right.wrapping_add(RIGHT_CHUNK);
+        left = left.wrapping_add(LEFT_CHUNK * LANES);
+        right = right.wrapping_add(RIGHT_CHUNK * LANES);
     }
     for (i, sums) in sums.iter().enumerate() {
         for (j, sum) in sums.iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::pack::{self, COLUMNS, LANES, RIGHT_CHUNK};
+use super::pack::{self, COLUMNS, LANES, Line, RIGHT_CHUNK};
 use super::unit::Unit;
 use crate::bf16::Place;
 
@@ -59,8 +59,8 @@ impl Tiles {
     pub(super) unsafe fn multiply(
         &self,
         [rows, columns]: [usize; 2],
-        left: &[u32],
-        right: &[u32],
+        left: &[Line],
+        right: &[Line],
         start: Option<(*const f32, usize)>,
         place: Place,
     ) {
@@ -126,7 +126,7 @@ unsafe fn copy([rows, columns]: [usize; 2], (from, stride): (*const f32, usize),
 /// # Safety
 /// `place` has 32 rows of 32 values; both operands have as many chunks; the thread's tiles are set.
 #[allow(unsafe_code)]
-unsafe fn both(chunks: usize, left: &[u32], right: &[u32], place: Place, add: bool) {
+unsafe fn both(chunks: usize, left: &[Line], right: &[Line], place: Place, add: bool) {
     let stride = place.stride * size_of::<f32>();
     // SAFETY: the caller's.
     unsafe {
@@ -179,7 +179,7 @@ unsafe fn both(chunks: usize, left: &[u32], right: &[u32], place: Place, add: bo
 /// # Safety
 /// As [`both`].
 #[allow(unsafe_code)]
-unsafe fn upper(chunks: usize, left: &[u32], right: &[u32], place: Place, add: bool) {
+unsafe fn upper(chunks: usize, left: &[Line], right: &[Line], place: Place, add: bool) {
     let stride = place.stride * size_of::<f32>();
     // SAFETY: the caller's.
     unsafe {

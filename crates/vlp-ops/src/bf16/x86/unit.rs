@@ -31,9 +31,9 @@ impl Unit {
         }
     }
 
-    /// Pairs of a chunk of such a panel; two rows of a vector's chunk are left empty.
+    /// Lines of a chunk of such a panel; two of a vector's chunk are left empty.
     pub(super) const fn left_chunk(self) -> usize {
-        self.rows().next_multiple_of(LANES) * LANES
+        self.rows().next_multiple_of(LANES)
     }
 }
 
