@@ -9,7 +9,7 @@
 #[cfg(not(target_arch = "x86_64"))]
 mod absent;
 #[cfg(target_arch = "x86_64")]
-mod x86;
+pub(crate) mod x86;
 
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) use absent::{Packed, Unit};

@@ -8,7 +8,8 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::padded::{Padded, SLACK};
+use super::padded::{Layout, Padded, SLACK};
+use super::rows::Rows;
 use super::sizes::Sizes;
 use crate::finish::Finish;
 use crate::flex::scratch;
@@ -35,7 +36,7 @@ const TASKS: usize = 8;
 
 /// Whether vectors hold positions enough: not between small maps.
 pub(super) fn pays(sizes: &Sizes) -> bool {
-    let [rows, pitch] = Padded::steps(sizes);
+    let [rows, pitch] = Layout::steps(sizes);
     let length = (sizes.images * rows * pitch).next_multiple_of(LINE);
     !in_bf16() && !sizes.pointwise() && 10 * sizes.images * sizes.area() >= 7 * length
 }
@@ -69,6 +70,19 @@ impl<'a> Weight<'a> {
             input: sizes.input * sizes.taps(),
             turned: true,
         }
+    }
+
+    /// The weights of an output and a tap from an input on, and the distance from one to the next.
+    #[inline(always)]
+    pub(super) fn inputs(
+        &self,
+        output: usize,
+        input: usize,
+        tap: usize,
+        taps: usize,
+    ) -> (&'a [f32], usize) {
+        let place = self.place(output, input, tap, taps);
+        (&self.values[place..], self.input)
     }
 
     /// Where `tap` of an output and an input lies.
@@ -210,7 +224,19 @@ impl WithSimd for Run<'_> {
                 };
             }
         }
-        task.write(&sums[sums.len() / 2..]);
+        let place = [task.padded.image, task.padded.pitch];
+        let rows = Rows::new(task.sizes, place, task.finish, task.sheet);
+        let sums = &sums[sums.len() / 2..];
+        // SAFETY: of outputs and positions that are this task's.
+        #[allow(unsafe_code)]
+        unsafe {
+            rows.write(
+                task.outputs.clone(),
+                task.positions.clone(),
+                sums,
+                POSITIONS,
+            );
+        }
     }
 }
 
@@ -344,36 +370,6 @@ impl Task<'_> {
                             all.write_unaligned(simd.add_f32s(all.read_unaligned(), *total));
                         }
                     }
-                }
-            }
-        }
-    }
-
-    /// Sums to where they belong, without what lies between rows and between images.
-    #[inline(always)]
-    fn write(&self, sums: &[f32]) {
-        let pitch = self.padded.pitch;
-        let rows = self.padded.image / pitch;
-        let [height, width] = self.sizes.positions;
-        let Range { start, end } = self.positions;
-        for (output, sums) in self.outputs.clone().zip(sums.chunks_exact(POSITIONS)) {
-            for line in start / pitch..end.div_ceil(pitch) {
-                let (image, row) = (line / rows, line % rows);
-                let first = (line * pitch).clamp(start, end);
-                let last = (line * pitch + width).clamp(start, end);
-                if row >= height || first == last {
-                    continue;
-                }
-                let plane = (image * self.sizes.output + output) * height + row;
-                let at = plane * width + first - line * pitch;
-                // SAFETY: part of a row of this output, of positions that are this task's.
-                #[allow(unsafe_code)]
-                let out = unsafe { self.sheet.row(at, last - first) };
-                out.write_copy_of_slice(&sums[first - start..last - start]);
-                if let Some(finish) = self.finish {
-                    // SAFETY: written above.
-                    #[allow(unsafe_code)]
-                    finish.run(output, at, unsafe { out.assume_init_mut() });
                 }
             }
         }

@@ -7,7 +7,7 @@ use burn::tensor::ops::ConvOptions;
 
 use super::direct::Weight;
 use super::sizes::Sizes;
-use super::{direct, forward, gradients, winograd};
+use super::{direct, forward, gradients, tiles, winograd};
 use crate::Window;
 use crate::finish::Finish;
 use crate::flex::tape::*;
@@ -47,14 +47,23 @@ pub(super) fn output(
     finish: Option<&Finish<'_>>,
 ) -> Array {
     let sizes = Sizes::new(x.shape().dims(), weight.shape().dims(), window);
-    let by_tiles = !gradients && winograd::pays(&sizes);
-    let by_taps = !by_tiles && direct::pays(&sizes);
-    if !by_tiles && !by_taps && sizes.tiny() {
+    let by_squares = !gradients && winograd::pays(&sizes);
+    let by_taps = !by_squares && direct::pays(&sizes);
+    let (x, weight) = (dense(&x), dense(&weight));
+    let by_tiles = tiles::convolve(
+        &sizes,
+        values(&x),
+        Weight::of(&sizes, values(&weight)),
+        finish,
+    );
+    if let Some(out) = by_tiles {
+        return array(out, sizes.result());
+    }
+    if !by_squares && !by_taps && sizes.tiny() {
         return own(x, weight, &sizes, finish);
     }
-    let (x, weight) = (dense(&x), dense(&weight));
     let (x, weight) = (values(&x), values(&weight));
-    let out = if by_tiles {
+    let out = if by_squares {
         winograd::convolve(&sizes, x, weight, finish)
     } else if by_taps {
         direct::convolve(&sizes, x, Weight::of(&sizes, weight), finish)

@@ -5,8 +5,7 @@ use rayon::prelude::*;
 use super::columns::scatter;
 use super::forward::{columns, convolve, images};
 use super::sizes::Sizes;
-use super::{collect, direct};
-use super::{weight, winograd};
+use super::{collect, direct, tiles, weight, winograd};
 use crate::Window;
 use crate::bf16::{self, Packed};
 use crate::flex::{made, scratch, wide};
@@ -17,7 +16,9 @@ const CHANNELS: usize = 16;
 
 /// The weight's gradient from the output's `[images, out, positions]` and `x`.
 pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
-    in_bf16(sizes, grad, x).unwrap_or_else(|| weight::to_weight(sizes, grad, x))
+    tiles::to_weight(sizes, grad, x)
+        .or_else(|| in_bf16(sizes, grad, x))
+        .unwrap_or_else(|| weight::to_weight(sizes, grad, x))
 }
 
 /// The weight's gradient where products are made in bf16.
@@ -108,12 +109,15 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
         );
     }
     if let Some(turned) = turned(sizes) {
+        let own = direct::Weight::turned(sizes, weight);
+        if let Some(out) = tiles::convolve(&turned, grad, own, None) {
+            return out;
+        }
         if winograd::pays(&turned) {
             return winograd::convolve(&turned, grad, &flip(sizes, weight), None);
         }
         if direct::pays(&turned) {
-            let weight = direct::Weight::turned(sizes, weight);
-            return direct::convolve(&turned, grad, weight, None);
+            return direct::convolve(&turned, grad, own, None);
         }
         let depth = sizes.output * sizes.taps();
         if sizes.pointwise() {

@@ -23,7 +23,11 @@ mod gradients;
 #[cfg(feature = "flex")]
 mod padded;
 #[cfg(feature = "flex")]
+mod rows;
+#[cfg(feature = "flex")]
 mod sizes;
+#[cfg(feature = "flex")]
+mod tiles;
 #[cfg(feature = "flex")]
 mod weight;
 #[cfg(feature = "flex")]

@@ -11,7 +11,7 @@ use crate::matrix::Matrix;
 /// Columns of a panel of the right operand.
 pub(super) const COLUMNS: usize = 2 * LANES;
 /// Values of a vector, and pairs of a chunk: panels are chunks one after the other.
-pub(super) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 /// Rows that are read some time after they are asked for.
 const AHEAD: usize = 16;
 /// Lines of a chunk of a panel of the right operand: pairs times columns.
@@ -20,10 +20,10 @@ pub(super) const RIGHT_CHUNK: usize = COLUMNS;
 /// Pairs of a vector, in a line of the cache: tiles are read three times as fast where no line ends in a row.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C, align(64))]
-pub(super) struct Line([u32; LANES]);
+pub(crate) struct Line(pub(crate) [u32; LANES]);
 
 /// Chunks that hold `depth` values.
-pub(super) fn chunks(depth: usize) -> usize {
+pub(crate) fn chunks(depth: usize) -> usize {
     depth.div_ceil(2 * LANES)
 }
 
@@ -180,14 +180,19 @@ fn load(values: &[f32], stride: usize, count: usize) -> __m512 {
         #[allow(unsafe_code)]
         return unsafe { _mm512_maskz_loadu_ps(mask(count), values.as_ptr()) };
     }
-    let mut lanes = [0.0; LANES];
-    for (lane, value) in lanes[..count].iter_mut().zip(values.iter().step_by(stride)) {
-        *lane = *value;
+    if count == 0 {
+        return _mm512_setzero_ps();
     }
-    // SAFETY: a whole vector is read.
+    assert!((count - 1) * stride < values.len() && LANES * stride <= i32::MAX as usize);
+    let places = _mm512_mullo_epi32(
+        _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+        _mm512_set1_epi32(stride as i32),
+    );
+    // SAFETY: the last value lies inside, and the distance in 32 bits (asserted).
     #[allow(unsafe_code)]
     unsafe {
-        _mm512_loadu_ps(lanes.as_ptr())
+        let zeros = _mm512_setzero_ps();
+        _mm512_mask_i32gather_ps::<4>(zeros, mask(count), places, values.as_ptr().cast())
     }
 }
 
@@ -255,6 +260,33 @@ fn turn(rows: [__m512i; LANES]) -> [__m512i; LANES] {
         columns[12 + q] = _mm512_shuffle_i32x4::<ODD>(left, right);
     }
     columns
+}
+
+/// Up to 32 values at distances of `stride`, as pairs; zeros behind.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(crate) fn line(values: &[f32], stride: usize, count: usize, out: &mut Line) {
+    store(out, pairs_of(values, stride, count));
+}
+
+/// A panel of the right operand: chunks of `[pairs, columns]` from 32 columns of `chunks` lines each, `stride` lines apart.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(crate) fn turned_lines(columns: &[Line], stride: usize, out: &mut [Line]) {
+    for (i, chunk) in out.chunks_exact_mut(RIGHT_CHUNK).enumerate() {
+        for first in (0..COLUMNS).step_by(LANES) {
+            let mut lines = [_mm512_setzero_si512(); LANES];
+            for (column, line) in lines.iter_mut().enumerate() {
+                let values = &columns[(first + column) * stride + i];
+                // SAFETY: a line is a vector.
+                #[allow(unsafe_code)]
+                unsafe {
+                    *line = _mm512_load_si512((&raw const values.0).cast());
+                }
+            }
+            for (row, line) in chunk.chunks_exact_mut(COLUMNS / LANES).zip(turn(lines)) {
+                store(&mut row[first / LANES], line);
+            }
+        }
+    }
 }
 
 /// The same bits: the type of pairs of bf16 has no operations but the product's.

@@ -1,0 +1,174 @@
+//! The weight's gradient: a block of sums is 32 inputs at a tap times 32 outputs, over positions.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{pays, rounded};
+use crate::bf16::Place;
+use crate::bf16::x86::pack::{self, Line};
+use crate::bf16::x86::{CHUNK, SIDE, Tiles};
+use crate::conv::collect;
+use crate::conv::padded::Layout;
+use crate::conv::sizes::Sizes;
+use crate::flex::{made, wide};
+
+/// Chunks of positions that are read for all taps one after the other.
+const BLOCK: usize = 16;
+/// Tasks aimed at, to share among cores, and fewest chunks of positions that are shared.
+const TASKS: usize = 8;
+const LEAST: usize = 16;
+
+/// The weight's gradient from the output's `[images, out, positions]` and `x`; `None` where another way has to be gone.
+///
+/// Tasks are blocks of inputs times groups of positions, both fixed by the sizes; groups are summed in order.
+pub(in crate::conv) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Option<Vec<f32>> {
+    if !pays(sizes) {
+        return None;
+    }
+    sizes.count();
+    let layout = Layout::new(sizes, SIDE);
+    let map = halves(sizes, &layout, x);
+    let chunks = (sizes.images * layout.image).div_ceil(SIDE);
+    let slopes = slopes(sizes, &layout, grad, chunks);
+    let taps = sizes.taps();
+    let stride = sizes.output.next_multiple_of(SIDE);
+    let blocks = sizes.input.div_ceil(SIDE);
+    let groups = TASKS.div_ceil(blocks).min(chunks.div_ceil(LEAST));
+    let size = chunks.div_ceil(groups);
+    let groups = chunks.div_ceil(size);
+    let part = |task: usize| {
+        let (block, group) = (task / groups, task % groups * size);
+        let mut sums = vec![0.0; SIDE * taps * stride];
+        let task = Task {
+            map: &map[block * SIDE * layout.channel()..],
+            channel: layout.channel(),
+            taps: &layout.taps,
+            slopes: &slopes,
+            panel: chunks * CHUNK,
+            stride,
+        };
+        task.run(group..chunks.min(group + size), &mut sums);
+        let inputs = SIDE.min(sizes.input - block * SIDE);
+        sums.truncate(inputs * taps * stride);
+        sums
+    };
+    let parts: Vec<Vec<f32>> = (0..blocks * groups).into_par_iter().map(part).collect();
+    let shape = [sizes.output, sizes.input * taps];
+    Some(collect::joined(&parts, groups, stride, shape))
+}
+
+/// The map in bf16, with empty channels up to a multiple of 32.
+fn halves(sizes: &Sizes, layout: &Layout<'_>, x: &[f32]) -> Vec<u16> {
+    layout.fill(
+        sizes.input.next_multiple_of(SIDE),
+        #[inline(always)]
+        |channel, run, out: &mut [u16]| {
+            if channel >= sizes.input {
+                return;
+            }
+            let line = layout.line(x, channel, run);
+            match run.step {
+                1 => {
+                    for (out, value) in out.iter_mut().zip(line) {
+                        *out = (rounded(*value) >> 16) as u16;
+                    }
+                }
+                step => {
+                    for (out, value) in out.iter_mut().zip(line.iter().step_by(step)) {
+                        *out = (rounded(*value) >> 16) as u16;
+                    }
+                }
+            }
+        },
+    )
+}
+
+/// Panels of 32 outputs, in each the chunks of positions, in pairs. What lies between rows and images is zero.
+fn slopes(sizes: &Sizes, layout: &Layout<'_>, grad: &[f32], chunks: usize) -> Vec<Line> {
+    let [height, width] = sizes.positions;
+    let panels = sizes.output.div_ceil(SIDE);
+    let lines = made(
+        panels * SIDE * chunks,
+        chunks,
+        #[inline(always)]
+        |output, out: &mut [Line]| {
+            if output >= sizes.output {
+                return;
+            }
+            let values = out.as_mut_ptr().cast::<u16>();
+            // SAFETY: lines are 32 halves each.
+            #[allow(unsafe_code)]
+            let out = unsafe { std::slice::from_raw_parts_mut(values, out.len() * SIDE) };
+            for image in 0..sizes.images {
+                let plane = &grad[(image * sizes.output + output) * sizes.area()..];
+                for row in 0..height {
+                    let at = image * layout.image + row * layout.pitch;
+                    let values = &plane[row * width..][..width];
+                    for (out, value) in out[at..at + width].iter_mut().zip(values) {
+                        *out = (rounded(*value) >> 16) as u16;
+                    }
+                }
+            }
+        },
+    );
+    made(panels * chunks * CHUNK, chunks * CHUNK, |panel, out| {
+        let columns = &lines[panel * SIDE * chunks..][..SIDE * chunks];
+        // SAFETY: with tiles a processor has the vectors.
+        #[allow(unsafe_code)]
+        unsafe {
+            pack::turned_lines(columns, chunks, out);
+        }
+    })
+}
+
+/// 32 inputs.
+struct Task<'a> {
+    /// From the first input on.
+    map: &'a [u16],
+    /// From an input to the next.
+    channel: usize,
+    taps: &'a [usize],
+    slopes: &'a [Line],
+    /// Lines of a panel of the slopes.
+    panel: usize,
+    /// From a row of sums to the next.
+    stride: usize,
+}
+
+impl Task<'_> {
+    /// Adds some chunks of positions to `sums` `[inputs, taps, outputs]`, which are zeros.
+    fn run(&self, chunks: Range<usize>, sums: &mut [f32]) {
+        let taps = self.taps.len();
+        let last = self.taps.iter().max().map_or(0, |last| *last);
+        assert!((SIDE - 1) * self.channel + last + chunks.end * SIDE <= self.map.len());
+        assert!(sums.len() == SIDE * taps * self.stride);
+        wide(
+            #[inline(always)]
+            || {
+                // SAFETY: there are tiles, by `pays`.
+                #[allow(unsafe_code)]
+                let tiles = unsafe { Tiles::new() };
+                for first in chunks.clone().step_by(BLOCK) {
+                    let count = BLOCK.min(chunks.end - first);
+                    for (panel, slopes) in self.slopes.chunks_exact(self.panel).enumerate() {
+                        let slopes = &slopes[first * CHUNK..][..count * CHUNK];
+                        for (i, tap) in self.taps.iter().enumerate() {
+                            let place = Place {
+                                at: sums[i * self.stride + panel * SIDE..].as_mut_ptr(),
+                                stride: taps * self.stride,
+                            };
+                            // SAFETY: the last input's furthest tap lies inside the map, the last input's row
+                            // inside the sums (asserted).
+                            #[allow(unsafe_code)]
+                            unsafe {
+                                let map = self.map[first * SIDE + tap..].as_ptr();
+                                tiles.of_rows((map, self.channel), slopes, place, true);
+                            }
+                        }
+                    }
+                }
+            },
+        );
+    }
+}
