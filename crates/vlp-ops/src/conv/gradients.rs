@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::columns::scatter;
 use super::forward::{columns, convolve, images};
 use super::sizes::Sizes;
-use super::{collect, direct, tiles, weight, winograd};
+use super::{collect, direct, steps, tiles, weight, winograd};
 use crate::Window;
 use crate::bf16::{self, Packed};
 use crate::flex::{made, scratch, wide};
@@ -131,6 +131,9 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
             let weight = Matrix::of_rows(&weight, depth);
             return convolve(&turned, grad, weight, usize::MAX, None);
         }
+    }
+    if let Some(out) = steps::to_input(sizes, grad, weight) {
+        return out;
     }
     let (taps, area, output) = (sizes.taps(), sizes.area(), sizes.output);
     let depth = sizes.input * taps;

@@ -27,6 +27,8 @@ mod rows;
 #[cfg(feature = "flex")]
 mod sizes;
 #[cfg(feature = "flex")]
+mod steps;
+#[cfg(feature = "flex")]
 mod tiles;
 #[cfg(feature = "flex")]
 mod weight;

@@ -46,7 +46,12 @@ impl<'a> Layout<'a> {
     pub(super) fn steps(sizes: &Sizes) -> [usize; 2] {
         let (window, reach) = (&sizes.window, Self::reach(sizes));
         [0, 1].map(|axis| match window.stride {
-            [1, 1] => (sizes.map[axis] + window.padding[axis]).max(sizes.positions[axis]),
+            [1, 1] => {
+                let padding = window.padding[axis];
+                let last = (sizes.positions[axis] + reach[axis]).saturating_sub(padding);
+                last.max(sizes.map[axis] + padding)
+                    .max(sizes.positions[axis])
+            }
             _ => sizes.positions[axis] + reach[axis],
         })
     }

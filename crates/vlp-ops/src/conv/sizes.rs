@@ -74,9 +74,10 @@ impl Sizes {
         (channel, rest / self.kernel[1], rest % self.kernel[1])
     }
 
-    /// A product of matrices: every position sees one place of the map.
+    /// A product of matrices: every position sees one place of the map, as far as it reaches.
     pub(super) fn pointwise(&self) -> bool {
-        self.taps() == 1 && self.window.padding == [0, 0]
+        let all = self.window.positions(self.map, self.kernel);
+        self.taps() == 1 && self.window.padding == [0, 0] && self.positions == all
     }
 
     /// The places of the map that a [`Self::pointwise`] convolution sees.

@@ -29,7 +29,10 @@ pub fn convolutions() -> Vec<Conv> {
         ([1, 3, 8, 21, 19], [7, 7], window([2, 2], [3, 3], one)),
         // More padding than the kernel reaches.
         ([1, 2, 3, 5, 5], [2, 2], window(one, [2, 2], one)),
+        ([3, 18, 20, 13, 10], [3, 2], window([2, 3], [2, 1], [1, 2])),
+        ([1, 17, 40, 12, 12], [3, 3], window(one, [2, 2], [2, 2])),
         // A kernel that never leaves the padding at the map's ends.
+        ([1, 16, 18, 2, 1], [5, 5], window(one, [2, 2], one)),
         ([1, 2, 2, 2, 1], [5, 5], window(one, [2, 2], one)),
         // Many positions: tiles, some across two images.
         ([3, 2, 2, 45, 37], [3, 3], window(one, one, one)),
@@ -42,6 +45,12 @@ pub fn convolutions() -> Vec<Conv> {
         ([30, 40, 70, 4, 4], [1, 1], window(one, [0, 0], one)),
         ([30, 40, 24, 7, 8], [1, 1], window([2, 2], [0, 0], one)),
         ([5, 70, 20, 12, 12], [3, 3], window([2, 2], one, one)),
+        // Steps over maps that they divide and do not, with large kernels, with more padding and with none.
+        ([1, 20, 24, 40, 41], [3, 3], window([2, 2], one, one)),
+        ([2, 3, 16, 44, 45], [7, 7], window([2, 2], [3, 3], one)),
+        ([1, 16, 4, 40, 30], [3, 4], window([2, 3], [0, 0], one)),
+        ([1, 5, 4, 33, 70], [2, 3], window([2, 2], [2, 1], one)),
+        ([1, 5, 4, 33, 70], [2, 3], window([1, 2], one, one)),
         // Few tiles and more outputs than a task takes.
         ([1, 96, 100, 14, 12], [3, 3], window(one, one, one)),
         // More outputs than positions, a strided one of many channels.

@@ -135,8 +135,99 @@ impl Product<'_> {
         start: Start<'_>,
         [left_room, right_room]: &mut [Vec<Line>; 2],
     ) {
-        let depth = self.depth;
-        let along = match &self.left {
+        // SAFETY: the caller's.
+        let tiles = (unit == Unit::Tiles).then(|| unsafe { Tiles::new() });
+        let group = GROUP / unit.left_chunk() * unit.rows();
+        // All of them where they need no room.
+        let span = match &self.right {
+            Operand::Packed(_) => columns.len().max(1),
+            Operand::Plain(_) => SPAN,
+        };
+        for k in (0..self.depth).step_by(DEPTH) {
+            let part = Part {
+                product: self,
+                unit,
+                tiles: tiles.as_ref(),
+                k,
+                depth: DEPTH.min(self.depth - k),
+                place,
+                start,
+            };
+            for first in columns.clone().step_by(span) {
+                let columns = first..columns.end.min(first + span);
+                let right = part.right(columns.clone(), right_room);
+                for first in rows.clone().step_by(group) {
+                    let rows = first..rows.end.min(first + group);
+                    let left = part.left(rows.clone(), left_room);
+                    // SAFETY: the caller's.
+                    unsafe { part.write(rows, columns.clone(), left, right) };
+                }
+            }
+        }
+    }
+}
+
+/// A part of a product's depth.
+struct Part<'a> {
+    product: &'a Product<'a>,
+    unit: Unit,
+    tiles: Option<&'a Tiles>,
+    k: usize,
+    depth: usize,
+    place: Place,
+    start: Start<'a>,
+}
+
+impl Part<'_> {
+    /// Panels from the first of some columns on, packed in `room` where they are not.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn right<'r>(&'r self, columns: Range<usize>, room: &'r mut [Line]) -> &'r [Line] {
+        let matrix = match &self.product.right {
+            Operand::Packed(packed) => return packed.panels(self.k, columns.start),
+            Operand::Plain(matrix) => matrix,
+        };
+        let panels = room.chunks_exact_mut(pack::chunks(self.depth) * RIGHT_CHUNK);
+        for (column, out) in columns.clone().step_by(COLUMNS).zip(panels) {
+            let count = COLUMNS.min(columns.end - column);
+            pack::right(matrix.from(self.k, column), [self.depth, count], out);
+        }
+        room
+    }
+
+    /// As [`Self::right`], of rows.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn left<'r>(&'r self, rows: Range<usize>, room: &'r mut [Line]) -> &'r [Line] {
+        let matrix = match &self.product.left {
+            Operand::Packed(packed) => return packed.panels(self.k, rows.start),
+            Operand::Plain(matrix) => matrix,
+        };
+        let panels = room.chunks_exact_mut(pack::chunks(self.depth) * self.unit.left_chunk());
+        for (row, out) in rows.clone().step_by(self.unit.rows()).zip(panels) {
+            let count = self.unit.rows().min(rows.end - row);
+            pack::left(
+                self.unit,
+                matrix.from(row, self.k),
+                [count, self.depth],
+                out,
+            );
+        }
+        room
+    }
+
+    /// Some rows and columns of panels that begin with theirs.
+    ///
+    /// # Safety
+    /// As [`Product::write_by`].
+    #[allow(unsafe_code)]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn write(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        left: &[Line],
+        right: &[Line],
+    ) {
+        let along = match &self.product.left {
             Operand::Plain(matrix) => matrix.column_stride == 1,
             Operand::Packed(packed) => packed.along,
         };
@@ -144,71 +235,26 @@ impl Product<'_> {
             true => tile_of::<LANES, 1>,
             false => tile_of::<1, LANES>,
         };
-        // SAFETY: the caller's.
-        let tiles = (unit == Unit::Tiles).then(|| unsafe { Tiles::new() });
-        let panel = unit.rows();
-        let panels = GROUP / unit.left_chunk();
-        // All of them where they need no room.
-        let span = match &self.right {
-            Operand::Packed(_) => columns.len().max(1),
-            Operand::Plain(_) => SPAN,
-        };
-        for k in (0..depth).step_by(DEPTH) {
-            let part = DEPTH.min(depth - k);
-            let chunks = pack::chunks(part);
-            let (left_size, right_size) = (chunks * unit.left_chunk(), chunks * RIGHT_CHUNK);
-            for first in columns.clone().step_by(span) {
-                let columns = first..columns.end.min(first + span);
-                let right = match &self.right {
-                    Operand::Packed(packed) => packed.panels(k, columns.start),
-                    Operand::Plain(matrix) => {
-                        let panels = right_room.chunks_exact_mut(right_size);
-                        for (column, out) in columns.clone().step_by(COLUMNS).zip(panels) {
-                            let count = COLUMNS.min(columns.end - column);
-                            pack::right(matrix.from(k, column), [part, count], out);
-                        }
-                        &right_room[..]
-                    }
+        let chunks = pack::chunks(self.depth);
+        let lefts = left.chunks_exact(chunks * self.unit.left_chunk());
+        let rights = right.chunks_exact(chunks * RIGHT_CHUNK);
+        for (column, right) in columns.clone().step_by(COLUMNS).zip(rights) {
+            let width = COLUMNS.min(columns.end - column);
+            for (row, left) in rows.clone().step_by(self.unit.rows()).zip(lefts.clone()) {
+                let count = self.unit.rows().min(rows.end - row);
+                let place = self.place.from(row, column);
+                let start = match self.start {
+                    Start::Row(values) if self.k == 0 => Some((values[column..].as_ptr(), 0)),
+                    Start::Zero if self.k == 0 => None,
+                    _ => Some((place.at.cast_const(), place.stride)),
                 };
-                for group in rows.clone().step_by(panels * panel) {
-                    let end = rows.end.min(group + panels * panel);
-                    let left = match &self.left {
-                        Operand::Packed(packed) => packed.panels(k, group),
-                        Operand::Plain(matrix) => {
-                            let panels = left_room.chunks_exact_mut(left_size);
-                            for (row, out) in (group..end).step_by(panel).zip(panels) {
-                                let count = panel.min(end - row);
-                                pack::left(unit, matrix.from(row, k), [count, part], out);
-                            }
-                            &left_room[..]
-                        }
-                    };
-                    let rights = right.chunks_exact(right_size);
-                    for (column, right) in columns.clone().step_by(COLUMNS).zip(rights) {
-                        let width = COLUMNS.min(columns.end - column);
-                        let lefts = left.chunks_exact(left_size);
-                        for (row, left) in (group..end).step_by(panel).zip(lefts) {
-                            let place = place.from(row, column);
-                            let start = match start {
-                                Start::Row(values) if k == 0 => {
-                                    Some((values[column..].as_ptr(), 0))
-                                }
-                                Start::Zero if k == 0 => None,
-                                _ => Some((place.at.cast_const(), place.stride)),
-                            };
-                            let count = panel.min(end - row);
-                            // SAFETY: the caller's: a part of the result, and a row as long as it.
-                            unsafe {
-                                match &tiles {
-                                    Some(tiles) => {
-                                        tiles.multiply([count, width], left, right, start, place);
-                                    }
-                                    None => {
-                                        let pairs = part.div_ceil(2);
-                                        tile(count)(pairs, left, right, start, place, width);
-                                    }
-                                }
-                            }
+                // SAFETY: the caller's: a part of the result, and a row as long as it.
+                unsafe {
+                    match self.tiles {
+                        Some(tiles) => tiles.multiply([count, width], left, right, start, place),
+                        None => {
+                            let pairs = self.depth.div_ceil(2);
+                            tile(count)(pairs, left, right, start, place, width);
                         }
                     }
                 }

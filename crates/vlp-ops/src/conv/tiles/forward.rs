@@ -27,7 +27,8 @@ pub(in crate::conv) fn convolve(
     weight: Weight<'_>,
     finish: Option<&Finish<'_>>,
 ) -> Option<Vec<f32>> {
-    if !pays(sizes) {
+    // What is a product already needs no other way.
+    if sizes.pointwise() || !pays(sizes) {
         return None;
     }
     sizes.count();

@@ -11,7 +11,7 @@ mod weight;
 use super::direct::Weight;
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) use absent::{convolve, to_weight};
+pub(super) use absent::{convolve, pays, to_weight};
 #[cfg(target_arch = "x86_64")]
 pub(super) use forward::convolve;
 #[cfg(target_arch = "x86_64")]
@@ -19,16 +19,13 @@ pub(super) use weight::to_weight;
 
 /// Whether products are made in bf16, by tiles, and channels fill some of their rows.
 #[cfg(target_arch = "x86_64")]
-fn pays(sizes: &super::sizes::Sizes) -> bool {
+pub(super) fn pays(sizes: &super::sizes::Sizes) -> bool {
     use crate::bf16::Unit;
     use crate::route::in_bf16;
 
     /// Half of a tile.
     const LEAST: usize = 16;
-    in_bf16()
-        && Unit::here() == Unit::Tiles
-        && !sizes.pointwise()
-        && sizes.input.min(sizes.output) >= LEAST
+    in_bf16() && Unit::here() == Unit::Tiles && sizes.input.min(sizes.output) >= LEAST
 }
 
 /// The nearest value of bf16, in its upper half of 32 bits; of two as near the even one. NaN stays NaN.

@@ -20,42 +20,107 @@ const TASKS: usize = 8;
 const LEAST: usize = 16;
 
 /// The weight's gradient from the output's `[images, out, positions]` and `x`; `None` where another way has to be gone.
-///
-/// Tasks are blocks of inputs times groups of positions, both fixed by the sizes; groups are summed in order.
 pub(in crate::conv) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Option<Vec<f32>> {
     if !pays(sizes) {
         return None;
     }
     sizes.count();
-    let layout = Layout::new(sizes, SIDE);
-    let map = halves(sizes, &layout, x);
-    let chunks = (sizes.images * layout.image).div_ceil(SIDE);
-    let slopes = slopes(sizes, &layout, grad, chunks);
-    let taps = sizes.taps();
-    let stride = sizes.output.next_multiple_of(SIDE);
-    let blocks = sizes.input.div_ceil(SIDE);
-    let groups = TASKS.div_ceil(blocks).min(chunks.div_ceil(LEAST));
-    let size = chunks.div_ceil(groups);
-    let groups = chunks.div_ceil(size);
-    let part = |task: usize| {
-        let (block, group) = (task / groups, task % groups * size);
-        let mut sums = vec![0.0; SIDE * taps * stride];
-        let task = Task {
-            map: &map[block * SIDE * layout.channel()..],
-            channel: layout.channel(),
-            taps: &layout.taps,
-            slopes: &slopes,
-            panel: chunks * CHUNK,
-            stride,
-        };
-        task.run(group..chunks.min(group + size), &mut sums);
-        let inputs = SIDE.min(sizes.input - block * SIDE);
-        sums.truncate(inputs * taps * stride);
-        sums
+    let (taps, output) = (sizes.taps(), sizes.output);
+    if !sizes.pointwise() {
+        let sums = Sums::new(sizes, grad, x);
+        let shape = [output, sizes.input * taps];
+        return Some(collect::joined(
+            &sums.parts(),
+            sums.groups,
+            sums.stride,
+            shape,
+        ));
+    }
+    // Inputs and outputs change places: rows of sums are then those of the weight.
+    let turned = Sizes {
+        input: output,
+        output: sizes.input,
+        ..sizes.plain()
     };
-    let parts: Vec<Vec<f32>> = (0..blocks * groups).into_par_iter().map(part).collect();
-    let shape = [sizes.output, sizes.input * taps];
-    Some(collect::joined(&parts, groups, stride, shape))
+    let sums = Sums::new(&turned, &sizes.seen(x), grad);
+    let whole = output.is_multiple_of(SIDE) && sums.stride == sizes.input;
+    if sums.groups == 1 && whole {
+        let add = |block: usize, out: &mut [f32]| sums.add(block, out);
+        return Some(made(output * sizes.input, SIDE * sizes.input, add));
+    }
+    let parts = sums.parts();
+    let row = |row: usize, out: &mut [f32]| {
+        let block = row / SIDE * sums.groups;
+        for part in &parts[block..block + sums.groups] {
+            let values = &part[row % SIDE * sums.stride..];
+            for (out, value) in out.iter_mut().zip(values) {
+                *out += *value;
+            }
+        }
+    };
+    Some(made(output * sizes.input, sizes.input, row))
+}
+
+/// Tasks are blocks of inputs times groups of positions, both fixed by the sizes; groups are summed in order.
+struct Sums<'a> {
+    sizes: &'a Sizes,
+    layout: Layout<'a>,
+    map: Vec<u16>,
+    slopes: Vec<Line>,
+    /// Chunks of all positions, and of a group.
+    chunks: usize,
+    size: usize,
+    groups: usize,
+    /// From a row of sums to the next.
+    stride: usize,
+}
+
+impl<'a> Sums<'a> {
+    fn new(sizes: &'a Sizes, grad: &[f32], x: &[f32]) -> Self {
+        let layout = Layout::new(sizes, SIDE);
+        let chunks = (sizes.images * layout.image).div_ceil(SIDE);
+        let most = TASKS.div_ceil(sizes.input.div_ceil(SIDE));
+        let size = chunks.div_ceil(most.min(chunks.div_ceil(LEAST)));
+        Self {
+            sizes,
+            map: halves(sizes, &layout, x),
+            slopes: slopes(sizes, &layout, grad, chunks),
+            layout,
+            chunks,
+            size,
+            groups: chunks.div_ceil(size),
+            stride: sizes.output.next_multiple_of(SIDE),
+        }
+    }
+
+    /// `[inputs, taps, outputs]` of each task.
+    fn parts(&self) -> Vec<Vec<f32>> {
+        let row = self.sizes.taps() * self.stride;
+        let part = |task: usize| {
+            let mut sums = vec![0.0; SIDE * row];
+            self.add(task, &mut sums);
+            let inputs = SIDE.min(self.sizes.input - task / self.groups * SIDE);
+            sums.truncate(inputs * row);
+            sums
+        };
+        let tasks = self.sizes.input.div_ceil(SIDE) * self.groups;
+        (0..tasks).into_par_iter().map(part).collect()
+    }
+
+    /// Adds a task's to `sums` of 32 inputs.
+    fn add(&self, task: usize, sums: &mut [f32]) {
+        let (block, group) = (task / self.groups, task % self.groups * self.size);
+        let channel = self.layout.channel();
+        let task = Task {
+            map: &self.map[block * SIDE * channel..],
+            channel,
+            taps: &self.layout.taps,
+            slopes: &self.slopes,
+            panel: self.chunks * CHUNK,
+            stride: self.stride,
+        };
+        task.run(group..self.chunks.min(group + self.size), sums);
+    }
 }
 
 /// The map in bf16, with empty channels up to a multiple of 32.

@@ -1,0 +1,138 @@
+//! The input's gradient where the window takes steps: one convolution for each place between two of them.
+//!
+//! Of a 3x3 kernel at stride 2 one, two, two and four taps reach the four places of a square of the map.
+
+use super::direct::{self, Weight};
+use super::forward;
+use super::sizes::Sizes;
+use super::tiles;
+use crate::Window;
+use crate::flex::made;
+use crate::matrix::Matrix;
+
+/// Where places at a distance of the stride lie that see the same taps, of one axis.
+struct Place {
+    /// The last tap that reaches them, and how many do, a stride apart.
+    tap: usize,
+    taps: usize,
+    /// Zeros before the first position that they see.
+    padding: usize,
+    /// How many they are.
+    length: usize,
+}
+
+impl Place {
+    /// Those from `first` on; `None` where no tap reaches them, or zeros before the map would be fewer than none.
+    fn new(sizes: &Sizes, axis: usize, first: usize) -> Option<Self> {
+        let window = &sizes.window;
+        let (stride, padding) = (window.stride[axis], window.padding[axis]);
+        let least = (first + padding) % stride;
+        let taps = sizes.kernel[axis].checked_sub(least)?.div_ceil(stride);
+        let tap = least + taps.checked_sub(1)? * stride;
+        Some(Self {
+            tap,
+            taps,
+            padding: tap.checked_sub(first + padding)? / stride,
+            length: sizes.map[axis].saturating_sub(first).div_ceil(stride),
+        })
+    }
+}
+
+/// As [`super::gradients::to_input`]; `None` where another way has to be gone.
+pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Option<Vec<f32>> {
+    let Window {
+        stride, dilation, ..
+    } = sizes.window;
+    if stride == [1, 1] || dilation != [1, 1] || sizes.pointwise() {
+        return None;
+    }
+    let axis = |axis: usize| -> Option<Vec<Place>> {
+        (0..stride[axis].min(sizes.map[axis]))
+            .map(|first| Place::new(sizes, axis, first))
+            .collect()
+    };
+    let places = [axis(0)?, axis(1)?];
+    let part = |i: usize| {
+        let place = [
+            &places[0][i / places[1].len()],
+            &places[1][i % places[1].len()],
+        ];
+        let sizes = Sizes {
+            input: sizes.output,
+            output: sizes.input,
+            map: sizes.positions,
+            kernel: place.map(|place| place.taps),
+            positions: place.map(|place| place.length),
+            window: Window {
+                stride: [1; 2],
+                padding: place.map(|place| place.padding),
+                dilation,
+            },
+            ..*sizes
+        };
+        (place, sizes)
+    };
+    let count = places[0].len() * places[1].len();
+    let fits = |i: usize| {
+        let (_, part) = part(i);
+        part.pointwise() || tiles::pays(&part) || direct::pays(&part)
+    };
+    if !(0..count).all(fits) {
+        return None;
+    }
+    let parts: Vec<Vec<f32>> = (0..count)
+        .map(|i| {
+            let (place, part) = part(i);
+            let weight = taps(sizes, &part, place, weight);
+            let own = Weight::of(&part, &weight);
+            tiles::convolve(&part, grad, own, None).unwrap_or_else(|| match direct::pays(&part) {
+                true => direct::convolve(&part, grad, own, None),
+                false => {
+                    let weight = Matrix::of_rows(&weight, part.input * part.taps());
+                    forward::convolve(&part, grad, weight, usize::MAX, None)
+                }
+            })
+        })
+        .collect();
+    let [height, width] = sizes.map;
+    Some(made(
+        sizes.images * sizes.input * height * width,
+        height * width,
+        #[inline(always)]
+        |plane, out| {
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                let (above, y) = (row % stride[0], row / stride[0]);
+                for (before, place) in places[1].iter().enumerate() {
+                    let part = &parts[above * places[1].len() + before];
+                    let start = (plane * places[0][above].length + y) * place.length;
+                    let values = &part[start..start + place.length];
+                    for (out, value) in out[before..].iter_mut().step_by(stride[1]).zip(values) {
+                        *out = *value;
+                    }
+                }
+            }
+        },
+    ))
+}
+
+/// `[in, out, taps of the place]` from `[out, in, taps]`, the last tap first.
+fn taps(sizes: &Sizes, part: &Sizes, place: [&Place; 2], weight: &[f32]) -> Vec<f32> {
+    let [rows, columns] = part.kernel;
+    let from = |input: usize, output: usize, tap: usize| {
+        let taps = [tap / columns, tap % columns];
+        let [i, j] = [0, 1].map(|axis| place[axis].tap - taps[axis] * sizes.window.stride[axis]);
+        ((output * sizes.input + input) * sizes.kernel[0] + i) * sizes.kernel[1] + j
+    };
+    made(
+        sizes.input * sizes.output * rows * columns,
+        sizes.output * rows * columns,
+        #[inline(always)]
+        |input, out| {
+            for (output, out) in out.chunks_exact_mut(rows * columns).enumerate() {
+                for (tap, out) in out.iter_mut().enumerate() {
+                    *out = weight[from(input, output, tap)];
+                }
+            }
+        },
+    )
+}
