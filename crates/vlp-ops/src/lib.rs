@@ -40,6 +40,8 @@ mod residual;
 mod route;
 mod sgd;
 mod softmax;
+#[cfg(feature = "flex")]
+mod square;
 mod square_sum;
 mod threads;
 

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use crate::bf16;
 use crate::count::count;
 use crate::flex::made;
+use crate::square::{self, Rows};
 
 /// A matrix inside a slice.
 #[derive(Clone, Copy)]
@@ -255,23 +256,22 @@ impl Sheet {
 pub(crate) fn turn(matrix: Matrix<'_>, rows: usize, columns: usize) -> Vec<f32> {
     /// Columns of a task.
     const STRIP: usize = 64;
-    /// Rows read at a time: their lines stay in the first cache while all columns of the strip are written.
-    const TILE: usize = 16;
     made(
         rows * columns,
         rows * STRIP,
         #[inline(always)]
         |strip, out| {
-            for first in (0..rows).step_by(TILE) {
-                let count = TILE.min(rows - first);
-                for (i, out) in out.chunks_exact_mut(rows).enumerate() {
-                    let values = matrix.from(first, strip * STRIP + i).values.iter();
-                    let values = values.step_by(matrix.row_stride);
-                    let out = &mut out[first..first + count];
-                    for (out, value) in out.iter_mut().zip(values) {
-                        *out = *value;
-                    }
-                }
+            let from = matrix.from(0, strip * STRIP);
+            if from.column_stride == 1 {
+                let from = Rows {
+                    values: from.values,
+                    stride: from.row_stride,
+                };
+                return square::turn(from, [rows, out.len() / rows], out, rows);
+            }
+            for (i, out) in out.chunks_exact_mut(rows).enumerate() {
+                let values = from.from(0, i).values.iter().step_by(from.row_stride);
+                out.iter_mut().zip(values).for_each(|(out, v)| *out = *v);
             }
         },
     )

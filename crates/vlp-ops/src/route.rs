@@ -15,7 +15,8 @@ pub fn use_fast_paths(on: bool) {
 /// products too. PyTorch does so on a CPU after `torch.set_float32_matmul_precision("medium")` and
 /// `torch.backends.mkldnn.conv.fp32_precision = "bf16"`. Off at first.
 ///
-/// Faster than f32 on AMD's processors; Intel's make as many products in f32, and packing comes on top.
+/// Faster than f32 on AMD's processors, and on Intel's with AMX (Sapphire Rapids and later, on Linux), which is used; Intel's
+/// others make as many products in f32, and packing comes on top.
 ///
 /// Says whether the processor can (x86-64 with AVX-512 BF16: Zen 4, Cooper Lake, Sapphire Rapids); where it cannot, or the
 /// feature `flex` is missing, f32 stays.

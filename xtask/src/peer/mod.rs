@@ -178,7 +178,7 @@ impl Bench<'_> {
                 records.push(record);
             }
         }
-        let row = table::Row::of(case, &records, self.target.tolerance())?;
+        let row = table::Row::of(case, &records, self.target.tolerance(case))?;
         println!("{}", row.spoken());
         row.agreed()
     }

@@ -205,7 +205,7 @@ pub(super) fn page(raw: &str, cases: &[&str], target: &Target) -> Result<String,
         let of_run = records.iter().filter(own).filter(|r| r["run"] == last);
         let of_run: Vec<Value> = of_run.cloned().collect();
         // A case that failed half-way has no row.
-        let Ok(row) = Row::of(case, &of_run, target.tolerance()) else {
+        let Ok(row) = Row::of(case, &of_run, target.tolerance(case)) else {
             continue;
         };
         page += &row.line();

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use crate::Drops;
 use crate::flex::{exp, greatest, made, sum, sum2, wide};
 use crate::matrix::{Matrix, product};
+use crate::square::{self, Rows};
 
 /// Queries of a block.
 const BLOCK: usize = 64;
@@ -84,10 +85,11 @@ impl Sizes {
 /// A head's rows as `[inner, length]`.
 fn turned(sizes: &Sizes, rows: Matrix<'_>, length: usize) -> Vec<f32> {
     let mut out = vec![0.0; sizes.inner() * length];
-    for (i, out) in out.chunks_exact_mut(length).enumerate() {
-        let values = rows.values[i..].iter().step_by(rows.row_stride);
-        out.iter_mut().zip(values).for_each(|(out, v)| *out = *v);
-    }
+    let from = Rows {
+        values: rows.values,
+        stride: rows.row_stride,
+    };
+    square::turn(from, [length, sizes.inner()], &mut out, length);
     out
 }
 

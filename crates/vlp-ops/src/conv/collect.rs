@@ -6,9 +6,7 @@ use rayon::prelude::*;
 
 use crate::flex::wide;
 use crate::matrix::Sheet;
-
-/// Side of the squares in which rows and columns change places.
-const SIDE: usize = 16;
+use crate::square::{self, Rows, SIDE};
 
 /// `[output, depth]` from parts `[taps, outputs]` with rows of `stride`: `groups` of them, one after the other, hold the same
 /// taps and are added up, the next ones the taps that follow.
@@ -56,12 +54,16 @@ pub(super) unsafe fn write<P: AsRef<[f32]>>(
                 for tap in (0..taps).step_by(SIDE) {
                     let width = SIDE.min(taps - tap);
                     let square = square(parts, stride, tap..tap + width, rows.clone());
-                    for (i, row) in rows.clone().enumerate() {
+                    let mut turned = [[0.0; SIDE]; SIDE];
+                    let from = Rows {
+                        values: square.as_flattened(),
+                        stride: SIDE,
+                    };
+                    square::turn(from, [width, rows.len()], turned.as_flattened_mut(), SIDE);
+                    for (row, sums) in rows.clone().zip(&turned) {
                         // SAFETY: the caller's.
                         let out = unsafe { sheet.row(row * depth + column + tap, width) };
-                        for (out, sums) in out.iter_mut().zip(&square) {
-                            out.write(sums[i]);
-                        }
+                        out.write_copy_of_slice(&sums[..width]);
                     }
                 }
             }
@@ -81,8 +83,9 @@ fn square<P: AsRef<[f32]>>(
     for part in parts {
         for (tap, sums) in taps.clone().zip(&mut square) {
             let values = &part.as_ref()[tap * stride..][outputs.clone()];
-            for (sum, value) in sums.iter_mut().zip(values) {
-                *sum += *value;
+            match values.as_array::<SIDE>() {
+                Some(values) => (0..SIDE).for_each(|i| sums[i] += values[i]),
+                None => sums.iter_mut().zip(values).for_each(|(sum, v)| *sum += *v),
             }
         }
     }

@@ -118,19 +118,24 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Option<Ve
 /// `[in, out, taps of the place]` from `[out, in, taps]`, the last tap first.
 fn taps(sizes: &Sizes, part: &Sizes, place: [&Place; 2], weight: &[f32]) -> Vec<f32> {
     let [rows, columns] = part.kernel;
-    let from = |input: usize, output: usize, tap: usize| {
-        let taps = [tap / columns, tap % columns];
-        let [i, j] = [0, 1].map(|axis| place[axis].tap - taps[axis] * sizes.window.stride[axis]);
-        ((output * sizes.input + input) * sizes.kernel[0] + i) * sizes.kernel[1] + j
-    };
+    let whole = sizes.taps();
+    let from: Vec<usize> = (0..rows * columns)
+        .map(|tap| {
+            let taps = [tap / columns, tap % columns];
+            let [i, j] =
+                [0, 1].map(|axis| place[axis].tap - taps[axis] * sizes.window.stride[axis]);
+            i * sizes.kernel[1] + j
+        })
+        .collect();
     made(
-        sizes.input * sizes.output * rows * columns,
-        sizes.output * rows * columns,
+        sizes.input * sizes.output * from.len(),
+        sizes.output * from.len(),
         #[inline(always)]
         |input, out| {
-            for (output, out) in out.chunks_exact_mut(rows * columns).enumerate() {
-                for (tap, out) in out.iter_mut().enumerate() {
-                    *out = weight[from(input, output, tap)];
+            for (output, out) in out.chunks_exact_mut(from.len()).enumerate() {
+                let weight = &weight[(output * sizes.input + input) * whole..][..whole];
+                for (out, tap) in out.iter_mut().zip(&from) {
+                    *out = weight[*tap];
                 }
             }
         },

@@ -13,6 +13,7 @@ use super::padded::Padded;
 use super::sizes::Sizes;
 use crate::flex::{made, scratch};
 use crate::matrix::{Matrix, Sheet, turn};
+use crate::square::{self, Rows};
 
 /// Outputs that lie side by side.
 const PANEL: usize = 16;
@@ -109,17 +110,11 @@ fn slopes(sizes: &Sizes, grad: &[f32]) -> Vec<f32> {
             let (panel, image) = (i / sizes.images, i % sizes.images);
             let outputs = panel * PANEL..output.min((panel + 1) * PANEL);
             let planes = &grad[(image * output + outputs.start) * area..][..outputs.len() * area];
-            // Some lines of the caches at a time.
-            for first in (0..area).step_by(PANEL) {
-                let count = PANEL.min(area - first);
-                for (o, plane) in planes.chunks_exact(area).enumerate() {
-                    let values = &plane[first..first + count];
-                    let out = out[first * PANEL..][..count * PANEL].iter_mut();
-                    for (out, value) in out.skip(o).step_by(PANEL).zip(values) {
-                        *out = *value;
-                    }
-                }
-            }
+            let planes = Rows {
+                values: planes,
+                stride: area,
+            };
+            square::turn(planes, [outputs.len(), area], out, PANEL);
         },
     )
 }

@@ -7,6 +7,7 @@ use std::arch::x86_64::*;
 
 use super::unit::Unit;
 use crate::matrix::Matrix;
+use crate::square::x86::square;
 
 /// Columns of a panel of the right operand.
 pub(super) const COLUMNS: usize = 2 * LANES;
@@ -74,7 +75,7 @@ fn turned(matrix: Matrix<'_>, [depth, columns]: [usize; 2], out: &mut [Line]) {
                 let k = k + 2 * pair;
                 *line = pair_of_rows(matrix.from(k, first), [depth - k, columns - first]);
             }
-            for (row, line) in chunk.iter_mut().zip(turn(lines)) {
+            for (row, line) in chunk.iter_mut().zip(square(lines)) {
                 store(row, line);
             }
         }
@@ -100,7 +101,7 @@ pub(super) fn right(matrix: Matrix<'_>, [depth, columns]: [usize; 2], out: &mut 
                 fetch(values.values, LANES * values.column_stride);
                 *line = pairs_of(values.values, values.row_stride, depth - k);
             }
-            for (row, line) in chunk.chunks_exact_mut(COLUMNS / LANES).zip(turn(lines)) {
+            for (row, line) in chunk.chunks_exact_mut(COLUMNS / LANES).zip(square(lines)) {
                 store(&mut row[first / LANES], line);
             }
         }
@@ -223,45 +224,6 @@ fn store(out: &mut Line, lanes: __m512i) {
     }
 }
 
-/// Rows and columns of 32 bits change places: within squares of four first, then the squares.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn turn(rows: [__m512i; LANES]) -> [__m512i; LANES] {
-    let mut twos = rows;
-    for i in (0..LANES).step_by(2) {
-        twos[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
-        twos[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-    }
-    // In the four quarters of row 4 i + q: columns q, 4 + q, 8 + q and 12 + q of rows 4 i to 4 i + 3.
-    let mut fours = twos;
-    for i in (0..LANES).step_by(4) {
-        for j in 0..2 {
-            fours[i + 2 * j] = _mm512_unpacklo_epi64(twos[i + j], twos[i + j + 2]);
-            fours[i + 2 * j + 1] = _mm512_unpackhi_epi64(twos[i + j], twos[i + j + 2]);
-        }
-    }
-    /// Quarters 0 and 2 of both operands, and quarters 1 and 3.
-    const EVEN: i32 = 0b10_00_10_00;
-    const ODD: i32 = 0b11_01_11_01;
-    let mut columns = fours;
-    for q in 0..4 {
-        let [a, b, c, d] = [0, 4, 8, 12].map(|i| fours[i + q]);
-        let (left, right) = (
-            _mm512_shuffle_i32x4::<EVEN>(a, b),
-            _mm512_shuffle_i32x4::<EVEN>(c, d),
-        );
-        columns[q] = _mm512_shuffle_i32x4::<EVEN>(left, right);
-        columns[8 + q] = _mm512_shuffle_i32x4::<ODD>(left, right);
-        let (left, right) = (
-            _mm512_shuffle_i32x4::<ODD>(a, b),
-            _mm512_shuffle_i32x4::<ODD>(c, d),
-        );
-        columns[4 + q] = _mm512_shuffle_i32x4::<EVEN>(left, right);
-        columns[12 + q] = _mm512_shuffle_i32x4::<ODD>(left, right);
-    }
-    columns
-}
-
 /// Up to 32 values at distances of `stride`, as pairs; zeros behind.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(crate) fn line(values: &[f32], stride: usize, count: usize, out: &mut Line) {
@@ -282,7 +244,7 @@ pub(crate) fn turned_lines(columns: &[Line], stride: usize, out: &mut [Line]) {
                     *line = _mm512_load_si512((&raw const values.0).cast());
                 }
             }
-            for (row, line) in chunk.chunks_exact_mut(COLUMNS / LANES).zip(turn(lines)) {
+            for (row, line) in chunk.chunks_exact_mut(COLUMNS / LANES).zip(square(lines)) {
                 store(&mut row[first / LANES], line);
             }
         }
