@@ -109,12 +109,13 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
         );
     }
     if let Some(turned) = turned(sizes) {
+        let all: Vec<usize> = (0..sizes.taps()).rev().collect();
         let own = direct::Weight::turned(sizes, weight);
         if let Some(out) = tiles::convolve(&turned, grad, own, None) {
             return out;
         }
         if winograd::pays(&turned) {
-            return winograd::convolve(&turned, grad, &flip(sizes, weight), None);
+            return winograd::convolve(&turned, grad, &flip(sizes, weight, &all), None);
         }
         if direct::pays(&turned) {
             return direct::convolve(&turned, grad, own, None);
@@ -126,7 +127,7 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
         }
         // Worth the turning where positions are many.
         if !whole || sizes.images * sizes.area() >= 2 * sizes.output {
-            let weight = flip(sizes, weight);
+            let weight = flip(sizes, weight, &all);
             // No ReLU hangs on a gradient: sums as long as they come.
             let weight = Matrix::of_rows(&weight, depth);
             return convolve(&turned, grad, weight, usize::MAX, None);
@@ -195,23 +196,23 @@ fn turned(sizes: &Sizes) -> Option<Sizes> {
     })
 }
 
-/// `[in, out, rows, columns]` from `[out, in, rows, columns]`, both of the kernel's axes reversed.
-fn flip(sizes: &Sizes, weight: &[f32]) -> Vec<f32> {
-    let taps = sizes.taps();
-    let row = sizes.output * taps;
+/// `[in, out, taps]` from `[out, in, rows, columns]`: these taps, in this order.
+pub(super) fn flip(sizes: &Sizes, weight: &[f32], taps: &[usize]) -> Vec<f32> {
+    let whole = sizes.taps();
+    let row = sizes.output * taps.len();
     // Channels of a task lie side by side in the weight.
     made(
-        weight.len(),
+        sizes.input * row,
         SIDE * row,
         #[inline(always)]
         |i, out| {
-            for o in 0..sizes.output {
-                let from = (o * sizes.input + i * SIDE) * taps;
-                let kernels = weight[from..].chunks_exact(taps);
+            for output in 0..sizes.output {
+                let from = (output * sizes.input + i * SIDE) * whole;
+                let kernels = weight[from..].chunks_exact(whole);
                 for (out, kernel) in out.chunks_exact_mut(row).zip(kernels) {
-                    let out = &mut out[o * taps..(o + 1) * taps];
-                    for (out, value) in out.iter_mut().zip(kernel.iter().rev()) {
-                        *out = *value;
+                    let out = &mut out[output * taps.len()..][..taps.len()];
+                    for (out, tap) in out.iter_mut().zip(taps) {
+                        *out = kernel[*tap];
                     }
                 }
             }

@@ -4,6 +4,7 @@
 
 use super::direct::{self, Weight};
 use super::forward;
+use super::gradients::flip;
 use super::sizes::Sizes;
 use super::tiles;
 use crate::Window;
@@ -83,7 +84,7 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Option<Ve
     let parts: Vec<Vec<f32>> = (0..count)
         .map(|i| {
             let (place, part) = part(i);
-            let weight = taps(sizes, &part, place, weight);
+            let weight = flip(sizes, weight, &taps(sizes, place));
             let own = Weight::of(&part, &weight);
             tiles::convolve(&part, grad, own, None).unwrap_or_else(|| match direct::pays(&part) {
                 true => direct::convolve(&part, grad, own, None),
@@ -115,29 +116,13 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Option<Ve
     ))
 }
 
-/// `[in, out, taps of the place]` from `[out, in, taps]`, the last tap first.
-fn taps(sizes: &Sizes, part: &Sizes, place: [&Place; 2], weight: &[f32]) -> Vec<f32> {
-    let [rows, columns] = part.kernel;
-    let whole = sizes.taps();
-    let from: Vec<usize> = (0..rows * columns)
-        .map(|tap| {
-            let taps = [tap / columns, tap % columns];
-            let [i, j] =
-                [0, 1].map(|axis| place[axis].tap - taps[axis] * sizes.window.stride[axis]);
-            i * sizes.kernel[1] + j
-        })
-        .collect();
-    made(
-        sizes.input * sizes.output * from.len(),
-        sizes.output * from.len(),
-        #[inline(always)]
-        |input, out| {
-            for (output, out) in out.chunks_exact_mut(from.len()).enumerate() {
-                let weight = &weight[(output * sizes.input + input) * whole..][..whole];
-                for (out, tap) in out.iter_mut().zip(&from) {
-                    *out = weight[*tap];
-                }
-            }
-        },
-    )
+/// The taps that reach a place, the last one first.
+fn taps(sizes: &Sizes, place: [&Place; 2]) -> Vec<usize> {
+    let axis = |axis: usize| {
+        let Place { tap, taps, .. } = *place[axis];
+        (0..taps).map(move |i| tap - i * sizes.window.stride[axis])
+    };
+    axis(0)
+        .flat_map(|i| axis(1).map(move |j| i * sizes.kernel[1] + j))
+        .collect()
 }
