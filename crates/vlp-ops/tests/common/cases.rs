@@ -43,6 +43,8 @@ pub fn convolutions() -> Vec<Conv> {
         // Many small maps, counted as one.
         ([9, 24, 40, 5, 6], [3, 3], window(one, one, one)),
         ([30, 40, 70, 4, 4], [1, 1], window(one, [0, 0], one)),
+        ([2, 64, 96, 9, 8], [1, 1], window(one, [0, 0], one)),
+        ([1, 64, 64, 30, 31], [1, 1], window(one, [0, 0], one)),
         ([30, 40, 24, 7, 8], [1, 1], window([2, 2], [0, 0], one)),
         ([5, 70, 20, 12, 12], [3, 3], window([2, 2], one, one)),
         // Steps over maps that they divide and do not, with large kernels, with more padding and with none.

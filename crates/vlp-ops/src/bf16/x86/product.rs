@@ -285,6 +285,26 @@ mod tests {
             .collect()
     }
 
+    /// Leaves NaN in the room that operands are packed in: what lies behind an operand's end must not count.
+    fn spoil(unit: Unit) {
+        let nan = vec![f32::NAN; 64 * DEPTH];
+        let mut out = vec![0.0; 64 * 64];
+        let product = Product {
+            depth: DEPTH,
+            left: Operand::Plain(Matrix::of_rows(&nan, DEPTH)),
+            right: Operand::Plain(Matrix::of_rows(&nan, 64)),
+        };
+        let place = Place {
+            at: out.as_mut_ptr(),
+            stride: 64,
+        };
+        // SAFETY: the operands hold the shape, and `out` the result.
+        #[allow(unsafe_code)]
+        unsafe {
+            product.write_by(unit, 0..64, 0..64, place, Start::Zero);
+        }
+    }
+
     #[test]
     fn units_agree() {
         let units: Vec<Unit> = match (has_bf16(), Unit::here()) {
@@ -324,6 +344,7 @@ mod tests {
                     .collect();
                 for unit in &units {
                     for packed in 0..4 {
+                        spoil(*unit);
                         let lefts = Packed::left_for(*unit, left, [rows, depth]);
                         let rights = Packed::right_for(*unit, right, [depth, columns]);
                         let product = Product {
