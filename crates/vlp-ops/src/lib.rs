@@ -82,13 +82,13 @@ impl Window {
     /// Positions along `[rows, columns]` of a map of this size; 0 where the kernel does not fit.
     pub fn positions(&self, size: [usize; 2], kernel: [usize; 2]) -> [usize; 2] {
         [0, 1].map(|axis| {
-            let reach = self.dilation[axis] * (kernel[axis].max(1) - 1) + 1;
-            let padded = size[axis] + 2 * self.padding[axis];
-            if padded < reach {
-                0
-            } else {
-                (padded - reach) / self.stride[axis] + 1
-            }
+            let taps = kernel[axis].max(1) - 1;
+            let reach = self.dilation[axis].saturating_mul(taps).saturating_add(1);
+            let padded = size[axis].saturating_add(self.padding[axis].saturating_mul(2));
+            let steps = padded
+                .checked_sub(reach)
+                .and_then(|room| room.checked_div(self.stride[axis]));
+            steps.map_or(0, |steps| steps.saturating_add(1))
         })
     }
 }

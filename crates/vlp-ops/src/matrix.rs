@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use crate::bf16;
 use crate::count::count;
 use crate::flex::made;
-use crate::square::{self, Rows};
+use crate::square::{self, Source};
 
 /// A matrix inside a slice.
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Rows and columns change places.
+    /// Source and columns change places.
     pub(crate) fn turned(self) -> Self {
         Self {
             values: self.values,
@@ -263,7 +263,7 @@ pub(crate) fn turn(matrix: Matrix<'_>, rows: usize, columns: usize) -> Vec<f32> 
         |strip, out| {
             let from = matrix.from(0, strip * STRIP);
             if from.column_stride == 1 {
-                let from = Rows {
+                let from = Source {
                     values: from.values,
                     stride: from.row_stride,
                 };

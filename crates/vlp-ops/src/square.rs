@@ -1,18 +1,18 @@
-//! Rows and columns that change places: sixteen by sixteen in registers where the processor has AVX-512.
+//! Source and columns that change places: sixteen by sixteen in registers where the processor has AVX-512.
 
-/// Rows and columns of a square.
+/// Source and columns of a square.
 pub(crate) const SIDE: usize = 16;
 
-/// Rows of values, `stride` apart from each other.
+/// Source of values, `stride` apart from each other.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
+pub(crate) struct Source<'a> {
     pub(crate) values: &'a [f32],
     pub(crate) stride: usize,
 }
 
 /// Writes `rows` rows of `columns` values as columns: into `columns` rows of `out`, which are `stride` apart.
 #[inline(always)]
-pub(crate) fn turn(from: Rows<'_>, [rows, columns]: [usize; 2], out: &mut [f32], stride: usize) {
+pub(crate) fn turn(from: Source<'_>, [rows, columns]: [usize; 2], out: &mut [f32], stride: usize) {
     if rows == 0 || columns == 0 {
         return;
     }
@@ -40,14 +40,14 @@ pub(crate) fn turn(from: Rows<'_>, [rows, columns]: [usize; 2], out: &mut [f32],
 pub(crate) mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Rows, SIDE};
+    use super::{SIDE, Source};
 
     /// # Safety
     /// `rows` rows of `columns` values may be read, and their columns written as rows.
     #[target_feature(enable = "avx512f")]
     #[allow(unsafe_code)]
     pub(super) unsafe fn turn(
-        from: Rows<'_>,
+        from: Source<'_>,
         [rows, columns]: [usize; 2],
         out: &mut [f32],
         stride: usize,
@@ -78,7 +78,7 @@ pub(crate) mod x86 {
         }
     }
 
-    /// Rows and columns of 32 bits change places: within squares of four first, then the squares.
+    /// Source and columns of 32 bits change places: within squares of four first, then the squares.
     #[inline]
     #[target_feature(enable = "avx512f")]
     pub(crate) fn square(rows: [__m512i; SIDE]) -> [__m512i; SIDE] {
@@ -128,7 +128,7 @@ mod tests {
             let (wide, high) = (columns + 2, rows + 3);
             let values: Vec<f32> = (0..rows * wide).map(|i| i as f32).collect();
             let mut out = vec![-1.0; columns * high];
-            let from = Rows {
+            let from = Source {
                 values: &values,
                 stride: wide,
             };

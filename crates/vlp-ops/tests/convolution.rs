@@ -7,6 +7,7 @@ use burn::prelude::*;
 use burn::tensor::{DType, TensorData};
 use common::cases::{conv_case, convolutions, finished_alike, window};
 use common::{agree, close, threads_do_not_matter};
+use vlp_ops::Window;
 
 #[test]
 fn convolution() {
@@ -66,4 +67,20 @@ fn a_frozen_weight_gets_no_gradient() {
         .backward();
     assert!(x.grad(&grads).is_some());
     assert!(weight.grad(&grads).is_none());
+}
+
+#[test]
+fn a_window_does_not_count_past_the_end_of_numbers() {
+    let positions = |stride, padding, dilation| {
+        let window = Window {
+            stride: [stride; 2],
+            padding: [padding; 2],
+            dilation: [dilation; 2],
+        };
+        window.positions([5, 5], [3, 3])
+    };
+    assert_eq!(positions(1, 1 << 63, 1), [usize::MAX - 2; 2]);
+    assert_eq!(positions(1, 1, usize::MAX), [0; 2]);
+    assert_eq!(positions(0, 1, 1), [0; 2]);
+    assert_eq!(positions(2, 1, 1), [3; 2]);
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::flex::wide;
 use crate::matrix::Sheet;
-use crate::square::{self, Rows, SIDE};
+use crate::square::{self, SIDE, Source};
 
 /// `[output, depth]` from parts `[taps, outputs]` with rows of `stride`: `groups` of them, one after the other, hold the same
 /// taps and are added up, the next ones the taps that follow.
@@ -55,7 +55,7 @@ pub(super) unsafe fn write<P: AsRef<[f32]>>(
                     let width = SIDE.min(taps - tap);
                     let square = square(parts, stride, tap..tap + width, rows.clone());
                     let mut turned = [[0.0; SIDE]; SIDE];
-                    let from = Rows {
+                    let from = Source {
                         values: square.as_flattened(),
                         stride: SIDE,
                     };

@@ -73,6 +73,7 @@ impl<'a> Weight<'a> {
     }
 
     /// The weights of an output and a tap from an input on, and the distance from one to the next.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub(super) fn inputs(
         &self,

@@ -1,6 +1,7 @@
 //! Convolution of images: sums over taps of vectors of positions, or of outputs for the weight's gradient; by Winograd's
 //! algorithm where 3x3 kernels move by one place over a large map, for the gradient of the input and for outputs without
-//! autodiff; by products of columns in bf16, between small maps, and for gradients of inputs at larger steps.
+//! autodiff; in bf16 by tiles, where the processor has them (AMX); by products of columns between small maps, in bf16 elsewhere, and
+//! for some gradients of inputs at larger steps.
 //!
 //! Source: Lavin & Gray (2015); im2col as in Caffe (Jia et al. 2014). Needed as long as burn's CPU backend has no backward
 //! pass of its own for convolutions: it composes them from a convolution with the whole output as kernel and a transposed
@@ -80,7 +81,11 @@ fn fits(x: &Tensor<4>, weight: &Tensor<4>, window: Window) -> Option<[usize; 4]>
     use crate::route::fast;
     let [images, input, height, width] = x.dims();
     let [output, taken, rows, columns] = weight.dims();
+    /// No length, nor a product of them, comes near the end of numbers.
+    const MOST: usize = 1 << 20;
     let [h, w] = window.positions([height, width], [rows, columns]);
-    let fits = input == taken && h > 0 && w > 0 && fast(x) && fast(weight);
+    let lengths = [window.stride, window.padding, window.dilation, [h, w]];
+    let small = lengths.as_flattened().iter().all(|length| *length <= MOST);
+    let fits = input == taken && h > 0 && w > 0 && small && fast(x) && fast(weight);
     fits.then_some([images, output, h, w])
 }

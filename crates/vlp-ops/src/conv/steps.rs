@@ -12,7 +12,7 @@ use crate::flex::made;
 use crate::matrix::Matrix;
 
 /// Where places at a distance of the stride lie that see the same taps, of one axis.
-struct Place {
+struct Phase {
     /// The last tap that reaches them, and how many do, a stride apart.
     tap: usize,
     taps: usize,
@@ -22,7 +22,7 @@ struct Place {
     length: usize,
 }
 
-impl Place {
+impl Phase {
     /// Those from `first` on; `None` where no tap reaches them, or zeros before the map would be fewer than none.
     fn new(sizes: &Sizes, axis: usize, first: usize) -> Option<Self> {
         let window = &sizes.window;
@@ -47,9 +47,9 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Option<Ve
     if stride == [1, 1] || dilation != [1, 1] || sizes.pointwise() {
         return None;
     }
-    let axis = |axis: usize| -> Option<Vec<Place>> {
+    let axis = |axis: usize| -> Option<Vec<Phase>> {
         (0..stride[axis].min(sizes.map[axis]))
-            .map(|first| Place::new(sizes, axis, first))
+            .map(|first| Phase::new(sizes, axis, first))
             .collect()
     };
     let places = [axis(0)?, axis(1)?];
@@ -73,7 +73,12 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Option<Ve
         };
         (place, sizes)
     };
+    /// Each reads the output's gradient and the whole weight: many are no better than products of columns.
+    const MOST: usize = 16;
     let count = places[0].len() * places[1].len();
+    if count > MOST {
+        return None;
+    }
     let fits = |i: usize| {
         let (_, part) = part(i);
         part.pointwise() || tiles::pays(&part) || direct::pays(&part)
@@ -117,9 +122,9 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Option<Ve
 }
 
 /// The taps that reach a place, the last one first.
-fn taps(sizes: &Sizes, place: [&Place; 2]) -> Vec<usize> {
+fn taps(sizes: &Sizes, place: [&Phase; 2]) -> Vec<usize> {
     let axis = |axis: usize| {
-        let Place { tap, taps, .. } = *place[axis];
+        let Phase { tap, taps, .. } = *place[axis];
         (0..taps).map(move |i| tap - i * sizes.window.stride[axis])
     };
     axis(0)

@@ -13,7 +13,7 @@ use super::padded::Padded;
 use super::sizes::Sizes;
 use crate::flex::{made, scratch};
 use crate::matrix::{Matrix, Sheet, turn};
-use crate::square::{self, Rows};
+use crate::square::{self, Source};
 
 /// Outputs that lie side by side.
 const PANEL: usize = 16;
@@ -110,7 +110,7 @@ fn slopes(sizes: &Sizes, grad: &[f32]) -> Vec<f32> {
             let (panel, image) = (i / sizes.images, i % sizes.images);
             let outputs = panel * PANEL..output.min((panel + 1) * PANEL);
             let planes = &grad[(image * output + outputs.start) * area..][..outputs.len() * area];
-            let planes = Rows {
+            let planes = Source {
                 values: planes,
                 stride: area,
             };
@@ -125,7 +125,7 @@ struct Task<'a> {
     padded: &'a Padded<'a>,
     slopes: &'a [f32],
     inputs: Range<usize>,
-    /// Rows of positions, counted through all images.
+    /// Source of positions, counted through all images.
     lines: Range<usize>,
     /// `[taps of the inputs, panels * PANEL]`.
     sums: &'a mut [f32],

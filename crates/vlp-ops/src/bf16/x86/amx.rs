@@ -92,6 +92,14 @@ pub(super) unsafe fn both(chunks: usize, left: Left, right: &[Line], place: Plac
             right = inout(reg) right.as_ptr() => _,
             right_stride = in(reg) RIGHT_STRIDE,
             chunks = inout(reg) chunks => _,
+            out("tmm0") _,
+            out("tmm1") _,
+            out("tmm2") _,
+            out("tmm3") _,
+            out("tmm4") _,
+            out("tmm5") _,
+            out("tmm6") _,
+            out("tmm7") _,
             options(nostack),
         );
     }
@@ -136,6 +144,11 @@ pub(super) unsafe fn upper(chunks: usize, left: Left, right: &[Line], place: Pla
             right = inout(reg) right.as_ptr() => _,
             right_stride = in(reg) RIGHT_STRIDE,
             chunks = inout(reg) chunks => _,
+            out("tmm0") _,
+            out("tmm1") _,
+            out("tmm4") _,
+            out("tmm6") _,
+            out("tmm7") _,
             options(nostack),
         );
     }
@@ -188,6 +201,14 @@ pub(super) unsafe fn at_places(
             places = inout(reg) places.as_ptr() => _,
             count = inout(reg) places.len() => _,
             chunk = out(reg) _,
+            out("tmm0") _,
+            out("tmm1") _,
+            out("tmm2") _,
+            out("tmm3") _,
+            out("tmm4") _,
+            out("tmm5") _,
+            out("tmm6") _,
+            out("tmm7") _,
             options(nostack),
         );
     }

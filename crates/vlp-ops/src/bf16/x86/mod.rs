@@ -9,5 +9,5 @@ mod tiles;
 mod unit;
 
 pub(crate) use operand::Packed;
-pub(crate) use tiles::{CHUNK, SIDE, Tiles};
+pub(crate) use tiles::{CHUNK, EDGE, Tiles};
 pub(crate) use unit::Unit;

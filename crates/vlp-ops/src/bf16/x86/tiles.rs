@@ -2,6 +2,7 @@
 
 use std::arch::asm;
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
 use super::amx::{self, Left};
 use super::pack::{self, COLUMNS, LANES, Line, RIGHT_CHUNK};
@@ -9,13 +10,14 @@ use super::unit::Unit;
 use crate::bf16::Place;
 
 /// Rows and columns of a block: two by two tiles.
-pub(crate) const SIDE: usize = 2 * LANES;
+pub(crate) const EDGE: usize = 2 * LANES;
 /// Lines of a chunk of a packed operand, left or right.
 pub(crate) const CHUNK: usize = Unit::Tiles.left_chunk();
-const _: () = assert!(CHUNK == RIGHT_CHUNK && SIDE == COLUMNS && SIDE == Unit::Tiles.rows());
+const _: () = assert!(CHUNK == RIGHT_CHUNK && EDGE == COLUMNS && EDGE == Unit::Tiles.rows());
 
-/// As long as it lives, this thread's tiles have 16 rows of 64 bytes.
-pub(crate) struct Tiles(());
+/// As long as it lives, this thread's tiles have 16 rows of 64 bytes. A second one, or a task of another's that makes one, would
+/// take them away: nothing is handed to the pool meanwhile.
+pub(crate) struct Tiles(PhantomData<*const ()>);
 
 impl Tiles {
     /// # Safety
@@ -49,7 +51,7 @@ impl Tiles {
         };
         // SAFETY: the caller's; 64 bytes are read.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const ALL, options(nostack, readonly)) };
-        Self(())
+        Self(PhantomData)
     }
 
     /// As the `tile` of vectors, of `rows` rows.
@@ -68,18 +70,18 @@ impl Tiles {
     ) {
         let chunks = left.len() / CHUNK;
         assert!(left.len() == chunks * CHUNK && right.len() == left.len());
-        assert!(chunks > 0 && rows <= SIDE && columns <= SIDE);
+        assert!(chunks > 0 && rows <= EDGE && columns <= EDGE);
         let packed = Left::packed(left);
         let there = start == Some((place.at.cast_const(), place.stride));
-        if [rows, columns] == [SIDE; 2] && (start.is_none() || there) {
+        if [rows, columns] == [EDGE; 2] && (start.is_none() || there) {
             // SAFETY: the caller's.
             return unsafe { amx::both(chunks, packed, right, place, there) };
         }
         // Parts of tiles, and what does not lie where the result is to be, go through a place of their own.
-        let mut sums = [Line::default(); SIDE * SIDE / LANES];
+        let mut sums = [Line::default(); EDGE * EDGE / LANES];
         let own = Place {
             at: sums.as_mut_ptr().cast(),
-            stride: SIDE,
+            stride: EDGE,
         };
         // SAFETY: lanes inside the columns alone are read and written; `own` has all rows and columns.
         unsafe {

@@ -31,7 +31,7 @@ impl Unit {
         }
     }
 
-    /// Lines of a chunk of such a panel; two of a vector's chunk are left empty.
+    /// Lines of a chunk of such a panel, of whole squares.
     pub(super) const fn left_chunk(self) -> usize {
         self.rows().next_multiple_of(LANES)
     }
@@ -53,7 +53,8 @@ fn tiles() -> bool {
     {
         return false;
     }
-    // SAFETY: changes nothing but what the threads of this process may use.
+    // SAFETY: threads may use more from here on, and stacks for signals have to hold it, as Rust's do: where one does not, the
+    // system refuses.
     #[allow(unsafe_code)]
     let refused = unsafe { libc::syscall(libc::SYS_arch_prctl, ASK, TILE_DATA) };
     refused == 0

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{Weight, pays, rounded};
 use crate::bf16::x86::pack::{self, LANES, Line};
-use crate::bf16::x86::{CHUNK, SIDE, Tiles};
+use crate::bf16::x86::{CHUNK, EDGE, Tiles};
 use crate::bf16::{Place, Unit};
 use crate::conv::padded::Layout;
 use crate::conv::rows::Rows;
@@ -16,7 +16,7 @@ use crate::flex::{made, scratch, wide};
 use crate::matrix::Sheet;
 
 /// Positions of a task, that share what is read of the weight.
-const POSITIONS: usize = 8 * SIDE;
+const POSITIONS: usize = 8 * EDGE;
 /// Tasks aimed at, to share among cores.
 const TASKS: usize = 8;
 
@@ -32,7 +32,7 @@ pub(in crate::conv) fn convolve(
         return None;
     }
     sizes.count();
-    let layout = Layout::new(sizes, SIDE);
+    let layout = Layout::new(sizes, EDGE);
     let chunks = pack::chunks(sizes.input);
     let map = pairs(sizes, &layout, x, chunks);
     let weight = packed(sizes, weight, chunks);
@@ -41,7 +41,7 @@ pub(in crate::conv) fn convolve(
     let places: Vec<usize> = (0..chunks).flat_map(chunk).collect();
     let length = sizes.images * layout.image;
     let blocks = length.div_ceil(POSITIONS);
-    let panels = sizes.output.div_ceil(SIDE);
+    let panels = sizes.output.div_ceil(EDGE);
     let size = panels.div_ceil(TASKS.div_ceil(blocks));
     let groups = panels.div_ceil(size);
     let task = |task: usize, sheet: &Sheet| {
@@ -118,16 +118,16 @@ fn packed(sizes: &Sizes, weight: Weight<'_>, chunks: usize) -> Vec<Line> {
     let taps = sizes.taps();
     let panel = chunks * taps * CHUNK;
     made(
-        sizes.output.div_ceil(SIDE) * panel,
+        sizes.output.div_ceil(EDGE) * panel,
         taps * CHUNK,
         #[inline(always)]
         |i, out| {
-            let (first, chunk) = (i / chunks * SIDE, i % chunks * 2 * LANES);
+            let (first, chunk) = (i / chunks * EDGE, i % chunks * 2 * LANES);
             let inputs = (sizes.input - chunk).min(2 * LANES);
-            for row in 0..SIDE.min(sizes.output - first) {
+            for row in 0..EDGE.min(sizes.output - first) {
                 for (tap, out) in out.chunks_exact_mut(CHUNK).enumerate() {
                     let (values, stride) = weight.inputs(first + row, chunk, tap, taps);
-                    // SAFETY: with tiles a processor has the vectors.
+                    // SAFETY: products are made in bf16, by `pays`: the processor has the instructions.
                     #[allow(unsafe_code)]
                     unsafe {
                         pack::line(values, stride, inputs, &mut out[row]);
@@ -158,15 +158,15 @@ impl Task<'_> {
     unsafe fn panel(&self, tiles: &Tiles, panel: usize, output: usize) {
         let size = self.places.len() * CHUNK;
         let weight = &self.weight[panel * size..][..size];
-        let count = self.positions.len().div_ceil(SIDE) * SIDE;
+        let count = self.positions.len().div_ceil(EDGE) * EDGE;
         let last = self.places.iter().max().map_or(0, |last| *last);
         let end = self.positions.start + count + last + (LANES - 1) * self.channel;
         assert!(end <= self.map.len());
-        scratch(SIDE * POSITIONS + LANES, |sums| {
+        scratch(EDGE * POSITIONS + LANES, |sums| {
             // Rows of tiles that lie in one line of the cache are written in one access.
             let first = sums.as_ptr().align_offset(size_of::<Line>()).min(LANES);
-            let sums = &mut sums[first..][..SIDE * POSITIONS];
-            for at in (0..count).step_by(SIDE) {
+            let sums = &mut sums[first..][..EDGE * POSITIONS];
+            for at in (0..count).step_by(EDGE) {
                 let start = self.positions.start + at;
                 let place = Place {
                     at: sums[at..].as_mut_ptr(),
@@ -178,7 +178,7 @@ impl Task<'_> {
                     tiles.at_places(weight, map, self.places, place);
                 }
             }
-            let outputs = panel * SIDE..output.min((panel + 1) * SIDE);
+            let outputs = panel * EDGE..output.min((panel + 1) * EDGE);
             wide(
                 #[inline(always)]
                 || {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{pays, rounded};
 use crate::bf16::Place;
 use crate::bf16::x86::pack::{self, Line};
-use crate::bf16::x86::{CHUNK, SIDE, Tiles};
+use crate::bf16::x86::{CHUNK, EDGE, Tiles};
 use crate::conv::collect;
 use crate::conv::padded::Layout;
 use crate::conv::sizes::Sizes;
@@ -43,22 +43,26 @@ pub(in crate::conv) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Opti
         ..sizes.plain()
     };
     let sums = Sums::new(&turned, &sizes.seen(x), grad);
-    let whole = output.is_multiple_of(SIDE) && sums.stride == sizes.input;
+    let whole = output.is_multiple_of(EDGE) && sums.stride == sizes.input;
     if sums.groups == 1 && whole {
         let add = |block: usize, out: &mut [f32]| sums.add(block, out);
-        return Some(made(output * sizes.input, SIDE * sizes.input, add));
+        return Some(made(output * sizes.input, EDGE * sizes.input, add));
     }
     let parts = sums.parts();
-    let row = |row: usize, out: &mut [f32]| {
-        let block = row / SIDE * sums.groups;
-        for part in &parts[block..block + sums.groups] {
-            let values = &part[row % SIDE * sums.stride..];
-            for (out, value) in out.iter_mut().zip(values) {
-                *out += *value;
+    Some(made(
+        output * sizes.input,
+        sizes.input,
+        #[inline(always)]
+        |row, out| {
+            let block = row / EDGE * sums.groups;
+            for part in &parts[block..block + sums.groups] {
+                let values = &part[row % EDGE * sums.stride..];
+                for (out, value) in out.iter_mut().zip(values) {
+                    *out += *value;
+                }
             }
-        }
-    };
-    Some(made(output * sizes.input, sizes.input, row))
+        },
+    ))
 }
 
 /// Tasks are blocks of inputs times groups of positions, both fixed by the sizes; groups are summed in order.
@@ -77,9 +81,9 @@ struct Sums<'a> {
 
 impl<'a> Sums<'a> {
     fn new(sizes: &'a Sizes, grad: &[f32], x: &[f32]) -> Self {
-        let layout = Layout::new(sizes, SIDE);
-        let chunks = (sizes.images * layout.image).div_ceil(SIDE);
-        let most = TASKS.div_ceil(sizes.input.div_ceil(SIDE));
+        let layout = Layout::new(sizes, EDGE);
+        let chunks = (sizes.images * layout.image).div_ceil(EDGE);
+        let most = TASKS.div_ceil(sizes.input.div_ceil(EDGE));
         let size = chunks.div_ceil(most.min(chunks.div_ceil(LEAST)));
         Self {
             sizes,
@@ -89,7 +93,7 @@ impl<'a> Sums<'a> {
             chunks,
             size,
             groups: chunks.div_ceil(size),
-            stride: sizes.output.next_multiple_of(SIDE),
+            stride: sizes.output.next_multiple_of(EDGE),
         }
     }
 
@@ -97,13 +101,13 @@ impl<'a> Sums<'a> {
     fn parts(&self) -> Vec<Vec<f32>> {
         let row = self.sizes.taps() * self.stride;
         let part = |task: usize| {
-            let mut sums = vec![0.0; SIDE * row];
+            let mut sums = vec![0.0; EDGE * row];
             self.add(task, &mut sums);
-            let inputs = SIDE.min(self.sizes.input - task / self.groups * SIDE);
+            let inputs = EDGE.min(self.sizes.input - task / self.groups * EDGE);
             sums.truncate(inputs * row);
             sums
         };
-        let tasks = self.sizes.input.div_ceil(SIDE) * self.groups;
+        let tasks = self.sizes.input.div_ceil(EDGE) * self.groups;
         (0..tasks).into_par_iter().map(part).collect()
     }
 
@@ -112,7 +116,7 @@ impl<'a> Sums<'a> {
         let (block, group) = (task / self.groups, task % self.groups * self.size);
         let channel = self.layout.channel();
         let task = Task {
-            map: &self.map[block * SIDE * channel..],
+            map: &self.map[block * EDGE * channel..],
             channel,
             taps: &self.layout.taps,
             slopes: &self.slopes,
@@ -126,7 +130,7 @@ impl<'a> Sums<'a> {
 /// The map in bf16, with empty channels up to a multiple of 32.
 fn halves(sizes: &Sizes, layout: &Layout<'_>, x: &[f32]) -> Vec<u16> {
     layout.fill(
-        sizes.input.next_multiple_of(SIDE),
+        sizes.input.next_multiple_of(EDGE),
         #[inline(always)]
         |channel, run, out: &mut [u16]| {
             if channel >= sizes.input {
@@ -152,9 +156,9 @@ fn halves(sizes: &Sizes, layout: &Layout<'_>, x: &[f32]) -> Vec<u16> {
 /// Panels of 32 outputs, in each the chunks of positions, in pairs. What lies between rows and images is zero.
 fn slopes(sizes: &Sizes, layout: &Layout<'_>, grad: &[f32], chunks: usize) -> Vec<Line> {
     let [height, width] = sizes.positions;
-    let panels = sizes.output.div_ceil(SIDE);
+    let panels = sizes.output.div_ceil(EDGE);
     let lines = made(
-        panels * SIDE * chunks,
+        panels * EDGE * chunks,
         chunks,
         #[inline(always)]
         |output, out: &mut [Line]| {
@@ -164,7 +168,7 @@ fn slopes(sizes: &Sizes, layout: &Layout<'_>, grad: &[f32], chunks: usize) -> Ve
             let values = out.as_mut_ptr().cast::<u16>();
             // SAFETY: lines are 32 halves each.
             #[allow(unsafe_code)]
-            let out = unsafe { std::slice::from_raw_parts_mut(values, out.len() * SIDE) };
+            let out = unsafe { std::slice::from_raw_parts_mut(values, out.len() * EDGE) };
             for image in 0..sizes.images {
                 let plane = &grad[(image * sizes.output + output) * sizes.area()..];
                 for row in 0..height {
@@ -178,8 +182,8 @@ fn slopes(sizes: &Sizes, layout: &Layout<'_>, grad: &[f32], chunks: usize) -> Ve
         },
     );
     made(panels * chunks * CHUNK, chunks * CHUNK, |panel, out| {
-        let columns = &lines[panel * SIDE * chunks..][..SIDE * chunks];
-        // SAFETY: with tiles a processor has the vectors.
+        let columns = &lines[panel * EDGE * chunks..][..EDGE * chunks];
+        // SAFETY: products are made in bf16, by `pays`, so that the processor has the instructions.
         #[allow(unsafe_code)]
         unsafe {
             pack::turned_lines(columns, chunks, out);
@@ -206,8 +210,8 @@ impl Task<'_> {
     fn run(&self, chunks: Range<usize>, sums: &mut [f32]) {
         let taps = self.taps.len();
         let last = self.taps.iter().max().map_or(0, |last| *last);
-        assert!((SIDE - 1) * self.channel + last + chunks.end * SIDE <= self.map.len());
-        assert!(sums.len() == SIDE * taps * self.stride);
+        assert!((EDGE - 1) * self.channel + last + chunks.end * EDGE <= self.map.len());
+        assert!(sums.len() == EDGE * taps * self.stride);
         wide(
             #[inline(always)]
             || {
@@ -220,14 +224,14 @@ impl Task<'_> {
                         let slopes = &slopes[first * CHUNK..][..count * CHUNK];
                         for (i, tap) in self.taps.iter().enumerate() {
                             let place = Place {
-                                at: sums[i * self.stride + panel * SIDE..].as_mut_ptr(),
+                                at: sums[i * self.stride + panel * EDGE..].as_mut_ptr(),
                                 stride: taps * self.stride,
                             };
                             // SAFETY: the last input's furthest tap lies inside the map, the last input's row
                             // inside the sums (asserted).
                             #[allow(unsafe_code)]
                             unsafe {
-                                let map = self.map[first * SIDE + tap..].as_ptr();
+                                let map = self.map[first * EDGE + tap..].as_ptr();
                                 tiles.of_rows((map, self.channel), slopes, place, true);
                             }
                         }
