@@ -196,8 +196,10 @@ fn products_in_bf16() {
     assert_ne!(whole, narrow);
     for step in 0..whole.len() {
         let (a, b) = (total(&whole, step), total(&narrow, step));
-        // Products of operands rounded by up to 1/512 each.
-        assert!((a - b).abs() < 0.02 * a, "step {step}: {a} and {b}");
+        // Products of operands rounded by up to 1/512 each; steps of AdamW, as long for small gradients as for large ones, make
+        // more of that with each.
+        let bound = if step == 0 { 0.004 } else { 0.05 };
+        assert!((a - b).abs() < bound * a, "step {step}: {a} and {b}");
     }
 }
 
