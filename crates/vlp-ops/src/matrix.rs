@@ -25,7 +25,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Source and columns change places.
+    /// Rows and columns change places.
     pub(crate) fn turned(self) -> Self {
         Self {
             values: self.values,

@@ -1,9 +1,9 @@
-//! Source and columns that change places: sixteen by sixteen in registers where the processor has AVX-512.
+//! Rows and columns that change places: sixteen by sixteen in registers where the processor has AVX-512.
 
-/// Source and columns of a square.
+/// Rows and columns of a square.
 pub(crate) const SIDE: usize = 16;
 
-/// Source of values, `stride` apart from each other.
+/// Rows of values, `stride` apart from each other.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub(crate) values: &'a [f32],
@@ -78,7 +78,7 @@ pub(crate) mod x86 {
         }
     }
 
-    /// Source and columns of 32 bits change places: within squares of four first, then the squares.
+    /// Rows and columns of 32 bits change places: within squares of four first, then the squares.
     #[inline]
     #[target_feature(enable = "avx512f")]
     pub(crate) fn square(rows: [__m512i; SIDE]) -> [__m512i; SIDE] {

@@ -125,7 +125,7 @@ struct Task<'a> {
     padded: &'a Padded<'a>,
     slopes: &'a [f32],
     inputs: Range<usize>,
-    /// Source of positions, counted through all images.
+    /// Rows of positions, counted through all images.
     lines: Range<usize>,
     /// `[taps of the inputs, panels * PANEL]`.
     sums: &'a mut [f32],
