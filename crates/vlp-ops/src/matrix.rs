@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use crate::bf16;
 use crate::count::count;
 use crate::flex::made;
-use crate::square::{self, Source};
+use crate::square;
 
 /// A matrix inside a slice.
 #[derive(Clone, Copy)]
@@ -263,10 +263,6 @@ pub(crate) fn turn(matrix: Matrix<'_>, rows: usize, columns: usize) -> Vec<f32> 
         |strip, out| {
             let from = matrix.from(0, strip * STRIP);
             if from.column_stride == 1 {
-                let from = Source {
-                    values: from.values,
-                    stride: from.row_stride,
-                };
                 return square::turn(from, [rows, out.len() / rows], out, rows);
             }
             for (i, out) in out.chunks_exact_mut(rows).enumerate() {

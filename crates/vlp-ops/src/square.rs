@@ -1,22 +1,19 @@
 //! Rows and columns that change places: sixteen by sixteen in registers where the processor has AVX-512.
 
+use crate::matrix::Matrix;
+
 /// Rows and columns of a square.
 pub(crate) const SIDE: usize = 16;
 
-/// Rows of values, `stride` apart from each other.
-#[derive(Clone, Copy)]
-pub(crate) struct Source<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) stride: usize,
-}
-
-/// Writes `rows` rows of `columns` values as columns: into `columns` rows of `out`, which are `stride` apart.
+/// Writes `rows` rows of `columns` values, which lie side by side, as columns: into `columns` rows of `out`, which are `stride`
+/// apart.
 #[inline(always)]
-pub(crate) fn turn(from: Source<'_>, [rows, columns]: [usize; 2], out: &mut [f32], stride: usize) {
+pub(crate) fn turn(from: Matrix<'_>, [rows, columns]: [usize; 2], out: &mut [f32], stride: usize) {
     if rows == 0 || columns == 0 {
         return;
     }
-    assert!((rows - 1) * from.stride + columns <= from.values.len());
+    assert!(from.column_stride == 1);
+    from.check(rows, columns);
     assert!((columns - 1) * stride + rows <= out.len());
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") {
@@ -27,9 +24,9 @@ pub(crate) fn turn(from: Source<'_>, [rows, columns]: [usize; 2], out: &mut [f32
     for first in (0..rows).step_by(SIDE) {
         let count = SIDE.min(rows - first);
         for column in 0..columns {
-            let values = from.values[first * from.stride + column..].iter();
+            let values = from.values[first * from.row_stride + column..].iter();
             let out = &mut out[column * stride + first..][..count];
-            for (out, value) in out.iter_mut().zip(values.step_by(from.stride)) {
+            for (out, value) in out.iter_mut().zip(values.step_by(from.row_stride)) {
                 *out = *value;
             }
         }
@@ -40,14 +37,15 @@ pub(crate) fn turn(from: Source<'_>, [rows, columns]: [usize; 2], out: &mut [f32
 pub(crate) mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{SIDE, Source};
+    use super::SIDE;
+    use crate::matrix::Matrix;
 
     /// # Safety
     /// `rows` rows of `columns` values may be read, and their columns written as rows.
     #[target_feature(enable = "avx512f")]
     #[allow(unsafe_code)]
     pub(super) unsafe fn turn(
-        from: Source<'_>,
+        from: Matrix<'_>,
         [rows, columns]: [usize; 2],
         out: &mut [f32],
         stride: usize,
@@ -59,7 +57,7 @@ pub(crate) mod x86 {
                 let width = SIDE.min(columns - column);
                 let mut lines = [_mm512_setzero_si512(); SIDE];
                 for (row, line) in lines.iter_mut().enumerate().take(count) {
-                    let at = (first + row) * from.stride + column;
+                    let at = (first + row) * from.row_stride + column;
                     // SAFETY: the caller's.
                     unsafe {
                         let at = from.values.as_ptr().add(at);
@@ -128,10 +126,7 @@ mod tests {
             let (wide, high) = (columns + 2, rows + 3);
             let values: Vec<f32> = (0..rows * wide).map(|i| i as f32).collect();
             let mut out = vec![-1.0; columns * high];
-            let from = Source {
-                values: &values,
-                stride: wide,
-            };
+            let from = Matrix::of_rows(&values, wide);
             turn(from, [rows, columns], &mut out, high);
             for (i, value) in out.iter().enumerate() {
                 let (column, row) = (i / high, i % high);

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::Drops;
 use crate::flex::{exp, greatest, made, sum, sum2, wide};
 use crate::matrix::{Matrix, product};
-use crate::square::{self, Source};
+use crate::square;
 
 /// Queries of a block.
 const BLOCK: usize = 64;
@@ -85,11 +85,7 @@ impl Sizes {
 /// A head's rows as `[inner, length]`.
 fn turned(sizes: &Sizes, rows: Matrix<'_>, length: usize) -> Vec<f32> {
     let mut out = vec![0.0; sizes.inner() * length];
-    let from = Source {
-        values: rows.values,
-        stride: rows.row_stride,
-    };
-    square::turn(from, [length, sizes.inner()], &mut out, length);
+    square::turn(rows, [length, sizes.inner()], &mut out, length);
     out
 }
 

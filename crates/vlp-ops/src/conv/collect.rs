@@ -5,8 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::flex::wide;
-use crate::matrix::Sheet;
-use crate::square::{self, SIDE, Source};
+use crate::matrix::{Matrix, Sheet};
+use crate::square::{self, SIDE};
 
 /// `[output, depth]` from parts `[taps, outputs]` with rows of `stride`: `groups` of them, one after the other, hold the same
 /// taps and are added up, the next ones the taps that follow.
@@ -55,10 +55,7 @@ pub(super) unsafe fn write<P: AsRef<[f32]>>(
                     let width = SIDE.min(taps - tap);
                     let square = square(parts, stride, tap..tap + width, rows.clone());
                     let mut turned = [[0.0; SIDE]; SIDE];
-                    let from = Source {
-                        values: square.as_flattened(),
-                        stride: SIDE,
-                    };
+                    let from = Matrix::of_rows(square.as_flattened(), SIDE);
                     square::turn(from, [width, rows.len()], turned.as_flattened_mut(), SIDE);
                     for (row, sums) in rows.clone().zip(&turned) {
                         // SAFETY: the caller's.

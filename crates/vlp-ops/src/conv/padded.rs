@@ -153,9 +153,35 @@ impl<'a> Layout<'a> {
         }
     }
 
+    /// `f` on each place of `out` and the value that goes there, of a run in channel `channel` of `x`.
+    #[inline(always)]
+    pub(super) fn each<T>(
+        &self,
+        x: &[f32],
+        channel: usize,
+        run: &Run,
+        out: &mut [T],
+        f: impl Fn(&mut T, f32),
+    ) {
+        let line = self.line(x, channel, run);
+        match run.step {
+            // Slices alone are read as vectors.
+            1 => {
+                for (out, value) in out.iter_mut().zip(line) {
+                    f(out, *value);
+                }
+            }
+            step => {
+                for (out, value) in out.iter_mut().zip(line.iter().step_by(step)) {
+                    f(out, *value);
+                }
+            }
+        }
+    }
+
     /// The values of a run in channel `channel` of `x`, at distances of its step.
     #[inline(always)]
-    pub(super) fn line<'b>(&self, x: &'b [f32], channel: usize, run: &Run) -> &'b [f32] {
+    fn line<'b>(&self, x: &'b [f32], channel: usize, run: &Run) -> &'b [f32] {
         let [height, width] = self.sizes.map;
         let row = (run.image * self.sizes.input + channel) * height + run.row;
         &x[row * width..][..width][run.column..]
@@ -190,15 +216,14 @@ impl<'a> Padded<'a> {
             sizes.input,
             #[inline(always)]
             |channel, run, out| {
-                let line = layout.line(x, channel, run);
-                match run.step {
-                    1 => out.copy_from_slice(&line[..out.len()]),
-                    step => {
-                        for (out, value) in out.iter_mut().zip(line.iter().step_by(step)) {
-                            *out = *value;
-                        }
-                    }
-                }
+                layout.each(
+                    x,
+                    channel,
+                    run,
+                    out,
+                    #[inline(always)]
+                    |out, value| *out = value,
+                );
             },
         );
         Self {

@@ -13,7 +13,7 @@ use super::padded::Padded;
 use super::sizes::Sizes;
 use crate::flex::{made, scratch};
 use crate::matrix::{Matrix, Sheet, turn};
-use crate::square::{self, Source};
+use crate::square;
 
 /// Outputs that lie side by side.
 const PANEL: usize = 16;
@@ -110,10 +110,7 @@ fn slopes(sizes: &Sizes, grad: &[f32]) -> Vec<f32> {
             let (panel, image) = (i / sizes.images, i % sizes.images);
             let outputs = panel * PANEL..output.min((panel + 1) * PANEL);
             let planes = &grad[(image * output + outputs.start) * area..][..outputs.len() * area];
-            let planes = Source {
-                values: planes,
-                stride: area,
-            };
+            let planes = Matrix::of_rows(planes, area);
             square::turn(planes, [outputs.len(), area], out, PANEL);
         },
     )

@@ -82,31 +82,25 @@ fn pairs(sizes: &Sizes, layout: &Layout<'_>, x: &[f32], chunks: usize) -> Vec<u3
         #[inline(always)]
         |pair, run, out: &mut [u32]| {
             let first = 2 * pair;
-            if first >= sizes.input {
-                return;
+            if first < sizes.input {
+                layout.each(
+                    x,
+                    first,
+                    run,
+                    out,
+                    #[inline(always)]
+                    |out, value| *out = rounded(value) >> 16,
+                );
             }
-            let low = layout.line(x, first, run).iter().step_by(run.step);
-            if first + 1 == sizes.input {
-                for (out, low) in out.iter_mut().zip(low) {
-                    *out = rounded(*low) >> 16;
-                }
-                return;
-            }
-            let high = layout.line(x, first + 1, run);
-            match run.step {
-                // Slices alone are read as vectors.
-                1 => {
-                    let low = &layout.line(x, first, run)[..out.len()];
-                    for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
-                        *out = rounded(*low) >> 16 | rounded(*high) & 0xffff_0000;
-                    }
-                }
-                step => {
-                    let high = high.iter().step_by(step);
-                    for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
-                        *out = rounded(*low) >> 16 | rounded(*high) & 0xffff_0000;
-                    }
-                }
+            if first + 1 < sizes.input {
+                layout.each(
+                    x,
+                    first + 1,
+                    run,
+                    out,
+                    #[inline(always)]
+                    |out, value| *out |= rounded(value) & 0xffff_0000,
+                );
             }
         },
     )

@@ -133,21 +133,15 @@ fn halves(sizes: &Sizes, layout: &Layout<'_>, x: &[f32]) -> Vec<u16> {
         sizes.input.next_multiple_of(EDGE),
         #[inline(always)]
         |channel, run, out: &mut [u16]| {
-            if channel >= sizes.input {
-                return;
-            }
-            let line = layout.line(x, channel, run);
-            match run.step {
-                1 => {
-                    for (out, value) in out.iter_mut().zip(line) {
-                        *out = (rounded(*value) >> 16) as u16;
-                    }
-                }
-                step => {
-                    for (out, value) in out.iter_mut().zip(line.iter().step_by(step)) {
-                        *out = (rounded(*value) >> 16) as u16;
-                    }
-                }
+            if channel < sizes.input {
+                layout.each(
+                    x,
+                    channel,
+                    run,
+                    out,
+                    #[inline(always)]
+                    |out, value| *out = (rounded(value) >> 16) as u16,
+                );
             }
         },
     )
