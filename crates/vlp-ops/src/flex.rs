@@ -63,7 +63,7 @@ pub(crate) fn wide<R>(f: impl FnOnce() -> R) -> R {
 
 /// `f` on `length` values of any content, in memory that the thread keeps where it is about what a cache holds.
 pub(crate) fn scratch<R>(length: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
-    const MOST: usize = 1 << 20;
+    const MOST: usize = 1 << 23;
     if length > MOST {
         return f(&mut vec![0.0; length]);
     }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::kernels::Weight;
 use super::padded::{Layout, Padded, SLACK};
 use super::rows::Rows;
 use super::sizes::Sizes;
@@ -32,66 +33,13 @@ const INPUTS: usize = 1 << 12;
 /// Floats of a line of the cache.
 const LINE: usize = 16;
 /// Tasks aimed at, to share among cores.
-const TASKS: usize = 8;
+const TASKS: usize = 16;
 
 /// Whether vectors hold positions enough: not between small maps.
 pub(super) fn pays(sizes: &Sizes) -> bool {
     let [rows, pitch] = Layout::steps(sizes);
     let length = (sizes.images * rows * pitch).next_multiple_of(LINE);
     !in_bf16() && !sizes.pointwise() && 10 * sizes.images * sizes.area() >= 7 * length
-}
-
-/// Where the weight of an output, an input and a tap lies: a step from a tap to the next, backwards where it is turned.
-#[derive(Clone, Copy)]
-pub(super) struct Weight<'a> {
-    values: &'a [f32],
-    output: usize,
-    input: usize,
-    turned: bool,
-}
-
-impl<'a> Weight<'a> {
-    /// `[out, in, rows, columns]`.
-    pub(super) fn of(sizes: &Sizes, values: &'a [f32]) -> Self {
-        Self {
-            values,
-            output: sizes.input * sizes.taps(),
-            input: sizes.taps(),
-            turned: false,
-        }
-    }
-
-    /// `[out, in, rows, columns]` of the convolution whose gradient is computed: outputs and inputs change places, both of
-    /// the kernel's axes are reversed.
-    pub(super) fn turned(sizes: &Sizes, values: &'a [f32]) -> Self {
-        Self {
-            values,
-            output: sizes.taps(),
-            input: sizes.input * sizes.taps(),
-            turned: true,
-        }
-    }
-
-    /// The weights of an output and a tap from an input on, and the distance from one to the next.
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    pub(super) fn inputs(
-        &self,
-        output: usize,
-        input: usize,
-        tap: usize,
-        taps: usize,
-    ) -> (&'a [f32], usize) {
-        let place = self.place(output, input, tap, taps);
-        (&self.values[place..], self.input)
-    }
-
-    /// Where `tap` of an output and an input lies.
-    #[inline(always)]
-    fn place(&self, output: usize, input: usize, tap: usize, taps: usize) -> usize {
-        let tap = if self.turned { taps - 1 - tap } else { tap };
-        output * self.output + input * self.input + tap
-    }
 }
 
 /// `[images, out, positions]` from `x` and the weight, finished.
@@ -103,8 +51,7 @@ pub(super) fn convolve(
 ) -> Vec<f32> {
     sizes.count();
     let padded = Padded::new(sizes, x);
-    // Up to the last position of the last image.
-    let length = sizes.images * padded.image;
+    let length = padded.end(sizes);
     let blocks = length.div_ceil(POSITIONS);
     let outputs = sizes
         .output
@@ -261,14 +208,15 @@ impl Task<'_> {
         let own = (output - self.outputs.start) * POSITIONS;
         let own = own..own + R * POSITIONS;
         let sums = [&mut sums[own.clone()], &mut totals[own]].map(|sums| sums.as_mut_ptr());
-        let count = self.sizes.output * self.sizes.input * taps.len();
-        assert!(self.weight.values.len() == count && output + R <= self.sizes.output);
+        assert!(self.weight.taps.len() == taps.len());
+        self.weight.check(output + R, self.sizes.input);
         let last = (self.sizes.input - 1) * channel + taps.iter().max().map_or(0, |tap| *tap);
         let count = self.positions.len();
         let mut at = 0;
         while at < count {
-            let whole = at + VECTORS * S::F32_LANES <= count;
-            let width = S::F32_LANES * if whole { VECTORS } else { 1 };
+            // The last vector may end behind the last position.
+            let vectors = (count - at).div_ceil(S::F32_LANES).min(VECTORS);
+            let width = S::F32_LANES * vectors;
             let start = self.positions.start + at;
             assert!(start + last + width <= values.len() && at + width <= POSITIONS);
             // SAFETY: the last input's furthest tap lies inside (asserted), as do the rows of the weight and of the
@@ -277,9 +225,10 @@ impl Task<'_> {
             unsafe {
                 let x = values.as_ptr().add(start);
                 let sums = [sums[0].add(at), sums[1].add(at)];
-                match whole {
-                    true => self.tile::<S, R, VECTORS>(simd, output, stage, x, sums),
-                    false => self.tile::<S, R, 1>(simd, output, stage, x, sums),
+                match vectors {
+                    VECTORS => self.tile::<S, R, VECTORS>(simd, output, stage, x, sums),
+                    2 => self.tile::<S, R, 2>(simd, output, stage, x, sums),
+                    _ => self.tile::<S, R, 1>(simd, output, stage, x, sums),
                 }
             }
             at += width;
@@ -331,9 +280,12 @@ impl Task<'_> {
                 // SAFETY: the caller's.
                 unsafe {
                     let x = x.add(input * self.padded.channel);
-                    let place = weight.place(output, input, part.start, taps.len());
-                    let mut factors = weight.values.as_ptr().add(place);
-                    for tap in taps.get_unchecked(part.clone()) {
+                    let kernel = weight.values.as_ptr();
+                    let kernel = kernel.add(output * weight.output + input * weight.input);
+                    let taps = taps.get_unchecked(part.clone());
+                    let places = weight.taps.get_unchecked(part.clone());
+                    for (tap, place) in taps.iter().zip(places) {
+                        let factors = kernel.add(*place);
                         let x = x.add(*tap).cast::<S::f32s>();
                         let mut vectors = [simd.splat_f32s(0.0); V];
                         for (v, vector) in vectors.iter_mut().enumerate() {
@@ -345,10 +297,6 @@ impl Task<'_> {
                                 *sum = simd.mul_add_e_f32s(factor, vector, *sum);
                             }
                         }
-                        factors = match weight.turned {
-                            true => factors.wrapping_sub(1),
-                            false => factors.add(1),
-                        };
                     }
                 }
             }

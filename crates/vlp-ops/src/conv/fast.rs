@@ -5,7 +5,7 @@ use burn::backend::ops::ModuleOps;
 use burn::prelude::*;
 use burn::tensor::ops::ConvOptions;
 
-use super::direct::Weight;
+use super::kernels::Weight;
 use super::sizes::Sizes;
 use super::{direct, forward, gradients, tiles, winograd};
 use crate::Window;
@@ -50,23 +50,19 @@ pub(super) fn output(
     let by_squares = !gradients && winograd::pays(&sizes);
     let by_taps = !by_squares && direct::pays(&sizes);
     let (x, weight) = (dense(&x), dense(&weight));
-    let by_tiles = tiles::convolve(
-        &sizes,
-        values(&x),
-        Weight::of(&sizes, values(&weight)),
-        finish,
-    );
-    if let Some(out) = by_tiles {
+    let taps: Vec<usize> = (0..sizes.taps()).collect();
+    let kernels = Weight::of(&sizes, values(&weight), &taps);
+    if let Some(out) = tiles::convolve(&sizes, values(&x), kernels, finish) {
         return array(out, sizes.result());
     }
     if !by_squares && !by_taps && sizes.tiny() {
-        return own(x, weight, &sizes, finish);
+        return own(x.clone(), weight.clone(), &sizes, finish);
     }
     let (x, weight) = (values(&x), values(&weight));
     let out = if by_squares {
-        winograd::convolve(&sizes, x, weight, finish)
+        winograd::convolve(&sizes, x, kernels, winograd::RUN, finish)
     } else if by_taps {
-        direct::convolve(&sizes, x, Weight::of(&sizes, weight), finish)
+        direct::convolve(&sizes, x, kernels, finish)
     } else {
         let weight = Matrix::of_rows(weight, sizes.input * sizes.taps());
         let run = match gradients {

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::columns::scatter;
 use super::forward::{columns, convolve, images};
+use super::kernels::Weight;
 use super::sizes::Sizes;
 use super::{collect, direct, steps, tiles, weight, winograd};
 use crate::Window;
@@ -18,7 +19,10 @@ const CHANNELS: usize = 16;
 pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
     tiles::to_weight(sizes, grad, x)
         .or_else(|| in_bf16(sizes, grad, x))
-        .unwrap_or_else(|| weight::to_weight(sizes, grad, x))
+        .unwrap_or_else(|| match winograd::pays(sizes) {
+            true => winograd::to_weight(sizes, grad, x),
+            false => weight::to_weight(sizes, grad, x),
+        })
 }
 
 /// The weight's gradient where products are made in bf16.
@@ -84,16 +88,14 @@ fn in_bf16(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Option<Vec<f32>> {
     Some(collect::joined(&parts, groups, output, shape))
 }
 
-/// Inputs of a task of [`flip`].
-const SIDE: usize = 16;
-
 /// The input's gradient from the output's `[images, out, positions]`.
 pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> {
     let whole = sizes.units()[0] == sizes.images;
+    let all: Vec<usize> = (0..sizes.taps()).rev().collect();
+    let own = Weight::turned(sizes, weight, &all);
     if sizes.pointwise() && whole {
-        let weight = Matrix::of_rows(weight, sizes.input).turned();
         let shape = [sizes.input, sizes.output, sizes.area()];
-        let seen = images(grad, weight, shape, usize::MAX, None);
+        let seen = images(grad, own.matrix(), shape, usize::MAX, None);
         if sizes.window.stride == [1, 1] {
             return seen;
         }
@@ -109,27 +111,23 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Vec<f32> 
         );
     }
     if let Some(turned) = turned(sizes) {
-        let all: Vec<usize> = (0..sizes.taps()).rev().collect();
-        let own = direct::Weight::turned(sizes, weight);
         if let Some(out) = tiles::convolve(&turned, grad, own, None) {
             return out;
         }
         if winograd::pays(&turned) {
-            return winograd::convolve(&turned, grad, &flip(sizes, weight, &all), None);
+            return winograd::convolve(&turned, grad, own, usize::MAX, None);
         }
         if direct::pays(&turned) {
             return direct::convolve(&turned, grad, own, None);
         }
-        let depth = sizes.output * sizes.taps();
         if sizes.pointwise() {
-            let weight = Matrix::of_rows(weight, sizes.input).turned();
-            return convolve(&turned, grad, weight, usize::MAX, None);
+            return convolve(&turned, grad, own.matrix(), usize::MAX, None);
         }
         // Worth the turning where positions are many.
         if !whole || sizes.images * sizes.area() >= 2 * sizes.output {
-            let weight = flip(sizes, weight, &all);
+            let weight = own.laid_out(sizes.input, sizes.output);
             // No ReLU hangs on a gradient: sums as long as they come.
-            let weight = Matrix::of_rows(&weight, depth);
+            let weight = Matrix::of_rows(&weight, sizes.output * sizes.taps());
             return convolve(&turned, grad, weight, usize::MAX, None);
         }
     }
@@ -194,28 +192,4 @@ fn turned(sizes: &Sizes) -> Option<Sizes> {
         window: Window { padding, ..window },
         ..*sizes
     })
-}
-
-/// `[in, out, taps]` from `[out, in, rows, columns]`: these taps, in this order.
-pub(super) fn flip(sizes: &Sizes, weight: &[f32], taps: &[usize]) -> Vec<f32> {
-    let whole = sizes.taps();
-    let row = sizes.output * taps.len();
-    // Channels of a task lie side by side in the weight.
-    made(
-        sizes.input * row,
-        SIDE * row,
-        #[inline(always)]
-        |i, out| {
-            for output in 0..sizes.output {
-                let from = (output * sizes.input + i * SIDE) * whole;
-                let kernels = weight[from..].chunks_exact(whole);
-                for (out, kernel) in out.chunks_exact_mut(row).zip(kernels) {
-                    let out = &mut out[output * taps.len()..][..taps.len()];
-                    for (out, tap) in out.iter_mut().zip(taps) {
-                        *out = kernel[*tap];
-                    }
-                }
-            }
-        },
-    )
 }

@@ -1,7 +1,7 @@
 //! Convolution of images: sums over taps of vectors of positions, or of outputs for the weight's gradient; by Winograd's
-//! algorithm where 3x3 kernels move by one place over a large map, for the gradient of the input and for outputs without
-//! autodiff; in bf16 by tiles, where the processor has them (AMX); by products of columns between small maps, in bf16 elsewhere, and
-//! for some gradients of inputs at larger steps.
+//! algorithm where 3x3 kernels move by one place over a large map, for both gradients and for outputs without autodiff; in bf16 by
+//! tiles, where the processor has them (AMX); by products of columns between small maps, in bf16 elsewhere, and for some gradients
+//! of inputs at larger steps.
 //!
 //! Source: Lavin & Gray (2015); im2col as in Caffe (Jia et al. 2014). Needed as long as burn's CPU backend has no backward
 //! pass of its own for convolutions: it composes them from a convolution with the whole output as kernel and a transposed
@@ -21,6 +21,8 @@ mod finished;
 mod forward;
 #[cfg(feature = "flex")]
 mod gradients;
+#[cfg(feature = "flex")]
+mod kernels;
 #[cfg(feature = "flex")]
 mod padded;
 #[cfg(feature = "flex")]

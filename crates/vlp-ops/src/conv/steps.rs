@@ -2,14 +2,11 @@
 //!
 //! Of a 3x3 kernel at stride 2 one, two, two and four taps reach the four places of a square of the map.
 
-use super::direct::{self, Weight};
-use super::forward;
-use super::gradients::flip;
+use super::kernels::Weight;
 use super::sizes::Sizes;
-use super::tiles;
+use super::{direct, forward, tiles};
 use crate::Window;
 use crate::flex::made;
-use crate::matrix::Matrix;
 
 /// Where places at a distance of the stride lie that see the same taps, of one axis.
 struct Phase {
@@ -89,14 +86,11 @@ pub(super) fn to_input(sizes: &Sizes, grad: &[f32], weight: &[f32]) -> Option<Ve
     let parts: Vec<Vec<f32>> = (0..count)
         .map(|i| {
             let (place, part) = part(i);
-            let weight = flip(sizes, weight, &taps(sizes, place));
-            let own = Weight::of(&part, &weight);
-            tiles::convolve(&part, grad, own, None).unwrap_or_else(|| match direct::pays(&part) {
-                true => direct::convolve(&part, grad, own, None),
-                false => {
-                    let weight = Matrix::of_rows(&weight, part.input * part.taps());
-                    forward::convolve(&part, grad, weight, usize::MAX, None)
-                }
+            let taps = taps(sizes, place);
+            let weight = Weight::turned(sizes, weight, &taps);
+            tiles::convolve(&part, grad, weight, None).unwrap_or_else(|| match part.pointwise() {
+                true => forward::convolve(&part, grad, weight.matrix(), usize::MAX, None),
+                false => direct::convolve(&part, grad, weight, None),
             })
         })
         .collect();

@@ -12,11 +12,11 @@ use super::collect;
 use super::padded::Padded;
 use super::sizes::Sizes;
 use crate::flex::{made, scratch};
-use crate::matrix::{Matrix, Sheet, turn};
+use crate::matrix::{Matrix, Sheet};
 use crate::square;
 
 /// Outputs that lie side by side.
-const PANEL: usize = 16;
+pub(super) const PANEL: usize = 16;
 /// Positions of a tile: with a few panels they stay in the first cache for all taps of a task.
 const POSITIONS: usize = 96;
 /// Taps of a task, of whole inputs, and of a tile at most.
@@ -34,19 +34,72 @@ pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
     if !sizes.pointwise() {
         return sums(sizes, grad, &Padded::new(sizes, x));
     }
-    let (x, plain) = (&*sizes.seen(x), sizes.plain());
-    if sizes.input >= sizes.output {
-        return sums(&plain, grad, &Padded::plain(&plain, x));
-    }
-    // Inputs and outputs change places: the smaller map is the one to be laid out anew.
-    let (input, output) = (sizes.output, sizes.input);
-    let plain = Sizes {
-        input,
-        output,
-        ..plain
+    pointwise(&sizes.plain(), grad, &sizes.seen(x))
+}
+
+/// As [`to_weight`], of a kernel of one tap: a product whose rows are outputs, and its vectors inputs.
+fn pointwise(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
+    // Inputs and outputs change places.
+    let (rows, columns) = (sizes.output, sizes.input);
+    let turned = Sizes {
+        input: rows,
+        output: columns,
+        ..*sizes
     };
-    let turned = sums(&plain, x, &Padded::plain(&plain, grad));
-    turn(Matrix::of_rows(&turned, input), output, input)
+    let padded = Padded::plain(&turned, grad);
+    let panels = slopes(&turned, x);
+    let positions = sizes.images * sizes.area();
+    let most = (positions / LEAST).clamp(1, TASKS);
+    let size = TAPS.min(rows.div_ceil(TASKS / most));
+    let blocks = rows.div_ceil(size);
+    let lines = sizes.images * sizes.positions[0];
+    let share = lines.div_ceil(TASKS.div_ceil(blocks).min(most));
+    let groups = lines.div_ceil(share);
+    let stride = columns.next_multiple_of(PANEL);
+    let arch = Arch::new();
+    let sum = |block: usize, group: usize, sums: &mut [f32]| {
+        arch.dispatch(Task {
+            sizes: &turned,
+            padded: &padded,
+            slopes: &panels,
+            panel: positions,
+            inputs: block * size..rows.min((block + 1) * size),
+            lines: group * share..lines.min((group + 1) * share),
+            sums,
+            fresh: true,
+        });
+    };
+    let length = rows * columns;
+    if groups == 1 && stride == columns {
+        return made(
+            length,
+            size * columns,
+            #[inline(always)]
+            |block, out| sum(block, 0, out),
+        );
+    }
+    let part = |task: usize| {
+        let (block, group) = (task / groups, task % groups);
+        let mut sums = vec![0.0; size.min(rows - block * size) * stride];
+        sum(block, group, &mut sums);
+        sums
+    };
+    let parts: Vec<Vec<f32>> = (0..blocks * groups).into_par_iter().map(part).collect();
+    made(
+        length,
+        size * columns,
+        #[inline(always)]
+        |block, out| {
+            for part in &parts[block * groups..][..groups] {
+                let rows = part.chunks_exact(stride);
+                for (out, part) in out.chunks_exact_mut(columns).zip(rows) {
+                    for (out, value) in out.iter_mut().zip(part) {
+                        *out += value;
+                    }
+                }
+            }
+        },
+    )
 }
 
 /// As [`to_weight`], of a map laid out.
@@ -68,6 +121,7 @@ fn sums(sizes: &Sizes, grad: &[f32], padded: &Padded<'_>) -> Vec<f32> {
             sizes,
             padded,
             slopes,
+            panel: sizes.images * sizes.area(),
             inputs: first..sizes.input.min(first + inputs),
             lines: line..lines.min(line + size),
             sums,
@@ -117,17 +171,19 @@ fn slopes(sizes: &Sizes, grad: &[f32]) -> Vec<f32> {
 }
 
 /// All taps of some inputs at some rows of positions.
-struct Task<'a> {
-    sizes: &'a Sizes,
-    padded: &'a Padded<'a>,
-    slopes: &'a [f32],
-    inputs: Range<usize>,
+pub(super) struct Task<'a> {
+    pub(super) sizes: &'a Sizes,
+    pub(super) padded: &'a Padded<'a>,
+    /// Panels of the output's gradient, and positions from one to the next.
+    pub(super) slopes: &'a [f32],
+    pub(super) panel: usize,
+    pub(super) inputs: Range<usize>,
     /// Rows of positions, counted through all images.
-    lines: Range<usize>,
+    pub(super) lines: Range<usize>,
     /// `[taps of the inputs, panels * PANEL]`.
-    sums: &'a mut [f32],
+    pub(super) sums: &'a mut [f32],
     /// Nothing was written into the sums so far.
-    fresh: bool,
+    pub(super) fresh: bool,
 }
 
 /// Neighbouring positions of one row: where they lie in [`Padded`], and how many.
@@ -214,7 +270,6 @@ impl Task<'_> {
             taps,
             ..
         } = self.padded;
-        let total = self.sizes.images * self.sizes.area();
         let stride = self.sizes.output.next_multiple_of(PANEL);
         let mut places = [0; R];
         for (row, place) in places.iter_mut().enumerate() {
@@ -224,7 +279,7 @@ impl Task<'_> {
         let mut starts = [0; V];
         for (v, start) in starts.iter_mut().enumerate() {
             let (panel, at) = (panel + v * S::F32_LANES / PANEL, v * S::F32_LANES % PANEL);
-            *start = (panel * total + first) * PANEL + at;
+            *start = (panel * self.panel + first) * PANEL + at;
         }
         let count: usize = segments.iter().map(|(_, count)| count).sum();
         let furthest = segments.iter().map(|(at, count)| at + count).max();

@@ -39,7 +39,7 @@ pub(in crate::conv) fn convolve(
     let (channel, taps) = (layout.channel(), layout.taps.as_slice());
     let chunk = |i: usize| taps.iter().map(move |tap| i * LANES * channel + tap);
     let places: Vec<usize> = (0..chunks).flat_map(chunk).collect();
-    let length = sizes.images * layout.image;
+    let length = Layout::end(sizes, [layout.image, layout.pitch]);
     let blocks = length.div_ceil(POSITIONS);
     let panels = sizes.output.div_ceil(EDGE);
     let size = panels.div_ceil(TASKS.div_ceil(blocks));
@@ -120,7 +120,7 @@ fn packed(sizes: &Sizes, weight: Weight<'_>, chunks: usize) -> Vec<Line> {
             let inputs = (sizes.input - chunk).min(2 * LANES);
             for row in 0..EDGE.min(sizes.output - first) {
                 for (tap, out) in out.chunks_exact_mut(CHUNK).enumerate() {
-                    let (values, stride) = weight.inputs(first + row, chunk, tap, taps);
+                    let (values, stride) = weight.inputs(first + row, chunk, tap);
                     // SAFETY: products are made in bf16, by `pays`: the processor has the instructions.
                     #[allow(unsafe_code)]
                     unsafe {

@@ -8,7 +8,7 @@ mod forward;
 #[cfg(target_arch = "x86_64")]
 mod weight;
 
-use super::direct::Weight;
+use super::kernels::Weight;
 
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) use absent::{convolve, pays, to_weight};
