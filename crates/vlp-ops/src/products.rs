@@ -10,11 +10,16 @@ use crate::count::count;
 use crate::finish::Finish;
 use crate::flex::{scratch, wide};
 use crate::matrix::{Matrix, Sheet, product, turn};
+use crate::square;
 
 /// Fewer multiplications than these are one block: cutting costs more than it brings.
 const SMALL: usize = 1 << 20;
 /// Blocks aimed at: enough to share among cores, few enough that each pays for the packing of its operands.
 const BLOCKS: usize = 8;
+/// A depth so many times as large as rows and columns is cut, instead of them.
+const DEEP: usize = 16;
+/// Rows from which on turning the right operand takes less time than turning the left one and the result.
+const MANY: usize = 192;
 /// Blocks are as wide as a multiple of it, the widest kernel of `gemm`.
 const GRAIN: usize = 64;
 
@@ -33,6 +38,11 @@ pub(crate) struct Product<'a> {
     pub(crate) run: usize,
     /// Done with each block of the result, whose rows are channels.
     pub(crate) finish: Option<&'a Finish<'a>>,
+}
+
+/// Whether the matrix lies in memory column by column.
+fn lies_across(matrix: Matrix<'_>) -> bool {
+    matrix.column_stride != 1 && matrix.row_stride == 1
 }
 
 impl Product<'_> {
@@ -92,12 +102,25 @@ impl Product<'_> {
                 bf16::Product::write_in_parts(self.shape, left, right, place, start, &done)
             };
         }
-        let across = self.right.column_stride != 1 && 2 * rows < columns.max(depth);
+        let plain = self.bias.is_none() && self.finish.is_none() && self.run >= depth;
+        if plain && self.right.column_stride == 1 && depth >= DEEP * rows.max(columns) {
+            // SAFETY: the caller's.
+            return unsafe { self.by_depth(sheet, at) };
+        }
+        let few = rows < MANY && 2 * rows < columns.max(depth);
+        let across = self.right.column_stride != 1 && few;
         let by_rows = !across && rows > columns;
         let length = if by_rows { rows } else { columns };
         let size = match rows * depth * columns <= SMALL {
             true => length,
             false => length.div_ceil(BLOCKS).next_multiple_of(GRAIN),
+        };
+        // Blocks of columns turn what they need of it.
+        let whole = by_rows && lies_across(self.right);
+        let whole = whole.then(|| turn(self.right.turned(), columns, depth));
+        let right = match &whole {
+            Some(values) => Matrix::of_rows(values, columns),
+            None => self.right,
         };
         let turned = (across && rows > 1).then(|| turn(self.left, rows, depth));
         let left = match &turned {
@@ -114,7 +137,7 @@ impl Product<'_> {
             unsafe {
                 match across {
                     true => self.block_across(sheet, at, left, columns.clone()),
-                    false => self.block(sheet, at, rows.clone(), columns.clone()),
+                    false => self.block(sheet, at, right, rows.clone(), columns.clone()),
                 }
                 self.finish(sheet, at, rows, columns);
             }
@@ -125,6 +148,40 @@ impl Product<'_> {
             let firsts: Vec<usize> = (0..length).step_by(size).collect();
             firsts.into_par_iter().for_each(block);
         }
+    }
+
+    /// The sum of products of parts of the depth, in order: rows of the right operand are read from first to last.
+    ///
+    /// # Safety
+    /// As [`Sheet::product`], of the whole result.
+    #[allow(unsafe_code)]
+    unsafe fn by_depth(&self, sheet: &Sheet, at: usize) {
+        let [rows, depth, columns] = self.shape;
+        let size = depth.div_ceil(BLOCKS);
+        let part = |first: usize| {
+            let mut sum = vec![0.0; rows * columns];
+            let shape = [rows, size.min(depth - first), columns];
+            let (left, right) = (self.left.from(0, first), self.right.from(first, 0));
+            product(shape, &mut sum, columns, false, left, right);
+            sum
+        };
+        let firsts: Vec<usize> = (0..depth).step_by(size).collect();
+        let parts: Vec<Vec<f32>> = firsts.into_par_iter().map(part).collect();
+        // SAFETY: the caller's.
+        let out = unsafe { sheet.row(at, rows * columns) };
+        wide(
+            #[inline(always)]
+            || {
+                out.write_copy_of_slice(&parts[0]);
+                // SAFETY: written above.
+                let out = unsafe { out.assume_init_mut() };
+                for part in &parts[1..] {
+                    for (out, value) in out.iter_mut().zip(part) {
+                        *out += value;
+                    }
+                }
+            },
+        );
     }
 
     /// `count` values of the bias from `column` on, or zeros.
@@ -151,7 +208,14 @@ impl Product<'_> {
     /// # Safety
     /// As [`Sheet::product`].
     #[allow(unsafe_code)]
-    unsafe fn block(&self, sheet: &Sheet, at: usize, rows: Range<usize>, columns: Range<usize>) {
+    unsafe fn block(
+        &self,
+        sheet: &Sheet,
+        at: usize,
+        right: Matrix<'_>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) {
         let [_, depth, stride] = self.shape;
         let (row, column, count) = (rows.start, columns.start, columns.len());
         let at = at + row * stride + column;
@@ -160,12 +224,22 @@ impl Product<'_> {
             // SAFETY: a row of the block.
             unsafe { self.start(sheet, at + row * stride, column, count) };
         }
-        for first in (0..depth).step_by(self.run) {
-            let shape = [rows.len(), self.run.min(depth - first), count];
-            let (left, right) = (self.left.from(row, first), self.right.from(first, column));
-            // SAFETY: the caller's.
-            unsafe { sheet.product(at, shape, stride, add || first > 0, left, right) };
+        let multiply = |right: Matrix<'_>| {
+            for first in (0..depth).step_by(self.run) {
+                let shape = [rows.len(), self.run.min(depth - first), count];
+                let (left, right) = (self.left.from(row, first), right.from(first, 0));
+                // SAFETY: the caller's.
+                unsafe { sheet.product(at, shape, stride, add || first > 0, left, right) };
+            }
+        };
+        let right = right.from(0, column);
+        if !lies_across(right) {
+            return multiply(right);
         }
+        scratch(depth * count, |turned| {
+            square::turn(right.turned(), [count, depth], turned, count);
+            multiply(Matrix::of_rows(turned, count));
+        });
     }
 
     /// What is done with some rows and columns of the result, which starts at `at`, as soon as they are written.
