@@ -190,26 +190,30 @@ mod fast {
         }
     }
 
-    /// Sums of the columns of rows of `width`.
+    /// Sums of the columns of rows of `width`: of groups of rows, added up in order.
     fn columns(values: &[f32], width: usize) -> Vec<f32> {
-        /// Columns of a task.
-        const STRIP: usize = 512;
-        let mut total = vec![0.0; width];
-        let strip = |(i, total): (usize, &mut [f32])| {
+        /// Groups, to share among cores, and fewest values of one.
+        const GROUPS: usize = 8;
+        const LEAST: usize = 1 << 13;
+        let add = |mut total: Vec<f32>, rows: &[f32]| {
             wide(
                 #[inline(always)]
                 || {
-                    for row in values.chunks_exact(width) {
-                        let row = &row[i * STRIP..][..total.len()];
+                    for row in rows.chunks_exact(width) {
                         for (total, value) in total.iter_mut().zip(row) {
                             *total += *value;
                         }
                     }
                 },
             );
+            total
         };
-        total.par_chunks_mut(STRIP).enumerate().for_each(strip);
-        total
+        let rows = (values.len() / width).div_ceil(GROUPS);
+        let rows = rows.max(LEAST.div_ceil(width));
+        let groups = values.par_chunks(rows * width);
+        let sums = groups.map(|rows| add(vec![0.0; width], rows));
+        let sums: Vec<Vec<f32>> = sums.collect();
+        add(vec![0.0; width], &sums.concat())
     }
 
     impl Backward<Flex, 3> for RowsProduct {

@@ -194,10 +194,7 @@ impl Product<'_> {
         let out = unsafe { sheet.row(at, count) };
         match self.bias {
             Some(bias) => {
-                let bias = bias[column..column + count].iter();
-                out.iter_mut().zip(bias).for_each(|(out, bias)| {
-                    out.write(*bias);
-                });
+                out.write_copy_of_slice(&bias[column..column + count]);
             }
             None => out.fill(MaybeUninit::new(0.0)),
         }
