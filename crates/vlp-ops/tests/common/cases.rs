@@ -153,9 +153,11 @@ pub fn finished_alike(case: &Conv) {
 
 /// Rows, input, output. Some above the size from which products are cut into blocks, by rows and by columns, and some
 /// whose tables are read across.
-pub const SIZES: [[usize; 3]; 8] = [
+pub const SIZES: [[usize; 3]; 9] = [
     [1, 1, 1],
     [3, 5, 2],
+    // So deep that its gradient is cut by depth.
+    [3, 10, 700],
     [7, 64, 33],
     [1, 300, 4000],
     [30, 100, 1300],
