@@ -2,7 +2,6 @@
 
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use vlp_ops::embedding;
 use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
 
@@ -61,10 +60,7 @@ impl Inputs<'_> {
             true => tensor,
             false => {
                 let rows = self.rows(&tensor.device());
-                let mut shape = tensor.dims();
-                let all = tensor.reshape([shape[0] as i32, -1]);
-                shape[0] = self.image_of.len();
-                embedding(all, rows.unsqueeze()).reshape(shape)
+                tensor.select(0, rows)
             }
         }
     }

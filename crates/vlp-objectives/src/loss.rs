@@ -1,7 +1,7 @@
 //! Cross entropy over chosen rows.
 
 use burn::prelude::*;
-use vlp_ops::{embedding, log_prob};
+use vlp_ops::log_prob;
 
 /// Mean cross entropy of `logits` `[rows, classes]` against one class a row; zero without rows.
 pub fn cross_entropy(logits: Tensor<2>, classes: &[i32]) -> Tensor<1> {
@@ -20,8 +20,9 @@ pub fn pick(states: Tensor<3>, at: &[(usize, usize)]) -> Tensor<2> {
         .iter()
         .map(|&(row, place)| (row * length + place) as i32)
         .collect();
-    let ids = Tensor::<1, Int>::from_ints(flat.as_slice(), &device);
-    embedding(states.reshape([batch * length, width]), ids.unsqueeze()).squeeze_dim(0)
+    states
+        .reshape([batch * length, width])
+        .select(0, Tensor::from_ints(flat.as_slice(), &device))
 }
 
 /// Class of the largest logit of every row.

@@ -27,7 +27,8 @@ const GRAIN: usize = 64;
 ///
 /// `gemm` copies an operand value by value where neighbours along the result's rows do not lie side by side. A large
 /// table read across, as by the gradient of a linear layer or scores over a vocabulary, would cost as much to copy as
-/// to multiply; the transposed product then reads it where it lies, and the small operand and the result are turned.
+/// to multiply: where rows are few the transposed product reads it where it lies, and the small operand and the result
+/// are turned, else blocks turn their part of it.
 pub(crate) struct Product<'a> {
     /// Rows, depth, columns.
     pub(crate) shape: [usize; 3],
@@ -102,16 +103,20 @@ impl Product<'_> {
                 bf16::Product::write_in_parts(self.shape, left, right, place, start, &done)
             };
         }
-        let plain = self.bias.is_none() && self.finish.is_none() && self.run >= depth;
-        if plain && self.right.column_stride == 1 && depth >= DEEP * rows.max(columns) {
+        let small = rows * depth * columns <= SMALL;
+        let plain = self.bias.is_none() && self.run >= depth && self.right.column_stride == 1;
+        if !small && plain && depth >= DEEP * rows.max(columns) {
             // SAFETY: the caller's.
-            return unsafe { self.by_depth(sheet, at) };
+            return unsafe {
+                self.by_depth(sheet, at);
+                self.finish(sheet, at, 0..rows, 0..columns);
+            };
         }
         let few = rows < MANY && 2 * rows < columns.max(depth);
         let across = self.right.column_stride != 1 && few;
         let by_rows = !across && rows > columns;
         let length = if by_rows { rows } else { columns };
-        let size = match rows * depth * columns <= SMALL {
+        let size = match small {
             true => length,
             false => length.div_ceil(BLOCKS).next_multiple_of(GRAIN),
         };

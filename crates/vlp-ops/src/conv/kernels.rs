@@ -26,8 +26,8 @@ impl<'a> Weight<'a> {
         }
     }
 
-    /// `[out, in, rows, columns]` of the convolution whose gradient is computed by some of its taps: outputs and inputs change
-    /// places.
+    /// Of the convolution by some taps that computes the input's gradient: outputs and inputs of `[out, in, rows, columns]`
+    /// change places.
     pub(super) fn turned(sizes: &Sizes, values: &'a [f32], taps: &'a [usize]) -> Self {
         Self {
             values,

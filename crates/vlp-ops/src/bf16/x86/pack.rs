@@ -57,7 +57,7 @@ fn along(unit: Unit, matrix: Matrix<'_>, [rows, depth]: [usize; 2], out: &mut [L
     }
 }
 
-/// Chunks of `[columns, pairs]` of a matrix whose columns lie side by side.
+/// Chunks of `[columns, pairs]` of a matrix whose columns are nearer to each other than its rows.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn turned(matrix: Matrix<'_>, [depth, columns]: [usize; 2], out: &mut [Line]) {

@@ -2,9 +2,9 @@
 //!
 //! Source: Winograd's minimal filtering F(2x2, 3x3) (Lavin & Gray 2015, section 4.1): tiles of 2x2 outputs see 4x4
 //! inputs; both and the kernel are transformed so that a tile takes 16 products instead of 36. Points 0, 1, -1 and
-//! infinity make all transforms sums, and halves of the kernel: with sums over inputs in runs, rounding lies between that
-//! of the forward pass by columns, whose runs are as short, and burn's. Tiles of 4x4 outputs would take 36 products for 16 outputs, but round three times worse at
-//! the best points we found (of the kind of Barabasz et al. 2018).
+//! infinity make all transforms sums, and halves of the kernel: with sums over inputs in runs, as of outputs, rounding lies
+//! between that of the forward pass by columns, whose runs are as short, and burn's. Tiles of 4x4 outputs would take 36
+//! products for 16 outputs, but round three times worse at the best points we found (of the kind of Barabasz et al. 2018).
 //!
 //! Needed as long as no product library brings its own. Operations are counted as those of the sum over all taps.
 

@@ -1,189 +1,36 @@
-//! The weight's gradient by sums over positions, without columns: vectors of neighbouring outputs.
+//! Sums over positions of vectors of neighbouring outputs.
 //!
 //! A tile is some taps times some vectors of outputs, all in registers; a position reads the vectors of the output's
 //! gradient, which is laid out for it, and multiplies each with one value of the map ([`Padded`]) a tap.
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
+use pulp::{Simd, WithSimd};
 
-use super::collect;
-use super::padded::Padded;
-use super::sizes::Sizes;
-use crate::flex::{made, scratch};
-use crate::matrix::{Matrix, Sheet};
-use crate::square;
+use crate::conv::padded::Padded;
+use crate::conv::sizes::Sizes;
 
 /// Outputs that lie side by side.
-pub(super) const PANEL: usize = 16;
+pub(in crate::conv) const PANEL: usize = 16;
 /// Positions of a tile: with a few panels they stay in the first cache for all taps of a task.
 const POSITIONS: usize = 96;
-/// Taps of a task, of whole inputs, and of a tile at most.
-const TAPS: usize = 144;
+/// Taps of a tile, at most.
 const MOST_ROWS: usize = 6;
-/// Tasks aimed at, to share among cores, and fewest positions that are shared.
-const TASKS: usize = 8;
-const LEAST: usize = 512;
-
-/// The weight's gradient from the output's `[images, out, positions]` and `x`.
-///
-/// Tasks are blocks of inputs times groups of rows of positions, both fixed by the sizes; groups are summed in order.
-pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
-    sizes.count();
-    if !sizes.pointwise() {
-        return sums(sizes, grad, &Padded::new(sizes, x));
-    }
-    pointwise(&sizes.plain(), grad, &sizes.seen(x))
-}
-
-/// As [`to_weight`], of a kernel of one tap: a product whose rows are outputs, and its vectors inputs.
-fn pointwise(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
-    // Inputs and outputs change places.
-    let (rows, columns) = (sizes.output, sizes.input);
-    let turned = Sizes {
-        input: rows,
-        output: columns,
-        ..*sizes
-    };
-    let padded = Padded::plain(&turned, grad);
-    let panels = slopes(&turned, x);
-    let positions = sizes.images * sizes.area();
-    let most = (positions / LEAST).clamp(1, TASKS);
-    let size = TAPS.min(rows.div_ceil(TASKS / most));
-    let blocks = rows.div_ceil(size);
-    let lines = sizes.images * sizes.positions[0];
-    let share = lines.div_ceil(TASKS.div_ceil(blocks).min(most));
-    let groups = lines.div_ceil(share);
-    let stride = columns.next_multiple_of(PANEL);
-    let arch = Arch::new();
-    let sum = |block: usize, group: usize, sums: &mut [f32]| {
-        arch.dispatch(Task {
-            sizes: &turned,
-            padded: &padded,
-            slopes: &panels,
-            panel: positions,
-            inputs: block * size..rows.min((block + 1) * size),
-            lines: group * share..lines.min((group + 1) * share),
-            sums,
-            fresh: true,
-        });
-    };
-    let length = rows * columns;
-    if groups == 1 && stride == columns {
-        return made(
-            length,
-            size * columns,
-            #[inline(always)]
-            |block, out| sum(block, 0, out),
-        );
-    }
-    let part = |task: usize| {
-        let (block, group) = (task / groups, task % groups);
-        let mut sums = vec![0.0; size.min(rows - block * size) * stride];
-        sum(block, group, &mut sums);
-        sums
-    };
-    let parts: Vec<Vec<f32>> = (0..blocks * groups).into_par_iter().map(part).collect();
-    made(
-        length,
-        size * columns,
-        #[inline(always)]
-        |block, out| {
-            for part in &parts[block * groups..][..groups] {
-                let rows = part.chunks_exact(stride);
-                for (out, part) in out.chunks_exact_mut(columns).zip(rows) {
-                    for (out, value) in out.iter_mut().zip(part) {
-                        *out += value;
-                    }
-                }
-            }
-        },
-    )
-}
-
-/// As [`to_weight`], of a map laid out.
-fn sums(sizes: &Sizes, grad: &[f32], padded: &Padded<'_>) -> Vec<f32> {
-    let slopes = &slopes(sizes, grad);
-    let (taps, output) = (sizes.taps(), sizes.output);
-    let most = (sizes.images * sizes.area() / LEAST).clamp(1, TASKS);
-    let inputs = TAPS.div_ceil(taps).min(sizes.input.div_ceil(TASKS / most));
-    let blocks = sizes.input.div_ceil(inputs);
-    let lines = sizes.images * sizes.positions[0];
-    let size = lines.div_ceil(TASKS.div_ceil(blocks).min(most));
-    let groups = lines.div_ceil(size);
-    let depth = sizes.input * taps;
-    let stride = output.next_multiple_of(PANEL);
-    let arch = Arch::new();
-    let sum = |task: usize, sums: &mut [f32]| {
-        let (first, line) = (task / groups * inputs, task % groups * size);
-        arch.dispatch(Task {
-            sizes,
-            padded,
-            slopes,
-            panel: sizes.images * sizes.area(),
-            inputs: first..sizes.input.min(first + inputs),
-            lines: line..lines.min(line + size),
-            sums,
-            fresh: true,
-        });
-    };
-    let length = |block: usize| inputs.min(sizes.input - block * inputs) * taps * stride;
-    if groups == 1 {
-        // SAFETY: tasks write the columns of their taps in all rows. All together are all.
-        #[allow(unsafe_code)]
-        return unsafe {
-            Sheet::fill(output * depth, |sheet| {
-                (0..blocks).into_par_iter().for_each(|block| {
-                    scratch(length(block), |sums| {
-                        sum(block, sums);
-                        let place = [depth, block * inputs * taps];
-                        collect::write(&[sums], stride, 0..output, sheet, place);
-                    });
-                });
-            })
-        };
-    }
-    let part = |task: usize| {
-        let mut sums = vec![0.0; length(task / groups)];
-        sum(task, &mut sums);
-        sums
-    };
-    let parts: Vec<Vec<f32>> = (0..blocks * groups).into_par_iter().map(part).collect();
-    collect::joined(&parts, groups, stride, [output, depth])
-}
-
-/// `[panels, images * positions, PANEL]`, with zeros for the outputs that the last panel lacks.
-fn slopes(sizes: &Sizes, grad: &[f32]) -> Vec<f32> {
-    let (area, output) = (sizes.area(), sizes.output);
-    made(
-        output.div_ceil(PANEL) * sizes.images * area * PANEL,
-        area * PANEL,
-        #[inline(always)]
-        |i, out| {
-            let (panel, image) = (i / sizes.images, i % sizes.images);
-            let outputs = panel * PANEL..output.min((panel + 1) * PANEL);
-            let planes = &grad[(image * output + outputs.start) * area..][..outputs.len() * area];
-            let planes = Matrix::of_rows(planes, area);
-            square::turn(planes, [outputs.len(), area], out, PANEL);
-        },
-    )
-}
 
 /// All taps of some inputs at some rows of positions.
-pub(super) struct Task<'a> {
-    pub(super) sizes: &'a Sizes,
-    pub(super) padded: &'a Padded<'a>,
-    /// Panels of the output's gradient, and positions from one to the next.
-    pub(super) slopes: &'a [f32],
-    pub(super) panel: usize,
-    pub(super) inputs: Range<usize>,
+pub(in crate::conv) struct Task<'a> {
+    pub(in crate::conv) sizes: &'a Sizes,
+    pub(in crate::conv) padded: &'a Padded<'a>,
+    /// Panels of the output's gradient, or of the map for one tap, and positions from one to the next.
+    pub(in crate::conv) slopes: &'a [f32],
+    pub(in crate::conv) panel: usize,
+    pub(in crate::conv) inputs: Range<usize>,
     /// Rows of positions, counted through all images.
-    pub(super) lines: Range<usize>,
+    pub(in crate::conv) lines: Range<usize>,
     /// `[taps of the inputs, panels * PANEL]`.
-    pub(super) sums: &'a mut [f32],
+    pub(in crate::conv) sums: &'a mut [f32],
     /// Nothing was written into the sums so far.
-    pub(super) fresh: bool,
+    pub(in crate::conv) fresh: bool,
 }
 
 /// Neighbouring positions of one row: where they lie in [`Padded`], and how many.
