@@ -46,6 +46,14 @@ fn lies_across(matrix: Matrix<'_>) -> bool {
     matrix.column_stride != 1 && matrix.row_stride == 1
 }
 
+/// Blocks of a length, as like as whole grains can be.
+fn parts(length: usize) -> Vec<Range<usize>> {
+    let grains = length.div_ceil(GRAIN);
+    let count = BLOCKS.min(grains);
+    let first = |i: usize| length.min(i * grains / count * GRAIN);
+    (0..count).map(|i| first(i)..first(i + 1)).collect()
+}
+
 impl Product<'_> {
     /// The product in row-major order. Blocks and the order of sums follow from the shape alone.
     pub(crate) fn run(&self) -> Vec<f32> {
@@ -116,10 +124,6 @@ impl Product<'_> {
         let across = self.right.column_stride != 1 && few;
         let by_rows = !across && rows > columns;
         let length = if by_rows { rows } else { columns };
-        let size = match small {
-            true => length,
-            false => length.div_ceil(BLOCKS).next_multiple_of(GRAIN),
-        };
         // Blocks of columns turn what they need of it.
         let whole = by_rows && lies_across(self.right);
         let whole = whole.then(|| turn(self.right.turned(), columns, depth));
@@ -132,8 +136,7 @@ impl Product<'_> {
             Some(values) => Matrix::of_rows(values, rows).turned(),
             None => self.left,
         };
-        let block = |first: usize| {
-            let part = first..length.min(first + size);
+        let block = |part: Range<usize>| {
             let (rows, columns) = match by_rows {
                 true => (part, 0..columns),
                 false => (0..rows, part),
@@ -147,11 +150,10 @@ impl Product<'_> {
                 self.finish(sheet, at, rows, columns);
             }
         };
-        if size >= length {
-            block(0);
+        if small {
+            block(0..length);
         } else {
-            let firsts: Vec<usize> = (0..length).step_by(size).collect();
-            firsts.into_par_iter().for_each(block);
+            parts(length).into_par_iter().for_each(block);
         }
     }
 
