@@ -16,8 +16,6 @@ use crate::square;
 const SMALL: usize = 1 << 20;
 /// Blocks aimed at: enough to share among cores, few enough that each pays for the packing of its operands.
 const BLOCKS: usize = 8;
-/// A depth so many times as large as rows and columns is cut, instead of them.
-const DEEP: usize = 16;
 /// Rows from which on turning the right operand takes less time than turning the left one and the result.
 const MANY: usize = 192;
 /// Blocks are as wide as a multiple of it, the widest kernel of `gemm`.
@@ -112,14 +110,6 @@ impl Product<'_> {
             };
         }
         let small = rows * depth * columns <= SMALL;
-        let plain = self.bias.is_none() && self.run >= depth && self.right.column_stride == 1;
-        if !small && plain && depth >= DEEP * rows.max(columns) {
-            // SAFETY: the caller's.
-            return unsafe {
-                self.by_depth(sheet, at);
-                self.finish(sheet, at, 0..rows, 0..columns);
-            };
-        }
         let few = rows < MANY && 2 * rows < columns.max(depth);
         let across = self.right.column_stride != 1 && few;
         let by_rows = !across && rows > columns;
@@ -155,40 +145,6 @@ impl Product<'_> {
         } else {
             parts(length).into_par_iter().for_each(block);
         }
-    }
-
-    /// The sum of products of parts of the depth, in order: rows of the right operand are read from first to last.
-    ///
-    /// # Safety
-    /// As [`Sheet::product`], of the whole result.
-    #[allow(unsafe_code)]
-    unsafe fn by_depth(&self, sheet: &Sheet, at: usize) {
-        let [rows, depth, columns] = self.shape;
-        let size = depth.div_ceil(BLOCKS);
-        let part = |first: usize| {
-            let mut sum = vec![0.0; rows * columns];
-            let shape = [rows, size.min(depth - first), columns];
-            let (left, right) = (self.left.from(0, first), self.right.from(first, 0));
-            product(shape, &mut sum, columns, false, left, right);
-            sum
-        };
-        let firsts: Vec<usize> = (0..depth).step_by(size).collect();
-        let parts: Vec<Vec<f32>> = firsts.into_par_iter().map(part).collect();
-        // SAFETY: the caller's.
-        let out = unsafe { sheet.row(at, rows * columns) };
-        wide(
-            #[inline(always)]
-            || {
-                out.write_copy_of_slice(&parts[0]);
-                // SAFETY: written above.
-                let out = unsafe { out.assume_init_mut() };
-                for part in &parts[1..] {
-                    for (out, value) in out.iter_mut().zip(part) {
-                        *out += value;
-                    }
-                }
-            },
-        );
     }
 
     /// `count` values of the bias from `column` on, or zeros.

@@ -51,7 +51,7 @@ pub(super) fn convolve(
 ) -> Vec<f32> {
     sizes.count();
     let padded = Padded::new(sizes, x);
-    let length = padded.end(sizes);
+    let length = sizes.end([padded.image, padded.pitch]);
     let blocks = length.div_ceil(POSITIONS);
     let outputs = sizes
         .output

@@ -90,15 +90,6 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Behind the last position of the last image.
-    pub(super) fn end(sizes: &Sizes, [image, pitch]: [usize; 2]) -> usize {
-        let [height, width] = sizes.positions;
-        match sizes.images {
-            0 => 0,
-            images => (images - 1) * image + (height - 1) * pitch + width,
-        }
-    }
-
     /// Values of a channel.
     pub(super) fn channel(&self) -> usize {
         self.places[0] * self.places[1] * self.plane
@@ -217,11 +208,6 @@ impl<'a> Padded<'a> {
             pitch: sizes.positions[1],
             taps: vec![0],
         }
-    }
-
-    /// Behind the last position of the last image.
-    pub(super) fn end(&self, sizes: &Sizes) -> usize {
-        Layout::end(sizes, [self.image, self.pitch])
     }
 
     pub(super) fn new(sizes: &Sizes, x: &[f32]) -> Self {

@@ -68,6 +68,15 @@ impl Sizes {
         self.positions[0] * self.positions[1]
     }
 
+    /// Behind the last position of the last image, where images and rows are so far apart.
+    pub(super) fn end(&self, [image, pitch]: [usize; 2]) -> usize {
+        let [height, width] = self.positions;
+        match self.images {
+            0 => 0,
+            images => (images - 1) * image + (height - 1) * pitch + width,
+        }
+    }
+
     /// Channel, row and column of a tap's number.
     pub(super) fn tap(&self, number: usize) -> (usize, usize, usize) {
         let (channel, rest) = (number / self.taps(), number % self.taps());

@@ -40,7 +40,7 @@ pub fn convolutions() -> Vec<Conv> {
         // Products of matrices as they are, and strided.
         ([2, 40, 130, 30, 31], [1, 1], window(one, [0, 0], one)),
         ([2, 70, 40, 25, 24], [1, 1], window([2, 2], [0, 0], one)),
-        // So deep that a product is cut by depth.
+        // A deep product of few outputs.
         ([1, 1030, 17, 8, 8], [1, 1], window(one, [0, 0], one)),
         // Many small maps, counted as one.
         ([9, 24, 40, 5, 6], [3, 3], window(one, one, one)),
@@ -158,7 +158,7 @@ pub fn finished_alike(case: &Conv) {
 pub const SIZES: [[usize; 3]; 10] = [
     [1, 1, 1],
     [3, 5, 2],
-    // So deep that its gradient is cut by depth.
+    // Gradients of a deep product.
     [8, 40, 4000],
     // A right operand that lies across, in several blocks of columns.
     [200, 64, 600],

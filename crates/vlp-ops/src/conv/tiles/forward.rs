@@ -39,7 +39,7 @@ pub(in crate::conv) fn convolve(
     let (channel, taps) = (layout.channel(), layout.taps.as_slice());
     let chunk = |i: usize| taps.iter().map(move |tap| i * LANES * channel + tap);
     let places: Vec<usize> = (0..chunks).flat_map(chunk).collect();
-    let length = Layout::end(sizes, [layout.image, layout.pitch]);
+    let length = sizes.end([layout.image, layout.pitch]);
     let blocks = length.div_ceil(POSITIONS);
     let panels = sizes.output.div_ceil(EDGE);
     let size = panels.div_ceil(TASKS.div_ceil(blocks));

@@ -4,6 +4,8 @@
 mod pointwise;
 mod task;
 
+use std::ops::Range;
+
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -16,72 +18,111 @@ use crate::square;
 
 pub(super) use task::{PANEL, Task};
 
-/// Taps of a task, of whole inputs; its outputs where the kernel has one tap.
+/// Taps of a task, of whole inputs.
 const TAPS: usize = 144;
 /// Tasks aimed at, to share among cores, and fewest positions that are shared.
 const TASKS: usize = 8;
 const LEAST: usize = 512;
 
 /// The weight's gradient from the output's `[images, out, positions]` and `x`.
-///
-/// Tasks are blocks of inputs, or of outputs where the kernel has one tap, times groups of rows of positions, both fixed by the sizes; groups are summed in order.
 pub(super) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<f32> {
     sizes.count();
-    if !sizes.pointwise() {
-        return sums(sizes, grad, &Padded::new(sizes, x));
+    if sizes.pointwise() {
+        return pointwise::to_weight(&sizes.plain(), grad, &sizes.seen(x));
     }
-    pointwise::to_weight(&sizes.plain(), grad, &sizes.seen(x))
+    let parts = Parts::new(sizes, grad, Padded::new(sizes, x));
+    let (taps, output) = (sizes.taps(), sizes.output);
+    let depth = sizes.input * taps;
+    if parts.groups > 1 {
+        return collect::joined(&parts.all(), parts.groups, parts.stride, [output, depth]);
+    }
+    // SAFETY: tasks write the columns of their taps in all rows. All together are all.
+    #[allow(unsafe_code)]
+    unsafe {
+        Sheet::fill(output * depth, |sheet| {
+            (0..parts.blocks).into_par_iter().for_each(|block| {
+                scratch(parts.length(block), |sums| {
+                    parts.sum(block, 0, sums);
+                    let place = [depth, block * parts.inputs * taps];
+                    collect::write(&[sums], parts.stride, 0..output, sheet, place);
+                });
+            });
+        })
+    }
 }
 
-/// As [`to_weight`], of a map laid out.
-fn sums(sizes: &Sizes, grad: &[f32], padded: &Padded<'_>) -> Vec<f32> {
-    let slopes = &slopes(sizes, grad);
-    let (taps, output) = (sizes.taps(), sizes.output);
-    let most = (sizes.images * sizes.area() / LEAST).clamp(1, TASKS);
-    let inputs = TAPS.div_ceil(taps).min(sizes.input.div_ceil(TASKS / most));
-    let blocks = sizes.input.div_ceil(inputs);
-    let lines = sizes.images * sizes.positions[0];
-    let size = lines.div_ceil(TASKS.div_ceil(blocks).min(most));
-    let groups = lines.div_ceil(size);
-    let depth = sizes.input * taps;
-    let stride = output.next_multiple_of(PANEL);
-    let arch = Arch::new();
-    let sum = |task: usize, sums: &mut [f32]| {
-        let (first, line) = (task / groups * inputs, task % groups * size);
-        arch.dispatch(Task {
+/// Sums over positions in parts: blocks of inputs times groups of rows of positions, both fixed by the sizes. Groups are to be
+/// added up in order.
+struct Parts<'a> {
+    sizes: &'a Sizes,
+    padded: Padded<'a>,
+    slopes: Vec<f32>,
+    /// Of a block, but the last.
+    inputs: usize,
+    blocks: usize,
+    /// Of a group, but the last.
+    lines: usize,
+    groups: usize,
+    /// Sums of a tap, of whole panels of outputs.
+    stride: usize,
+}
+
+impl<'a> Parts<'a> {
+    fn new(sizes: &'a Sizes, grad: &[f32], padded: Padded<'a>) -> Self {
+        let most = (sizes.images * sizes.area() / LEAST).clamp(1, TASKS);
+        let inputs = TAPS.div_ceil(sizes.taps());
+        let inputs = inputs.min(sizes.input.div_ceil(TASKS / most));
+        let blocks = sizes.input.div_ceil(inputs);
+        let all = sizes.images * sizes.positions[0];
+        let lines = all.div_ceil(TASKS.div_ceil(blocks).min(most));
+        Self {
             sizes,
             padded,
-            slopes,
-            panel: sizes.images * sizes.area(),
-            inputs: first..sizes.input.min(first + inputs),
-            lines: line..lines.min(line + size),
+            slopes: slopes(sizes, grad),
+            inputs,
+            blocks,
+            lines,
+            groups: all.div_ceil(lines),
+            stride: sizes.output.next_multiple_of(PANEL),
+        }
+    }
+
+    fn of(&self, block: usize) -> Range<usize> {
+        block * self.inputs..self.sizes.input.min((block + 1) * self.inputs)
+    }
+
+    /// Sums of a part.
+    fn length(&self, block: usize) -> usize {
+        self.of(block).len() * self.sizes.taps() * self.stride
+    }
+
+    fn sum(&self, block: usize, group: usize, sums: &mut [f32]) {
+        let all = self.sizes.images * self.sizes.positions[0];
+        Arch::new().dispatch(Task {
+            sizes: self.sizes,
+            padded: &self.padded,
+            slopes: &self.slopes,
+            panel: self.sizes.images * self.sizes.area(),
+            inputs: self.of(block),
+            lines: group * self.lines..all.min((group + 1) * self.lines),
             sums,
             fresh: true,
         });
-    };
-    let length = |block: usize| inputs.min(sizes.input - block * inputs) * taps * stride;
-    if groups == 1 {
-        // SAFETY: tasks write the columns of their taps in all rows. All together are all.
-        #[allow(unsafe_code)]
-        return unsafe {
-            Sheet::fill(output * depth, |sheet| {
-                (0..blocks).into_par_iter().for_each(|block| {
-                    scratch(length(block), |sums| {
-                        sum(block, sums);
-                        let place = [depth, block * inputs * taps];
-                        collect::write(&[sums], stride, 0..output, sheet, place);
-                    });
-                });
-            })
-        };
     }
-    let part = |task: usize| {
-        let mut sums = vec![0.0; length(task / groups)];
-        sum(task, &mut sums);
-        sums
-    };
-    let parts: Vec<Vec<f32>> = (0..blocks * groups).into_par_iter().map(part).collect();
-    collect::joined(&parts, groups, stride, [output, depth])
+
+    /// Blocks one after the other, groups of each side by side.
+    fn all(&self) -> Vec<Vec<f32>> {
+        let part = |task: usize| {
+            let (block, group) = (task / self.groups, task % self.groups);
+            let mut sums = vec![0.0; self.length(block)];
+            self.sum(block, group, &mut sums);
+            sums
+        };
+        (0..self.blocks * self.groups)
+            .into_par_iter()
+            .map(part)
+            .collect()
+    }
 }
 
 /// `[panels, images * positions, PANEL]`, with zeros for the outputs that the last panel lacks.

@@ -2,14 +2,13 @@
 
 use std::mem::MaybeUninit;
 
-use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{Block, LANES, VALUES, quarters};
 use crate::conv::kernels::Weight;
 use crate::conv::sizes::Sizes;
 use crate::finish::Finish;
-use crate::flex::scratch;
+use crate::flex::{scratch, wide};
 use crate::matrix::{Matrix, Sheet, uncounted};
 
 /// Floats of a block's tiles, of all inputs and outputs: what the third cache holds beside the kernels.
@@ -32,16 +31,20 @@ pub(in crate::conv) fn convolve(
     let width = blocks.first().map_or(0, |block| block.width);
     // Not at distances of a power of two, which share their place in the caches.
     let stride = VALUES * input + LANES;
-    let (arch, size) = (Arch::new(), VALUES * width);
+    let size = VALUES * width;
     let write = |sheet: &Sheet| {
         scratch(stride * output + size * (input + output), |space| {
             let (kernels, space) = space.split_at_mut(stride * output);
             let (sources, products) = space.split_at_mut(size * input);
             let tasks = kernels.par_chunks_mut(stride).enumerate();
-            tasks.for_each(|(i, out)| arch.dispatch(Stage::Kernels(weight, i, input, out)));
+            tasks.for_each(|(i, out)| {
+                wide(
+                    #[inline(always)]
+                    || self::kernels(weight, i, input, out),
+                );
+            });
             for block in &blocks {
-                let tasks = sources.par_chunks_mut(size).enumerate();
-                tasks.for_each(|(i, out)| arch.dispatch(Stage::Sources(block, i, x, out)));
+                block.all_sources(x, sources);
                 let tasks = products.par_chunks_mut(output * width).enumerate();
                 tasks.for_each(|(value, out)| {
                     for first in (0..input).step_by(run) {
@@ -54,7 +57,10 @@ pub(in crate::conv) fn convolve(
                 });
                 let tasks = (0..output).into_par_iter();
                 tasks.for_each(|i| {
-                    arch.dispatch(Stage::Results(block, i, products, sheet, finish));
+                    wide(
+                        #[inline(always)]
+                        || block.results(i, products, sheet, finish),
+                    );
                 });
             }
         });
@@ -63,37 +69,6 @@ pub(in crate::conv) fn convolve(
     #[allow(unsafe_code)]
     unsafe {
         Sheet::fill(sizes.images * output * sizes.area(), write)
-    }
-}
-
-/// What is done with wide instructions: all inlined into one function.
-enum Stage<'a> {
-    /// Kernels of one output and all inputs, from the weight.
-    Kernels(Weight<'a>, usize, usize, &'a mut [f32]),
-    /// Tiles of one input, from all maps.
-    Sources(&'a Block<'a>, usize, &'a [f32], &'a mut [f32]),
-    /// Positions of one output, from all products.
-    Results(
-        &'a Block<'a>,
-        usize,
-        &'a [f32],
-        &'a Sheet,
-        Option<&'a Finish<'a>>,
-    ),
-}
-
-impl WithSimd for Stage<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        match self {
-            Self::Kernels(weight, output, inputs, out) => kernels(weight, output, inputs, out),
-            Self::Sources(block, channel, x, out) => block.sources(channel, x, out),
-            Self::Results(block, channel, products, sheet, finish) => {
-                block.results(channel, products, sheet, finish);
-            }
-        }
     }
 }
 

@@ -13,7 +13,10 @@ mod weight;
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::sizes::Sizes;
+use crate::flex::wide;
 use crate::route::in_bf16;
 
 pub(super) use forward::convolve;
@@ -74,6 +77,17 @@ impl<'a> Block<'a> {
     #[inline(always)]
     fn length(&self) -> usize {
         self.grid[1].next_multiple_of(LANES)
+    }
+
+    /// All inputs' tiles into `[in, 16, width]`.
+    fn all_sources(&self, x: &[f32], out: &mut [f32]) {
+        let tasks = out.par_chunks_mut(VALUES * self.width).enumerate();
+        tasks.for_each(|(channel, out)| {
+            wide(
+                #[inline(always)]
+                || self.sources(channel, x, out),
+            );
+        });
     }
 
     /// One input's tiles into `[16, width]`: `B^T d B`.

@@ -40,13 +40,7 @@ pub(in crate::conv) fn to_weight(sizes: &Sizes, grad: &[f32], x: &[f32]) -> Vec<
             let (sums, space) = space.split_at_mut(VALUES * input * stride);
             let (sources, slopes) = space.split_at_mut(size * input);
             for (number, block) in blocks.iter().enumerate() {
-                let tasks = sources.par_chunks_mut(size).enumerate();
-                tasks.for_each(|(i, out)| {
-                    wide(
-                        #[inline(always)]
-                        || block.sources(i, x, out),
-                    );
-                });
+                block.all_sources(x, sources);
                 let tasks = slopes.par_chunks_mut(size * PANEL).enumerate();
                 tasks.for_each(|(i, out)| {
                     wide(
