@@ -7,5 +7,5 @@ steps=${2:-600}
 for seed in 1 2 3; do
     run() { ${VLP:-cargo run -q -p vlp --} pretrain --preset soho-tiny --steps "$steps" --seed "$seed" "$@"; }
     run --out "$out/with-$seed"
-    run --out "$out/without-$seed" --set model.quantiser=off --set objectives.mvm=off
+    run --out "$out/without-$seed" --set model.quantizer=off --set objectives.mvm=off
 done

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What pre-training is worth: every task from a run, from scratch, and blind (from the run, pictures hidden), three seeds.
+# What pre-training is worth: every task from a run, from scratch, and blind (from the run, images hidden), three seeds.
 # usage: [TASKS="vqa nlvr2"] compare-tasks.sh RUN OUT [STEPS]; then `cargo xtask mean OUT`
 set -eu
 run=$1
@@ -11,7 +11,7 @@ for seed in 1 2 3; do
     for task in $tasks; do
         tune() { $vlp finetune $task --from "$run" --steps "$steps" --seed $seed "$@"; }
         tune --out "$out/$task-run-$seed"
-        tune --out "$out/$task-scratch-$seed" --scratch
-        tune --out "$out/$task-blind-$seed" --set data.blind=true
+        tune --out "$out/$task-scratch-$seed" --from-scratch
+        tune --out "$out/$task-blind-$seed" --set data.hide_images=true
     done
 done

@@ -6,7 +6,7 @@ use burn::prelude::*;
 use burn::tensor::Distribution;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use vlp_ops::{AdamWStep, SgdStep, Window};
+use vlp_ops::{Affine, AdamWStep, SgdStep, Conv2dGeometry};
 
 /// Trainable on a device with autodiff.
 fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -38,7 +38,7 @@ fn both<const D: usize, F: Fn() -> Tensor<D>>(
 
 fn convolutions(c: &mut Criterion) {
     let mut group = c.benchmark_group("convolution");
-    // Images, input and output channels, side, kernel, stride: a ResNet's at 384 pixels, then a tiny trunk's.
+    // Images, input and output channels, side, kernel, stride: a ResNet's at 384 pixels, then a tiny backbone's.
     for [n, input, output, side, k, stride] in [
         [1, 3, 64, 384, 7, 2],
         [1, 64, 64, 96, 3, 1],
@@ -47,18 +47,18 @@ fn convolutions(c: &mut Criterion) {
         [1, 1024, 256, 24, 1, 1],
         [16, 48, 48, 32, 3, 1],
     ] {
-        let window = Window {
+        let geometry = Conv2dGeometry {
             stride: [stride; 2],
             padding: [k / 2; 2],
             dilation: [1; 2],
         };
-        let [rows, columns] = window.positions([side; 2], [k; 2]);
+        let [rows, columns] = geometry.output_size([side; 2], [k; 2]);
         let operations = 2 * n * output * rows * columns * input * k * k;
         let name = format!("{n}x{input}x{side}x{side} to {output}, {k}x{k} by {stride}");
         both(&mut group, name, Some(operations), |device| {
             let x = random([n, input, side, side], device);
             let weight = random([output, input, k, k], device);
-            move || vlp_ops::conv2d(x.clone(), weight.clone(), window)
+            move || vlp_ops::conv2d(x.clone(), weight.clone(), geometry)
         });
     }
 }
@@ -86,7 +86,7 @@ fn products(c: &mut Criterion) {
     both(&mut group, name, Some(2 * rows * width * words), |device| {
         let states = random([rows, width], device);
         let table = random([words, width], device);
-        move || vlp_ops::tied(states.clone(), table.clone(), None)
+        move || vlp_ops::tied_logits(states.clone(), table.clone(), None)
     });
     drop(group);
     let mut group = c.benchmark_group("attention");
@@ -146,8 +146,13 @@ fn element_wise(c: &mut Criterion) {
                 false => row,
             });
             move || {
-                let shortcut = Some(shortcut.clone());
-                vlp_ops::affine(x.clone(), scale.clone(), shift.clone(), shortcut, true)
+                let norm = Affine {
+                    scale: scale.clone(),
+                    shift: shift.clone(),
+                    shortcut: Some(shortcut.clone()),
+                    relu: true,
+                };
+                vlp_ops::affine(x.clone(), norm)
             }
         },
     );
@@ -170,13 +175,13 @@ fn element_wise(c: &mut Criterion) {
         "max pool 1x64x192x192, 3x3 by 2".into(),
         None,
         |device| {
-            let window = Window {
+            let geometry = Conv2dGeometry {
                 stride: [2; 2],
                 padding: [1; 2],
                 dilation: [1; 2],
             };
             let x = random([1, 64, 192, 192], device);
-            move || vlp_ops::max_pool2d(x.clone(), [3; 2], window)
+            move || vlp_ops::max_pool2d(x.clone(), [3; 2], geometry)
         },
     );
 }
@@ -188,8 +193,8 @@ fn updates(c: &mut Criterion) {
     let grad = tensor();
     let mut state = Some((tensor(), tensor().square(), tensor().square()));
     let step = AdamWStep {
-        rate: 1e-4,
-        decay: 1e-4,
+        learning_rate: 1e-4,
+        weight_decay: 1e-4,
         ..Default::default()
     };
     group.bench_function("adamw", |b| {
@@ -202,8 +207,8 @@ fn updates(c: &mut Criterion) {
     });
     let mut state = Some((tensor(), tensor()));
     let step = SgdStep {
-        rate: 1e-4,
-        decay: 1e-4,
+        learning_rate: 1e-4,
+        weight_decay: 1e-4,
         momentum: 0.9,
         ..Default::default()
     };
@@ -214,17 +219,22 @@ fn updates(c: &mut Criterion) {
             }
         })
     });
-    group.bench_function("square_sum", |b| {
-        b.iter(|| vlp_ops::square_sum([grad.clone().reshape([-1])]))
+    group.bench_function("sum_of_squares", |b| {
+        b.iter(|| vlp_ops::sum_of_squares([grad.clone().reshape([-1])]))
     });
+}
+
+fn criterion() -> Criterion {
+    vlp_ops::tune_allocator();
+    Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(800))
 }
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(800));
+    config = criterion();
     targets = convolutions, products, element_wise, updates
 }
 criterion_main!(benches);

@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Attention(nn.Module):
-    """Multi-head attention; `hidden` (broadcast to batch, heads, queries, keys) is true where nothing is seen."""
+    """Multi-head attention; `mask` (broadcast to batch, heads, queries, keys) is true where a key is masked."""
 
     def __init__(self, width, heads):
         super().__init__()
@@ -21,13 +21,13 @@ class Attention(nn.Module):
     def project(self, key, value):
         return self.split(self.key(key)), self.split(self.value(value))
 
-    def attend(self, query, keys, values, hidden):
-        seen = None if hidden is None else ~hidden
-        x = F.scaled_dot_product_attention(self.split(self.query(query)), keys, values, attn_mask=seen)
+    def attend(self, query, keys, values, mask):
+        visible = None if mask is None else ~mask
+        x = F.scaled_dot_product_attention(self.split(self.query(query)), keys, values, attn_mask=visible)
         return self.output(x.transpose(1, 2).flatten(2))
 
-    def forward(self, query, key, value, hidden):
-        return self.attend(query, *self.project(key, value), hidden)
+    def forward(self, query, key, value, mask):
+        return self.attend(query, *self.project(key, value), mask)
 
 
 class FeedForward(nn.Module):
@@ -49,9 +49,9 @@ class EncoderLayer(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(width, eps=eps), nn.LayerNorm(width, eps=eps)
         self.feed_forward = FeedForward(width, inner, F.gelu if bert else F.relu)
 
-    def forward(self, x, pos, hidden):
+    def forward(self, x, pos, mask):
         q = x if pos is None else x + pos
-        x = self.norm1(x + self.attention(q, q, x, hidden))
+        x = self.norm1(x + self.attention(q, q, x, mask))
         return self.norm2(x + self.feed_forward(x))
 
 
@@ -73,11 +73,11 @@ class DecoderLayer(nn.Module):
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
         self.feed_forward = FeedForward(width, inner, F.relu)
 
-    def forward(self, x, pos, own, hidden, memory, memory_hidden):
-        """`own` and `memory` are keys and values, already projected."""
+    def forward(self, x, pos, cache, mask, memory, memory_mask):
+        """`cache` and `memory` are keys and values, already projected."""
         add = lambda x: x if pos is None else x + pos
-        x = self.norm1(x + self.self_attention.attend(add(x), *own, hidden))
-        x = self.norm2(x + self.cross_attention.attend(add(x), *memory, memory_hidden))
+        x = self.norm1(x + self.self_attention.attend(add(x), *cache, mask))
+        x = self.norm2(x + self.cross_attention.attend(add(x), *memory, memory_mask))
         return self.norm3(x + self.feed_forward(x))
 
 
@@ -93,17 +93,17 @@ class Decoder(nn.Module):
         """Keys and values of the memory for every layer."""
         return [layer.cross_attention.project(states + pos, states) for layer in self.layers]
 
-    def forward(self, x, pos, hidden, states, states_pos, states_pad):
+    def forward(self, x, pos, mask, states, states_pos, states_pad):
         out = []
         for layer, memory in zip(self.layers, self.memory(states, states_pos)):
-            own = layer.self_attention.project(x if pos is None else x + pos, x)
-            x = layer(x, pos, own, hidden, memory, states_pad[:, None, None])
+            projected = layer.self_attention.project(x if pos is None else x + pos, x)
+            x = layer(x, pos, projected, mask, memory, states_pad[:, None, None])
             out.append(self.norm(x))
         return out
 
 
 class TextEmbedding(nn.Module):
-    """BERT's: words, places and the first token type, normalised."""
+    """BERT's: words, places and the first token type, normalized."""
 
     def __init__(self, words, places, types, width):
         super().__init__()
@@ -116,12 +116,12 @@ class TextEmbedding(nn.Module):
 
 
 def resize_mask(pad, size):
-    """Padding mask (batch, height, width; true = padding) at the map's size, nearest neighbour."""
+    """Padding mask (batch, height, width; true = padding) at the map's size, nearest neighbor."""
     return F.interpolate(pad[:, None].float(), size=size)[:, 0].bool()
 
 
 def sine_positions(pad, width):
-    """DETR's normalised positions (batch, cells, width): rows in the first half, columns in the second."""
+    """DETR's normalized positions (batch, tokens, width): rows in the first half, columns in the second."""
     half, valid = width // 2, (~pad).float()
     y, x = valid.cumsum(1), valid.cumsum(2)
     y = y / (y[:, -1:] + 1e-6) * 2 * math.pi
@@ -152,7 +152,7 @@ class MlmHead(nn.Module):
 
 
 class Holder(nn.Module):
-    """Named parts of a module without a forward pass of its own."""
+    """Named parts of a module without a forward pass."""
 
     def __init__(self, **parts):
         super().__init__()

@@ -10,12 +10,12 @@ def cross_entropy(logits, labels):
 
 
 def corners(boxes):
-    centre, half = boxes[..., :2], boxes[..., 2:] / 2
-    return torch.cat((centre - half, centre + half), -1)
+    center, half = boxes[..., :2], boxes[..., 2:] / 2
+    return torch.cat((center - half, center + half), -1)
 
 
 def giou(a, b):
-    """Generalised IoU of boxes given by their corners, broadcast."""
+    """Generalized IoU of boxes given by their corners, broadcast."""
     area = lambda x: (x[..., 2] - x[..., 0]) * (x[..., 3] - x[..., 1])
     side = (torch.min(a[..., 2:], b[..., 2:]) - torch.max(a[..., :2], b[..., :2])).clamp(min=0)
     hull = (torch.max(a[..., 2:], b[..., 2:]) - torch.min(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
@@ -26,7 +26,7 @@ def giou(a, b):
 
 @torch.no_grad()
 def match(logits, boxes, targets):
-    """For each picture of (batch, queries, ..) the paired queries and objects, and the least cost."""
+    """For each image of (batch, queries, ..) the paired queries and objects, and the least cost."""
     wanted = torch.cat([t["boxes"] for t in targets])
     labels = torch.cat([t["classes"] for t in targets])
     flat = boxes.flatten(0, 1)
@@ -34,10 +34,10 @@ def match(logits, boxes, targets):
     cost = cost - 2 * giou(corners(flat)[:, None], corners(wanted)[None])
     cost = cost.view(*logits.shape[:2], -1).cpu()
     pairs, total, device = [], 0.0, boxes.device
-    for i, own in enumerate(cost.split([len(t["classes"]) for t in targets], -1)):
-        own = own[i].numpy()
-        queries, objects = linear_sum_assignment(own)
-        total += float(own[queries, objects].sum())
+    for i, image_cost in enumerate(cost.split([len(t["classes"]) for t in targets], -1)):
+        image_cost = image_cost[i].numpy()
+        queries, objects = linear_sum_assignment(image_cost)
+        total += float(image_cost[queries, objects].sum())
         pairs.append((torch.as_tensor(queries).to(device), torch.as_tensor(objects).to(device)))
     return pairs, total
 
@@ -56,14 +56,14 @@ def set_losses(classes, attributes, boxes, targets):
         pick = lambda key: torch.cat([t[key][o] for t, (_, o) in zip(targets, pairs)])
         labels = torch.full(classes.shape[1:3], classes.shape[-1] - 1, device=device)
         labels[at] = pick("classes")
-        found, wanted = boxes[layer][at], pick("boxes")
+        predicted, target = boxes[layer][at], pick("boxes")
         end = "" if layer + 1 == layers else f".{layer}"
         terms["class" + end] = F.cross_entropy(classes[layer].flatten(0, 1), labels.flatten(), weight)
-        terms["l1" + end] = (found - wanted).abs().sum() / count
-        terms["giou" + end] = (1 - giou(corners(found), corners(wanted))).sum() / count
+        terms["l1" + end] = (predicted - target).abs().sum() / count
+        terms["giou" + end] = (1 - giou(corners(predicted), corners(target))).sum() / count
         if attributes is not None:
-            shares = pick("attributes")  # each row sums to 1, or to 0 where nothing is annotated
+            distribution = pick("attributes")  # each row sums to 1, or to 0 where nothing is annotated
             log_p = attributes[layer][at].log_softmax(-1)
-            labelled = (shares.sum(-1) > 0).sum().clamp(min=1)
-            terms["attribute" + end] = -(log_p * shares).sum() / labelled
+            labeled = (distribution.sum(-1) > 0).sum().clamp(min=1)
+            terms["attribute" + end] = -(log_p * distribution).sum() / labeled
     return terms

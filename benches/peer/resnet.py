@@ -1,4 +1,4 @@
-"""ResNet trunk, with torchvision's structure and vlp's parameter paths."""
+"""ResNet backbone, with torchvision's structure and vlp's parameter paths."""
 import torch.nn.functional as F
 from torch import nn
 from torchvision.ops.misc import FrozenBatchNorm2d

@@ -1,4 +1,4 @@
-"""Every case once, on random weights and small pictures, through the worker's own protocol."""
+"""Every case once, on random weights and small images, through the worker's own protocol."""
 import io
 import tempfile
 from pathlib import Path
@@ -17,8 +17,8 @@ from soho import Soho
 SHAPE = {"words": 300, "places": 64, "types": 2, "queries": 12, "classes": 7, "attributes": 5, "codes": 8}
 
 
-def randomise(module):
-    for path, tensor, _ in weights.places(module):
+def randomize(module):
+    for path, tensor, _ in weights.parameters(module):
         with torch.no_grad():
             if path.endswith(("running_var", "gamma")):
                 tensor.uniform_(0.8, 1.2)
@@ -31,7 +31,7 @@ def randomise(module):
     return module
 
 
-def pictures(n, side):
+def images(n, side):
     pad = torch.zeros(n, side, side, dtype=torch.uint8)
     pad[-1, :, side * 3 // 4:] = 1
     return {"pixels": torch.randn(n, 3, side, side) * (1 - pad[:, None]), "pad_mask": pad}
@@ -56,9 +56,9 @@ def scene(n, most):
             "boxes": torch.rand(n, most, 4) * 0.4 + 0.2, "caption_ids": captions}
 
 
-def cells(n, copies):
-    rows = n * copies
-    return {"image_of": torch.arange(n, dtype=torch.int32).repeat_interleave(copies),
+def pairing(n, texts_per_image):
+    rows = n * texts_per_image
+    return {"image_index": torch.arange(n, dtype=torch.int32).repeat_interleave(texts_per_image),
             "mask_at": torch.rand(rows, dtype=torch.float64), "mask_keep": torch.ones(rows, dtype=torch.uint8)}
 
 
@@ -71,10 +71,10 @@ def photograph():
 
 def inputs(case):
     if case.startswith("soho"):
-        copies = 1 if "r101" in case else 4
-        return pictures(2, 128) | texts(2 * copies, 10) | cells(2, copies)
+        texts_per_image = 1 if "r101" in case else 4
+        return images(2, 128) | texts(2 * texts_per_image, 10) | pairing(2, texts_per_image)
     if case in ("e2e-step", "tiny-step"):
-        return pictures(2, 64) | texts(2, 10) | scene(2, 3)
+        return images(2, 64) | texts(2, 10) | scene(2, 3)
     if case == "dictionary":
         return {"features": torch.randn(40, 16), "table": torch.randn(12, 16)}
     if case == "matching":
@@ -82,10 +82,10 @@ def inputs(case):
                 "classes": torch.randint(0, 7, (3, 5), dtype=torch.int32)}
     if case == "jpeg":
         return {"jpeg": photograph()}
-    if case.startswith("tokenise"):
+    if case.startswith("tokenize"):
         raw = lambda text: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
         return {"vocab": raw("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\ndog\nrun\n##s\n"), "captions": raw("A dog runs\na cat\n")}
-    return pictures(1, 64) | texts(1, 10)
+    return images(1, 64) | texts(1, 10)
 
 
 def module(case):
@@ -104,16 +104,16 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         place = lambda name: str(Path(folder, name))
         for case in [*CASES, "start"]:
-            own, file = module(case), None
-            if own is not None:
+            model, file = module(case), None
+            if model is not None:
                 file = place("weights.safetensors")
-                save_file(weights.export(randomise(own)), file)
+                save_file(weights.export(randomize(model)), file)
             save_file(inputs(case), place("inputs.safetensors"))
             request = {"case": case, "weights": file, "inputs": place("inputs.safetensors"), "repeats": 1}
-            found = peer.answer(request, {})
-            bad = [k for k, v in found["losses"].items() if v is None]
-            assert found["losses"] and not bad and len(found["seconds"]) == 1, found
-            print(f"{case:18} {found['seconds'][0] * 1e3:9.2f} ms  {found['losses']}", flush=True)
+            answer = peer.answer(request, {})
+            bad = [k for k, v in answer["losses"].items() if v is None]
+            assert answer["losses"] and not bad and len(answer["seconds"]) == 1, answer
+            print(f"{case:18} {answer['seconds'][0] * 1e3:9.2f} ms  {answer['losses']}", flush=True)
         strict(place("strict.safetensors"))
         greedy()
     print("every case ran")
@@ -121,14 +121,14 @@ def main():
 
 def strict(file):
     """A file that lacks a tensor, or has one too many, is refused."""
-    own = ResNet(**R50)
-    tensors = weights.export(own)
-    weights.fill(own, tensors | {"stem.norm.training": torch.zeros(1)}, file)
+    model = ResNet(**R50)
+    tensors = weights.export(model)
+    weights.fill(model, tensors | {"stem.norm.training": torch.zeros(1)}, file)
     for other, problem in [({k: v for k, v in tensors.items() if k != "stem.conv.weight"}, "stem.conv.weight is missing"),
-                           (tensors | {"head.weight": torch.zeros(1)}, "head.weight has no place"),
+                           (tensors | {"head.weight": torch.zeros(1)}, "head.weight has no parameter"),
                            (tensors | {"stem.conv.weight": torch.zeros(1)}, "stem.conv.weight is (1,)")]:
         try:
-            weights.fill(own, other, file)
+            weights.fill(model, other, file)
         except ValueError as error:
             assert problem in str(error), error
         else:
@@ -137,14 +137,14 @@ def strict(file):
 
 def greedy():
     """The cache changes nothing: one beam gives what whole prefixes give, and more beams are no worse."""
-    own = randomise(E2eVlp(TINY, SHAPE)).eval()
+    model = randomize(E2eVlp(TINY, SHAPE)).eval()
     b = {"pixels": torch.randn(2, 3, 64, 64), "pad_mask": torch.zeros(2, 64, 64, dtype=torch.bool)}
     with torch.inference_mode():
-        ids, one = search(own, b, 1, 6, 2)
-        x, pos, pad = own.cells(b["pixels"], b["pad_mask"])
-        alone, found = own.model.encoder(x, pos, pad), torch.full((2, 1), 2)
+        ids, one = search(model, b, 1, 6, 2)
+        memory, pos, pad = model.encode_image(b["pixels"], b["pad_mask"])
+        prefix = torch.full((2, 1), 2)
         for _ in range(6):
-            states = own.caption_states(found, torch.zeros_like(found).bool(), alone, pos, pad)
-            found = torch.cat((found, own.caption_logits(states[:, -1:]).argmax(-1)), 1)
-        assert ids.equal(found[:, 1:]), (ids, found)
-        assert (search(own, b, 5, 6, 2)[1] >= one - 1e-4).all()
+            states = model.caption_states(prefix, torch.zeros_like(prefix).bool(), memory, pos, pad)
+            prefix = torch.cat((prefix, model.caption_logits(states[:, -1:]).argmax(-1)), 1)
+        assert ids.equal(prefix[:, 1:]), (ids, prefix)
+        assert (search(model, b, 5, 6, 2)[1] >= one - 1e-4).all()

@@ -1,4 +1,4 @@
-"""SOHO: a visual dictionary over the trunk's map, BERT's encoder over words and cells."""
+"""SOHO: a visual dictionary over the backbone's feature map, BERT's encoder over text and image tokens."""
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -13,10 +13,10 @@ MASK64 = (1 << 64) - 1
 class Dictionary(nn.Module):
     """`rule`: "paper" moves rows towards the mean of their features, "released" keeps running counts and sums."""
 
-    def __init__(self, codes, width, rule, decay, start_from_batch=False, restart_below=0.0):
+    def __init__(self, codes, width, rule, decay, init_from_data=False, dead_code_threshold=0.0):
         super().__init__()
         self.rule, self.decay = rule, decay
-        self.start_from_batch, self.restart_below = start_from_batch, restart_below
+        self.init_from_data, self.dead_code_threshold = init_from_data, dead_code_threshold
         self.register_buffer("running_codes", torch.zeros(codes, width))
         self.register_buffer("running_counts", torch.zeros(codes))
         self.register_buffer("running_sums", torch.zeros(codes, width))
@@ -32,7 +32,7 @@ class Dictionary(nn.Module):
     def learn(self, x, weights):
         """Codes by the table as it is; then the table follows. `weights`: how often each feature counts."""
         table, first = self.running_codes, self.running_totals[0] == 0
-        if first and self.start_from_batch:
+        if first and self.init_from_data:
             real = (weights > 0).nonzero()[:, 0]
             table.copy_(x[real[torch.arange(len(table), device=x.device) * len(real) // len(table)]])
         codes = self.nearest(x)
@@ -51,7 +51,7 @@ class Dictionary(nn.Module):
             self.running_usage.copy_(counts)
         else:
             self.running_usage.mul_(0.99).add_(counts, alpha=0.01)
-            if self.restart_below:
+            if self.dead_code_threshold:
                 self.restart(x, weights)
         self.running_totals[0] += 1
         return codes
@@ -59,9 +59,9 @@ class Dictionary(nn.Module):
     def restart(self, x, weights):
         updates = int(self.running_totals[0])
         at = torch.tensor([mix(updates << 20 | row) % len(x) for row in range(len(self.running_codes))], device=x.device)
-        dead = (self.running_usage < self.restart_below) & (weights[at] > 0)
+        dead = (self.running_usage < self.dead_code_threshold) & (weights[at] > 0)
         self.running_codes[dead] = x[at[dead]]
-        self.running_usage[dead] = 2 * self.restart_below
+        self.running_usage[dead] = 2 * self.dead_code_threshold
         self.running_totals[1] += dead.sum()
 
     def forward(self, x, weights):
@@ -83,21 +83,21 @@ class Soho(nn.Module):
     def __init__(self, size, shape):
         super().__init__()
         self.size, width = size, size["width"]
-        trunk = ResNet(**size["trunk"])
-        quantiser = Holder(dictionary=Dictionary(shape["codes"], width, **size["dictionary"]),
+        backbone = ResNet(**size["backbone"])
+        quantizer = Holder(dictionary=Dictionary(shape["codes"], width, **size["dictionary"]),
                            mask=nn.Parameter(torch.zeros(width)))
-        quantiser.linear = nn.Linear(width, width) if size["linear"] else None
-        quantiser.gate = ConvNorm(2 * width, 2, 1) if size["gate"] else None
+        quantizer.linear = nn.Linear(width, width) if size["linear"] else None
+        quantizer.gate = ConvNorm(2 * width, 2, 1) if size["gate"] else None
         self.model = Holder(
-            backbone=trunk, input_proj=ConvNorm(trunk.channels, width, 1), quantiser=quantiser, norm=nn.LayerNorm(width),
+            backbone=backbone, input_proj=ConvNorm(backbone.channels, width, 1), quantizer=quantizer, norm=nn.LayerNorm(width),
             words=TextEmbedding(shape["words"], shape["places"], shape["types"], width),
             encoder=Encoder(size["encoder"], width, size["heads"], size["ffn"], bert=True))
         self.objectives = Holder(itm=Holder(head=nn.Linear(width, 2, bias=size["itm_bias"])),
                                  mlm=MlmHead(width, shape["words"], tied=size["tied"]))
 
-    def cells(self, pixels, pad, copies):
-        """Mixed cells (pictures, cells, width), their codes, positions and padding."""
-        m, q, pool = self.model, self.model.quantiser, self.size["pool"]
+    def image_tokens(self, pixels, pad, texts_per_image):
+        """Image tokens (images, tokens, width), their codes, positions and padding."""
+        m, q, pool = self.model, self.model.quantizer, self.size["pool"]
         x = m.backbone(pixels)
         x = F.max_pool2d(x, 2, 2) if pool == "before" else x
         x = m.input_proj(x)
@@ -106,20 +106,20 @@ class Soho(nn.Module):
         pad = resize_mask(pad, (h, w))
         flat = x.flatten(2).transpose(1, 2)
         counts = torch.ones(n * h * w, device=x.device) if self.size["count_padding"] else (~pad).float().flatten()
-        found, codes = q.dictionary(flat.reshape(-1, width), counts * copies)
-        tokens = found.view(n, h * w, width)
+        quantized, codes = q.dictionary(flat.reshape(-1, width), counts * texts_per_image)
+        tokens = quantized.view(n, h * w, width)
         tokens = tokens if q.linear is None else q.linear(tokens)
         if q.gate is not None:
             both = torch.cat((tokens, flat), 2).transpose(1, 2).unflatten(2, (h, w))
-            shares = q.gate(both).softmax(1).flatten(2).transpose(1, 2)
-            tokens = tokens * shares[..., :1] + flat * shares[..., 1:]
+            gates = q.gate(both).softmax(1).flatten(2).transpose(1, 2)
+            tokens = tokens * gates[..., :1] + flat * gates[..., 1:]
         return tokens, codes.view(n, h * w), sine_positions(pad, width), pad.flatten(1)
 
-    def hidden(self, codes, pad, b):
-        """Cells to mask beside each text: all with the code of the one that `mask_at` names."""
+    def visual_mask(self, codes, pad, b):
+        """Image tokens to mask for each text: all with the code of the one that `mask_at` names."""
         rows, device = torch.zeros(len(b["ids"]), codes.shape[1], dtype=torch.bool), codes.device
         codes, pad, keep, at_share = codes.cpu(), pad.cpu(), b["mask_keep"].tolist(), b["mask_at"].tolist()
-        for row, image in enumerate(b["image_of"].tolist()):
+        for row, image in enumerate(b["image_index"].tolist()):
             if not keep[row]:
                 continue
             real = (~pad[image]).nonzero()[:, 0]
@@ -132,18 +132,18 @@ class Soho(nn.Module):
         return rows.to(device)
 
     def losses(self, b):
-        m, of = self.model, b["image_of"]
-        tokens, codes, pos, pad = self.cells(b["pixels"], b["pad_mask"], len(of) // len(b["pixels"]))
-        hidden = self.hidden(codes, pad, b)
-        tokens = torch.where(hidden[..., None], m.quantiser.mask, tokens[of])
+        m, image_index = self.model, b["image_index"]
+        tokens, codes, pos, pad = self.image_tokens(b["pixels"], b["pad_mask"], len(image_index) // len(b["pixels"]))
+        masked_tokens = self.visual_mask(codes, pad, b)
+        tokens = torch.where(masked_tokens[..., None], m.quantizer.mask, tokens[image_index])
         length = b["ids"].shape[1]
-        x = torch.cat((m.words(b["ids"]), m.norm(tokens + pos[of])), 1)
-        x = m.encoder(x, None, torch.cat((b["text_mask"], pad[of]), 1))
+        x = torch.cat((m.words(b["ids"]), m.norm(tokens + pos[image_index])), 1)
+        x = m.encoder(x, None, torch.cat((b["text_mask"], pad[image_index]), 1))
         terms = {"itm": F.cross_entropy(self.objectives.itm.head(x[:, 0]), b["itm_labels"])}
         masked = b["mlm_labels"] >= 0
         logits = self.objectives.mlm(x[:, :length][masked], m.words.word.weight)
         terms["mlm"] = cross_entropy(logits, b["mlm_labels"][masked])
-        states = F.normalize(x[:, length:][hidden], dim=-1)
-        table = F.normalize(m.quantiser.dictionary.running_codes, dim=-1)
-        terms["mvm"] = cross_entropy(states @ table.t() / self.size["temperature"], codes[of][hidden])
+        states = F.normalize(x[:, length:][masked_tokens], dim=-1)
+        table = F.normalize(m.quantizer.dictionary.running_codes, dim=-1)
+        terms["mvm"] = cross_entropy(states @ table.t() / self.size["temperature"], codes[image_index][masked_tokens])
         return terms

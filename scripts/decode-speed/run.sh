@@ -1,6 +1,6 @@
 #!/bin/sh
-# Pictures a second and core, decoded and resized by vlp-data, by Pillow and by torchvision in turn: CPU time, one thread.
-# usage: run.sh [FOLDER OF JPEGS]; without one, pictures are made. PYTHON=... names an interpreter that has
+# Images a second and core, decoded and resized by vlp-data, by Pillow and by torchvision in turn: CPU time, one thread.
+# usage: run.sh [FOLDER OF JPEGS]; without one, images are made. PYTHON=... names an interpreter that has
 # requirements.txt installed; without it a virtual environment is made in target/decode-speed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,4 +1,4 @@
-"""Pictures a second of CPU time: vlp-data's example decode_speed, Pillow and torchvision, taking turns on the same files.
+"""Images a second of CPU time: vlp-data's example decode_speed, Pillow and torchvision, taking turns on the same files.
 
 Run by run.sh: speed.py EXAMPLE WORK [FOLDER].
 """
@@ -22,7 +22,7 @@ SECONDS = 2.0
 
 
 def make(folder, count, width, height):
-    """Smooth colours, soft shapes and grain: about the bytes a pixel of photographs at these qualities."""
+    """Smooth colors, soft shapes and grain: about the bytes a pixel of photographs at these qualities."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         path = folder / f"{number:03}.jpg"
@@ -80,7 +80,7 @@ def tensors(files, target):
 
 
 def rate(work, files, target):
-    """Pictures a second of this process's CPU time, all files again and again."""
+    """Images a second of this process's CPU time, all files again and again."""
     began, done = time.process_time(), 0
     while (took := time.process_time() - began) < SECONDS:
         work(files, target)
@@ -96,7 +96,7 @@ def main():
     if not folders:
         make(small, 16, 640, 480)
     make(work / "1920x1280", 4, 1920, 1280)
-    print(f"Pillow {PIL.__version__}, torchvision {torchvision.__version__}; pictures a second of CPU time, one thread,")
+    print(f"Pillow {PIL.__version__}, torchvision {torchvision.__version__}; images a second of CPU time, one thread,")
     print(f"median of {ROUNDS} turns of {SECONDS:.0f} s each; least and greatest in brackets\n")
     for name, target in TARGETS.items():
         folder = work / "1920x1280" if name == "shrink" else small

@@ -1,6 +1,6 @@
 """Writes golden cases of whole models and of operations. python golden.py CASES.py OUT_DIR [CASE...]
 
-Expected values are computed in f64 and stored in f32; the JSON beside each case says, per tensor, how far PyTorch's
+Expected values are computed in f64 and stored in f32; the JSON next to each case says, per tensor, how far PyTorch's
 own f32 run is from that truth (err_f32), which is the yardstick for a tolerance.
 """
 import dataclasses, json, sys
@@ -120,7 +120,7 @@ def grad_norms(model):
 
 
 def trace(model, opts, clip, forward, losses_of):
-    """First forward/backward in full, then the loss after each of 3 clipped optimiser steps."""
+    """First forward/backward in full, then the loss after each of 3 clipped optimizer steps."""
     tensors, scalars = {}, {}
     for step in range(4):
         for o in opts:

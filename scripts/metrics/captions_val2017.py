@@ -2,7 +2,7 @@
 """Compares crate and pycocoevalcap on COCO's captions_val2017.json: tokens, scores and time.
 
 Usage: python captions_val2017.py captions_val2017.json
-The first caption of each image is held against its others. Needs Java and cargo.
+The first caption of each image is scored against the others. Needs Java and cargo.
 """
 import json
 import pathlib

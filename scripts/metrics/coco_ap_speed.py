@@ -16,7 +16,7 @@ from coco_ap_fixture import official
 
 
 def random_set(images, rng):
-    truths, found = [], []
+    truths, detections = [], []
     for i in range(1, images + 1):
         objects = [
             {"image_id": i, "category_id": rng.randrange(80), "area": 0.0, "iscrowd": int(rng.random() < 0.02),
@@ -32,22 +32,22 @@ def random_set(images, rng):
                 box, c = [max(0.0, v + rng.gauss(0, 6)) for v in g["bbox"]], g["category_id"]
             else:
                 box, c = [rng.random() * 500, rng.random() * 400, rng.random() * 140, rng.random() * 140], rng.randrange(80)
-            found.append({"image_id": i, "category_id": c, "bbox": box, "score": round(rng.random(), 4)})
-    return list(range(1, images + 1)), truths, found
+            detections.append({"image_id": i, "category_id": c, "bbox": box, "score": round(rng.random(), 4)})
+    return list(range(1, images + 1)), truths, detections
 
 
 def main():
-    images, truths, found = random_set(int(sys.argv[1]) if len(sys.argv) > 1 else 5000, random.Random(0))
+    images, truths, detections = random_set(int(sys.argv[1]) if len(sys.argv) > 1 else 5000, random.Random(0))
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump({"images": images, "annotations": truths, "detections": found}, file)
+        json.dump({"images": images, "annotations": truths, "detections": detections}, file)
         file.flush()
         ours = example("coco_ap", file.name)
     times = {}
-    numbers, _ = official(images, truths, found, times)
+    stats, _ = official(images, truths, detections, times)
     took = times["score"]
-    difference = np.abs(np.array(numbers) - np.array(ours["numbers"])).max()
-    print(len(images), "images,", len(truths), "objects,", len(found), "detections; AP", numbers[0])
-    print("largest difference of the 12 numbers:", difference)
+    difference = np.abs(np.array(stats) - np.array(ours["stats"])).max()
+    print(len(images), "images,", len(truths), "objects,", len(detections), "detections; AP", stats[0])
+    print("largest difference of the 12 metrics:", difference)
     print(f"official {took:.2f} s (evaluate, accumulate, summarize), ours {ours['seconds']:.3f} s, x{took / ours['seconds']:.0f}")
 
 

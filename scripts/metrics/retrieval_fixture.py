@@ -3,7 +3,7 @@
 
 Usage: pip install -r requirements.txt && python retrieval_fixture.py
 There is no official tool; this is the usual procedure (best rank among an image's texts; the rank
-of a text's image) with numpy. The similarities hold no ties.
+of a text's image) with numpy. The similarities have no ties.
 """
 import json
 import pathlib
@@ -14,31 +14,31 @@ FIXTURES = pathlib.Path(__file__).parents[2] / "crates/vlp-eval/tests/fixtures"
 IMAGES = 24
 
 
-def figures(similarity, owner):
-    of_texts = [min(np.where(np.argsort(-row) == t)[0][0] for t in np.where(owner == i)[0]) + 1 for i, row in enumerate(similarity)]
-    of_images = [np.where(np.argsort(-similarity[:, t]) == i)[0][0] + 1 for t, i in enumerate(owner)]
+def metrics(similarity, image_index):
+    image_to_text = [min(np.where(np.argsort(-row) == t)[0][0] for t in np.where(image_index == i)[0]) + 1 for i, row in enumerate(similarity)]
+    text_to_image = [np.where(np.argsort(-similarity[:, t]) == i)[0][0] + 1 for t, i in enumerate(image_index)]
     return [
         [*(float(np.mean(np.array(r) <= k)) for k in (1, 5, 10)), float(np.mean(r)), float(np.median(r))]
-        for r in (of_texts, of_images)
+        for r in (image_to_text, text_to_image)
     ]
 
 
 def main():
     rng = np.random.default_rng(0)
-    owner = np.sort(np.concatenate([np.arange(IMAGES), rng.integers(0, IMAGES, 40)]))
-    ranks = rng.permutation(IMAGES * len(owner)).reshape(IMAGES, len(owner))
-    similarity = ranks + 700 * (np.arange(IMAGES)[:, None] == owner)
+    image_index = np.sort(np.concatenate([np.arange(IMAGES), rng.integers(0, IMAGES, 40)]))
+    ranks = rng.permutation(IMAGES * len(image_index)).reshape(IMAGES, len(image_index))
+    similarity = ranks + 700 * (np.arange(IMAGES)[:, None] == image_index)
     similarity = np.argsort(np.argsort(similarity, axis=None)).reshape(similarity.shape)
     folds = []
     for f in range(3):
         rows = np.arange(f * 8, f * 8 + 8)
-        columns = np.isin(owner, rows)
-        folds.append(figures(similarity[rows][:, columns], owner[columns] - f * 8))
+        columns = np.isin(image_index, rows)
+        folds.append(metrics(similarity[rows][:, columns], image_index[columns] - f * 8))
     fixture = {
         "images": IMAGES,
-        "text_image": owner.tolist(),
+        "image_index": image_index.tolist(),
         "similarity": similarity.flatten().tolist(),
-        "all": figures(similarity, owner),
+        "all": metrics(similarity, image_index),
         "folds": np.mean(folds, axis=0).tolist(),
     }
     path = FIXTURES / "retrieval.json"

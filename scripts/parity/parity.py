@@ -17,7 +17,7 @@ from transformers import BertConfig, BertForMaskedLM, BertModel, DetrConfig, Det
 GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 
 
-def randomise(model, seed):
+def randomize(model, seed):
     """Values for every weight and statistic, none of which is neutral: no gain of 1, no shift or mean of 0."""
     draw = torch.Generator().manual_seed(seed)
     for name, value in model.state_dict().items():
@@ -28,7 +28,7 @@ def randomise(model, seed):
         elif value.dim() < 2:
             value.normal_(0, 0.2, generator=draw)
         else:
-            # A trunk's maps then keep their size from block to block, and attention has its peaks.
+            # A backbone's maps then keep their size from block to block, and attention has its peaks.
             gain = 1.0 if value.dim() == 4 else 1.5
             value.normal_(0, (gain / value[0].numel()) ** 0.5, generator=draw)
     return model.eval()
@@ -52,7 +52,7 @@ def slim(model, by):
 
 
 def resnet(out, depth, size, by=1):
-    model = randomise(slim(getattr(torchvision.models, f"resnet{depth}")(), by), seed=depth)
+    model = randomize(slim(getattr(torchvision.models, f"resnet{depth}")(), by), seed=depth)
     torch.save(model.state_dict(), out.weights("pth"))
     pixels = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
     maps = {}
@@ -69,7 +69,7 @@ def bert(out, lengths, config=None, **sizes):
         model = BertModel.from_pretrained(config).eval()
         shutil.copy(config / "model.safetensors", out.weights("safetensors"))
     else:
-        model = randomise(BertForMaskedLM(BertConfig(**sizes)), seed=2)
+        model = randomize(BertForMaskedLM(BertConfig(**sizes)), seed=2)
         out.pretrained(model)
     config = model.config
     ids = torch.randint(1, config.vocab_size, (len(lengths), max(lengths)), generator=torch.Generator().manual_seed(3))
@@ -90,14 +90,14 @@ def bert(out, lengths, config=None, **sizes):
 
 def detr(out, sizes, width=64, depth=50, blocks=(3, 4, 6, 3), d_model=256, heads=8, ffn=2048, layers=6, queries=100,
          classes=91):
-    trunk = ResNetConfig(embedding_size=width, hidden_sizes=[4 * width << stage for stage in range(4)], depths=blocks,
+    backbone = ResNetConfig(embedding_size=width, hidden_sizes=[4 * width << stage for stage in range(4)], depths=blocks,
                          out_features=["stage4"])
-    model = randomise(DetrForObjectDetection(DetrConfig(
-        use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, backbone_config=trunk, d_model=d_model,
+    model = randomize(DetrForObjectDetection(DetrConfig(
+        use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, backbone_config=backbone, d_model=d_model,
         encoder_layers=layers, decoder_layers=layers, encoder_ffn_dim=ffn, decoder_ffn_dim=ffn,
         encoder_attention_heads=heads, decoder_attention_heads=heads, num_queries=queries, num_labels=classes)), seed=4)
     saved = load_file(out.pretrained(model))
-    save_file({torchvision_trunk(name): value for name, value in saved.items()}, out.weights("timm.safetensors"))
+    save_file({torchvision_backbone(name): value for name, value in saved.items()}, out.weights("timm.safetensors"))
     torch.save({"model": facebook(saved)}, out.weights("facebook.pth"))
     high, wide = map(max, zip(*sizes))
     pixels = torch.randn(len(sizes), 3, high, wide, generator=torch.Generator().manual_seed(5))
@@ -115,8 +115,8 @@ def detr(out, sizes, width=64, depth=50, blocks=(3, 4, 6, 3), d_model=256, heads
                      "out.states": found.last_hidden_state, "out.logits": logits, "out.boxes": found.pred_boxes})
 
 
-def torchvision_trunk(name):
-    """A name of Hugging Face's DETR with the trunk as timm and torchvision spell it."""
+def torchvision_backbone(name):
+    """A name of Hugging Face's DETR with the backbone as timm and torchvision spell it."""
     rules = [(r"embedder\.embedder\.convolution", lambda m: "conv1"), (r"embedder\.embedder\.normalization", lambda m: "bn1"),
              (r"encoder\.stages\.(\d+)\.layers\.(\d+)\.", lambda m: f"layer{int(m[1]) + 1}.{m[2]}."),
              (r"\.layer\.(\d)\.convolution", lambda m: f".conv{int(m[1]) + 1}"),
@@ -137,7 +137,7 @@ def facebook(saved):
              (r"final_layer_norm", "norm3"), (r"\.encoder_attn\.", ".multihead_attn."), (r"\.fc(?=[12]\.)", ".linear")]
     theirs = {}
     for name, value in saved.items():
-        name = torchvision_trunk(name)
+        name = torchvision_backbone(name)
         for rule, spelling in rules:
             name = re.sub(rule, spelling, name)
         theirs[name] = value

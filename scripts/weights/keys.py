@@ -20,10 +20,10 @@ def keys(module, prefix="", leave_out=()):
 
 
 def frozen(depth):
-    """A DETR trunk: torchvision's without classifier, its norms without counters."""
-    trunk = getattr(torchvision.models, f"resnet{depth}")()
-    del trunk.fc
-    return keys(trunk, leave_out=["num_batches_tracked"])
+    """A DETR backbone: torchvision's without classifier, its norms without counters."""
+    backbone = getattr(torchvision.models, f"resnet{depth}")()
+    del backbone.fc
+    return keys(backbone, leave_out=["num_batches_tracked"])
 
 
 def layer(decodes, d, heads, ffn):
@@ -69,20 +69,20 @@ def hugging_face(saved):
 
 
 def timm(lists):
-    """The released facebook/detr-resnet-50 of the hub: Hugging Face's transformer, timm's trunk."""
-    trunk = "model.backbone.conv_encoder.model."
-    rest = {name: shape for name, shape in lists.items() if not name.startswith(trunk)}
-    return rest | {trunk + name: shape for name, shape in frozen(50).items()}
+    """The released facebook/detr-resnet-50 of the hub: Hugging Face's transformer, timm's backbone."""
+    backbone = "model.backbone.conv_encoder.model."
+    rest = {name: shape for name, shape in lists.items() if not name.startswith(backbone)}
+    return rest | {backbone + name: shape for name, shape in frozen(50).items()}
 
 
 def soho(d=768, layers=3, codes=2048):
     """The released `soho_res18_fp16_40`: mmcv's modules around torchvision's ResNet-18 and a BERT of 3 layers."""
-    trunk = torchvision.models.resnet18()
-    del trunk.fc
+    backbone = torchvision.models.resnet18()
+    del backbone.fc
     bert = BertModel(BertConfig(num_hidden_layers=layers), add_pooling_layer=False)
     norm = lambda name, width: {f"{name}.{leaf}": [width] for leaf in
                                 ("weight", "bias", "running_mean", "running_var")} | {f"{name}.num_batches_tracked": []}
-    return keys(trunk, "backbone.") | keys(bert, "language.bert.") | {
+    return keys(backbone, "backbone.") | keys(bert, "language.bert.") | {
         "neck.conv.conv.weight": [d, 512, 1, 1], **norm("neck.conv.bn", d),
         "neck.ln.weight": [d], "neck.ln.bias": [d], "neck.mask_emb.weight": [1, d],
         "neck.vq.embed": [codes, d], "neck.vq.cluster_size": [codes], "neck.vq.cluster_sum": [codes],

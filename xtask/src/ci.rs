@@ -12,15 +12,15 @@ struct Stage {
 }
 
 /// Building stages first: the test stage's build serves the quick run.
-const STAGES: [Stage; 8] = [
+const STAGES: [Stage; 13] = [
     Stage {
         name: "fmt",
         cargo: "fmt --all --check",
         env: &[],
     },
     Stage {
-        name: "fmt-benches",
-        cargo: "fmt --check --manifest-path benches/Cargo.toml",
+        name: "features",
+        cargo: "run --quiet --package xtask -- features",
         env: &[],
     },
     Stage {
@@ -34,6 +34,27 @@ const STAGES: [Stage; 8] = [
         // The same inputs of the property tests each time: a change is judged by itself. `cargo test`
         // by hand draws new ones.
         env: &[("PROPTEST_RNG_SEED", "2106018042104035")],
+    },
+    // The same tests where the processor had fewer vector instructions; what cannot run at all is printed as skipped.
+    Stage {
+        name: "avx2",
+        cargo: "test --package vlp-ops",
+        env: &[("VLP_SIMD", "avx2")],
+    },
+    Stage {
+        name: "scalar",
+        cargo: "test --package vlp-ops",
+        env: &[("VLP_SIMD", "scalar")],
+    },
+    Stage {
+        name: "golden-avx2",
+        cargo: "test --package vlp --test golden",
+        env: &[("VLP_SIMD", "avx2")],
+    },
+    Stage {
+        name: "golden-scalar",
+        cargo: "test --package vlp --test golden",
+        env: &[("VLP_SIMD", "scalar")],
     },
     Stage {
         name: "quick",
@@ -54,6 +75,11 @@ const STAGES: [Stage; 8] = [
         name: "doc",
         cargo: "doc --workspace --no-deps",
         env: &[("RUSTDOCFLAGS", "-D warnings")],
+    },
+    Stage {
+        name: "package",
+        cargo: "run --quiet --package xtask -- publish --dry-run --no-build",
+        env: &[],
     },
 ];
 
@@ -95,8 +121,8 @@ fn choose(names: &[&str]) -> Result<Vec<&'static Stage>, String> {
         .iter()
         .find(|name| !STAGES.iter().any(|stage| stage.name == **name))
     {
-        let known = STAGES.map(|stage| stage.name).join(", ");
-        return Err(format!("no stage is called {unknown:?}; there are {known}"));
+        let names = STAGES.map(|stage| stage.name).join(", ");
+        return Err(format!("no stage is called {unknown:?}; there are {names}"));
     }
     Ok(STAGES
         .iter()
@@ -123,7 +149,7 @@ fn execute(root: &Path, stage: &Stage) -> Result<(), String> {
 }
 
 fn summary(times: &[(&str, Duration)]) -> String {
-    let line = |name: &str, time: Duration| format!("{name:<8}{:>8.1} s\n", time.as_secs_f64());
+    let line = |name: &str, time: Duration| format!("{name:<13}{:>8.1} s\n", time.as_secs_f64());
     let total = times.iter().map(|(_, time)| *time).sum();
     let mut text: String = times.iter().map(|(name, time)| line(name, *time)).collect();
     if times.len() > 1 {
@@ -146,7 +172,7 @@ mod tests {
         assert_eq!(names(&[]).unwrap().len(), STAGES.len());
         assert_eq!(
             names(&["lint"]).unwrap_err(),
-            "no stage is called \"lint\"; there are fmt, fmt-benches, tidy, test, quick, quick-soho, clippy, doc"
+            "no stage is called \"lint\"; there are fmt, features, tidy, test, avx2, scalar, golden-avx2, golden-scalar, quick, quick-soho, clippy, doc, package"
         );
     }
 
@@ -158,7 +184,7 @@ mod tests {
         ];
         assert_eq!(
             summary(&times),
-            "fmt          1.5 s\ntest        60.0 s\ntotal       61.5 s\n"
+            "fmt               1.5 s\ntest             60.0 s\ntotal            61.5 s\n"
         );
     }
 }

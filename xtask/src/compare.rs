@@ -60,7 +60,7 @@ fn totals(run: &Path) -> Result<Vec<f64>, String> {
             serde_json::from_str(line).map_err(|e| format!("{}: {e}", path.display()))?;
         totals.extend(
             record
-                .get("loss/total")
+                .get("train/loss")
                 .map(|v| v.as_f64().unwrap_or(f64::NAN)),
         );
     }
@@ -77,7 +77,7 @@ mod tests {
         fs::create_dir(&path).unwrap();
         let lines: String = totals
             .iter()
-            .map(|t| format!("{{\"step\":1,\"loss/total\":{t}}}\n"))
+            .map(|t| format!("{{\"step\":1,\"train/loss\":{t}}}\n"))
             .collect();
         fs::write(path.join("metrics.jsonl"), lines).unwrap();
         path

@@ -7,8 +7,10 @@
 
 mod ci;
 mod compare;
+mod features;
 mod mean;
 mod peer;
+mod publish;
 mod results;
 mod tidy;
 
@@ -16,13 +18,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's own rules; --write renews the crate table
+       cargo xtask features           check that a package alone builds with the workspace's features
+       cargo xtask publish --dry-run [--no-build]
+                                      package every published crate, and build each from its archive
        cargo xtask ci [STAGE ...]     run what continuous integration runs, or some of its stages
        cargo xtask compare RUN RUN [LIMIT]
-                                      hold the losses of two runs against each other, to a relative LIMIT
+                                      compare the losses of two runs, to a relative LIMIT
        cargo xtask mean DIR [PAGE]    mean and spread over the seeds of the runs ARM-SEED or SUBJECT-ARM-SEED in a folder
-       cargo xtask results RUN        put a run's held-out figures into README.md
-       cargo xtask peer [--device flex|cuda|wgpu] [CASE ...]
-                                      time vlp and PyTorch at the same work, write docs/numbers.md; `table` writes it anew";
+       cargo xtask results RUN        put a run's validation metrics into README.md
+       cargo xtask peer [--device NAME] [--simd LEVEL] [CASE ...]
+                                      time vlp and PyTorch at the same work, write a page of docs/numbers; `table` only writes the pages";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,6 +39,9 @@ fn main() -> ExitCode {
     let result = match arguments[..] {
         ["tidy"] => tidy::run(root, false),
         ["tidy", "--write"] => tidy::run(root, true),
+        ["publish", "--dry-run"] => publish::dry_run(root, true),
+        ["publish", "--dry-run", "--no-build"] => publish::dry_run(root, false),
+        ["features"] => features::run(root),
         ["ci", ref stages @ ..] => ci::run(root, stages),
         ["compare", one, other] => compare::run(Path::new(one), Path::new(other), None),
         ["compare", one, other, limit] => {

@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use crate::results::replace;
 
-/// Figures of every arm of one subject, by name and arm, a value for each seed.
-type Figures = BTreeMap<String, BTreeMap<String, Vec<f64>>>;
+/// Metrics of every arm of one subject, by name and arm, a value for each seed.
+type Metrics = BTreeMap<String, BTreeMap<String, Vec<f64>>>;
 
 /// Prints the table of the runs `SUBJECT-ARM-SEED` (or `ARM-SEED`) in `folder`, or puts it between the result markers of
 /// `page`.
 pub(crate) fn run(folder: &Path, page: Option<&Path>) -> Result<(), String> {
-    let mut subjects: BTreeMap<String, Figures> = BTreeMap::new();
+    let mut subjects: BTreeMap<String, Metrics> = BTreeMap::new();
     let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     for entry in entries {
         let path = entry
@@ -35,12 +35,12 @@ pub(crate) fn run(folder: &Path, page: Option<&Path>) -> Result<(), String> {
             serde_json::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))?;
         let rows = results.get("trained").and_then(Value::as_array);
         for row in rows.into_iter().flatten() {
-            if let (Some(figure), Some(value)) = (
-                row.get(0).and_then(Value::as_str),
-                row.get(1).and_then(Value::as_f64),
+            if let (Some(metric), Some(value)) = (
+                row.get("name").and_then(Value::as_str),
+                row.get("value").and_then(Value::as_f64),
             ) {
-                let figures = subjects.entry(subject.into()).or_default();
-                let arms = figures.entry(figure.into()).or_default();
+                let metrics = subjects.entry(subject.into()).or_default();
+                let arms = metrics.entry(metric.into()).or_default();
                 arms.entry(arm.into()).or_default().push(value);
             }
         }
@@ -61,7 +61,7 @@ pub(crate) fn run(folder: &Path, page: Option<&Path>) -> Result<(), String> {
     fs::write(page, new).map_err(|e| format!("{}: {e}", page.display()))
 }
 
-fn table(subjects: &BTreeMap<String, Figures>) -> String {
+fn table(subjects: &BTreeMap<String, Metrics>) -> String {
     let mut arms: Vec<&String> = subjects
         .values()
         .flat_map(BTreeMap::values)
@@ -69,19 +69,19 @@ fn table(subjects: &BTreeMap<String, Figures>) -> String {
         .collect();
     arms.sort();
     arms.dedup();
-    let mut text = String::from("| figure |");
+    let mut text = String::from("| metric |");
     arms.iter().for_each(|arm| text += &format!(" {arm} |"));
     text += "\n|---|";
     arms.iter().for_each(|_| text += "---:|");
     text.push('\n');
-    for (subject, figures) in subjects {
-        for (figure, values) in figures {
+    for (subject, metrics) in subjects {
+        for (metric, values) in metrics {
             let subject = if subject.is_empty() {
                 ""
             } else {
                 &format!("{subject}: ")
             };
-            text += &format!("| {subject}{figure} |");
+            text += &format!("| {subject}{metric} |");
             for arm in &arms {
                 let cell = values.get(*arm).map_or("-".into(), |all| cell(all));
                 text += &format!(" {cell} |");

@@ -1,4 +1,4 @@
-//! The held-out figures in README.md, written by a command and never by hand.
+//! The validation metrics in README.md, written by a command and never by hand.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 const OPEN: &str = "<!-- results -->";
 const CLOSE: &str = "<!-- /results -->";
 
-/// Replaces what stands between the markers by the table of `run/results.json`.
+/// Replaces what is between the markers with the table of `run/results.json`.
 pub(crate) fn run(root: &Path, run: &Path) -> Result<(), String> {
     let path = run.join("results.json");
     let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -31,13 +31,18 @@ pub(crate) fn replace(old: &str, table: &str) -> Option<String> {
 fn table(results: &Value) -> Option<String> {
     let list = |key: &str| -> Option<Vec<(String, Option<f64>)>> {
         let rows = results.get(key)?.as_array()?.iter();
-        rows.map(|row| Some((row.get(0)?.as_str()?.to_owned(), row.get(1)?.as_f64())))
-            .collect()
+        rows.map(|row| {
+            Some((
+                row.get("name")?.as_str()?.to_owned(),
+                row.get("value")?.as_f64(),
+            ))
+        })
+        .collect()
     };
-    let (before, after) = (list("untrained")?, list("trained")?);
+    let (before, after) = (list("initial")?, list("trained")?);
     let show = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{:.3}", v + 0.0));
     let mut text = format!(
-        "| {} held-out scenes | untrained | after {} steps, {:.1} min |\n|---|---:|---:|\n",
+        "| {} validation scenes | initial | after {} steps, {:.1} min |\n|---|---:|---:|\n",
         results.get("examples")?.as_u64()?,
         results.get("step")?.as_u64()?,
         results.get("seconds")?.as_f64()? / 60.0
@@ -59,9 +64,9 @@ mod tests {
 
     #[test]
     fn the_table_replaces_what_stood_between_the_markers() {
+        let scores = |ap: f64, cider: Option<f64>| serde_json::json!([{"name": "AP", "value": ap}, {"name": "CIDEr", "value": cider}]);
         let results = serde_json::json!({
-            "untrained": [["AP", 0.1], ["CIDEr", null]], "trained": [["AP", 0.5], ["CIDEr", 1.25]],
-            "step": 10, "seconds": 90.0, "examples": 4
+            "initial": scores(0.1, None), "trained": scores(0.5, Some(1.25)), "step": 10, "seconds": 90.0, "examples": 4
         });
         let table = table(&results).unwrap();
         let new = replace("a\n<!-- results -->\nold\n<!-- /results -->\nb", &table).unwrap();

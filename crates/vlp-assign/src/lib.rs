@@ -1,50 +1,62 @@
 #![doc = include_str!("../README.md")]
 
-/// What can be wrong with a cost matrix.
+/// Errors of [`Hungarian::assign`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AssignError {
-    /// A NaN or infinite entry has no order among costs.
+    /// A cost is NaN or infinite.
     #[error("cost[{row}][{column}] = {value}: costs must be finite")]
     NonFinite {
-        /// Row of the entry.
+        /// Row of the cost.
         row: usize,
-        /// Column of the entry.
+        /// Column of the cost.
         column: usize,
-        /// The entry.
+        /// The cost.
         value: f64,
     },
-    /// The values do not fill the shape.
-    #[error("{found} costs for {rows} rows of {columns}: give {rows} x {columns}, row-major")]
+    /// The number of costs is not the product of rows and columns.
+    #[error("{len} costs for {rows} rows of {columns}: expected {rows} x {columns}, row-major")]
     Shape {
-        /// Rows asked for.
+        /// Number of rows.
         rows: usize,
-        /// Columns asked for.
+        /// Number of columns.
         columns: usize,
-        /// Values given.
-        found: usize,
+        /// Number of costs.
+        len: usize,
     },
 }
 
-/// Solver that keeps its buffers between calls.
+/// Solver of the linear sum assignment problem, which reuses its buffers between calls.
 ///
-/// Shortest augmenting paths with dual prices (Jonker and Volgenant 1987; Crouse 2016, the method of
+/// Shortest augmenting paths with dual variables (Jonker and Volgenant 1987; Crouse 2016, the algorithm of
 /// `scipy.optimize.linear_sum_assignment`): O(n^2 m) for n = min(rows, columns), in f64.
 #[derive(Debug, Default, Clone)]
 pub struct Hungarian {
-    row_price: Vec<f64>,
-    column_price: Vec<f64>,
-    distance: Vec<f64>,
-    from: Vec<usize>,
-    row_of: Vec<usize>,
-    done: Vec<bool>,
+    /// Dual variable of each row.
+    u: Vec<f64>,
+    /// Dual variable of each column.
+    v: Vec<f64>,
+    /// Cost of the shortest path to each column.
+    shortest_path_costs: Vec<f64>,
+    /// Row before each column on its shortest path.
+    path: Vec<usize>,
+    /// Row assigned to each column, or `UNASSIGNED`.
+    row_for_column: Vec<usize>,
+    /// Whether the shortest path to each column is final.
+    visited: Vec<bool>,
 }
 
-const FREE: usize = usize::MAX;
+const UNASSIGNED: usize = usize::MAX;
 
 impl Hungarian {
-    /// Pairs (row, column) of least total cost, sorted by row; min(rows, columns) of them.
+    /// Pairs (row, column) with the minimum total cost, sorted by row; there are min(rows, columns) of them.
     ///
-    /// `cost` is row-major. Among equal totals the choice is fixed by the input alone.
+    /// `cost` is row-major, `[rows, columns]`. If several assignments have the minimum cost, the choice is
+    /// deterministic.
+    ///
+    /// # Errors
+    /// [`AssignError::Shape`] if `cost` does not have `rows * columns` values, [`AssignError::NonFinite`] if one is NaN
+    /// or infinite.
     pub fn assign(
         &mut self,
         cost: &[f64],
@@ -55,97 +67,101 @@ impl Hungarian {
             return Err(AssignError::Shape {
                 rows,
                 columns,
-                found: cost.len(),
+                len: cost.len(),
             });
         }
-        if let Some(at) = cost.iter().position(|c| !c.is_finite()) {
+        if let Some(index) = cost.iter().position(|c| !c.is_finite()) {
             return Err(AssignError::NonFinite {
-                row: at / columns,
-                column: at % columns,
-                value: cost[at],
+                row: index / columns,
+                column: index % columns,
+                value: cost[index],
             });
         }
-        // The search adds one row at a time, so it wants the short side as rows.
+        // `solve` assigns every row, so the shorter side must be the rows.
         let mut pairs = if rows <= columns {
             self.solve(rows, columns, |r, c| cost[r * columns + c]);
-            self.pairs().map(|(c, r)| (r, c)).collect::<Vec<_>>()
+            self.assigned()
+                .map(|(column, row)| (row, column))
+                .collect::<Vec<_>>()
         } else {
             self.solve(columns, rows, |r, c| cost[c * columns + r]);
-            self.pairs().collect::<Vec<_>>()
+            self.assigned().collect::<Vec<_>>()
         };
         pairs.sort_unstable();
         Ok(pairs)
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        self.row_of
+    /// Pairs (column, row) of the last call of [`Self::solve`].
+    fn assigned(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.row_for_column
             .iter()
             .copied()
             .enumerate()
-            .filter(|&(_, row)| row != FREE)
+            .filter(|&(_, row)| row != UNASSIGNED)
     }
 
     fn solve(&mut self, rows: usize, columns: usize, cost: impl Fn(usize, usize) -> f64) {
-        reset(&mut self.row_price, rows, 0.0);
-        reset(&mut self.column_price, columns, 0.0);
-        reset(&mut self.row_of, columns, FREE);
-        for start in 0..rows {
-            reset(&mut self.distance, columns, f64::INFINITY);
-            reset(&mut self.from, columns, FREE);
-            reset(&mut self.done, columns, false);
-            // Dijkstra over reduced costs from `start` to the nearest free column.
-            let (mut row, mut reached) = (start, 0.0);
+        reset(&mut self.u, rows, 0.0);
+        reset(&mut self.v, columns, 0.0);
+        reset(&mut self.row_for_column, columns, UNASSIGNED);
+        for start_row in 0..rows {
+            reset(&mut self.shortest_path_costs, columns, f64::INFINITY);
+            reset(&mut self.path, columns, UNASSIGNED);
+            reset(&mut self.visited, columns, false);
+            // Dijkstra over reduced costs from `start_row` to the nearest unassigned column.
+            let (mut row, mut min_cost) = (start_row, 0.0);
             let sink = loop {
-                let mut nearest = FREE;
+                let mut nearest = UNASSIGNED;
                 for column in 0..columns {
-                    if self.done[column] {
+                    if self.visited[column] {
                         continue;
                     }
-                    let through = reached + cost(row, column)
-                        - self.row_price[row]
-                        - self.column_price[column];
-                    if through < self.distance[column] {
-                        self.distance[column] = through;
-                        self.from[column] = row;
+                    let path_cost = min_cost + cost(row, column) - self.u[row] - self.v[column];
+                    if path_cost < self.shortest_path_costs[column] {
+                        self.shortest_path_costs[column] = path_cost;
+                        self.path[column] = row;
                     }
-                    let better = nearest == FREE
-                        || self.distance[column] < self.distance[nearest]
-                        // Of equal columns a free one ends the search at once.
-                        || (self.distance[column] == self.distance[nearest]
-                            && self.row_of[column] == FREE
-                            && self.row_of[nearest] != FREE);
-                    if better {
+                    if nearest == UNASSIGNED || self.is_nearer(column, nearest) {
                         nearest = column;
                     }
                 }
-                reached = self.distance[nearest];
-                if self.row_of[nearest] == FREE {
+                min_cost = self.shortest_path_costs[nearest];
+                if self.row_for_column[nearest] == UNASSIGNED {
                     break nearest;
                 }
-                self.done[nearest] = true;
-                row = self.row_of[nearest];
+                self.visited[nearest] = true;
+                row = self.row_for_column[nearest];
             };
-            self.row_price[start] += reached;
+            self.u[start_row] += min_cost;
             for column in 0..columns {
-                if self.done[column] {
-                    let slack = reached - self.distance[column];
-                    self.row_price[self.row_of[column]] += slack;
-                    self.column_price[column] -= slack;
+                if self.visited[column] {
+                    let slack = min_cost - self.shortest_path_costs[column];
+                    self.u[self.row_for_column[column]] += slack;
+                    self.v[column] -= slack;
                 }
             }
-            self.augment(sink, start);
+            self.augment(sink, start_row);
         }
     }
 
-    /// Turns the alternating path from `sink` back to `start` around.
-    fn augment(&mut self, sink: usize, start: usize) {
+    /// Of equally near columns an unassigned one is preferred, because it ends the search.
+    fn is_nearer(&self, column: usize, other: usize) -> bool {
+        let costs = &self.shortest_path_costs;
+        costs[column] < costs[other]
+            || (costs[column] == costs[other]
+                && self.row_for_column[column] == UNASSIGNED
+                && self.row_for_column[other] != UNASSIGNED)
+    }
+
+    /// Assigns the rows along the path from `sink` back to `start_row`.
+    fn augment(&mut self, sink: usize, start_row: usize) {
         let mut column = sink;
         loop {
-            let row = self.from[column];
-            let next = self.row_of.iter().position(|&r| r == row);
-            self.row_of[column] = row;
-            match next {
-                Some(previous) if row != start => column = previous,
+            let row = self.path[column];
+            let previous = self.row_for_column.iter().position(|&r| r == row);
+            self.row_for_column[column] = row;
+            match previous {
+                Some(previous) if row != start_row => column = previous,
                 _ => return,
             }
         }
@@ -163,32 +179,35 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn brute(cost: &[f64], rows: usize, columns: usize, row: usize, used: u32) -> f64 {
+    fn brute_force(cost: &[f64], rows: usize, columns: usize, row: usize, used: u32) -> f64 {
         if rows > columns {
-            let turned: Vec<f64> = (0..columns)
+            let transposed: Vec<f64> = (0..columns)
                 .flat_map(|c| (0..rows).map(move |r| cost[r * columns + c]))
                 .collect();
-            return brute(&turned, columns, rows, 0, 0);
+            return brute_force(&transposed, columns, rows, 0, 0);
         }
         if row == rows {
             return 0.0;
         }
         (0..columns)
             .filter(|c| used & (1 << c) == 0)
-            .map(|c| cost[row * columns + c] + brute(cost, rows, columns, row + 1, used | (1 << c)))
+            .map(|c| {
+                cost[row * columns + c] + brute_force(cost, rows, columns, row + 1, used | (1 << c))
+            })
             .fold(f64::INFINITY, f64::min)
     }
 
-    fn check(cost: &[f64], rows: usize, columns: usize) -> f64 {
+    /// Total cost of the assignment, after checking that it is one.
+    fn assigned_cost(cost: &[f64], rows: usize, columns: usize) -> f64 {
         let pairs = Hungarian::default().assign(cost, rows, columns).unwrap();
         assert_eq!(pairs.len(), rows.min(columns));
-        let mut seen = pairs.iter().map(|p| p.1).collect::<Vec<_>>();
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen.len(), pairs.len(), "a column twice");
+        let mut columns_used = pairs.iter().map(|p| p.1).collect::<Vec<_>>();
+        columns_used.sort_unstable();
+        columns_used.dedup();
+        assert_eq!(columns_used.len(), pairs.len(), "duplicate column");
         assert!(
             pairs.windows(2).all(|w| w[0].0 < w[1].0),
-            "rows sorted and single"
+            "rows must be sorted and distinct"
         );
         pairs.iter().map(|&(r, c)| cost[r * columns + c]).sum()
     }
@@ -196,7 +215,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]
-        fn equals_brute_force(rows in 0usize..7, columns in 0usize..7, seed in any::<u64>(), kind in 0u8..4) {
+        fn total_cost_equals_brute_force(rows in 0usize..7, columns in 0usize..7, seed in any::<u64>(), kind in 0u8..4) {
             let mut state = seed | 1;
             let cost: Vec<f64> = (0..rows * columns).map(|_| {
                 state ^= state << 13; state ^= state >> 7; state ^= state << 17;
@@ -208,15 +227,16 @@ mod tests {
                     _ => 0.5, // all tied
                 }
             }).collect();
-            let (got, want) = (check(&cost, rows, columns), brute(&cost, rows, columns, 0, 0));
-            // Sums of the same numbers in another order: a few last bits of the largest.
+            let actual = assigned_cost(&cost, rows, columns);
+            let expected = brute_force(&cost, rows, columns, 0, 0);
+            // The sums differ in order, so they may differ by a few units in the last place of the largest cost.
             let scale = cost.iter().fold(1e-300, |a: f64, c| a.max(c.abs()));
-            prop_assert!((got - want).abs() <= 1e-12 * scale, "{got} {want}");
+            prop_assert!((actual - expected).abs() <= 1e-12 * scale, "{actual} {expected}");
         }
     }
 
     #[test]
-    fn names_the_entry_that_is_not_finite() {
+    fn errors_name_the_cost_that_is_not_finite() {
         let error = Hungarian::default()
             .assign(&[0.0, 1.0, 2.0, f64::NAN], 2, 2)
             .unwrap_err();
@@ -226,13 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn empty_sides_have_no_pairs() {
+    fn empty_matrices_have_no_pairs() {
         assert!(Hungarian::default().assign(&[], 0, 5).unwrap().is_empty());
         assert!(Hungarian::default().assign(&[], 5, 0).unwrap().is_empty());
     }
 
     #[test]
-    fn a_used_solver_gives_the_same_answer() {
+    fn a_reused_solver_gives_the_same_assignment() {
         let mut solver = Hungarian::default();
         let cost: Vec<f64> = (0..40 * 7).map(|i| ((i * 7919) % 101) as f64).collect();
         let first = solver.assign(&cost, 40, 7).unwrap();

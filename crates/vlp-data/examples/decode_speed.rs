@@ -1,23 +1,22 @@
-//! Pictures a second of CPU time, on one thread: `decode_speed decode|detr|soho|shrink FOLDER SECONDS`.
+//! Decoded images per second of CPU time, on one thread: `decode_speed decode|detr|soho|shrink FOLDER SECONDS`.
 //!
-//! `scripts/decode-speed/run.sh` runs it in turn with Pillow and torchvision on the same files. The files are read each
-//! time, as theirs are.
+//! `scripts/decode-speed/run.sh` alternates it with Pillow and torchvision on the same files, which are read every time.
 #![allow(clippy::print_stdout)]
 
 use std::{error::Error, fs, path::PathBuf, time::Instant};
 
-use vlp_data::{Limits, ResizeRule, decode_picture, rng, transform::resize};
+use vlp_data::{Limits, ResizeRule, decode_image, rng, transform::resize};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [what, folder, seconds] = arguments.as_slice() else {
+    let [mode, folder, seconds] = arguments.as_slice() else {
         return Err("usage: decode_speed decode|detr|soho|shrink FOLDER SECONDS".into());
     };
     let detr = |short| ResizeRule::Detr {
         short: vec![short],
         max: 1333,
     };
-    let rule = match what.as_str() {
+    let rule = match mode.as_str() {
         "decode" => ResizeRule::Keep,
         "detr" => detr(800),
         "soho" => ResizeRule::Soho {
@@ -37,41 +36,41 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err(format!("{folder} has no .jpg").into());
     }
     let limits = Limits::default();
-    let (clock, mut done) = (Clock::start(), 0);
+    let (clock, mut decoded) = (Clock::start(), 0);
     while clock.seconds() < seconds {
         for path in &files {
-            let picture = decode_picture(&fs::read(path)?, &path.display().to_string(), &limits)?;
+            let image = decode_image(&fs::read(path)?, &path.display().to_string(), &limits)?;
             if rule != ResizeRule::Keep {
-                let mut draw = rng(0, 0, 0, "resize");
-                let (width, height) = rule.target(picture.width, picture.height, &mut draw);
-                std::hint::black_box(resize(&picture, width, height)?);
+                let mut rng = rng(0, 0, 0, "resize");
+                let (width, height) = rule.target_size(image.width, image.height, &mut rng);
+                std::hint::black_box(resize(&image, width, height)?);
             }
-            std::hint::black_box(picture);
+            std::hint::black_box(image);
         }
-        done += files.len();
+        decoded += files.len();
     }
-    println!("{:.2}", done as f64 / clock.seconds());
+    println!("{:.2}", decoded as f64 / clock.seconds());
     Ok(())
 }
 
-/// The process's CPU time where Linux tells it, else the time of day.
+/// CPU time of the process on Linux, wall time elsewhere.
 struct Clock {
-    began: Instant,
-    cpu: Option<f64>,
+    start: Instant,
+    cpu_start: Option<f64>,
 }
 
 impl Clock {
     fn start() -> Self {
         Self {
-            began: Instant::now(),
-            cpu: cpu_seconds(),
+            start: Instant::now(),
+            cpu_start: cpu_seconds(),
         }
     }
 
     fn seconds(&self) -> f64 {
-        match (self.cpu, cpu_seconds()) {
-            (Some(before), Some(now)) => now - before,
-            _ => self.began.elapsed().as_secs_f64(),
+        match (self.cpu_start, cpu_seconds()) {
+            (Some(start), Some(now)) => now - start,
+            _ => self.start.elapsed().as_secs_f64(),
         }
     }
 }

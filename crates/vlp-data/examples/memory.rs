@@ -1,5 +1,5 @@
-//! How much memory and time an annotation file takes to read: writes synthetic COCO files of a given size, or reads
-//! them, straight or through the cache of their index (the first time it is written, the second time read).
+//! Memory and time of reading annotation files: writes synthetic COCO files of a given size, or reads them without or with
+//! the index cache (written in the first run, read in the second).
 //!
 //! `cargo run -p vlp-data --example memory -- write FOLDER 500` (megabytes of instances), then
 //! `/usr/bin/time -v target/debug/examples/memory read FOLDER` (or `cached FOLDER`) for the peak.
@@ -12,7 +12,10 @@ use std::{
     time::Instant,
 };
 
-use vlp_data::{CocoSource, Source, coco::CocoOptions};
+use vlp_data::{
+    Limits, Source,
+    read::{CocoFiles, cache, coco},
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,8 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-/// Records in the proportions of COCO's training set: an image has five captions and seven boxes, of which each has a
-/// polygon of some 40 corners. All images are one picture.
+/// Records in the proportions of COCO's training set: an image has five captions and seven boxes, each with a polygon of 40
+/// corners. All records refer to the same image file.
 fn write(folder: &Path, megabytes: u64) -> Result<(), Box<dyn std::error::Error>> {
     fs::create_dir_all(folder.join("annotations"))?;
     fs::create_dir_all(folder.join("images"))?;
@@ -78,21 +81,22 @@ fn write(folder: &Path, megabytes: u64) -> Result<(), Box<dyn std::error::Error>
 }
 
 fn read(folder: &Path, cached: bool) -> Result<(), Box<dyn std::error::Error>> {
-    let began = Instant::now();
-    let options = CocoOptions::default();
+    let start = Instant::now();
+    let files = CocoFiles::find(folder, None)?;
+    let build = || coco(&files, &Limits::default());
     let source = if cached {
-        let cache = folder.join("x.index");
-        let (source, state) = CocoSource::open_cached(folder, options, &cache)?;
-        println!("{state}; {} bytes", fs::metadata(&cache)?.len());
-        source
+        let index = folder.join("x.index");
+        let opened = cache::open_or_build(&index, &files.inputs(), "", build)?;
+        println!("{}; {} bytes", opened.state, fs::metadata(&index)?.len());
+        opened.source
     } else {
-        CocoSource::open(folder, options)?
+        build()?
     };
     let megabytes = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     println!(
         "{}\n{:.2} s, index of {:.1} MB for {} samples",
         source.report(),
-        began.elapsed().as_secs_f64(),
+        start.elapsed().as_secs_f64(),
         megabytes(source.index_bytes()),
         source.len()
     );

@@ -1,6 +1,6 @@
-"""Makes tests/data from Pillow: pictures of many kinds with the RGB that Pillow reads from them, and resized ones.
+"""Writes tests/data with Pillow: images of many formats with their decoded RGB, and resized images.
 
-Run in the crate's folder: python3 scripts/make_fixtures.py [extension] (needs Pillow; the stored files are Pillow 13.0.0's).
+Run in the crate's folder: python3 scripts/make_fixtures.py [extension] (needs Pillow; the committed files are from Pillow 13.0.0).
 """
 
 import pathlib
@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageOps
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data"
 
 
-def picture(width, height):
-    """A smooth gradient with sharp shapes and a little noise: every kind of edge that a filter meets."""
+def source_image(width, height):
+    """A smooth gradient with sharp edges and noise."""
     random.seed(3)
     image = Image.new("RGB", (width, height))
     for y in range(height):
@@ -27,7 +27,7 @@ def picture(width, height):
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    source = picture(37, 26)
+    source = source_image(37, 26)
     source.save(OUT / "source.png")
     for width, height in [(74, 52), (18, 13), (5, 61), (37, 9), (1, 1), (100, 30)]:
         source.resize((width, height), Image.Resampling.BILINEAR).save(OUT / f"resized_{width}x{height}.png")
@@ -36,10 +36,10 @@ def main():
     kinds = {
         "rgb.jpg": (smooth, {}),
         "progressive.jpg": (smooth, {"progressive": True}),
-        "grey.jpg": (smooth.convert("L"), {}),
+        "gray.jpg": (smooth.convert("L"), {}),
         "cmyk.jpg": (smooth.convert("CMYK"), {}),
         "rgb.png": (smooth, {}),
-        "grey.png": (smooth.convert("L"), {}),
+        "gray.png": (smooth.convert("L"), {}),
         "palette.png": (smooth.quantize(16), {}),
         "bit.png": (smooth.convert("1"), {}),
     }

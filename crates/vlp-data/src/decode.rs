@@ -1,4 +1,4 @@
-//! Pictures from bytes: JPEG, PNG and WebP to 8-bit RGB, upright, within limits.
+//! Decoding of JPEG, PNG and WebP to upright 8-bit RGB, with limits on the size.
 
 mod webp;
 
@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::JpegDecoder;
 
-use crate::{DataError, Picture, memory};
+use crate::{DataError, Image, memory};
 
-/// Sizes a picture may have; checked before its pixels are decoded.
+/// Limits of image sizes; checked before pixels are decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Least width and height in pixels.
+    /// Minimum width and height in pixels.
     pub min_side: usize,
-    /// Greatest width and height in pixels.
+    /// Maximum width and height in pixels.
     pub max_side: usize,
-    /// Greatest number of pixels.
+    /// Maximum number of pixels.
     pub max_pixels: usize,
 }
 
 impl Default for Limits {
-    /// 1 to 16,384 pixels a side, 64 million pixels.
+    /// 1 to 16,384 pixels per side, 64 million pixels.
     fn default() -> Self {
         Self {
             min_side: 1,
@@ -35,12 +35,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether a size is within the limits.
+    /// Checks a size.
     ///
     /// # Errors
-    /// [`DataError::Limit`] with the size and the limit that it breaks.
+    /// [`DataError::Limit`] with the size and the violated limit.
     pub fn check(&self, width: usize, height: usize, name: &str) -> Result<(), DataError> {
-        let broken = if width.min(height) < self.min_side.max(1) {
+        let problem = if width.min(height) < self.min_side.max(1) {
             format!("less than {} on a side", self.min_side.max(1))
         } else if width.max(height) > self.max_side {
             format!("more than {} on a side", self.max_side)
@@ -51,39 +51,39 @@ impl Limits {
         };
         Err(DataError::Limit {
             name: name.into(),
-            reason: format!("{width}x{height} is {broken}"),
+            reason: format!("{width}x{height} is {problem}"),
         })
     }
 }
 
-/// Decodes a JPEG, PNG or WebP, told apart by their first bytes whatever the file is called.
+/// Decodes a JPEG, PNG or WebP file; the format is detected by the first bytes.
 ///
-/// Grey, palette, 16-bit and CMYK pictures become 8-bit RGB; transparent pixels are laid on white; the EXIF orientation
-/// is applied, so that width and height are those of the upright picture. An animated WebP is an error. `name` is for
-/// messages.
+/// Gray, palette, 16-bit and CMYK images are converted to 8-bit RGB, transparent pixels are composited on white, and the
+/// EXIF orientation is applied, so that width and height are those of the upright image. `name` is for messages.
 ///
 /// # Errors
-/// [`DataError::Limit`] outside `limits`, [`DataError::Decode`] for anything truncated, corrupt or of another kind.
-pub fn decode_picture(bytes: &[u8], name: &str, limits: &Limits) -> Result<Picture, DataError> {
-    let (picture, orientation) = decode_stored(bytes, name, limits)?;
-    upright(picture, orientation, name)
+/// [`DataError::Limit`] outside `limits`, [`DataError::Decode`] if the file is truncated, corrupt, an animated WebP or of
+/// another format.
+pub fn decode_image(bytes: &[u8], name: &str, limits: &Limits) -> Result<Image, DataError> {
+    let (image, orientation) = decode_stored(bytes, name, limits)?;
+    apply_orientation(image, orientation, name)
 }
 
-/// The pixels as they are stored, and how EXIF says they are to be turned.
-pub(crate) type Stored = (Picture, Orientation);
+/// The stored pixels and the EXIF orientation that makes them upright.
+pub(crate) type Stored = (Image, Orientation);
 
 pub(crate) fn decode_stored(
     bytes: &[u8],
     name: &str,
     limits: &Limits,
 ) -> Result<Stored, DataError> {
-    memory::keep();
+    memory::reuse_freed_blocks();
     match bytes {
         [0xff, 0xd8, 0xff, ..] => decode_jpeg(bytes, name, limits),
         [0x89, b'P', b'N', b'G', ..] => decode_png(bytes, name, limits),
         _ if is_webp(bytes) => webp::decode(bytes, name, limits),
-        [] => Err(failed(name, "the file is empty")),
-        _ => Err(failed(name, UNKNOWN)),
+        [] => Err(decode_error(name, "the file is empty")),
+        _ => Err(decode_error(name, UNKNOWN_FORMAT)),
     }
 }
 
@@ -91,17 +91,17 @@ fn is_webp(bytes: &[u8]) -> bool {
     bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP".as_slice())
 }
 
-const UNKNOWN: &str = "neither a JPEG nor a PNG nor a WebP";
+const UNKNOWN_FORMAT: &str = "not a JPEG, PNG or WebP file";
 
-fn failed(name: &str, reason: impl ToString) -> DataError {
+fn decode_error(name: &str, reason: impl ToString) -> DataError {
     DataError::Decode {
         name: name.into(),
         reason: reason.to_string(),
     }
 }
 
-/// Width and height of the upright picture, from its first bytes; nothing is decoded.
-pub(crate) fn picture_size(bytes: &[u8], name: &str) -> Result<(usize, usize), DataError> {
+/// Width and height of the upright image, from the first bytes of the file.
+pub(crate) fn image_size(bytes: &[u8], name: &str) -> Result<(usize, usize), DataError> {
     let ((width, height), orientation) = match bytes {
         [0xff, 0xd8, 0xff, ..] => {
             let (decoder, size) = jpeg_header(bytes, name)?;
@@ -114,7 +114,7 @@ pub(crate) fn picture_size(bytes: &[u8], name: &str) -> Result<(usize, usize), D
             ((width as usize, height as usize), orientation)
         }
         _ if is_webp(bytes) => webp::header(bytes, name)?,
-        _ => return Err(failed(name, UNKNOWN)),
+        _ => return Err(decode_error(name, UNKNOWN_FORMAT)),
     };
     Ok(match orientation {
         Orientation::Rotate90
@@ -128,27 +128,26 @@ pub(crate) fn picture_size(bytes: &[u8], name: &str) -> Result<(usize, usize), D
 type Jpeg<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
 
 fn jpeg_header<'a>(bytes: &'a [u8], name: &str) -> Result<(Jpeg<'a>, (usize, usize)), DataError> {
-    // Strict: a truncated file is an error, not a half grey picture.
+    // Strict mode, because otherwise a truncated file decodes to a partly gray image.
     let options = DecoderOptions::default()
         .set_strict_mode(true)
-        // The format's own bound: `limits` are checked below, before any pixel is decoded.
+        // The maximum of the format; `limits` are checked before any pixel is decoded.
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX))
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder
         .decode_headers()
-        .map_err(|error| failed(name, format!("JPEG header: {error}")))?;
+        .map_err(|error| decode_error(name, format!("JPEG header: {error}")))?;
     let (width, height) = decoder
         .dimensions()
-        .ok_or_else(|| failed(name, "JPEG without dimensions"))?;
+        .ok_or_else(|| decode_error(name, "JPEG without dimensions"))?;
     Ok((decoder, (width, height)))
 }
 
 fn jpeg_orientation(decoder: &Jpeg<'_>) -> Orientation {
-    let chunk = decoder.exif();
-    chunk
-        .and_then(|exif| Orientation::from_exif_chunk(exif))
+    let exif = decoder.exif();
+    exif.and_then(|exif| Orientation::from_exif_chunk(exif))
         .unwrap_or(Orientation::NoTransforms)
 }
 
@@ -158,22 +157,25 @@ fn decode_jpeg(bytes: &[u8], name: &str, limits: &Limits) -> Result<Stored, Data
     let orientation = jpeg_orientation(&decoder);
     let pixels = decoder
         .decode()
-        .map_err(|error| failed(name, format!("JPEG data: {error}")))?;
+        .map_err(|error| decode_error(name, format!("JPEG data: {error}")))?;
     let rgb = match decoder.output_colorspace() {
-        Some(ColorSpace::Luma) => pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
+        Some(ColorSpace::Luma) => pixels.iter().flat_map(|&gray| [gray; 3]).collect(),
         _ => pixels,
     };
     if rgb.len() != width * height * 3 {
-        return Err(failed(name, "JPEG with an unknown number of channels"));
+        return Err(decode_error(
+            name,
+            "JPEG with an unknown number of channels",
+        ));
     }
-    Ok((Picture { width, height, rgb }, orientation))
+    Ok((Image { width, height, rgb }, orientation))
 }
 
 fn png_header<'a>(bytes: &'a [u8], name: &str) -> Result<impl ImageDecoder + use<'a>, DataError> {
     let reader = ImageReader::with_format(Cursor::new(bytes), image::ImageFormat::Png);
     reader
         .into_decoder()
-        .map_err(|error| failed(name, format!("PNG: {error}")))
+        .map_err(|error| decode_error(name, format!("PNG: {error}")))
 }
 
 fn decode_png(bytes: &[u8], name: &str, limits: &Limits) -> Result<Stored, DataError> {
@@ -181,28 +183,28 @@ fn decode_png(bytes: &[u8], name: &str, limits: &Limits) -> Result<Stored, DataE
     let (width, height) = decoder.dimensions();
     limits.check(width as usize, height as usize, name)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((flatten(decoder, "PNG", name)?, orientation))
+    Ok((decode_rgb(decoder, "PNG", name)?, orientation))
 }
 
-/// What a decoder of a size within limits gives, on white.
-fn flatten(decoder: impl ImageDecoder, kind: &str, name: &str) -> Result<Picture, DataError> {
+/// Decodes to RGB on white; the size was checked before.
+fn decode_rgb(decoder: impl ImageDecoder, format: &str, name: &str) -> Result<Image, DataError> {
     let (width, height) = decoder.dimensions();
     let decoded = DynamicImage::from_decoder(decoder)
-        .map_err(|error| failed(name, format!("{kind}: {error}")))?;
+        .map_err(|error| decode_error(name, format!("{format}: {error}")))?;
     let rgb = if decoded.color().has_alpha() {
-        on_white(&decoded.into_rgba8().into_raw())
+        composite_on_white(&decoded.into_rgba8().into_raw())
     } else {
         decoded.into_rgb8().into_raw()
     };
-    Ok(Picture {
+    Ok(Image {
         width: width as usize,
         height: height as usize,
         rgb,
     })
 }
 
-/// Composes RGBA on white, rounded.
-fn on_white(rgba: &[u8]) -> Vec<u8> {
+/// Composites RGBA on white with rounding.
+fn composite_on_white(rgba: &[u8]) -> Vec<u8> {
     let mut rgb = Vec::with_capacity(rgba.len() / 4 * 3);
     for pixel in rgba.chunks_exact(4) {
         let alpha = u16::from(pixel[3]);
@@ -215,24 +217,24 @@ fn on_white(rgba: &[u8]) -> Vec<u8> {
     rgb
 }
 
-/// Turns stored pixels the way up that EXIF says.
-pub(crate) fn upright(
-    picture: Picture,
+/// Transforms stored pixels by their EXIF orientation.
+pub(crate) fn apply_orientation(
+    image: Image,
     orientation: Orientation,
     name: &str,
-) -> Result<Picture, DataError> {
+) -> Result<Image, DataError> {
     if orientation == Orientation::NoTransforms {
-        return Ok(picture);
+        return Ok(image);
     }
-    let (width, height) = (picture.width as u32, picture.height as u32);
-    let buffer = image::RgbImage::from_raw(width, height, picture.rgb)
-        .ok_or_else(|| failed(name, "size and pixels disagree"))?;
-    let mut turned = DynamicImage::from(buffer);
-    turned.apply_orientation(orientation);
-    let (width, height) = (turned.width() as usize, turned.height() as usize);
-    Ok(Picture {
+    let (width, height) = (image.width as u32, image.height as u32);
+    let buffer = image::RgbImage::from_raw(width, height, image.rgb)
+        .ok_or_else(|| decode_error(name, "the number of pixels does not match the size"))?;
+    let mut upright = DynamicImage::from(buffer);
+    upright.apply_orientation(orientation);
+    let (width, height) = (upright.width() as usize, upright.height() as usize);
+    Ok(Image {
         width,
         height,
-        rgb: turned.into_rgb8().into_raw(),
+        rgb: upright.into_rgb8().into_raw(),
     })
 }

@@ -2,7 +2,7 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// What can go wrong between a file and a batch.
+/// Errors of reading, decoding and batching.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -11,105 +11,106 @@ pub enum DataError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file or folder that should be there is not.
+    /// A required file or folder does not exist.
     #[error("{}: {reason}", path.display())]
     Missing {
-        /// Where it was looked for.
+        /// The missing file, or the folder that was searched.
         path: PathBuf,
-        /// What was looked for there.
+        /// What was searched for.
         reason: String,
     },
-    /// A shard, or the place of a set of shards, could not be read.
+    /// A shard, or the location of a set of shards, could not be read.
     #[error("{source}")]
     Store {
-        /// The store's reason, which names the shard or the place.
+        /// The store's error, which names the shard or the location.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// An annotation file is not what its format says.
+    /// An annotation file does not match its format.
     #[error("{}: {reason}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// The place in it and what would be right.
+        /// The line or record, and what is expected there.
         reason: String,
     },
-    /// A picture is truncated, corrupt or of an unknown kind.
-    #[error("picture {name}: {reason}")]
+    /// An image is truncated, corrupt or of an unknown format.
+    #[error("image {name}: {reason}")]
     Decode {
-        /// The picture's file or name.
+        /// File or name of the image.
         name: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// A picture is outside the limits; it was not decoded.
-    #[error("picture {name}: {reason}")]
+    /// An image is outside the limits; it was not decoded.
+    #[error("image {name}: {reason}")]
     Limit {
-        /// The picture's file or name.
+        /// File or name of the image.
         name: String,
         /// Its size and the limit.
         reason: String,
     },
-    /// A configuration value makes no sense.
+    /// An invalid configuration value.
     #[error("{field}: {reason}")]
     Config {
         /// The field, with the name of its structure.
         field: &'static str,
-        /// Its value and what would be right.
+        /// Its value and what is allowed.
         reason: String,
     },
-    /// A sample number outside the source.
+    /// A sample index out of range.
     #[error("{name}: no sample {index}, it has {len}")]
     Index {
-        /// The source.
+        /// Name of the source.
         name: String,
-        /// The number asked for, from 0.
+        /// The requested index.
         index: usize,
         /// The source's length.
         len: usize,
     },
     /// Too many samples could not be loaded.
     #[error(
-        "{bad} of {seen} samples could not be loaded, more than the share {share} allowed; the last: {last}"
+        "{skipped} of {requested} samples could not be loaded, more than the allowed fraction of {max_fraction}; the last: {last}"
     )]
-    TooManyBad {
+    TooManySkipped {
         /// Samples skipped so far.
-        bad: u64,
-        /// Samples asked for so far.
-        seen: u64,
-        /// The share allowed.
-        share: f64,
-        /// The last fault.
-        last: Fault,
+        skipped: u64,
+        /// Samples requested so far, the skipped ones included.
+        requested: u64,
+        /// The allowed fraction of skipped samples.
+        max_fraction: f64,
+        /// The last skipped sample.
+        last: SkippedRecord,
     },
-    /// A loader's thread ended out of order.
+    /// A loader thread could not be started, or panicked.
     #[error("loader: {0}")]
     Worker(String),
 }
 
 impl DataError {
-    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    /// Wraps an I/O error with the path it concerns.
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
 }
 
-/// A record left out, and why: nothing is dropped in silence.
+/// A record or sample that was skipped, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
+pub struct SkippedRecord {
     /// Name of the source.
     pub source: String,
-    /// The file the record stands in, or the picture's file.
+    /// The annotation file or image file; empty if unknown.
     pub file: String,
-    /// The record: image id, annotation id or sample number.
+    /// The record: image id, annotation id or sample index.
     pub record: String,
     /// What is wrong with it.
     pub reason: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for SkippedRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

@@ -1,94 +1,93 @@
-use std::sync::Arc;
+use std::{fmt, iter, sync::Arc};
 
-use rand::RngExt;
+use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DataError, Label, Limits, Object, Picture, Record, ResizeRule, Source, rng,
-    transform::{normalise, resize, resize_objects},
+    DataError, Image, Label, Limits, Object, Record, ResizeRule, Source, rng,
+    transform::{normalize, resize, resize_objects},
 };
 
-/// Which of an image's captions an example takes.
+/// Selection among the captions of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaptionChoice {
-    /// At random, anew in every epoch.
+    /// Random ones, different in every epoch.
     #[default]
     Random,
     /// The first ones, for evaluation.
     First,
 }
 
-/// A sample as a network takes it.
+/// A sample that is resized, normalized and has its captions selected.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
     /// The image id.
     pub key: u64,
-    /// File name or other short name.
+    /// File name or another short name.
     pub name: String,
-    /// Number of the sample in its source.
+    /// Index of the sample in its source.
     pub index: usize,
-    /// The epoch it was made for.
+    /// The epoch whose random choices it has.
     pub epoch: u64,
     /// Width in pixels after the resize.
     pub width: usize,
     /// Height in pixels after the resize.
     pub height: usize,
-    /// Normalised channel planes `[3, height, width]`, see [`normalise`].
+    /// Normalized channels `[3, height, width]`, see [`normalize`].
     pub pixels: Vec<f32>,
-    /// The resized picture, to draw on.
-    pub picture: Picture,
+    /// The resized image, for visualization.
+    pub image: Image,
     /// Width and height before the resize.
-    pub original: (usize, usize),
-    /// The chosen captions, `rng(seed, epoch, key, "caption")`: as many as asked for, each once before any twice; never
-    /// empty, but an empty text where the image has no caption.
+    pub original_size: (usize, usize),
+    /// The selected captions, [`texts_per_image`](Examples::texts_per_image) of them. No caption is repeated before all
+    /// were selected; an image without captions has empty texts.
     pub texts: Vec<String>,
     /// All captions.
     pub captions: Vec<String>,
-    /// As many captions of images with other keys, `rng(seed, epoch, key, "distractor")`; an empty text where the source
-    /// has no other image.
-    pub distractors: Vec<String>,
-    /// Objects with boxes in pixels of the resized picture; `None` where boxes are not annotated.
+    /// Captions of other images, as many as `texts`; empty texts if the source has no other image.
+    pub negative_captions: Vec<String>,
+    /// Objects with boxes in pixels of the resized image; `None` without box annotations.
     pub objects: Option<Vec<Object>>,
-    /// The second picture of a sample that has two (NLVR2's right one).
-    pub second: Option<Box<SecondPicture>>,
-    /// What a downstream task asks to be predicted.
+    /// The right image of an image pair (NLVR2).
+    pub second_image: Option<Box<SecondImage>>,
+    /// The target of a downstream task.
     pub label: Option<Label>,
-    /// What official evaluation tools know the sample by.
+    /// The sample's id for official evaluation.
     pub record: Option<Record>,
 }
 
-/// The second of two pictures, as the first stands in [`Example`].
+/// The second image of a pair; the fields are those of [`Example`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct SecondPicture {
+pub struct SecondImage {
     /// Width in pixels after the resize.
     pub width: usize,
     /// Height in pixels after the resize.
     pub height: usize,
-    /// Normalised channel planes.
+    /// Normalized channels `[3, height, width]`.
     pub pixels: Vec<f32>,
-    /// The resized picture.
-    pub picture: Picture,
+    /// The resized image.
+    pub image: Image,
 }
 
-/// Makes [`Example`]s of a source: load, resize, normalise, choose captions. A pure function of its fields and of
-/// (index, epoch).
+/// Makes [`Example`]s of a source: loads, resizes, normalizes and selects captions. An example is a pure function of these
+/// fields, its index and the epoch.
 #[derive(Clone)]
 pub struct Examples {
     /// The samples.
     pub source: Arc<dyn Source>,
     /// Seed of the random choices.
     pub seed: u64,
-    /// The size pictures get.
+    /// The target size of images.
     pub resize: ResizeRule,
-    /// Pictures outside are refused before they are loaded.
+    /// Images outside these limits are refused before they are loaded.
     pub limits: Limits,
-    /// Which captions are taken.
+    /// Selection of an image's captions.
     pub caption: CaptionChoice,
-    /// Which caption of another image is taken.
-    pub foreign: CaptionChoice,
-    /// Texts of an example, at least 1.
-    pub texts: usize,
+    /// Selection of a negative caption among those of another image.
+    pub negative_caption: CaptionChoice,
+    /// Texts per image, at least 1.
+    pub texts_per_image: usize,
 }
 
 impl Examples {
@@ -100,22 +99,22 @@ impl Examples {
             resize,
             limits: Limits::default(),
             caption: CaptionChoice::First,
-            foreign: CaptionChoice::Random,
-            texts: 1,
+            negative_caption: CaptionChoice::Random,
+            texts_per_image: 1,
         }
     }
 
-    /// Width and height that a sample gets in an epoch, without loading it.
-    pub fn target(&self, index: usize, epoch: u64) -> (usize, usize) {
+    /// Width and height of a sample after the resize in an epoch, without loading it.
+    pub fn target_size(&self, index: usize, epoch: u64) -> (usize, usize) {
         let (width, height) = self.source.size(index);
         let mut rng = rng(self.seed, epoch, self.source.key(index), "resize");
-        self.resize.target(width, height, &mut rng)
+        self.resize.target_size(width, height, &mut rng)
     }
 
     /// The example of sample `index` in `epoch`.
     ///
     /// # Errors
-    /// When there is no such sample, it is outside the limits, or cannot be loaded.
+    /// If `index` is out of range, or the sample is outside the limits or unreadable.
     pub fn load(&self, index: usize, epoch: u64) -> Result<Example, DataError> {
         let source = &self.source;
         if index >= source.len() {
@@ -130,26 +129,29 @@ impl Examples {
         self.limits
             .check(width, height, &format!("{} #{key}", source.name()))?;
         let sample = source.load(index)?;
-        // The decoded size decides: an annotation file may be wrong about it.
-        let original = (sample.picture.width, sample.picture.height);
-        self.limits.check(original.0, original.1, &sample.name)?;
-        let mut draw = rng(self.seed, epoch, key, "resize");
-        let (width, height) = self.resize.target(original.0, original.1, &mut draw);
-        let picture = resize(&sample.picture, width, height)?;
-        let second = sample.second.as_ref().map(|own| {
-            self.limits.check(own.width, own.height, &sample.name)?;
-            let (width, height) = self.resize.target(own.width, own.height, &mut draw);
-            let picture = resize(own, width, height)?;
-            Ok(Box::new(SecondPicture {
+        // The decoded size may differ from the annotated one.
+        let original_size = (sample.image.width, sample.image.height);
+        self.limits
+            .check(original_size.0, original_size.1, &sample.name)?;
+        let mut rng = rng(self.seed, epoch, key, "resize");
+        let (width, height) = self
+            .resize
+            .target_size(original_size.0, original_size.1, &mut rng);
+        let image = resize(&sample.image, width, height)?;
+        let second_image = sample.second_image.as_ref().map(|image| {
+            self.limits.check(image.width, image.height, &sample.name)?;
+            let (width, height) = self.resize.target_size(image.width, image.height, &mut rng);
+            let image = resize(image, width, height)?;
+            Ok(Box::new(SecondImage {
                 width,
                 height,
-                pixels: normalise(&picture),
-                picture,
+                pixels: normalize(&image),
+                image,
             }))
         });
-        let second = second.transpose()?;
-        let texts = self.choose(&sample.captions, epoch, key);
-        let distractors = self.distractors(index, epoch)?;
+        let second_image = second_image.transpose()?;
+        let texts = self.select_captions(&sample.captions, epoch, key);
+        let negative_captions = self.negative_captions(index, epoch)?;
         Ok(Example {
             key,
             name: sample.name,
@@ -157,64 +159,84 @@ impl Examples {
             epoch,
             width,
             height,
-            pixels: normalise(&picture),
-            original,
+            pixels: normalize(&image),
+            original_size,
             texts,
             captions: sample.captions,
-            distractors,
+            negative_captions,
             objects: sample
                 .objects
-                .map(|all| resize_objects(&all, original, (width, height))),
-            picture,
-            second,
+                .map(|objects| resize_objects(&objects, original_size, (width, height))),
+            image,
+            second_image,
             label: sample.label,
             record: sample.record,
         })
     }
 
-    fn choose(&self, captions: &[String], epoch: u64, key: u64) -> Vec<String> {
+    fn select_captions(&self, captions: &[String], epoch: u64, key: u64) -> Vec<String> {
         let mut rng = rng(self.seed, epoch, key, "caption");
-        let mut left: Vec<&String> = vec![];
-        let mut pick = || {
-            if left.is_empty() {
-                left = captions.iter().collect();
+        let mut remaining: Vec<&String> = vec![];
+        let select = || {
+            if remaining.is_empty() {
+                remaining = captions.iter().collect();
             }
-            match (self.caption, left.len()) {
+            match (self.caption, remaining.len()) {
                 (_, 0) => String::new(),
-                (CaptionChoice::First, _) | (_, 1) => left.remove(0).clone(),
-                (CaptionChoice::Random, len) => left.remove(rng.random_range(0..len)).clone(),
+                (CaptionChoice::First, _) | (_, 1) => remaining.remove(0).clone(),
+                (CaptionChoice::Random, len) => remaining.remove(rng.random_range(0..len)).clone(),
             }
         };
-        (0..self.texts.max(1)).map(|_| pick()).collect()
+        iter::repeat_with(select)
+            .take(self.texts_per_image.max(1))
+            .collect()
     }
 
-    /// Random captions of other images.
-    fn distractors(&self, index: usize, epoch: u64) -> Result<Vec<String>, DataError> {
-        let source = &self.source;
-        let (len, key) = (source.len(), source.key(index));
+    /// Captions of random other images.
+    fn negative_captions(&self, index: usize, epoch: u64) -> Result<Vec<String>, DataError> {
+        let (source, key) = (&self.source, self.source.key(index));
+        // The purpose is an older name of negative captions; another one would change the data of every seed.
         let mut rng = rng(self.seed, epoch, key, "distractor");
-        let mut pick = || {
-            // Nearly always the first draw is another image; a source of few images with many samples each may need
-            // more, and the walk from a random start ends the search.
-            let start = rng.random_range(0..len);
-            let other = std::iter::repeat_with(|| rng.random_range(0..len))
-                .take(16)
-                .find(|&other| source.key(other) != key)
-                .or_else(|| {
-                    (start..len)
-                        .chain(0..start)
-                        .find(|&other| source.key(other) != key)
-                });
-            let Some(other) = other else {
+        let select = || {
+            let Some(other) = self.random_other(key, &mut rng) else {
                 return Ok(String::new());
             };
             let mut captions = source.captions(other)?;
-            Ok(match (self.foreign, captions.len()) {
+            Ok(match (self.negative_caption, captions.len()) {
                 (_, 0) => String::new(),
                 (CaptionChoice::First, _) => captions.swap_remove(0),
                 (CaptionChoice::Random, len) => captions.swap_remove(rng.random_range(0..len)),
             })
         };
-        (0..self.texts.max(1)).map(|_| pick()).collect()
+        iter::repeat_with(select)
+            .take(self.texts_per_image.max(1))
+            .collect()
+    }
+
+    /// A random sample whose image key is not `key`; `None` if there is no other image.
+    fn random_other(&self, key: u64, rng: &mut impl Rng) -> Option<usize> {
+        let len = self.source.len();
+        let is_other = |&index: &usize| self.source.key(index) != key;
+        // The first draw nearly always succeeds. A source with few images and many samples per image may need more draws,
+        // and finally a search from a random start.
+        let start = rng.random_range(0..len);
+        iter::repeat_with(|| rng.random_range(0..len))
+            .take(16)
+            .find(is_other)
+            .or_else(|| (start..len).chain(0..start).find(is_other))
+    }
+}
+
+impl fmt::Debug for Examples {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Examples")
+            .field("source", &self.source.name())
+            .field("seed", &self.seed)
+            .field("resize", &self.resize)
+            .field("limits", &self.limits)
+            .field("caption", &self.caption)
+            .field("negative_caption", &self.negative_caption)
+            .field("texts_per_image", &self.texts_per_image)
+            .finish()
     }
 }

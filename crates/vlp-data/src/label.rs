@@ -1,39 +1,44 @@
 use serde::{Deserialize, Serialize};
 
-/// What is to be predicted of a sample by a downstream task; its text is the sample's first caption.
+/// The target of a downstream task. The task's text is the sample's first caption.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Label {
-    /// Annotators' answers to a question as they were given, at least one, usually ten (VQA v2).
+    /// The annotators' raw answers to a question, at least one, usually ten (VQA v2).
     Answers(Vec<String>),
-    /// Whether a statement about two pictures is true (NLVR2).
+    /// Whether a statement about an image pair is true (NLVR2).
     Truth(bool),
-    /// How a hypothesis stands to the picture (SNLI-VE).
+    /// The relation of a hypothesis to the image (SNLI-VE).
     Entailment(Entailment),
 }
 
-/// How a hypothesis stands to a picture: SNLI-VE's three labels. As a number (`as usize`) 0, 1, 2, as METER counts them.
+/// The relation of a hypothesis to an image: SNLI-VE's three labels. As an index (`as usize`) 0, 1, 2, in METER's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Entailment {
-    /// 0: the picture shows it to be false.
+    /// 0: the image contradicts the hypothesis.
     Contradiction,
-    /// 1: the picture does not tell.
+    /// 1: the image neither proves nor contradicts the hypothesis.
     Neutral,
-    /// 2: the picture shows it to be true.
+    /// 2: the image proves the hypothesis.
     Entailment,
 }
 
 impl Entailment {
-    /// All three, by number.
+    /// All three, by index.
     pub const ALL: [Self; 3] = [Self::Contradiction, Self::Neutral, Self::Entailment];
 
     /// `contradiction`, `neutral` or `entailment`.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         ["contradiction", "neutral", "entailment"][self as usize]
+    }
+
+    /// The label with this [`name`](Self::name).
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|label| label.name() == name)
     }
 }
 
-/// VQA v2's three kinds of answers.
+/// VQA v2's answer types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AnswerType {
     /// `yes` or `no`.
@@ -42,18 +47,18 @@ pub enum AnswerType {
     /// A number, in digits.
     #[serde(rename = "number")]
     Number,
-    /// Any other word.
+    /// Any other answer.
     #[serde(rename = "other")]
     Other,
 }
 
-/// What official evaluation tools know a downstream sample by.
+/// Identification of a downstream sample for official evaluation tools.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
-    /// VQA's `question_id` in digits, NLVR2's `identifier` or SNLI-VE's `pairID`; unique in its source.
+    /// VQA's `question_id` in digits, NLVR2's `identifier` or SNLI-VE's `pairID`; unique within a source.
     pub id: String,
-    /// VQA's `question_type`, such as `how many`, by which accuracy is reported.
+    /// VQA's `question_type`, such as `how many`; accuracy is reported per type.
     pub question_type: Option<String>,
-    /// VQA's `answer_type`, by which accuracy is reported.
+    /// VQA's `answer_type`; accuracy is reported per type.
     pub answer_type: Option<AnswerType>,
 }

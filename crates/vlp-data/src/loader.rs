@@ -1,7 +1,8 @@
-//! Batches of examples, prepared by threads, in an order that no thread can change.
+//! Batches of examples, prepared by worker threads; their number does not change the stream.
 
 use std::{
     any::Any,
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     thread::JoinHandle,
@@ -11,39 +12,40 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CaptionChoice, DataError, Example, Examples, Fault, Limits, Order, Plan, ResizeRule, Source,
+    BatchPlan, BatchSampler, CaptionChoice, DataError, Example, Examples, Limits, ResizeRule,
+    SkippedRecord, Source, skipped_sample::skipped_sample,
 };
 
-/// What a [`Loader`] does.
+/// Options of a [`Loader`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoaderConfig {
     /// Seed, batch size and bucketing.
-    pub plan: Plan,
-    /// The size pictures get.
+    pub plan: BatchPlan,
+    /// The target size of images.
     pub resize: ResizeRule,
-    /// Pictures outside are skipped.
+    /// Images outside these limits are skipped.
     #[serde(default)]
     pub limits: Limits,
-    /// Threads that prepare batches; 0 prepares them in `next`.
+    /// Number of threads that prepare batches; with 0 [`Loader::next`] prepares them.
     pub workers: usize,
-    /// Batches kept ready, at least one per thread.
+    /// Number of batches prepared ahead, at least one per thread.
     pub queue: usize,
-    /// The first step, for going on after a stop.
+    /// The first step, for resuming.
     #[serde(default)]
     pub start_step: u64,
-    /// Which captions an example takes.
+    /// Selection of an image's captions.
     #[serde(default)]
     pub caption: CaptionChoice,
-    /// Which caption of another image it takes.
+    /// Selection of a negative caption among those of another image.
     #[serde(default)]
-    pub foreign: CaptionChoice,
-    /// Texts of an example, at least 1.
+    pub negative_caption: CaptionChoice,
+    /// Texts per image, at least 1.
     #[serde(default = "one")]
-    pub texts: usize,
-    /// Greatest share of samples, 0 to 1, that may be skipped; counted against one epoch or all samples asked for,
-    /// whichever is more. 0 allows none.
-    pub max_bad_share: f64,
+    pub texts_per_image: usize,
+    /// Maximum fraction of skipped samples, 0 to 1, relative to one epoch or to all samples requested so far, whichever is
+    /// more. 0 allows none.
+    pub max_bad_fraction: f64,
 }
 
 fn one() -> usize {
@@ -51,8 +53,8 @@ fn one() -> usize {
 }
 
 impl LoaderConfig {
-    /// Two threads, four batches ready, one random caption an image, at most 1 % skipped.
-    pub fn new(plan: Plan, resize: ResizeRule) -> Self {
+    /// Two threads, four batches ahead, one random caption per image, at most 1 % skipped.
+    pub fn new(plan: BatchPlan, resize: ResizeRule) -> Self {
         Self {
             plan,
             resize,
@@ -61,9 +63,9 @@ impl LoaderConfig {
             queue: 4,
             start_step: 0,
             caption: CaptionChoice::Random,
-            foreign: CaptionChoice::Random,
-            texts: 1,
-            max_bad_share: 0.01,
+            negative_caption: CaptionChoice::Random,
+            texts_per_image: 1,
+            max_bad_fraction: 0.01,
         }
     }
 }
@@ -71,48 +73,49 @@ impl LoaderConfig {
 /// The examples of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadedBatch {
-    /// The step, from `start_step` without gaps.
+    /// The step; consecutive from `start_step`.
     pub step: u64,
-    /// The epoch it belongs to, from 0.
+    /// Its epoch, from 0.
     pub epoch: u64,
-    /// The examples in the plan's order, without those skipped: seldom fewer than the batch size, possibly none.
+    /// The examples in the sampler's order without the skipped ones: fewer than the batch size if some were skipped,
+    /// possibly none.
     pub examples: Vec<Example>,
-    /// Samples skipped, and why.
-    pub skipped: Vec<Fault>,
+    /// Skipped samples.
+    pub skipped: Vec<SkippedRecord>,
 }
 
-/// One worker's queue: it prepares every `workers`-th step.
+/// A thread that prepares every `workers`-th step, and its output.
 struct Worker {
     queue: mpsc::Receiver<Result<LoadedBatch, DataError>>,
     thread: JoinHandle<()>,
 }
 
-/// Prepares the batches of successive steps, each a pure function of (source, configuration, step): the stream is the
-/// same for any number of threads and from any start. Dropping it ends its threads.
+/// Prepares the batches of consecutive steps. Each is a pure function of (source, configuration, step): the stream is the
+/// same for any number of threads and for any start step. Dropping the loader joins its threads.
 pub struct Loader {
-    order: Arc<Order>,
+    sampler: Arc<BatchSampler>,
     examples: Examples,
     workers: Vec<Worker>,
-    start: u64,
+    start_step: u64,
     step: u64,
-    max_bad_share: f64,
-    seen: u64,
-    bad: u64,
-    waited: Duration,
-    ended: bool,
+    max_bad_fraction: f64,
+    requested: u64,
+    skipped: u64,
+    wait_time: Duration,
+    failed: bool,
 }
 
 impl Loader {
     /// Starts the threads.
     ///
     /// # Errors
-    /// [`DataError::Config`] when the source is empty or the configuration makes no sense, [`DataError::Worker`] when
-    /// the system gives no thread.
+    /// [`DataError::Config`] if the source is empty or the configuration invalid, [`DataError::Worker`] if a thread cannot
+    /// be spawned.
     pub fn start(source: Arc<dyn Source>, config: LoaderConfig) -> Result<Self, DataError> {
-        if !(0.0..=1.0).contains(&config.max_bad_share) {
-            let reason = format!("{}; it must be between 0 and 1", config.max_bad_share);
+        if !(0.0..=1.0).contains(&config.max_bad_fraction) {
+            let reason = format!("{}; it must be between 0 and 1", config.max_bad_fraction);
             return Err(DataError::Config {
-                field: "loader.max_bad_share",
+                field: "loader.max_bad_fraction",
                 reason,
             });
         }
@@ -122,32 +125,32 @@ impl Loader {
             resize: config.resize,
             limits: config.limits,
             caption: config.caption,
-            foreign: config.foreign,
-            texts: config.texts,
+            negative_caption: config.negative_caption,
+            texts_per_image: config.texts_per_image,
         };
-        let order = Arc::new(Order::new(config.plan, examples.clone())?);
+        let sampler = Arc::new(BatchSampler::new(config.plan, examples.clone())?);
         let mut loader = Self {
-            order,
+            sampler,
             examples,
             workers: Vec::new(),
-            start: config.start_step,
+            start_step: config.start_step,
             step: config.start_step,
-            max_bad_share: config.max_bad_share,
-            seen: 0,
-            bad: 0,
-            waited: Duration::ZERO,
-            ended: false,
+            max_bad_fraction: config.max_bad_fraction,
+            requested: 0,
+            skipped: 0,
+            wait_time: Duration::ZERO,
+            failed: false,
         };
         for number in 0..config.workers {
             let (sender, queue) = mpsc::sync_channel(config.queue.div_ceil(config.workers).max(1));
-            let (order, examples) = (loader.order.clone(), loader.examples.clone());
+            let (sampler, examples) = (loader.sampler.clone(), loader.examples.clone());
             let mut step = config.start_step + number as u64;
             let stride = config.workers as u64;
-            let work = move || {
+            let prepare_batches = move || {
                 loop {
-                    let batch = prepare(&order, &examples, step);
+                    let batch = prepare(&sampler, &examples, step);
                     let failed = batch.is_err();
-                    // The receiver is gone when the loader was dropped.
+                    // Sending fails after the loader was dropped.
                     if sender.send(batch).is_err() || failed {
                         return;
                     }
@@ -156,54 +159,54 @@ impl Loader {
             };
             let thread = std::thread::Builder::new()
                 .name(format!("vlp-loader-{number}"))
-                .spawn(work)
-                .map_err(|error| DataError::Worker(format!("no thread: {error}")))?;
+                .spawn(prepare_batches)
+                .map_err(|error| DataError::Worker(format!("cannot spawn a thread: {error}")))?;
             loader.workers.push(Worker { queue, thread });
         }
         Ok(loader)
     }
 
-    /// The next step's batch; waits for it. There is no end: epochs follow one another.
+    /// Waits for the batch of the next step. The stream does not end: one epoch follows another.
     ///
     /// # Errors
-    /// [`DataError::TooManyBad`] when more samples were skipped than allowed, [`DataError::Worker`] when a thread
-    /// panicked. After an error every further call is an error.
+    /// [`DataError::TooManySkipped`] if more samples were skipped than allowed, [`DataError::Worker`] if a thread panicked.
+    /// After an error every further call is an error.
     #[expect(
         clippy::should_implement_trait,
         reason = "endless, and every item may fail"
     )]
     pub fn next(&mut self) -> Result<LoadedBatch, DataError> {
-        if self.ended {
-            return Err(DataError::Worker("it ended at an earlier error".into()));
+        if self.failed {
+            return Err(DataError::Worker("stopped by an earlier error".into()));
         }
-        let began = Instant::now();
+        let start = Instant::now();
         let batch = self.receive();
-        self.waited += began.elapsed();
-        let batch = batch.and_then(|batch| self.count(batch));
+        self.wait_time += start.elapsed();
+        let batch = batch.and_then(|batch| self.count_skipped(batch));
         self.step += 1;
-        self.ended = batch.is_err();
+        self.failed = batch.is_err();
         batch
     }
 
     fn receive(&self) -> Result<LoadedBatch, DataError> {
         if self.workers.is_empty() {
-            return prepare(&self.order, &self.examples, self.step);
+            return prepare(&self.sampler, &self.examples, self.step);
         }
-        let turn = ((self.step - self.start) % self.workers.len() as u64) as usize;
-        let ended = |_| DataError::Worker("a thread ended without a word".into());
-        self.workers[turn].queue.recv().map_err(ended)?
+        let worker = ((self.step - self.start_step) % self.workers.len() as u64) as usize;
+        let disconnected = |_| DataError::Worker("a thread ended unexpectedly".into());
+        self.workers[worker].queue.recv().map_err(disconnected)?
     }
 
-    fn count(&mut self, batch: LoadedBatch) -> Result<LoadedBatch, DataError> {
-        self.seen += (batch.examples.len() + batch.skipped.len()) as u64;
-        self.bad += batch.skipped.len() as u64;
-        let counted = self.seen.max(self.examples.source.len() as u64);
+    fn count_skipped(&mut self, batch: LoadedBatch) -> Result<LoadedBatch, DataError> {
+        self.requested += (batch.examples.len() + batch.skipped.len()) as u64;
+        self.skipped += batch.skipped.len() as u64;
+        let total = self.requested.max(self.examples.source.len() as u64);
         match batch.skipped.last() {
-            Some(last) if self.bad as f64 > self.max_bad_share * counted as f64 => {
-                Err(DataError::TooManyBad {
-                    bad: self.bad,
-                    seen: self.seen,
-                    share: self.max_bad_share,
+            Some(last) if self.skipped as f64 > self.max_bad_fraction * total as f64 => {
+                Err(DataError::TooManySkipped {
+                    skipped: self.skipped,
+                    requested: self.requested,
+                    max_fraction: self.max_bad_fraction,
                     last: last.clone(),
                 })
             }
@@ -211,50 +214,66 @@ impl Loader {
         }
     }
 
-    /// The step that `next` returns next.
+    /// The step of the next batch.
     pub fn step(&self) -> u64 {
         self.step
     }
 
-    /// Steps in an epoch.
+    /// Steps per epoch.
     pub fn steps_per_epoch(&self) -> u64 {
-        self.order.batches_per_epoch()
+        self.sampler.batches_per_epoch()
     }
 
     /// Samples skipped so far.
     pub fn skipped(&self) -> u64 {
-        self.bad
+        self.skipped
     }
 
-    /// Time that `next` has waited so far: near 0 where the threads keep up with the consumer.
-    pub fn idle(&self) -> Duration {
-        self.waited
+    /// Time that [`next`](Self::next) has waited so far: near 0 if the threads keep up with the consumer.
+    pub fn wait_time(&self) -> Duration {
+        self.wait_time
+    }
+}
+
+impl fmt::Debug for Loader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loader")
+            .field("sampler", &self.sampler)
+            .field("workers", &self.workers.len())
+            .field("step", &self.step)
+            .field("requested", &self.requested)
+            .field("skipped", &self.skipped)
+            .finish_non_exhaustive()
     }
 }
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        // A worker that waits at a full queue gets an error from it now, and ends.
+        // Dropping the receivers makes threads that are blocked on a full queue return.
         let threads: Vec<_> = self.workers.drain(..).map(|worker| worker.thread).collect();
         for thread in threads {
-            // Its panics were caught and sent, or nobody waits for them any more.
+            // Panics were caught and sent as errors.
             let _ = thread.join();
         }
     }
 }
 
-/// The batch of one step; a panic in a source becomes an error.
-fn prepare(order: &Order, examples: &Examples, step: u64) -> Result<LoadedBatch, DataError> {
-    catch_unwind(AssertUnwindSafe(|| load(order, examples, step))).map_err(|panic| {
+/// The batch of one step; a panic in the source becomes an error.
+fn prepare(
+    sampler: &BatchSampler,
+    examples: &Examples,
+    step: u64,
+) -> Result<LoadedBatch, DataError> {
+    catch_unwind(AssertUnwindSafe(|| load(sampler, examples, step))).map_err(|panic| {
         DataError::Worker(format!(
             "panic while preparing step {step}: {}",
-            message(panic.as_ref())
+            panic_message(panic.as_ref())
         ))
     })
 }
 
-fn load(order: &Order, examples: &Examples, step: u64) -> LoadedBatch {
-    let (epoch, indices) = order.batch(step);
+fn load(sampler: &BatchSampler, examples: &Examples, step: u64) -> LoadedBatch {
+    let (epoch, indices) = sampler.batch(step);
     let mut batch = LoadedBatch {
         step,
         epoch,
@@ -264,31 +283,16 @@ fn load(order: &Order, examples: &Examples, step: u64) -> LoadedBatch {
     for index in indices {
         match examples.load(index, epoch) {
             Ok(example) => batch.examples.push(example),
-            Err(error) => batch
-                .skipped
-                .push(fault(examples.source.as_ref(), index, &error)),
+            Err(error) => {
+                let record = skipped_sample(examples.source.as_ref(), index, &error);
+                batch.skipped.push(record);
+            }
         }
     }
     batch
 }
 
-pub(crate) fn fault(source: &dyn Source, index: usize, error: &DataError) -> Fault {
-    let file = match error {
-        DataError::Io { path, .. }
-        | DataError::Missing { path, .. }
-        | DataError::Format { path, .. } => path.display().to_string(),
-        DataError::Decode { name, .. } | DataError::Limit { name, .. } => name.clone(),
-        _ => String::new(),
-    };
-    Fault {
-        source: source.name().into(),
-        file,
-        record: format!("sample {index}, image {}", source.key(index)),
-        reason: error.to_string(),
-    }
-}
-
-pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")

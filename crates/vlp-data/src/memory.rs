@@ -1,19 +1,19 @@
 use std::sync::Once;
 
-/// Greatest block that glibc's allocator takes for a measure, less its header (`DEFAULT_MMAP_THRESHOLD_MAX`).
-const MOST: usize = (32 << 20) - (64 << 10);
+/// glibc's upper bound of the dynamic mmap threshold (`DEFAULT_MMAP_THRESHOLD_MAX`), less the block header.
+const MAX_MMAP_THRESHOLD: usize = (32 << 20) - (64 << 10);
 
-/// Lets the allocator keep the memory of pictures for the next ones.
+/// Makes glibc's allocator reuse freed image buffers.
 ///
-/// glibc's gives large blocks back to the system as they are freed, so that every picture's pages are fetched and cleared
-/// anew: half of the time of decoding and resizing. It keeps what is smaller than the largest block freed so far; one
-/// that is never written to costs nothing. Other allocators are not harmed.
-pub(crate) fn keep() {
-    static DONE: Once = Once::new();
-    DONE.call_once(|| {
+/// By default glibc returns large blocks to the system when they are freed, so the pages of every image are faulted in and
+/// zeroed again: half of the time of decoding and resizing. Its mmap threshold is the size of the largest mapped block
+/// freed so far, so this frees one; the block is never written to and costs nothing. Other allocators are unaffected.
+pub(crate) fn reuse_freed_blocks() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
         let mut block = Vec::<u8>::new();
-        // Where there is no room for it, pictures are slower.
-        let _ = block.try_reserve_exact(MOST);
+        // A failed reservation only costs speed.
+        let _ = block.try_reserve_exact(MAX_MMAP_THRESHOLD);
         drop(std::hint::black_box(block));
     });
 }

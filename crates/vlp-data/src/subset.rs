@@ -1,10 +1,11 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use rand::RngExt;
 
-use crate::{DataError, Encoded, Label, LabelSpace, Object, Sample, Source, order::runs, rng};
+use crate::{DataError, LabelSpace, Sample, Source, rng, source::wrapped_block_starts};
 
 /// Some samples of a source, in a given order, as a source.
+#[derive(Clone)]
 pub struct Subset {
     source: Arc<dyn Source>,
     indices: Vec<usize>,
@@ -12,10 +13,10 @@ pub struct Subset {
 }
 
 impl Subset {
-    /// The samples `indices` of `source`; a number may stand twice.
+    /// The samples `indices` of `source`; an index may occur twice.
     ///
     /// # Errors
-    /// [`DataError::Index`] for a number outside the source.
+    /// [`DataError::Index`] for an index outside the source.
     pub fn new(
         source: Arc<dyn Source>,
         indices: Vec<usize>,
@@ -36,20 +37,19 @@ impl Subset {
         }
     }
 
-    /// Numbers of the samples in the source they come from.
+    /// Indices of the samples in the wrapped source.
     pub fn indices(&self) -> &[usize] {
         &self.indices
     }
+}
 
-    fn inner(&self, index: usize) -> Result<usize, DataError> {
-        self.indices
-            .get(index)
-            .copied()
-            .ok_or_else(|| DataError::Index {
-                name: self.name.clone(),
-                index,
-                len: self.indices.len(),
-            })
+impl fmt::Debug for Subset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subset")
+            .field("name", &self.name)
+            .field("source", &self.source.name())
+            .field("indices", &self.indices)
+            .finish()
     }
 }
 
@@ -66,52 +66,33 @@ impl Source for Subset {
         self.source.labels()
     }
 
-    fn key(&self, index: usize) -> u64 {
-        self.indices.get(index).map_or(0, |&at| self.source.key(at))
+    fn inner(&self, index: usize) -> Option<(&dyn Source, usize)> {
+        Some((self.source.as_ref(), *self.indices.get(index)?))
     }
 
-    fn size(&self, index: usize) -> (usize, usize) {
-        self.indices
-            .get(index)
-            .map_or((0, 0), |&at| self.source.size(at))
-    }
-
-    fn captions(&self, index: usize) -> Result<Vec<String>, DataError> {
-        self.source.captions(self.inner(index)?)
-    }
-
-    fn label(&self, index: usize) -> Result<Option<Label>, DataError> {
-        self.source.label(self.inner(index)?)
-    }
-
-    fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
-        self.source.objects(self.inner(index)?)
-    }
-
-    fn coco_id(&self, index: usize) -> Option<u64> {
-        self.source.coco_id(*self.indices.get(index)?)
-    }
-
-    fn encoded(&self, index: usize) -> Result<Option<Encoded>, DataError> {
-        self.source.encoded(self.inner(index)?)
-    }
-
-    fn blocks(&self) -> Vec<usize> {
-        runs(&self.source.blocks(), self.indices.iter().copied())
+    fn block_starts(&self) -> Vec<usize> {
+        wrapped_block_starts(&self.source.block_starts(), self.indices.iter().copied())
     }
 
     fn load(&self, index: usize) -> Result<Sample, DataError> {
-        self.source.load(self.inner(index)?)
+        match self.inner(index) {
+            Some((source, index)) => source.load(index),
+            None => Err(DataError::Index {
+                name: self.name.clone(),
+                index,
+                len: self.len(),
+            }),
+        }
     }
 }
 
-/// Splits a source in two by image: `(held out, rest)`, of which the first gets about `fraction` of the images.
+/// Splits a source by image into `(validation, train)`; the first gets about `fraction` of the images.
 ///
-/// An image's side is a pure function of (`seed`, key), so it stays where it is when images come or go, all samples of
-/// one image stay together, and a held-out image never trains.
+/// The side of an image is a pure function of `seed` and its key. It does not change when other images are added or
+/// removed, and all samples of an image are on the same side.
 ///
 /// # Errors
-/// [`DataError::Config`] when `fraction` is not between 0 and 1.
+/// [`DataError::Config`] if `fraction` is not between 0 and 1.
 pub fn split_by_key(
     source: &Arc<dyn Source>,
     fraction: f64,
@@ -124,10 +105,15 @@ pub fn split_by_key(
             reason,
         });
     }
-    let held_out =
+    let is_validation =
         |index: &usize| rng(seed, 0, source.key(*index), "split").random::<f64>() < fraction;
-    let (held, rest) = (0..source.len()).partition(held_out);
-    let subset =
-        |indices, part| Subset::new(source.clone(), indices, format!("{} {part}", source.name()));
-    Ok((subset(held, "held out")?, subset(rest, "rest")?))
+    let (validation, train) = (0..source.len()).partition(is_validation);
+    let subset = |indices, split| {
+        Subset::new(
+            source.clone(),
+            indices,
+            format!("{} {split}", source.name()),
+        )
+    };
+    Ok((subset(validation, "validation")?, subset(train, "train")?))
 }

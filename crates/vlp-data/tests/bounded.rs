@@ -1,24 +1,24 @@
-//! Damaged and hostile pictures: never a panic, never more memory than their limits explain. One test a process, as the
-//! memory is the process's.
+//! Damaged and malicious images neither panic nor allocate more memory than the limits explain. This is the only test of its
+//! process, because the memory of the process is measured.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{fs, path::PathBuf};
 
 use peak_alloc::PeakAlloc;
 use rand::{Rng, RngExt};
-use vlp_data::{DataError, Limits, decode_picture, rng};
+use vlp_data::{DataError, Limits, decode_image, rng};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Damaged pictures tried of each kind, and strings of random bytes.
+/// Number of mutations per file, and of random byte strings.
 const TRIES: u64 = 1200;
 const PIXELS: usize = 100_000;
-/// Bytes a pixel that a decoder may hold at once: coefficients of 16 bits for three channels of a progressive JPEG, its
-/// planes, RGBA and RGB are 17; half as much again for rows and tables.
+/// Bytes per pixel that a decoder may hold at once: 17 for the 16-bit coefficients of the three channels of a progressive JPEG,
+/// its planes, RGBA and RGB; and half as much for rows and tables.
 const BYTES: usize = 26;
-/// Tables and windows of a decoder of any picture; and a partition of a lossy WebP, whose length of 24 bits the decoder
-/// believes before it has read it.
+/// Tables and windows of a decoder; and a partition of a lossy WebP, which the decoder allocates by its 24-bit length before
+/// reading it.
 const FIXED: usize = (1 << 20) + (1 << 24);
 
 fn decode(bytes: &[u8], name: &str) -> Result<(), DataError> {
@@ -28,18 +28,18 @@ fn decode(bytes: &[u8], name: &str) -> Result<(), DataError> {
     };
     MEMORY.reset_peak_usage();
     let before = MEMORY.current_usage();
-    let result = decode_picture(bytes, name, &limits);
-    let took = MEMORY.peak_usage() - before;
+    let result = decode_image(bytes, name, &limits);
+    let used = MEMORY.peak_usage() - before;
     let allowed = PIXELS * BYTES + FIXED;
-    assert!(took <= allowed, "{name}: {took} bytes, {allowed} allowed");
-    result.map(|picture| {
-        assert!(picture.width * picture.height <= PIXELS);
-        assert_eq!(picture.rgb.len(), picture.width * picture.height * 3);
+    assert!(used <= allowed, "{name}: {used} bytes, {allowed} allowed");
+    result.map(|image| {
+        assert!(image.width * image.height <= PIXELS);
+        assert_eq!(image.rgb.len(), image.width * image.height * 3);
     })
 }
 
 #[test]
-fn hostile_pictures_take_bounded_memory() {
+fn malicious_images_use_bounded_memory() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let names = [
         "rgb.jpg",
@@ -56,32 +56,32 @@ fn hostile_pictures_take_bounded_memory() {
         "alpha_lossy.webp",
         "exif6.webp",
     ];
-    // What is allocated once for all pictures.
-    let _ = decode_picture(b"", "warm", &Limits::default());
+    // Allocates what is shared by all images.
+    let _ = decode_image(b"", "warm-up", &Limits::default());
     for name in names {
-        let whole = fs::read(folder.join(name)).unwrap();
-        decode(&whole, name).unwrap();
-        let mut read = 0;
+        let original = fs::read(folder.join(name)).unwrap();
+        decode(&original, name).unwrap();
+        let mut decoded = 0;
         for number in 0..TRIES {
             let mut rng = rng(5, 0, number, name);
-            let mut bytes = whole.clone();
-            // Half of the changes go into the first bytes, where sizes stand.
+            let mut bytes = original.clone();
+            // Half of the mutations are in the first bytes, which contain the sizes.
             for _ in 0..rng.random_range(1..9) {
                 let end = if rng.random_bool(0.5) {
                     48
                 } else {
                     bytes.len()
                 };
-                let at = rng.random_range(0..end.min(bytes.len()));
-                bytes[at] = rng.random();
+                let index = rng.random_range(0..end.min(bytes.len()));
+                bytes[index] = rng.random();
             }
             if rng.random_bool(0.2) {
-                bytes.truncate(rng.random_range(0..=whole.len()));
+                bytes.truncate(rng.random_range(0..=original.len()));
             }
-            read += usize::from(decode(&bytes, name).is_ok());
+            decoded += usize::from(decode(&bytes, name).is_ok());
         }
-        // Most are damaged beyond reading, and some are not: both ways are tried.
-        assert!(read < TRIES as usize, "{name}: {read}");
+        // Both successful and failing decodes are covered.
+        assert!(decoded < TRIES as usize, "{name}: {decoded}");
     }
     let starts: [&[u8]; 4] = [
         b"",
@@ -98,7 +98,7 @@ fn hostile_pictures_take_bounded_memory() {
         assert!(decode(&bytes, "random").is_err());
     }
 
-    // Sizes that lie: of a frame larger than its canvas, of a chunk larger than the file.
+    // Forged sizes: a frame larger than its canvas, a chunk larger than the file.
     let frame = |width: u16, height: u16| {
         let mut vp8 = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a];
         vp8.extend([width, height].iter().flat_map(|side| side.to_le_bytes()));
@@ -114,7 +114,7 @@ fn hostile_pictures_take_bounded_memory() {
         chunk(b"RIFF", body.len(), &body)
     };
     let large = frame(16_383, 16_383);
-    let lies = [
+    let forged = [
         (
             file(0, vec![chunk(b"VP8 ", large.len(), &large)]),
             "frame of 16383x16383",
@@ -129,8 +129,8 @@ fn hostile_pictures_take_bounded_memory() {
         ),
         (chunk(b"RIFF", 999, b"WEBPVP8 "), "ends early"),
     ];
-    for (bytes, expected) in lies {
-        let error = decode(&bytes, "lie.webp").unwrap_err().to_string();
+    for (bytes, expected) in forged {
+        let error = decode(&bytes, "forged.webp").unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 }

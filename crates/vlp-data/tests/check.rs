@@ -1,42 +1,33 @@
-//! Checking: every planted fault is found, and the same report comes from any number of threads.
+//! `check`: all kinds of issues, duplicates, overlap, and independence of the number of threads.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
 
 use std::{cell::RefCell, collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use serde_json::json;
 use vlp_data::{
-    DataError, Label, LabelSpace, Object, Picture, ReadReport, Sample, Scenes, ScenesConfig,
-    ScenesTask, Source, Split, Subset, Task,
-    check::{CheckOptions, CheckReport, FaultKind, check},
+    DataError, Entailment, Image, Label, LabelSpace, Object, ReadReport, Sample, Source, Subset,
+    check::{CheckOptions, CheckReport, IssueKind, check},
     read::{GenericOptions, generic},
 };
 
-fn silent(_: usize, _: usize) {}
+fn no_progress(_: usize, _: usize) {}
 
-fn plain(source: &dyn Source) -> CheckReport {
-    check(source, &CheckOptions::default(), &silent)
+fn check_with_defaults(source: &dyn Source) -> CheckReport {
+    check(source, &CheckOptions::default(), &no_progress)
 }
 
-fn scenes(count: usize, split: Split) -> Scenes {
-    let config = ScenesConfig {
-        count,
-        split,
-        resolution: 32,
-        ..ScenesConfig::default()
-    };
-    Scenes::new(config).unwrap()
-}
-
-/// Samples as they are given, without a reader that would have left the wrong ones out.
-struct Given {
+/// Samples in memory, including invalid ones that a reader would skip; `load` may fail or panic.
+struct InvalidSource {
     samples: Vec<Sample>,
     labels: LabelSpace,
 }
 
-impl Given {
+impl InvalidSource {
     fn new(samples: Vec<Sample>) -> Self {
         let labels = LabelSpace {
-            name: "given".into(),
+            name: "invalid".into(),
             classes: vec!["dog".into(), "cat".into()],
             attributes: vec!["wet".into()],
             ids: vec![],
@@ -45,9 +36,9 @@ impl Given {
     }
 }
 
-impl Source for Given {
+impl Source for InvalidSource {
     fn name(&self) -> &str {
-        "given"
+        "invalid"
     }
     fn len(&self) -> usize {
         self.samples.len()
@@ -59,8 +50,8 @@ impl Source for Given {
         self.samples[index].key
     }
     fn size(&self, index: usize) -> (usize, usize) {
-        let picture = &self.samples[index].picture;
-        (picture.width, picture.height)
+        let image = &self.samples[index].image;
+        (image.width, image.height)
     }
     fn captions(&self, index: usize) -> Result<Vec<String>, DataError> {
         Ok(self.samples[index].captions.clone())
@@ -68,7 +59,7 @@ impl Source for Given {
     fn load(&self, index: usize) -> Result<Sample, DataError> {
         let sample = self.samples[index].clone();
         match sample.name.as_str() {
-            "panics" => panic!("out of order"),
+            "panics" => panic!("planned panic"),
             "damaged" => Err(DataError::Decode {
                 name: sample.name,
                 reason: "cut".into(),
@@ -82,8 +73,8 @@ fn sample(key: u64) -> Sample {
     Sample {
         key,
         name: format!("{key}.jpg"),
-        picture: Picture::filled(20, 10, [key as u8, 7, 7]),
-        second: None,
+        image: Image::filled(20, 10, [key as u8, 7, 7]),
+        second_image: None,
         captions: vec!["a dog".into()],
         objects: None,
         label: None,
@@ -102,7 +93,7 @@ fn object(class: usize, bbox: [f32; 4], attributes: &[usize]) -> Object {
 }
 
 #[test]
-fn every_planted_fault_is_found() {
+fn issues_of_every_kind_are_reported() {
     let long = "word ".repeat(2_100_000);
     let samples = vec![
         Sample {
@@ -137,50 +128,45 @@ fn every_planted_fault_is_found() {
             ..sample(5)
         },
         Sample {
-            picture: Picture::filled(200, 10, [0; 3]),
+            image: Image::filled(200, 10, [0; 3]),
             ..sample(6)
         },
     ];
     let mut options = CheckOptions::default();
     options.limits.max_side = 100;
-    let report = check(&Given::new(samples), &options, &silent);
+    let report = check(&InvalidSource::new(samples), &options, &no_progress);
     let expected = [
-        (FaultKind::Unreadable, 2),
-        (FaultKind::Limit, 1),
-        (FaultKind::Caption, 3),
-        (FaultKind::Box, 3),
-        (FaultKind::Category, 2),
-        (FaultKind::Label, 1),
+        (IssueKind::Unreadable, 2),
+        (IssueKind::Limit, 1),
+        (IssueKind::Caption, 3),
+        (IssueKind::Box, 3),
+        (IssueKind::Category, 2),
+        (IssueKind::Label, 1),
     ];
-    assert_eq!(report.fault_counts, BTreeMap::from(expected), "{report}");
-    let said: Vec<String> = report
-        .faults
+    assert_eq!(report.issue_counts, BTreeMap::from(expected), "{report}");
+    let messages: Vec<String> = report
+        .issues
         .iter()
-        .map(|found| {
-            format!(
-                "{}: {}: {}",
-                found.fault.file, found.fault.record, found.fault.reason
-            )
-        })
+        .map(|issue| format!("{}: {}: {}", issue.file, issue.record, issue.reason))
         .collect();
-    for (at, expected) in [
-        "0.jpg: sample 0, image 0: box 1 has class 2, and there are 2",
+    for (index, expected) in [
+        "0.jpg: sample 0, image 0: box 1 has class 2, but there are 2",
         "0.jpg: sample 0, image 0: box 2, [NaN, 1.0, 9.0, 9.0], is not finite",
         "0.jpg: sample 0, image 0: box 3, [5.0, 5.0, 5.0, 9.0], has no area",
-        "0.jpg: sample 0, image 0: box 4, [5.0, 5.0, 50.0, 9.0], reaches out of the picture of 20x10",
-        "0.jpg: sample 0, image 0: box 5 has attribute 1, and there are 1",
+        "0.jpg: sample 0, image 0: box 4, [5.0, 5.0, 50.0, 9.0], extends beyond the image of 20x10",
+        "0.jpg: sample 0, image 0: box 5 has attribute 1, but there are 1",
         "1.jpg: sample 1, image 1: its text has no words",
         "1.jpg: sample 1, image 1: its text has 10499999 bytes, more than 10000",
         "2.jpg: sample 2, image 2: it has no caption",
         "3.jpg: sample 3, image 3: it has no answer, or an empty one",
-        "damaged: sample 4, image 4: picture damaged: cut",
-        ": sample 5, image 5: panic: out of order",
-        "6.jpg: sample 6, image 6: picture 6.jpg: 200x10 is more than 100 on a side",
+        "damaged: sample 4, image 4: image damaged: cut",
+        ": sample 5, image 5: panic: planned panic",
+        "6.jpg: sample 6, image 6: image 6.jpg: 200x10 is more than 100 on a side",
     ]
     .into_iter()
     .enumerate()
     {
-        assert_eq!(said[at], expected);
+        assert_eq!(messages[index], expected);
     }
     let counts = |counts: &[vlp_data::check::Count]| -> Vec<(String, u64)> {
         counts.iter().map(|c| (c.name.clone(), c.count)).collect()
@@ -194,24 +180,24 @@ fn every_planted_fault_is_found() {
         counts(&report.answers),
         [(" ".into(), 1), ("yes".into(), 1)]
     );
-    // The damaged picture's caption is read all the same; the source that panics gives nothing.
+    // The captions of a damaged image are counted; a source that panics gives none.
     assert_eq!((report.captions, report.boxes), (7, Some(6)));
     assert_eq!(report.caption_words.percentiles.last(), Some(&2_100_000.0));
     assert!(!report.is_clean());
-    for part in [
-        "faults: 12",
-        "boxes without area or outside",
-        "picture damaged: cut",
+    for text in [
+        "issues: 12",
+        "boxes without area or outside the image",
+        "image damaged: cut",
     ] {
-        assert!(report.to_string().contains(part), "{report}");
+        assert!(report.to_string().contains(text), "{report}");
     }
 }
 
 #[test]
-fn what_the_reader_left_out_is_listed_first() {
+fn skipped_records_of_the_reader_are_listed_first() {
     let dir = tempfile::tempdir().unwrap();
-    let picture = image::RgbImage::from_pixel(8, 6, image::Rgb([9, 9, 9]));
-    picture.save(dir.path().join("good.png")).unwrap();
+    let image = image::RgbImage::from_pixel(8, 6, image::Rgb([9, 9, 9]));
+    image.save(dir.path().join("good.png")).unwrap();
     fs::copy(dir.path().join("good.png"), dir.path().join("copy.png")).unwrap();
     fs::write(dir.path().join("damaged.png"), b"\x89PNG\r\n\x1a\nnot").unwrap();
     let lines = [
@@ -227,103 +213,108 @@ fn what_the_reader_left_out_is_listed_first() {
     let run = |decode| {
         let options = CheckOptions {
             decode,
-            read: Some(source.report()),
+            read_report: Some(source.report()),
             ..CheckOptions::default()
         };
-        check(&source, &options, &silent)
+        check(&source, &options, &no_progress)
     };
     let report = run(true);
-    let kinds: Vec<FaultKind> = report.faults.iter().map(|found| found.kind).collect();
-    assert_eq!(kinds, [FaultKind::Record, FaultKind::Unreadable]);
-    assert!(
-        report.faults[0]
-            .fault
-            .reason
-            .contains("missing.png is missing")
-    );
-    assert!(Path::new(&report.faults[1].fault.file).ends_with("damaged.png"));
+    let kinds: Vec<IssueKind> = report.issues.iter().map(|issue| issue.kind).collect();
+    assert_eq!(kinds, [IssueKind::Record, IssueKind::Unreadable]);
+    assert!(report.issues[0].reason.contains("missing.png is missing"));
+    assert!(Path::new(&report.issues[1].file).ends_with("damaged.png"));
     assert_eq!((report.samples, report.images), (4, 3));
-    // The question is of a picture that was read already.
+    // The last sample has the image of the first.
     assert_eq!((report.width.count, report.boxes), (2, Some(1)));
     assert_eq!(report.duplicates.groups, [[0, 1]]);
     assert_eq!((report.answers[0].count, report.different_answers), (2, 2));
-    let stats = run(false);
-    assert!(!stats.decoded && stats.duplicates.images == 0);
-    assert_eq!(stats.fault_counts, BTreeMap::from([(FaultKind::Record, 1)]));
+    let not_decoded = run(false);
+    assert!(!not_decoded.decoded && not_decoded.duplicates.images == 0);
     assert_eq!(
-        (&stats.caption_words, &stats.classes, &stats.labels),
+        not_decoded.issue_counts,
+        BTreeMap::from([(IssueKind::Record, 1)])
+    );
+    assert_eq!(
+        (
+            &not_decoded.caption_words,
+            &not_decoded.classes,
+            &not_decoded.labels
+        ),
         (&report.caption_words, &report.classes, &report.labels)
     );
     let json = serde_json::to_string(&report).unwrap();
-    let again: CheckReport = serde_json::from_str(&json).unwrap();
+    let deserialized: CheckReport = serde_json::from_str(&json).unwrap();
     assert_eq!(
-        (again.faults, again.classes),
-        (report.faults, report.classes)
+        (deserialized.issues, deserialized.classes),
+        (report.issues, report.classes)
     );
 }
 
 #[test]
-fn pictures_in_two_splits_are_found() {
-    let (train, val) = (scenes(40, Split::Train), scenes(30, Split::Val));
+fn images_shared_by_two_splits_are_reported() {
+    let mut samples = common::samples(70, 32);
+    let val = common::source(samples.split_off(40));
+    let train = common::source(samples);
     let options = CheckOptions {
         other: Some(&val),
         ..CheckOptions::default()
     };
-    let apart = check(&train, &options, &silent);
-    assert!(apart.is_clean(), "{apart}");
+    let disjoint = check(&train, &options, &no_progress);
+    assert!(disjoint.is_clean(), "{disjoint}");
     let whole: Arc<dyn Source> = Arc::new(train);
-    let part =
+    let subset =
         |from: usize, to: usize| Subset::new(whole.clone(), (from..to).collect(), "part").unwrap();
-    let (first, second) = (part(0, 25), part(20, 40));
+    let (first, second) = (subset(0, 25), subset(20, 40));
     let options = CheckOptions {
         other: Some(&second),
         ..CheckOptions::default()
     };
-    let overlap = check(&first, &options, &silent).overlap.unwrap();
-    let both: Vec<(usize, usize)> = (20..25).map(|at| (at, at - 20)).collect();
+    let overlap = check(&first, &options, &no_progress).overlap.unwrap();
+    let shared: Vec<(usize, usize)> = (20..25).map(|index| (index, index - 20)).collect();
     assert_eq!((overlap.keys, overlap.pixels), (5, 5));
-    assert_eq!((&overlap.by_key, &overlap.by_pixels), (&both, &both));
-    // The same pixels under other keys, and one by one of pictures that stand in pairs.
+    assert_eq!((&overlap.by_key, &overlap.by_pixels), (&shared, &shared));
+    // Equal pixels with other keys, in samples with a second image.
     let renamed: Vec<Sample> = (0..3)
-        .map(|at| Sample {
-            key: 900 + at as u64,
-            second: Some(Picture::filled(4, 4, [at; 3])),
-            ..whole.load(usize::from(at)).unwrap()
+        .map(|index| Sample {
+            key: 900 + index as u64,
+            second_image: Some(Image::filled(4, 4, [index; 3])),
+            ..whole.load(usize::from(index)).unwrap()
         })
         .collect();
-    let renamed = Given::new(renamed);
+    let renamed = InvalidSource::new(renamed);
     let options = CheckOptions {
         other: Some(&renamed),
         ..CheckOptions::default()
     };
-    let overlap = check(&first, &options, &silent).overlap.unwrap();
+    let overlap = check(&first, &options, &no_progress).overlap.unwrap();
     assert_eq!((overlap.keys, overlap.pixels), (0, 3));
     assert_eq!(overlap.by_pixels, [(0, 0), (1, 1), (2, 2)]);
 }
 
 #[test]
-fn threads_do_not_change_the_report() {
-    let config = ScenesConfig {
-        count: 60,
-        resolution: 16,
-        ..ScenesConfig::default()
-    };
-    let other = scenes(50, Split::Val);
-    let mut bad: Vec<Sample> = (0..90).map(|key| sample(key % 40)).collect();
-    for (at, sample) in bad.iter_mut().enumerate() {
-        if at % 3 == 0 {
+fn the_report_does_not_depend_on_the_number_of_threads() {
+    let other = common::source(common::samples(110, 16).split_off(60));
+    let mut invalid: Vec<Sample> = (0..90).map(|key| sample(key % 40)).collect();
+    for (index, sample) in invalid.iter_mut().enumerate() {
+        if index % 3 == 0 {
             sample.captions = vec![String::new(); 2];
         }
     }
+    let mut labeled = common::samples(60, 16);
+    for (number, sample) in labeled.iter_mut().enumerate() {
+        sample.label = Some(match number % 3 {
+            0 => Label::Answers(vec![format!("answer {}", number % 7); 10]),
+            1 => Label::Truth(number % 2 == 0),
+            _ => Label::Entailment(Entailment::ALL[number % 3]),
+        });
+    }
     let sources: Vec<Box<dyn Source>> = vec![
-        Box::new(ScenesTask::new(config.clone(), Task::Vqa).unwrap()),
-        Box::new(ScenesTask::new(config.clone(), Task::Nlvr2).unwrap()),
-        Box::new(ScenesTask::new(config, Task::SnliVe).unwrap()),
-        Box::new(Given::new(bad)),
+        Box::new(common::source(labeled)),
+        Box::new(InvalidSource::new(invalid)),
     ];
     for source in sources {
         let run = |threads| {
-            let told = RefCell::new(vec![]);
+            let progress = RefCell::new(vec![]);
             let options = CheckOptions {
                 threads,
                 other: Some(&other),
@@ -331,29 +322,32 @@ fn threads_do_not_change_the_report() {
             };
             let report = check(source.as_ref(), &options, &|done, total| {
                 assert_eq!(total, source.len() + 50);
-                told.borrow_mut().push(done);
+                progress.borrow_mut().push(done);
             });
-            let told = told.into_inner();
-            assert!(told.is_sorted() && told.last() == Some(&(source.len() + 50)));
+            let progress = progress.into_inner();
+            assert!(progress.is_sorted() && progress.last() == Some(&(source.len() + 50)));
             report
         };
-        let one = run(1);
+        let single_threaded = run(1);
         for threads in [0, 2, 7] {
-            assert_eq!(run(threads), one);
+            assert_eq!(run(threads), single_threaded);
         }
-        assert_eq!(one.samples, source.len());
+        assert_eq!(single_threaded.samples, source.len());
     }
 }
 
 #[test]
 fn an_empty_source_has_an_empty_report() {
-    let report = plain(&Given::new(vec![]));
+    let report = check_with_defaults(&InvalidSource::new(vec![]));
     assert!(report.is_clean() && report.samples == 0);
-    assert!(report.to_string().contains("no faults"));
+    assert!(report.to_string().contains("no issues"));
     let read = ReadReport::default();
     let options = CheckOptions {
-        read: Some(&read),
+        read_report: Some(&read),
         ..CheckOptions::default()
     };
-    assert_eq!(check(&Given::new(vec![]), &options, &silent), report);
+    assert_eq!(
+        check(&InvalidSource::new(vec![]), &options, &no_progress),
+        report
+    );
 }

@@ -1,20 +1,20 @@
-//! What can be wrong with the input of a drawing.
+//! Errors in the input of pages.
 
-/// Why a page could not be drawn.
+/// Why a page cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DrawError {
-    /// A picture whose pixels, boxes, heat maps or codes cannot be drawn.
-    #[error("picture {index} ({title:?}): {problem}")]
-    Picture {
-        /// Index into the pictures of the page.
+    /// An image whose pixels, boxes, heat maps or codes cannot be drawn.
+    #[error("image {index} ({title:?}): {problem}")]
+    Image {
+        /// Index into the images of the page.
         index: usize,
-        /// Title of the picture.
+        /// Title of the image.
         title: String,
         /// What is wrong with it.
-        problem: PictureError,
+        problem: ImageError,
     },
-    /// A row of a table that does not fit its columns.
+    /// A row of a table with a wrong number of cells.
     #[error("row {row} of a table has {cells} cells; the table has {columns} columns")]
     Row {
         /// Index of the row.
@@ -24,42 +24,42 @@ pub enum DrawError {
         /// Columns of the table.
         columns: usize,
     },
-    /// A masked text that refers to a picture that is not there.
+    /// A masked text with an index of a missing image.
     #[error(
-        "masked text {index} refers to picture {picture}; the report has {pictures} (counted from 0)"
+        "masked text {index} refers to image {image} (counted from 0); the report has {images} images"
     )]
-    MaskedPicture {
+    MaskedImage {
         /// Index into [`Report::masked`](crate::Report::masked).
         index: usize,
-        /// The picture it names.
-        picture: usize,
-        /// Number of pictures in the report.
-        pictures: usize,
+        /// Its index of an image.
+        image: usize,
+        /// Number of images in the report.
+        images: usize,
     },
-    /// A patch of a code whose pixels cannot be drawn.
+    /// A patch whose pixels cannot be drawn.
     #[error("code {code}, patch {patch} ({title:?}): {problem}")]
     Patch {
-        /// Number of the code.
+        /// The code.
         code: usize,
         /// Index into [`CodeCard::patches`](crate::CodeCard::patches).
         patch: usize,
         /// Title of the patch.
         title: String,
         /// What is wrong with it.
-        problem: PictureError,
+        problem: ImageError,
     },
     /// A code that a dictionary lists more than once.
-    #[error("code {code} is listed twice; each code of a dictionary is listed once")]
+    #[error("code {code} is listed twice; a dictionary lists each code once")]
     RepeatedCode {
-        /// Number of the code.
+        /// The code.
         code: usize,
     },
 }
 
-/// Why a picture could not be drawn.
+/// Why an image cannot be drawn.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum PictureError {
+pub enum ImageError {
     /// Width or height is 0.
     #[error("size is {width}x{height} pixels; both must be above 0")]
     Empty {
@@ -69,23 +69,23 @@ pub enum PictureError {
         height: u32,
     },
     /// The number of bytes is not `width * height * 3`.
-    #[error("{actual} bytes of RGB for {width}x{height} pixels; {expected} are right")]
+    #[error("{actual} bytes of RGB for {width}x{height} pixels; expected {expected}")]
     Bytes {
         /// Width in pixels.
         width: u32,
         /// Height in pixels.
         height: u32,
-        /// Bytes that size needs.
+        /// Expected number of bytes.
         expected: u64,
-        /// Bytes given.
+        /// Actual number of bytes.
         actual: usize,
     },
-    /// A box with a corner that is not finite, or with its corners in the wrong order.
+    /// A box with a corner that is not finite, or with corners in the wrong order.
     #[error(
         "box {index} ({label:?}) is ({x0}, {y0}, {x1}, {y1}); corners must be finite pixels with x0 <= x1 and y0 <= y1"
     )]
     Box {
-        /// Index into the boxes of the picture.
+        /// Index into the boxes of the image.
         index: usize,
         /// Class name of the box.
         label: String,
@@ -98,44 +98,44 @@ pub enum PictureError {
         /// Bottom edge.
         y1: f32,
     },
-    /// A grid without cells, or whose number of values is not its number of cells.
+    /// A grid without rows or columns, or whose number of values is not `rows * columns`.
     #[error(
-        "{of}: {actual} values for a grid of {rows}x{columns} (rows x columns); {expected} are right, both above 0"
+        "{grid}: {actual} values for a grid of {rows}x{columns} (rows x columns); expected {expected}, rows and columns above 0"
     )]
     Grid {
-        /// What the grid holds.
-        of: String,
-        /// Cells from top to bottom.
+        /// The values, such as `codes`.
+        grid: String,
+        /// Number of rows.
         rows: u32,
-        /// Cells from left to right.
+        /// Number of columns.
         columns: u32,
-        /// Values that size needs.
+        /// Expected number of values.
         expected: u64,
-        /// Values given.
+        /// Actual number of values.
         actual: usize,
     },
     /// A weight of a heat map that is not finite or below 0.
     #[error(
-        "heat map {heat:?}: the weight of row {row}, column {column} is {weight}; weights must be finite and 0 or more"
+        "heat map {heatmap:?}: the weight of row {row}, column {column} is {weight}; weights must be finite and 0 or more"
     )]
     Weight {
         /// Title of the heat map.
-        heat: String,
-        /// Row of the cell, counted from 0.
+        heatmap: String,
+        /// Row, counted from 0.
         row: usize,
-        /// Column of the cell, counted from 0.
+        /// Column, counted from 0.
         column: usize,
         /// The weight.
         weight: f32,
     },
-    /// A cell with a code that the dictionary does not list.
-    #[error("the cell in row {row}, column {column} has code {code}, which is not listed")]
+    /// A grid feature with a code that the dictionary does not list.
+    #[error("the grid feature in row {row}, column {column} has code {code}, which is not listed")]
     Code {
-        /// Row of the cell, counted from 0.
+        /// Row, counted from 0.
         row: usize,
-        /// Column of the cell, counted from 0.
+        /// Column, counted from 0.
         column: usize,
-        /// Number of the code.
+        /// The code.
         code: usize,
     },
     /// The PNG encoder failed.

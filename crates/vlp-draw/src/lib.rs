@@ -1,43 +1,38 @@
 #![doc = include_str!("../README.md")]
 
 mod bars;
-mod colour;
+mod boxes;
+mod color;
 mod curve;
+mod data_uri;
 mod dictionary;
 mod error;
-mod font;
 mod grid;
-mod heat;
-mod html;
-mod masked;
+mod heatmap;
+mod label_placement;
+mod layout;
+mod number_format;
 mod overlay;
-mod page;
 mod palette;
-mod picture;
-mod place;
-mod png;
 mod prediction;
-mod raster;
 mod report;
 mod samples;
-mod shell;
-mod shot;
+mod shared_image;
+mod svg;
+mod table;
 
-pub use colour::{Colour, colour_of};
+pub use boxes::{BoxKind, DrawnBox};
+pub use color::{Color, class_color};
 pub use curve::{Curve, curve_svg};
 pub use dictionary::{
-    CODES_SHOWN, CodeCard, CodeMap, DictionaryPage, PATCHES_SHOWN, Patch, WORDS_SHOWN,
+    CODES_SHOWN, CodeCard, CodedImage, DictionaryPage, PATCHES_SHOWN, Patch, WORDS_SHOWN,
     render_dictionary,
 };
-pub use error::{DrawError, PictureError};
+pub use error::{DrawError, ImageError};
 pub use grid::CodeGrid;
-pub use heat::Heat;
-pub use page::render;
-pub use palette::{CODE_COLOURS, code_colours};
-pub use png::png;
-pub use prediction::{PredictedPicture, PredictionPage, Question, render_prediction};
-pub use raster::draw_boxes;
-pub use report::{
-    BoxKind, DrawnBox, MaskedText, MaskedWord, PictureCard, Prediction, Report, Row, Table,
-};
-pub use samples::{Histogram, SampleCard, SamplePicture, SamplesPage, render_samples};
+pub use heatmap::Heatmap;
+pub use palette::{DISTINCT_CODE_COLORS, code_colors};
+pub use prediction::{AnsweredQuestion, PredictedImage, PredictionPage, render_prediction};
+pub use report::{ImageCard, MaskedText, MaskedWord, Report, WordPrediction, render_report};
+pub use samples::{Histogram, SampleCard, SampleImage, SamplesPage, render_samples};
+pub use table::{Row, Table};

@@ -1,71 +1,77 @@
-//! Colours for the codes of a visual dictionary.
+//! Colors for the codes of a visual dictionary.
 
-use crate::Colour;
+use crate::Color;
 
-/// Codes with a colour of their own; code `n` shares that of code `n % CODE_COLOURS`.
-pub const CODE_COLOURS: usize = 8192;
+/// Number of codes with different colors; code `n` has the color of code `n % DISTINCT_CODE_COLORS`.
+pub const DISTINCT_CODE_COLORS: usize = 8192;
 
-/// Lattice of sRGB values that the colours are taken from.
+/// Step of the lattice of sRGB values that the colors are taken from.
 const STEP: usize = 9;
-/// Lightness and chroma in OKLab: neither lost in a dark or a light picture, nor grey.
+/// Range of lightness and minimal chroma in OKLab: visible on dark and on light images, and not gray.
 const LIGHTNESS: std::ops::RangeInclusive<f64> = 0.45..=0.88;
-const CHROMA: f64 = 0.06;
+const MIN_CHROMA: f64 = 0.06;
 
-/// A colour for each of `count` codes, told apart as well as so many can be; at most
-/// [`CODE_COLOURS`] of them.
+/// A color for each of `count` codes, as different as possible; at most [`DISTINCT_CODE_COLORS`] of them.
 ///
-/// Each colour is the one farthest in OKLab from all before it (a and b counted twofold, as hue is
-/// seen better than lightness), so the first are the farthest apart, and code `n` has one colour in
-/// dictionaries of any size.
+/// Farthest-point sampling in OKLab: each color is the one farthest from all before it. The axes a and b count
+/// double, as hue is easier to see than lightness. So the first colors differ most, and code `n` has the
+/// same color in dictionaries of any size.
 ///
 /// ```
-/// let colours = vlp_draw::code_colours(64);
-/// assert_eq!(colours.len(), 64);
-/// assert_eq!(colours, vlp_draw::code_colours(2048)[..64]);
+/// let colors = vlp_draw::code_colors(64);
+/// assert_eq!(colors.len(), 64);
+/// assert_eq!(colors, vlp_draw::code_colors(2048)[..64]);
 /// ```
 #[must_use]
-pub fn code_colours(count: usize) -> Vec<Colour> {
+pub fn code_colors(count: usize) -> Vec<Color> {
     let candidates = candidates();
-    // Squared distance of each candidate to the nearest colour taken so far.
-    let mut distance = vec![i32::MAX; candidates.len()];
+    // Squared distance of each candidate to the nearest chosen color.
+    let mut distances = vec![i32::MAX; candidates.len()];
     let mut next = 0;
-    let mut colours = Vec::new();
-    while colours.len() < count.min(CODE_COLOURS).min(candidates.len()) {
-        let (rgb, taken) = candidates[next];
-        colours.push(Colour(rgb));
+    let mut colors = Vec::new();
+    while colors.len() < count.min(DISTINCT_CODE_COLORS).min(candidates.len()) {
+        let (rgb, chosen) = candidates[next];
+        colors.push(Color(rgb));
         let mut farthest = -1;
-        for (i, ((_, lab), near)) in candidates.iter().zip(&mut distance).enumerate() {
-            let delta = [lab[0] - taken[0], lab[1] - taken[1], lab[2] - taken[2]];
-            *near = (*near).min(delta[0] * delta[0] + delta[1] * delta[1] + delta[2] * delta[2]);
-            // The first of equals: the order does not depend on anything but the lattice.
-            if *near > farthest {
-                (farthest, next) = (*near, i);
+        for (i, ((_, lab), distance)) in candidates.iter().zip(&mut distances).enumerate() {
+            let delta = [lab[0] - chosen[0], lab[1] - chosen[1], lab[2] - chosen[2]];
+            let squared = delta.iter().map(|d| d * d).sum();
+            *distance = (*distance).min(squared);
+            // Among equals the first, so that the order depends on the lattice only.
+            if *distance > farthest {
+                (farthest, next) = (*distance, i);
             }
         }
     }
-    colours
+    colors
 }
 
-/// The colours that may be taken, as sRGB and OKLab in 1/4096 with a and b doubled. Whole numbers
-/// make the order the same on every machine.
+/// The possible colors as sRGB and as OKLab in units of 1/4096 with a and b doubled. Integers make the order the
+/// same on every machine.
 fn candidates() -> Vec<([u8; 3], [i32; 3])> {
     let levels = || (0..256).step_by(STEP);
     let linear: Vec<f64> = (0..256).map(|byte| linear(byte as u8)).collect();
-    let mut found = Vec::new();
+    let mut candidates = Vec::new();
     for (r, g, b) in
         levels().flat_map(|r| levels().flat_map(move |g| levels().map(move |b| (r, g, b))))
     {
         let [lightness, a, b_axis] = oklab([linear[r], linear[g], linear[b]]);
-        if LIGHTNESS.contains(&lightness) && a.hypot(b_axis) >= CHROMA {
-            let whole = [lightness, 2.0 * a, 2.0 * b_axis].map(|v| (v * 4096.0).round() as i32);
-            found.push(([r as u8, g as u8, b as u8], whole));
+        if LIGHTNESS.contains(&lightness) && a.hypot(b_axis) >= MIN_CHROMA {
+            let rounded = [lightness, 2.0 * a, 2.0 * b_axis].map(|v| (v * 4096.0).round() as i32);
+            candidates.push(([r as u8, g as u8, b as u8], rounded));
         }
     }
-    found
+    candidates
+}
+
+/// Relative luminance in 0..=1 (WCAG 2).
+pub(crate) fn luminance(color: Color) -> f64 {
+    let [r, g, b] = color.0.map(linear);
+    0.2126 * r + 0.7152 * g + 0.0722 * b
 }
 
 /// An sRGB sample as linear light in 0..=1.
-pub(crate) fn linear(byte: u8) -> f64 {
+fn linear(byte: u8) -> f64 {
     let value = f64::from(byte) / 255.0;
     if value <= 0.04045 {
         value / 12.92
@@ -86,27 +92,25 @@ fn oklab([r, g, b]: [f64; 3]) -> [f64; 3] {
     ]
 }
 
-/// The colour of a code.
-pub(crate) struct Palette(Vec<Colour>);
+/// The colors of codes.
+pub(crate) struct Palette(Vec<Color>);
 
 impl Palette {
-    /// Colours for these codes.
-    pub(crate) fn of(codes: impl Iterator<Item = usize>) -> Self {
-        let last = codes.map(|code| code % CODE_COLOURS).max();
-        Self(code_colours(last.map_or(0, |last| last + 1)))
+    pub(crate) fn for_codes(codes: impl Iterator<Item = usize>) -> Self {
+        let last = codes.map(|code| code % DISTINCT_CODE_COLORS).max();
+        Self(code_colors(last.map_or(0, |last| last + 1)))
     }
 
-    /// The colour of a code among those the palette was made for; grey for another.
-    pub(crate) fn get(&self, code: usize) -> Colour {
-        let known = self.0.get(code % CODE_COLOURS);
-        known.copied().unwrap_or(Colour([128; 3]))
+    /// The color of a code; gray for one that the palette was not built for.
+    pub(crate) fn get(&self, code: usize) -> Color {
+        let color = self.0.get(code % DISTINCT_CODE_COLORS);
+        color.copied().unwrap_or(Color([128; 3]))
     }
 
-    /// Black or white, whichever is read better on the colour of the code.
-    pub(crate) fn ink(&self, code: usize) -> &'static str {
-        let [r, g, b] = self.get(code).0.map(linear);
-        // Where the contrasts with black and with white are equal (WCAG 2).
-        if 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 {
+    /// Black or white, whichever has more contrast with the color of the code.
+    pub(crate) fn text_color(&self, code: usize) -> &'static str {
+        // At this luminance the contrasts with black and with white are equal (WCAG 2).
+        if luminance(self.get(code)) > 0.179 {
             "#000"
         } else {
             "#fff"
@@ -119,18 +123,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_its_own_colour() {
-        let mut colours: Vec<_> = code_colours(CODE_COLOURS + 5).iter().map(|c| c.0).collect();
-        assert_eq!(colours.len(), CODE_COLOURS);
-        colours.sort_unstable();
-        colours.dedup();
-        assert_eq!(colours.len(), CODE_COLOURS);
+    fn all_codes_up_to_the_limit_differ_in_color() {
+        let mut colors: Vec<_> = code_colors(DISTINCT_CODE_COLORS + 5)
+            .iter()
+            .map(|c| c.0)
+            .collect();
+        assert_eq!(colors.len(), DISTINCT_CODE_COLORS);
+        colors.sort_unstable();
+        colors.dedup();
+        assert_eq!(colors.len(), DISTINCT_CODE_COLORS);
     }
 
     #[test]
-    fn few_codes_are_far_apart() {
-        let apart = |count| {
-            let labs: Vec<_> = code_colours(count)
+    fn first_codes_differ_most() {
+        let min_distance = |count| {
+            let labs: Vec<_> = code_colors(count)
                 .iter()
                 .map(|c| oklab(c.0.map(linear)))
                 .collect();
@@ -142,24 +149,26 @@ mod tests {
                 })
                 .fold(f64::MAX, f64::min)
         };
-        // A difference of 0.02 can just be noticed (CSS Color 4); these leave room for a picture
-        // shining through.
-        assert!(apart(8) > 0.3, "{}", apart(8));
-        assert!(apart(64) > 0.1, "{}", apart(64));
-        assert!(apart(512) > 0.04, "{}", apart(512));
+        // A difference of 0.02 is just noticeable (CSS Color 4); tinted images need more.
+        assert!(min_distance(8) > 0.3, "{}", min_distance(8));
+        assert!(min_distance(64) > 0.1, "{}", min_distance(64));
+        assert!(min_distance(512) > 0.04, "{}", min_distance(512));
     }
 
     #[test]
-    fn colours_are_fixed() {
-        // Golden: maps of different runs are compared side by side.
-        let first: Vec<_> = code_colours(4).iter().map(ToString::to_string).collect();
+    fn code_colors_do_not_change() {
+        // Golden values: images of different runs are compared side by side.
+        let first: Vec<_> = code_colors(4).iter().map(ToString::to_string).collect();
         assert_eq!(first, ["#0009fc", "#00fc00", "#fc003f", "#b4d8fc"]);
     }
 
     #[test]
-    fn huge_codes_are_drawn() {
-        let palette = Palette::of([3, usize::MAX].into_iter());
-        assert_eq!(palette.get(usize::MAX), palette.get(CODE_COLOURS - 1));
+    fn codes_beyond_the_limit_wrap_around() {
+        let palette = Palette::for_codes([3, usize::MAX].into_iter());
+        assert_eq!(
+            palette.get(usize::MAX),
+            palette.get(DISTINCT_CODE_COLORS - 1)
+        );
         assert_ne!(palette.get(3), palette.get(usize::MAX));
     }
 }

@@ -1,16 +1,16 @@
-//! The dictionary page as a reader gets it: safe, complete, the same each time, of bounded size.
+//! The dictionary page: escaping, completeness, determinism, size, errors.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod markup;
 
-use markup::{HOSTILE, assert_nothing_is_fetched, tags};
+use markup::{HOSTILE, assert_self_contained, tags};
 use vlp_draw::{
-    CODES_SHOWN, CodeCard, CodeGrid, CodeMap, DictionaryPage, Patch, Table, code_colours,
+    CODES_SHOWN, CodeCard, CodeGrid, CodedImage, DictionaryPage, Patch, Table, code_colors,
     render_dictionary,
 };
 
-/// Three codes, the last one dead, with `text` wherever the page carries text.
-fn full(text: &str) -> DictionaryPage {
+/// Three codes, the last one dead, with `text` in every text field.
+fn page_with_text(text: &str) -> DictionaryPage {
     let t = || text.to_owned();
     let card = |code, uses| CodeCard {
         code,
@@ -27,7 +27,7 @@ fn full(text: &str) -> DictionaryPage {
         },
         word_measure: t(),
         codes: vec![card(0, 30), card(17, 70), card(5, 0)],
-        images: vec![CodeMap {
+        images: vec![CodedImage {
             title: t(),
             width: 8,
             height: 6,
@@ -43,7 +43,7 @@ fn full(text: &str) -> DictionaryPage {
     }
 }
 
-/// A patch of noise, which PNG cannot make smaller.
+/// A patch of noise, which PNG does not compress.
 fn patch(title: &str, width: u32, height: u32, seed: u32) -> Patch {
     let mut state = seed.wrapping_mul(2) + 1;
     let rgb = (0..width * height * 3).map(|_| {
@@ -61,24 +61,24 @@ fn patch(title: &str, width: u32, height: u32, seed: u32) -> Patch {
 }
 
 fn message(change: impl Fn(&mut DictionaryPage)) -> String {
-    let mut page = full("word");
+    let mut page = page_with_text("word");
     change(&mut page);
     render_dictionary(&page).unwrap_err().to_string()
 }
 
 #[test]
-fn hostile_text_adds_no_markup() {
-    let plain = render_dictionary(&full("word")).unwrap();
-    let hostile = render_dictionary(&full(HOSTILE)).unwrap();
+fn markup_in_texts_is_escaped() {
+    let plain = render_dictionary(&page_with_text("word")).unwrap();
+    let hostile = render_dictionary(&page_with_text(HOSTILE)).unwrap();
     assert_eq!(tags(&plain), tags(&hostile));
     assert!(!hostile.contains("<script") && hostile.contains("&lt;script&gt;"));
-    assert_nothing_is_fetched(&plain);
+    assert_self_contained(&plain);
 }
 
 #[test]
-fn every_part_is_shown_and_empty_parts_are_not() {
-    let page = render_dictionary(&full("word")).unwrap();
-    let headings = ["Metrics", "Use of the codes", "Pictures", "Codes", "Notes"];
+fn nonempty_parts_have_a_section() {
+    let page = render_dictionary(&page_with_text("word")).unwrap();
+    let headings = ["Metrics", "Code usage", "Images", "Codes", "Notes"];
     for heading in headings {
         assert!(page.contains(&format!("<h2>{heading}</h2>")), "{heading}");
     }
@@ -90,7 +90,7 @@ fn every_part_is_shown_and_empty_parts_are_not() {
     assert!(first.unwrap() < second.unwrap(), "most used first");
     assert!(!page.contains("id=\"code-5\""), "a dead code has no card");
     assert!(!page.contains("href=\"#code-5\""), "nor a link to one");
-    assert!(page.contains(&format!("background:{}", code_colours(18)[17])));
+    assert!(page.contains(&format!("background:{}", code_colors(18)[17])));
 
     let empty = render_dictionary(&DictionaryPage::default()).unwrap();
     assert!(!empty.contains("<h2>") && !empty.contains("<section"));
@@ -104,23 +104,23 @@ fn every_part_is_shown_and_empty_parts_are_not() {
 }
 
 #[test]
-fn the_same_page_gives_the_same_bytes() {
-    let page = full("word");
-    let mut turned = page.clone();
-    turned.codes.reverse();
+fn rendering_is_deterministic() {
+    let page = page_with_text("word");
+    let mut reversed = page.clone();
+    reversed.codes.reverse();
     let bytes = render_dictionary(&page).unwrap();
     assert_eq!(bytes, render_dictionary(&page).unwrap());
-    assert_eq!(bytes, render_dictionary(&turned).unwrap(), "in any order");
+    assert_eq!(bytes, render_dictionary(&reversed).unwrap(), "in any order");
     let json = serde_json::to_string(&page).unwrap();
-    let again: DictionaryPage = serde_json::from_str(&json).unwrap();
-    assert_eq!(bytes, render_dictionary(&again).unwrap());
+    let parsed: DictionaryPage = serde_json::from_str(&json).unwrap();
+    assert_eq!(bytes, render_dictionary(&parsed).unwrap());
 }
 
 #[test]
-fn figures_that_are_not_finite_have_no_bar() {
-    let mut page = full("word");
-    let figures = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX];
-    page.codes[0].words = figures.map(|figure| ("word".to_owned(), figure)).into();
+fn non_finite_values_have_empty_bars() {
+    let mut page = page_with_text("word");
+    let values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX];
+    page.codes[0].words = values.map(|value| ("word".to_owned(), value)).into();
     let html = render_dictionary(&page).unwrap();
     for text in [">NaN<", ">inf<", ">-inf<", "width:100.0%"] {
         assert!(html.contains(text), "{text}");
@@ -129,50 +129,50 @@ fn figures_that_are_not_finite_have_no_bar() {
 }
 
 #[test]
-fn errors_name_the_place() {
+fn errors_name_the_invalid_item() {
     assert_eq!(
         message(|page| page.codes[2].code = 17),
-        "code 17 is listed twice; each code of a dictionary is listed once"
+        "code 17 is listed twice; a dictionary lists each code once"
     );
     assert_eq!(
         message(|page| page.images[0].grid.codes[1] = Some(99)),
-        "picture 0 (\"word\"): the cell in row 0, column 1 has code 99, which is not listed"
+        "image 0 (\"word\"): the grid feature in row 0, column 1 has code 99, which is not listed"
     );
     assert_eq!(
         message(|page| page.images[0].grid.rows = 3),
-        "picture 0 (\"word\"): codes: 4 values for a grid of 3x2 (rows x columns); 6 are right, both above 0"
+        "image 0 (\"word\"): codes: 4 values for a grid of 3x2 (rows x columns); expected 6, rows and columns above 0"
     );
     assert!(message(|page| page.images[0].grid = CodeGrid::default()).contains("0x0"));
     assert_eq!(
         message(|page| page.images[0].width = 0),
-        "picture 0 (\"word\"): size is 0x6 pixels; both must be above 0"
+        "image 0 (\"word\"): size is 0x6 pixels; both must be above 0"
     );
     assert_eq!(
         message(|page| page.codes[1].patches[0].rgb.truncate(5)),
-        "code 17, patch 0 (\"word\"): 5 bytes of RGB for 4x4 pixels; 48 are right"
+        "code 17, patch 0 (\"word\"): 5 bytes of RGB for 4x4 pixels; expected 48"
     );
     assert!(message(|page| page.metrics.rows[0].cells.clear()).contains("row 0"));
-    // Without a list of codes none can be missing from it.
-    let mut page = full("word");
+    // Codes are not checked against an empty list.
+    let mut page = page_with_text("word");
     page.codes.clear();
     page.images[0].grid.codes[1] = Some(usize::MAX);
     assert!(render_dictionary(&page).is_ok());
 }
 
 #[test]
-fn thousands_of_codes_give_a_page_of_a_few_megabytes() {
+fn page_size_is_bounded_for_thousands_of_codes() {
     let count = 2048;
     let card = |code: usize| CodeCard {
         code,
         uses: (2000 / (code + 1)) as u64 * 50,
         patches: (0..10)
-            .map(|i| patch("a picture", 64, 48, (code * 16 + i) as u32))
+            .map(|i| patch("an image", 64, 48, (code * 16 + i) as u32))
             .collect(),
         words: vec![("word".into(), 1.0); 20],
     };
     let side = 224;
-    let map = |index: usize| CodeMap {
-        title: format!("picture {index}"),
+    let map = |index: usize| CodedImage {
+        title: format!("image {index}"),
         width: side,
         height: side,
         rgb: vec![index as u8; (side * side * 3) as usize],

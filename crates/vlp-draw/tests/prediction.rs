@@ -1,21 +1,21 @@
-//! The page of predictions as a reader gets it: safe, complete, and the same each time.
+//! The prediction page: escaping, completeness, determinism, errors.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod markup;
 
-use markup::{HOSTILE, assert_nothing_is_fetched, tags};
+use markup::{HOSTILE, assert_self_contained, tags};
 use vlp_draw::{
-    BoxKind, CodeGrid, DrawnBox, Heat, PredictedPicture, PredictionPage, Question,
+    AnsweredQuestion, BoxKind, CodeGrid, DrawnBox, Heatmap, PredictedImage, PredictionPage,
     render_prediction,
 };
 
-/// A page that carries `text` wherever it carries text.
-fn full(text: &str) -> PredictionPage {
+/// A page with `text` in every text field.
+fn page_with_text(text: &str) -> PredictionPage {
     let t = || text.to_owned();
     PredictionPage {
         title: t(),
         summary: vec![(t(), t())],
-        pictures: vec![PredictedPicture {
+        images: vec![PredictedImage {
             title: t(),
             width: 8,
             height: 6,
@@ -31,12 +31,12 @@ fn full(text: &str) -> PredictionPage {
                 detail: t(),
             }],
             captions: vec![(t(), -3.25)],
-            questions: vec![Question {
+            questions: vec![AnsweredQuestion {
                 question: t(),
                 answers: vec![(t(), 0.75), (t(), 0.001)],
             }],
             matches: vec![(t(), 0.5)],
-            heats: vec![Heat {
+            heatmaps: vec![Heatmap {
                 title: t(),
                 rows: 2,
                 columns: 3,
@@ -52,36 +52,36 @@ fn full(text: &str) -> PredictionPage {
     }
 }
 
-fn message(change: impl Fn(&mut PredictedPicture)) -> String {
-    let mut page = full("word");
-    change(&mut page.pictures[0]);
+fn message(change: impl Fn(&mut PredictedImage)) -> String {
+    let mut page = page_with_text("word");
+    change(&mut page.images[0]);
     render_prediction(&page).unwrap_err().to_string()
 }
 
 #[test]
-fn hostile_text_adds_no_markup() {
-    let plain = render_prediction(&full("word")).unwrap();
-    let hostile = render_prediction(&full(HOSTILE)).unwrap();
+fn markup_in_texts_is_escaped() {
+    let plain = render_prediction(&page_with_text("word")).unwrap();
+    let hostile = render_prediction(&page_with_text(HOSTILE)).unwrap();
     assert_eq!(tags(&plain), tags(&hostile));
     assert!(!hostile.contains("<script") && hostile.contains("&lt;script&gt;"));
-    assert_nothing_is_fetched(&plain);
+    assert_self_contained(&plain);
 }
 
 #[test]
-fn every_part_is_shown_and_empty_parts_are_not() {
+fn nonempty_parts_have_a_section() {
     let headings = [
         "Objects",
         "Captions",
         "Question",
         "Does the text match?",
         "Heat maps",
-        "Codes of the cells",
+        "Codes of the grid features",
     ];
-    let page = render_prediction(&full("word")).unwrap();
+    let page = render_prediction(&page_with_text("word")).unwrap();
     for heading in headings {
         assert!(page.contains(&format!("<h3>{heading}")), "{heading}");
     }
-    for figure in [
+    for text in [
         "log p -3.25",
         ">0.75<",
         ">&lt;0.01<",
@@ -89,20 +89,20 @@ fn every_part_is_shown_and_empty_parts_are_not() {
         ">4000<",
         "width:75.0%",
     ] {
-        assert!(page.contains(figure), "{figure}");
+        assert!(page.contains(text), "{text}");
     }
-    // The pixels once, the heat map and the codes by themselves.
+    // The pixels, the heat map and the codes, once each.
     assert_eq!(page.matches("data:image/png").count(), 3);
     assert_eq!(page.matches("href=\"#pixels-0\"").count(), 2);
 
-    let mut bare = full("word");
-    let picture = &mut bare.pictures[0];
-    *picture = PredictedPicture {
+    let mut bare = page_with_text("word");
+    let image = &mut bare.images[0];
+    *image = PredictedImage {
         title: "bare".into(),
-        width: picture.width,
-        height: picture.height,
-        rgb: picture.rgb.clone(),
-        ..PredictedPicture::default()
+        width: image.width,
+        height: image.height,
+        rgb: image.rgb.clone(),
+        ..PredictedImage::default()
     };
     let page = render_prediction(&bare).unwrap();
     for heading in headings {
@@ -113,22 +113,22 @@ fn every_part_is_shown_and_empty_parts_are_not() {
 }
 
 #[test]
-fn the_same_page_gives_the_same_bytes() {
-    let page = full("word");
+fn rendering_is_deterministic() {
+    let page = page_with_text("word");
     let bytes = render_prediction(&page).unwrap();
     assert_eq!(bytes, render_prediction(&page).unwrap());
     let json = serde_json::to_string(&page).unwrap();
-    let again: PredictionPage = serde_json::from_str(&json).unwrap();
-    assert_eq!(bytes, render_prediction(&again).unwrap());
+    let parsed: PredictionPage = serde_json::from_str(&json).unwrap();
+    assert_eq!(bytes, render_prediction(&parsed).unwrap());
 }
 
 #[test]
-fn figures_that_are_not_finite_have_no_bar() {
-    let mut page = full("word");
-    let picture = &mut page.pictures[0];
-    picture.captions = vec![("word".into(), f32::NEG_INFINITY)];
-    picture.questions[0].answers = vec![("word".into(), f32::NAN)];
-    picture.matches = vec![("word".into(), f32::INFINITY)];
+fn non_finite_values_have_empty_bars() {
+    let mut page = page_with_text("word");
+    let image = &mut page.images[0];
+    image.captions = vec![("word".into(), f32::NEG_INFINITY)];
+    image.questions[0].answers = vec![("word".into(), f32::NAN)];
+    image.matches = vec![("word".into(), f32::INFINITY)];
     let html = render_prediction(&page).unwrap();
     for text in ["log p -inf", ">NaN<", ">inf<"] {
         assert!(html.contains(text), "{text}");
@@ -138,37 +138,37 @@ fn figures_that_are_not_finite_have_no_bar() {
 }
 
 #[test]
-fn errors_name_the_place() {
+fn errors_name_the_invalid_item() {
     assert_eq!(
-        message(|picture| picture.heats[0].weights[4] = f32::NAN),
-        "picture 0 (\"word\"): heat map \"word\": the weight of row 1, column 1 is NaN; weights must be finite and 0 or more"
+        message(|image| image.heatmaps[0].weights[4] = f32::NAN),
+        "image 0 (\"word\"): heat map \"word\": the weight of row 1, column 1 is NaN; weights must be finite and 0 or more"
     );
     assert_eq!(
-        message(|picture| picture.heats[0].columns = 2),
-        "picture 0 (\"word\"): heat map \"word\": 6 values for a grid of 2x2 (rows x columns); 4 are right, both above 0"
+        message(|image| image.heatmaps[0].columns = 2),
+        "image 0 (\"word\"): heat map \"word\": 6 values for a grid of 2x2 (rows x columns); expected 4, rows and columns above 0"
     );
     assert_eq!(
-        message(|picture| picture.codes = Some(CodeGrid::default())),
-        "picture 0 (\"word\"): codes: 0 values for a grid of 0x0 (rows x columns); 0 are right, both above 0"
+        message(|image| image.codes = Some(CodeGrid::default())),
+        "image 0 (\"word\"): codes: 0 values for a grid of 0x0 (rows x columns); expected 0, rows and columns above 0"
     );
-    assert!(message(|picture| picture.rgb.clear()).contains("0 bytes of RGB for 8x6"));
-    assert!(message(|picture| picture.boxes[0].x0 = f32::NAN).contains("box 0 (\"word\")"));
+    assert!(message(|image| image.rgb.clear()).contains("0 bytes of RGB for 8x6"));
+    assert!(message(|image| image.boxes[0].x0 = f32::NAN).contains("box 0 (\"word\")"));
 }
 
 #[test]
-fn odd_shapes_are_drawn() {
-    let mut page = full("word");
+fn extreme_shapes_are_rendered() {
+    let mut page = page_with_text("word");
     for (width, height, rows, columns) in [(1, 900, 90, 1), (900, 1, 1, 300), (1, 1, 1, 1)] {
-        let picture = &mut page.pictures[0];
-        (picture.width, picture.height) = (width, height);
-        picture.rgb = vec![3; (width * height * 3) as usize];
+        let image = &mut page.images[0];
+        (image.width, image.height) = (width, height);
+        image.rgb = vec![3; (width * height * 3) as usize];
         let cells = (rows * columns) as usize;
-        picture.codes = Some(CodeGrid {
+        image.codes = Some(CodeGrid {
             rows,
             columns,
             codes: vec![Some(1); cells],
         });
-        let heat = &mut picture.heats[0];
+        let heat = &mut image.heatmaps[0];
         (heat.rows, heat.columns, heat.weights) = (rows, columns, vec![0.0; cells]);
         let html = render_prediction(&page).unwrap();
         assert!(!html.contains("NaN") && !html.contains("inf\""));

@@ -1,5 +1,5 @@
 //! Scores a JSON file of `{"images": [id], "annotations": [..], "detections": [..]}` with COCO's
-//! field names and prints the twelve numbers (-1 where undefined) and the time they took, as JSON.
+//! field names and prints the twelve metrics (-1 if undefined) and the run time, as JSON.
 
 use std::error::Error;
 use std::time::Instant;
@@ -20,8 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let summary = evaluate(&input.images, &input.annotations, &input.detections)?;
     let seconds = start.elapsed().as_secs_f64();
-    let numbers = summary.numbers().map(|n| n.unwrap_or(-1.0));
-    let report = serde_json::json!({ "numbers": numbers, "seconds": seconds });
+    let stats = summary.stats().map(|n| n.unwrap_or(-1.0));
+    let report = serde_json::json!({ "stats": stats, "seconds": seconds });
     serde_json::to_writer(std::io::stdout().lock(), &report)?;
     Ok(())
 }

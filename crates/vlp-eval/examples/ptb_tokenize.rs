@@ -1,4 +1,4 @@
-//! Tokenises standard input as the COCO caption tool does: a caption, then its tokens, a line.
+//! Tokenizes the captions of standard input, one per line, as the COCO caption tool does.
 
 use std::io::{Read, Write};
 

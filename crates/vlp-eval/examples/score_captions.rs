@@ -1,5 +1,5 @@
 //! Scores a JSON file of `[{"hypothesis": "..", "references": [".."]}]` and prints scores, tokens
-//! and the time CIDEr-D took, as JSON. The other half of `scripts/metrics/captions_val2017.py`.
+//! and the run time of CIDEr-D, as JSON. Used by `scripts/metrics/captions_val2017.py`.
 
 use std::error::Error;
 use std::time::Instant;
@@ -7,8 +7,8 @@ use std::time::Instant;
 use serde::Deserialize;
 use vlp_eval::caption::{CaptionPair, caption_scores, cider, tokenize_pairs};
 
-/// The best of so many runs is reported, since other work disturbs single ones.
-const ROUNDS: usize = 5;
+/// Number of runs, of which the fastest is reported.
+const RUNS: usize = 5;
 
 #[derive(Deserialize)]
 struct Record {
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let scores = caption_scores(&pairs)?;
     let tokens = tokenize_pairs(&pairs);
     let mut cider_seconds = f64::INFINITY;
-    for _ in 0..ROUNDS {
+    for _ in 0..RUNS {
         let start = Instant::now();
         cider::cider_d(&tokens)?;
         cider_seconds = cider_seconds.min(start.elapsed().as_secs_f64());

@@ -1,45 +1,45 @@
-//! What can be wrong with the input of a metric.
+//! Errors in the input of metrics.
 
 use thiserror::Error;
 
-/// A record that a metric cannot score, named so that it can be found and mended.
+/// A record that a metric cannot score.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum EvalError {
-    /// A box with a coordinate that is not finite, or a negative side.
+    /// A box with a coordinate that is not finite, or with a negative width or height.
     #[error(
-        "{list}[{index}] (image {image_id}): box {bbox:?} is not usable: expected finite [x, y, width, height] with width and height >= 0"
+        "{list}[{index}] (image {image_id}): box {bbox:?} is invalid: expected finite [x, y, width, height] with width and height >= 0"
     )]
     BadBox {
         /// `"ground truth"` or `"detection"`.
         list: &'static str,
-        /// Position in that list.
+        /// Index in that list.
         index: usize,
-        /// Image the record belongs to.
+        /// The image of the record.
         image_id: u64,
-        /// The box as given.
+        /// The box.
         bbox: [f64; 4],
     },
     /// A ground-truth area that is not finite or is negative.
     #[error(
-        "ground truth[{index}] (image {image_id}): area {area} is not usable: expected a finite value >= 0"
+        "ground truth[{index}] (image {image_id}): area {area} is invalid: expected a finite value >= 0"
     )]
     BadArea {
-        /// Position in the ground-truth list.
+        /// Index in the ground-truth list.
         index: usize,
-        /// Image the record belongs to.
+        /// The image of the record.
         image_id: u64,
-        /// The area as given.
+        /// The area.
         area: f64,
     },
     /// A score that is not finite.
-    #[error("{list}[{index}]: score {score} is not usable: expected a finite number")]
+    #[error("{list}[{index}]: score {score} is invalid: expected a finite number")]
     BadScore {
         /// The list the record is in.
         list: &'static str,
-        /// Position in that list.
+        /// Index in that list.
         index: usize,
-        /// The score as given.
+        /// The score.
         score: f64,
     },
     /// A record of an image that is not in the evaluated set.
@@ -47,111 +47,111 @@ pub enum EvalError {
     UnknownImage {
         /// `"ground truth"` or `"detection"`.
         list: &'static str,
-        /// Position in that list.
+        /// Index in that list.
         index: usize,
         /// The unknown image.
         image_id: u64,
     },
-    /// Nothing to average over.
+    /// An empty input, which has no mean.
     #[error("{metric}: nothing to score: expected at least one {expected}")]
     Empty {
-        /// The metric that was asked for.
+        /// The metric.
         metric: &'static str,
         /// What it needs.
         expected: &'static str,
     },
-    /// A caption without a reference to compare with.
+    /// A caption without a reference.
     #[error("caption pair {index}: no reference caption: expected at least one")]
     NoReferences {
-        /// Position in the list of pairs.
+        /// Index in the list of pairs.
         index: usize,
     },
     /// Two records with one id.
-    #[error("{list}[{index}]: id {id} was given before: expected each id once")]
+    #[error("{list}[{index}]: duplicate id {id}: expected each id once")]
     Duplicate {
         /// The list both records are in.
         list: &'static str,
-        /// Position of the second record.
+        /// Index of the second record.
         index: usize,
         /// The repeated id.
         id: String,
     },
-    /// A record that should be answered and is not.
+    /// An annotation without a record.
     #[error("{list}: no record with id {id}: expected one for each annotation")]
     Missing {
-        /// The list that lacks it.
+        /// The list without the record.
         list: &'static str,
-        /// The id without a record.
+        /// The id.
         id: String,
     },
-    /// A record that answers nothing in the annotations.
+    /// A record with an id that is not in the annotations.
     #[error("{list}[{index}]: id {id} is not in the annotations")]
     UnknownId {
         /// The list the record is in.
         list: &'static str,
-        /// Position in that list.
+        /// Index in that list.
         index: usize,
         /// The unknown id.
         id: String,
     },
-    /// A question with fewer than two human answers: each is compared with the others.
+    /// A question with fewer than two human answers.
     #[error("question {question_id}: {count} human answers: expected at least 2 (usually 10)")]
     FewAnswers {
         /// The question.
         question_id: u64,
-        /// How many answers it has.
+        /// Number of answers.
         count: usize,
     },
-    /// An NLVR2 identifier that does not name its sentence.
+    /// An NLVR2 identifier with too few parts.
     #[error("{list}[{index}]: identifier {identifier:?}: expected split-set-pair-sentence")]
     BadIdentifier {
         /// The list the record is in.
         list: &'static str,
-        /// Position in that list.
+        /// Index in that list.
         index: usize,
-        /// The identifier as given.
+        /// The identifier.
         identifier: String,
     },
-    /// A similarity matrix whose length does not fit.
+    /// A similarity matrix with a wrong number of values.
     #[error("similarity: {len} values: expected {images} images x {texts} texts")]
     BadShape {
-        /// Values given.
+        /// Number of values.
         len: usize,
-        /// Rows.
+        /// Number of images (rows).
         images: usize,
-        /// Columns.
+        /// Number of texts (columns).
         texts: usize,
     },
-    /// A similarity that is not a number.
+    /// A similarity that is NaN.
     #[error("similarity of image {image} and text {text} is NaN")]
     BadSimilarity {
-        /// Row.
+        /// Image (row).
         image: usize,
-        /// Column.
+        /// Text (column).
         text: usize,
     },
-    /// A text that belongs to no image.
+    /// A text with an index of a missing image.
     #[error("text {text}: image {image} does not exist: expected one of 0..{images}")]
     BadTextImage {
         /// The text.
         text: usize,
-        /// The image it is said to describe.
+        /// Its image index.
         image: usize,
-        /// How many images there are.
+        /// Number of images.
         images: usize,
     },
-    /// An image without a text to find.
-    #[error("image {image}: no text describes it: expected at least one")]
+    /// An image without a text.
+    #[error("image {image}: no text: expected at least one")]
     NoText {
         /// The image.
         image: usize,
     },
-    /// Images that do not divide into equal folds.
+    /// A number of images that is not divisible by the number of folds.
     #[error("{images} images do not divide into {folds} equal folds")]
     BadFolds {
-        /// How many images there are.
+        /// Number of images.
         images: usize,
-        /// Folds asked for.
+        /// Number of folds.
         folds: usize,
     },
 }

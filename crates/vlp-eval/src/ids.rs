@@ -1,4 +1,4 @@
-//! Pairs the records of two lists by id.
+//! Matching of the records of two lists by id.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -6,39 +6,41 @@ use std::hash::Hash;
 
 use crate::EvalError;
 
-/// For each of `wanted`, the position of the record of `given` with that id.
+/// For each id of `expected`, the index of the record of `actual` with that id. Both lists come with their names.
 ///
-/// Fails on an id that is repeated, missing or unknown.
-pub(crate) fn pair_up<I: Eq + Hash + Copy + Display>(
-    (wanted_name, wanted): (&'static str, &[I]),
-    (given_name, given): (&'static str, &[I]),
+/// # Errors
+/// An id that is repeated, missing or unknown.
+pub(crate) fn match_ids<I: Eq + Hash + Copy + Display>(
+    (expected_name, expected): (&'static str, &[I]),
+    (actual_name, actual): (&'static str, &[I]),
 ) -> Result<Vec<usize>, EvalError> {
-    let wanted_at = index(wanted_name, wanted)?;
-    let given_at = index(given_name, given)?;
-    if let Some(at) = given.iter().position(|id| !wanted_at.contains_key(id)) {
+    let expected_indices = indices(expected_name, expected)?;
+    let actual_indices = indices(actual_name, actual)?;
+    let is_unknown = |id: &I| !expected_indices.contains_key(id);
+    if let Some(index) = actual.iter().position(is_unknown) {
         return Err(EvalError::UnknownId {
-            list: given_name,
-            index: at,
-            id: given[at].to_string(),
+            list: actual_name,
+            index,
+            id: actual[index].to_string(),
         });
     }
-    let position = |id: &I| {
+    let index = |id: &I| {
         let missing = || EvalError::Missing {
-            list: given_name,
+            list: actual_name,
             id: id.to_string(),
         };
-        given_at.get(id).copied().ok_or_else(missing)
+        actual_indices.get(id).copied().ok_or_else(missing)
     };
-    wanted.iter().map(position).collect()
+    expected.iter().map(index).collect()
 }
 
-fn index<I: Eq + Hash + Copy + Display>(
+fn indices<I: Eq + Hash + Copy + Display>(
     list: &'static str,
     ids: &[I],
 ) -> Result<HashMap<I, usize>, EvalError> {
-    let mut at = HashMap::with_capacity(ids.len());
+    let mut indices = HashMap::with_capacity(ids.len());
     for (index, &id) in ids.iter().enumerate() {
-        if at.insert(id, index).is_some() {
+        if indices.insert(id, index).is_some() {
             return Err(EvalError::Duplicate {
                 list,
                 index,
@@ -46,5 +48,5 @@ fn index<I: Eq + Hash + Copy + Display>(
             });
         }
     }
-    Ok(at)
+    Ok(indices)
 }

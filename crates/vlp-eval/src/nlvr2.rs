@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
-use crate::ids::pair_up;
+use crate::ids::match_ids;
 
-/// Whether a sentence is true of a pair of images: an annotation or a prediction.
+/// The label of a sentence about a pair of images: an annotation or a prediction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nlvr2Label {
     /// `split-set-pair-sentence`, such as `dev-850-0-1`.
@@ -16,18 +16,18 @@ pub struct Nlvr2Label {
     pub label: bool,
 }
 
-/// Shares in 0..=1.
+/// NLVR2 metrics, each in 0..=1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Nlvr2Scores {
-    /// Share of right predictions.
+    /// Fraction of correct predictions.
     pub accuracy: f64,
-    /// Share of sentences that are right for every one of their image pairs.
+    /// Fraction of sentences whose predictions are correct for all of their image pairs.
     pub consistency: f64,
 }
 
 /// Scores one prediction for each annotation.
 ///
-/// A sentence is an identifier without its third part, the image pair.
+/// Identifiers that differ only in their third part, the image pair, belong to the same sentence.
 ///
 /// # Errors
 /// [`EvalError`] naming the record: an identifier that is repeated, missing, unknown or has fewer
@@ -42,37 +42,42 @@ pub fn nlvr2(
             expected: "annotation",
         });
     }
-    let ids = |labels| {
-        <[Nlvr2Label]>::iter(labels)
-            .map(|l| l.identifier.as_str())
-            .collect()
-    };
-    let (wanted, given): (Vec<&str>, Vec<&str>) = (ids(annotations), ids(predictions));
-    let order = pair_up(("annotations", &wanted), ("predictions", &given))?;
+    let expected_ids = identifiers(annotations);
+    let actual_ids = identifiers(predictions);
+    let prediction_indices =
+        match_ids(("annotations", &expected_ids), ("predictions", &actual_ids))?;
 
-    let mut right = 0_usize;
+    let mut correct = 0_usize;
     let mut sentences: HashMap<(&str, &str), bool> = HashMap::new();
-    for (index, (annotation, at)) in annotations.iter().zip(order).enumerate() {
+    for (index, (annotation, prediction)) in annotations.iter().zip(prediction_indices).enumerate()
+    {
         let sentence =
-            sentence(&annotation.identifier).ok_or_else(|| EvalError::BadIdentifier {
+            sentence_key(&annotation.identifier).ok_or_else(|| EvalError::BadIdentifier {
                 list: "annotations",
                 index,
                 identifier: annotation.identifier.clone(),
             })?;
-        let hit = predictions[at].label == annotation.label;
-        right += usize::from(hit);
-        *sentences.entry(sentence).or_insert(true) &= hit;
+        let is_correct = predictions[prediction].label == annotation.label;
+        correct += usize::from(is_correct);
+        *sentences.entry(sentence).or_insert(true) &= is_correct;
     }
     let consistent = sentences.values().filter(|&&all| all).count();
     Ok(Nlvr2Scores {
-        accuracy: right as f64 / annotations.len() as f64,
+        accuracy: correct as f64 / annotations.len() as f64,
         consistency: consistent as f64 / sentences.len() as f64,
     })
 }
 
-/// What precedes and what follows the third part of an identifier.
-fn sentence(identifier: &str) -> Option<(&str, &str)> {
+fn identifiers(labels: &[Nlvr2Label]) -> Vec<&str> {
+    labels
+        .iter()
+        .map(|label| label.identifier.as_str())
+        .collect()
+}
+
+/// The parts of an identifier before and after the third one.
+fn sentence_key(identifier: &str) -> Option<(&str, &str)> {
     let (second_dash, _) = identifier.match_indices('-').nth(1)?;
     let (set, pair) = identifier.split_at(second_dash + 1);
-    Some((set, pair.find('-').map_or("", |at| &pair[at..])))
+    Some((set, pair.find('-').map_or("", |dash| &pair[dash..])))
 }

@@ -1,80 +1,80 @@
-//! Image-text retrieval: recall at K and ranks, both ways.
+//! Image-text retrieval: recall at K and ranks in both directions.
 
 use serde::Serialize;
 
 use crate::EvalError;
 
-/// Ranks from 1 (found first). Of equal similarities the wrong ones count as found before, so a
-/// model that tells nothing apart gains nothing.
+/// Ranks, from 1. Among equal similarities the wrong ones rank first, so a model with constant output has the
+/// worst ranks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ranks {
-    /// Text retrieval: for each image, the rank of the best of its texts among all texts.
-    pub of_texts: Vec<usize>,
+    /// Text retrieval: for each image, the best rank of its texts among all texts.
+    pub image_to_text: Vec<usize>,
     /// Image retrieval: for each text, the rank of its image among all images.
-    pub of_images: Vec<usize>,
+    pub text_to_image: Vec<usize>,
 }
 
-/// Figures of one direction.
+/// Metrics of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RankSummary {
-    /// Share of queries found at rank 1, in 0..=1.
+    /// Recall at 1, in 0..=1: the fraction of queries with rank 1.
     pub r1: f64,
-    /// Share found at rank 5 or before.
+    /// Recall at 5, in 0..=1.
     pub r5: f64,
-    /// Share found at rank 10 or before.
+    /// Recall at 10, in 0..=1.
     pub r10: f64,
     /// Mean rank, from 1.
     pub mean_rank: f64,
-    /// Median rank, from 1; between two ranks for an even number of queries.
+    /// Median rank, from 1; for an even number of queries the mean of the two middle ranks.
     pub median_rank: f64,
 }
 
-/// Figures of both directions.
+/// Metrics of both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RetrievalSummary {
-    /// Image to text.
-    pub text: RankSummary,
-    /// Text to image.
-    pub image: RankSummary,
+    /// Text retrieval: the queries are images.
+    pub image_to_text: RankSummary,
+    /// Image retrieval: the queries are texts.
+    pub text_to_image: RankSummary,
     /// Mean of the six recalls.
     pub r_mean: f64,
 }
 
-/// Figures over all images and texts.
+/// Metrics over all images and texts; for the arguments see [`ranks`].
 ///
 /// # Errors
 /// As [`ranks`], and [`EvalError::Empty`] without images.
 pub fn retrieval(
     similarity: &[f32],
     images: usize,
-    text_image: &[usize],
+    image_index: &[usize],
 ) -> Result<RetrievalSummary, EvalError> {
-    retrieval_in_folds(similarity, images, text_image, 1)
+    retrieval_in_folds(similarity, images, image_index, 1)
 }
 
-/// Mean of the figures over `folds` equal runs of consecutive images, each with its own texts
-/// alone: COCO's "1k" figures are those of 5,000 images in 5 folds.
+/// Mean of the metrics over `folds` equal ranges of consecutive images, each with its own texts
+/// only. COCO's "1k" metrics are those of 5,000 images in 5 folds.
 ///
 /// # Errors
-/// As [`ranks`]; [`EvalError::BadFolds`] if the images do not divide evenly, [`EvalError::Empty`]
+/// As [`ranks`]; [`EvalError::BadFolds`] if the images do not divide into equal folds, [`EvalError::Empty`]
 /// without images.
 pub fn retrieval_in_folds(
     similarity: &[f32],
     images: usize,
-    text_image: &[usize],
+    image_index: &[usize],
     folds: usize,
 ) -> Result<RetrievalSummary, EvalError> {
-    retrieval_with_progress(similarity, images, text_image, folds, |_, _| ())
+    retrieval_with_progress(similarity, images, image_index, folds, |_, _| ())
 }
 
-/// As [`retrieval_in_folds`]; `progress` hears how many of how many images are ranked.
+/// Same as [`retrieval_in_folds`]; calls `progress` with the number of ranked images and the total after each image.
 ///
 /// # Errors
 /// As [`retrieval_in_folds`].
 pub fn retrieval_with_progress(
     similarity: &[f32],
     images: usize,
-    text_image: &[usize],
+    image_index: &[usize],
     folds: usize,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<RetrievalSummary, EvalError> {
@@ -87,48 +87,48 @@ pub fn retrieval_with_progress(
     if folds == 0 || !images.is_multiple_of(folds) {
         return Err(EvalError::BadFolds { images, folds });
     }
-    check(similarity, images, text_image)?;
-    let size = images / folds;
-    let (mut text, mut image) = (Vec::new(), Vec::new());
+    check(similarity, images, image_index)?;
+    let fold_size = images / folds;
+    let (mut image_to_text, mut text_to_image) = (Vec::new(), Vec::new());
     for fold in 0..folds {
-        let range = fold * size..(fold + 1) * size;
-        let ranks = ranks_of_range(similarity, text_image, range, |image| {
+        let range = fold * fold_size..(fold + 1) * fold_size;
+        let ranks = ranks_of_range(similarity, image_index, range, |image| {
             progress(image + 1, images);
         });
-        text.push(summarize(&ranks.of_texts));
-        image.push(summarize(&ranks.of_images));
+        image_to_text.push(summarize(&ranks.image_to_text));
+        text_to_image.push(summarize(&ranks.text_to_image));
     }
-    let (text, image) = (mean(&text), mean(&image));
-    let r_mean = (text.r1 + text.r5 + text.r10 + image.r1 + image.r5 + image.r10) / 6.0;
+    let (image_to_text, text_to_image) = (mean(&image_to_text), mean(&text_to_image));
+    let recalls = |summary: &RankSummary| summary.r1 + summary.r5 + summary.r10;
+    let r_mean = (recalls(&image_to_text) + recalls(&text_to_image)) / 6.0;
     Ok(RetrievalSummary {
-        text,
-        image,
+        image_to_text,
+        text_to_image,
         r_mean,
     })
 }
 
 /// Ranks over all images and texts.
 ///
-/// `similarity` is row-major, `[images, texts]`, higher is closer; `text_image` names the image
-/// (a row) each text describes.
+/// `similarity` is row-major, `[images, texts]`; higher is more similar. `image_index[i]` is the image of text `i`.
 ///
 /// # Errors
-/// [`EvalError::BadShape`], [`EvalError::BadSimilarity`] for NaN, [`EvalError::BadTextImage`] for a
-/// text of no image, [`EvalError::NoText`] for an image without texts.
-pub fn ranks(similarity: &[f32], images: usize, text_image: &[usize]) -> Result<Ranks, EvalError> {
-    check(similarity, images, text_image)?;
-    Ok(ranks_of_range(similarity, text_image, 0..images, |_| ()))
+/// [`EvalError::BadShape`], [`EvalError::BadSimilarity`] for NaN, [`EvalError::BadTextImage`] for an
+/// image index out of range, [`EvalError::NoText`] for an image without texts.
+pub fn ranks(similarity: &[f32], images: usize, image_index: &[usize]) -> Result<Ranks, EvalError> {
+    check(similarity, images, image_index)?;
+    Ok(ranks_of_range(similarity, image_index, 0..images, |_| ()))
 }
 
-/// Share of ranks that are `k` or before, in 0..=1; 0 without ranks.
+/// The fraction of ranks up to `k`, in 0..=1; 0 without ranks.
 #[must_use]
 pub fn recall_at(ranks: &[usize], k: usize) -> f64 {
-    let found = ranks.iter().filter(|&&r| r <= k).count();
-    found as f64 / ranks.len().max(1) as f64
+    let hits = ranks.iter().filter(|&&rank| rank <= k).count();
+    hits as f64 / ranks.len().max(1) as f64
 }
 
-fn check(similarity: &[f32], images: usize, text_image: &[usize]) -> Result<(), EvalError> {
-    let texts = text_image.len();
+fn check(similarity: &[f32], images: usize, image_index: &[usize]) -> Result<(), EvalError> {
+    let texts = image_index.len();
     if Some(similarity.len()) != images.checked_mul(texts) {
         return Err(EvalError::BadShape {
             len: similarity.len(),
@@ -136,72 +136,77 @@ fn check(similarity: &[f32], images: usize, text_image: &[usize]) -> Result<(), 
             texts,
         });
     }
-    if let Some(at) = similarity.iter().position(|s| s.is_nan()) {
+    if let Some(index) = similarity.iter().position(|s| s.is_nan()) {
         return Err(EvalError::BadSimilarity {
-            image: at / texts,
-            text: at % texts,
+            image: index / texts,
+            text: index % texts,
         });
     }
-    let mut described = vec![false; images];
-    for (text, &image) in text_image.iter().enumerate() {
-        *described.get_mut(image).ok_or(EvalError::BadTextImage {
+    let mut has_text = vec![false; images];
+    for (text, &image) in image_index.iter().enumerate() {
+        *has_text.get_mut(image).ok_or(EvalError::BadTextImage {
             text,
             image,
             images,
         })? = true;
     }
-    match described.iter().position(|d| !d) {
+    match has_text.iter().position(|has_text| !has_text) {
         Some(image) => Err(EvalError::NoText { image }),
         None => Ok(()),
     }
 }
 
-/// Ranks among a range of images and their texts; `ranked` hears of each image.
+/// Ranks among a range of images and their texts; `progress` is called with each image.
 fn ranks_of_range(
     similarity: &[f32],
-    text_image: &[usize],
+    image_index: &[usize],
     images: std::ops::Range<usize>,
-    mut ranked: impl FnMut(usize),
+    mut progress: impl FnMut(usize),
 ) -> Ranks {
-    let columns = text_image.len();
-    let texts: Vec<usize> = (0..columns)
-        .filter(|&t| images.contains(&text_image[t]))
+    let row_len = image_index.len();
+    let texts: Vec<usize> = (0..row_len)
+        .filter(|&t| images.contains(&image_index[t]))
         .collect();
-    let own: Vec<f32> = texts
+    let true_similarities: Vec<f32> = texts
         .iter()
-        .map(|&t| similarity[text_image[t] * columns + t])
+        .map(|&t| similarity[image_index[t] * row_len + t])
         .collect();
-    let mut of_texts = Vec::with_capacity(images.len());
-    let mut of_images = vec![1; texts.len()];
+    let mut image_to_text = Vec::with_capacity(images.len());
+    let mut text_to_image = vec![1; texts.len()];
     for image in images {
-        let row = &similarity[image * columns..(image + 1) * columns];
-        let ours = texts.iter().filter(|&&t| text_image[t] == image);
-        let best = ours.map(|&t| row[t]).fold(f32::NEG_INFINITY, f32::max);
-        let mut rank = 1;
-        for ((&text, &own), of_image) in texts.iter().zip(&own).zip(&mut of_images) {
-            let other = text_image[text] != image;
-            rank += usize::from(other && row[text] >= best);
-            *of_image += usize::from(other && row[text] >= own);
+        let row = &similarity[image * row_len..(image + 1) * row_len];
+        let image_texts = texts.iter().filter(|&&t| image_index[t] == image);
+        let best = image_texts
+            .map(|&t| row[t])
+            .fold(f32::NEG_INFINITY, f32::max);
+        let mut text_rank = 1;
+        let columns = texts.iter().zip(&true_similarities);
+        for ((&text, &true_similarity), image_rank) in columns.zip(&mut text_to_image) {
+            let is_wrong = image_index[text] != image;
+            text_rank += usize::from(is_wrong && row[text] >= best);
+            *image_rank += usize::from(is_wrong && row[text] >= true_similarity);
         }
-        of_texts.push(rank);
-        ranked(image);
+        image_to_text.push(text_rank);
+        progress(image);
     }
     Ranks {
-        of_texts,
-        of_images,
+        image_to_text,
+        text_to_image,
     }
 }
 
 fn summarize(ranks: &[usize]) -> RankSummary {
     let mut sorted = ranks.to_vec();
     sorted.sort_unstable();
-    let middle = |at: usize| sorted.get(at).copied().unwrap_or(0) as f64;
+    let sorted_rank = |index: usize| sorted.get(index).copied().unwrap_or(0) as f64;
     RankSummary {
         r1: recall_at(ranks, 1),
         r5: recall_at(ranks, 5),
         r10: recall_at(ranks, 10),
         mean_rank: ranks.iter().sum::<usize>() as f64 / ranks.len().max(1) as f64,
-        median_rank: (middle(ranks.len().saturating_sub(1) / 2) + middle(ranks.len() / 2)) / 2.0,
+        median_rank: (sorted_rank(ranks.len().saturating_sub(1) / 2)
+            + sorted_rank(ranks.len() / 2))
+            / 2.0,
     }
 }
 

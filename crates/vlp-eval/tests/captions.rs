@@ -9,7 +9,7 @@ use vlp_eval::caption::{
     CaptionPair, CaptionScores, TokenizedPair, bleu, caption_scores, cider, ptb, rouge,
 };
 
-/// The official tool sums in another order.
+/// The official tool sums in a different order.
 const TOLERANCE: f64 = 1e-9;
 
 #[derive(Deserialize)]
@@ -71,7 +71,7 @@ fn scores_equal_the_official_tool() {
     }
 }
 
-/// The first caption of each image of COCO's val2017 against its others. The figures are those of
+/// The first caption of each image of COCO val2017 against the others. The expected scores are from
 /// `captions_val2017.py`.
 #[test]
 fn val2017_equals_the_official_tool() {
@@ -122,18 +122,18 @@ fn val2017_equals_the_official_tool() {
 }
 
 #[test]
-fn names_the_bad_pair() {
+fn errors_name_the_pair() {
     assert!(matches!(caption_scores(&[]), Err(EvalError::Empty { .. })));
     let references = ["a cat".to_owned()];
-    let good = CaptionPair {
+    let valid = CaptionPair {
         hypothesis: "a cat",
         references: &references,
     };
-    let bad = CaptionPair {
+    let invalid = CaptionPair {
         hypothesis: "a cat",
         references: &[],
     };
-    let error = caption_scores(&[good, bad]).unwrap_err();
+    let error = caption_scores(&[valid, invalid]).unwrap_err();
     assert_eq!(error, EvalError::NoReferences { index: 1 });
     assert_eq!(
         error.to_string(),
@@ -151,12 +151,12 @@ fn caption() -> impl Strategy<Value = Vec<String>> {
 
 proptest! {
     #[test]
-    fn a_reference_scores_best(captions in prop::collection::vec(caption(), 2..8)) {
+    fn caption_equal_to_its_reference_scores_one(captions in prop::collection::vec(caption(), 2..8)) {
         let pairs: Vec<TokenizedPair> = captions
             .into_iter()
             .map(|c| TokenizedPair { hypothesis: c.clone(), references: vec![c] })
             .collect();
-        // BLEU's own smoothing term is up to 1e-9 over a count of at least 2.
+        // The smoothing of BLEU adds up to 1e-9 to a count of at least 2.
         for b in bleu::bleu(&pairs).unwrap() {
             prop_assert!((b - 1.0).abs() < 1e-8);
         }
@@ -164,7 +164,7 @@ proptest! {
     }
 
     #[test]
-    fn scores_stay_in_range(
+    fn scores_are_in_range(
         captions in prop::collection::vec((caption(), prop::collection::vec(caption(), 1..4)), 1..8),
     ) {
         let pairs: Vec<TokenizedPair> = captions
@@ -179,10 +179,10 @@ proptest! {
     }
 
     #[test]
-    fn any_text_gives_clean_tokens(text in "\\PC{0,40}", other in "[ -~\n\t]{0,40}") {
+    fn tokens_have_no_white_space(text in "\\PC{0,40}", other in "[ -~\n\t]{0,40}") {
         for token in ptb::tokenize(&text).iter().chain(&ptb::tokenize(&other)) {
             prop_assert!(!token.is_empty() && !token.contains([' ', '\n']));
-            // Markup keeps its tabs, in the official tool too.
+            // As in the official tool, markup may contain tabs.
             prop_assert!(token.starts_with('<') || !token.contains('\t'));
         }
     }

@@ -9,15 +9,15 @@ use vlp_eval::coco_ap::{Detection, GroundTruth, evaluate};
 /// Image, category, x, y, width, height, area, crowd.
 type Truth = (u64, u32, f64, f64, f64, f64, f64, u8);
 /// Image, category, x, y, width, height, score.
-type Found = (u64, u32, f64, f64, f64, f64, f64);
+type ScoredBox = (u64, u32, f64, f64, f64, f64, f64);
 
 #[derive(Deserialize)]
 struct Case {
     name: String,
     images: Vec<u64>,
     truths: Vec<Truth>,
-    found: Vec<Found>,
-    numbers: [f64; 12],
+    detections: Vec<ScoredBox>,
+    stats: [f64; 12],
     categories: Vec<(u32, f64, f64, f64)>,
 }
 
@@ -33,14 +33,14 @@ impl Case {
         self.truths.iter().map(record).collect()
     }
 
-    fn found(&self) -> Vec<Detection> {
-        let record = |&(image_id, category_id, x, y, w, h, score): &Found| Detection {
+    fn detections(&self) -> Vec<Detection> {
+        let record = |&(image_id, category_id, x, y, w, h, score): &ScoredBox| Detection {
             image_id,
             category_id,
             bbox: [x, y, w, h],
             score,
         };
-        self.found.iter().map(record).collect()
+        self.detections.iter().map(record).collect()
     }
 }
 
@@ -48,14 +48,14 @@ fn cases() -> Vec<Case> {
     serde_json::from_str(include_str!("fixtures/coco_ap.json")).unwrap()
 }
 
-/// The official tool sums in another order: a few units in the last place of a mean.
+/// The official tool sums in a different order.
 const TOLERANCE: f64 = 1e-12;
 
 #[test]
 fn equals_the_official_tool() {
     for case in cases() {
-        let summary = evaluate(&case.images, &case.truths(), &case.found()).unwrap();
-        for (k, (ours, theirs)) in summary.numbers().iter().zip(case.numbers).enumerate() {
+        let summary = evaluate(&case.images, &case.truths(), &case.detections()).unwrap();
+        for (k, (ours, theirs)) in summary.stats().iter().zip(case.stats).enumerate() {
             assert!(
                 (ours.unwrap_or(-1.0) - theirs).abs() < TOLERANCE,
                 "{}: {k}: {ours:?} {theirs}",
@@ -83,7 +83,7 @@ fn equals_the_official_tool() {
 }
 
 #[test]
-fn names_the_bad_record() {
+fn errors_name_the_record() {
     let truth = GroundTruth {
         image_id: 1,
         category_id: 0,
@@ -91,23 +91,28 @@ fn names_the_bad_record() {
         area: 4.0,
         crowd: false,
     };
-    let found = Detection {
+    let detection = Detection {
         image_id: 1,
         category_id: 0,
         bbox: truth.bbox,
         score: 0.5,
     };
-    let good = [found.clone()];
-    let with = |bbox, score, image_id| {
-        let bad = Detection {
+    let valid = [detection.clone()];
+    let error = |bbox, score, image_id| {
+        let invalid = Detection {
             bbox,
             score,
             image_id,
-            ..found.clone()
+            ..detection.clone()
         };
-        evaluate(&[1], std::slice::from_ref(&truth), &[found.clone(), bad]).unwrap_err()
+        evaluate(
+            &[1],
+            std::slice::from_ref(&truth),
+            &[detection.clone(), invalid],
+        )
+        .unwrap_err()
     };
-    let narrow = with([0.0, 0.0, -1.0, 2.0], 0.5, 1);
+    let narrow = error([0.0, 0.0, -1.0, 2.0], 0.5, 1);
     assert!(matches!(
         narrow,
         EvalError::BadBox {
@@ -123,36 +128,36 @@ fn names_the_bad_record() {
             .starts_with("detection[1] (image 1): box [0.0, 0.0, -1.0, 2.0]")
     );
     assert!(matches!(
-        with([f64::NAN; 4], 0.5, 1),
+        error([f64::NAN; 4], 0.5, 1),
         EvalError::BadBox { .. }
     ));
     assert!(matches!(
-        with(truth.bbox, f64::NAN, 1),
+        error(truth.bbox, f64::NAN, 1),
         EvalError::BadScore { index: 1, .. }
     ));
-    let stray = with(truth.bbox, 0.5, 7);
+    let unknown_image = error(truth.bbox, 0.5, 7);
     assert!(matches!(
-        stray,
+        unknown_image,
         EvalError::UnknownImage {
             index: 1,
             image_id: 7,
             ..
         }
     ));
-    let bad = GroundTruth {
+    let invalid = GroundTruth {
         area: -4.0,
         ..truth.clone()
     };
     assert!(matches!(
-        evaluate(&[1], &[bad], &good),
+        evaluate(&[1], &[invalid], &valid),
         Err(EvalError::BadArea { index: 0, .. })
     ));
-    let bad = GroundTruth {
+    let invalid = GroundTruth {
         bbox: [f64::INFINITY, 0.0, 1.0, 1.0],
         ..truth
     };
     assert!(matches!(
-        evaluate(&[1], &[bad], &good),
+        evaluate(&[1], &[invalid], &valid),
         Err(EvalError::BadBox {
             list: "ground truth",
             ..
@@ -161,54 +166,54 @@ fn names_the_bad_record() {
 }
 
 #[test]
-fn records_read_as_coco_json() {
+fn records_are_read_from_coco_json() {
     let text = r#"{"id":5,"image_id":3,"category_id":7,"bbox":[1,2,3,4],"area":11.5,"iscrowd":1,
                    "segmentation":[]}"#;
     let truth: GroundTruth = serde_json::from_str(text).unwrap();
     assert!(truth.crowd && truth.area == 11.5 && truth.bbox == [1.0, 2.0, 3.0, 4.0]);
-    let back = serde_json::to_string(&truth).unwrap();
-    assert!(back.contains("\"iscrowd\":1"), "{back}");
-    let bad = text.replace("\"iscrowd\":1", "\"iscrowd\":3");
-    assert!(serde_json::from_str::<GroundTruth>(&bad).is_err());
+    let json = serde_json::to_string(&truth).unwrap();
+    assert!(json.contains("\"iscrowd\":1"), "{json}");
+    let invalid = text.replace("\"iscrowd\":1", "\"iscrowd\":3");
+    assert!(serde_json::from_str::<GroundTruth>(&invalid).is_err());
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Detections equal to the objects score 1 everywhere, whatever false ones follow them.
+    /// Detections equal to the objects have AP 1, regardless of false positives with lower scores.
     #[test]
     fn perfect_detections_score_one(
         boxes in prop::collection::vec((0_u64..5, 0_u32..3, 0_u32..50, 1_u32..150), 1..30),
     ) {
         let mut truths: Vec<GroundTruth> = Vec::new();
         for (k, (image_id, category_id, x, side)) in boxes.into_iter().enumerate() {
-            // Rows of their own keep the objects of an image apart.
+            // Each object has its own row, so that none overlap.
             let bbox = [f64::from(x), 200.0 * k as f64, f64::from(side), f64::from(side)];
             truths.push(GroundTruth { image_id, category_id, bbox, area: bbox[2] * bbox[3], crowd: false });
         }
-        let found = |g: &GroundTruth, score, shift| Detection {
+        let detection = |g: &GroundTruth, score, shift| Detection {
             image_id: g.image_id,
             category_id: g.category_id,
             bbox: [g.bbox[0] + shift, g.bbox[1], g.bbox[2], g.bbox[3]],
             score,
         };
-        let mut all: Vec<Detection> = truths.iter().map(|g| found(g, 0.9, 0.0)).collect();
-        all.extend(truths.iter().map(|g| found(g, 0.1, 1000.0)));
-        let summary = evaluate(&[0, 1, 2, 3, 4], &truths, &all).unwrap();
+        let mut detections: Vec<Detection> = truths.iter().map(|g| detection(g, 0.9, 0.0)).collect();
+        detections.extend(truths.iter().map(|g| detection(g, 0.1, 1000.0)));
+        let summary = evaluate(&[0, 1, 2, 3, 4], &truths, &detections).unwrap();
         for ap in [summary.ap, summary.ap_small, summary.ap_medium, summary.ap_large].into_iter().flatten() {
             prop_assert!((ap - 1.0).abs() < 1e-12);
         }
         prop_assert_eq!(summary.ar100, Some(1.0));
     }
 
-    /// Only the order of scores matters.
+    /// Monotonic transforms of the scores do not change the metrics.
     #[test]
-    fn scores_count_by_order_only(case in 0_usize..9, scale in 0.01_f64..50.0, shift in -5.0_f64..5.0) {
+    fn only_the_order_of_scores_matters(case in 0_usize..9, scale in 0.01_f64..50.0, shift in -5.0_f64..5.0) {
         let case = &cases()[case];
-        let (truths, found) = (case.truths(), case.found());
-        let moved: Vec<Detection> =
-            found.iter().map(|d| Detection { score: d.score * scale + shift, ..d.clone() }).collect();
-        let before = evaluate(&case.images, &truths, &found).unwrap();
-        prop_assert_eq!(before, evaluate(&case.images, &truths, &moved).unwrap());
+        let (truths, detections) = (case.truths(), case.detections());
+        let transformed: Vec<Detection> =
+            detections.iter().map(|d| Detection { score: d.score * scale + shift, ..d.clone() }).collect();
+        let summary = evaluate(&case.images, &truths, &detections).unwrap();
+        prop_assert_eq!(summary, evaluate(&case.images, &truths, &transformed).unwrap());
     }
 }

@@ -38,11 +38,11 @@ fn equals_the_official_tool() {
                 references: &p.references,
             })
             .collect();
-        let found = meteor.score(&tokenize_pairs(&pairs)).unwrap();
-        assert_eq!(found.pairs.len(), case.by_pair.len());
-        // The same program prints the same digits; the fixture's are read to the last bit but one.
-        let found = found.pairs.iter().chain([&found.meteor]);
-        for (ours, theirs) in found.zip(case.by_pair.iter().chain([&case.meteor])) {
+        let scores = meteor.score(&tokenize_pairs(&pairs)).unwrap();
+        assert_eq!(scores.pairs.len(), case.by_pair.len());
+        // Equal except for the parsing of the fixture, which is off by up to one ulp.
+        let scores = scores.pairs.iter().chain([&scores.meteor]);
+        for (ours, theirs) in scores.zip(case.by_pair.iter().chain([&case.meteor])) {
             assert!(
                 (ours - theirs).abs() < 1e-15,
                 "{}: {ours} {theirs}",
@@ -52,9 +52,9 @@ fn equals_the_official_tool() {
     }
 }
 
-/// Shell scripts stand in for Java: what is tested is what becomes of a process that fails.
+/// Protocol and failures, with shell scripts in place of Java.
 #[cfg(unix)]
-mod failing {
+mod process {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
@@ -84,16 +84,16 @@ mod failing {
         jar
     }
 
-    /// Runs a script in place of Java on one pair.
-    fn run(script: &str, patience: u64) -> Result<(f64, Vec<f64>), MeteorError> {
+    /// Scores one pair with a script in place of Java.
+    fn run(script: &str, timeout: u64) -> Result<(f64, Vec<f64>), MeteorError> {
         let folder = tempfile::tempdir().unwrap();
         let (jar, java) = (jar(&folder), folder.path().join("java"));
         fs::write(&java, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&java, fs::Permissions::from_mode(0o755)).unwrap();
-        let patience = Duration::from_millis(patience);
+        let timeout = Duration::from_millis(timeout);
         let mut meteor = loop {
-            match Meteor::with_java(jar.clone(), java.clone(), patience) {
-                // A process that another test starts just now still holds the script open.
+            match Meteor::with_java(jar.clone(), java.clone(), timeout) {
+                // The child process of another test may still have the script open for writing.
                 Err(e) if e.to_string().contains("Text file busy") => std::thread::yield_now(),
                 other => break other?,
             }
@@ -102,7 +102,7 @@ mod failing {
     }
 
     #[test]
-    fn lines_go_and_come_as_the_protocol_says() {
+    fn requests_and_responses_follow_the_protocol() {
         let script = r#"[ "$1 $2 ${3##*/} $4 $5 $6 $7 $8 $9" = "-jar -Xmx2G meteor-1.5.jar - - -stdio -l en -norm" ] || exit 3
 read -r line; [ "$line" = "SCORE ||| a cat ||| the dog ||| a dog" ] || exit 4
 echo "2.0 3.0 1.0"
@@ -112,39 +112,39 @@ echo 0.25; echo 0.5"#;
     }
 
     #[test]
-    fn a_process_that_fails_is_an_error_and_no_hang() {
+    fn failing_or_hanging_process_is_an_error() {
         let start = Instant::now();
-        let text = |script, patience| run(script, patience).unwrap_err().to_string();
-        let ended = text("echo 'no memory' >&2; exit 1", 20_000);
+        let text = |script, timeout| run(script, timeout).unwrap_err().to_string();
+        let exited = text("echo 'no memory' >&2; exit 1", 20_000);
         assert!(
-            ended.contains("ended before it answered: no memory"),
-            "{ended}"
+            exited.contains("exited before it responded: no memory"),
+            "{exited}"
         );
-        // `exec`, so that ending the process ends the sleep.
+        // `exec`, so that killing the process kills the sleep.
         let silent = run("echo 'reading' >&2; exec sleep 100", 300).unwrap_err();
         assert!(
-            matches!(&silent, MeteorError::NoAnswer { stderr, .. } if stderr == "reading"),
+            matches!(&silent, MeteorError::Timeout { stderr, .. } if stderr == "reading"),
             "{silent}"
         );
-        let answer = text("read -r line; echo 'Error: SCORE'; exec sleep 100", 20_000);
+        let response = text("read -r line; echo 'Error: SCORE'; exec sleep 100", 20_000);
         assert!(
-            answer.contains("answered \"Error: SCORE\": expected numbers"),
-            "{answer}"
+            response.contains("responded \"Error: SCORE\": expected numbers"),
+            "{response}"
         );
         let script = "read -r line; echo 1 2; read -r line; echo NaN; exec sleep 100";
-        assert!(text(script, 20_000).contains("answered \"NaN\": expected a finite score"));
+        assert!(text(script, 20_000).contains("responded \"NaN\": expected a finite score"));
         assert!(
             start.elapsed() < Duration::from_secs(60),
-            "nothing waits for the sleeps"
+            "no call waits for the sleeps"
         );
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn errors_name_the_missing_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("meteor-1.5.jar");
         let error = Meteor::new(&path).unwrap_err();
-        assert!(matches!(error, MeteorError::NoFile { file } if file == path));
+        assert!(matches!(error, MeteorError::MissingFile { file } if file == path));
         let path = jar(&folder);
         let error = Meteor::with_java(&path, "/nowhere/java", Duration::from_secs(1)).unwrap_err();
         assert!(error.to_string().starts_with("/nowhere/java: "), "{error}");
@@ -157,7 +157,7 @@ echo 0.25; echo 0.5"#;
     }
 
     #[test]
-    fn nothing_to_score_is_an_error() {
+    fn empty_input_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let mut meteor = Meteor::with_java(jar(&folder), "cat", Duration::from_secs(1)).unwrap();
         let error = meteor.score(&[]).unwrap_err();

@@ -31,21 +31,21 @@ fn equals_the_official_script() {
 }
 
 #[test]
-fn a_sentence_is_consistent_if_right_everywhere() {
+fn sentence_is_consistent_if_all_predictions_are_correct() {
     let truth = [
         ("dev-1-0-0", true),
         ("dev-1-1-0", false),
         ("dev-1-0-1", true),
     ]
     .map(|(i, l)| label(i, l));
-    let mut guess = truth.clone();
-    guess[1].label = true;
-    let scores = nlvr2(&truth, &guess).unwrap();
+    let mut predictions = truth.clone();
+    predictions[1].label = true;
+    let scores = nlvr2(&truth, &predictions).unwrap();
     assert_eq!((scores.accuracy, scores.consistency), (2.0 / 3.0, 0.5));
 }
 
 #[test]
-fn names_the_bad_record() {
+fn errors_name_the_record() {
     let [a, b] = ["dev-1-0-0", "dev-1-1-0"].map(|i| label(i, true));
     let error = |annotations: &[&Nlvr2Label], predictions: &[&Nlvr2Label]| {
         let list = |labels: &[&Nlvr2Label]| labels.iter().copied().cloned().collect::<Vec<_>>();
@@ -65,9 +65,9 @@ fn names_the_bad_record() {
         EvalError::UnknownId { index: 1, .. }
     ));
     assert!(matches!(error(&[], &[]), EvalError::Empty { .. }));
-    let odd = label("dev-1", true);
+    let invalid = label("dev-1", true);
     assert!(matches!(
-        error(&[&a, &odd], &[&odd, &a]),
+        error(&[&a, &invalid], &[&invalid, &a]),
         EvalError::BadIdentifier { index: 1, .. }
     ));
 }

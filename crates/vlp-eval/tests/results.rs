@@ -1,4 +1,4 @@
-//! Result files: what is written is read and scored alike, and what is wrong is named.
+//! Result files: round trips, metrics from files, errors.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
@@ -8,10 +8,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vlp_eval::coco_ap::{Detection, GroundTruth, evaluate};
-use vlp_eval::nlvr2::{Nlvr2Label, nlvr2 as score_nlvr2};
+use vlp_eval::nlvr2::{Nlvr2Label, nlvr2};
 use vlp_eval::results::{
-    CaptionResult, ImageSize, caption, coco_ap, nlvr2, read_captions, read_detections, read_nlvr2,
-    read_vqa, vqa, vqa_questions, write_captions, write_detections, write_nlvr2, write_vqa,
+    CaptionResult, ImageSize, read_captions, read_detections, read_nlvr2, read_vqa,
+    read_vqa_question_ids, score_captions, score_detections, score_nlvr2, score_vqa,
+    write_captions, write_detections, write_nlvr2, write_vqa,
 };
 use vlp_eval::vqa::VqaResult;
 
@@ -20,18 +21,18 @@ fn fixture(name: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(path.join(name)).unwrap()).unwrap()
 }
 
-fn put(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+fn write(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     let path = folder.path().join(name);
     fs::write(&path, text).unwrap();
     path
 }
 
 #[test]
-fn vqa_files_give_the_official_figures() {
+fn vqa_files_give_the_official_accuracy() {
     let (folder, fixture) = (tempfile::tempdir().unwrap(), fixture("vqa.json"));
     let questions = &fixture["questions"];
     let annotations = json!({"info": {"year": 2017}, "annotations": questions, "license": {}});
-    let annotations = put(&folder, "annotations.json", &annotations.to_string());
+    let annotations = write(&folder, "annotations.json", &annotations.to_string());
     let results: Vec<VqaResult> = questions
         .as_array()
         .unwrap()
@@ -44,19 +45,19 @@ fn vqa_files_give_the_official_figures() {
         .collect();
     let file = folder.path().join("results.json");
     write_vqa(&file, &results).unwrap();
-    let found = vqa(&file, &annotations).unwrap();
-    assert!((100.0 * found.overall - fixture["overall"].as_f64().unwrap()).abs() < 1e-11); // as tests/vqa.rs
-    let listed = put(
+    let accuracy = score_vqa(&file, &annotations).unwrap();
+    assert!((100.0 * accuracy.overall - fixture["overall"].as_f64().unwrap()).abs() < 1e-11); // as tests/vqa.rs
+    let question_file = write(
         &folder,
         "questions.json",
         &json!({"questions": questions}).to_string(),
     );
-    let ids = vqa_questions(&listed).unwrap();
+    let ids = read_vqa_question_ids(&question_file).unwrap();
     assert_eq!(read_vqa(&file, &ids).unwrap(), results);
 }
 
 #[test]
-fn caption_files_give_the_official_figures() {
+fn caption_files_give_the_official_scores() {
     let folder = tempfile::tempdir().unwrap();
     let case = &fixture("caption_scores.json")[1];
     let (mut annotations, mut results) = (vec![], vec![]);
@@ -69,38 +70,43 @@ fn caption_files_give_the_official_figures() {
             caption: pair["hypothesis"].as_str().unwrap().to_owned(),
         });
     }
-    // References of a picture need not stand together, and a picture that is not asked for may be there.
+    // The references of an image need not be adjacent, and there may be other images.
     annotations.swap(0, 5);
-    let asked: Vec<u64> = results.iter().map(|r| r.image_id).collect();
+    let image_ids: Vec<u64> = results.iter().map(|r| r.image_id).collect();
     let file = folder.path().join("results.json");
     write_captions(&file, &results).unwrap();
-    assert_eq!(read_captions(&file, &asked).unwrap(), results);
-    let whole = put(
+    assert_eq!(read_captions(&file, &image_ids).unwrap(), results);
+    let annotation_file = write(
         &folder,
         "a.json",
         &json!({"annotations": annotations}).to_string(),
     );
     annotations.push(json!({"image_id": 999, "caption": "another"}));
-    let more = put(
+    let larger_file = write(
         &folder,
         "b.json",
         &json!({"annotations": annotations}).to_string(),
     );
-    let one = caption(&file, &whole, None).unwrap();
-    assert_eq!(one, caption(&file, &more, Some(&asked)).unwrap());
-    assert!((one.cider_d - case["scores"]["cider_d"].as_f64().unwrap()).abs() < 1e-9); // as tests/captions.rs
-    let error = caption(&file, &more, None).unwrap_err().to_string();
+    let scores = score_captions(&file, &annotation_file, None).unwrap();
+    assert_eq!(
+        scores,
+        score_captions(&file, &larger_file, Some(&image_ids)).unwrap()
+    );
+    assert!((scores.cider_d - case["scores"]["cider_d"].as_f64().unwrap()).abs() < 1e-9); // as tests/captions.rs
+    let error = score_captions(&file, &larger_file, None)
+        .unwrap_err()
+        .to_string();
     assert!(
-        error.contains("1 of 13 are not answered, the first is image 999"),
+        error.contains("1 of 13 ids have no record, the first is image 999"),
         "{error}"
     );
-    let lone = put(&folder, "c.json", r#"[{"image_id": 7, "caption": "x"}]"#);
-    let error = caption(&lone, &whole, Some(&[7])).unwrap();
-    assert_eq!(error.rouge_l, 0.0);
+    let single = write(&folder, "c.json", r#"[{"image_id": 7, "caption": "x"}]"#);
+    let scores = score_captions(&single, &annotation_file, Some(&[7])).unwrap();
+    assert_eq!(scores.rouge_l, 0.0);
 }
 
 #[test]
-fn detection_files_give_what_the_slices_give() {
+fn detection_files_give_the_metrics_of_slices() {
     let folder = tempfile::tempdir().unwrap();
     for case in fixture("coco_ap.json").as_array().unwrap() {
         let images: Vec<u64> = serde_json::from_value(case["images"].clone()).unwrap();
@@ -117,7 +123,7 @@ fn detection_files_give_what_the_slices_give() {
                 crowd: number(t, 7) == 1.0,
             })
             .collect();
-        let found: Vec<Detection> = case["found"]
+        let detections: Vec<Detection> = case["detections"]
             .as_array()
             .unwrap()
             .iter()
@@ -129,16 +135,16 @@ fn detection_files_give_what_the_slices_give() {
             })
             .filter(|d| d.bbox[2] > 0.0 && d.bbox[3] > 0.0)
             .collect();
-        let sized = |id: &u64| json!({"id": id, "width": 4000, "height": 4000, "file_name": "x"});
-        let sizes: Vec<Value> = images.iter().map(sized).collect();
-        let annotations = json!({"annotations": truths, "images": sizes, "categories": []});
-        let annotations = put(&folder, "instances.json", &annotations.to_string());
+        let image = |id: &u64| json!({"id": id, "width": 4000, "height": 4000, "file_name": "x"});
+        let image_records: Vec<Value> = images.iter().map(image).collect();
+        let annotations = json!({"annotations": truths, "images": image_records, "categories": []});
+        let annotations = write(&folder, "instances.json", &annotations.to_string());
         let file = folder.path().join("results.json");
-        write_detections(&file, &found).unwrap();
-        let direct = evaluate(&images, &truths, &found).unwrap();
+        write_detections(&file, &detections).unwrap();
+        let expected = evaluate(&images, &truths, &detections).unwrap();
         assert_eq!(
-            coco_ap(&file, &annotations).unwrap(),
-            direct,
+            score_detections(&file, &annotations).unwrap(),
+            expected,
             "{}",
             case["name"]
         );
@@ -149,19 +155,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))] // files
 
     #[test]
-    fn detections_come_back_to_the_last_bit(score: f64, x in 0.0..300.0, y in 0.0..300.0, side in 1e-9..300.0) {
+    fn detections_are_read_with_equal_bits(score: f64, x in 0.0..300.0, y in 0.0..300.0, side in 1e-9..300.0) {
         prop_assume!(score.is_finite());
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("results.json");
         let images = [ImageSize { id: 1, width: 640, height: 480 }];
-        let all = [Detection { image_id: 1, category_id: 2, bbox: [x, y, side, side], score }];
-        write_detections(&file, &all).unwrap();
-        prop_assert_eq!(read_detections(&file, &images).unwrap(), all);
+        let detections = [Detection { image_id: 1, category_id: 2, bbox: [x, y, side, side], score }];
+        write_detections(&file, &detections).unwrap();
+        prop_assert_eq!(read_detections(&file, &images).unwrap(), detections);
     }
 }
 
 #[test]
-fn nlvr2_files_give_the_official_figures() {
+fn nlvr2_files_give_the_official_accuracy() {
     let (folder, fixture) = (tempfile::tempdir().unwrap(), fixture("nlvr2.json"));
     let (mut labels, mut predictions, mut lines) = (vec![], vec![], String::new());
     for record in fixture["records"].as_array().unwrap() {
@@ -177,7 +183,7 @@ fn nlvr2_files_give_the_official_figures() {
         labels.push(label(1));
         predictions.push(label(2));
     }
-    let annotations = put(&folder, "dev.json", &lines);
+    let annotations = write(&folder, "dev.json", &lines);
     let file = folder.path().join("predictions.csv");
     write_nlvr2(&file, &predictions).unwrap();
     assert!(
@@ -185,13 +191,13 @@ fn nlvr2_files_give_the_official_figures() {
             .unwrap()
             .starts_with("dev-0-0-0,False\n")
     );
-    let found = nlvr2(&file, &annotations).unwrap();
-    assert_eq!(found, score_nlvr2(&labels, &predictions).unwrap());
-    assert!((found.accuracy - fixture["accuracy"].as_f64().unwrap()).abs() < 1e-12);
+    let scores = score_nlvr2(&file, &annotations).unwrap();
+    assert_eq!(scores, nlvr2(&labels, &predictions).unwrap());
+    assert!((scores.accuracy - fixture["accuracy"].as_f64().unwrap()).abs() < 1e-12);
 }
 
 #[test]
-fn what_is_wrong_in_answers_is_named() {
+fn errors_name_the_answer() {
     let folder = tempfile::tempdir().unwrap();
     let cases = [
         ("[{\"question_id\": 1, \"answer\": \"a\"}", "record 1: EOF"),
@@ -213,7 +219,7 @@ fn what_is_wrong_in_answers_is_named() {
         ),
         (
             "[{\"question_id\": 1, \"answer\": \"a\"}, {\"question_id\": 1, \"answer\": \"b\"}]",
-            "record 1: question 1 was answered before, by record 0",
+            "record 1: question 1 is also the id of record 0",
         ),
         (
             "[{\"question_id\": 9, \"answer\": \"a\"}]",
@@ -221,14 +227,14 @@ fn what_is_wrong_in_answers_is_named() {
         ),
         (
             "[{\"question_id\": 2, \"answer\": \"a\"}]",
-            "2 of 3 are not answered, the first is question 1",
+            "2 of 3 ids have no record, the first is question 1",
         ),
-        ("[]", "3 of 3 are not answered"),
+        ("[]", "3 of 3 ids have no record"),
         ("[] []", "trailing characters"),
         ("", "EOF"),
     ];
     for (text, expected) in cases {
-        let file = put(&folder, "results.json", text);
+        let file = write(&folder, "results.json", text);
         let error = read_vqa(&file, &[1, 2, 3]).unwrap_err().to_string();
         assert!(
             error.contains(expected) && error.contains("results.json: "),
@@ -240,26 +246,29 @@ fn what_is_wrong_in_answers_is_named() {
         error.to_string().contains("none.json: No such file"),
         "{error}"
     );
-    let error = vqa_questions(put(&folder, "q.json", "{\"annotations\": []}")).unwrap_err();
+    let error =
+        read_vqa_question_ids(write(&folder, "q.json", "{\"annotations\": []}")).unwrap_err();
     assert!(
         error.to_string().contains("no list \"questions\""),
         "{error}"
     );
-    let twice = [1, 1].map(|image_id| CaptionResult {
+    let duplicates = [1, 1].map(|image_id| CaptionResult {
         image_id,
         caption: "a".into(),
     });
     let target = folder.path().join("captions.json");
-    let error = write_captions(&target, &twice).unwrap_err().to_string();
+    let error = write_captions(&target, &duplicates)
+        .unwrap_err()
+        .to_string();
     assert!(
-        error.contains("record 1: image 1 was answered before"),
+        error.contains("record 1: image 1 is also the id of record 0"),
         "{error}"
     );
     assert!(!target.exists() && !folder.path().join("captions.json.partial").exists());
 }
 
 #[test]
-fn what_is_wrong_in_detections_is_named() {
+fn errors_name_the_detection() {
     let folder = tempfile::tempdir().unwrap();
     let images = [ImageSize {
         id: 5,
@@ -267,9 +276,9 @@ fn what_is_wrong_in_detections_is_named() {
         height: 480,
     }];
     let record = |image: u32, bbox: &str, score: &str| {
-        let good = r#"{"image_id": 5, "category_id": 1, "bbox": [-3, 470.5, 9, 20], "score": 1}"#;
+        let valid = r#"{"image_id": 5, "category_id": 1, "bbox": [-3, 470.5, 9, 20], "score": 1}"#;
         format!(
-            "[{good}, {{\"image_id\": {image}, \"category_id\": 2, \"bbox\": {bbox}, \"score\": {score}}}]"
+            "[{valid}, {{\"image_id\": {image}, \"category_id\": 2, \"bbox\": {bbox}, \"score\": {score}}}]"
         )
     };
     let cases = [
@@ -305,9 +314,9 @@ fn what_is_wrong_in_detections_is_named() {
         (record(5, "[1, 2, 3, -4]", "1"), "has no area"),
         (
             record(5, "[640, 2, 3, 4]", "1"),
-            "lies outside the 640 x 480 picture",
+            "is outside of the 640 x 480 image",
         ),
-        (record(5, "[-9, 2, 9, 4]", "1"), "lies outside"),
+        (record(5, "[-9, 2, 9, 4]", "1"), "is outside"),
         (record(5, "[1, 2, 3]", "1"), "record 1: invalid length 3"),
         (
             record(6, "[1, 2, 3, 4]", "1"),
@@ -315,11 +324,11 @@ fn what_is_wrong_in_detections_is_named() {
         ),
     ];
     for (text, expected) in cases {
-        let file = put(&folder, "results.json", &text);
+        let file = write(&folder, "results.json", &text);
         let error = read_detections(&file, &images).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
     }
-    let good = Detection {
+    let valid = Detection {
         image_id: 5,
         category_id: 1,
         bbox: [1.0, 2.0, 3.0, 4.0],
@@ -328,31 +337,31 @@ fn what_is_wrong_in_detections_is_named() {
     let file = folder.path().join("written.json");
     write_detections(&file, []).unwrap();
     assert_eq!(read_detections(&file, &images).unwrap(), []);
-    for bad in [
+    for invalid in [
         Detection {
             score: f64::INFINITY,
-            ..good.clone()
+            ..valid.clone()
         },
         Detection {
             bbox: [f64::NAN, 2.0, 3.0, 4.0],
-            ..good.clone()
+            ..valid.clone()
         },
         Detection {
             bbox: [1.0, 2.0, 3.0, 0.0],
-            ..good.clone()
+            ..valid.clone()
         },
     ] {
-        let error = write_detections(&file, [&good, &bad])
+        let error = write_detections(&file, [&valid, &invalid])
             .unwrap_err()
             .to_string();
         assert!(error.contains("record 1 (image 5)"), "{error}");
-        // The file of before stays as it was.
+        // The existing file is unchanged.
         assert_eq!(read_detections(&file, &images).unwrap(), []);
     }
 }
 
 #[test]
-fn what_is_wrong_in_predictions_is_named() {
+fn errors_name_the_prediction() {
     let folder = tempfile::tempdir().unwrap();
     let ids = ["dev-1-0-0", "dev-1-0-1"].map(str::to_owned);
     let cases = [
@@ -364,7 +373,7 @@ fn what_is_wrong_in_predictions_is_named() {
         ("dev-1-0-0\n", "line 1"),
         (
             "dev-1-0-0,True\n\ndev-1-0-0,true\n",
-            "record 1: identifier dev-1-0-0 was answered before",
+            "record 1: identifier dev-1-0-0 is also the id of record 0",
         ),
         (
             "dev-1-0-0.png,True\n",
@@ -372,11 +381,11 @@ fn what_is_wrong_in_predictions_is_named() {
         ),
         (
             "dev-1-0-1,FALSE\n",
-            "1 of 2 are not answered, the first is identifier dev-1-0-0",
+            "1 of 2 ids have no record, the first is identifier dev-1-0-0",
         ),
     ];
     for (text, expected) in cases {
-        let file = put(&folder, "predictions.csv", text);
+        let file = write(&folder, "predictions.csv", text);
         let error = read_nlvr2(&file, &ids).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
     }

@@ -18,14 +18,14 @@ struct Fixture {
     by_question: Vec<f64>,
 }
 
-/// The tool gives percentages, rounded to 14 decimals here.
+/// The tool gives percentages; those of the fixture are rounded to 14 decimals.
 const TOLERANCE: f64 = 1e-11;
 
 #[test]
 fn equals_the_official_tool() {
     let fixture: Fixture = serde_json::from_str(include_str!("fixtures/vqa.json")).unwrap();
     for (text, normalized) in &fixture.normalized {
-        // The tool cleans white space before it normalises.
+        // The tool cleans white space before it normalizes.
         let cleaned = text.replace(['\n', '\t'], " ");
         assert_eq!(&normalize(cleaned.trim()), normalized, "{text:?}");
     }
@@ -64,7 +64,7 @@ fn equals_the_official_tool() {
 }
 
 #[test]
-fn reads_the_annotation_file() {
+fn annotations_are_read_from_json() {
     let text = r#"{"question_type":"is the","multiple_choice_answer":"yes","answers":[
         {"answer":"yes","answer_confidence":"yes","answer_id":1},
         {"answer":"no","answer_confidence":"maybe","answer_id":2}],
@@ -74,7 +74,7 @@ fn reads_the_annotation_file() {
 }
 
 #[test]
-fn names_the_bad_record() {
+fn errors_name_the_record() {
     let annotation = |question_id| VqaAnnotation {
         question_id,
         question_type: "what".into(),
@@ -97,22 +97,22 @@ fn names_the_bad_record() {
             id: "2".into()
         }
     );
-    let again = EvalError::Duplicate {
+    let duplicate = EvalError::Duplicate {
         list: "results",
         index: 1,
         id: "1".into(),
     };
-    assert_eq!(error(&[1, 2], &[1, 1, 2]), again);
+    assert_eq!(error(&[1, 2], &[1, 1, 2]), duplicate);
     assert_eq!(
-        again.to_string(),
-        "results[1]: id 1 was given before: expected each id once"
+        duplicate.to_string(),
+        "results[1]: duplicate id 1: expected each id once"
     );
-    let again = EvalError::Duplicate {
+    let duplicate = EvalError::Duplicate {
         list: "annotations",
         index: 1,
         id: "1".into(),
     };
-    assert_eq!(error(&[1, 1], &[1]), again);
+    assert_eq!(error(&[1, 1], &[1]), duplicate);
     let unknown = EvalError::UnknownId {
         list: "results",
         index: 1,
@@ -135,9 +135,9 @@ fn names_the_bad_record() {
 }
 
 proptest! {
-    /// With ten answers, k equal ones give 0, 0.3, 0.6, 0.9, then 1.
+    /// With ten answers, k equal ones give 0, 0.3, 0.6, 0.9 and from four on 1.
     #[test]
-    fn agreement_counts_to_four(k in 0_usize..=10) {
+    fn accuracy_by_number_of_equal_answers(k in 0_usize..=10) {
         let mut human = vec!["cat".to_owned(); k];
         human.resize(10, "dog".to_owned());
         let expected = [0.0, 0.3, 0.6, 0.9, 1.0][k.min(4)];
@@ -145,9 +145,9 @@ proptest! {
     }
 
     #[test]
-    fn normal_form_has_no_marks(answer in "\\PC{0,30}") {
-        let normal = normalize(&answer);
-        prop_assert!(!normal.contains([';', '/', '[', ']', '"', '(', ')', '=', '?', '!', ',']));
-        prop_assert_eq!(normal.trim(), &normal);
+    fn normalized_answer_has_no_punctuation(answer in "\\PC{0,30}") {
+        let normalized = normalize(&answer);
+        prop_assert!(!normalized.contains([';', '/', '[', ']', '"', '(', ')', '=', '?', '!', ',']));
+        prop_assert_eq!(normalized.trim(), &normalized);
     }
 }

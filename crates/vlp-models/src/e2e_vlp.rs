@@ -1,5 +1,4 @@
-//! E2E-VLP (Xu et al., ACL 2021): grid features and word pieces through one encoder, one decoder for
-//! detection and captions.
+//! E2E-VLP (Xu et al., ACL 2021): one encoder over grid features and text tokens, one decoder for detection and captions.
 
 use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};
@@ -7,90 +6,104 @@ use burn::prelude::*;
 use burn::tensor::Distribution;
 use serde::{Deserialize, Serialize};
 use vlp_objectives::{
-    Encoded, Inputs, Needs, ObjectiveError, TextEncoder, TextStates, VisionLanguage,
+    Codes, EncoderOutput, EncoderPasses, Inputs, JointOutput, ObjectiveError, SharedParts, TextStates,
+    VisionLanguage,
 };
-use vlp_ops::apply;
+use vlp_ops::{init_weights, linear_layer};
 use vlp_transformer::{
-    AttentionBias, Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextBatch,
-    TextEmbedding, TextEmbeddingConfig,
+    Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextBatch, TextEmbedding,
+    TextEmbeddingConfig,
 };
 use vlp_vision::{
-    PaddedImages, QuantisedMap, Quantiser, QuantiserConfig, ResNet, ResNetConfig, VisionError,
-    resize_mask, sine_positions,
+    PaddedImages, QuantizedMap, ResNet, ResNetConfig, VectorQuantizer, VectorQuantizerConfig,
+    VisionError, resize_mask, sine_positions,
 };
 
+use crate::common::{RecomputeTarget, check_dropout, check_width, read_codes};
 use crate::error::ModelError;
-use crate::parts::{Part, beside_texts, check_dropout, check_width, read_codes};
 
 /// Configuration of [`E2eVlp`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct E2eVlpConfig {
-    /// Visual backbone.
+    /// Backbone.
     pub backbone: ResNetConfig,
-    /// Width of the tokens; 256 in the paper. A multiple of 4 (2-D positions) and of `heads`.
+    /// Width of the tokens; 256 in the paper. A multiple of 4 (2-D positions) and of `n_heads`.
     pub d_model: usize,
-    /// Attention heads. The paper says 12, which does not divide 256: 8, as in DETR.
-    pub heads: usize,
-    /// Width of the feed-forward blocks; 1024.
-    pub ffn: usize,
+    /// Attention heads. The paper's 12 do not divide 256; 8 as in DETR.
+    pub n_heads: usize,
+    /// Inner width of the feed-forward blocks; 1024.
+    pub d_ff: usize,
     /// Encoder layers; 6 (or 12) in the paper.
     pub encoder_layers: usize,
     /// Decoder layers; 6 in the paper.
     pub decoder_layers: usize,
-    /// Layers of a caption decoder of its own; 0 shares the decoder with detection, as the paper does.
+    /// Layers of a separate caption decoder; 0 for a decoder that is shared with detection, as in the paper.
     pub caption_layers: usize,
     /// Dropout; 0.1 in DETR and BERT.
     pub dropout: f64,
     /// Rows of the text position table; 512 in BERT.
     pub max_positions: usize,
-    /// Add a learned embedding to the image tokens, as most single-stream models do; not in the paper.
+    /// Add a learned embedding to the image tokens, as in most single-stream models; not in the paper.
     pub modality_embedding: bool,
     /// SOHO's visual dictionary after the projection, for masked visual modelling; not in the paper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quantiser: Option<QuantiserConfig>,
-    /// Parts whose layers keep no more than their input for the backward pass, which computes them again
-    /// ([`vlp_ops::recompute`]). The result is the same up to the order of sums.
+    pub quantizer: Option<VectorQuantizerConfig>,
+    /// Layers that are recomputed in the backward pass to save memory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub recompute: Vec<Part>,
+    pub recompute: Vec<RecomputeTarget>,
 }
 
-/// The model without its objectives' heads.
+/// The model without the heads of its objectives.
 #[derive(Module, Debug)]
 pub struct E2eVlp {
-    /// ResNet trunk.
+    /// ResNet backbone.
     pub backbone: ResNet,
-    /// 1x1 convolution from the trunk's channels to `d_model`, as a linear layer over cells.
+    /// Projection of grid features to `d_model`: a 1x1 convolution as a linear layer.
     pub input_proj: Linear,
-    /// BERT-style text embedding; its word table is tied to the output heads.
+    /// BERT's text embedding; output heads are tied to its token table.
     pub words: TextEmbedding,
     /// Visual dictionary after the projection, if configured.
-    pub quantiser: Option<Quantiser>,
-    /// Learned row added to every image token, if configured.
+    pub quantizer: Option<VectorQuantizer>,
+    /// Embedding `[d_model]` added to all image tokens, if configured.
     pub modality: Option<Param<Tensor<1>>>,
     /// Cross-modal encoder.
     pub encoder: Encoder,
     /// Decoder of object queries and captions.
     pub decoder: Decoder,
-    /// Decoder of captions alone, if configured.
+    /// Separate decoder of captions, if configured.
     pub caption_decoder: Option<Decoder>,
 }
+
+init_weights!(E2eVlp {
+    backbone,
+    input_proj,
+    words,
+    quantizer,
+    modality = Normal(0.02),
+    encoder,
+    decoder,
+    caption_decoder
+});
 
 /// Image tokens before the encoder.
 #[derive(Debug, Clone)]
 pub struct ImageTokens {
-    /// Stage maps of the backbone, finest first.
-    pub maps: Vec<Tensor<4>>,
-    /// Projected (and quantised) cells in row-major order with positions and padding.
+    /// Feature maps of the backbone's stages, finest first.
+    pub feature_maps: Vec<Tensor<4>>,
+    /// Projected (and quantized) grid features in row-major order, with positions and padding.
     pub tokens: Memory,
-    /// Rows and columns of the cells.
+    /// Rows and columns of grid features.
     pub grid: [usize; 2],
-    /// What the dictionary gave, in a model that has one.
-    pub quantised: Option<QuantisedMap>,
+    /// Output of the dictionary, in a model that has one.
+    pub quantized: Option<QuantizedMap>,
 }
 
 impl E2eVlpConfig {
-    /// Builds the model for a vocabulary of `vocab_size` word pieces.
+    /// Builds the model for a vocabulary of `vocab_size` tokens.
+    ///
+    /// # Errors
+    /// [`ModelError`] for the first invalid value.
     pub fn init(&self, vocab_size: usize, device: &Device) -> Result<E2eVlp, ModelError> {
         check_width(self.d_model, 256)?;
         check_dropout(self.dropout)?;
@@ -101,45 +114,39 @@ impl E2eVlpConfig {
                 hint: "use at least 1 (6 in the paper)".into(),
             });
         }
-        let layer = LayerConfig::detr(self.d_model, self.heads, self.ffn, self.dropout);
+        let layer = LayerConfig::detr(self.d_model, self.n_heads, self.d_ff, self.dropout);
         let decoder = |layers| {
-            DecoderConfig {
-                layers,
-                layer: layer.clone(),
-            }
-            .init(device)
+            let layer = layer.clone();
+            DecoderConfig { layers, layer }.init(device)
         };
         let text = TextEmbeddingConfig {
             vocab_size,
             d_model: self.d_model,
-            max_len: self.max_positions,
-            types: 2,
+            max_positions: self.max_positions,
+            type_vocab_size: 2,
             dropout: self.dropout,
         };
         let modality = || {
-            Param::from_tensor(Tensor::random(
-                [self.d_model],
-                Distribution::Normal(0.0, 0.02),
-                device,
-            ))
+            let normal = Distribution::Normal(0.0, 0.02);
+            Param::from_tensor(Tensor::random([self.d_model], normal, device))
+        };
+        let encoder = EncoderConfig {
+            layers: self.encoder_layers,
+            layer: layer.clone(),
         };
         Ok(E2eVlp {
             backbone: (self.backbone.init(device)?)
-                .with_recompute(self.recompute.contains(&Part::Backbone)),
+                .with_recompute(self.recompute.contains(&RecomputeTarget::Backbone)),
             input_proj: LinearConfig::new(self.backbone.channels(), self.d_model).init(device),
-            quantiser: self
-                .quantiser
+            quantizer: self
+                .quantizer
                 .as_ref()
-                .map(|own| own.init(self.d_model, device))
+                .map(|quantizer| quantizer.init(self.d_model, device))
                 .transpose()?,
             words: text.init(device),
             modality: self.modality_embedding.then(modality),
-            encoder: EncoderConfig {
-                layers: self.encoder_layers,
-                layer: layer.clone(),
-            }
-            .init(device)?
-            .with_recompute(self.recompute.contains(&Part::Encoder)),
+            encoder: (encoder.init(device)?)
+                .with_recompute(self.recompute.contains(&RecomputeTarget::Encoder)),
             decoder: decoder(self.decoder_layers)?,
             caption_decoder: (self.caption_layers > 0)
                 .then(|| decoder(self.caption_layers))
@@ -149,153 +156,191 @@ impl E2eVlpConfig {
 }
 
 impl E2eVlp {
-    /// Backbone, projection, dictionary and positions of a batch of pictures, each of which has `copies` texts.
+    /// Image tokens before the encoder: backbone, projection, dictionary, modality embedding and positions.
+    ///
+    /// # Shapes
+    /// See [`ImageTokens`]; `tokens` has a row for each image.
     ///
     /// # Errors
-    /// [`ObjectiveError::Vision`] where the dictionary cannot start from so small a batch.
+    /// [`VisionError::Dictionary`] if the dictionary cannot be initialized from a batch that small.
     pub fn image_tokens(
         &self,
         images: &PaddedImages,
-        copies: usize,
+        texts_per_image: usize,
     ) -> Result<ImageTokens, VisionError> {
-        let maps = self.backbone.forward(images.pixels.clone());
-        let map = maps[maps.len() - 1].clone();
-        let [batch, channels, h, w] = map.dims();
-        let cells = map.reshape([batch, channels, h * w]).swap_dims(1, 2);
-        let mut states = apply(&self.input_proj, cells);
+        let feature_maps = self.backbone.forward(images.pixels.clone());
+        let map = feature_maps[feature_maps.len() - 1].clone();
+        let [n, channels, h, w] = map.dims();
+        let features = map.reshape([n, channels, h * w]).swap_dims(1, 2);
+        let mut states = linear_layer(&self.input_proj, features);
         let pad_mask = resize_mask(images.pad_mask.clone(), [h, w]);
-        let width = states.dims()[2];
-        let mut quantised = None;
-        if let Some(quantiser) = &self.quantiser {
-            let map = states.swap_dims(1, 2).reshape([batch, width, h, w]);
-            let found = quantiser.forward(map, pad_mask.clone(), copies)?;
-            states = found.tokens.clone();
-            quantised = Some(found);
+        let d = states.dims()[2];
+        let mut quantized = None;
+        if let Some(quantizer) = &self.quantizer {
+            let map = states.swap_dims(1, 2).reshape([n, d, h, w]);
+            let output = quantizer.forward(map, pad_mask.clone(), texts_per_image)?;
+            states = output.tokens.clone();
+            quantized = Some(output);
         }
-        let states = self.with_modality(states);
-        let pos = sine_positions(pad_mask.clone(), width).reshape([batch, h * w, width]);
         Ok(ImageTokens {
             grid: [h, w],
-            maps,
+            feature_maps,
             tokens: Memory {
-                states,
-                pos,
-                pad_mask: pad_mask.reshape([batch, h * w]),
+                states: self.add_modality(states),
+                pos: sine_positions(pad_mask.clone(), d).reshape([n, h * w, d]),
+                pad_mask: pad_mask.reshape([n, h * w]),
             },
-            quantised,
+            quantized,
         })
     }
 
-    fn with_modality(&self, states: Tensor<3>) -> Tensor<3> {
+    fn add_modality(&self, states: Tensor<3>) -> Tensor<3> {
         match &self.modality {
-            Some(row) => states + row.val().unsqueeze(),
+            Some(modality) => states + modality.val().unsqueeze(),
             None => states,
         }
     }
 
-    /// The joint sequence, image first: text has no position in attention, it is in its embedding.
+    /// The joint sequence, image first. Text tokens have no `pos`: their positions are part of the embedding.
     pub fn joint_tokens(&self, image: &Memory, text: &TextBatch) -> Memory {
-        let embedded = self.words.forward(text.ids.clone());
+        let text = self.text_tokens(text);
         Memory {
-            pos: Tensor::cat(vec![image.pos.clone(), embedded.zeros_like()], 1),
-            states: Tensor::cat(vec![image.states.clone(), embedded], 1),
-            pad_mask: Tensor::cat(vec![image.pad_mask.clone(), text.pad_mask.clone()], 1),
+            states: Tensor::cat(vec![image.states.clone(), text.states], 1),
+            pos: Tensor::cat(vec![image.pos.clone(), text.pos], 1),
+            pad_mask: Tensor::cat(vec![image.pad_mask.clone(), text.pad_mask], 1),
         }
     }
 
-    /// Outputs of every encoder layer for a sequence of [`Self::image_tokens`] or [`Self::joint_tokens`].
-    pub fn encode_all(&self, tokens: &Memory) -> Vec<Tensor<3>> {
-        let bias = AttentionBias::padding(tokens.pad_mask.clone());
-        self.encoder
-            .forward_all(tokens.states.clone(), Some(tokens.pos.clone()), Some(&bias))
-    }
-
-    fn encode_last(&self, tokens: &Memory) -> Tensor<3> {
-        let bias = AttentionBias::padding(tokens.pad_mask.clone());
-        self.encoder
-            .forward(tokens.states.clone(), Some(tokens.pos.clone()), Some(&bias))
-    }
-}
-
-impl TextEncoder for E2eVlp {
-    fn encode_text(&self, text: &TextBatch) -> TextStates {
-        let embedded = self.words.forward(text.ids.clone());
-        let tokens = Memory {
-            pos: embedded.zeros_like(),
-            states: embedded,
+    fn text_tokens(&self, text: &TextBatch) -> Memory {
+        let states = self.words.forward(text.ids.clone());
+        Memory {
+            pos: states.zeros_like(),
+            states,
             pad_mask: text.pad_mask.clone(),
-        };
-        TextStates {
-            states: self.encode_last(&tokens),
-            pad_mask: tokens.pad_mask,
         }
+    }
+
+    /// Outputs of all encoder layers for [`Self::image_tokens`] or [`Self::joint_tokens`].
+    ///
+    /// # Shapes
+    /// Each output is of the shape of `tokens.states`.
+    pub fn encode_all(&self, tokens: &Memory) -> Vec<Tensor<3>> {
+        let (states, pos) = (tokens.states.clone(), tokens.pos.clone());
+        self.encoder
+            .forward_all(states, Some(pos), Some(&tokens.bias()))
+    }
+
+    fn encode_tokens(&self, tokens: &Memory) -> Tensor<3> {
+        let (states, pos) = (tokens.states.clone(), tokens.pos.clone());
+        self.encoder
+            .forward(states, Some(pos), Some(&tokens.bias()))
+    }
+
+    fn encode_joint(
+        &self,
+        image: &ImageTokens,
+        codes: Option<&Codes>,
+        inputs: &Inputs<'_>,
+        with_attention: bool,
+    ) -> (JointOutput, Option<Tensor<3>>) {
+        let mut tokens = Memory {
+            states: inputs.pairing.gather_per_text(image.tokens.states.clone()),
+            pos: inputs.pairing.gather_per_text(image.tokens.pos.clone()),
+            pad_mask: inputs.pairing.gather_mask_per_text(image.tokens.pad_mask.clone()),
+        };
+        let texts = inputs.pairing.texts();
+        let mask = codes.and_then(|codes| codes.mask(texts, &tokens.states.device()));
+        if let (Some(mask), Some(map), Some(quantizer)) = (mask, &image.quantized, &self.quantizer)
+        {
+            // Masked tokens keep the modality embedding.
+            let states = inputs.pairing.gather_per_text(map.tokens.clone());
+            tokens.states = self.add_modality(quantizer.mask(states, mask));
+        }
+        let joint = self.joint_tokens(&tokens, inputs.text);
+        let image_length = tokens.states.dims()[1];
+        let mut attention_weights = None;
+        let states = if with_attention {
+            let bias = joint.bias();
+            let (states, weights) =
+                self.encoder
+                    .forward_with_attention(joint.states, Some(joint.pos), Some(&bias));
+            let from_text =
+                |weights: Tensor<3>| weights.slice(s![.., image_length.., ..image_length]);
+            attention_weights = weights.map(from_text);
+            states
+        } else {
+            self.encode_tokens(&joint)
+        };
+        tokens.states = states.clone().slice(s![.., ..image_length]);
+        let joint = JointOutput {
+            text: TextStates {
+                states: states.slice(s![.., image_length..]),
+                pad_mask: inputs.text.pad_mask.clone(),
+            },
+            image: tokens,
+        };
+        (joint, attention_weights)
+    }
+
+    fn encode_passes(
+        &self,
+        inputs: &Inputs<'_>,
+        passes: EncoderPasses,
+        with_attention: bool,
+    ) -> Result<(EncoderOutput<'_>, Option<Tensor<3>>), ObjectiveError> {
+        let image = self.image_tokens(inputs.images, inputs.pairing.texts_per_image())?;
+        let codes = read_codes(image.quantized.as_ref(), &image.tokens.pad_mask, inputs);
+        let (joint, attention_weights) = passes
+            .contains(EncoderPasses::JOINT)
+            .then(|| self.encode_joint(&image, codes.as_ref(), inputs, with_attention))
+            .unzip();
+        let image_only = passes.contains(EncoderPasses::IMAGE).then(|| Memory {
+            states: self.encode_tokens(&image.tokens),
+            ..image.tokens
+        });
+        let text = inputs.image_texts.filter(|_| passes.contains(EncoderPasses::TEXT));
+        let output = EncoderOutput {
+            feature_maps: image.feature_maps,
+            grid: image.grid,
+            pairing: inputs.pairing.clone(),
+            joint,
+            image: image_only,
+            text: text.map(|text| self.encode_text(text)),
+            codes,
+            parts: SharedParts {
+                text_embedding: &self.words,
+                decoder: Some(&self.decoder),
+                caption_decoder: self.caption_decoder.as_ref(),
+                dictionary: self.quantizer.as_ref().map(|quantizer| &quantizer.dictionary),
+            },
+        };
+        Ok((output, attention_weights.flatten()))
     }
 }
 
 impl VisionLanguage for E2eVlp {
-    /// One pass of the backbone, then the encoder over image and text, over the image alone, or both.
-    fn encode(&self, inputs: &Inputs<'_>, needs: Needs) -> Result<Encoded<'_>, ObjectiveError> {
-        let ImageTokens {
-            maps,
-            tokens,
-            grid,
-            quantised,
-        } = self.image_tokens(inputs.images, inputs.copies())?;
-        let codes = read_codes(
-            quantised.as_ref(),
-            self.quantiser.as_ref(),
-            &tokens.pad_mask,
-            inputs,
-        );
-        let (mut text_states, mut joint_image, mut looks) = (None, None, None);
-        if needs.joint {
-            let mut beside = beside_texts(&tokens, inputs);
-            let rows = inputs.image_of.len();
-            let hidden = codes
-                .as_ref()
-                .and_then(|c| c.hidden(rows, &beside.states.device()));
-            if let (Some(hidden), Some(map), Some(own)) = (hidden, &quantised, &self.quantiser) {
-                // Masked before the modality row, which tells that a token is of the image.
-                let bare = inputs.beside_texts(map.tokens.clone());
-                beside.states = self.with_modality(own.mask(bare, hidden));
-            }
-            let joint = self.joint_tokens(&beside, inputs.text);
-            let cells = beside.states.dims()[1];
-            let states = if needs.looks {
-                let bias = AttentionBias::padding(joint.pad_mask);
-                let (states, found) =
-                    self.encoder
-                        .forward_looking(joint.states, Some(joint.pos), Some(&bias));
-                // Words stand after the cells.
-                looks = found.map(|weights| weights.slice(s![.., cells.., ..cells]));
-                states
-            } else {
-                self.encode_last(&joint)
-            };
-            let length = states.dims()[1];
-            text_states = Some(TextStates {
-                states: states.clone().slice(s![.., cells..length]),
-                pad_mask: inputs.text.pad_mask.clone(),
-            });
-            beside.states = states.slice(s![.., 0..cells]);
-            joint_image = Some(beside);
+    /// Runs the backbone once for each image, then the encoder over image and text, over the image alone, or both.
+    fn encode(
+        &self,
+        inputs: &Inputs<'_>,
+        passes: EncoderPasses,
+    ) -> Result<EncoderOutput<'_>, ObjectiveError> {
+        Ok(self.encode_passes(inputs, passes, false)?.0)
+    }
+
+    fn encode_text(&self, text: &TextBatch) -> TextStates {
+        let tokens = self.text_tokens(text);
+        TextStates {
+            states: self.encode_tokens(&tokens),
+            pad_mask: tokens.pad_mask,
         }
-        let alone = || Memory {
-            states: self.encode_last(&tokens),
-            ..tokens.clone()
-        };
-        Ok(Encoded {
-            maps,
-            text: text_states,
-            joint_image,
-            looks,
-            image: needs.image.then(alone),
-            grid,
-            codes,
-            text_encoder: Some(self),
-            words: &self.words,
-            decoder: Some(&self.decoder),
-            caption_decoder: self.caption_decoder.as_ref(),
-        })
+    }
+
+    fn encode_with_attention(
+        &self,
+        inputs: &Inputs<'_>,
+        passes: EncoderPasses,
+    ) -> Result<(EncoderOutput<'_>, Option<Tensor<3>>), ObjectiveError> {
+        self.encode_passes(inputs, passes, true)
     }
 }

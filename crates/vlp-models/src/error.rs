@@ -1,29 +1,26 @@
-//! What can be wrong with a model's configuration.
+//! Errors of configuration.
 
-use vlp_objectives::ObjectiveError;
 use vlp_transformer::TransformerError;
 use vlp_vision::VisionError;
 
-/// An impossible model configuration.
+/// An invalid model configuration.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelError {
-    /// The backbone's part of it.
+    /// In the backbone or the dictionary.
     #[error(transparent)]
     Vision(#[from] VisionError),
-    /// The transformer's part of it.
+    /// In the transformer.
     #[error("model.{0}")]
     Transformer(#[from] TransformerError),
-    /// An objective's part of it.
-    #[error(transparent)]
-    Objective(#[from] ObjectiveError),
-    /// A value of the model itself.
+    /// In a value of the model itself.
     #[error("model.{key} = {value}: {hint}")]
     Config {
-        /// Name of the configuration key.
+        /// Configuration key.
         key: &'static str,
-        /// The value given.
+        /// Its value.
         value: String,
-        /// What would do.
+        /// What to use instead.
         hint: String,
     },
 }

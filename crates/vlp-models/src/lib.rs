@@ -1,15 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod common;
 pub mod e2e_vlp;
 pub mod error;
 pub mod init;
-pub mod objectives;
-mod parts;
 pub mod soho;
 
+pub use common::RecomputeTarget;
 pub use e2e_vlp::{E2eVlp, E2eVlpConfig, ImageTokens};
 pub use error::ModelError;
-pub use init::initialise;
-pub use objectives::{HeadSizes, ObjectivesConfig, PretrainObjectives, PretrainTargets};
-pub use parts::Part;
-pub use soho::{Pool, Soho, SohoConfig, VisualCells};
+pub use init::initialize;
+pub use soho::{Pool, Soho, SohoConfig, VisualTokens};

@@ -1,34 +1,35 @@
-//! SOHO (Huang et al., CVPR 2021): a visual dictionary over grid features, one encoder over words and cells.
+//! SOHO (Huang et al., CVPR 2021): a visual dictionary over grid features, one encoder over text and visual tokens.
 
 use burn::nn::pool::MaxPool2dConfig;
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 use vlp_objectives::{
-    Encoded, Inputs, Needs, ObjectiveError, TextEncoder, TextStates, VisionLanguage,
+    Codes, EncoderOutput, EncoderPasses, Inputs, JointOutput, ObjectiveError, SharedParts, TextStates,
+    VisionLanguage,
 };
-use vlp_ops::LayerNorm;
+use vlp_ops::{LayerNorm, init_weights};
 use vlp_transformer::{
     AttentionBias, Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextBatch,
     TextEmbedding, TextEmbeddingConfig,
 };
 use vlp_vision::conv::{ConvNorm, ConvSpec};
 use vlp_vision::{
-    PaddedImages, QuantisedMap, Quantiser, QuantiserConfig, ResNet, ResNetConfig, VisionError,
-    resize_mask, sine_positions,
+    PaddedImages, QuantizedMap, ResNet, ResNetConfig, VectorQuantizer, VectorQuantizerConfig,
+    VisionError, resize_mask, sine_positions,
 };
 
+use crate::common::{RecomputeTarget, check_dropout, check_width, read_codes};
 use crate::error::ModelError;
-use crate::parts::{Part, check_dropout, check_width, read_codes};
 
-/// Where the 2x2 max-pool of stride 2 stands, which halves the map once more.
+/// Position of the 2x2 max-pool of stride 2 after the backbone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pool {
-    /// Nowhere.
+    /// No pool.
     None,
-    /// Before the 1x1 convolution (the released code).
+    /// Before the 1x1 convolution (released code).
     Before,
-    /// After it (the paper).
+    /// After the 1x1 convolution (paper).
     After,
 }
 
@@ -36,52 +37,51 @@ pub enum Pool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SohoConfig {
-    /// Visual backbone; ResNet-101 in the paper, ResNet-18 in the released code.
+    /// Backbone; ResNet-101 in the paper, ResNet-18 in the released code.
     pub backbone: ResNetConfig,
-    /// Width of tokens and of the dictionary's rows; 768. A multiple of 4 (2-D positions) and of `heads`.
+    /// Width of tokens and codes; 768. A multiple of 4 (2-D positions) and of `n_heads`.
     pub d_model: usize,
     /// Attention heads; 12.
-    pub heads: usize,
-    /// Width of the feed-forward blocks; 3072.
-    pub ffn: usize,
+    pub n_heads: usize,
+    /// Inner width of the feed-forward blocks; 3072.
+    pub d_ff: usize,
     /// Encoder layers; 12 in the paper, 3 in its ablations and the released code.
     pub encoder_layers: usize,
-    /// Layers of a decoder for detection and captions, 0 for none; SOHO has none.
+    /// Layers of a decoder for detection and captions; 0 for none, as in SOHO.
     #[serde(default)]
     pub decoder_layers: usize,
     /// Dropout; 0.1 in BERT.
     pub dropout: f64,
     /// Rows of the text position table; 512 in BERT.
     pub max_positions: usize,
-    /// Where the map is pooled: `after` the convolution in the paper, `before` it in the released code, `none`.
+    /// Max-pool `after` the convolution as in the paper, `before` it as in the released code, or `none`.
     pub pool: Pool,
-    /// The visual dictionary; without one the cells go on as they are.
+    /// The visual dictionary; without one grid features are the visual tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quantiser: Option<QuantiserConfig>,
-    /// Reproduce a fault of the released code, whose mask canvas has the height for both sides: the right part of
-    /// upright pictures is hidden, padding at the right of broad ones is not.
+    pub quantizer: Option<VectorQuantizerConfig>,
+    /// Reproduce a bug of the released code, whose mask canvas is as wide as high: the right part of portrait images is
+    /// masked, padding at the right of landscape images is not.
     #[serde(default)]
-    pub portrait_mask_fault: bool,
-    /// Parts whose layers keep no more than their input for the backward pass, which computes them again
-    /// ([`vlp_ops::recompute`]). The result is the same up to the order of sums.
+    pub portrait_mask_bug: bool,
+    /// Layers that are recomputed in the backward pass to save memory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub recompute: Vec<Part>,
+    pub recompute: Vec<RecomputeTarget>,
 }
 
-/// The model without its objectives' heads.
+/// The model without the heads of its objectives.
 #[derive(Module, Debug)]
 pub struct Soho {
-    /// ResNet trunk.
+    /// ResNet backbone.
     pub backbone: ResNet,
     /// 1x1 convolution to `d_model` with its norm.
     pub input_proj: ConvNorm,
     /// Visual dictionary, if configured.
-    pub quantiser: Option<Quantiser>,
-    /// Norm of the cells with their positions.
+    pub quantizer: Option<VectorQuantizer>,
+    /// Norm of visual tokens with positions.
     pub norm: LayerNorm,
-    /// BERT's text embedding; its word table is tied to the output head.
+    /// BERT's text embedding; the output head is tied to its token table.
     pub words: TextEmbedding,
-    /// Encoder over words and cells.
+    /// Encoder over text and visual tokens.
     pub encoder: Encoder,
     /// Decoder of object queries and captions, if configured.
     pub decoder: Option<Decoder>,
@@ -89,63 +89,73 @@ pub struct Soho {
     config: SohoConfig,
 }
 
-/// Cells before the encoder.
+init_weights!(Soho {
+    backbone,
+    input_proj,
+    quantizer,
+    norm,
+    words,
+    encoder,
+    decoder;
+    config
+});
+
+/// Visual tokens before the encoder.
 #[derive(Debug, Clone)]
-pub struct VisualCells {
-    /// Stage maps of the backbone, finest first.
-    pub maps: Vec<Tensor<4>>,
+pub struct VisualTokens {
+    /// Feature maps of the backbone's stages, finest first.
+    pub feature_maps: Vec<Tensor<4>>,
     /// The projected map `[images, d_model, h, w]`.
     pub projected: Tensor<4>,
-    /// Cells `[images, h * w, d_model]`, quantised if so configured, without positions and norm.
+    /// Tokens `[images, h * w, d_model]`, quantized if so configured, without positions and norm.
     pub tokens: Tensor<3>,
-    /// Rows and columns of the cells.
+    /// Rows and columns of grid features.
     pub grid: [usize; 2],
-    /// Sine positions of the cells, `[images, h * w, d_model]`.
+    /// Sine positions `[images, h * w, d_model]`.
     pub pos: Tensor<3>,
     /// `[images, h * w]`, true = padding.
     pub pad_mask: Tensor<2, Bool>,
-    /// What the dictionary gave, in a model that has one.
-    pub quantised: Option<QuantisedMap>,
+    /// Output of the dictionary, in a model that has one.
+    pub quantized: Option<QuantizedMap>,
 }
 
 impl SohoConfig {
-    /// Builds the model for a vocabulary of `vocab_size` word pieces.
+    /// Builds the model for a vocabulary of `vocab_size` tokens.
     ///
     /// # Errors
-    /// [`ModelError`] with key, value and what would do.
+    /// [`ModelError`] for the first invalid value.
     pub fn init(&self, vocab_size: usize, device: &Device) -> Result<Soho, ModelError> {
         check_width(self.d_model, 768)?;
         check_dropout(self.dropout)?;
-        let layer = LayerConfig::bert(self.d_model, self.heads, self.ffn, self.dropout);
         let text = TextEmbeddingConfig {
             vocab_size,
             d_model: self.d_model,
-            max_len: self.max_positions,
-            types: 2,
+            max_positions: self.max_positions,
+            type_vocab_size: 2,
             dropout: self.dropout,
         };
-        let projection = ConvSpec::pointwise(self.backbone.channels(), self.d_model, 1);
+        let projection = ConvSpec::conv1x1(self.backbone.channels(), self.d_model, 1);
+        let encoder = EncoderConfig {
+            layers: self.encoder_layers,
+            layer: LayerConfig::bert(self.d_model, self.n_heads, self.d_ff, self.dropout),
+        };
         let decoder = DecoderConfig {
             layers: self.decoder_layers,
-            layer: LayerConfig::detr(self.d_model, self.heads, self.ffn, self.dropout),
+            layer: LayerConfig::detr(self.d_model, self.n_heads, self.d_ff, self.dropout),
         };
         Ok(Soho {
             backbone: (self.backbone.init(device)?)
-                .with_recompute(self.recompute.contains(&Part::Backbone)),
+                .with_recompute(self.recompute.contains(&RecomputeTarget::Backbone)),
             input_proj: projection.init(device),
-            quantiser: self
-                .quantiser
+            quantizer: self
+                .quantizer
                 .as_ref()
-                .map(|own| own.init(self.d_model, device))
+                .map(|quantizer| quantizer.init(self.d_model, device))
                 .transpose()?,
             norm: LayerNorm::new(self.d_model, 1e-5, device),
             words: text.init(device),
-            encoder: EncoderConfig {
-                layers: self.encoder_layers,
-                layer,
-            }
-            .init(device)?
-            .with_recompute(self.recompute.contains(&Part::Encoder)),
+            encoder: (encoder.init(device)?)
+                .with_recompute(self.recompute.contains(&RecomputeTarget::Encoder)),
             decoder: (self.decoder_layers > 0)
                 .then(|| decoder.init(device))
                 .transpose()?,
@@ -153,21 +163,28 @@ impl SohoConfig {
         })
     }
 
-    /// Pixels of the picture per cell.
+    /// Pixels per visual token, along each axis.
     pub fn stride(&self) -> usize {
         self.backbone.stride() * if self.pool == Pool::None { 1 } else { 2 }
     }
 }
 
 impl Soho {
-    /// Backbone, pool, projection, dictionary and positions of pictures that have `copies` texts each.
+    /// Visual tokens before the encoder: backbone, pool, projection, dictionary and positions.
+    ///
+    /// # Shapes
+    /// See [`VisualTokens`], with a row for each image.
     ///
     /// # Errors
-    /// [`VisionError::TooSmall`] for pictures of which no cell is left, [`VisionError::Dictionary`] where the
-    /// dictionary cannot start from so small a batch.
-    pub fn cells(&self, images: &PaddedImages, copies: usize) -> Result<VisualCells, VisionError> {
-        let maps = self.backbone.forward(images.pixels.clone());
-        let map = maps[maps.len() - 1].clone();
+    /// [`VisionError::TooSmall`] for images smaller than the stride, [`VisionError::Dictionary`] if the dictionary cannot be
+    /// initialized from a batch that small.
+    pub fn visual_tokens(
+        &self,
+        images: &PaddedImages,
+        texts_per_image: usize,
+    ) -> Result<VisualTokens, VisionError> {
+        let feature_maps = self.backbone.forward(images.pixels.clone());
+        let map = feature_maps[feature_maps.len() - 1].clone();
         let [_, _, height, width] = images.pixels.dims();
         let [_, _, rows, columns] = map.dims();
         if self.config.pool != Pool::None && (rows < 2 || columns < 2) {
@@ -178,149 +195,185 @@ impl Soho {
                 stride,
             });
         }
-        let halve = |x| {
+        let pool = |x| {
             MaxPool2dConfig::new([2, 2])
                 .with_strides([2, 2])
                 .init()
                 .forward(x)
         };
-        let project = |x| self.input_proj.forward_copies(x, copies);
+        let project = |x| self.input_proj.forward_repeated(x, texts_per_image);
         let projected = match self.config.pool {
             Pool::None => project(map),
-            Pool::Before => project(halve(map)),
-            Pool::After => halve(project(map)),
+            Pool::Before => project(pool(map)),
+            Pool::After => pool(project(map)),
         };
         let [n, d, h, w] = projected.dims();
-        let pixels = match self.config.portrait_mask_fault {
+        let pixel_mask = match self.config.portrait_mask_bug {
             true => square_canvas(images.pad_mask.clone()),
             false => images.pad_mask.clone(),
         };
-        let grid = resize_mask(pixels, [h, w]);
-        let (tokens, quantised) = match &self.quantiser {
-            Some(own) => {
-                let found = own.forward(projected.clone(), grid.clone(), copies)?;
-                (found.tokens.clone(), Some(found))
+        let pad_mask = resize_mask(pixel_mask, [h, w]);
+        let (tokens, quantized) = match &self.quantizer {
+            Some(quantizer) => {
+                let output =
+                    quantizer.forward(projected.clone(), pad_mask.clone(), texts_per_image)?;
+                (output.tokens.clone(), Some(output))
             }
             None => (
                 projected.clone().reshape([n, d, h * w]).swap_dims(1, 2),
                 None,
             ),
         };
-        Ok(VisualCells {
-            maps,
+        Ok(VisualTokens {
+            feature_maps,
             projected,
             tokens,
             grid: [h, w],
-            pos: sine_positions(grid.clone(), d).reshape([n, h * w, d]),
-            pad_mask: grid.reshape([n, h * w]),
-            quantised,
+            pos: sine_positions(pad_mask.clone(), d).reshape([n, h * w, d]),
+            pad_mask: pad_mask.reshape([n, h * w]),
+            quantized,
         })
     }
 
-    /// Cells as the encoder takes them: `tokens` with positions, normalised.
-    pub fn visual(&self, tokens: Tensor<3>, pos: Tensor<3>) -> Tensor<3> {
+    /// The encoder's input: tokens with positions, normalized.
+    ///
+    /// # Shapes
+    /// - `tokens`, `pos`, output: `[batch, tokens, d_model]`
+    pub fn add_positions(&self, tokens: Tensor<3>, pos: Tensor<3>) -> Tensor<3> {
         self.norm.forward(tokens + pos)
     }
 
-    /// Outputs of every encoder layer over `x` `[rows, tokens, d_model]`.
+    /// Outputs of all encoder layers.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, tokens, d_model]`
+    /// - `pad_mask`: `[batch, tokens]`
+    /// - each output: as `x`
     pub fn encode_all(&self, x: Tensor<3>, pad_mask: Tensor<2, Bool>) -> Vec<Tensor<3>> {
         let bias = AttentionBias::padding(pad_mask);
         self.encoder.forward_all(x, None, Some(&bias))
     }
+
+    fn encode_joint(
+        &self,
+        visual: &VisualTokens,
+        codes: Option<&Codes>,
+        inputs: &Inputs<'_>,
+        with_attention: bool,
+    ) -> (JointOutput, Option<Tensor<3>>) {
+        let mut tokens = inputs.pairing.gather_per_text(visual.tokens.clone());
+        let texts = inputs.pairing.texts();
+        let mask = codes.and_then(|codes| codes.mask(texts, &tokens.device()));
+        if let (Some(mask), Some(quantizer)) = (mask, &self.quantizer) {
+            tokens = quantizer.mask(tokens, mask);
+        }
+        let pos = inputs.pairing.gather_per_text(visual.pos.clone());
+        let pad_mask = inputs.pairing.gather_mask_per_text(visual.pad_mask.clone());
+        let text = self.words.forward(inputs.text.ids.clone());
+        let text_length = text.dims()[1];
+        let x = Tensor::cat(vec![text, self.add_positions(tokens, pos.clone())], 1);
+        let joint_mask = Tensor::cat(vec![inputs.text.pad_mask.clone(), pad_mask.clone()], 1);
+        let bias = AttentionBias::padding(joint_mask);
+        let mut attention_weights = None;
+        let states = if with_attention {
+            let (states, weights) = self.encoder.forward_with_attention(x, None, Some(&bias));
+            let from_text =
+                |weights: Tensor<3>| weights.slice(s![.., ..text_length, text_length..]);
+            attention_weights = weights.map(from_text);
+            states
+        } else {
+            self.encoder.forward(x, None, Some(&bias))
+        };
+        let joint = JointOutput {
+            text: TextStates {
+                states: states.clone().slice(s![.., ..text_length]),
+                pad_mask: inputs.text.pad_mask.clone(),
+            },
+            image: Memory {
+                states: states.slice(s![.., text_length..]),
+                pos,
+                pad_mask,
+            },
+        };
+        (joint, attention_weights)
+    }
+
+    fn encode_passes(
+        &self,
+        inputs: &Inputs<'_>,
+        passes: EncoderPasses,
+        with_attention: bool,
+    ) -> Result<(EncoderOutput<'_>, Option<Tensor<3>>), ObjectiveError> {
+        let visual = self.visual_tokens(inputs.images, inputs.pairing.texts_per_image())?;
+        let codes = read_codes(visual.quantized.as_ref(), &visual.pad_mask, inputs);
+        let (joint, attention_weights) = passes
+            .contains(EncoderPasses::JOINT)
+            .then(|| self.encode_joint(&visual, codes.as_ref(), inputs, with_attention))
+            .unzip();
+        let image = passes.contains(EncoderPasses::IMAGE).then(|| {
+            let x = self.add_positions(visual.tokens, visual.pos.clone());
+            let bias = AttentionBias::padding(visual.pad_mask.clone());
+            Memory {
+                states: self.encoder.forward(x, None, Some(&bias)),
+                pos: visual.pos,
+                pad_mask: visual.pad_mask,
+            }
+        });
+        let text = inputs.image_texts.filter(|_| passes.contains(EncoderPasses::TEXT));
+        let output = EncoderOutput {
+            feature_maps: visual.feature_maps,
+            grid: visual.grid,
+            pairing: inputs.pairing.clone(),
+            joint,
+            image,
+            text: text.map(|text| self.encode_text(text)),
+            codes,
+            parts: SharedParts {
+                text_embedding: &self.words,
+                decoder: self.decoder.as_ref(),
+                caption_decoder: None,
+                dictionary: self.quantizer.as_ref().map(|quantizer| &quantizer.dictionary),
+            },
+        };
+        Ok((output, attention_weights.flatten()))
+    }
 }
 
-/// The released code's mask: as wide as it is high.
+/// The released code's mask canvas: as wide as high.
 fn square_canvas(pad_mask: Tensor<3, Bool>) -> Tensor<3, Bool> {
     let [n, h, w] = pad_mask.dims();
     if w >= h {
         return pad_mask.slice(s![.., .., 0..h]);
     }
     let device = pad_mask.device();
-    let rest = Tensor::<3, Int>::ones([n, h, h - w], &device);
-    Tensor::cat(vec![pad_mask.int(), rest], 2).greater_elem(0)
-}
-
-impl TextEncoder for Soho {
-    fn encode_text(&self, text: &TextBatch) -> TextStates {
-        let bias = AttentionBias::padding(text.pad_mask.clone());
-        let words = self.words.forward(text.ids.clone());
-        TextStates {
-            states: self.encoder.forward(words, None, Some(&bias)),
-            pad_mask: text.pad_mask.clone(),
-        }
-    }
+    let padding = Tensor::<3, Int>::ones([n, h, h - w], &device);
+    Tensor::cat(vec![pad_mask.int(), padding], 2).greater_elem(0)
 }
 
 impl VisionLanguage for Soho {
-    /// One pass of the backbone and the dictionary for each picture, then the encoder over words and cells, over
-    /// the cells alone, or both.
-    fn encode(&self, inputs: &Inputs<'_>, needs: Needs) -> Result<Encoded<'_>, ObjectiveError> {
-        let cells = self.cells(inputs.images, inputs.copies())?;
-        let codes = read_codes(
-            cells.quantised.as_ref(),
-            self.quantiser.as_ref(),
-            &cells.pad_mask,
-            inputs,
-        );
-        let last = |x: Tensor<3>, pad_mask: Tensor<2, Bool>| {
-            let bias = AttentionBias::padding(pad_mask);
-            self.encoder.forward(x, None, Some(&bias))
-        };
-        let (mut text_states, mut joint_image, mut looks) = (None, None, None);
-        if needs.joint {
-            let mut tokens = inputs.beside_texts(cells.tokens.clone());
-            let rows = inputs.image_of.len();
-            let hidden = codes
-                .as_ref()
-                .and_then(|c| c.hidden(rows, &tokens.device()));
-            if let (Some(hidden), Some(own)) = (hidden, &self.quantiser) {
-                tokens = own.mask(tokens, hidden);
-            }
-            let pos = inputs.beside_texts(cells.pos.clone());
-            let pad_mask = inputs.mask_beside_texts(cells.pad_mask.clone());
-            let words = self.words.forward(inputs.text.ids.clone());
-            let length = words.dims()[1];
-            let x = Tensor::cat(vec![words, self.visual(tokens, pos.clone())], 1);
-            let both = Tensor::cat(vec![inputs.text.pad_mask.clone(), pad_mask.clone()], 1);
-            let states = if needs.looks {
-                let bias = AttentionBias::padding(both);
-                let (states, found) = self.encoder.forward_looking(x, None, Some(&bias));
-                looks = found.map(|weights| weights.slice(s![.., ..length, length..]));
-                states
-            } else {
-                last(x, both)
-            };
-            let all = states.dims()[1];
-            text_states = Some(TextStates {
-                states: states.clone().slice(s![.., 0..length]),
-                pad_mask: inputs.text.pad_mask.clone(),
-            });
-            joint_image = Some(Memory {
-                states: states.slice(s![.., length..all]),
-                pos,
-                pad_mask,
-            });
+    /// Runs backbone and dictionary once for each image, then the encoder over text and image, over the image alone, or both.
+    fn encode(
+        &self,
+        inputs: &Inputs<'_>,
+        passes: EncoderPasses,
+    ) -> Result<EncoderOutput<'_>, ObjectiveError> {
+        Ok(self.encode_passes(inputs, passes, false)?.0)
+    }
+
+    fn encode_text(&self, text: &TextBatch) -> TextStates {
+        let bias = AttentionBias::padding(text.pad_mask.clone());
+        let tokens = self.words.forward(text.ids.clone());
+        TextStates {
+            states: self.encoder.forward(tokens, None, Some(&bias)),
+            pad_mask: text.pad_mask.clone(),
         }
-        let alone = || Memory {
-            states: last(
-                self.visual(cells.tokens.clone(), cells.pos.clone()),
-                cells.pad_mask.clone(),
-            ),
-            pos: cells.pos.clone(),
-            pad_mask: cells.pad_mask.clone(),
-        };
-        Ok(Encoded {
-            image: needs.image.then(alone),
-            grid: cells.grid,
-            text_encoder: Some(self),
-            maps: cells.maps,
-            text: text_states,
-            joint_image,
-            looks,
-            codes,
-            words: &self.words,
-            decoder: self.decoder.as_ref(),
-            caption_decoder: None,
-        })
+    }
+
+    fn encode_with_attention(
+        &self,
+        inputs: &Inputs<'_>,
+        passes: EncoderPasses,
+    ) -> Result<(EncoderOutput<'_>, Option<Tensor<3>>), ObjectiveError> {
+        self.encode_passes(inputs, passes, true)
     }
 }

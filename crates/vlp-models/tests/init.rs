@@ -1,78 +1,129 @@
-//! First weights: where they come from and how they are spread.
+//! Initial weights: determinism and distributions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[path = "common/old_init.rs"]
+mod old_init;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::prelude::*;
-use common::{objectives, small, vocabulary, weights};
-use vlp_models::{E2eVlpConfig, initialise};
-use vlp_objectives::Pretrain;
+use common::{objectives, small, small_soho, vocabulary, weights};
+use vlp_models::{E2eVlpConfig, SohoConfig, initialize};
+use vlp_objectives::{InitWeights, ItcConfig, Pretrain};
+use vlp_ops::params::{ParamVisitor, visit_params};
+use vlp_vision::{Fusion, VectorQuantizerConfig};
+
+/// FNV-1a over paths and bits of all initial values.
+fn hash<M: Module + InitWeights>(module: M) -> u64 {
+    let weights = weights(&initialize(module, 3));
+    let bytes = weights.iter().flat_map(|(path, values)| {
+        let values = values.iter().flat_map(|value| value.to_le_bytes());
+        path.bytes().chain(values)
+    });
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
 
 #[test]
-fn weights_are_a_function_of_seed_and_path() {
+fn initial_weights_are_the_recorded_ones() {
+    // Other values would change every training run.
+    let device = Device::flex();
+    let quantizer = Some(VectorQuantizerConfig {
+        fusion: Fusion::Gate,
+        linear: true,
+        ..VectorQuantizerConfig::new(6)
+    });
+    let e2e_vlp = E2eVlpConfig {
+        caption_layers: 1,
+        modality_embedding: true,
+        quantizer: quantizer.clone(),
+        ..small()
+    };
+    let soho = SohoConfig {
+        decoder_layers: 1,
+        quantizer,
+        ..small_soho()
+    };
+    let pretrain = Pretrain {
+        model: e2e_vlp.init(40, &device).unwrap(),
+        objectives: objectives(16, 40, vocabulary(5, 3), &device),
+    };
+    let soho = soho.init(40, &device).unwrap();
+    assert_eq!(weights(&initialize(pretrain.clone(), 3)), weights(&old_init::initialize(pretrain.clone(), 3)));
+    assert_eq!(weights(&initialize(soho.clone(), 3)), weights(&old_init::initialize(soho.clone(), 3)));
+    let hashes = [hash(pretrain), hash(soho)];
+    assert_eq!(hashes, [0, 0], "{hashes:#x?}");
+}
+
+#[test]
+fn itc_temperature_keeps_its_configured_value() {
+    let itc = ItcConfig::default().init(16, &Device::flex());
+    assert_eq!(weights(&initialize(itc, 3))["temperature"], [0.07]);
+}
+
+#[test]
+fn initial_weights_are_a_function_of_seed_and_path() {
     let device = Device::flex();
     let first = {
         let model = small().init(40, &device).unwrap();
         let objectives = objectives(16, 40, vocabulary(5, 3), &device);
-        weights(&initialise(Pretrain { model, objectives }, 3))
+        weights(&initialize(Pretrain { model, objectives }, 3))
     };
-    // Heads first, other draws of the device before them, on the training side, layers configured anew.
+    // After other random numbers of the device, on an autodiff device, heads built first, initialized twice.
     let second = {
         let device = device.clone().autodiff();
         let _ = Tensor::<1>::random([99], burn::tensor::Distribution::Default, &device);
         let objectives = objectives(16, 40, vocabulary(5, 3), &device);
         let model = small().init(40, &device).unwrap();
-        weights(&initialise(
-            initialise(Pretrain { model, objectives }, 1),
+        weights(&initialize(
+            initialize(Pretrain { model, objectives }, 1),
             3,
         ))
     };
     assert_eq!(first, second);
     let model = small().init(40, &device).unwrap();
-    let other = weights(&initialise(
+    let other = weights(&initialize(
         Pretrain {
             model,
             objectives: objectives(16, 40, vocabulary(5, 3), &device),
         },
         4,
     ));
-    let drawn = |values: &Vec<f32>| values.iter().any(|v| *v != values[0]);
-    for (path, values) in first.iter().filter(|(_, values)| drawn(values)) {
+    let is_random = |values: &[f32]| values.iter().any(|value| *value != values[0]);
+    for (path, values) in first.iter().filter(|(_, values)| is_random(values)) {
         assert_ne!(values, &other[path], "{path}");
     }
 }
 
 #[test]
-fn a_further_part_leaves_the_others_as_they_were() {
+fn adding_modules_does_not_change_the_others() {
     let device = Device::flex();
-    let more = E2eVlpConfig {
+    let larger = E2eVlpConfig {
         encoder_layers: 3,
         caption_layers: 1,
         modality_embedding: true,
-        recompute: vec![],
-        quantiser: None,
         ..small()
     };
-    let base = weights(&initialise(small().init(40, &device).unwrap(), 3));
-    let more = weights(&initialise(more.init(40, &device).unwrap(), 3));
-    assert!(more.len() > base.len());
+    let base = weights(&initialize(small().init(40, &device).unwrap(), 3));
+    let larger = weights(&initialize(larger.init(40, &device).unwrap(), 3));
+    assert!(larger.len() > base.len());
     for (path, values) in base {
-        assert_eq!(values, more[&path], "{path}");
+        assert_eq!(values, larger[&path], "{path}");
     }
 }
 
 #[test]
-fn no_two_parameters_share_their_draws() {
+fn parameters_are_sampled_independently() {
     let device = Device::flex();
-    let all = weights(&initialise(small().init(40, &device).unwrap(), 3));
+    let all = weights(&initialize(small().init(40, &device).unwrap(), 3));
     let matrices: Vec<_> = all
         .iter()
         .filter(|(_, v)| v.len() > 100 && v[0] != v[1])
         .collect();
     for (i, (path, values)) in matrices.iter().enumerate() {
         for (other, others) in &matrices[..i] {
-            // Of different scale perhaps, but not of the same signs.
+            // Scales may differ: compares signs.
             let signs = values.iter().zip(others.iter()).take(100);
             let same = signs.filter(|(a, b)| (**a > 0.0) == (**b > 0.0)).count();
             assert!(
@@ -84,23 +135,23 @@ fn no_two_parameters_share_their_draws() {
 }
 
 #[test]
-fn spreads_are_those_of_the_papers() {
+fn distributions_are_those_of_the_papers() {
     let device = Device::flex();
     let model = small().init(400, &device).unwrap();
     let objectives = objectives(16, 400, vocabulary(50, 30), &device);
-    let all = weights(&initialise(Pretrain { model, objectives }, 3));
-    let deviation = |path: &str| {
+    let all = weights(&initialize(Pretrain { model, objectives }, 3));
+    let mean_and_deviation = |path: &str| {
         let values = &all[path];
         let mean = values.iter().sum::<f32>() / values.len() as f32;
-        let square = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>();
+        let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>();
         (
             mean,
-            (square / values.len() as f32).sqrt(),
+            (squares / values.len() as f32).sqrt(),
             values.len() as f32,
         )
     };
     let uniform = |fans: f32| (6.0 / fans).sqrt() / 3f32.sqrt();
-    for (path, want) in [
+    for (path, expected) in [
         ("model.words.word.weight", 0.02),
         ("model.words.position.weight", 0.02),
         ("objectives.detection.query_embed", 1.0),
@@ -113,21 +164,21 @@ fn spreads_are_those_of_the_papers() {
             uniform(32.0),
         ),
         ("objectives.detection.heads.0.class.weight", uniform(67.0)),
-        // Outgoing connections: 32 channels of 3 x 3.
+        // Fan out: 32 channels of 3 x 3.
         (
             "model.backbone.stages.3.0.layers.1.conv.weight",
             (2.0f32 / (32.0 * 9.0)).sqrt(),
         ),
     ] {
-        let (mean, found, count) = deviation(path);
-        // Five standard errors of a mean and of a deviation.
+        let (mean, deviation, count) = mean_and_deviation(path);
+        // Five standard errors of the mean and of the deviation.
         assert!(
-            mean.abs() < 5.0 * want / count.sqrt(),
+            mean.abs() < 5.0 * expected / count.sqrt(),
             "{path}: mean {mean}"
         );
         assert!(
-            (found - want).abs() < 5.0 * want / (2.0 * count).sqrt(),
-            "{path}: {found} not {want}"
+            (deviation - expected).abs() < 5.0 * expected / (2.0 * count).sqrt(),
+            "{path}: {deviation}, expected {expected}"
         );
     }
     for (path, values) in &all {
@@ -141,39 +192,28 @@ fn spreads_are_those_of_the_papers() {
     }
 }
 
-struct Frozen {
-    path: Vec<String>,
-    trains: Vec<String>,
-}
+#[derive(Default)]
+struct Trainable(Vec<String>);
 
-impl ModuleVisitor for Frozen {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+impl ParamVisitor for Trainable {
+    fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>) {
         if param.val().is_require_grad() {
-            self.trains.push(self.path.join("."));
+            self.0.push(path.into());
         }
     }
 }
 
 #[test]
-fn what_was_frozen_stays_frozen() {
+fn frozen_parameters_stay_frozen() {
     let device = Device::flex().autodiff();
-    let trains = |module: &vlp_models::E2eVlp| {
-        let mut visitor = Frozen {
-            path: vec![],
-            trains: vec![],
-        };
-        module.visit(&mut visitor);
-        visitor.trains
+    let trainable = |model: &vlp_models::E2eVlp| {
+        let mut trainable = Trainable::default();
+        visit_params(model, &mut trainable);
+        trainable.0
     };
     let model = small().init(40, &device).unwrap();
-    let before = trains(&model);
-    assert_eq!(before, trains(&initialise(model, 3)));
+    let before = trainable(&model);
+    assert_eq!(before, trainable(&initialize(model, 3)));
     assert!(before.iter().all(|path| !path.contains("backbone.stem")
         && !path.contains("norm.gamma")
         || !path.contains("backbone")));

@@ -1,53 +1,53 @@
-//! Sizes, sequence and padding of whole models.
+//! E2E-VLP: sizes, passes and padding.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
 use burn::prelude::*;
 use burn::tensor::{Distribution, TensorData};
-use common::{distance, objectives, parameters, small, vocabulary};
-use vlp_models::{E2eVlp, E2eVlpConfig, initialise};
-use vlp_objectives::{Inputs, Needs, VisionLanguage};
+use common::{max_abs_diff, objectives, parameter_count, small, vocabulary};
+use vlp_models::{E2eVlp, E2eVlpConfig, initialize};
+use vlp_objectives::{EncoderPasses, Inputs, Pairing, VisionLanguage};
 use vlp_transformer::{DecoderInput, Memory, TextBatch};
 use vlp_vision::padded::ImageView;
 use vlp_vision::{Depth, PaddedImages, ResNetConfig, sine_positions};
 
-/// States of size 1 after a norm, three layers deep, sums in another order.
+/// Normalized states after three layers; the order of sums differs.
 const ROUNDING: f64 = 5e-5;
 
 #[test]
-fn sizes_are_the_papers() {
-    // Parameters in millions with tied heads: encoder of 6 and of 12 layers.
+fn parameter_counts_match_the_paper() {
+    // Parameters in millions with tied output heads, for encoders of 6 and of 12 layers.
     for (depth, six, twelve) in [
         (Depth::R50, 43.8, 48.5),
         (Depth::R101, 62.8, 67.5),
         (Depth::R152, 78.4, 83.2),
     ] {
-        for (encoder_layers, want) in [(6, six), (12, twelve)] {
+        for (encoder_layers, expected) in [(6, six), (12, twelve)] {
             let config = E2eVlpConfig {
                 backbone: ResNetConfig::new(depth),
                 d_model: 256,
-                heads: 8,
-                ffn: 1024,
+                n_heads: 8,
+                d_ff: 1024,
                 encoder_layers,
                 decoder_layers: 6,
                 max_positions: 512,
                 ..small()
             };
             let device = Device::flex();
-            let model = parameters(&config.init(30_522, &device).unwrap());
-            let heads = parameters(&objectives(256, 30_522, vocabulary(1600, 400), &device));
-            let found = (model + heads) as f64 / 1e6;
+            let model = parameter_count(&config.init(30_522, &device).unwrap());
+            let objectives = objectives(256, 30_522, vocabulary(1600, 400), &device);
+            let count = (model + parameter_count(&objectives)) as f64 / 1e6;
             assert!(
-                (found - want).abs() < 0.1,
-                "{depth:?}, {encoder_layers}: {found} M"
+                (count - expected).abs() < 0.1,
+                "{depth:?}, {encoder_layers}: {count} M"
             );
         }
     }
 }
 
 fn model(device: &Device) -> E2eVlp {
-    initialise(small().init(40, device).unwrap(), 9)
+    initialize(small().init(40, device).unwrap(), 9)
 }
 
 fn images(sizes: &[(usize, usize)], device: &Device) -> PaddedImages {
@@ -56,7 +56,7 @@ fn images(sizes: &[(usize, usize)], device: &Device) -> PaddedImages {
         .enumerate()
         .map(|(i, (h, w))| {
             (0..3 * h * w)
-                .map(|at| ((at * 37 + i * 11) % 101) as f32 / 50.0 - 1.0)
+                .map(|index| ((index * 37 + i * 11) % 101) as f32 / 50.0 - 1.0)
                 .collect()
         })
         .collect();
@@ -69,25 +69,25 @@ fn images(sizes: &[(usize, usize)], device: &Device) -> PaddedImages {
             width,
         })
         .collect();
-    PaddedImages::pack(&views, 1, device).unwrap()
+    PaddedImages::collate(&views, 1, device).unwrap()
 }
 
-/// Image tokens of an `h` x `w` map as they stand in a map of `height` x `width`, with `rest` elsewhere.
-fn padded(tokens: &Memory, [h, w]: [usize; 2], [height, width]: [usize; 2], rest: f32) -> Memory {
+/// Image tokens of an `h` x `w` map in a map of `height` x `width`, whose padding has values up to `scale`.
+fn padded(tokens: &Memory, [h, w]: [usize; 2], [height, width]: [usize; 2], scale: f32) -> Memory {
     let device = tokens.states.device();
     let [batch, _, d] = tokens.states.dims();
-    let hidden: Vec<bool> = (0..batch * height * width)
-        .map(|at| at % (height * width) / width >= h || at % width >= w)
+    let is_padding: Vec<bool> = (0..batch * height * width)
+        .map(|index| index % (height * width) / width >= h || index % width >= w)
         .collect();
     let pad_mask =
-        Tensor::<3, Bool>::from_data(TensorData::new(hidden, [batch, height, width]), &device);
+        Tensor::<3, Bool>::from_data(TensorData::new(is_padding, [batch, height, width]), &device);
     let states = Tensor::<4>::random(
         [batch, height, width, d],
         Distribution::Uniform(-1.0, 1.0),
         &device,
-    ) * rest;
-    let own = tokens.states.clone().reshape([batch, h, w, d]);
-    let states = states.slice_assign(s![.., 0..h, 0..w], own);
+    ) * scale;
+    let valid = tokens.states.clone().reshape([batch, h, w, d]);
+    let states = states.slice_assign(s![.., 0..h, 0..w], valid);
     Memory {
         states: states.reshape([batch, height * width, d]),
         pos: sine_positions(pad_mask.clone(), d).reshape([batch, height * width, d]),
@@ -95,33 +95,32 @@ fn padded(tokens: &Memory, [h, w]: [usize; 2], [height, width]: [usize; 2], rest
     }
 }
 
-/// From equal features on, padding of picture and text changes no valid output.
 #[test]
-fn padding_changes_nothing_from_equal_features_on() {
+fn padding_does_not_change_valid_outputs_of_equal_features() {
     for device in [Device::flex(), Device::flex().autodiff()] {
         let model = model(&device);
         let batch = images(&[(64, 96), (64, 96)], &device);
         let tokens = model.image_tokens(&batch, 1).unwrap().tokens;
         let [h, w] = [4, 6];
         assert_eq!(tokens.states.dims()[1], h * w);
-        let text = |pad: usize| {
-            let mut text = TextBatch::pack(&[&[2, 8, 9, 3], &[2, 7, 6, 3]], 0, &device);
-            let length = 4 + pad;
-            let ids = Tensor::full([2, pad.max(1)], 17, &device).slice(s![.., 0..pad]);
+        let text = |padding: usize| {
+            let mut text = TextBatch::collate(&[&[2, 8, 9, 3], &[2, 7, 6, 3]], 0, &device);
+            let length = 4 + padding;
+            let ids = Tensor::full([2, padding.max(1)], 17, &device).slice(s![.., 0..padding]);
             text.ids = Tensor::cat(vec![text.ids, ids], 1);
-            let hidden: Vec<bool> = (0..2 * length).map(|at| at % length >= 4).collect();
-            text.pad_mask = Tensor::from_data(TensorData::new(hidden, [2, length]), &device);
+            let is_padding: Vec<bool> = (0..2 * length).map(|i| i % length >= 4).collect();
+            text.pad_mask = Tensor::from_data(TensorData::new(is_padding, [2, length]), &device);
             text
         };
         let run = |image: &Memory, size: [usize; 2], text: &TextBatch| {
-            let [batch, cells, d] = image.states.dims();
+            let [batch, image_length, d] = image.states.dims();
             let joint = model
                 .encode_all(&model.joint_tokens(image, text))
                 .pop()
                 .unwrap();
-            let alone = model.encode_all(image).pop().unwrap();
+            let image_only = model.encode_all(image).pop().unwrap();
             let memory = Memory {
-                states: alone.clone(),
+                states: image_only.clone(),
                 ..image.clone()
             };
             let queries = Tensor::ones([batch, 3, d], &device) * 0.5;
@@ -131,36 +130,36 @@ fn padding_changes_nothing_from_equal_features_on() {
                 bias: None,
                 memory: &memory,
             });
-            let map = |states: Tensor<3>| {
+            let valid = |states: Tensor<3>| {
                 states
                     .reshape([batch, size[0], size[1], d])
                     .slice(s![.., 0..h, 0..w])
             };
             (
-                map(joint.clone().slice(s![.., 0..cells])),
-                joint.slice(s![.., cells..cells + 4]),
-                map(alone),
+                valid(joint.clone().slice(s![.., ..image_length])),
+                joint.slice(s![.., image_length..image_length + 4]),
+                valid(image_only),
                 decoded,
             )
         };
-        let before = run(&tokens, [h, w], &text(0));
-        for (size, pad) in [([h, w], 3), ([7, 6], 0), ([5, 9], 5)] {
+        let expected = run(&tokens, [h, w], &text(0));
+        for (size, text_padding) in [([h, w], 3), ([7, 6], 0), ([5, 9], 5)] {
             let image = padded(&tokens, [h, w], size, 20.0);
-            let after = run(&image, size, &text(pad));
+            let actual = run(&image, size, &text(text_padding));
             assert!(
-                distance(before.0.clone(), after.0) < ROUNDING,
+                max_abs_diff(expected.0.clone(), actual.0) < ROUNDING,
                 "joint image, {size:?}"
             );
             assert!(
-                distance(before.1.clone(), after.1) < ROUNDING,
+                max_abs_diff(expected.1.clone(), actual.1) < ROUNDING,
                 "text, {size:?}"
             );
             assert!(
-                distance(before.2.clone(), after.2) < ROUNDING,
-                "image alone, {size:?}"
+                max_abs_diff(expected.2.clone(), actual.2) < ROUNDING,
+                "image only, {size:?}"
             );
             assert!(
-                distance(before.3.clone(), after.3) < ROUNDING,
+                max_abs_diff(expected.3.clone(), actual.3) < ROUNDING,
                 "decoder, {size:?}"
             );
         }
@@ -168,64 +167,57 @@ fn padding_changes_nothing_from_equal_features_on() {
 }
 
 #[test]
-fn passes_are_run_on_demand_and_do_not_mix() {
+fn passes_run_on_demand_and_are_independent() {
     let device = Device::flex();
     let model = model(&device);
     let batch = images(&[(64, 64), (48, 33)], &device);
-    let text = |id: u32| TextBatch::pack(&[&[2, id, 3], &[2, 5, id, 3]], 0, &device);
-    let encode = |id: u32, needs| {
+    let text = |id: u32| TextBatch::collate(&[&[2, id, 3], &[2, 5, id, 3]], 0, &device);
+    let pairing = Pairing::one_to_one(2);
+    let encode = |id: u32, passes| {
+        let text = text(id);
         let inputs = Inputs {
-            images: &batch,
-            text: &text(id),
-            image_of: &[0, 1],
-            cells: &[],
+            image_texts: Some(&text),
+            ..Inputs::new(&batch, &text, &pairing)
         };
-        model.encode(&inputs, needs).unwrap()
+        model.encode(&inputs, passes).unwrap()
     };
-    let nothing = encode(8, Needs::default());
-    assert!(nothing.text.is_none() && nothing.image.is_none() && nothing.joint_image.is_none());
-    let joint = encode(8, Needs::JOINT);
-    assert!(joint.image.is_none() && joint.text.is_some() && joint.joint_image.is_some());
-    let both = |id| encode(id, Needs::JOINT.or(Needs::IMAGE));
+    let none = encode(8, EncoderPasses::NONE);
+    assert!(none.joint.is_none() && none.image.is_none() && none.text.is_none());
+    let text_only = encode(8, EncoderPasses::TEXT);
+    assert!(text_only.joint.is_none() && text_only.image.is_none() && text_only.text.is_some());
+    let joint = encode(8, EncoderPasses::JOINT);
+    assert!(joint.joint.is_some() && joint.image.is_none() && joint.text.is_none());
+    let both = |id| encode(id, EncoderPasses::JOINT.union(EncoderPasses::IMAGE));
     let (a, b) = (both(8), both(9));
     assert_eq!(
-        distance(a.image.unwrap().states, b.image.unwrap().states),
+        max_abs_diff(a.image.unwrap().states, b.image.unwrap().states),
         0.0,
-        "the text leaks"
+        "the image-only pass does not depend on the text"
     );
-    assert!(distance(a.joint_image.unwrap().states, b.joint_image.unwrap().states) > 1e-4);
-    let text = a.text.unwrap();
-    assert_eq!(text.states.dims(), [2, 4, 16]);
-    assert_eq!(distance(text.states, joint.text.unwrap().states), 0.0);
-    assert!(joint.looks.is_none());
-    // To tell where texts look changes nothing of the pass, and they look at no padding.
-    let looking = encode(
-        8,
-        Needs {
-            looks: true,
-            ..Needs::JOINT
-        },
-    );
-    let (text, image) = (looking.text.unwrap(), looking.joint_image.unwrap());
-    assert_eq!(
-        distance(text.states, encode(8, Needs::JOINT).text.unwrap().states),
-        0.0
-    );
-    let looks = looking.looks.unwrap();
-    let [texts, length, cells] = looks.dims();
+    let (a, b) = (a.joint.unwrap(), b.joint.unwrap());
+    assert!(max_abs_diff(a.image.states, b.image.states) > 1e-4);
+    assert_eq!(a.text.states.dims(), [2, 4, 16]);
+    let joint = joint.joint.unwrap();
+    assert_eq!(max_abs_diff(a.text.states, joint.text.states.clone()), 0.0);
+    let text = text(8);
+    let inputs = Inputs::new(&batch, &text, &pairing);
+    let with_attention = model.encode_with_attention(&inputs, EncoderPasses::JOINT);
+    let (output, weights) = with_attention.unwrap();
+    let (with_attention, weights) = (output.joint.unwrap(), weights.unwrap());
+    let difference = max_abs_diff(joint.text.states, with_attention.text.states);
+    assert_eq!(difference, 0.0);
+    let [texts, length, image_length] = weights.dims();
     assert_eq!([texts, length], [2, 4]);
-    let hidden = image
-        .pad_mask
-        .unsqueeze_dim::<3>(1)
-        .expand([texts, length, cells]);
-    let seen: Vec<f32> = looks.clone().sum_dim(2).into_data().iter().collect();
-    assert!(seen.iter().all(|sum| *sum > 0.0 && *sum < 1.0), "{seen:?}");
-    let padding = looks.mask_fill(hidden.bool_not(), 0.0).sum();
+    let sums: Vec<f32> = weights.clone().sum_dim(2).into_data().iter().collect();
+    assert!(sums.iter().all(|sum| *sum > 0.0 && *sum < 1.0), "{sums:?}");
+    let is_padding = with_attention.image.pad_mask.unsqueeze_dim::<3>(1);
+    let is_padding = is_padding.expand([texts, length, image_length]);
+    let padding = weights.mask_fill(is_padding.bool_not(), 0.0).sum();
     assert_eq!(padding.into_scalar::<f32>(), 0.0);
 }
 
 #[test]
-fn impossible_sizes_say_what_would_do() {
+fn invalid_configurations_are_errors() {
     let device = Device::flex();
     for (config, start) in [
         (
@@ -244,11 +236,11 @@ fn impossible_sizes_say_what_would_do() {
         ),
         (
             E2eVlpConfig {
-                heads: 12,
+                n_heads: 12,
                 d_model: 256,
                 ..small()
             },
-            "model.heads = 12: heads must divide d_model = 256: use one of 1, 2, 4, 8",
+            "model.n_heads = 12: must divide d_model = 256: use one of 1, 2, 4, 8",
         ),
         (
             E2eVlpConfig {

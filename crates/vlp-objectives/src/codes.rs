@@ -1,86 +1,93 @@
-//! Codes of a visual dictionary, and which cells are masked.
+//! Codes of a visual dictionary, and which tokens are masked.
 
 use burn::prelude::*;
 use burn::tensor::TensorData;
-use vlp_vision::{QuantisedMap, VisualDictionary};
+use vlp_vision::QuantizedMap;
 
-use crate::inputs::{CellRule, Inputs};
+use crate::inputs::{Inputs, MaskSampling};
 
-/// What the dictionary made of a batch.
+/// The nearest codes of a batch's visual tokens.
 #[derive(Debug, Clone)]
-pub struct Codes<'a> {
-    /// Code of every cell of each picture, row-major; `None` for padding.
-    pub of_cells: Vec<Vec<Option<usize>>>,
-    /// (row of the joint pass, cell, code that stood there) of every masked cell.
-    pub masked: Vec<(usize, usize, usize)>,
-    /// The table `[codes, width]` that quantised the batch, without gradient.
+pub struct Codes {
+    /// Code of every token of each image, row-major; `None` for padding.
+    pub assignments: Vec<Vec<Option<usize>>>,
+    /// The masked tokens.
+    pub masked: Vec<MaskedToken>,
+    /// The codebook `[codes, width]` that quantized the batch, without gradient.
     pub table: Tensor<2>,
-    /// The cells before the look-up, `[images, cells, width]`.
+    /// The features before quantization, `[images, tokens, width]`.
     pub features: Tensor<3>,
-    /// Rows and columns of cells.
+    /// Rows and columns of the tokens.
     pub grid: [usize; 2],
-    /// The dictionary itself.
-    pub dictionary: &'a VisualDictionary,
 }
 
-impl<'a> Codes<'a> {
-    /// Reads the codes of a quantised map (one copy to the host) and decides what is masked.
+/// A masked visual token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaskedToken {
+    /// Row of the joint pass.
+    pub row: usize,
+    /// Position among the image's tokens.
+    pub position: usize,
+    /// Its code, which is to be predicted.
+    pub code: usize,
+}
+
+impl Codes {
+    /// Reads the codes of a quantized map, with one copy to the CPU, and chooses the masked tokens.
     ///
-    /// `pad_mask` `[images, cells]`, true = padding.
-    pub fn read(
-        map: &QuantisedMap,
-        pad_mask: Tensor<2, Bool>,
-        inputs: &Inputs<'_>,
-        dictionary: &'a VisualDictionary,
-    ) -> Self {
-        let [_, cells] = map.codes.dims();
-        // Padding travels as -1 in the same copy.
+    /// `pad_mask` is `[images, tokens]`, true = padding.
+    pub fn read(map: &QuantizedMap, pad_mask: Tensor<2, Bool>, inputs: &Inputs<'_>) -> Self {
+        let [_, tokens] = map.codes.dims();
+        // Padding is encoded as -1, so that one copy is enough.
         let codes = map.codes.clone().mask_fill(pad_mask, -1);
         let codes: Vec<i64> = codes.into_data().iter().collect();
-        let of_cells: Vec<Vec<Option<usize>>> = codes
-            .chunks(cells)
+        let assignments: Vec<Vec<Option<usize>>> = codes
+            .chunks(tokens)
             .map(|row| row.iter().map(|&code| usize::try_from(code).ok()).collect())
             .collect();
         let mut masked = vec![];
-        for (row, draw) in inputs.cells.iter().enumerate() {
-            let Some(draw) = draw.filter(|draw| draw.keep) else {
+        for (row, mask) in inputs.visual_masks.iter().enumerate() {
+            let Some(mask) = mask.filter(|mask| mask.active) else {
                 continue;
             };
-            let image = &of_cells[inputs.image_of[row]];
-            let code = match draw.rule {
-                CellRule::Sample => {
-                    let real: Vec<usize> = image.iter().flatten().copied().collect();
-                    real.get(place(draw.at, real.len())).copied()
+            let image = &assignments[inputs.pairing.image_index()[row]];
+            let code = match mask.sampling {
+                MaskSampling::Sample => {
+                    let codes: Vec<usize> = image.iter().flatten().copied().collect();
+                    codes.get(index(mask.position, codes.len())).copied()
                 }
-                CellRule::Batch => image[place(draw.at, cells)],
+                MaskSampling::Batch => image[index(mask.position, tokens)],
             };
-            let hits = image.iter().enumerate();
-            let hits = hits.filter(|(_, own)| code.is_some() && **own == code);
-            masked.extend(hits.filter_map(|(cell, own)| Some((row, cell, (*own)?))));
+            let Some(code) = code else { continue };
+            let positions = (0..tokens).filter(|&position| image[position] == Some(code));
+            masked.extend(positions.map(|position| MaskedToken {
+                row,
+                position,
+                code,
+            }));
         }
         Self {
-            of_cells,
+            assignments,
             masked,
             table: map.table.clone(),
             features: map.features.clone(),
             grid: map.grid,
-            dictionary,
         }
     }
 
-    /// `[rows, cells]`, true where a cell of the joint pass is masked; `None` where none is.
-    pub fn hidden(&self, rows: usize, device: &Device) -> Option<Tensor<2, Bool>> {
-        let cells = self.of_cells.first().map_or(0, Vec::len);
-        let mut hidden = vec![false; rows * cells];
-        for &(row, cell, _) in &self.masked {
-            hidden[row * cells + cell] = true;
+    /// The mask of the joint pass's image tokens, `[rows, tokens]`, true = masked; `None` if no token is.
+    pub fn mask(&self, rows: usize, device: &Device) -> Option<Tensor<2, Bool>> {
+        let tokens = self.assignments.first().map_or(0, Vec::len);
+        let mut mask = vec![false; rows * tokens];
+        for token in &self.masked {
+            mask[token.row * tokens + token.position] = true;
         }
-        let data = TensorData::new(hidden, [rows, cells]);
+        let data = TensorData::new(mask, [rows, tokens]);
         (!self.masked.is_empty()).then(|| Tensor::from_data(data, device))
     }
 }
 
-/// The `at`-th part of `count` places; 0 of none.
-fn place(at: f64, count: usize) -> usize {
-    ((at * count as f64) as usize).min(count.saturating_sub(1))
+/// The index at a fraction of `count`; 0 if `count` is 0.
+fn index(fraction: f64, count: usize) -> usize {
+    ((fraction * count as f64) as usize).min(count.saturating_sub(1))
 }

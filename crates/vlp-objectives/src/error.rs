@@ -1,10 +1,11 @@
-//! What can go wrong in an objective.
+//! Errors of objectives.
 
 use vlp_assign::AssignError;
 use vlp_eval::EvalError;
 
-/// An impossible configuration, a bad target, or a prediction that is not finite.
+/// An impossible configuration, an example that cannot be used, or a prediction that is not finite.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ObjectiveError {
     /// A configuration value that cannot work.
     #[error("{objective}.{key} = {value}: {hint}")]
@@ -13,9 +14,9 @@ pub enum ObjectiveError {
         objective: &'static str,
         /// Name of the configuration key.
         key: &'static str,
-        /// The value given.
+        /// The value.
         value: String,
-        /// What would do.
+        /// Values that work.
         hint: String,
     },
     /// A prediction is NaN or infinite; a trainer skips such a step.
@@ -25,18 +26,26 @@ pub enum ObjectiveError {
     NonFinite {
         /// Name of the objective.
         objective: &'static str,
-        /// Place in the batch.
+        /// Index of the image in the batch.
         image: usize,
         /// The entry of the cost matrix.
         source: AssignError,
     },
-    /// The encoder was not asked for, or does not have, what the objective reads.
-    #[error("{objective} needs {what} of the encoder, which this model does not give")]
+    /// The model lacks a module, or a pass that the objective reads did not run.
+    #[error("{objective} needs {what}, which the output of this model lacks")]
     Missing {
         /// Name of the objective.
         objective: &'static str,
         /// What is missing.
         what: &'static str,
+    },
+    /// Texts that are not paired with as many images as the objective compares.
+    #[error("{objective} needs examples of {size} images each (data.task = \"nlvr2\")")]
+    GroupSize {
+        /// Name of the objective.
+        objective: &'static str,
+        /// Images per text.
+        size: usize,
     },
     /// An example that the objective cannot use.
     #[error("{objective}: example {example}: {reason}")]
@@ -48,10 +57,10 @@ pub enum ObjectiveError {
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// A batch of pictures that cannot be padded together.
+    /// Images that cannot be padded or encoded together.
     #[error(transparent)]
     Vision(#[from] vlp_vision::VisionError),
-    /// Held-out scores could not be computed.
+    /// Validation scores could not be computed.
     #[error(transparent)]
     Eval(#[from] EvalError),
 }

@@ -4,23 +4,23 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{LayerNorm, apply, dropout, gelu};
+use vlp_ops::{LayerNorm, dropout, gelu, init_weights, linear_layer};
 
 /// Layers between a `[CLS]` state and logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum HeadKind {
     /// Linear to twice the width, GELU, layer norm, linear: E2E-VLP's group in its public code (StructVBERT), after
     /// LXMERT.
     #[default]
-    Norm,
+    LxmertMlp,
     /// Linear to four times the width, ReLU, dropout 0.5, linear: SOHO's released code.
-    Wide,
+    SohoMlp,
     /// One linear layer.
     Linear,
 }
 
-/// Two layers, or one.
+/// A classifier of one or two linear layers.
 #[derive(Module, Debug)]
 pub struct ClsHead {
     inner: Option<Linear>,
@@ -29,19 +29,21 @@ pub struct ClsHead {
     outer: Linear,
 }
 
+init_weights!(ClsHead { inner, norm, outer; dropout });
+
 impl HeadKind {
-    /// Builds the head from states of width `input` to `classes` logits, for a model of width `d_model`.
+    /// Builds a head from states of width `input` to `classes` logits, for a model of width `d_model`.
     pub fn init(self, input: usize, d_model: usize, classes: usize, device: &Device) -> ClsHead {
         let width = match self {
-            Self::Norm => 2 * d_model,
-            Self::Wide => 4 * d_model,
+            Self::LxmertMlp => 2 * d_model,
+            Self::SohoMlp => 4 * d_model,
             Self::Linear => input,
         };
         let inner = || LinearConfig::new(input, width).init(device);
-        let dropout = if self == Self::Wide { 0.5 } else { 0.0 };
+        let dropout = if self == Self::SohoMlp { 0.5 } else { 0.0 };
         ClsHead {
             inner: (self != Self::Linear).then(inner),
-            norm: (self == Self::Norm).then(|| LayerNorm::new(width, 1e-12, device)),
+            norm: (self == Self::LxmertMlp).then(|| LayerNorm::new(width, 1e-12, device)),
             dropout: DropoutConfig::new(dropout).init(),
             outer: LinearConfig::new(width, classes).init(device),
         }
@@ -49,13 +51,17 @@ impl HeadKind {
 }
 
 impl ClsHead {
-    /// Logits `[rows, classes]` of states `[rows, input]`.
+    /// Logits of states.
+    ///
+    /// # Shapes
+    /// - states: `[rows, input]`
+    /// - output: `[rows, classes]`
     pub fn forward(&self, states: Tensor<2>) -> Tensor<2> {
         let x = match (&self.inner, &self.norm) {
-            (Some(inner), Some(norm)) => norm.forward(gelu(apply(inner, states))),
-            (Some(inner), None) => dropout(&self.dropout, relu(apply(inner, states))),
+            (Some(inner), Some(norm)) => norm.forward(gelu(linear_layer(inner, states))),
+            (Some(inner), None) => dropout(&self.dropout, relu(linear_layer(inner, states))),
             (None, _) => states,
         };
-        apply(&self.outer, x)
+        linear_layer(&self.outer, x)
     }
 }

@@ -1,37 +1,38 @@
-//! Image-text contrast: pictures and texts encoded apart, compared by a product (CLIP; ALBEF, NeurIPS 2021).
+//! Image-text contrast: similarities of images and texts that are encoded separately (CLIP; ALBEF, NeurIPS 2021).
 
 use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 use serde::{Deserialize, Serialize};
-use vlp_ops::apply;
-use vlp_transformer::TextBatch;
+use vlp_ops::{init_weights, linear_layer};
+use vlp_transformer::Memory;
 
-use crate::draft::Draft;
-use crate::encoded::{Encoded, Needs};
+use crate::encoder_output::{EncoderOutput, TextStates};
 use crate::error::ObjectiveError;
-use crate::loss::argmax;
+use crate::loss::{argmax, normalize_rows, zero};
+use crate::miner::NegativeMiner;
 use crate::objective::{Losses, Objective};
-use crate::tally::Tally;
-
-const NAME: &str = "itc";
+use crate::pair_builder::PairBuilder;
+use crate::passes::EncoderPasses;
+use crate::targets::Unit;
 
 /// Least and greatest temperature (ALBEF).
 const TEMPERATURES: [f64; 2] = [0.001, 0.5];
 
-/// Configuration of [`Itc`]. Neither paper has this objective.
+/// Configuration of [`Itc`], which neither E2E-VLP nor SOHO has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ItcConfig {
     /// Weight of the loss; 1 in ALBEF.
     pub weight: f64,
-    /// Width of the compared vectors; 256 in ALBEF.
+    /// Width of the compared embeddings; 256 in ALBEF.
     pub dim: usize,
-    /// Temperature that the products are divided by at first; learned, 0.07 in ALBEF.
+    /// Initial value of the learned temperature, which divides the similarities; 0.07 in ALBEF.
     pub temperature: f64,
-    /// Of a batch of all pairs (`data.all_pairs`), match only the true ones and, for every picture and every text, the
-    /// false one that looks most alike: 3 t pairs instead of t x t. Costs a further pass of the trunk without gradients.
+    /// Of a batch of all pairs (`data.all_pairs`), run the joint pass for the positive pairs and, for every image and
+    /// every text, the most similar negative: 3 n pairs instead of n x n. Costs another pass of the backbone without
+    /// gradients.
     pub hard_negatives: bool,
 }
 
@@ -55,7 +56,17 @@ pub struct Itc {
     #[module(skip)]
     weight: f64,
     #[module(skip)]
-    hard: bool,
+    hard_negatives: bool,
+}
+
+init_weights!(Itc { image, text; temperature, weight, hard_negatives });
+
+crate::mean_metrics! {
+    /// Metrics of [`Itc`].
+    pub struct ItcMetrics {
+        /// Fraction of images for which the most similar text of the batch is a positive.
+        pub accuracy: "itc/batch_accuracy",
+    }
 }
 
 impl ItcConfig {
@@ -66,169 +77,165 @@ impl ItcConfig {
             text: LinearConfig::new(d_model, self.dim).init(device),
             temperature: Param::from_tensor(Tensor::full([1], self.temperature, device)),
             weight: self.weight,
-            hard: self.hard_negatives,
+            hard_negatives: self.hard_negatives,
         }
     }
 }
 
-/// A picture's own text.
+/// The unmodified text of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ItcTarget {
-    /// `[CLS]` ... `[SEP]`, nothing masked or replaced.
+    /// `[CLS]` ... `[SEP]`.
     pub ids: Vec<u32>,
-    /// The picture's id: texts of one picture are not each other's opposites.
+    /// The image's id: texts of one image are not negatives of each other.
     pub key: u64,
-    /// Padding token.
-    pub pad: u32,
+}
+
+impl ItcTarget {
+    /// Whether the other's text is a positive for this image: they are of one image, or the texts are equal.
+    fn is_positive(&self, other: &Self) -> bool {
+        self.key == other.key || self.ids == other.ids
+    }
 }
 
 impl Itc {
-    /// Vectors `[pictures, dim]` of length 1: the mean of the cells of the image-only pass.
-    pub fn images(&self, encoded: &Encoded<'_>) -> Result<Tensor<2>, ObjectiveError> {
-        let memory = encoded.image(NAME)?;
-        let seen = memory
+    /// Embeddings `[images, dim]` of Euclidean length 1: the projected mean of the tokens of the image-only pass.
+    pub fn image_embeddings(&self, image: &Memory) -> Tensor<2> {
+        let weights = image
             .pad_mask
             .clone()
             .bool_not()
             .float()
             .unsqueeze_dim::<3>(2);
-        let count = seen.clone().sum_dim(1).clamp_min(1.0);
-        let mean = (memory.states.clone() * seen).sum_dim(1) / count;
-        Ok(unit(apply(&self.image, mean.squeeze_dim(1))))
+        let count = weights.clone().sum_dim(1).clamp_min(1.0);
+        let mean = (image.states.clone() * weights).sum_dim(1) / count;
+        normalize_rows(linear_layer(&self.image, mean.squeeze_dim(1)))
     }
 
-    /// Vectors `[texts, dim]` of length 1: `[CLS]` of texts encoded without a picture.
-    pub fn texts(
-        &self,
-        encoded: &Encoded<'_>,
-        text: &TextBatch,
-    ) -> Result<Tensor<2>, ObjectiveError> {
-        let encoder = encoded.text_encoder.ok_or(ObjectiveError::Missing {
-            objective: NAME,
-            what: "an encoder of texts",
-        })?;
-        let states = encoder.encode_text(text).states;
-        let [texts, _, width] = states.dims();
-        let cls = states.slice(s![.., 0..1]).reshape([texts, width]);
-        Ok(unit(apply(&self.text, cls)))
+    /// Embeddings `[texts, dim]` of Euclidean length 1: the projected `[CLS]` states of the text-only pass.
+    pub fn text_embeddings(&self, text: &TextStates) -> Tensor<2> {
+        normalize_rows(linear_layer(&self.text, text.cls()))
     }
 
-    /// Products of every picture's vector with every text's, `[pictures, texts]`, in -1..1.
-    fn products(
-        &self,
-        encoded: &Encoded<'_>,
-        targets: &[ItcTarget],
-    ) -> Result<Tensor<2>, ObjectiveError> {
-        let images = self.images(encoded)?;
-        let rows: Vec<&[u32]> = targets.iter().map(|t| t.ids.as_slice()).collect();
-        let text = TextBatch::pack(
-            &rows,
-            targets.first().map_or(0, |t| t.pad),
-            &images.device(),
-        );
-        Ok(images.matmul(self.texts(encoded, &text)?.transpose()))
+    /// Cosine similarities of every image with every text, `[images, texts]`.
+    fn similarities(&self, output: &EncoderOutput<'_>) -> Tensor<2> {
+        let images = self.image_embeddings(output.image());
+        images.matmul(self.text_embeddings(output.text()).transpose())
     }
-}
-
-/// Rows of length 1.
-fn unit(x: Tensor<2>) -> Tensor<2> {
-    let norm = x.clone().powi_scalar(2).sum_dim(1).add_scalar(1e-12).sqrt();
-    x / norm
-}
-
-/// Whether two targets are of one picture, or word for word the same.
-fn alike(a: &ItcTarget, b: &ItcTarget) -> bool {
-    a.key == b.key || a.ids == b.ids
 }
 
 impl Objective for Itc {
+    const NAME: &'static str = "itc";
+
     type Target = ItcTarget;
 
-    fn name(&self) -> &'static str {
-        NAME
+    type Metrics = ItcMetrics;
+
+    fn unit(&self) -> Unit {
+        Unit::Image
     }
 
-    fn needs(&self) -> Needs {
-        Needs::IMAGE
+    fn passes(&self) -> EncoderPasses {
+        EncoderPasses::IMAGE.union(EncoderPasses::TEXT)
     }
 
-    fn prepare(&self, draft: &mut Draft<'_>) -> Result<ItcTarget, ObjectiveError> {
-        let own = draft.example.texts.first().map_or("", String::as_str);
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<ItcTarget, ObjectiveError> {
+        let text = pair.example.texts.first().map_or("", String::as_str);
         Ok(ItcTarget {
-            ids: draft.pieces.encode(own, draft.max_len).ids,
-            key: draft.example.key,
-            pad: draft.pieces.special().pad,
+            ids: pair.tokenizer.encode(text, pair.max_text_len).ids,
+            key: pair.example.key,
         })
     }
 
-    /// Cross entropy of each picture's text among all texts and of each text's picture, mean of both. Texts of one picture
-    /// share the truth.
-    fn loss(&self, encoded: &Encoded<'_>, targets: &[ItcTarget]) -> Result<Losses, ObjectiveError> {
-        let device = encoded.words.words().device();
+    /// Cross entropy of each image's text among all texts and of each text's image among all images, mean of both. The
+    /// positives of a row share its probability equally. Zero for a batch of one image.
+    fn loss(
+        &self,
+        output: &EncoderOutput<'_>,
+        targets: &[&ItcTarget],
+    ) -> Result<Losses, ObjectiveError> {
+        let device = output.image().states.device();
         let count = targets.len();
         if count < 2 {
-            return Ok(Losses::one(NAME, self.weight, Tensor::zeros([1], &device)));
+            return Ok(Losses::single(Self::NAME, self.weight, zero(&device)));
         }
         let [low, high] = TEMPERATURES;
         let temperature = self.temperature.val().clamp(low, high);
-        let logits = self.products(encoded, targets)? / temperature.reshape([1, 1]);
-        let mut truth = vec![0.0_f32; count * count];
-        for (i, own) in targets.iter().enumerate() {
-            let of = targets.iter().filter(|other| alike(own, other)).count();
-            for (j, other) in targets.iter().enumerate() {
-                if alike(own, other) {
-                    truth[i * count + j] = 1.0 / of as f32;
+        let logits = self.similarities(output) / temperature.reshape([1, 1]);
+        let mut labels = vec![0.0_f32; count * count];
+        for (row, target) in labels.chunks_mut(count).zip(targets) {
+            let positives = targets
+                .iter()
+                .filter(|other| target.is_positive(other))
+                .count();
+            for (label, other) in row.iter_mut().zip(targets) {
+                if target.is_positive(other) {
+                    *label = 1.0 / positives as f32;
                 }
             }
         }
-        let truth = Tensor::<1>::from_floats(truth.as_slice(), &device).reshape([count, count]);
-        let both = log_softmax(logits.clone(), 1) * truth.clone()
-            + log_softmax(logits.transpose(), 1) * truth;
-        let value = both.sum().neg().div_scalar(2.0 * count as f64);
-        Ok(Losses::one(NAME, self.weight, value))
-    }
-
-    fn mines(&self) -> bool {
-        self.hard
-    }
-
-    fn hard_pairs(
-        &self,
-        encoded: &Encoded<'_>,
-        targets: &[ItcTarget],
-    ) -> Result<Vec<(usize, usize)>, ObjectiveError> {
-        let count = targets.len();
-        let found: Vec<f32> = self
-            .products(encoded, targets)?
-            .into_data()
-            .iter()
-            .collect();
-        let product = |image: usize, text: usize| found[image * count + text];
-        let others = |of: usize| (0..count).filter(move |&at| !alike(&targets[of], &targets[at]));
-        let mut pairs = vec![];
-        for of in 0..count {
-            let text = others(of).max_by(|&a, &b| product(of, a).total_cmp(&product(of, b)));
-            let image = others(of).max_by(|&a, &b| product(a, of).total_cmp(&product(b, of)));
-            pairs.extend(text.map(|text| (of, text)));
-            pairs.extend(image.map(|image| (image, of)));
-        }
-        pairs.sort_unstable();
-        pairs.dedup();
-        Ok(pairs)
+        let labels = Tensor::<1>::from_floats(labels.as_slice(), &device).reshape([count, count]);
+        let sum = log_softmax(logits.clone(), 1) * labels.clone()
+            + log_softmax(logits.transpose(), 1) * labels;
+        let value = sum.sum().neg().div_scalar(2.0 * count as f64);
+        Ok(Losses::single(Self::NAME, self.weight, value))
     }
 
     fn evaluate(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[ItcTarget],
-        tally: &mut Tally,
+        output: &EncoderOutput<'_>,
+        targets: &[&ItcTarget],
+        metrics: &mut ItcMetrics,
     ) -> Result<(), ObjectiveError> {
         if targets.len() < 2 {
             return Ok(());
         }
-        for (own, best) in targets.iter().zip(argmax(self.products(encoded, targets)?)) {
-            tally.count("ITC accuracy in the batch", alike(own, &targets[best]));
+        for (target, text) in targets.iter().zip(argmax(self.similarities(output))) {
+            metrics
+                .accuracy
+                .record_correct(target.is_positive(targets[text]));
         }
         Ok(())
+    }
+
+    fn miner<'a>(&'a self, targets: Vec<&'a ItcTarget>) -> Option<Box<dyn NegativeMiner + 'a>> {
+        let miner = ItcMiner { itc: self, targets };
+        self.hard_negatives
+            .then(|| Box::new(miner) as Box<dyn NegativeMiner>)
+    }
+}
+
+/// The most similar negative of every image and of every text.
+struct ItcMiner<'a> {
+    itc: &'a Itc,
+    targets: Vec<&'a ItcTarget>,
+}
+
+impl NegativeMiner for ItcMiner<'_> {
+    fn passes(&self) -> EncoderPasses {
+        self.itc.passes()
+    }
+
+    fn mine_hard_negatives(&self, output: &EncoderOutput<'_>) -> Vec<(usize, usize)> {
+        let count = self.targets.len();
+        let similarities = self.itc.similarities(output).into_data();
+        let similarities: Vec<f32> = similarities.iter().collect();
+        let similarity = |image: usize, text: usize| similarities[image * count + text];
+        let negatives = |index: usize| {
+            let target = self.targets[index];
+            (0..count).filter(move |&other| !target.is_positive(self.targets[other]))
+        };
+        let mut pairs = vec![];
+        for index in 0..count {
+            let text = negatives(index)
+                .max_by(|&a, &b| similarity(index, a).total_cmp(&similarity(index, b)));
+            let image = negatives(index)
+                .max_by(|&a, &b| similarity(a, index).total_cmp(&similarity(b, index)));
+            pairs.extend(text.map(|text| (index, text)));
+            pairs.extend(image.map(|image| (image, index)));
+        }
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs
     }
 }

@@ -1,19 +1,18 @@
-//! Image-text matching: does this text belong to this picture? (E2E-VLP; UNITER)
+//! Image-text matching: does this text belong to this image? (E2E-VLP; UNITER)
 
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use vlp_ops::apply;
+use vlp_ops::{init_weights, linear_layer};
 
-use crate::draft::Draft;
-use crate::encoded::{Encoded, Needs};
+use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
-use crate::loss::{argmax, cross_entropy};
+use crate::loss::cross_entropy;
 use crate::objective::{Losses, Objective};
-use crate::tally::Tally;
-
-const NAME: &str = "itm";
+use crate::pair_builder::PairBuilder;
+use crate::passes::EncoderPasses;
+use crate::targets::Unit;
 
 /// Configuration of [`Itm`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,9 +20,9 @@ const NAME: &str = "itm";
 pub struct ItmConfig {
     /// Weight of the loss; 1 in E2E-VLP.
     pub weight: f64,
-    /// Share of pairs whose text is replaced by one of another picture; 0.5 in E2E-VLP.
-    pub mismatch: f64,
-    /// Replace exactly this share of a picture's texts (SOHO: two of four) instead of each with this probability.
+    /// Fraction of pairs whose text is replaced by one of another image; 0.5 in E2E-VLP.
+    pub negative_fraction: f64,
+    /// Replace exactly this fraction of an image's texts (SOHO: two of four) instead of each with this probability.
     pub balanced: bool,
     /// Give the head a bias; false in SOHO's released code.
     pub bias: bool,
@@ -33,7 +32,7 @@ impl Default for ItmConfig {
     fn default() -> Self {
         Self {
             weight: 1.0,
-            mismatch: 0.5,
+            negative_fraction: 0.5,
             balanced: false,
             bias: true,
         }
@@ -47,9 +46,19 @@ pub struct Itm {
     #[module(skip)]
     weight: f64,
     #[module(skip)]
-    mismatch: f64,
+    negative_fraction: f64,
     #[module(skip)]
     balanced: bool,
+}
+
+init_weights!(Itm { head; weight, negative_fraction, balanced });
+
+crate::mean_metrics! {
+    /// Metrics of [`Itm`].
+    pub struct ItmMetrics {
+        /// Fraction of pairs that are classified correctly.
+        pub accuracy: "itm/accuracy",
+    }
 }
 
 impl ItmConfig {
@@ -60,77 +69,78 @@ impl ItmConfig {
                 .with_bias(self.bias)
                 .init(device),
             weight: self.weight,
-            mismatch: self.mismatch.clamp(0.0, 1.0),
+            negative_fraction: self.negative_fraction.clamp(0.0, 1.0),
             balanced: self.balanced,
         }
     }
 }
 
 impl Itm {
-    /// Logits `[batch, 2]`, class 1 = match.
-    pub fn logits(&self, encoded: &Encoded<'_>) -> Result<Tensor<2>, ObjectiveError> {
-        Ok(self.classify(encoded.cls(NAME)?))
-    }
-
-    /// Logits `[rows, 2]` of `[CLS]` states `[rows, d_model]`.
-    pub fn classify(&self, states: Tensor<2>) -> Tensor<2> {
-        apply(&self.head, states)
+    /// Logits `[rows, 2]` of `[CLS]` states `[rows, d_model]` of the joint pass; class 1 = match.
+    pub fn logits(&self, cls: Tensor<2>) -> Tensor<2> {
+        linear_layer(&self.head, cls)
     }
 }
 
 impl Objective for Itm {
-    /// Whether the text belongs to the picture.
+    const NAME: &'static str = "itm";
+
+    /// Whether the text belongs to the image.
     type Target = bool;
 
-    fn name(&self) -> &'static str {
-        NAME
+    type Metrics = ItmMetrics;
+
+    fn unit(&self) -> Unit {
+        Unit::Text
     }
 
-    fn needs(&self) -> Needs {
-        Needs::JOINT
+    fn passes(&self) -> EncoderPasses {
+        EncoderPasses::JOINT
     }
 
-    fn prepare(&self, draft: &mut Draft<'_>) -> Result<bool, ObjectiveError> {
-        if draft.paired {
-            return Ok(draft.matched);
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<bool, ObjectiveError> {
+        if pair.fixed {
+            return Ok(pair.matched);
         }
-        let other = draft.distractor();
-        // A data set of one picture has no text of another one: its pairs stay matched. So do pairs whose
-        // foreign text happens to be one of the picture's own.
-        let foreign = !other.is_empty() && !draft.example.captions.iter().any(|own| own == other);
+        let caption = pair.negative_caption();
+        // A data set of one image has no negative caption, and a caption of another image may also be one of this image:
+        // such pairs stay positive.
+        let is_negative =
+            !caption.is_empty() && !pair.example.captions.iter().any(|c| c == caption);
         let replace = match self.balanced {
-            // The last texts of a picture; the first ones stay its own.
+            // The last texts of an image.
             true => {
-                let texts = draft.example.texts.len();
-                draft.number >= texts - (self.mismatch * texts as f64).round() as usize
+                let texts = pair.example.texts.len();
+                pair.text_index >= texts - (self.negative_fraction * texts as f64).round() as usize
             }
-            false => draft.rng(NAME).random_bool(self.mismatch),
+            false => pair.rng(Self::NAME).random_bool(self.negative_fraction),
         };
-        if foreign && replace {
-            draft.text = draft.pieces.encode(other, draft.max_len);
-            draft.matched = false;
+        if is_negative && replace {
+            pair.text = pair.tokenizer.encode(caption, pair.max_text_len);
+            pair.matched = false;
         }
-        Ok(draft.matched)
+        Ok(pair.matched)
     }
 
-    fn loss(&self, encoded: &Encoded<'_>, targets: &[bool]) -> Result<Losses, ObjectiveError> {
-        let labels: Vec<i32> = targets.iter().map(|&m| i32::from(m)).collect();
-        Ok(Losses::one(
-            NAME,
-            self.weight,
-            cross_entropy(self.logits(encoded)?, &labels),
-        ))
+    fn loss(
+        &self,
+        output: &EncoderOutput<'_>,
+        targets: &[&bool],
+    ) -> Result<Losses, ObjectiveError> {
+        let labels: Vec<i32> = targets.iter().map(|&&matched| i32::from(matched)).collect();
+        let value = cross_entropy(self.logits(output.joint().text.cls()), &labels);
+        Ok(Losses::single(Self::NAME, self.weight, value))
     }
 
     fn evaluate(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[bool],
-        tally: &mut Tally,
+        output: &EncoderOutput<'_>,
+        targets: &[&bool],
+        metrics: &mut ItmMetrics,
     ) -> Result<(), ObjectiveError> {
-        for (guess, &truth) in argmax(self.logits(encoded)?).into_iter().zip(targets) {
-            tally.count("ITM accuracy", (guess == 1) == truth);
-        }
+        let labels: Vec<i32> = targets.iter().map(|&&matched| i32::from(matched)).collect();
+        let logits = self.logits(output.joint().text.cls());
+        metrics.accuracy.record_argmax(logits, &labels);
         Ok(())
     }
 }

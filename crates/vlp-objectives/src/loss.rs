@@ -1,36 +1,66 @@
-//! Cross entropy over chosen rows.
+//! Losses on chosen rows.
 
 use burn::prelude::*;
 use vlp_ops::log_prob;
 
-/// Mean cross entropy of `logits` `[rows, classes]` against one class a row; zero without rows.
-pub fn cross_entropy(logits: Tensor<2>, classes: &[i32]) -> Tensor<1> {
-    let device = logits.device();
-    if classes.is_empty() {
-        return Tensor::zeros([1], &device);
+/// Zero, `[1]`, for a batch with nothing to predict.
+///
+/// With autodiff it is tracked: a total of nothing but zeros has a backward pass, in which no parameter gets a gradient.
+pub fn zero(device: &Device) -> Tensor<1> {
+    let zero = Tensor::zeros([1], device);
+    match device.is_autodiff() {
+        true => zero.require_grad(),
+        false => zero,
     }
-    log_prob(logits, classes).mean().neg()
 }
 
-/// Rows of `states` `[batch, length, width]` at (batch, place); `[rows, width]`. At least one row.
-pub fn pick(states: Tensor<3>, at: &[(usize, usize)]) -> Tensor<2> {
+/// Mean cross entropy, `[1]`, of `logits` `[rows, classes]` with the class of each row; [`zero`] without classes.
+pub fn cross_entropy(logits: Tensor<2>, classes: &[i32]) -> Tensor<1> {
+    match classes.is_empty() {
+        true => zero(&logits.device()),
+        false => log_prob(logits, classes).mean().neg(),
+    }
+}
+
+/// The rows of `logits` `[rows, classes]` that have a label, with these labels. If none has, `logits` is returned whole:
+/// [`cross_entropy`] of no labels is zero.
+pub fn labeled_rows(
+    logits: Tensor<2>,
+    labels: impl IntoIterator<Item = Option<usize>>,
+) -> (Tensor<2>, Vec<i32>) {
+    let labeled = labels.into_iter().enumerate();
+    let (rows, labels): (Vec<i32>, Vec<i32>) = labeled
+        .filter_map(|(row, label)| Some((row as i32, label? as i32)))
+        .unzip();
+    if rows.is_empty() {
+        return (logits, labels);
+    }
+    let rows = Tensor::from_ints(rows.as_slice(), &logits.device());
+    (logits.select(0, rows), labels)
+}
+
+/// The states of `states` `[batch, length, width]` at (row, position), `[positions, width]`. Needs at least one position.
+pub fn gather_positions(states: Tensor<3>, positions: &[(usize, usize)]) -> Tensor<2> {
     let [batch, length, width] = states.dims();
     let device = states.device();
-    let flat: Vec<i32> = at
+    let indices: Vec<i32> = positions
         .iter()
-        .map(|&(row, place)| (row * length + place) as i32)
+        .map(|&(row, position)| (row * length + position) as i32)
         .collect();
     states
         .reshape([batch * length, width])
-        .select(0, Tensor::from_ints(flat.as_slice(), &device))
+        .select(0, Tensor::from_ints(indices.as_slice(), &device))
 }
 
-/// Class of the largest logit of every row.
+/// Index of the largest logit of every row.
 pub fn argmax(logits: Tensor<2>) -> Vec<usize> {
-    logits
-        .argmax(1)
-        .into_data()
-        .iter::<i64>()
-        .map(|i| i as usize)
-        .collect()
+    let classes = logits.argmax(1).into_data();
+    classes.iter::<i64>().map(|class| class as usize).collect()
+}
+
+/// Rows scaled to Euclidean length 1; a row of zeros stays zero.
+pub(crate) fn normalize_rows(rows: Tensor<2>) -> Tensor<2> {
+    // The square of the 1e-12 of `torch.nn.functional.normalize`; inside the root the gradient at zero is finite.
+    let norm = rows.clone().square().sum_dim(1).add_scalar(1e-24).sqrt();
+    rows / norm
 }

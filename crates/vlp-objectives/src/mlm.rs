@@ -1,4 +1,4 @@
-//! Masked language modelling: BERT's masking, predicted from the rest of the text and the picture.
+//! Masked language modeling: BERT's masking, predicted from the rest of the text and the image.
 
 use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};
@@ -6,16 +6,15 @@ use burn::prelude::*;
 use burn::tensor::activation::softmax;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
-use vlp_ops::{LayerNorm, apply, gelu, tied};
+use vlp_ops::{LayerNorm, gelu, init_weights, linear_layer, tied_logits};
 
-use crate::draft::Draft;
-use crate::encoded::{Encoded, Needs};
+use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
-use crate::loss::{argmax, cross_entropy, pick};
+use crate::loss::{cross_entropy, gather_positions, zero};
 use crate::objective::{Losses, Objective};
-use crate::tally::Tally;
-
-const NAME: &str = "mlm";
+use crate::pair_builder::PairBuilder;
+use crate::passes::EncoderPasses;
+use crate::targets::Unit;
 
 /// Configuration of [`Mlm`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,27 +22,27 @@ const NAME: &str = "mlm";
 pub struct MlmConfig {
     /// Weight of the loss; 1 in E2E-VLP.
     pub weight: f64,
-    /// Probability that a word piece is chosen; 0.15 in BERT.
+    /// Probability that a token is chosen; 0.15 in BERT.
     pub probability: f64,
-    /// Choose whole words instead of pieces; false in BERT (2018).
+    /// Choose whole words instead of tokens; false in BERT (2018).
     pub whole_word: bool,
-    /// Mask at least one piece of every text that has one; false in BERT.
+    /// Choose at least one token of every text that has one; false in BERT.
     pub at_least_one: bool,
-    /// Predict nothing for texts of another picture; true in SOHO's paper, false in its released code.
-    pub skip_mismatched: bool,
-    /// What stands before the word table.
+    /// Predict nothing for texts of other images; true in SOHO's paper, false in its released code.
+    pub skip_negatives: bool,
+    /// Layers before the token embedding.
     #[serde(default)]
     pub head: MlmHead,
 }
 
-/// How states become logits over the word table.
+/// How states become logits over the vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MlmHead {
-    /// Linear, GELU, layer norm; a bias after the table (BERT).
+    /// Linear, GELU, layer norm, then the transposed token embedding and a bias (BERT).
     #[default]
     Bert,
-    /// The table alone, without bias (SOHO's released code).
+    /// The transposed token embedding alone (SOHO's released code).
     Tied,
 }
 
@@ -54,13 +53,13 @@ impl Default for MlmConfig {
             probability: 0.15,
             whole_word: false,
             at_least_one: false,
-            skip_mismatched: false,
+            skip_negatives: false,
             head: MlmHead::Bert,
         }
     }
 }
 
-/// BERT's head: linear, GELU, layer norm, then the word table transposed plus a bias.
+/// Logits of masked tokens, tied to the token embedding.
 #[derive(Module, Debug)]
 pub struct Mlm {
     transform: Option<Linear>,
@@ -68,6 +67,16 @@ pub struct Mlm {
     bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     config: MlmConfig,
+}
+
+init_weights!(Mlm { transform, norm, bias = Zeros; config });
+
+crate::mean_metrics! {
+    /// Metrics of [`Mlm`].
+    pub struct MlmMetrics {
+        /// Fraction of masked tokens whose most probable prediction is right.
+        pub accuracy: "mlm/accuracy",
+    }
 }
 
 impl MlmConfig {
@@ -83,87 +92,105 @@ impl MlmConfig {
     }
 }
 
-/// Pieces with their probabilities, most probable first.
-pub type Guesses = Vec<(u32, f32)>;
+/// Tokens with their probabilities, most probable first.
+pub type TopTokens = Vec<(u32, f32)>;
 
-/// Places of masked pieces and what stood there.
+/// The masked tokens of a text.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MlmTarget {
-    /// (place in the text, original id).
+    /// (position in the text, original token) of each.
     pub masked: Vec<(usize, u32)>,
 }
 
 impl Mlm {
-    /// Logits `[rows, vocab]` of states `[rows, d_model]`, tied to the word table `[vocab, d_model]`.
-    pub fn logits(&self, states: Tensor<2>, words: Tensor<2>) -> Tensor<2> {
+    /// Logits `[rows, vocab]` of states `[rows, d_model]`, tied to the token embedding `[vocab, d_model]`.
+    pub fn logits(&self, states: Tensor<2>, token_embedding: Tensor<2>) -> Tensor<2> {
         let x = match (&self.transform, &self.norm) {
-            (Some(transform), Some(norm)) => norm.forward(gelu(apply(transform, states))),
+            (Some(transform), Some(norm)) => norm.forward(gelu(linear_layer(transform, states))),
             _ => states,
         };
-        tied(x, words, self.bias.as_ref().map(|bias| bias.val()))
+        tied_logits(
+            x,
+            token_embedding,
+            self.bias.as_ref().map(|bias| bias.val()),
+        )
     }
 
+    /// Logits and labels of all masked tokens, text by text; `None` if no token is masked.
     fn masked_logits(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[MlmTarget],
-    ) -> Result<Option<(Tensor<2>, Vec<i32>)>, ObjectiveError> {
-        let states = encoded.text(NAME)?.states.clone();
-        let (mut at, mut labels) = (vec![], vec![]);
+        output: &EncoderOutput<'_>,
+        targets: &[&MlmTarget],
+    ) -> Option<(Tensor<2>, Vec<i32>)> {
+        let (mut positions, mut labels) = (vec![], vec![]);
         for (row, target) in targets.iter().enumerate() {
-            for &(place, id) in &target.masked {
-                at.push((row, place));
+            for &(position, id) in &target.masked {
+                positions.push((row, position));
                 labels.push(id as i32);
             }
         }
-        Ok((!at.is_empty()).then(|| {
-            (
-                self.logits(pick(states, &at), encoded.words.words()),
-                labels,
-            )
-        }))
+        if positions.is_empty() {
+            return None;
+        }
+        let states = gather_positions(output.joint().text.states.clone(), &positions);
+        Some((self.logits(states, output.parts.token_embedding()), labels))
     }
 
-    /// For each target the `top` most probable pieces of each masked place with their probabilities.
+    /// For each target, the `count` most probable tokens of each masked position.
     pub fn predict(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[MlmTarget],
-        top: usize,
-    ) -> Result<Vec<Vec<Guesses>>, ObjectiveError> {
-        let Some((logits, _)) = self.masked_logits(encoded, targets)? else {
-            return Ok(vec![vec![]; targets.len()]);
+        output: &EncoderOutput<'_>,
+        targets: &[&MlmTarget],
+        count: usize,
+    ) -> Vec<Vec<TopTokens>> {
+        let Some((logits, _)) = self.masked_logits(output, targets) else {
+            return vec![vec![]; targets.len()];
         };
-        let top = top.min(logits.dims()[1]);
-        let (values, ids) = softmax(logits, 1).topk_with_indices(top, 1);
-        let values: Vec<f32> = values.into_data().iter().collect();
-        let ids: Vec<u32> = ids.into_data().iter::<i64>().map(|i| i as u32).collect();
-        let mut rows = ids.chunks(top).zip(values.chunks(top));
-        let best = |(ids, values): (&[u32], &[f32])| {
-            ids.iter().copied().zip(values.iter().copied()).collect()
+        let count = count.min(logits.dims()[1]);
+        let (probabilities, ids) = softmax(logits, 1).topk_with_indices(count, 1);
+        let probabilities: Vec<f32> = probabilities.into_data().iter().collect();
+        let ids: Vec<u32> = ids.into_data().iter::<i64>().map(|id| id as u32).collect();
+        let mut rows = ids.chunks(count).zip(probabilities.chunks(count));
+        let top_tokens = |(ids, probabilities): (&[u32], &[f32])| {
+            ids.iter()
+                .copied()
+                .zip(probabilities.iter().copied())
+                .collect()
         };
-        Ok(targets
+        targets
             .iter()
-            .map(|t| rows.by_ref().take(t.masked.len()).map(best).collect())
-            .collect())
+            .map(|target| {
+                rows.by_ref()
+                    .take(target.masked.len())
+                    .map(top_tokens)
+                    .collect()
+            })
+            .collect()
     }
 }
 
 impl Objective for Mlm {
+    const NAME: &'static str = "mlm";
+
     type Target = MlmTarget;
 
-    fn name(&self) -> &'static str {
-        NAME
+    type Metrics = MlmMetrics;
+
+    fn unit(&self) -> Unit {
+        Unit::Text
     }
 
-    fn needs(&self) -> Needs {
-        Needs::JOINT
+    fn passes(&self) -> EncoderPasses {
+        EncoderPasses::JOINT
     }
 
-    fn prepare(&self, draft: &mut Draft<'_>) -> Result<MlmTarget, ObjectiveError> {
-        let mut rng = draft.rng(NAME);
-        let (special, vocab) = (draft.pieces.special(), draft.pieces.vocab_size() as u32);
-        let specials = [
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<MlmTarget, ObjectiveError> {
+        let mut rng = pair.rng(Self::NAME);
+        let (special, vocab) = (
+            pair.tokenizer.special_tokens(),
+            pair.tokenizer.vocab_size() as u32,
+        );
+        let special_ids = [
             special.pad,
             special.unk,
             special.cls,
@@ -171,70 +198,72 @@ impl Objective for Mlm {
             special.mask,
         ];
         let mut target = MlmTarget::default();
-        let words = draft.text.word_of.clone();
-        let places: Vec<usize> = (0..words.len()).filter(|&i| words[i].is_some()).collect();
-        let forced = match places.len() {
-            n if n > 0 && self.config.at_least_one => Some(places[rng.random_range(0..n)]),
+        let words = pair.text.word_ids.clone();
+        let positions: Vec<usize> = (0..words.len()).filter(|&i| words[i].is_some()).collect();
+        let forced = match positions.len() {
+            n if n > 0 && self.config.at_least_one => Some(positions[rng.random_range(0..n)]),
             _ => None,
         };
         let mut word = None;
         let mut chosen = false;
-        for place in places {
-            // With whole words, all pieces of a word share the draw of its first piece.
-            if !(self.config.whole_word && words[place] == word) {
+        for position in positions {
+            // With whole words, the decision for a word's first token holds for all of its tokens.
+            if !(self.config.whole_word && words[position] == word) {
                 chosen = rng.random_bool(self.config.probability.clamp(0.0, 1.0));
             }
-            word = words[place];
-            let fate: f64 = rng.random();
-            let other = random_piece(&mut rng, vocab, &specials);
-            let forced = forced.is_some_and(|at| {
-                at == place || (self.config.whole_word && words[at] == words[place])
+            word = words[position];
+            let replacement: f64 = rng.random();
+            let random_id = random_token(&mut rng, vocab, &special_ids);
+            let is_forced = forced.is_some_and(|forced| {
+                forced == position || (self.config.whole_word && words[forced] == words[position])
             });
-            if !chosen && !forced {
+            if !chosen && !is_forced {
                 continue;
             }
-            target.masked.push((place, draft.text.ids[place]));
-            // BERT: 80 % [MASK], 10 % a random piece, 10 % unchanged.
-            if fate < 0.8 {
-                draft.text.ids[place] = special.mask;
-            } else if fate < 0.9 {
-                draft.text.ids[place] = other;
+            target.masked.push((position, pair.text.ids[position]));
+            // BERT: 80 % [MASK], 10 % a random token, 10 % unchanged.
+            if replacement < 0.8 {
+                pair.text.ids[position] = special.mask;
+            } else if replacement < 0.9 {
+                pair.text.ids[position] = random_id;
             }
         }
-        // The text is masked all the same: else a mask would tell that the pair matches.
-        if self.config.skip_mismatched && !draft.matched {
+        // The tokens stay masked: otherwise a mask would tell that the pair matches.
+        if self.config.skip_negatives && !pair.matched {
             target.masked.clear();
         }
         Ok(target)
     }
 
-    fn loss(&self, encoded: &Encoded<'_>, targets: &[MlmTarget]) -> Result<Losses, ObjectiveError> {
-        let value = match self.masked_logits(encoded, targets)? {
+    fn loss(
+        &self,
+        output: &EncoderOutput<'_>,
+        targets: &[&MlmTarget],
+    ) -> Result<Losses, ObjectiveError> {
+        let value = match self.masked_logits(output, targets) {
             Some((logits, labels)) => cross_entropy(logits, &labels),
-            None => Tensor::zeros([1], &encoded.words.words().device()),
+            None => zero(&output.joint().text.states.device()),
         };
-        Ok(Losses::one(NAME, self.config.weight, value))
+        Ok(Losses::single(Self::NAME, self.config.weight, value))
     }
 
     fn evaluate(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[MlmTarget],
-        tally: &mut Tally,
+        output: &EncoderOutput<'_>,
+        targets: &[&MlmTarget],
+        metrics: &mut MlmMetrics,
     ) -> Result<(), ObjectiveError> {
-        if let Some((logits, labels)) = self.masked_logits(encoded, targets)? {
-            for (guess, truth) in argmax(logits).into_iter().zip(labels) {
-                tally.count("MLM accuracy", guess == truth as usize);
-            }
+        if let Some((logits, labels)) = self.masked_logits(output, targets) {
+            metrics.accuracy.record_argmax(logits, &labels);
         }
         Ok(())
     }
 }
 
-fn random_piece(rng: &mut impl Rng, vocab: u32, specials: &[u32]) -> u32 {
+fn random_token(rng: &mut impl Rng, vocab: u32, special_ids: &[u32]) -> u32 {
     loop {
         let id = rng.random_range(0..vocab.max(1));
-        if !specials.contains(&id) || vocab as usize <= specials.len() {
+        if !special_ids.contains(&id) || vocab as usize <= special_ids.len() {
             return id;
         }
     }

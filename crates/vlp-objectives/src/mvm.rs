@@ -1,23 +1,23 @@
-//! Masked visual modelling (SOHO, section 3.3): which code of the visual dictionary stood at a masked cell?
+//! Masked visual modeling (SOHO, section 3.3): which code of the visual dictionary has a masked token?
 
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{apply, tied};
-use vlp_vision::dictionary::Health;
+use vlp_ops::{init_weights, linear_layer, tied_logits};
+use vlp_vision::VisualDictionary;
+use vlp_vision::dictionary::CodebookUsage;
 
-use crate::draft::Draft;
-use crate::encoded::{Encoded, Needs};
+use crate::codes::Codes;
+use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
-use crate::inputs::{CellDraw, CellRule};
-use crate::loss::{argmax, cross_entropy, pick};
+use crate::inputs::{MaskSampling, VisualMask};
+use crate::loss::{cross_entropy, gather_positions, normalize_rows, zero};
+use crate::metrics::{Mean, MetricContext, Metrics, Score};
 use crate::objective::{Losses, Objective};
-use crate::tally::Tally;
-
-const NAME: &str = "mvm";
-/// As `torch.nn.functional.normalize`: no row is divided by less.
-const TINY: f64 = 1e-12;
+use crate::pair_builder::PairBuilder;
+use crate::passes::EncoderPasses;
+use crate::targets::Unit;
 
 /// Configuration of [`Mvm`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,28 +25,29 @@ const TINY: f64 = 1e-12;
 pub struct MvmConfig {
     /// Weight of the loss; 1 in SOHO.
     pub weight: f64,
-    /// Probability that a code of the picture is masked beside a text. Not known of the paper, 0.15 there after
-    /// BERT's habit; 0.015 in the released configuration.
+    /// Probability that a code of the image is masked for a text. The paper does not give it, 0.15 here as in BERT;
+    /// 0.015 in the released configuration.
     pub probability: f64,
-    /// Where the code is drawn: `sample`, a cell of the picture; `batch`, one place for all, as in the released code.
-    pub cell: CellRule,
+    /// How the code is drawn: `sample`, from the tokens of the image; `batch`, at one position for the batch, as in the
+    /// released code.
+    pub mask_sampling: MaskSampling,
     /// How states become logits over the codes.
     pub head: MvmHead,
-    /// Mask nothing beside texts of other pictures (SOHO, the paper); false in the released code.
-    pub skip_mismatched: bool,
+    /// Mask nothing for texts of other images (SOHO, the paper); false in the released code.
+    pub skip_negatives: bool,
 }
 
-/// Logits of a masked cell.
+/// Logits of a masked token.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum MvmHead {
-    /// Cosine of the state and each row of the table, over a temperature. The released code has 1, with which the
-    /// loss of 2048 codes cannot fall below 5.63.
+    /// Cosine similarity of the state and each code, divided by a temperature. The released code has 1, with which
+    /// the loss of 2048 codes cannot fall below 5.63.
     Cosine {
         /// Divides the cosine; 1 in the released code.
         temperature: f64,
     },
-    /// A linear layer of its own.
+    /// A linear layer.
     Linear,
 }
 
@@ -55,14 +56,14 @@ impl Default for MvmConfig {
         Self {
             weight: 1.0,
             probability: 0.15,
-            cell: CellRule::Sample,
+            mask_sampling: MaskSampling::Sample,
             head: MvmHead::Cosine { temperature: 0.1 },
-            skip_mismatched: true,
+            skip_negatives: true,
         }
     }
 }
 
-/// Predicts codes from image states of the joint pass.
+/// Predicts codes from the image tokens of the joint pass.
 #[derive(Module, Debug)]
 pub struct Mvm {
     linear: Option<Linear>,
@@ -70,11 +71,13 @@ pub struct Mvm {
     config: MvmConfig,
 }
 
+init_weights!(Mvm { linear; config });
+
 impl MvmConfig {
-    /// Builds the head for states of width `d_model` and a dictionary of `codes` rows.
+    /// Builds the head for states of width `d_model` and a dictionary of `codes` codes.
     ///
     /// # Errors
-    /// [`ObjectiveError::Config`] for a temperature that is not over 0.
+    /// [`ObjectiveError::Config`] for a temperature that is not above 0.
     pub fn init(
         &self,
         d_model: usize,
@@ -85,10 +88,10 @@ impl MvmConfig {
             && !(temperature.is_finite() && temperature > 0.0)
         {
             return Err(ObjectiveError::Config {
-                objective: NAME,
+                objective: Mvm::NAME,
                 key: "head.temperature",
                 value: temperature.to_string(),
-                hint: "use a number over 0 (1 in the released code, 0.1 say)".into(),
+                hint: "use a number above 0 (1 in the released code, for example 0.1)".into(),
             });
         }
         let linear = || LinearConfig::new(d_model, codes).init(device);
@@ -100,122 +103,144 @@ impl MvmConfig {
 }
 
 impl Mvm {
-    /// Logits `[rows, codes]` of `states` `[rows, d_model]`; no gradient reaches `table` `[codes, d_model]`.
+    /// Logits `[rows, codes]` of `states` `[rows, d_model]`; no gradient reaches the codebook `table` `[codes, d_model]`.
     pub fn logits(&self, states: Tensor<2>, table: Tensor<2>) -> Tensor<2> {
         match (&self.linear, self.config.head) {
-            (Some(linear), _) => apply(linear, states),
+            (Some(linear), _) => linear_layer(linear, states),
             (None, MvmHead::Cosine { temperature }) => {
                 let table = table.cast(states.dtype());
                 let table = match states.device().is_autodiff() {
                     true => Tensor::from_inner(table),
                     false => table,
                 };
-                tied(unit(states), unit(table), None).div_scalar(temperature)
+                tied_logits(normalize_rows(states), normalize_rows(table), None)
+                    .div_scalar(temperature)
             }
-            // Built with its linear layer.
+            // `MvmConfig::init` builds the linear layer.
             (None, MvmHead::Linear) => states,
         }
     }
 
-    fn masked(
+    /// Logits and codes of all masked tokens; `None` if no token is masked.
+    fn masked_logits(
         &self,
-        encoded: &Encoded<'_>,
-    ) -> Result<Option<(Tensor<2>, Vec<i32>)>, ObjectiveError> {
-        let codes = encoded.codes(NAME)?;
-        let states = encoded.joint_image(NAME)?.states.clone();
-        let at: Vec<(usize, usize)> = codes.masked.iter().map(|&(r, c, _)| (r, c)).collect();
-        let labels = codes
-            .masked
-            .iter()
-            .map(|&(_, _, code)| code as i32)
-            .collect();
-        Ok((!at.is_empty()).then(|| (self.logits(pick(states, &at), codes.table.clone()), labels)))
+        output: &EncoderOutput<'_>,
+        codes: &Codes,
+    ) -> Option<(Tensor<2>, Vec<i32>)> {
+        if codes.masked.is_empty() {
+            return None;
+        }
+        let masked = codes.masked.iter();
+        let (positions, labels): (Vec<(usize, usize)>, Vec<i32>) = masked
+            .map(|token| ((token.row, token.position), token.code as i32))
+            .unzip();
+        let states = gather_positions(output.joint().image.states.clone(), &positions);
+        Some((self.logits(states, codes.table.clone()), labels))
     }
-}
-
-/// Rows of length 1.
-fn unit(rows: Tensor<2>) -> Tensor<2> {
-    let norm = rows.clone().square().sum_dim(1).sqrt().clamp_min(TINY);
-    rows / norm
 }
 
 impl Objective for Mvm {
-    /// Nothing: the codes are known after the look-up alone.
+    const NAME: &'static str = "mvm";
+
+    /// Nothing: the codes are known only after quantization, see [`Codes::masked`].
     type Target = ();
 
-    fn name(&self) -> &'static str {
-        NAME
+    type Metrics = MvmMetrics;
+
+    fn unit(&self) -> Unit {
+        Unit::Text
     }
 
-    fn needs(&self) -> Needs {
-        Needs::JOINT
+    fn passes(&self) -> EncoderPasses {
+        EncoderPasses::JOINT
     }
 
-    fn prepare(&self, draft: &mut Draft<'_>) -> Result<(), ObjectiveError> {
-        let mut rng = draft.rng(NAME);
-        let keep = rng.random_bool(self.config.probability.clamp(0.0, 1.0));
-        draft.cell = Some(CellDraw {
-            at: rng.random(),
-            keep: keep && (draft.matched || !self.config.skip_mismatched),
-            rule: self.config.cell,
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<(), ObjectiveError> {
+        let mut rng = pair.rng(Self::NAME);
+        let active = rng.random_bool(self.config.probability.clamp(0.0, 1.0));
+        pair.visual_mask = Some(VisualMask {
+            position: rng.random(),
+            active: active && (pair.matched || !self.config.skip_negatives),
+            sampling: self.config.mask_sampling,
         });
         Ok(())
     }
 
-    fn loss(&self, encoded: &Encoded<'_>, _targets: &[()]) -> Result<Losses, ObjectiveError> {
-        let value = match self.masked(encoded)? {
+    fn loss(&self, output: &EncoderOutput<'_>, _targets: &[&()]) -> Result<Losses, ObjectiveError> {
+        let codes = output.codes(Self::NAME)?;
+        let value = match self.masked_logits(output, codes) {
             Some((logits, labels)) => cross_entropy(logits, &labels),
-            None => Tensor::zeros([1], &encoded.words.words().device()),
+            None => zero(&output.joint().image.states.device()),
         };
-        let mut losses = Losses::one(NAME, self.config.weight, value);
-        let cells = encoded.codes(NAME)?.masked.len();
-        losses.report.push(("masked cells".into(), cells as f64));
-        Ok(losses)
+        Ok(Losses {
+            diagnostics: vec![("masked_tokens", codes.masked.len() as f64)],
+            ..Losses::single(Self::NAME, self.config.weight, value)
+        })
     }
 
     fn evaluate(
         &self,
-        encoded: &Encoded<'_>,
-        _targets: &[()],
-        tally: &mut Tally,
+        output: &EncoderOutput<'_>,
+        _targets: &[&()],
+        metrics: &mut MvmMetrics,
     ) -> Result<(), ObjectiveError> {
-        let codes = encoded.codes(NAME)?;
-        for &code in codes.of_cells.iter().flatten().flatten() {
-            tally.code(code, codes.dictionary);
+        let codes = output.codes(Self::NAME)?;
+        if let Some(dictionary) = output.parts.dictionary {
+            metrics.record_codes(codes, dictionary);
         }
-        if let Some((logits, labels)) = self.masked(encoded)? {
-            for (guess, truth) in argmax(logits).into_iter().zip(labels) {
-                tally.count("MVM accuracy", guess == truth as usize);
-            }
+        if let Some((logits, labels)) = self.masked_logits(output, codes) {
+            metrics.accuracy.record_argmax(logits, &labels);
         }
         Ok(())
     }
 }
 
-impl Tally {
-    /// Adds a cell's code to the figures of the dictionary's use.
-    pub(crate) fn code(&mut self, code: usize, dictionary: &vlp_vision::VisualDictionary) {
-        let counts = &mut self.codes;
-        if counts.is_empty() {
-            counts.resize(dictionary.codes(), 0);
+/// Metrics of [`Mvm`], with the use of the dictionary.
+#[derive(Debug, Clone, Default)]
+pub struct MvmMetrics {
+    /// Fraction of masked tokens whose most probable code is right.
+    pub accuracy: Mean,
+    /// How often each code was assigned; empty without records.
+    code_counts: Vec<u64>,
+    restarts: u64,
+}
+
+impl MvmMetrics {
+    /// Counts the assignments of a batch.
+    pub fn record_codes(&mut self, codes: &Codes, dictionary: &VisualDictionary) {
+        if self.code_counts.is_empty() {
+            self.code_counts.resize(dictionary.codes(), 0);
             self.restarts = dictionary.restarts();
         }
-        counts[code] += 1;
+        for &code in codes.assignments.iter().flatten().flatten() {
+            self.code_counts[code] += 1;
+        }
+    }
+}
+
+impl Metrics for MvmMetrics {
+    fn merge(&mut self, other: Self) {
+        self.accuracy.merge(other.accuracy);
+        let codes = self.code_counts.len().max(other.code_counts.len());
+        self.code_counts.resize(codes, 0);
+        for (count, added) in self.code_counts.iter_mut().zip(other.code_counts) {
+            *count += added;
+        }
+        self.restarts = self.restarts.max(other.restarts);
     }
 
-    /// Codes in use, dead, restarted, and their perplexity.
-    pub(crate) fn dictionary(&self) -> Vec<(String, Option<f64>)> {
-        if self.codes.is_empty() {
-            return vec![];
-        }
-        let health = Health::of(&self.codes);
-        [
-            ("dictionary codes in use", health.used as f64),
-            ("dictionary dead codes", health.dead() as f64),
-            ("dictionary perplexity", health.perplexity),
-            ("dictionary restarts", self.restarts as f64),
-        ]
-        .map(|(name, value)| (name.to_string(), Some(value)))
-        .to_vec()
+    fn scores(&self, _context: &MetricContext<'_>) -> Result<Vec<Score>, ObjectiveError> {
+        let recorded = !self.code_counts.is_empty();
+        let usage = CodebookUsage::from_counts(&self.code_counts);
+        let dictionary = |name: &str, value: f64| {
+            Score::diagnostic(format!("dictionary/{name}"), recorded.then_some(value))
+        };
+        Ok(vec![
+            Score::higher("mvm/accuracy", self.accuracy.value()),
+            dictionary("codes_in_use", usage.used as f64),
+            dictionary("dead_codes", usage.dead_codes() as f64),
+            dictionary("perplexity", usage.perplexity),
+            dictionary("restarts", self.restarts as f64),
+        ])
     }
 }

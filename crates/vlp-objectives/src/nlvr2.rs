@@ -1,18 +1,20 @@
-//! NLVR2: is a statement true of two pictures? Two passes, two `[CLS]` states joined.
+//! NLVR2: is a statement true of two images? Two joint passes, whose `[CLS]` states are concatenated.
 
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 use vlp_data::Label;
+use vlp_eval::nlvr2::{Nlvr2Label, nlvr2};
+use vlp_ops::init_weights;
 
-use crate::draft::Draft;
-use crate::encoded::{Encoded, Needs};
+use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
 use crate::head::{ClsHead, HeadKind};
-use crate::loss::{argmax, cross_entropy};
+use crate::loss::{argmax, cross_entropy, labeled_rows};
+use crate::metrics::{MetricContext, Metrics, Predictions, Score};
 use crate::objective::{Losses, Objective};
-use crate::tally::Tally;
-
-const NAME: &str = "nlvr2";
+use crate::pair_builder::PairBuilder;
+use crate::passes::EncoderPasses;
+use crate::targets::Unit;
 
 /// Configuration of [`Nlvr2`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,7 +22,7 @@ const NAME: &str = "nlvr2";
 pub struct Nlvr2Config {
     /// Weight of the loss; 1.
     pub weight: f64,
-    /// `norm` for E2E-VLP, `linear` or `wide` for SOHO, whose head is not known.
+    /// `lxmert_mlp` for E2E-VLP, `linear` or `soho_mlp` for SOHO, whose head is unknown.
     pub head: HeadKind,
 }
 
@@ -28,18 +30,20 @@ impl Default for Nlvr2Config {
     fn default() -> Self {
         Self {
             weight: 1.0,
-            head: HeadKind::Norm,
+            head: HeadKind::LxmertMlp,
         }
     }
 }
 
-/// Two classes on the joined `[CLS]` states of the left and the right picture.
+/// Two classes on the concatenated `[CLS]` states of the left and the right image.
 #[derive(Module, Debug)]
 pub struct Nlvr2 {
     head: ClsHead,
     #[module(skip)]
     weight: f64,
 }
+
+init_weights!(Nlvr2 { head; weight });
 
 impl Nlvr2Config {
     /// Builds the head for states of width `d_model`.
@@ -51,111 +55,128 @@ impl Nlvr2Config {
     }
 }
 
-/// A statement's truth; the rows of the joint pass come in pairs, left and right, with the same target.
+/// A statement about two images.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Nlvr2Target {
-    /// Whether it is true; `None` where it is not known, or the example has one picture.
+    /// Whether it is true; `None` if unknown.
     pub truth: Option<bool>,
-    /// Whether the example has two pictures.
-    pub pair: bool,
     /// `split-set-pair-sentence`.
     pub identifier: String,
 }
 
 impl Nlvr2 {
-    /// Logits `[pairs, 2]`, class 1 = true.
-    ///
-    /// # Errors
-    /// [`ObjectiveError::Missing`] where the rows are no pairs.
-    pub fn logits(&self, encoded: &Encoded<'_>) -> Result<Tensor<2>, ObjectiveError> {
-        let cls = encoded.cls(NAME)?;
+    /// Logits `[statements, 2]` of `[CLS]` states `[2 * statements, d_model]`, the left image of each statement first;
+    /// class 1 = true.
+    pub fn logits(&self, cls: Tensor<2>) -> Tensor<2> {
         let [rows, width] = cls.dims();
-        if !rows.is_multiple_of(2) {
-            return Err(ObjectiveError::Missing {
-                objective: NAME,
-                what: "examples of two pictures each (data.task = \"nlvr2\")",
-            });
-        }
-        Ok(self.head.forward(cls.reshape([rows / 2, 2 * width])))
+        self.head.forward(cls.reshape([rows / 2, 2 * width]))
     }
 
-    fn known(
+    fn labeled_logits(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[Nlvr2Target],
-    ) -> Result<Option<(Tensor<2>, Vec<i32>)>, ObjectiveError> {
-        if targets.iter().any(|target| !target.pair) {
-            return Err(ObjectiveError::Missing {
-                objective: NAME,
-                what: "examples of two pictures each (data.task = \"nlvr2\")",
-            });
-        }
-        let (mut rows, mut labels) = (vec![], vec![]);
-        for (row, target) in targets.iter().step_by(2).enumerate() {
-            if let Some(truth) = target.truth {
-                rows.push(row as i32);
-                labels.push(i32::from(truth));
-            }
-        }
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        let logits = self.logits(encoded)?;
-        let rows = Tensor::from_ints(rows.as_slice(), &logits.device());
-        Ok(Some((logits.select(0, rows), labels)))
+        output: &EncoderOutput<'_>,
+        targets: &[&Nlvr2Target],
+    ) -> (Tensor<2>, Vec<i32>) {
+        let logits = self.logits(output.joint().text.cls());
+        labeled_rows(
+            logits,
+            targets.iter().map(|target| target.truth.map(usize::from)),
+        )
     }
 }
 
 impl Objective for Nlvr2 {
+    const NAME: &'static str = "nlvr2";
+
     type Target = Nlvr2Target;
 
-    fn name(&self) -> &'static str {
-        NAME
+    type Metrics = Nlvr2Metrics;
+
+    fn unit(&self) -> Unit {
+        Unit::TextGroup(2)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::JOINT
+    fn passes(&self) -> EncoderPasses {
+        EncoderPasses::JOINT
     }
 
-    fn prepare(&self, draft: &mut Draft<'_>) -> Result<Nlvr2Target, ObjectiveError> {
-        let example = draft.example;
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<Nlvr2Target, ObjectiveError> {
+        let record = pair.example.record.as_ref();
         Ok(Nlvr2Target {
-            truth: match example.label {
+            truth: match pair.example.label {
                 Some(Label::Truth(truth)) => Some(truth),
                 _ => None,
             },
-            pair: example.second.is_some(),
-            identifier: example
-                .record
-                .as_ref()
-                .map_or(String::new(), |r| r.id.clone()),
+            identifier: record.map_or(String::new(), |record| record.id.clone()),
         })
     }
 
     fn loss(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[Nlvr2Target],
+        output: &EncoderOutput<'_>,
+        targets: &[&Nlvr2Target],
     ) -> Result<Losses, ObjectiveError> {
-        let value = match self.known(encoded, targets)? {
-            Some((logits, labels)) => cross_entropy(logits, &labels),
-            None => Tensor::zeros([1], &encoded.words.words().device()),
-        };
-        Ok(Losses::one(NAME, self.weight, value))
+        let (logits, labels) = self.labeled_logits(output, targets);
+        let value = cross_entropy(logits, &labels);
+        Ok(Losses::single(Self::NAME, self.weight, value))
     }
 
     fn evaluate(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[Nlvr2Target],
-        tally: &mut Tally,
+        output: &EncoderOutput<'_>,
+        targets: &[&Nlvr2Target],
+        metrics: &mut Nlvr2Metrics,
     ) -> Result<(), ObjectiveError> {
-        if let Some((logits, labels)) = self.known(encoded, targets)? {
-            let known = targets.iter().step_by(2).filter(|t| t.truth.is_some());
-            for ((guess, label), target) in argmax(logits).into_iter().zip(labels).zip(known) {
-                tally.statement(&target.identifier, label == 1, guess == 1);
+        let predictions = argmax(self.logits(output.joint().text.cls()));
+        for (prediction, target) in predictions.into_iter().zip(targets) {
+            if let Some(truth) = target.truth {
+                metrics.record(&target.identifier, truth, prediction == 1);
             }
         }
         Ok(())
+    }
+}
+
+/// Metrics of [`Nlvr2`]: accuracy, and the consistency of predictions for one sentence.
+#[derive(Debug, Clone, Default)]
+pub struct Nlvr2Metrics {
+    truths: Vec<Nlvr2Label>,
+    predictions: Vec<Nlvr2Label>,
+}
+
+impl Nlvr2Metrics {
+    /// Records a prediction.
+    pub fn record(&mut self, identifier: &str, truth: bool, prediction: bool) {
+        let labeled = |label| Nlvr2Label {
+            identifier: identifier.into(),
+            label,
+        };
+        self.truths.push(labeled(truth));
+        self.predictions.push(labeled(prediction));
+    }
+}
+
+impl Metrics for Nlvr2Metrics {
+    fn merge(&mut self, other: Self) {
+        self.truths.extend(other.truths);
+        self.predictions.extend(other.predictions);
+    }
+
+    fn scores(&self, _context: &MetricContext<'_>) -> Result<Vec<Score>, ObjectiveError> {
+        let scores = match self.truths.is_empty() {
+            true => None,
+            false => Some(nlvr2(&self.truths, &self.predictions)?),
+        };
+        let scores = scores.as_ref();
+        Ok(vec![
+            Score::higher("nlvr2/accuracy", scores.map(|scores| scores.accuracy)),
+            Score::higher("nlvr2/consistency", scores.map(|scores| scores.consistency)),
+        ])
+    }
+
+    fn predictions(&self, _context: &MetricContext<'_>, predictions: &mut Predictions) {
+        predictions
+            .statements
+            .extend(self.predictions.iter().cloned());
     }
 }

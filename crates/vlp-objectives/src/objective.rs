@@ -1,80 +1,109 @@
-//! The trait a pre-training objective implements.
+//! The trait an objective implements.
 
 use burn::module::ModuleDisplay;
 use burn::prelude::*;
+use vlp_ops::init::InitWeights;
 
-use crate::draft::Draft;
-use crate::encoded::{Encoded, Needs};
+use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
-use crate::tally::Tally;
+use crate::metrics::Metrics;
+use crate::miner::NegativeMiner;
+use crate::pair_builder::PairBuilder;
+use crate::passes::EncoderPasses;
+use crate::targets::Unit;
 
-/// Losses of one objective on one batch: terms to optimise apart from scalars to report.
+/// One term of a loss.
+#[derive(Debug, Clone)]
+pub struct Term {
+    /// Name of the term within its objective.
+    pub name: &'static str,
+    /// The decoder layer of an auxiliary loss; `None` for the last layer and for losses without layers.
+    pub layer: Option<usize>,
+    /// Weight in the total.
+    pub weight: f64,
+    /// Unweighted value, `[1]`.
+    pub value: Tensor<1>,
+}
+
+/// Losses of one objective on one batch.
 #[derive(Debug, Default)]
 pub struct Losses {
-    /// (name, weight, unweighted value of shape `[1]`); the objective's loss is their weighted sum.
-    pub terms: Vec<(String, f64, Tensor<1>)>,
-    /// (name, value) of what is only watched.
-    pub report: Vec<(String, f64)>,
+    /// Terms; the objective's loss is their weighted sum.
+    pub terms: Vec<Term>,
+    /// (name, value) of numbers that are logged and not optimized.
+    pub diagnostics: Vec<(&'static str, f64)>,
 }
 
 impl Losses {
     /// A single term.
-    pub fn one(name: &str, weight: f64, value: Tensor<1>) -> Self {
+    pub fn single(name: &'static str, weight: f64, value: Tensor<1>) -> Self {
         Self {
-            terms: vec![(name.into(), weight, value)],
-            report: vec![],
+            terms: vec![Term {
+                name,
+                layer: None,
+                weight,
+                value,
+            }],
+            diagnostics: vec![],
         }
     }
 }
 
-/// One pre-training objective: what it does to an example, the parameters it owns, what it reads of
-/// the encoder, and its losses. All of it in one file.
-pub trait Objective: Module + ModuleDisplay {
-    /// What rides beside an example (labels, boxes, ids).
-    type Target: Clone + Send;
+/// A pre-training or downstream objective: how it prepares an example, the parameters of its head, the encoder passes
+/// it reads, its losses and its metrics.
+pub trait Objective: Module + ModuleDisplay + InitWeights {
+    /// Key in logs, metrics and error messages.
+    const NAME: &'static str;
 
-    /// Key in logs, metrics and checkpoints.
-    fn name(&self) -> &'static str;
+    /// Target of one [`Unit`], such as labels, boxes or token ids.
+    type Target: Send;
 
-    /// Passes of the encoder that [`Self::loss`] reads.
-    fn needs(&self) -> Needs;
+    /// What validation batches are recorded in.
+    type Metrics: Metrics + Default;
 
-    /// Draws the target of one example and changes the text that enters the encoder if it must.
+    /// What there is one target for.
+    fn unit(&self) -> Unit;
+
+    /// Passes of the encoder that [`Self::loss`] and [`Self::evaluate`] read.
+    fn passes(&self) -> EncoderPasses;
+
+    /// Makes the target of one example, and may change the text that enters the encoder.
     ///
-    /// Runs on the CPU; random only through [`Draft::rng`].
-    fn prepare(&self, draft: &mut Draft<'_>) -> Result<Self::Target, ObjectiveError>;
+    /// Runs on the CPU. Random decisions must come from [`PairBuilder::rng`].
+    ///
+    /// # Errors
+    /// [`ObjectiveError::Example`] for an example that cannot be used.
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<Self::Target, ObjectiveError>;
 
-    /// Losses of a batch, finite (zero) when no example has anything to predict.
+    /// Losses of a batch. They are finite even if no target has anything to predict: then
+    /// [`loss::zero`](crate::loss::zero) is the value of a term.
+    ///
+    /// # Errors
+    /// [`ObjectiveError::Missing`] for a model without a module that the objective needs, [`ObjectiveError::NonFinite`]
+    /// for predictions that cannot be matched.
     fn loss(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[Self::Target],
+        output: &EncoderOutput<'_>,
+        targets: &[&Self::Target],
     ) -> Result<Losses, ObjectiveError>;
 
-    /// Whether [`Self::hard_pairs`] is to choose the pairs of a batch of all pairs.
-    fn mines(&self) -> bool {
-        false
-    }
-
-    /// The false pairs (picture, text) of a batch of all pairs that are worth the joint pass, besides the true ones; of an
-    /// objective that reads the image-only pass. Runs without gradients, before [`Self::loss`].
-    fn hard_pairs(
-        &self,
-        encoded: &Encoded<'_>,
-        targets: &[Self::Target],
-    ) -> Result<Vec<(usize, usize)>, ObjectiveError> {
-        let _ = (encoded, targets);
-        Ok(vec![])
-    }
-
-    /// Adds a held-out batch to the scores. Runs without gradients.
+    /// Records a validation batch. Runs without gradients.
+    ///
+    /// # Errors
+    /// As [`Self::loss`].
     fn evaluate(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[Self::Target],
-        tally: &mut Tally,
+        output: &EncoderOutput<'_>,
+        targets: &[&Self::Target],
+        metrics: &mut Self::Metrics,
     ) -> Result<(), ObjectiveError> {
-        let _ = (encoded, targets, tally);
+        let _ = (output, targets, metrics);
         Ok(())
+    }
+
+    /// Chooses negatives of a batch of all pairs with these targets, if the objective does that.
+    fn miner<'a>(&'a self, targets: Vec<&'a Self::Target>) -> Option<Box<dyn NegativeMiner + 'a>> {
+        let _ = targets;
+        None
     }
 }

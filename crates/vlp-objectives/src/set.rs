@@ -1,196 +1,291 @@
-//! Several objectives as one module: options, tuples, and structs with a named field each.
+//! Several objectives as one module: options, tuples, and structs with named fields.
 
 use burn::module::ModuleDisplay;
 use burn::prelude::*;
+use vlp_ops::init::InitWeights;
 
-use crate::draft::Draft;
-use crate::encoded::{Encoded, Needs};
+use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
+use crate::metrics::Metrics;
+use crate::miner::NegativeMiner;
 use crate::objective::{Losses, Objective};
-use crate::tally::Tally;
+use crate::pair_builder::PairBuilder;
+use crate::passes::EncoderPasses;
+use crate::targets::{Targets, Unit};
 
 /// Losses with the name of their objective.
 pub type NamedLosses = Vec<(&'static str, Losses)>;
 
 /// A module made of objectives. Every [`Objective`] in an `Option`, every tuple of sets, and every
-/// struct given to [`objective_set!`](crate::objective_set) is one.
-pub trait ObjectiveSet: Module + ModuleDisplay {
-    /// Targets of all members for one example.
-    type Targets: Clone + Send;
+/// struct defined by [`objective_set!`](crate::objective_set) is one.
+pub trait ObjectiveSet: Module + ModuleDisplay + InitWeights {
+    /// Targets of all members for one text.
+    type Targets: Send;
+
+    /// Metrics of all members.
+    type Metrics: Metrics;
 
     /// Passes of the encoder that any member reads.
-    fn needs(&self) -> Needs;
+    fn passes(&self) -> EncoderPasses;
 
     /// Lets each member prepare the example, in order.
-    fn prepare(&self, draft: &mut Draft<'_>) -> Result<Self::Targets, ObjectiveError>;
+    ///
+    /// # Errors
+    /// That of the first member which cannot use the example.
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<Self::Targets, ObjectiveError>;
 
     /// Losses of every member.
+    ///
+    /// # Errors
+    /// [`ObjectiveError::Missing`] if `output` lacks a pass that a member reads, else that of the first member which
+    /// fails.
     fn losses(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[Self::Targets],
+        output: &EncoderOutput<'_>,
+        targets: &Targets<'_, Self::Targets>,
     ) -> Result<NamedLosses, ObjectiveError>;
 
-    /// Whether any member chooses the pairs of a batch of all pairs.
-    fn mines(&self) -> bool;
+    /// The first member that chooses negatives of a batch of all pairs, with its targets.
+    ///
+    /// # Errors
+    /// For targets that are not those of a batch of all pairs.
+    fn miner<'a>(
+        &'a self,
+        targets: &Targets<'a, Self::Targets>,
+    ) -> Result<Option<Box<dyn NegativeMiner + 'a>>, ObjectiveError>;
 
-    /// The false pairs that any member finds worth the joint pass.
-    fn hard_pairs(
-        &self,
-        encoded: &Encoded<'_>,
-        targets: &[Self::Targets],
-    ) -> Result<Vec<(usize, usize)>, ObjectiveError>;
+    /// Metrics without records: their scores list the names of all metrics.
+    fn metrics(&self) -> Self::Metrics;
 
-    /// Adds a held-out batch to the scores of every member.
+    /// Records a validation batch in the metrics of every member.
+    ///
+    /// # Errors
+    /// As [`Self::losses`].
     fn evaluate(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[Self::Targets],
-        tally: &mut Tally,
+        output: &EncoderOutput<'_>,
+        targets: &Targets<'_, Self::Targets>,
+        metrics: &mut Self::Metrics,
     ) -> Result<(), ObjectiveError>;
 }
 
-/// Objectives that read the image-only pass alone have a target for each picture, the others for each text.
+/// An objective, or nothing.
 impl<O: Objective> ObjectiveSet for Option<O> {
     type Targets = Option<O::Target>;
+    type Metrics = Option<O::Metrics>;
 
-    fn needs(&self) -> Needs {
-        self.as_ref().map(Objective::needs).unwrap_or_default()
+    fn passes(&self) -> EncoderPasses {
+        self.as_ref().map(Objective::passes).unwrap_or_default()
     }
 
-    fn prepare(&self, draft: &mut Draft<'_>) -> Result<Self::Targets, ObjectiveError> {
-        let own = self
-            .as_ref()
-            .filter(|o| draft.number == 0 || o.needs().joint);
-        own.map(|o| o.prepare(draft)).transpose()
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<Self::Targets, ObjectiveError> {
+        // The first text of an image carries the target of the image.
+        let prepares = |objective: &&O| objective.unit() != Unit::Image || pair.text_index == 0;
+        let objective = self.as_ref().filter(prepares);
+        objective
+            .map(|objective| objective.prepare(pair))
+            .transpose()
     }
 
     fn losses(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[Self::Targets],
+        output: &EncoderOutput<'_>,
+        targets: &Targets<'_, Self::Targets>,
     ) -> Result<NamedLosses, ObjectiveError> {
         let Some(objective) = self else {
             return Ok(vec![]);
         };
-        let targets: Vec<O::Target> = targets.iter().flatten().cloned().collect();
-        Ok(vec![(objective.name(), objective.loss(encoded, &targets)?)])
+        output.check(O::NAME, objective.passes())?;
+        let targets = targets.per_unit(objective.unit(), O::NAME)?;
+        Ok(vec![(O::NAME, objective.loss(output, &targets)?)])
     }
 
-    fn mines(&self) -> bool {
-        self.as_ref().is_some_and(Objective::mines)
-    }
-
-    fn hard_pairs(
-        &self,
-        encoded: &Encoded<'_>,
-        targets: &[Self::Targets],
-    ) -> Result<Vec<(usize, usize)>, ObjectiveError> {
-        let Some(objective) = self.as_ref().filter(|own| own.mines()) else {
-            return Ok(vec![]);
+    fn miner<'a>(
+        &'a self,
+        targets: &Targets<'a, Self::Targets>,
+    ) -> Result<Option<Box<dyn NegativeMiner + 'a>>, ObjectiveError> {
+        let Some(objective) = self else {
+            return Ok(None);
         };
-        let targets: Vec<O::Target> = targets.iter().flatten().cloned().collect();
-        objective.hard_pairs(encoded, &targets)
+        let targets = targets.per_unit(objective.unit(), O::NAME)?;
+        Ok(objective.miner(targets))
+    }
+
+    fn metrics(&self) -> Self::Metrics {
+        self.as_ref().map(|_| O::Metrics::default())
     }
 
     fn evaluate(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[Self::Targets],
-        tally: &mut Tally,
+        output: &EncoderOutput<'_>,
+        targets: &Targets<'_, Self::Targets>,
+        metrics: &mut Self::Metrics,
     ) -> Result<(), ObjectiveError> {
-        let Some(objective) = self else { return Ok(()) };
-        let targets: Vec<O::Target> = targets.iter().flatten().cloned().collect();
-        objective.evaluate(encoded, &targets, tally)
+        let Some(objective) = self else {
+            return Ok(());
+        };
+        output.check(O::NAME, objective.passes())?;
+        let targets = targets.per_unit(objective.unit(), O::NAME)?;
+        objective.evaluate(output, &targets, metrics.get_or_insert_default())
     }
 }
 
-/// Implements [`ObjectiveSet`] for a struct whose named fields are sets themselves, with a struct of
-/// the same fields for their targets. The fields prepare an example in the order given.
+/// Defines a module whose named fields are sets, with a struct for their targets and one for their metrics. The fields
+/// prepare an example in the order given.
 ///
-/// ```ignore
-/// objective_set!(MyObjectives, MyTargets { itm: Option<Itm>, mlm: Option<Mlm> });
+/// ```
+/// use vlp_objectives::{Itm, Mlm, objective_set};
+///
+/// objective_set! {
+///     /// Two objectives, each of which can be switched off.
+///     pub struct Objectives(Targets, Metrics) {
+///         /// Image-text matching.
+///         pub itm: Option<Itm>,
+///         /// Masked language modeling.
+///         pub mlm: Option<Mlm>,
+///     }
+/// }
 /// ```
 #[macro_export]
 macro_rules! objective_set {
-    ($set:ident, $targets:ident { $($field:ident: $kind:ty),+ $(,)? }) => {
-        #[doc = concat!("What rides beside an example for [`", stringify!($set), "`].")]
-        #[derive(Clone)]
-        pub struct $targets {
+    (
+        $(#[$meta:meta])* $visibility:vis struct $set:ident($targets:ident, $metrics:ident) {
+            $($(#[$field_meta:meta])* $field_visibility:vis $field:ident: $kind:ty),+ $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(burn::module::Module, Debug)]
+        $visibility struct $set {
+            $($(#[$field_meta])* $field_visibility $field: $kind),+
+        }
+
+        $crate::init_weights!($set { $($field),+ });
+
+        #[doc = concat!("Targets of [`", stringify!($set), "`] for one text.")]
+        #[derive(Debug)]
+        $visibility struct $targets {
             $(#[doc = concat!("Target of `", stringify!($field), "`.")]
-            pub $field: <$kind as $crate::ObjectiveSet>::Targets),+
+            $field_visibility $field: <$kind as $crate::ObjectiveSet>::Targets),+
+        }
+
+        #[doc = concat!("Metrics of [`", stringify!($set), "`].")]
+        #[derive(Debug)]
+        $visibility struct $metrics {
+            $(#[doc = concat!("Metrics of `", stringify!($field), "`.")]
+            $field_visibility $field: <$kind as $crate::ObjectiveSet>::Metrics),+
         }
 
         impl $crate::ObjectiveSet for $set {
             type Targets = $targets;
+            type Metrics = $metrics;
 
-            fn prepare(&self, draft: &mut $crate::Draft<'_>) -> Result<$targets, $crate::ObjectiveError> {
-                Ok($targets { $($field: $crate::ObjectiveSet::prepare(&self.$field, draft)?),+ })
+            fn prepare(
+                &self,
+                pair: &mut $crate::PairBuilder<'_>,
+            ) -> Result<$targets, $crate::ObjectiveError> {
+                Ok($targets { $($field: $crate::ObjectiveSet::prepare(&self.$field, pair)?),+ })
             }
 
-            $crate::objective_set!(@members $($field)+);
+            fn metrics(&self) -> $metrics {
+                $metrics { $($field: $crate::ObjectiveSet::metrics(&self.$field)),+ }
+            }
+
+            $crate::objective_set!(@set $($field)+);
+        }
+
+        impl $crate::Metrics for $metrics {
+            $crate::objective_set!(@metrics $($field)+);
         }
     };
-    (@members $($field:tt)+) => {
-        fn needs(&self) -> $crate::Needs {
-            $crate::Needs::default()$(.or($crate::ObjectiveSet::needs(&self.$field)))+
+    (@set $($field:tt)+) => {
+        fn passes(&self) -> $crate::EncoderPasses {
+            $crate::EncoderPasses::NONE$(.union($crate::ObjectiveSet::passes(&self.$field)))+
         }
 
         fn losses(
             &self,
-            encoded: &$crate::Encoded<'_>,
-            targets: &[Self::Targets],
+            output: &$crate::EncoderOutput<'_>,
+            targets: &$crate::Targets<'_, Self::Targets>,
         ) -> Result<$crate::NamedLosses, $crate::ObjectiveError> {
-            let mut all = vec![];
+            let mut losses = vec![];
             $(
-                let own: Vec<_> = targets.iter().map(|t| t.$field.clone()).collect();
-                all.extend($crate::ObjectiveSet::losses(&self.$field, encoded, &own)?);
+                let member_targets = targets.project(|target| &target.$field);
+                losses.extend($crate::ObjectiveSet::losses(&self.$field, output, &member_targets)?);
             )+
-            Ok(all)
+            Ok(losses)
         }
 
-        fn mines(&self) -> bool {
-            false $(|| $crate::ObjectiveSet::mines(&self.$field))+
-        }
-
-        fn hard_pairs(
-            &self,
-            encoded: &$crate::Encoded<'_>,
-            targets: &[Self::Targets],
-        ) -> Result<Vec<(usize, usize)>, $crate::ObjectiveError> {
-            let mut all = vec![];
+        fn miner<'a>(
+            &'a self,
+            targets: &$crate::Targets<'a, Self::Targets>,
+        ) -> Result<Option<Box<dyn $crate::NegativeMiner + 'a>>, $crate::ObjectiveError> {
             $(
-                let own: Vec<_> = targets.iter().map(|t| t.$field.clone()).collect();
-                all.extend($crate::ObjectiveSet::hard_pairs(&self.$field, encoded, &own)?);
+                let member_targets = targets.project(|target| &target.$field);
+                let miner = $crate::ObjectiveSet::miner(&self.$field, &member_targets)?;
+                if miner.is_some() {
+                    return Ok(miner);
+                }
             )+
-            Ok(all)
+            Ok(None)
         }
 
         fn evaluate(
             &self,
-            encoded: &$crate::Encoded<'_>,
-            targets: &[Self::Targets],
-            tally: &mut $crate::Tally,
+            output: &$crate::EncoderOutput<'_>,
+            targets: &$crate::Targets<'_, Self::Targets>,
+            metrics: &mut Self::Metrics,
         ) -> Result<(), $crate::ObjectiveError> {
             $(
-                let own: Vec<_> = targets.iter().map(|t| t.$field.clone()).collect();
-                $crate::ObjectiveSet::evaluate(&self.$field, encoded, &own, tally)?;
+                let member_targets = targets.project(|target| &target.$field);
+                let member_metrics = &mut metrics.$field;
+                $crate::ObjectiveSet::evaluate(&self.$field, output, &member_targets, member_metrics)?;
             )+
             Ok(())
+        }
+    };
+    (@metrics $($field:tt)+) => {
+        fn merge(&mut self, other: Self) {
+            $($crate::Metrics::merge(&mut self.$field, other.$field);)+
+        }
+
+        fn scores(
+            &self,
+            context: &$crate::MetricContext<'_>,
+        ) -> Result<Vec<$crate::Score>, $crate::ObjectiveError> {
+            let mut scores = vec![];
+            $(scores.extend($crate::Metrics::scores(&self.$field, context)?);)+
+            Ok(scores)
+        }
+
+        fn predictions(
+            &self,
+            context: &$crate::MetricContext<'_>,
+            predictions: &mut $crate::Predictions,
+        ) {
+            $($crate::Metrics::predictions(&self.$field, context, predictions);)+
         }
     };
 }
 
 macro_rules! tuple_set {
-    ($($member:ident $place:tt),+) => {
+    ($($member:ident $index:tt),+) => {
         impl<$($member: ObjectiveSet),+> ObjectiveSet for ($($member,)+) {
             type Targets = ($($member::Targets,)+);
+            type Metrics = ($($member::Metrics,)+);
 
-            fn prepare(&self, draft: &mut Draft<'_>) -> Result<Self::Targets, ObjectiveError> {
-                Ok(($(self.$place.prepare(draft)?,)+))
+            fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<Self::Targets, ObjectiveError> {
+                Ok(($(self.$index.prepare(pair)?,)+))
             }
 
-            objective_set!(@members $($place)+);
+            fn metrics(&self) -> Self::Metrics {
+                ($(self.$index.metrics(),)+)
+            }
+
+            objective_set!(@set $($index)+);
+        }
+
+        impl<$($member: Metrics),+> Metrics for ($($member,)+) {
+            objective_set!(@metrics $($index)+);
         }
     };
 }

@@ -1,21 +1,25 @@
 //! Visual question answering: soft scores over an answer vocabulary (VQA v2).
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use burn::tensor::activation::{log_sigmoid, sigmoid};
 use serde::{Deserialize, Serialize};
 use vlp_data::{AnswerType, Label};
-use vlp_eval::vqa::answer_accuracy;
+use vlp_eval::vqa::{VqaResult, answer_accuracy};
+use vlp_ops::init_weights;
 
-use crate::draft::Draft;
-use crate::encoded::{Encoded, Needs};
+use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
 use crate::head::{ClsHead, HeadKind};
 use crate::loss::argmax;
+use crate::metrics::{MetricContext, Metrics, Predictions, Score};
 use crate::objective::{Losses, Objective};
-use crate::tally::Tally;
-
-const NAME: &str = "vqa";
+use crate::pair_builder::PairBuilder;
+use crate::passes::EncoderPasses;
+use crate::targets::Unit;
 
 /// Configuration of [`Vqa`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,7 +27,7 @@ const NAME: &str = "vqa";
 pub struct VqaConfig {
     /// Weight of the loss; 1.
     pub weight: f64,
-    /// `norm` for E2E-VLP, `wide` for SOHO.
+    /// `lxmert_mlp` for E2E-VLP, `soho_mlp` for SOHO.
     pub head: HeadKind,
 }
 
@@ -31,18 +35,20 @@ impl Default for VqaConfig {
     fn default() -> Self {
         Self {
             weight: 1.0,
-            head: HeadKind::Norm,
+            head: HeadKind::LxmertMlp,
         }
     }
 }
 
-/// A sigmoid for each answer, on the `[CLS]` state of question and picture.
+/// A sigmoid for each answer, on the `[CLS]` state of question and image.
 #[derive(Module, Debug)]
 pub struct Vqa {
     head: ClsHead,
     #[module(skip)]
     config: VqaConfig,
 }
+
+init_weights!(Vqa { head; config });
 
 impl VqaConfig {
     /// Builds the head for `answers` answers.
@@ -57,7 +63,7 @@ impl VqaConfig {
     ) -> Result<Vqa, ObjectiveError> {
         if answers == 0 {
             return Err(ObjectiveError::Config {
-                objective: NAME,
+                objective: Vqa::NAME,
                 key: "answers",
                 value: "0".into(),
                 hint: "read a data set of questions with answers (data.task = \"vqa\", or vqa:DIR), or lower data.min_answers".into(),
@@ -70,116 +76,171 @@ impl VqaConfig {
     }
 }
 
-/// What a question asks for.
+/// Answers to a question.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct VqaTarget {
-    /// (number in the vocabulary, score) of every answer that scores, 0.3 to 1.
+    /// (index in the vocabulary, score) of every answer that scores, 0.3 to 1.
     pub scores: Vec<(usize, f32)>,
-    /// Annotators' answers as they were given; none in a test set.
+    /// Answers of the annotators; none in a test set.
     pub human: Vec<String>,
-    /// The official id of the question, and what kind of answer it asks for, where they are known.
+    /// The official id of the question.
     pub question: Option<u64>,
-    /// Kind of answer.
-    pub kind: Option<AnswerType>,
-    /// The vocabulary's answers by number.
-    pub answers: std::sync::Arc<Vec<String>>,
+    /// Type of the answer.
+    pub answer_type: Option<AnswerType>,
+    /// The answer vocabulary.
+    pub answers: Arc<Vec<String>>,
 }
 
 impl Vqa {
-    /// Logits `[rows, answers]`.
-    pub fn logits(&self, encoded: &Encoded<'_>) -> Result<Tensor<2>, ObjectiveError> {
-        Ok(self.head.forward(encoded.cls(NAME)?))
+    /// Logits `[rows, answers]` of `[CLS]` states `[rows, d_model]` of the joint pass.
+    pub fn logits(&self, cls: Tensor<2>) -> Tensor<2> {
+        self.head.forward(cls)
     }
 
-    /// Probability of every answer, for each row.
-    pub fn answer(&self, encoded: &Encoded<'_>) -> Result<Vec<Vec<f32>>, ObjectiveError> {
-        let logits = self.logits(encoded)?;
+    /// Probability of every answer, for each row of `[CLS]` states `[rows, d_model]`.
+    pub fn answer_probabilities(&self, cls: Tensor<2>) -> Vec<Vec<f32>> {
+        let logits = self.logits(cls);
         let answers = logits.dims()[1];
-        let flat: Vec<f32> = sigmoid(logits).into_data().iter().collect();
-        Ok(flat.chunks(answers).map(<[f32]>::to_vec).collect())
+        let probabilities: Vec<f32> = sigmoid(logits).into_data().iter().collect();
+        probabilities.chunks(answers).map(<[f32]>::to_vec).collect()
     }
 }
 
 impl Objective for Vqa {
+    const NAME: &'static str = "vqa";
+
     type Target = VqaTarget;
 
-    fn name(&self) -> &'static str {
-        NAME
+    type Metrics = VqaMetrics;
+
+    fn unit(&self) -> Unit {
+        Unit::Text
     }
 
-    fn needs(&self) -> Needs {
-        Needs::JOINT
+    fn passes(&self) -> EncoderPasses {
+        EncoderPasses::JOINT
     }
 
-    fn prepare(&self, draft: &mut Draft<'_>) -> Result<VqaTarget, ObjectiveError> {
-        let Some(vocabulary) = draft.answers else {
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<VqaTarget, ObjectiveError> {
+        let Some(vocabulary) = pair.answers else {
             return Ok(VqaTarget::default());
         };
-        let human = match &draft.example.label {
+        let human = match &pair.example.label {
             Some(Label::Answers(human)) => human.clone(),
             _ => vec![],
         };
-        let record = draft.example.record.as_ref();
+        let record = pair.example.record.as_ref();
         Ok(VqaTarget {
-            scores: vocabulary.scores(&human),
+            scores: vocabulary.soft_scores(&human),
             human,
-            question: record.and_then(|r| r.id.parse().ok()),
-            kind: record.and_then(|r| r.answer_type),
-            answers: vocabulary.shared(),
+            question: record.and_then(|record| record.id.parse().ok()),
+            answer_type: record.and_then(|record| record.answer_type),
+            answers: vocabulary.shared_answers(),
         })
     }
 
     /// Binary cross entropy, summed over answers and averaged over questions that have a label.
-    fn loss(&self, encoded: &Encoded<'_>, targets: &[VqaTarget]) -> Result<Losses, ObjectiveError> {
-        let logits = self.logits(encoded)?;
+    fn loss(
+        &self,
+        output: &EncoderOutput<'_>,
+        targets: &[&VqaTarget],
+    ) -> Result<Losses, ObjectiveError> {
+        let logits = self.logits(output.joint().text.cls());
         let [rows, answers] = logits.dims();
-        let (mut truth, mut known) = (vec![0.0f32; rows * answers], vec![0.0f32; rows]);
+        let (mut scores, mut labeled) = (vec![0.0f32; rows * answers], vec![0.0f32; rows]);
         for (row, target) in targets.iter().enumerate() {
-            known[row] = f32::from(u8::from(!target.human.is_empty()));
+            labeled[row] = f32::from(u8::from(!target.human.is_empty()));
             for &(answer, score) in &target.scores {
-                truth[row * answers + answer] = score;
+                scores[row * answers + answer] = score;
             }
         }
         let device = logits.device();
-        let count = known.iter().sum::<f32>().max(1.0);
-        let truth = Tensor::<2>::from_data(TensorData::new(truth, [rows, answers]), &device);
-        let known = Tensor::<2>::from_data(TensorData::new(known, [rows, 1]), &device);
-        // log(1 - p) = log p(-x)
-        let right = truth.clone() * log_sigmoid(logits.clone());
-        let wrong = (truth.neg() + 1.0) * log_sigmoid(logits.neg());
-        let sum = ((right + wrong) * known).sum().neg();
+        let count = labeled.iter().sum::<f32>().max(1.0);
+        let scores = Tensor::<2>::from_data(TensorData::new(scores, [rows, answers]), &device);
+        let labeled = Tensor::<2>::from_data(TensorData::new(labeled, [rows, 1]), &device);
+        // log(1 - sigmoid(x)) = log(sigmoid(-x))
+        let positive = scores.clone() * log_sigmoid(logits.clone());
+        let negative = (scores.neg() + 1.0) * log_sigmoid(logits.neg());
+        let sum = ((positive + negative) * labeled).sum().neg();
         let value = sum.div_scalar(f64::from(count));
-        Ok(Losses::one(NAME, self.config.weight, value))
+        Ok(Losses::single(Self::NAME, self.config.weight, value))
     }
 
     fn evaluate(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[VqaTarget],
-        tally: &mut Tally,
+        output: &EncoderOutput<'_>,
+        targets: &[&VqaTarget],
+        metrics: &mut VqaMetrics,
     ) -> Result<(), ObjectiveError> {
-        for (best, target) in argmax(self.logits(encoded)?).into_iter().zip(targets) {
-            let answer = target.answers.get(best).map_or("", String::as_str);
-            if let Some(question) = target.question {
-                tally.answer(question, answer);
-            }
-            if target.human.len() > 1 {
-                let accuracy = answer_accuracy(answer, &target.human);
-                tally.share("VQA accuracy", accuracy);
-                if let Some(kind) = target.kind {
-                    tally.share(accuracy_of(kind), accuracy);
-                }
-            }
+        let logits = self.logits(output.joint().text.cls());
+        for (answer, target) in argmax(logits).into_iter().zip(targets) {
+            let answer = target.answers.get(answer).map_or("", String::as_str);
+            metrics.record(answer, target);
         }
         Ok(())
     }
 }
 
-/// Name of the figure of the official tool's answer types.
-fn accuracy_of(kind: AnswerType) -> &'static str {
-    match kind {
-        AnswerType::YesNo => "VQA accuracy, yes/no",
-        AnswerType::Number => "VQA accuracy, number",
-        AnswerType::Other => "VQA accuracy, other",
+crate::mean_metrics! {
+    /// Accuracies of the official tool, over all questions and by type of the answer.
+    pub struct VqaAccuracies {
+        /// All questions.
+        pub all: "vqa/accuracy",
+        /// Questions whose answer is yes or no.
+        pub yes_no: "vqa/accuracy_yes_no",
+        /// Questions whose answer is a number.
+        pub number: "vqa/accuracy_number",
+        /// Other questions.
+        pub other: "vqa/accuracy_other",
+    }
+}
+
+/// Metrics of [`Vqa`].
+#[derive(Debug, Clone, Default)]
+pub struct VqaMetrics {
+    /// Accuracies.
+    pub accuracies: VqaAccuracies,
+    answers: Vec<VqaResult>,
+}
+
+impl VqaMetrics {
+    /// Records the answer to a question. It is scored only if there are several annotators.
+    pub fn record(&mut self, answer: &str, target: &VqaTarget) {
+        if let Some(question_id) = target.question {
+            self.answers.push(VqaResult {
+                question_id,
+                answer: answer.into(),
+            });
+        }
+        if target.human.len() > 1 {
+            let accuracy = answer_accuracy(answer, &target.human);
+            self.accuracies.all.record_fraction(accuracy);
+            let by_type = match target.answer_type {
+                Some(AnswerType::YesNo) => &mut self.accuracies.yes_no,
+                Some(AnswerType::Number) => &mut self.accuracies.number,
+                Some(AnswerType::Other) => &mut self.accuracies.other,
+                None => return,
+            };
+            by_type.record_fraction(accuracy);
+        }
+    }
+}
+
+impl Metrics for VqaMetrics {
+    fn merge(&mut self, other: Self) {
+        self.accuracies.merge(other.accuracies);
+        self.answers.extend(other.answers);
+    }
+
+    fn scores(&self, context: &MetricContext<'_>) -> Result<Vec<Score>, ObjectiveError> {
+        self.accuracies.scores(context)
+    }
+
+    /// The first answer to each question.
+    fn predictions(&self, _context: &MetricContext<'_>, predictions: &mut Predictions) {
+        let mut questions = HashSet::new();
+        let answers = self.answers.iter();
+        let answers = answers.filter(|answer| questions.insert(answer.question_id));
+        predictions.answers.extend(answers.cloned());
     }
 }

@@ -1,4 +1,4 @@
-//! Every objective keeps the promises of the trait, and the kit finds those who do not.
+//! Every objective passes the conformance kit, and the kit finds objectives that break a rule.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,14 +6,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
-use vlp_objectives::testing::{CODES, D_MODEL, check};
+use vlp_objectives::testing::{CODES, D_MODEL, Rig, check, check_with};
 use vlp_objectives::{
-    CaptioningConfig, CellRule, DetectionConfig, Draft, Encoded, HeadKind, ItcConfig, ItmConfig,
-    Losses, MlmConfig, MvmConfig, MvmHead, Needs, Objective, ObjectiveError, SnliVeConfig,
+    CaptioningConfig, DetectionConfig, EncoderOutput, EncoderPasses, HeadKind, ItcConfig,
+    ItmConfig, Losses, MaskSampling, MetricContext, Metrics, MlmConfig, MvmConfig, MvmHead,
+    Nlvr2Config, Objective, ObjectiveError, PairBuilder, Score, SnliVeConfig, Unit, VqaConfig,
+    init_weights,
 };
+use vlp_scenes::Task;
+
+const HEADS: [HeadKind; 2] = [HeadKind::LxmertMlp, HeadKind::Linear];
 
 #[test]
-fn matching() {
+fn itm_conforms() {
     check(&Device::flex(), |rig| {
         Ok(ItmConfig::default().init(D_MODEL, &rig.device))
     })
@@ -21,7 +26,7 @@ fn matching() {
 }
 
 #[test]
-fn contrast() {
+fn itc_conforms() {
     check(&Device::flex(), |rig| {
         Ok(ItcConfig::default().init(D_MODEL, &rig.device))
     })
@@ -29,8 +34,8 @@ fn contrast() {
 }
 
 #[test]
-fn masked_words() {
-    for (whole_word, at_least_one, skip_mismatched) in [
+fn mlm_conforms() {
+    for (whole_word, at_least_one, skip_negatives) in [
         (false, false, false),
         (true, false, true),
         (false, true, false),
@@ -38,28 +43,29 @@ fn masked_words() {
         let config = MlmConfig {
             whole_word,
             at_least_one,
-            skip_mismatched,
+            skip_negatives,
             probability: 0.3,
             ..MlmConfig::default()
         };
         check(&Device::flex(), |rig| {
-            Ok(config.init(D_MODEL, rig.pieces.vocab_size(), &rig.device))
+            Ok(config.init(D_MODEL, rig.tokenizer.vocab_size(), &rig.device))
         })
         .unwrap();
     }
 }
 
 #[test]
-fn masked_cells() {
-    for (head, cell, skip_mismatched) in [
-        (MvmHead::Cosine { temperature: 1.0 }, CellRule::Sample, true),
-        (MvmHead::Cosine { temperature: 0.1 }, CellRule::Batch, false),
-        (MvmHead::Linear, CellRule::Sample, false),
+fn mvm_conforms() {
+    let cosine = |temperature| MvmHead::Cosine { temperature };
+    for (head, mask_sampling, skip_negatives) in [
+        (cosine(1.0), MaskSampling::Sample, true),
+        (cosine(0.1), MaskSampling::Batch, false),
+        (MvmHead::Linear, MaskSampling::Sample, false),
     ] {
         let config = MvmConfig {
             head,
-            cell,
-            skip_mismatched,
+            mask_sampling,
+            skip_negatives,
             probability: 0.5,
             ..MvmConfig::default()
         };
@@ -71,29 +77,21 @@ fn masked_cells() {
 }
 
 #[test]
-fn downstream_heads() {
-    for head in [HeadKind::Norm, HeadKind::Linear] {
-        let own = SnliVeConfig { weight: 1.0, head };
-        check(&Device::flex(), |rig| Ok(own.init(D_MODEL, &rig.device))).unwrap();
-    }
-}
-
-#[test]
-fn captions() {
-    for beams in [1, 3] {
+fn captioning_conforms() {
+    for num_beams in [1, 3] {
         let config = CaptioningConfig {
-            beams,
+            num_beams,
             ..CaptioningConfig::default()
         };
         check(&Device::flex(), |rig| {
-            Ok(config.init(rig.pieces.vocab_size(), &rig.device))
+            Ok(config.init(rig.tokenizer.vocab_size(), &rig.device))
         })
         .unwrap();
     }
 }
 
 #[test]
-fn detection() {
+fn detection_conforms() {
     for (from_joint, aux_losses, num_queries) in
         [(false, true, 8), (true, true, 2), (false, false, 8)]
     {
@@ -110,88 +108,171 @@ fn detection() {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Vice {
-    None,
-    Chance,
-    NotFinite,
-    Idle,
-    Forgets,
-}
-
-static CALLS: AtomicU32 = AtomicU32::new(0);
-
-/// An objective with one vice.
-#[derive(Module, Debug)]
-struct Vicious {
-    head: Linear,
-    idle: Option<Linear>,
-    #[module(skip)]
-    factor: f32,
-    #[module(skip)]
-    vice: Skipped,
-}
-
-#[derive(Debug, Clone)]
-struct Skipped(Vice);
-
-impl Objective for Vicious {
-    type Target = ();
-
-    fn name(&self) -> &'static str {
-        "vicious"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::JOINT
-    }
-
-    fn prepare(&self, draft: &mut Draft<'_>) -> Result<(), ObjectiveError> {
-        if self.vice.0 == Vice::Chance {
-            draft.text.ids[1] = 5 + CALLS.fetch_add(1, Ordering::Relaxed) % 3;
-        }
-        Ok(())
-    }
-
-    fn loss(&self, encoded: &Encoded<'_>, _targets: &[()]) -> Result<Losses, ObjectiveError> {
-        let states = encoded.text("vicious")?.states.clone();
-        let value = self.head.forward(states).square().mean() * self.factor;
-        let value = match self.vice.0 {
-            Vice::NotFinite => value.log().mul_scalar(f32::NAN),
-            _ => value,
-        };
-        Ok(Losses::one("vicious", 1.0, value))
+#[test]
+fn vqa_conforms() {
+    let rig = Rig::for_task(Task::Vqa, &Device::flex()).unwrap();
+    let answers = rig.answers.as_ref().unwrap().len();
+    for head in HEADS {
+        let config = VqaConfig { weight: 1.0, head };
+        check_with(&rig, |rig| config.init(D_MODEL, answers, &rig.device)).unwrap();
     }
 }
 
 #[test]
-fn vices_are_named() {
-    for (vice, message) in [
-        (Vice::None, ""),
-        (Vice::Chance, "vicious: prepare gives another text"),
-        (Vice::NotFinite, "vicious: the same batch has losses"),
+fn nlvr2_conforms() {
+    let rig = Rig::for_task(Task::Nlvr2, &Device::flex()).unwrap();
+    for head in HEADS {
+        let config = Nlvr2Config { weight: 1.0, head };
+        check_with(&rig, |rig| Ok(config.init(D_MODEL, &rig.device))).unwrap();
+    }
+}
+
+#[test]
+fn snli_ve_conforms() {
+    let hypotheses = Rig::for_task(Task::SnliVe, &Device::flex()).unwrap();
+    let captions = Rig::new(&Device::flex()).unwrap();
+    for head in HEADS {
+        let config = SnliVeConfig { weight: 1.0, head };
+        for rig in [&hypotheses, &captions] {
+            check_with(rig, |rig| Ok(config.init(D_MODEL, &rig.device))).unwrap();
+        }
+    }
+}
+
+/// A rule that an objective breaks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Violation {
+    None,
+    RandomText,
+    NotFinite,
+    UntrackedZero,
+    UnusedParameter,
+    SkippedState,
+    MetricNames,
+    Merge,
+}
+
+static CALLS: AtomicU32 = AtomicU32::new(0);
+
+/// An objective that breaks one rule.
+#[derive(Module, Debug)]
+struct Violating {
+    head: Linear,
+    unused: Option<Linear>,
+    #[module(skip)]
+    factor: f32,
+    #[module(skip)]
+    violation: SkippedViolation,
+}
+
+init_weights!(Violating { head, unused; factor, violation });
+
+#[derive(Debug, Clone)]
+struct SkippedViolation(Violation);
+
+#[derive(Debug, Default)]
+struct ViolatingMetrics {
+    names: usize,
+    merges: usize,
+}
+
+impl Metrics for ViolatingMetrics {
+    fn merge(&mut self, other: Self) {
+        (self.names, self.merges) = (other.names, self.merges + other.merges);
+    }
+
+    fn scores(&self, _context: &MetricContext<'_>) -> Result<Vec<Score>, ObjectiveError> {
+        let merges = Score::higher("violating/merges", Some(self.merges as f64));
+        let mut scores = vec![merges];
+        scores.extend((0..self.names).map(|name| Score::lower(format!("violating/{name}"), None)));
+        Ok(scores)
+    }
+}
+
+impl Objective for Violating {
+    const NAME: &'static str = "violating";
+
+    type Target = ();
+
+    type Metrics = ViolatingMetrics;
+
+    fn unit(&self) -> Unit {
+        Unit::Text
+    }
+
+    fn passes(&self) -> EncoderPasses {
+        EncoderPasses::JOINT
+    }
+
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<(), ObjectiveError> {
+        if self.violation.0 == Violation::RandomText {
+            pair.text.ids[1] = 5 + CALLS.fetch_add(1, Ordering::Relaxed) % 3;
+        }
+        Ok(())
+    }
+
+    fn loss(&self, output: &EncoderOutput<'_>, _targets: &[&()]) -> Result<Losses, ObjectiveError> {
+        let states = output.joint().text.states.clone();
+        // The bare example alone has an empty text.
+        let is_bare = states.dims()[1] == 2;
+        let value = self.head.forward(states).square().mean() * self.factor;
+        let value = match self.violation.0 {
+            Violation::NotFinite => value.log().mul_scalar(f32::NAN),
+            Violation::UntrackedZero if is_bare => Tensor::zeros([1], &value.device()),
+            _ => value,
+        };
+        Ok(Losses::single(Self::NAME, 1.0, value))
+    }
+
+    fn evaluate(
+        &self,
+        _output: &EncoderOutput<'_>,
+        _targets: &[&()],
+        metrics: &mut ViolatingMetrics,
+    ) -> Result<(), ObjectiveError> {
+        metrics.names = usize::from(self.violation.0 == Violation::MetricNames);
+        if self.violation.0 == Violation::Merge {
+            metrics.merges = metrics.merges * 2 + 1;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn each_violation_is_reported() {
+    for (violation, message) in [
+        (Violation::None, ""),
+        (Violation::RandomText, "prepare gives another text"),
+        (Violation::NotFinite, "the same batch has losses"),
         (
-            Vice::Idle,
-            "vicious: no gradient reaches its parameter idle.",
+            Violation::UntrackedZero,
+            "has no backward pass: use loss::zero",
         ),
-        (Vice::Forgets, "vicious: its loss was"),
+        (
+            Violation::UnusedParameter,
+            "no gradient reaches its parameter unused.",
+        ),
+        (Violation::SkippedState, "its loss was"),
+        (Violation::MetricNames, "its metrics are"),
+        (Violation::Merge, "merged metrics give"),
     ] {
         let result = check(&Device::flex(), |rig| {
             let linear = |out| LinearConfig::new(D_MODEL, out).init(&rig.device);
             let mut head = linear(3);
             head.weight = Param::from_tensor(Tensor::ones([D_MODEL, 3], &rig.device) * 0.1);
-            let forgets = (vice == Vice::Forgets).then(|| CALLS.fetch_add(1, Ordering::Relaxed));
-            Ok(Vicious {
+            let skipped_state = (violation == Violation::SkippedState)
+                .then(|| CALLS.fetch_add(1, Ordering::Relaxed));
+            Ok(Violating {
                 head,
-                idle: (vice == Vice::Idle).then(|| linear(2)),
-                factor: 1.0 + forgets.unwrap_or(0) as f32,
-                vice: Skipped(vice),
+                unused: (violation == Violation::UnusedParameter).then(|| linear(2)),
+                factor: 1.0 + skipped_state.unwrap_or(0) as f32,
+                violation: SkippedViolation(violation),
             })
         });
-        match (vice, result) {
-            (Vice::None, result) => result.unwrap(),
-            (_, Err(fault)) => assert!(fault.to_string().starts_with(message), "{fault}"),
-            (vice, Ok(())) => panic!("{vice:?} went unnoticed"),
+        match (violation, result) {
+            (Violation::None, result) => result.unwrap(),
+            (_, Err(error)) => assert!(error.to_string().contains(message), "{error}"),
+            (violation, Ok(())) => panic!("{violation:?} was not reported"),
         }
     }
 }

@@ -1,14 +1,16 @@
-//! The contrastive loss against its formula, and the hard pairs of a batch of all pairs.
+//! The contrastive loss against its formula, and the hard negatives of a batch of all pairs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
+use burn::module::{ModuleVisitor, Param};
 use burn::prelude::*;
-use common::{host, redraw, scalar};
+use common::{randomize_weights, scalar, to_cpu};
 use vlp_objectives::itc::ItcTarget;
-use vlp_objectives::testing::{D_MODEL, Rig};
+use vlp_objectives::testing::{D_MODEL, Probe, Rig};
 use vlp_objectives::{
-    Batcher, ItcConfig, Itm, ItmConfig, Needs, Objective, ObjectiveSet, Pretrain, VisionLanguage,
+    Batch, Collator, EncoderOutput, EncoderPasses, Itc, ItcConfig, Itm, ItmConfig, Objective,
+    Pretrain, VisionLanguage,
 };
 
 fn config() -> ItcConfig {
@@ -18,68 +20,63 @@ fn config() -> ItcConfig {
     }
 }
 
-#[test]
-fn the_loss_is_the_mean_cross_entropy_both_ways() {
-    let rig = Rig::new(&Device::flex()).unwrap();
-    let own = config();
-    let pretrain = Pretrain {
-        model: rig.model().unwrap(),
-        objectives: Some(own.init(D_MODEL, &rig.device)),
-    };
-    let pretrain = redraw(pretrain, 3);
-    let itc = pretrain.objectives.as_ref().unwrap();
-    let mut examples = rig.examples[..4].to_vec();
-    // Two examples of one picture: each is a truth of the other.
-    examples[3].key = examples[1].key;
-    let batch = rig
-        .batcher()
-        .batch(&pretrain.objectives, &examples, &rig.device)
-        .unwrap();
-    let encoded = pretrain
-        .model
-        .encode(&batch.inputs(), Needs::IMAGE)
-        .unwrap();
-    let images = itc.images(&encoded).unwrap();
-    let texts = itc.texts(&encoded, &batch.text).unwrap();
-    for vectors in [&images, &texts] {
-        let lengths = host(vectors.clone().powi_scalar(2).sum_dim(1));
-        assert!(
-            lengths.iter().all(|l| (l - 1.0).abs() < 1e-5),
-            "{lengths:?}"
-        );
+/// Cosine similarities, `[images, texts]`, row by row.
+fn similarities(itc: &Itc, output: &EncoderOutput<'_>) -> Vec<f64> {
+    let images = itc.image_embeddings(output.image());
+    let texts = itc.text_embeddings(output.text());
+    for embeddings in [&images, &texts] {
+        let norms = to_cpu(embeddings.clone().square().sum_dim(1));
+        assert!(norms.iter().all(|n| (n - 1.0).abs() < 1e-5), "{norms:?}");
     }
-    let found = host(images.matmul(texts.transpose()));
-    // The redrawn temperature may lie outside its bounds: it is what the loss divides by that counts.
-    let temperature = {
-        let record = host(itc_temperature(itc));
-        record[0].clamp(0.001, 0.5)
-    };
-    let key = |i: usize| examples[i].key;
-    let text = |i: usize| &batch.ids[i];
-    let alike = |i: usize, j: usize| key(i) == key(j) || text(i) == text(j);
-    let mut expected = 0.0;
-    for i in 0..4 {
-        let truths = (0..4).filter(|&j| alike(i, j)).count() as f64;
-        for at in [|i: usize, j: usize| i * 4 + j, |i, j| j * 4 + i] {
-            let logit = |j: usize| found[at(i, j)] / temperature;
-            let total = (0..4).map(|j| logit(j).exp()).sum::<f64>().ln();
-            let truth = (0..4).filter(|&j| alike(i, j));
-            expected -= truth.map(|j| (logit(j) - total) / truths).sum::<f64>() / 8.0;
-        }
-    }
-    let targets: Vec<ItcTarget> = batch.targets.iter().map(|t| t.clone().unwrap()).collect();
-    let losses = itc.loss(&encoded, &targets).unwrap();
-    let value = scalar(losses.terms[0].2.clone());
-    // Products of f32 over a temperature of at least 0.001.
-    assert!(
-        (value - expected).abs() < 1e-4 * expected.abs().max(1.0),
-        "{value} {expected}"
-    );
+    to_cpu(images.matmul(texts.transpose()))
 }
 
-/// The temperature among the parameters, by its shape.
-fn itc_temperature(itc: &vlp_objectives::Itc) -> Tensor<1> {
-    use burn::module::{ModuleVisitor, Param};
+fn is_positive(a: &ItcTarget, b: &ItcTarget) -> bool {
+    a.key == b.key || a.ids == b.ids
+}
+
+#[test]
+fn loss_is_the_mean_cross_entropy_of_both_directions() {
+    let rig = Rig::new(&Device::flex()).unwrap();
+    let pretrain = Pretrain {
+        model: rig.model().unwrap(),
+        objectives: Some(config().init(D_MODEL, &rig.device)),
+    };
+    let pretrain = randomize_weights(pretrain, 3);
+    let itc = pretrain.objectives.as_ref().unwrap();
+    let mut examples = rig.examples[..4].to_vec();
+    // Two examples of one image: each is a positive of the other.
+    examples[3].key = examples[1].key;
+    let batch = rig
+        .collator()
+        .collate(&pretrain.objectives, &examples, &rig.device)
+        .unwrap();
+    let output = pretrain.encode(&batch).unwrap();
+    let similarities = similarities(itc, &output);
+    // Random weights may put the temperature out of bounds; the loss clamps it.
+    let temperature = scalar(temperature(itc)).clamp(0.001, 0.5);
+    let targets: Vec<&ItcTarget> = batch.targets.iter().flatten().collect();
+    let mut expected = 0.0;
+    for i in 0..4 {
+        let positives: Vec<usize> = (0..4)
+            .filter(|&j| is_positive(targets[i], targets[j]))
+            .collect();
+        for index in [|i: usize, j: usize| i * 4 + j, |i, j| j * 4 + i] {
+            let logit = |j: usize| similarities[index(i, j)] / temperature;
+            let log_sum = (0..4).map(|j| logit(j).exp()).sum::<f64>().ln();
+            let log_probs = positives.iter().map(|&j| logit(j) - log_sum);
+            expected -= log_probs.sum::<f64>() / positives.len() as f64 / 8.0;
+        }
+    }
+    let losses = itc.loss(&output, &targets).unwrap();
+    let value = scalar(losses.terms[0].value.clone());
+    // f32 similarities are divided by a temperature of at least 0.001.
+    let tolerance = 1e-4 * expected.abs().max(1.0);
+    assert!((value - expected).abs() < tolerance, "{value} {expected}");
+}
+
+/// The temperature, found among the parameters by its shape.
+fn temperature(itc: &Itc) -> Tensor<1> {
     #[derive(Default)]
     struct Find(Option<Tensor<1>>);
     impl ModuleVisitor for Find {
@@ -94,122 +91,108 @@ fn itc_temperature(itc: &vlp_objectives::Itc) -> Tensor<1> {
     find.0.unwrap()
 }
 
+type Matching = Pretrain<Probe, (Option<Itm>, Option<Itc>)>;
+
+/// The mean matching loss of some rows of a batch.
+fn matching_loss(
+    pretrain: &Matching,
+    batch: &Batch<(Option<bool>, Option<ItcTarget>)>,
+    rows: &[usize],
+) -> f64 {
+    let model = &pretrain.model;
+    let output = model.encode(&batch.inputs(), EncoderPasses::JOINT).unwrap();
+    let itm = pretrain.objectives.0.as_ref().unwrap();
+    let logits = to_cpu(itm.logits(output.joint().text.cls()));
+    let loss = |&row: &usize| {
+        let (negative, positive) = (logits[2 * row], logits[2 * row + 1]);
+        let label = match batch.targets[batch.target_index[row]].0.unwrap() {
+            true => positive,
+            false => negative,
+        };
+        (negative.exp() + positive.exp()).ln() - label
+    };
+    rows.iter().map(loss).sum::<f64>() / rows.len() as f64
+}
+
 #[test]
-fn hard_pairs_are_the_false_ones_most_alike_and_only_they_are_matched() {
+fn hard_negatives_are_the_most_similar_ones_and_only_they_are_matched() {
     let rig = Rig::new(&Device::flex().autodiff()).unwrap();
-    let batcher = Batcher {
+    let collator = Collator {
         all_pairs: true,
-        ..rig.batcher()
+        ..rig.collator()
     };
     let hard = ItcConfig {
         hard_negatives: true,
         ..config()
     };
-    let pretrain = Pretrain {
+    let pretrain: Matching = Pretrain {
         model: rig.model().unwrap(),
         objectives: (
             Some(ItmConfig::default().init(D_MODEL, &rig.device)),
             Some(hard.init(D_MODEL, &rig.device)),
         ),
     };
-    let pretrain = redraw(pretrain, 5);
-    let (itm, itc) = (
-        &pretrain.objectives.0,
-        pretrain.objectives.1.as_ref().unwrap(),
-    );
+    let pretrain = randomize_weights(pretrain, 5);
+    let itc = pretrain.objectives.1.as_ref().unwrap();
     let examples = &rig.examples[..5];
-    let batch = batcher
-        .batch(&pretrain.objectives, examples, &rig.device)
+    let batch = collator
+        .collate(&pretrain.objectives, examples, &rig.device)
         .unwrap();
     assert_eq!(batch.all_pairs, Some(5));
-    // One contrastive target a picture, that of its own text.
-    let targets: Vec<ItcTarget> = batch.targets.iter().filter_map(|t| t.1.clone()).collect();
+    // One contrastive target per image, that of its own text.
+    let targets: Vec<&ItcTarget> = batch.targets.iter().filter_map(|t| t.1.as_ref()).collect();
     assert_eq!(targets.len(), 5);
     for (target, example) in targets.iter().zip(examples) {
         assert_eq!(target.key, example.key);
-        assert_eq!(target.ids, rig.pieces.encode(&example.texts[0], 40).ids);
+        let ids = rig.tokenizer.encode(&example.texts[0], 40).ids;
+        assert_eq!(target.ids, ids);
     }
-    let encoded = pretrain
+    let miner = itc.miner(targets.clone()).unwrap();
+    assert!(!miner.passes().contains(EncoderPasses::JOINT));
+    let output = pretrain
         .model
-        .encode(&batch.inputs(), Needs::IMAGE)
+        .encode(&batch.inputs(), miner.passes())
         .unwrap();
-    let pairs = itc.hard_pairs(&encoded, &targets).unwrap();
-    let rows: Vec<&[u32]> = targets.iter().map(|t| t.ids.as_slice()).collect();
-    let text = vlp_transformer::TextBatch::pack(&rows, 0, &rig.device);
-    let images = itc.images(&encoded).unwrap();
-    let product = host(images.matmul(itc.texts(&encoded, &text).unwrap().transpose()));
-    let alike =
-        |a: usize, b: usize| targets[a].key == targets[b].key || targets[a].ids == targets[b].ids;
-    for of in 0..5 {
-        let others: Vec<usize> = (0..5).filter(|&at| !alike(of, at)).collect();
-        for (chosen, place) in [
-            (
-                pairs
-                    .iter()
-                    .filter(|p| p.0 == of)
-                    .map(|p| p.1)
-                    .collect::<Vec<_>>(),
-                false,
-            ),
-            (
-                pairs.iter().filter(|p| p.1 == of).map(|p| p.0).collect(),
-                true,
-            ),
-        ] {
-            let value = |at: usize| {
-                if place {
-                    product[at * 5 + of]
-                } else {
-                    product[of * 5 + at]
-                }
-            };
-            let best = others
-                .iter()
-                .copied()
-                .max_by(|&a, &b| value(a).total_cmp(&value(b)));
-            assert!(chosen.contains(&best.unwrap()), "{of}: {chosen:?}");
-            assert!(chosen.iter().all(|&at| !alike(of, at)));
-        }
+    let pairs = miner.mine_hard_negatives(&output);
+    let similarities = similarities(itc, &output);
+    let similarity = |image: usize, text: usize| similarities[image * 5 + text];
+    for index in 0..5 {
+        let negatives: Vec<usize> = (0..5)
+            .filter(|&other| !is_positive(targets[index], targets[other]))
+            .collect();
+        let hardest = |similarity: &dyn Fn(usize) -> f64| {
+            let negatives = negatives.iter().copied();
+            negatives.max_by(|&a, &b| similarity(a).total_cmp(&similarity(b)))
+        };
+        let text = hardest(&|text| similarity(index, text)).unwrap();
+        let image = hardest(&|image| similarity(image, index)).unwrap();
+        assert!(pairs.contains(&(index, text)), "{index}: {pairs:?}");
+        assert!(pairs.contains(&(image, index)), "{index}: {pairs:?}");
     }
-    assert!(pairs.len() <= 10);
-    // Matching sees the true pairs and those, nothing else: its loss is that of the rows by themselves.
-    let losses = pretrain.losses(&batch).unwrap();
-    let value = scalar(losses[0].1.terms[0].2.clone());
-    let mut chosen: Vec<usize> = pairs.iter().map(|&(i, t)| i * 5 + t).collect();
-    chosen.extend((0..5).map(|i| i * 6));
-    chosen.sort_unstable();
-    let expected = matched(itm.as_ref().unwrap(), &pretrain, &batch, &chosen);
-    // The order of sums differs.
-    assert!((value - expected).abs() < 1e-5, "{value} {expected}");
-    // Without mining it is the loss of all pairs.
-    let all = matched(
-        itm.as_ref().unwrap(),
-        &pretrain,
-        &batch,
-        &(0..25).collect::<Vec<_>>(),
+    assert!(
+        pairs
+            .iter()
+            .all(|&(i, t)| !is_positive(targets[i], targets[t]))
     );
+    assert!(pairs.len() <= 10);
+
+    // The matching loss is that of the positive pairs and of these.
+    let losses = pretrain.losses(&batch).unwrap();
+    let value = scalar(losses[0].1.terms[0].value.clone());
+    let mut rows: Vec<usize> = pairs.iter().map(|&(i, t)| i * 5 + t).collect();
+    rows.extend((0..5).map(|i| i * 6));
+    rows.sort_unstable();
+    let expected = matching_loss(&pretrain, &batch, &rows);
+    // Sums in another order.
+    assert!((value - expected).abs() < 1e-5, "{value} {expected}");
+    let all_rows: Vec<usize> = (0..25).collect();
+    let all = matching_loss(&pretrain, &batch, &all_rows);
     assert!((value - all).abs() > 1e-4, "{value} {all}");
 }
 
-fn matched<M: VisionLanguage, O: ObjectiveSet<Targets = (Option<bool>, Option<ItcTarget>)>>(
-    itm: &Itm,
-    pretrain: &Pretrain<M, O>,
-    batch: &vlp_objectives::Batch<O::Targets>,
-    rows: &[usize],
-) -> f64 {
-    let encoded = pretrain
-        .model
-        .encode(&batch.inputs(), Needs::JOINT)
-        .unwrap();
-    let logits = host(itm.logits(&encoded).unwrap());
-    let loss = |&row: &usize| {
-        let (no, yes) = (logits[2 * row], logits[2 * row + 1]);
-        let truth = if batch.targets[row].0.unwrap() {
-            yes
-        } else {
-            no
-        };
-        (no.exp() + yes.exp()).ln() - truth
-    };
-    rows.iter().map(loss).sum::<f64>() / rows.len() as f64
+#[test]
+fn without_hard_negatives_nothing_is_mined() {
+    let rig = Rig::new(&Device::flex()).unwrap();
+    let itc = config().init(D_MODEL, &rig.device);
+    assert!(itc.miner(vec![]).is_none());
 }

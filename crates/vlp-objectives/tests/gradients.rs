@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 
 use burn::prelude::*;
 use burn::tensor::FloatDType;
-use common::{picture, predictions, redraw, slopes};
-use vlp_objectives::detection::set_loss::SetSums;
+use common::{image, numeric_grad, predictions, randomize_weights};
+use vlp_objectives::detection::set_loss::SetLossSums;
 use vlp_objectives::detection::{DetectionTarget, MatchCost, Matcher};
 use vlp_objectives::testing::{CODES, D_MODEL, Rig};
 use vlp_objectives::{
@@ -27,16 +27,16 @@ fn device() -> Device {
     device.clone()
 }
 
-fn agree(name: &str, (slope, difference): (f64, f64)) {
-    // Central differences of step 1e-6 in f64 leave about 1e-8.
-    let bound = 1e-6 * slope.abs().max(1.0);
+fn assert_close(name: &str, (autodiff, numeric): (f64, f64)) {
+    // Central differences of step 1e-6 in f64 are accurate to about 1e-8.
+    let tolerance = 1e-6 * autodiff.abs().max(1.0);
     assert!(
-        (slope - difference).abs() < bound,
-        "{name}: {slope} {difference}"
+        (autodiff - numeric).abs() < tolerance,
+        "{name}: {autodiff} {numeric}"
     );
     assert!(
-        slope.abs() > 1e-3,
-        "{name}: a slope of {slope} shows nothing"
+        autodiff.abs() > 1e-3,
+        "{name}: a derivative of {autodiff} is too small to compare"
     );
 }
 
@@ -47,27 +47,26 @@ fn check<O: Objective>(build: impl Fn(&Rig) -> O) {
             model: rig.model().unwrap(),
             objectives: Some(build(&rig)),
         };
-        let pretrain = redraw(pretrain, seed);
+        let pretrain = randomize_weights(pretrain, seed);
         let batch = rig
-            .batcher()
-            .batch(&pretrain.objectives, &rig.examples[..3], &rig.device)
+            .collator()
+            .collate(&pretrain.objectives, &rig.examples[..3], &rig.device)
             .unwrap();
         let loss = |p: &Pretrain<_, Option<O>>| total(&p.losses(&batch).unwrap()).unwrap();
-        let name = pretrain.objectives.as_ref().unwrap().name();
-        agree(name, slopes(&pretrain, seed + 10, loss));
+        assert_close(O::NAME, numeric_grad(&pretrain, seed + 10, loss));
     }
 }
 
 #[test]
-fn matching() {
+fn itm_gradient() {
     check(|rig| ItmConfig::default().init(D_MODEL, &rig.device));
 }
 
 #[test]
-fn contrast() {
+fn itc_gradient() {
     check(|rig| {
         let config = ItcConfig {
-            // A soft one: sharp products differ too much over the step.
+            // Small temperatures have too large a second derivative for the step.
             temperature: 0.4,
             ..ItcConfig::default()
         };
@@ -76,17 +75,17 @@ fn contrast() {
 }
 
 #[test]
-fn masked_words() {
+fn mlm_gradient() {
     let config = MlmConfig {
         probability: 0.5,
         ..MlmConfig::default()
     };
-    check(|rig| config.init(D_MODEL, rig.pieces.vocab_size(), &rig.device));
+    check(|rig| config.init(D_MODEL, rig.tokenizer.vocab_size(), &rig.device));
 }
 
 #[test]
-fn masked_cells() {
-    // The linear head: the cosine's table has no gradient on purpose, and the difference would move it.
+fn mvm_gradient() {
+    // The linear head: the codebook of the cosine head gets no gradient, but central differences would change it.
     let config = MvmConfig {
         probability: 1.0,
         head: MvmHead::Linear,
@@ -96,12 +95,12 @@ fn masked_cells() {
 }
 
 #[test]
-fn captions() {
-    check(|rig| CaptioningConfig::default().init(rig.pieces.vocab_size(), &rig.device));
+fn captioning_gradient() {
+    check(|rig| CaptioningConfig::default().init(rig.tokenizer.vocab_size(), &rig.device));
 }
 
 #[test]
-fn detection() {
+fn detection_gradient() {
     for from_joint in [false, true] {
         let config = DetectionConfig {
             num_queries: 6,
@@ -118,10 +117,10 @@ fn detection() {
 
 /// Each term of the set losses by itself, with respect to free predictions.
 #[test]
-fn every_term_of_the_set_losses() {
+fn set_loss_gradients() {
     let device = device().autodiff();
-    let pictures: Vec<DetectionTarget> = (0..3).map(|i| picture([3, 0, 5][i], i as u64)).collect();
-    let targets: Vec<&DetectionTarget> = pictures.iter().collect();
+    let images: Vec<DetectionTarget> = (0..3).map(|i| image([3, 0, 5][i], i as u64)).collect();
+    let targets: Vec<&DetectionTarget> = images.iter().collect();
     let output = predictions(3, 5, &device);
     let pairs = Matcher::default()
         .assign(&output, &targets, &MatchCost::default())
@@ -132,14 +131,13 @@ fn every_term_of_the_set_losses() {
         output.attributes.clone().unwrap().require_grad(),
     ];
     for term in 0..4 {
-        let loss = |at: [Tensor<4>; 3]| {
-            let [logits, boxes, attributes] = at;
+        let loss = |[logits, boxes, attributes]: [Tensor<4>; 3]| {
             let output = vlp_objectives::detection::DetectionOutput {
                 logits,
                 boxes,
                 attributes: Some(attributes),
             };
-            let means = SetSums::new(&output, &targets, &pairs, 0.1).means();
+            let means = SetLossSums::new(&output, &targets, &pairs, 0.1).means();
             let (name, value) = means[term].clone();
             (name, value.sum())
         };
@@ -148,18 +146,19 @@ fn every_term_of_the_set_losses() {
         let steps: Vec<Tensor<4>> = (0..3)
             .map(|i| common::random(leaves[i].dims(), 40 + i as u64, &device))
             .collect();
-        let slope: f64 = (0..3)
+        let autodiff: f64 = (0..3)
             .filter_map(|i| {
                 let grad = leaves[i].grad(&grads)?;
                 Some(common::scalar((grad * steps[i].clone().inner()).sum()))
             })
             .sum();
-        let at = |scale: f64| {
+        let loss_after = |step: f64| {
             let moved = std::array::from_fn(|i| {
-                leaves[i].clone().detach() + steps[i].clone().mul_scalar(scale)
+                leaves[i].clone().detach() + steps[i].clone().mul_scalar(step)
             });
             common::scalar(loss(moved).1)
         };
-        agree(name, (slope, (at(1e-6) - at(-1e-6)) / 2e-6));
+        let numeric = (loss_after(1e-6) - loss_after(-1e-6)) / 2e-6;
+        assert_close(name, (autodiff, numeric));
     }
 }

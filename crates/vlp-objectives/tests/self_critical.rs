@@ -1,4 +1,4 @@
-//! Self-critical training: what is rewarded is written more often.
+//! Self-critical training increases the reward of generated captions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::prelude::*;
-use common::{host, redraw};
+use common::{randomize_weights, to_cpu};
 use vlp_eval::caption::CiderCorpus;
 use vlp_objectives::testing::Rig;
 use vlp_objectives::{
@@ -15,11 +15,11 @@ use vlp_objectives::{
     SelfCritical, total,
 };
 
-/// The share of tokens below a limit among those written.
+/// Rewards the fraction of tokens below a limit.
 #[derive(Debug)]
-struct Share(u32);
+struct SmallTokenFraction(u32);
 
-impl CaptionReward for Share {
+impl CaptionReward for SmallTokenFraction {
     fn score(&self, ids: &[u32], _references: &[String]) -> f64 {
         let count = ids.iter().filter(|&&id| id < self.0).count();
         count as f64 / ids.len().max(1) as f64
@@ -28,48 +28,48 @@ impl CaptionReward for Share {
 
 fn captioner(rig: &Rig, samples: usize) -> Captioning {
     let config = CaptioningConfig {
-        max_len: 6,
+        max_new_tokens: 6,
         self_critical: Some(SelfCritical {
             samples,
             ..SelfCritical::default()
         }),
         ..CaptioningConfig::default()
     };
-    config.init(rig.pieces.vocab_size(), &rig.device)
+    config.init(rig.tokenizer.vocab_size(), &rig.device)
 }
 
 #[test]
-fn what_is_rewarded_is_written_more_often() {
+fn training_increases_the_reward() {
     let rig = Rig::new(&Device::flex().autodiff()).unwrap();
     for samples in [1, 4] {
-        // Half of all tokens: chance finds them often enough to be rewarded.
-        let reward = Arc::new(Share(rig.pieces.vocab_size() as u32 / 2));
+        // Half of all tokens, so that random captions have some.
+        let reward = Arc::new(SmallTokenFraction(rig.tokenizer.vocab_size() as u32 / 2));
         let mut pretrain = Pretrain {
             model: rig.model().unwrap(),
             objectives: Some(captioner(&rig, samples).with_reward(reward)),
         };
-        pretrain = redraw(pretrain, 2);
+        pretrain = randomize_weights(pretrain, 2);
         let mut optimizer = AdamConfig::new().init();
         let mut rewards = vec![];
         for epoch in 0..60 {
             let mut examples = rig.examples[..4].to_vec();
             examples.iter_mut().for_each(|e| e.epoch = epoch);
             let batch = rig
-                .batcher()
-                .batch(&pretrain.objectives, &examples, &rig.device)
+                .collator()
+                .collate(&pretrain.objectives, &examples, &rig.device)
                 .unwrap();
             let losses = pretrain.losses(&batch).unwrap();
-            let again = pretrain.losses(&batch).unwrap();
+            let repeated = pretrain.losses(&batch).unwrap();
             assert_eq!(
-                losses[0].1.report, again[0].1.report,
-                "what is drawn is a function of the examples"
+                losses[0].1.diagnostics, repeated[0].1.diagnostics,
+                "samples must depend on the examples alone"
             );
-            rewards.push(losses[0].1.report[0].1);
+            rewards.push(losses[0].1.diagnostics[0].1);
             let grads = total(&losses).unwrap().backward();
             let grads = GradientsParams::from_grads(grads, &pretrain);
             pretrain = optimizer.step(0.02, pretrain, grads);
         }
-        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let (first, last) = (mean(&rewards[..10]), mean(&rewards[50..]));
         assert!(
             last > first + 0.3,
@@ -79,24 +79,26 @@ fn what_is_rewarded_is_written_more_often() {
 }
 
 #[test]
-fn equal_rewards_move_nothing_and_no_reward_is_an_error() {
+fn equal_rewards_give_zero_loss_and_no_reward_is_an_error() {
     let rig = Rig::new(&Device::flex().autodiff()).unwrap();
-    let gradient = |own: Captioning| {
+    let loss = |captioning: Captioning| {
         let pretrain = Pretrain {
             model: rig.model().unwrap(),
-            objectives: Some(own),
+            objectives: Some(captioning),
         };
-        let pretrain = redraw(pretrain, 4);
+        let pretrain = randomize_weights(pretrain, 4);
         let batch = rig
-            .batcher()
-            .batch(&pretrain.objectives, &rig.examples[..3], &rig.device)
+            .collator()
+            .collate(&pretrain.objectives, &rig.examples[..3], &rig.device)
             .unwrap();
-        pretrain.losses(&batch).map(|l| host(total(&l).unwrap())[0])
+        pretrain
+            .losses(&batch)
+            .map(|l| to_cpu(total(&l).unwrap())[0])
     };
-    // No token is below 0: every caption is as good as the greedy one.
-    let none = gradient(captioner(&rig, 1).with_reward(Arc::new(Share(0))));
+    // No token is below 0: every caption has the reward of the greedy one.
+    let none = loss(captioner(&rig, 1).with_reward(Arc::new(SmallTokenFraction(0))));
     assert_eq!(none.unwrap(), 0.0);
-    let error = gradient(captioner(&rig, 1)).unwrap_err();
+    let error = loss(captioner(&rig, 1)).unwrap_err();
     assert!(matches!(
         error,
         ObjectiveError::Config {
@@ -107,18 +109,17 @@ fn equal_rewards_move_nothing_and_no_reward_is_an_error() {
 }
 
 #[test]
-fn cider_rewards_the_words_of_the_references() {
+fn cider_rewards_words_of_the_references() {
     let rig = Rig::new(&Device::flex()).unwrap();
     let captions: Vec<Vec<String>> = rig.examples.iter().map(|e| e.captions.clone()).collect();
     let reward = CiderReward {
         corpus: CiderCorpus::new(captions.iter().map(Vec::as_slice)),
-        pieces: rig.pieces.clone(),
+        tokenizer: rig.tokenizer.clone(),
     };
     let score = |text: &str| {
-        let ids = rig.pieces.encode(text, 40).ids;
+        let ids = rig.tokenizer.encode(text, 40).ids;
         reward.score(&ids[1..ids.len() - 1], &captions[0])
     };
-    let own = score(&captions[0][0]);
-    assert!(own > 1.0, "{own}");
-    assert!(own > score("circle"), "{own} {}", score("circle"));
+    let (reference, other) = (score(&captions[0][0]), score("circle"));
+    assert!(reference > 1.0 && reference > other, "{reference} {other}");
 }

@@ -10,7 +10,10 @@ use std::time::Instant;
 
 use burn::prelude::*;
 use burn::tensor::Distribution;
-use vlp_ops::{AdamWStep, Affine, Window, share_main_thread, use_bf16_products, use_fast_paths};
+use vlp_ops::{
+    AdamWStep, Affine, Conv2dGeometry, MatmulPrecision, join_thread_pool, set_matmul_precision,
+    use_fast_paths,
+};
 
 const TURNS: usize = 9;
 
@@ -19,19 +22,20 @@ fn compare(words: &[String], name: &str, flops: f64, mut f: impl FnMut()) {
     if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
         return;
     }
-    let narrow = flops > 0.0 && use_bf16_products(true);
+    let narrow = flops > 0.0 && set_matmul_precision(MatmulPrecision::Bf16);
     let ways = if narrow { 3 } else { 2 };
     let mut best = [f64::INFINITY; 3];
     for turn in 0..ways * TURNS {
         let way = turn % ways;
         use_fast_paths(way > 0);
-        let _ = use_bf16_products(way == 2);
+        let precision = [MatmulPrecision::F32, MatmulPrecision::Bf16][usize::from(way == 2)];
+        let _ = set_matmul_precision(precision);
         let start = Instant::now();
         f();
         best[way] = best[way].min(start.elapsed().as_secs_f64() * 1e3);
     }
     use_fast_paths(true);
-    let _ = use_bf16_products(false);
+    let _ = set_matmul_precision(MatmulPrecision::F32);
     let [burn, ours, bf16] = best;
     let ratio = burn / ours;
     print!("{name:48} burn {burn:9.2} ms   ours {ours:9.2} ms   {ratio:6.2} x");
@@ -70,12 +74,12 @@ fn convolutions(words: &[String], device: &Device, grad: &Device) {
         [16, 256, 256, 8, 3, 1],
     ];
     for [n, input, output, side, k, stride] in cases {
-        let window = Window {
+        let window = Conv2dGeometry {
             stride: [stride; 2],
             padding: [k / 2; 2],
             dilation: [1; 2],
         };
-        let [h, w] = window.positions([side; 2], [k; 2]);
+        let [h, w] = window.output_size([side; 2], [k; 2]);
         let flops = 2.0 * (n * output * h * w * input * k * k) as f64;
         let name = format!("convolution {n}x{input}x{side}x{side} to {output}, {k}/{stride}");
         let (x, weight) = (
@@ -128,7 +132,7 @@ fn norms(words: &[String], shape: [usize; 4], device: &Device) {
 }
 
 fn others(words: &[String], device: &Device, grad: &Device) {
-    let window = Window {
+    let window = Conv2dGeometry {
         stride: [2; 2],
         padding: [1; 2],
         dilation: [1; 2],
@@ -178,9 +182,9 @@ fn others(words: &[String], device: &Device, grad: &Device) {
     }
     for (name, bf16) in [("adamw 2048x1024", false), ("adamw 2048x1024 bf16", true)] {
         let step = AdamWStep {
-            rate: 1e-4,
-            decay: 1e-4,
-            bf16,
+            learning_rate: 1e-4,
+            weight_decay: 1e-4,
+            bf16_moments: bf16,
             ..Default::default()
         };
         let shape = [2048, 1024];
@@ -197,7 +201,7 @@ fn others(words: &[String], device: &Device, grad: &Device) {
 }
 
 fn main() {
-    share_main_thread();
+    join_thread_pool();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let device = Device::flex();
     let grad = device.clone().autodiff();

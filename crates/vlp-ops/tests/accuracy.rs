@@ -8,8 +8,8 @@
 
 use burn::prelude::*;
 use burn::tensor::{DType, TensorData};
-use vlp_ops::{Window, use_fast_paths};
-use vlp_testing::{host, noise};
+use vlp_ops::{Conv2dGeometry, use_fast_paths};
+use vlp_testing::{to_cpu, noise};
 
 fn tensor(shape: [usize; 4], seed: u64, dtype: DType) -> Tensor<4> {
     // The same f32 values in both types.
@@ -25,7 +25,7 @@ fn tensor(shape: [usize; 4], seed: u64, dtype: DType) -> Tensor<4> {
 fn pass(x: [usize; 4], weight: [usize; 4], stride: usize, dtype: DType) -> [Vec<f64>; 4] {
     let (x, weight) = (tensor(x, 1, dtype), tensor(weight, 2, dtype));
     let padding = weight.dims()[2] / 2;
-    let window = Window {
+    let window = Conv2dGeometry {
         stride: [stride; 2],
         padding: [padding; 2],
         dilation: [1; 2],
@@ -35,10 +35,10 @@ fn pass(x: [usize; 4], weight: [usize; 4], stride: usize, dtype: DType) -> [Vec<
     let pull = tensor(y.dims(), 3, dtype).detach();
     let grads = (y.clone() * pull).sum().backward();
     [
-        host(y),
-        host(x.grad(&grads).unwrap()),
-        host(weight.grad(&grads).unwrap()),
-        host(plain),
+        to_cpu(y),
+        to_cpu(x.grad(&grads).unwrap()),
+        to_cpu(weight.grad(&grads).unwrap()),
+        to_cpu(plain),
     ]
 }
 

@@ -9,13 +9,13 @@ mod common;
 use burn::prelude::*;
 use common::cases::{SIZES, conv_case, convolutions, finished_alike, linear_case, tied_case};
 use common::{Case, agree_on_coarse, threads_do_not_matter};
-use vlp_ops::use_bf16_products;
+use vlp_ops::{MatmulPrecision, set_matmul_precision};
 
 /// As of products in f32: sums of up to 4,000 products of up to 4, in f32.
 const TOLERANCE: f64 = 2e-6;
 
 fn on() -> bool {
-    let can = use_bf16_products(true);
+    let can = set_matmul_precision(MatmulPrecision::Bf16);
     if !can {
         eprintln!("not run: this processor has no AVX-512 BF16");
     }
@@ -76,7 +76,7 @@ fn convolution_and_norm_as_one() {
     }
 }
 
-/// Halves go to the even neighbour, as everywhere in IEEE 754.
+/// Halves go to the even neighbor, as everywhere in IEEE 754.
 #[test]
 fn operands_are_rounded_to_eight_bits() {
     if !on() {

@@ -7,7 +7,7 @@ use burn::prelude::*;
 use burn::tensor::{DType, TensorData};
 use common::cases::{conv_case, convolutions, finished_alike, window};
 use common::{agree, close, threads_do_not_matter};
-use vlp_ops::Window;
+use vlp_ops::Conv2dGeometry;
 
 #[test]
 fn convolution() {
@@ -32,7 +32,7 @@ fn convolution_without_gradients() {
                 tensor([n, input, h, w], 1),
                 tensor([output, input, i, j], 2),
             );
-            vlp_testing::host(vlp_ops::conv2d(x, weight, window))
+            vlp_testing::to_cpu(vlp_ops::conv2d(x, weight, window))
         };
         let [one, three] = [1, 3].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
@@ -72,12 +72,12 @@ fn a_frozen_weight_gets_no_gradient() {
 #[test]
 fn a_window_does_not_count_past_the_end_of_numbers() {
     let positions = |stride, padding, dilation| {
-        let window = Window {
+        let window = Conv2dGeometry {
             stride: [stride; 2],
             padding: [padding; 2],
             dilation: [dilation; 2],
         };
-        window.positions([5, 5], [3, 3])
+        window.output_size([5, 5], [3, 3])
     };
     assert_eq!(positions(1, 1 << 63, 1), [usize::MAX - 2; 2]);
     assert_eq!(positions(1, 1, usize::MAX), [0; 2]);

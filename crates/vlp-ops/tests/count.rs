@@ -1,7 +1,7 @@
 //! Counted operations equal those that follow from the shapes. A test binary of its own: the counter is the process'.
 
 use burn::prelude::*;
-use vlp_ops::{Window, attention, conv2d, count_operations, linear, operations};
+use vlp_ops::{Conv2dGeometry, attention, conv2d, count_flops, linear, flops};
 
 fn ones<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::ones(shape, device)
@@ -11,9 +11,9 @@ fn ones<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
 fn operations_follow_from_shapes() {
     let device = Device::flex().autodiff();
     let counted = |f: &dyn Fn()| {
-        count_operations(true);
+        count_flops(true);
         f();
-        operations()
+        flops()
     };
     let (rows, input, output) = (70, 33, 129);
     let weight = ones([input, output], &device).require_grad();
@@ -38,7 +38,7 @@ fn operations_follow_from_shapes() {
         (97, 40, 3, 1),
         (16, 16, 1, 0),
     ] {
-        let window = Window {
+        let window = Conv2dGeometry {
             stride: [1; 2],
             padding: [padding; 2],
             dilation: [1; 2],
@@ -50,7 +50,7 @@ fn operations_follow_from_shapes() {
         assert_eq!(found, 2 * terms as u64, "side {side}, kernel {kernel}");
     }
 
-    count_operations(false);
+    count_flops(false);
     drop(linear(x, weight, None));
-    assert_eq!(operations(), 0);
+    assert_eq!(flops(), 0);
 }

@@ -18,9 +18,9 @@ fn narrow_moments_follow_wide_ones() {
             let size = if time < 200 { 1.0 } else { 0.5 };
             let grad = vlp_testing::random([60, 50], 1 + time as u64, &device);
             let step = AdamWStep {
-                decay: 0.0,
-                time,
-                bf16,
+                weight_decay: 0.0,
+                step_number: time,
+                bf16_moments: bf16,
                 ..Default::default()
             };
             let (p, m, v) = vlp_ops::adamw(parameter, grad.mul_scalar(size), moments, step);
@@ -31,8 +31,8 @@ fn narrow_moments_follow_wide_ones() {
         assert_eq!(second.dtype(), if bf16 { DType::BF16 } else { DType::F32 });
         let second = second.cast(DType::F32);
         (
-            vlp_testing::host(parameter),
-            vlp_testing::host(second.mean())[0],
+            vlp_testing::to_cpu(parameter),
+            vlp_testing::to_cpu(second.mean())[0],
         )
     };
     let (wanted, square) = last(false, true);

@@ -18,9 +18,9 @@ fn adamw_follows_burns() {
         let grad = vlp_testing::random([37, 5], 1 + time as u64, &device);
         let step = AdamWStep {
             grad_scale: 0.5,
-            rate: 1e-2,
-            decay: 0.1,
-            time,
+            learning_rate: 1e-2,
+            weight_decay: 0.1,
+            step_number: time,
             ..Default::default()
         };
         let (parameter, first, second) = vlp_ops::adamw(fast.0, grad.clone(), fast.1, step);
@@ -28,23 +28,23 @@ fn adamw_follows_burns() {
         slow = own.step(1e-2, slow.0, grad.mul_scalar(0.5), slow.1);
     }
     // Twenty updates of 1e-2, each rounded a few times.
-    assert!(vlp_testing::distance(fast.0, slow.0) < 1e-6);
+    assert!(vlp_testing::max_abs_diff(fast.0, slow.0) < 1e-6);
 }
 
 #[test]
 fn adamw_leaves_other_holders_alone() {
     let device = Device::flex();
     let start = vlp_testing::random([4, 4], 1, &device);
-    let held = vlp_testing::host(start.clone());
+    let held = vlp_testing::to_cpu(start.clone());
     let grad = vlp_testing::random([4, 4], 2, &device);
     let step = AdamWStep {
-        rate: 1e-2,
-        decay: 0.0,
+        learning_rate: 1e-2,
+        weight_decay: 0.0,
         ..Default::default()
     };
     let (after, _, _) = vlp_ops::adamw(start.clone(), grad, None, step);
-    assert_eq!(vlp_testing::host(start), held);
-    assert_ne!(vlp_testing::host(after), held);
+    assert_eq!(vlp_testing::to_cpu(start), held);
+    assert_ne!(vlp_testing::to_cpu(after), held);
 }
 
 #[test]
@@ -69,8 +69,8 @@ fn sgd_follows_burns() {
             .build();
         let step = vlp_ops::SgdStep {
             grad_scale: 0.5,
-            rate: 0.1,
-            decay,
+            learning_rate: 0.1,
+            weight_decay: decay,
             momentum: momentum as f32,
         };
         let (mut fast, mut velocity) = (tensor(1), None);
@@ -80,8 +80,8 @@ fn sgd_follows_burns() {
             (fast, velocity) = (next, Some(speed).filter(|_| momentum > 0.0));
             (slow, state) = burns.step(0.1, slow, tensor(2 + time).mul_scalar(0.5), state);
             let (a, b) = (
-                vlp_testing::host(fast.clone()),
-                vlp_testing::host(slow.clone()),
+                vlp_testing::to_cpu(fast.clone()),
+                vlp_testing::to_cpu(slow.clone()),
             );
             for (a, b) in a.iter().zip(&b) {
                 // A rounding or two of values below 2 each step.
@@ -101,14 +101,14 @@ fn squares_are_summed() {
         let (mut tensors, mut exact) = (vec![], 0f64);
         for size in [1, 5, 40_000, 100_003, 3_000_000, 3_000_000] {
             let x: Tensor<1> = vlp_testing::random([size], size as u64, &device);
-            let squares = vlp_testing::host(x.clone()).into_iter().map(|v| v * v);
+            let squares = vlp_testing::to_cpu(x.clone()).into_iter().map(|v| v * v);
             exact += squares.sum::<f64>();
             tensors.push(x);
-            let sum = vlp_ops::square_sum(tensors.clone()).expect("a sum");
-            let sum = vlp_testing::host(sum)[0];
+            let sum = vlp_ops::sum_of_squares(tensors.clone()).expect("a sum");
+            let sum = vlp_testing::to_cpu(sum)[0];
             // Sixteen lanes of 2,048 squares each; burn's own sum in lanes of the same order.
             assert!((sum - exact).abs() <= 1e-5 * exact, "{sum} against {exact}");
         }
     }
-    assert!(vlp_ops::square_sum([]).is_none());
+    assert!(vlp_ops::sum_of_squares([]).is_none());
 }

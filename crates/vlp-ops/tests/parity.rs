@@ -5,10 +5,10 @@ mod common;
 
 use burn::prelude::*;
 use common::{Case, agree, threads_do_not_matter};
-use vlp_ops::{Affine, Window};
+use vlp_ops::{Affine, Conv2dGeometry};
 
-fn window(stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2]) -> Window {
-    Window {
+fn window(stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2]) -> Conv2dGeometry {
+    Conv2dGeometry {
         stride,
         padding,
         dilation,
@@ -28,7 +28,7 @@ fn rows_of_a_table() {
             rows.flatten::<1>(0, 2)
         };
         let states = t[1].clone().reshape([2, 5]);
-        let scores = vlp_ops::tied(states, table.clone(), None).flatten::<1>(0, 1);
+        let scores = vlp_ops::tied_logits(states, table.clone(), None).flatten::<1>(0, 1);
         Tensor::cat(vec![look(&ids), scores, look(&ids[..2])], 0)
     };
     let case = Case {
@@ -51,7 +51,7 @@ fn a_table_is_free_again_after_look_ups_without_a_backward_pass() {
         let _ = look();
     }
     let grads = look().backward();
-    let got = vlp_testing::host(table.grad(&grads).unwrap());
+    let got = vlp_testing::to_cpu(table.grad(&grads).unwrap());
     assert_eq!(got, [0., 0., 0., 1., 1., 1., 1., 1., 1., 0., 0., 0.]);
     let kept = table
         .inner()
@@ -98,10 +98,10 @@ fn pooling_keeps_nan_and_gives_ties_to_the_first() {
     let x = x.require_grad();
     let y = vlp_ops::max_pool2d(x.clone(), [2, 2], window);
     let grads = y.clone().sum().backward();
-    let y = vlp_testing::host(y);
+    let y = vlp_testing::to_cpu(y);
     assert_eq!(y[0], 1.0);
     assert!(y[1].is_nan());
-    let grad = vlp_testing::host(x.grad(&grads).unwrap());
+    let grad = vlp_testing::to_cpu(x.grad(&grads).unwrap());
     assert_eq!(grad, [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
 }
 
@@ -141,12 +141,12 @@ fn gelu_over_its_whole_range() {
     let x: Vec<f64> = (-160_000..=160_000)
         .map(|i| f64::from((i as f32) * 1e-4))
         .collect();
-    let exact = |x: Tensor<1>| vlp_testing::host(burn::tensor::activation::gelu(x));
+    let exact = |x: Tensor<1>| vlp_testing::to_cpu(burn::tensor::activation::gelu(x));
     let own = exact(Tensor::<1>::from_data(
         &x[..],
         (&device, burn::tensor::DType::F64),
     ));
-    let fast = vlp_testing::host(vlp_ops::gelu(Tensor::<1>::from_data(&x[..], &device)));
+    let fast = vlp_testing::to_cpu(vlp_ops::gelu(Tensor::<1>::from_data(&x[..], &device)));
     for ((x, a), b) in x.iter().zip(&fast).zip(&own) {
         // 1 + erf is rounded to 6e-8 near 1, and erf carries 4 units in the last place.
         assert!(
@@ -154,7 +154,7 @@ fn gelu_over_its_whole_range() {
             "gelu({x}) = {a}, not {b}"
         );
     }
-    let far = vlp_testing::host(vlp_ops::gelu(Tensor::<1>::from_data(
+    let far = vlp_testing::to_cpu(vlp_ops::gelu(Tensor::<1>::from_data(
         [f32::NAN, 1e30, -1e30],
         &device,
     )));
@@ -167,7 +167,7 @@ fn softmax_of_hidden_and_huge_scores() {
     let hidden = f32::NEG_INFINITY;
     let x = Tensor::<2>::from_data([[hidden, 1000.0, 1000.0], [-3e38, 0.0, hidden]], &device);
     assert_eq!(
-        vlp_testing::host(vlp_ops::softmax(x)),
+        vlp_testing::to_cpu(vlp_ops::softmax(x)),
         [0.0, 0.5, 0.5, 0.0, 1.0, 0.0]
     );
 }
@@ -280,7 +280,7 @@ fn batch_norm_of_values_far_from_zero() {
     let (gamma, beta) = (Tensor::ones([c], &device), Tensor::zeros([c], &device));
     let y = vlp_ops::batch_norm(x, gamma, beta, 1e-5, None, false);
     assert!(!y.mean.is_require_grad() && !y.variance.is_require_grad());
-    let (means, variances) = (vlp_testing::host(y.mean), vlp_testing::host(y.variance));
+    let (means, variances) = (vlp_testing::to_cpu(y.mean), vlp_testing::to_cpu(y.variance));
     for channel in 0..c {
         let planes = values.chunks_exact(h * w).skip(channel).step_by(c);
         let exact: Vec<f64> = planes.flatten().map(|v| f64::from(*v)).collect();
@@ -305,7 +305,7 @@ fn batch_norm_keeps_nan_and_gradients_of_others() {
     let [gamma, beta] = [Tensor::ones([2], &device), Tensor::zeros([2], &device)];
     let broken = x.clone().slice_fill([0..1, 0..1, 0..1, 0..1], f32::NAN);
     let y = vlp_ops::batch_norm(broken, gamma.clone(), beta.clone(), 1e-5, None, true);
-    let y = vlp_testing::host(y.output);
+    let y = vlp_testing::to_cpu(y.output);
     // The channel of the NaN, and that alone.
     for (i, y) in y.iter().enumerate() {
         assert_eq!(y.is_nan(), i / 9 % 2 == 0, "{i}: {y}");
@@ -314,9 +314,9 @@ fn batch_norm_keeps_nan_and_gradients_of_others() {
     let [x, other] = [x.clone(), x].map(|x| x.detach().require_grad());
     let normed = vlp_ops::batch_norm(x.clone(), gamma, beta, 1e-5, None, false).output;
     let grads = ((normed + other.clone()) * 2.0).sum().backward();
-    let other = vlp_testing::host(other.grad(&grads).unwrap());
+    let other = vlp_testing::to_cpu(other.grad(&grads).unwrap());
     assert!(other.iter().all(|g| *g == 2.0), "{other:?}");
-    let x = vlp_testing::host(x.grad(&grads).unwrap());
+    let x = vlp_testing::to_cpu(x.grad(&grads).unwrap());
     // A constant gradient moves nothing behind a norm.
     assert!(x.iter().all(|g| g.abs() < 1e-5), "{x:?}");
 }

@@ -9,7 +9,7 @@ use burn::prelude::*;
 use burn::tensor::{DType, TensorData};
 use common::cases::{SIZES, linear_case, tied_case};
 use common::{Case, agree, threads_do_not_matter};
-use vlp_ops::Drops;
+use vlp_ops::DropoutMask;
 
 /// Sums of up to 1,300 products of up to 4.
 const TOLERANCE: f64 = 2e-6;
@@ -75,7 +75,7 @@ fn attention() {
     let _turn = STREAM.lock();
     let layer = DropoutConfig::new(0.2).init();
     for [batch, heads, queries, keys, width] in ATTENTIONS {
-        let drops = Drops::draw(&layer, &Device::flex().autodiff());
+        let drops = DropoutMask::sample(&layer, &Device::flex().autodiff());
         assert!(drops.is_some());
         for how in 0..4 {
             let run = |t: &[Tensor<1>]| {
@@ -211,7 +211,7 @@ fn the_nearest_row_of_a_table() {
             };
             let table = tensor([codes, width], 2);
             let x = Tensor::cat(vec![tensor([rows, width], 1), table.clone()], 0);
-            let found = vlp_ops::nearest(x, Tensor::cat(vec![table.clone(), table], 0));
+            let found = vlp_ops::nearest_code(x, Tensor::cat(vec![table.clone(), table], 0));
             found.into_data().iter().collect::<Vec<i64>>()
         };
         let [fast, own] = [DType::F32, DType::F64].map(run);

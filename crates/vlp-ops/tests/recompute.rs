@@ -8,8 +8,8 @@ use burn::backend::Flex;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::{Bytes, Gradients};
-use vlp_ops::{LayerNorm, apply, dropout, gelu, recompute, recomputing};
-use vlp_testing::{host, random, redraw};
+use vlp_ops::{LayerNorm, linear_layer, dropout, gelu, recompute, is_recomputing};
+use vlp_testing::{to_cpu, random, randomize_weights};
 
 /// A layer with what its second pass could get wrong: dropout, two inputs, several parameters.
 #[derive(Module, Debug)]
@@ -28,7 +28,7 @@ impl Layer {
             outer: LinearConfig::new(10, 6).init(device),
             dropout: DropoutConfig::new(0.3).init(),
         };
-        redraw(layer, 4)
+        randomize_weights(layer, 4)
     }
 
     fn forward(&self, x: Tensor<3>, beside: Option<Tensor<3>>) -> Tensor<3> {
@@ -36,14 +36,14 @@ impl Layer {
             Some(beside) => x.clone() + beside,
             None => x.clone(),
         };
-        let y = gelu(self.norm.forward(apply(&self.inner, query)));
-        x + apply(&self.outer, dropout(&self.dropout, y))
+        let y = gelu(self.norm.forward(linear_layer(&self.inner, query)));
+        x + linear_layer(&self.outer, dropout(&self.dropout, y))
     }
 
     fn slopes(&self, grads: &Gradients) -> Vec<Option<Vec<f64>>> {
         let [a, b] = [&self.inner, &self.outer];
-        let weight = |l: &Linear| l.weight.val().grad(grads).map(host);
-        let bias = |l: &Linear| l.bias.as_ref().unwrap().val().grad(grads).map(host);
+        let weight = |l: &Linear| l.weight.val().grad(grads).map(to_cpu);
+        let bias = |l: &Linear| l.bias.as_ref().unwrap().val().grad(grads).map(to_cpu);
         vec![weight(a), bias(a), weight(b), bias(b)]
     }
 }
@@ -69,9 +69,9 @@ fn outcome(
     }
     let weights = random(y.dims(), 5, &y.device());
     let grads = (y.clone() * weights).sum().backward();
-    let mut slopes = vec![x.grad(&grads).map(host), beside.grad(&grads).map(host)];
+    let mut slopes = vec![x.grad(&grads).map(to_cpu), beside.grad(&grads).map(to_cpu)];
     layers.iter().for_each(|l| slopes.extend(l.slopes(&grads)));
-    (host(y), slopes)
+    (to_cpu(y), slopes)
 }
 
 /// Tests that draw from the device's stream take turns.
@@ -115,7 +115,7 @@ fn without_gradients_a_layer_runs_once() {
     static AGAIN: AtomicUsize = AtomicUsize::new(0);
     let count = |l: &Layer, x, beside| {
         RUNS.fetch_add(1, Ordering::Relaxed);
-        AGAIN.fetch_add(usize::from(recomputing()), Ordering::Relaxed);
+        AGAIN.fetch_add(usize::from(is_recomputing()), Ordering::Relaxed);
         l.forward(x, beside)
     };
     let _turn = STREAM.lock().unwrap();
@@ -129,7 +129,7 @@ fn without_gradients_a_layer_runs_once() {
         }
         assert_eq!(RUNS.load(Ordering::Relaxed), runs);
         assert_eq!(AGAIN.load(Ordering::Relaxed), runs - 1);
-        assert!(!recomputing());
+        assert!(!is_recomputing());
     }
 }
 
@@ -143,10 +143,10 @@ fn nothing_inside_is_kept_until_the_backward_pass() {
     let alive = || inside.lock().unwrap().upgrade().is_some();
     let note = Arc::clone(&inside);
     let f = move |l: &Layer, x: Tensor<3>, _: Option<Tensor<3>>| {
-        let y = apply(&l.inner, x);
+        let y = linear_layer(&l.inner, x);
         let kept = y.clone().inner().try_into_primitive::<Flex>().unwrap();
         *note.lock().unwrap() = Arc::downgrade(&kept.data_arc());
-        apply(&l.outer, gelu(y))
+        linear_layer(&l.outer, gelu(y))
     };
     let x = || random([1, 2, 6], 1, &device);
     let y = f(&layer, x(), None);

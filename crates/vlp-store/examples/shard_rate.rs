@@ -1,8 +1,8 @@
-//! How fast the samples of packed shards are read, in their order: as they are stored, and decoded.
+//! Measures how fast the samples of packed shards are read in their order, encoded and decoded.
 //!
-//! `cargo run -p vlp-store --example shard_rate -- PLACE [threads] [seconds]`, PLACE being a folder or a URL of shards. The
-//! place is opened anew, its cache empty, as often as the time allows. To open it is to read what stands in its shards, and
-//! so, from a store, all of it once where no index is kept (`data.index`).
+//! `cargo run -p vlp-store --example shard_rate -- LOCATION [threads] [seconds]`, where LOCATION is a folder or URL of shards.
+//! Each round opens the shards with an empty cache. Without an index cache, opening reads all headers and records, and
+//! thus every block of a remote store.
 #![allow(clippy::print_stdout)]
 
 use std::{
@@ -16,56 +16,62 @@ use std::{
 
 use vlp_data::{
     DataError, Source,
-    shards::{CacheSize, ShardOptions, open},
+    shards::{BlockCacheSize, ShardOptions, open},
 };
 
-/// Samples, bytes of their files, and the time that opening and reading took.
 #[derive(Default)]
-struct Read {
+struct Totals {
     samples: usize,
+    /// Bytes of the image files.
     bytes: usize,
     opening: Duration,
     reading: Duration,
 }
 
-fn once(place: &str, threads: usize, decode: bool, sum: &mut Read) -> Result<(), DataError> {
-    let began = Instant::now();
-    let blobs = vlp_store::open(place, CacheSize::default())?;
-    let source = open(blobs, ShardOptions::default())?.source;
-    sum.opening += began.elapsed();
+fn measure_round(
+    location: &str,
+    threads: usize,
+    decode: bool,
+    totals: &mut Totals,
+) -> Result<(), DataError> {
+    let start = Instant::now();
+    let store = vlp_store::open(location, BlockCacheSize::default())?;
+    let source = open(store, ShardOptions::default())?.source;
+    totals.opening += start.elapsed();
     let (next, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let failed: Mutex<Option<DataError>> = Mutex::new(None);
-    let one = |index: usize| -> Result<(), DataError> {
+    let last_error: Mutex<Option<DataError>> = Mutex::new(None);
+    let read = |index: usize| -> Result<(), DataError> {
         if decode {
             source.load(index)?;
             return Ok(());
         }
-        if let Some(stored) = source.encoded(index)? {
-            let second = stored.second.as_ref().map_or(0, Vec::len);
-            bytes.fetch_add(stored.picture.len() + second, Relaxed);
+        if let Some(encoded) = source.encoded_image(index)? {
+            let second_len = encoded.second_image.as_ref().map_or(0, Vec::len);
+            bytes.fetch_add(encoded.image.len() + second_len, Relaxed);
         }
         Ok(())
     };
-    let began = Instant::now();
+    let start = Instant::now();
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let take = || Some(next.fetch_add(1, Relaxed)).filter(|at| *at < source.len());
-                while let Some(index) = take() {
-                    if let Err(error) = one(index) {
+                let next_index =
+                    || Some(next.fetch_add(1, Relaxed)).filter(|index| *index < source.len());
+                while let Some(index) = next_index() {
+                    if let Err(error) = read(index) {
                         next.store(source.len(), Relaxed);
-                        if let Ok(mut failed) = failed.lock() {
-                            *failed = Some(error);
+                        if let Ok(mut last_error) = last_error.lock() {
+                            *last_error = Some(error);
                         }
                     }
                 }
             });
         }
     });
-    sum.reading += began.elapsed();
-    sum.samples += source.len();
-    sum.bytes += bytes.into_inner();
-    match failed.into_inner() {
+    totals.reading += start.elapsed();
+    totals.samples += source.len();
+    totals.bytes += bytes.into_inner();
+    match last_error.into_inner() {
         Ok(Some(error)) => Err(error),
         _ => Ok(()),
     }
@@ -73,31 +79,31 @@ fn once(place: &str, threads: usize, decode: bool, sum: &mut Read) -> Result<(),
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let place = arguments.next().ok_or("give a folder or URL of shards")?;
+    let location = arguments.next().ok_or("missing folder or URL of shards")?;
     let threads = arguments.next().map_or(Ok(2), |text| text.parse())?;
     let time = Duration::from_secs(arguments.next().map_or(Ok(5), |text| text.parse())?);
-    let mut size = 0.0;
+    let mut sample_bytes = 0.0;
     for decode in [false, true] {
-        let (mut sum, mut rounds) = (Read::default(), 0);
-        let began = Instant::now();
-        while rounds == 0 || began.elapsed() < time {
-            once(&place, threads, decode, &mut sum)?;
+        let (mut totals, mut rounds) = (Totals::default(), 0);
+        let start = Instant::now();
+        while rounds == 0 || start.elapsed() < time {
+            measure_round(&location, threads, decode, &mut totals)?;
             rounds += 1;
         }
         if !decode {
-            size = sum.bytes as f64 / sum.samples.max(1) as f64;
+            sample_bytes = totals.bytes as f64 / totals.samples.max(1) as f64;
         }
-        let (opening, reading) = (sum.opening.as_secs_f64(), sum.reading.as_secs_f64());
+        let (opening, reading) = (totals.opening.as_secs_f64(), totals.reading.as_secs_f64());
         println!(
-            "{} samples {}, {rounds} times by {threads} threads:",
-            sum.samples / rounds as usize,
-            if decode { "decoded" } else { "as stored" }
+            "{} samples {}, {rounds} rounds, {threads} threads:",
+            totals.samples / rounds as usize,
+            if decode { "decoded" } else { "encoded" }
         );
         for (what, seconds) in [("read", reading), ("opened and read", opening + reading)] {
-            let rate = sum.samples as f64 / seconds;
+            let rate = totals.samples as f64 / seconds;
             println!(
                 "  {what:15} {rate:8.0} samples/s {:8.1} MB/s",
-                rate * size / 1e6
+                rate * sample_bytes / 1e6
             );
         }
     }

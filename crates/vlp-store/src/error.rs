@@ -2,68 +2,68 @@ use std::ops::Range;
 
 use vlp_data::DataError;
 
-/// What can go wrong between an object store and a shard.
+/// An error of an object store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The URL is none, or of a store that is not known.
+    /// The URL is malformed, or its scheme is not supported.
     #[error("{url}: {reason}; it must be s3://, gs://, az://, https://, http:// or file://")]
     Url {
-        /// The URL as it was given.
+        /// The URL as given.
         url: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The store cannot be used as it is configured: credentials, region, endpoint.
+    /// The store cannot be used with this configuration: credentials, region, endpoint.
     #[error("{url}: {source}")]
     Open {
-        /// The place.
+        /// The URL of the store.
         url: String,
-        /// The store's reason.
+        /// The cause.
         source: object_store::Error,
     },
-    /// The objects of a place could not be listed, or one of them not be found out about.
+    /// The objects could not be listed, or the metadata of one could not be read.
     #[error("{url}: {source}")]
-    Ask {
-        /// The place or the object.
+    Metadata {
+        /// The URL of the store or object.
         url: String,
-        /// The store's reason.
+        /// The cause.
         source: object_store::Error,
     },
-    /// A range of an object could not be read whole.
+    /// A byte range of an object could not be read completely.
     #[error(
-        "{url}: bytes {} to {}: {got} of them came in {attempts} attempts; the last: {source}",
+        "{url}: received {received} bytes of {} to {} in {attempts} attempts; the last: {source}",
         range.start, range.end
     )]
     Read {
-        /// The object.
+        /// The URL of the object.
         url: String,
-        /// The bytes that were wanted.
+        /// The requested bytes.
         range: Range<u64>,
-        /// How many of them came.
-        got: u64,
-        /// How often it was tried.
+        /// Number of bytes received.
+        received: u64,
+        /// Number of requests.
         attempts: u32,
-        /// The store's last reason.
+        /// The cause of the last failure.
         source: object_store::Error,
     },
-    /// The thread that speaks with the store is not there.
+    /// The background thread of the store could not be started, or a request panicked.
     #[error("{url}: {reason}")]
     Thread {
-        /// The place.
+        /// The URL of the store.
         url: String,
-        /// What became of it.
+        /// The cause.
         reason: String,
     },
 }
 
 impl StoreError {
-    /// The place or object that it is about.
+    /// The URL of the store or object.
     pub fn url(&self) -> &str {
         match self {
             Self::Url { url, .. }
             | Self::Open { url, .. }
-            | Self::Ask { url, .. }
+            | Self::Metadata { url, .. }
             | Self::Read { url, .. }
             | Self::Thread { url, .. } => url,
         }

@@ -1,27 +1,28 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
-mod objects;
+mod object_blob_store;
+mod range_reader;
 mod runtime;
 
 use std::sync::Arc;
 
 use vlp_data::{
     DataError,
-    shards::{Blobs, CacheSize, Cached, Folder},
+    shards::{BlobStore, BlockCacheSize, CachedBlobStore, Folder},
 };
 
 pub use error::StoreError;
-pub use objects::{ObjectBlobs, Retries};
+pub use object_blob_store::{ObjectBlobStore, RetryPolicy};
 
-/// The shards of a place: a local path, or a URL of an object store with a cache of blocks before it.
+/// Opens shards at a local path, or at the URL of an object store, which is read through a cache of blocks.
 ///
 /// # Errors
-/// When there is no such path, or the URL or the store's configuration is wrong.
-pub fn open(place: &str, cache: CacheSize) -> Result<Arc<dyn Blobs>, DataError> {
-    if !place.contains("://") {
-        return Ok(Arc::new(Folder::open(place)?));
+/// If the path does not exist, or the URL or the configuration of the store is invalid.
+pub fn open(location: &str, cache: BlockCacheSize) -> Result<Arc<dyn BlobStore>, DataError> {
+    if !location.contains("://") {
+        return Ok(Arc::new(Folder::open(location)?));
     }
-    let objects = ObjectBlobs::open(place)?;
-    Ok(Arc::new(Cached::new(Arc::new(objects), cache)?))
+    let store = ObjectBlobStore::open(location)?;
+    Ok(Arc::new(CachedBlobStore::new(Arc::new(store), cache)?))
 }

@@ -5,8 +5,9 @@ use tokio::{
     task::AbortHandle,
 };
 
-/// A thread of its own that runs all requests of a store: any number of threads may wait for theirs, and none of them
-/// needs a runtime, or may not be in one.
+/// A background thread that runs all requests of a store.
+///
+/// Any number of threads may wait for requests, inside or outside of a tokio runtime of their own.
 pub(crate) struct Runtime {
     handle: Handle,
     stop: AbortHandle,
@@ -15,18 +16,20 @@ pub(crate) struct Runtime {
 
 impl Runtime {
     /// # Errors
-    /// Where the system gives no thread, in words.
+    /// The reason if the runtime or its thread could not be started.
     pub(crate) fn start() -> Result<Self, String> {
-        let built = Builder::new_current_thread().enable_all().build();
-        let runtime = built.map_err(|error| error.to_string())?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
         let handle = runtime.handle().clone();
-        let running = runtime.spawn(std::future::pending::<()>());
-        let stop = running.abort_handle();
+        let idle_task = runtime.spawn(std::future::pending::<()>());
+        let stop = idle_task.abort_handle();
         let thread = thread::Builder::new()
             .name("vlp-store".into())
             .spawn(move || {
-                // It ends when it is aborted; requests that still run are dropped then.
-                let _ = runtime.block_on(running);
+                // Ends with an error when the task is aborted; pending requests are dropped then.
+                let _ = runtime.block_on(idle_task);
             })
             .map_err(|error| error.to_string())?;
         Ok(Self {
@@ -36,14 +39,14 @@ impl Runtime {
         })
     }
 
-    /// Waits for a request. `None` where the thread ended, or the request panicked.
+    /// Waits for a request; `None` if it panicked or the thread has ended.
     pub(crate) fn wait<T: Send + 'static>(
         &self,
         request: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
         let (sender, receiver) = mpsc::sync_channel(1);
         self.handle.spawn(async move {
-            // The receiver waits below.
+            // The receiver below is still alive.
             let _ = sender.send(request.await);
         });
         receiver.recv().ok()
@@ -54,7 +57,7 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         self.stop.abort();
         if let Some(thread) = self.thread.take() {
-            // A panic in it was answered by `None` already.
+            // `wait` has already reported a panic.
             let _ = thread.join();
         }
     }

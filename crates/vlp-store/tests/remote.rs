@@ -1,5 +1,5 @@
-//! Shards read over loopback: from a server of byte ranges that cuts its answers off, and from an S3 server, straight and
-//! through a proxy that cuts connections.
+//! Shards read over loopback: from an HTTP server that truncates responses, and from an S3 server, directly and through a
+//! proxy that closes connections early.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,112 +11,134 @@ mod servers;
 
 use std::{path::Path, sync::Arc, thread, time::Duration};
 
-use servers::{Cuts, Ranges, S3, proxy};
+use rand::Rng as _;
+use servers::{RangeServer, S3Server, Truncations, proxy};
 use vlp_data::{
-    FileSource, Loader, LoaderConfig, Plan, ResizeRule, Scenes, ScenesConfig, Source,
-    shards::{Blobs, CacheSize, Cached, Folder, PackOptions, ShardOptions, open, pack, verify},
+    BatchPlan, FileSource, Image, InMemorySource, LabelSpace, Loader, LoaderConfig, ResizeRule,
+    Sample, Source, rng,
+    shards::{
+        BlobStore, BlockCacheSize, CachedBlobStore, Folder, PackOptions, ShardOptions, open, pack,
+        verify,
+    },
 };
-use vlp_store::{ObjectBlobs, Retries};
+use vlp_store::{ObjectBlobStore, RetryPolicy};
 
-fn retries(attempts: u32) -> Retries {
-    Retries {
-        attempts,
-        first_pause: Duration::from_millis(5),
-        longest_pause: Duration::from_millis(20),
+fn retry_policy(max_attempts: u32) -> RetryPolicy {
+    RetryPolicy {
+        max_attempts,
+        initial_delay: Duration::from_millis(5),
+        max_delay: Duration::from_millis(20),
     }
 }
 
-/// Scenes in three shards.
-fn packed(dir: &Path) -> Scenes {
-    let scenes = Scenes::new(ScenesConfig {
-        count: 30,
-        ..ScenesConfig::default()
-    })
-    .unwrap();
+fn noise(key: u64) -> Sample {
+    let mut image = Image::filled(40, 40, [0; 3]);
+    rng(0, 0, key, "noise").fill_bytes(&mut image.rgb);
+    Sample {
+        key,
+        name: format!("{key}.png"),
+        image,
+        second_image: None,
+        captions: vec![format!("image {key}")],
+        objects: None,
+        label: None,
+        record: None,
+    }
+}
+
+/// Writes 30 images of noise to three shards in the folder `set`.
+fn pack_noise(dir: &Path) -> InMemorySource {
+    let samples = (0..30).map(noise).collect();
+    let source = InMemorySource::new("noise", LabelSpace::default(), samples);
     let options = PackOptions {
         shard_samples: 10,
         ..PackOptions::default()
     };
-    pack(&scenes, dir.join("set"), &options).unwrap();
-    scenes
+    pack(&source, dir.join("set"), &options).unwrap();
+    source
 }
 
 fn bytes(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at * 31 % 251) as u8).collect()
+    (0..len).map(|index| (index * 31 % 251) as u8).collect()
 }
 
-fn http(url: &str, attempts: u32) -> ObjectBlobs {
-    ObjectBlobs::with_options(url, [], retries(attempts)).unwrap()
+fn http_store(url: &str, max_attempts: u32) -> ObjectBlobStore {
+    ObjectBlobStore::with_options(url, [], retry_policy(max_attempts)).unwrap()
 }
 
-fn source(blobs: Arc<dyn Blobs>) -> FileSource {
-    open(blobs, ShardOptions::default()).unwrap().source
+fn open_shards(store: Arc<dyn BlobStore>) -> FileSource {
+    open(store, ShardOptions::default()).unwrap().source
 }
 
-fn same(scenes: &Scenes, source: &FileSource) {
-    assert_eq!(source.len(), scenes.len());
-    for index in 0..scenes.len() {
-        assert_eq!(source.load(index).unwrap(), scenes.load(index).unwrap());
+fn assert_equal(expected: &InMemorySource, source: &FileSource) {
+    assert_eq!(source.len(), expected.len());
+    for index in 0..expected.len() {
+        assert_eq!(source.load(index).unwrap(), expected.load(index).unwrap());
     }
 }
 
 #[test]
-fn a_read_that_is_cut_off_twice_comes_out_whole() {
+fn truncated_reads_are_resumed() {
     let dir = tempfile::tempdir().unwrap();
-    let whole = bytes(300_000);
-    std::fs::write(dir.path().join("a.tar"), &whole).unwrap();
-    // With an ETag the store's client goes on by itself, without one it is done here.
-    for tags in [true, false] {
-        let cuts = Cuts::after(&[70_000, 100_000]);
-        let server = Ranges::start(dir.path(), cuts.clone(), tags);
-        let blobs = http(&server.url, 3);
-        let blob = blobs.head("a.tar").unwrap().unwrap();
+    let content = bytes(300_000);
+    std::fs::write(dir.path().join("a.tar"), &content).unwrap();
+    // With an ETag the `object_store` client resumes the read itself.
+    for with_e_tag in [true, false] {
+        let truncations = Truncations::new(&[70_000, 100_000]);
+        let server = RangeServer::start(dir.path(), truncations.clone(), with_e_tag);
+        let store = http_store(&server.url, 3);
+        let blob = store.head("a.tar").unwrap().unwrap();
         assert_eq!(blob.bytes, 300_000);
-        let read = blobs.read("a.tar", 1_000, 280_000).unwrap();
-        assert!(read == whole[1_000..281_000]);
-        assert_eq!(cuts.left(), 0, "both were made");
-        let asked = server.ranges();
-        assert_eq!(asked.len(), 3, "{asked:?}");
-        assert_eq!(asked[0], (1_000, 281_000));
-        // Each goes on where the one before stood.
-        assert!(asked[1].0 > 1_000 && asked[2].0 > asked[1].0, "{asked:?}");
-        assert_eq!(asked[2].1, 281_000);
+        let read = store.read("a.tar", 1_000, 280_000).unwrap();
+        assert!(read == content[1_000..281_000]);
+        assert_eq!(truncations.remaining(), 0);
+        let requests = server.ranges();
+        assert_eq!(requests.len(), 3, "{requests:?}");
+        assert_eq!(requests[0], (1_000, 281_000));
+        // Each request starts where the previous response ended.
+        assert!(
+            requests[1].0 > 1_000 && requests[2].0 > requests[1].0,
+            "{requests:?}"
+        );
+        assert_eq!(requests[2].1, 281_000);
     }
 }
 
 #[test]
-fn a_read_that_never_ends_is_an_error_with_object_range_and_attempts() {
+fn failed_reads_report_object_range_and_attempts() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("a.tar"), bytes(300_000)).unwrap();
-    // The first answer brings 5,000 bytes, all others none.
-    let mut cuts = vec![0; 50];
-    cuts[0] = 5_000;
-    let server = Ranges::start(dir.path(), Cuts::after(&cuts), false);
-    let blobs = http(&server.url, 3);
-    let error = blobs.read("a.tar", 7, 200_000).unwrap_err().to_string();
-    let parts = [
+    // The first response has 5,000 bytes, all others none.
+    let mut lengths = vec![0; 50];
+    lengths[0] = 5_000;
+    let server = RangeServer::start(dir.path(), Truncations::new(&lengths), false);
+    let store = http_store(&server.url, 3);
+    let error = store.read("a.tar", 7, 200_000).unwrap_err().to_string();
+    let details = [
         &format!("{}/a.tar", server.url),
-        "bytes 7 to 200007",
-        "5000 of them came in 4 attempts",
+        "received 5000 bytes of 7 to 200007 in 4 attempts",
     ];
-    assert!(parts.iter().all(|part| error.contains(*part)), "{error}");
+    assert!(
+        details.iter().all(|detail| error.contains(*detail)),
+        "{error}"
+    );
 }
 
 #[test]
-fn http_is_read_by_the_manifest_alone() {
+fn http_shards_are_found_through_the_manifest() {
     let dir = tempfile::tempdir().unwrap();
-    let scenes = packed(dir.path());
-    let server = Ranges::start(&dir.path().join("set"), Cuts::after(&[]), true);
-    let blobs = Arc::new(http(&server.url, 2));
-    assert!(blobs.list().unwrap().is_none());
-    let cached = Arc::new(Cached::new(blobs.clone(), CacheSize::default()).unwrap());
-    same(&scenes, &source(cached.clone()));
-    // Index.json and three shards of one block each, whatever is read of them.
+    let samples = pack_noise(dir.path());
+    let server = RangeServer::start(&dir.path().join("set"), Truncations::new(&[]), true);
+    let store = Arc::new(http_store(&server.url, 2));
+    assert!(store.list().unwrap().is_none());
+    let cached = Arc::new(CachedBlobStore::new(store.clone(), BlockCacheSize::default()).unwrap());
+    assert_equal(&samples, &open_shards(cached.clone()));
+    // index.json and three shards of one block each.
     assert_eq!(cached.fetched(), 4);
-    assert!(verify(blobs.as_ref()).unwrap() > 10_000);
-    assert!(blobs.head("no.tar").unwrap().is_none());
+    assert!(verify(store.as_ref()).unwrap() > 10_000);
+    assert!(store.head("no.tar").unwrap().is_none());
     std::fs::remove_file(dir.path().join("set/index.json")).unwrap();
-    let error = open(blobs, ShardOptions::default())
+    let error = open(store, ShardOptions::default())
         .err()
         .unwrap()
         .to_string();
@@ -124,20 +146,20 @@ fn http_is_read_by_the_manifest_alone() {
 }
 
 #[test]
-fn threads_read_at_once() {
+fn threads_read_concurrently() {
     let dir = tempfile::tempdir().unwrap();
-    let whole = bytes(500_000);
-    std::fs::write(dir.path().join("a.tar"), &whole).unwrap();
-    let server = Ranges::start(dir.path(), Cuts::after(&[1_000; 5]), true);
-    let blobs = http(&server.url, 9);
+    let content = bytes(500_000);
+    std::fs::write(dir.path().join("a.tar"), &content).unwrap();
+    let server = RangeServer::start(dir.path(), Truncations::new(&[1_000; 5]), true);
+    let store = http_store(&server.url, 9);
     thread::scope(|scope| {
-        for number in 0..8_usize {
-            let (blobs, whole) = (&blobs, &whole);
+        for thread_index in 0..8_usize {
+            let (store, content) = (&store, &content);
             scope.spawn(move || {
                 for step in 0..5 {
-                    let start = number * 50_000 + step * 1_000;
-                    let read = blobs.read("a.tar", start as u64, 90_000).unwrap();
-                    assert!(read == whole[start..start + 90_000]);
+                    let start = thread_index * 50_000 + step * 1_000;
+                    let read = store.read("a.tar", start as u64, 90_000).unwrap();
+                    assert!(read == content[start..start + 90_000]);
                 }
             });
         }
@@ -145,100 +167,100 @@ fn threads_read_at_once() {
 }
 
 #[test]
-fn local_urls_are_read_and_wrong_ones_named() {
+fn file_urls_are_read_and_invalid_urls_rejected() {
     let dir = tempfile::tempdir().unwrap();
-    let scenes = packed(dir.path());
+    let samples = pack_noise(dir.path());
     let set = dir.path().join("set");
     let url = format!("file://{}", set.display());
-    same(
-        &scenes,
-        &source(vlp_store::open(&url, CacheSize::default()).unwrap()),
+    assert_equal(
+        &samples,
+        &open_shards(vlp_store::open(&url, BlockCacheSize::default()).unwrap()),
     );
     let path = set.display().to_string();
-    same(
-        &scenes,
-        &source(vlp_store::open(&path, CacheSize::default()).unwrap()),
+    assert_equal(
+        &samples,
+        &open_shards(vlp_store::open(&path, BlockCacheSize::default()).unwrap()),
     );
-    let objects = ObjectBlobs::open(&url).unwrap();
+    let file_store = ObjectBlobStore::open(&url).unwrap();
     let folder = Folder::open(&set).unwrap();
-    let names = |blobs: &dyn Blobs| -> Vec<(String, u64)> {
-        let listed = blobs.list().unwrap().unwrap();
-        listed
+    let names = |store: &dyn BlobStore| -> Vec<(String, u64)> {
+        let blobs = store.list().unwrap().unwrap();
+        blobs
             .into_iter()
             .map(|blob| (blob.name, blob.bytes))
             .collect()
     };
-    assert_eq!(names(&objects), names(&folder));
-    for wrong in [
+    assert_eq!(names(&file_store), names(&folder));
+    for url in [
         "ftp://host/set",
         "s3:bucket",
         "nothing://",
         "file://host/set",
     ] {
-        let error = ObjectBlobs::open(wrong).err().unwrap().to_string();
-        assert!(error.contains(wrong), "{error}");
+        let error = ObjectBlobStore::open(url).err().unwrap().to_string();
+        assert!(error.contains(url), "{error}");
     }
-    let beyond = objects
+    let error = file_store
         .read("000000.tar", 0, 1 << 30)
         .unwrap_err()
         .to_string();
     assert!(
-        beyond.contains("000000.tar") && beyond.contains("bytes 0 to 1073741824"),
-        "{beyond}"
+        error.contains("000000.tar") && error.contains("of 0 to 1073741824"),
+        "{error}"
     );
 }
 
-/// Skips where there is no server to start: `scripts/s3-server` installs it.
-fn s3() -> Option<S3> {
-    let server = S3::start();
-    if let Err(why) = &server {
-        eprintln!("skipped: {why}");
+/// `None` if the server is not installed; `scripts/s3-server` does that.
+fn s3() -> Option<S3Server> {
+    let server = S3Server::start();
+    if let Err(reason) = &server {
+        eprintln!("skipped: {reason}");
     }
     server.ok()
 }
 
 #[test]
-fn shards_in_s3_are_read_like_local_ones() {
+fn s3_shards_equal_local_shards() {
     let Some(server) = s3() else { return };
     let dir = tempfile::tempdir().unwrap();
-    let scenes = packed(dir.path());
+    let samples = pack_noise(dir.path());
     server.put("some-bucket", "a/set", &dir.path().join("set"));
-    let blobs = |endpoint: &str| {
+    let s3_store = |endpoint: &str| {
         let options = server.options(endpoint);
-        ObjectBlobs::with_options("s3://some-bucket/a/set/", options, retries(5)).unwrap()
+        ObjectBlobStore::with_options("s3://some-bucket/a/set/", options, retry_policy(5)).unwrap()
     };
-    let straight = Arc::new(blobs(&server.endpoint));
-    let listed: Vec<String> = (straight.list().unwrap().unwrap().into_iter())
+    let direct = Arc::new(s3_store(&server.endpoint));
+    let names: Vec<String> = (direct.list().unwrap().unwrap().into_iter())
         .map(|blob| blob.name)
         .collect();
     assert_eq!(
-        listed,
+        names,
         ["000000.tar", "000001.tar", "000002.tar", "index.json"]
     );
     let local = Folder::open(dir.path().join("set")).unwrap();
-    for name in &listed {
+    for name in &names {
         let len = local.head(name).unwrap().unwrap().bytes as usize;
-        assert!(straight.read(name, 0, len).unwrap() == local.read(name, 0, len).unwrap());
+        assert!(direct.read(name, 0, len).unwrap() == local.read(name, 0, len).unwrap());
     }
-    assert!(straight.head("none").unwrap().is_none());
-    same(&scenes, &source(straight.clone()));
+    assert!(direct.head("none").unwrap().is_none());
+    assert_equal(&samples, &open_shards(direct.clone()));
 
-    // Through connections that end after 20,000 bytes, twice, and then hold.
-    let cuts = Cuts::after(&[20_000, 20_000]);
-    let endpoint = proxy(&server.endpoint, cuts.clone());
-    let cut = blobs(&endpoint);
+    // Two connections that close after 20,000 bytes.
+    let truncations = Truncations::new(&[20_000, 20_000]);
+    let endpoint = proxy(&server.endpoint, truncations.clone());
+    let proxied = s3_store(&endpoint);
     let len = local.head("000001.tar").unwrap().unwrap().bytes as usize;
-    assert!(len > 40_000, "longer than what is cut: {len}");
-    let read = cut.read("000001.tar", 0, len).unwrap();
+    assert!(len > 40_000, "{len}");
+    let read = proxied.read("000001.tar", 0, len).unwrap();
     assert!(read == local.read("000001.tar", 0, len).unwrap());
-    assert_eq!(cuts.left(), 0);
+    assert_eq!(truncations.remaining(), 0);
 
-    // The loader's stream, from the middle of a shard too.
-    let cached = Cached::new(straight, CacheSize::default()).unwrap();
-    let remote: Arc<dyn Source> = Arc::new(source(Arc::new(cached)));
-    let local: Arc<dyn Source> = Arc::new(source(Arc::new(local)));
+    // The loader's stream, also from the middle of a shard.
+    let cached = CachedBlobStore::new(direct, BlockCacheSize::default()).unwrap();
+    let remote: Arc<dyn Source> = Arc::new(open_shards(Arc::new(cached)));
+    let local: Arc<dyn Source> = Arc::new(open_shards(Arc::new(local)));
     let stream = |source: &Arc<dyn Source>, workers, start_step| {
-        let plan = Plan {
+        let plan = BatchPlan {
             seed: 1,
             batch_size: 4,
             bucket_by_shape: true,
@@ -254,12 +276,13 @@ fn shards_in_s3_are_read_like_local_ones() {
             .map(|_| loader.next().unwrap())
             .collect::<Vec<_>>()
     };
-    let whole = stream(&local, 0, 0);
-    assert_eq!(stream(&remote, 3, 0), whole);
-    assert_eq!(stream(&remote, 2, 5), whole[5..]);
-    // A bucket that is not there, or a key that is wrong, is an error that names the place.
+    let batches = stream(&local, 0, 0);
+    assert_eq!(stream(&remote, 3, 0), batches);
+    assert_eq!(stream(&remote, 2, 5), batches[5..]);
+    // Errors name the URL.
     let options = server.options(&server.endpoint);
-    let nowhere = ObjectBlobs::with_options("s3://no-such-bucket/a", options, retries(2)).unwrap();
-    let error = nowhere.list().unwrap_err().to_string();
+    let missing =
+        ObjectBlobStore::with_options("s3://no-such-bucket/a", options, retry_policy(2)).unwrap();
+    let error = missing.list().unwrap_err().to_string();
     assert!(error.contains("s3://no-such-bucket/a"), "{error}");
 }

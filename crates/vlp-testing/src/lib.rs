@@ -1,15 +1,15 @@
 #![doc = include_str!("../README.md")]
 
-mod slopes;
-mod weights;
+mod numeric_grad;
+mod random_weights;
 
-pub use slopes::{Slopes, slopes};
-pub use weights::redraw;
+pub use numeric_grad::{DirectionalGrad, numeric_grad};
+pub use random_weights::randomize_weights;
 
 use burn::prelude::*;
 use burn::tensor::TensorData;
 
-/// `count` values in `-1..1` that do not repeat, equal in every run (SplitMix64).
+/// `count` pseudo-random values in `-1..1`, a function of `seed` (SplitMix64).
 pub fn noise(count: usize, seed: u64) -> Vec<f64> {
     (0..count as u64)
         .map(|i| {
@@ -27,19 +27,19 @@ pub fn random<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> 
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// Values in row-major order.
-pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+/// The tensor's values in row-major order.
+pub fn to_cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().iter().collect()
 }
 
-/// Largest distance of two tensors of one shape; NaN if either holds one.
+/// Largest absolute difference of two tensors of one shape; NaN if either contains NaN.
 ///
 /// # Panics
-/// Where the shapes differ.
-pub fn distance<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f64 {
+/// If the shapes differ.
+pub fn max_abs_diff<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f64 {
     assert_eq!(a.dims(), b.dims());
     // `<=` is false for NaN, which then stays the maximum.
-    host(a).iter().zip(host(b)).fold(
+    to_cpu(a).iter().zip(to_cpu(b)).fold(
         0.0,
         |m, (a, b)| if (a - b).abs() <= m { m } else { (a - b).abs() },
     )

@@ -1,55 +1,55 @@
 use std::path::PathBuf;
 
-/// What can go wrong when a vocabulary is read.
+/// Errors of reading a vocabulary.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
     /// The vocabulary file could not be read as UTF-8 text.
     #[error("vocabulary {}: cannot be read: {source}", path.display())]
     Read {
-        /// The file asked for.
+        /// The vocabulary file.
         path: PathBuf,
-        /// The system's reason.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// One of the five special pieces is missing.
+    /// One of the five special tokens is missing.
     #[error(
-        "vocabulary {name}: no piece {piece}; [PAD], [UNK], [CLS], [SEP] and [MASK] must all be there"
+        "vocabulary {name}: no token {token}; [PAD], [UNK], [CLS], [SEP] and [MASK] are all required"
     )]
-    MissingSpecial {
-        /// The vocabulary's file or name.
+    MissingSpecialToken {
+        /// File or name of the vocabulary.
         name: String,
-        /// The missing piece.
-        piece: &'static str,
+        /// The missing token.
+        token: &'static str,
     },
-    /// A piece stands on two lines, so that its id would be ambiguous.
-    #[error("vocabulary {name}: line {line} repeats the piece {piece:?} of line {first}")]
-    Repeated {
-        /// The vocabulary's file or name.
+    /// A token is on two lines, so its id would be ambiguous.
+    #[error("vocabulary {name}: line {line} repeats the token {token:?} of line {first_line}")]
+    DuplicateToken {
+        /// File or name of the vocabulary.
         name: String,
-        /// Line of the repetition, from 1.
+        /// Line of the duplicate, from 1.
         line: usize,
-        /// Line where the piece stood first, from 1.
-        first: usize,
-        /// The piece.
-        piece: String,
+        /// Line of the first occurrence, from 1.
+        first_line: usize,
+        /// The token.
+        token: String,
     },
-    /// A line holds no piece.
+    /// A line is empty.
     #[error(
-        "vocabulary {name}: line {line} is empty; one piece per line, its id is the line number counted from 0"
+        "vocabulary {name}: line {line} is empty; expected one token per line, whose id is the line number counted from 0"
     )]
-    Empty {
-        /// The vocabulary's file or name.
+    EmptyLine {
+        /// File or name of the vocabulary.
         name: String,
         /// The empty line, from 1.
         line: usize,
     },
-    /// The tokenizer library refused the vocabulary.
+    /// The file is not the `tokenizer.json` of an uncased BERT, or the `tokenizers` library rejected it.
     #[error("vocabulary {name}: {reason}")]
-    Refused {
-        /// The vocabulary's file or name.
+    Invalid {
+        /// File or name of the vocabulary.
         name: String,
-        /// The library's reason.
+        /// What is wrong.
         reason: String,
     },
 }

@@ -2,9 +2,9 @@
 
 mod encoding;
 mod error;
-mod pieces;
+mod tokenizer;
 mod vocab;
 
 pub use encoding::Encoding;
 pub use error::TextError;
-pub use pieces::{Special, WordPieces};
+pub use tokenizer::{SpecialTokens, WordPieceTokenizer};

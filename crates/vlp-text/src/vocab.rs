@@ -2,53 +2,53 @@ use std::collections::HashMap;
 
 use crate::TextError;
 
-/// Names of the five special pieces, in the order of the `Special` fields.
-pub(crate) const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+/// The five special tokens, in the order of the fields of `SpecialTokens`.
+pub(crate) const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
-/// The real `bert-base-uncased` list: one piece per line, its id is the line number from 0.
+/// The vocabulary of `bert-base-uncased`: one token per line, its id is the line number from 0.
 pub(crate) const BERT_UNCASED: &str = include_str!("../vocab/bert-base-uncased.txt");
 
-/// The words that generated scenes are described with, then letters and digits.
+/// Words of the generated scenes' texts, then letters and digits.
 pub(crate) const SCENES: &str = include_str!("../vocab/scenes.txt");
 
-/// A checked list of pieces: no empty one, none twice, all special ones there.
+/// A validated list of tokens: none empty, no duplicates, all special tokens present.
 pub(crate) struct Vocabulary {
-    pub(crate) pieces: Vec<String>,
+    pub(crate) tokens: Vec<String>,
     pub(crate) ids: HashMap<String, u32>,
-    /// Ids of [`SPECIAL`].
-    pub(crate) special: [u32; 5],
+    /// Ids of [`SPECIAL_TOKENS`].
+    pub(crate) special_ids: [u32; 5],
 }
 
 impl Vocabulary {
-    pub(crate) fn new(name: &str, pieces: Vec<String>) -> Result<Self, TextError> {
-        let mut ids = HashMap::with_capacity(pieces.len());
-        for (id, piece) in pieces.iter().enumerate() {
-            if piece.is_empty() {
-                return Err(TextError::Empty {
+    pub(crate) fn new(name: &str, tokens: Vec<String>) -> Result<Self, TextError> {
+        let mut ids = HashMap::with_capacity(tokens.len());
+        for (id, token) in tokens.iter().enumerate() {
+            if token.is_empty() {
+                return Err(TextError::EmptyLine {
                     name: name.into(),
                     line: id + 1,
                 });
             }
-            if let Some(first) = ids.insert(piece.clone(), id as u32) {
-                return Err(TextError::Repeated {
+            if let Some(first) = ids.insert(token.clone(), id as u32) {
+                return Err(TextError::DuplicateToken {
                     name: name.into(),
                     line: id + 1,
-                    first: first as usize + 1,
-                    piece: piece.clone(),
+                    first_line: first as usize + 1,
+                    token: token.clone(),
                 });
             }
         }
-        let mut special = [0; 5];
-        for (slot, piece) in special.iter_mut().zip(SPECIAL) {
-            *slot = *ids.get(piece).ok_or(TextError::MissingSpecial {
+        let mut special_ids = [0; 5];
+        for (id, token) in special_ids.iter_mut().zip(SPECIAL_TOKENS) {
+            *id = *ids.get(token).ok_or(TextError::MissingSpecialToken {
                 name: name.into(),
-                piece,
+                token,
             })?;
         }
         Ok(Self {
-            pieces,
+            tokens,
             ids,
-            special,
+            special_ids,
         })
     }
 }

@@ -1,7 +1,7 @@
-//! Ids of `bert-base-uncased` as Hugging Face's fast tokenizer gives them.
+//! Ids of `bert-base-uncased` from Hugging Face's fast tokenizer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use vlp_text::WordPieces;
+use vlp_text::WordPieceTokenizer;
 
 #[derive(serde::Deserialize)]
 struct Case {
@@ -10,26 +10,26 @@ struct Case {
 }
 
 #[test]
-fn ids_equal_the_reference() {
+fn ids_equal_hugging_face() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("data/bert_uncased.json")).unwrap();
     assert!(cases.len() >= 40);
-    let pieces = WordPieces::bert_uncased();
+    let tokenizer = WordPieceTokenizer::bert_uncased();
     for case in cases {
-        let got = pieces.encode(&case.text, 512);
-        assert_eq!(got.ids, case.ids, "{:?}", case.text);
-        assert!(!got.truncated);
+        let encoding = tokenizer.encode(&case.text, 512);
+        assert_eq!(encoding.ids, case.ids, "{:?}", case.text);
+        assert!(!encoding.truncated);
     }
 }
 
 #[test]
-fn shipped_vocabularies() {
-    let bert = WordPieces::bert_uncased();
+fn embedded_vocabularies_have_the_expected_special_ids() {
+    let bert = WordPieceTokenizer::bert_uncased();
     assert_eq!(bert.vocab_size(), 30_522);
-    let s = bert.special();
+    let s = bert.special_tokens();
     assert_eq!(
         [s.pad, s.unk, s.cls, s.sep, s.mask],
         [0, 100, 101, 102, 103]
     );
-    let s = WordPieces::scenes().special();
+    let s = WordPieceTokenizer::scenes().special_tokens();
     assert_eq!([s.pad, s.unk, s.cls, s.sep, s.mask], [0, 1, 2, 3, 4]);
 }

@@ -1,4 +1,4 @@
-//! AdamW as one operation a parameter; its state is that of burn's own, records included.
+//! AdamW with one fused operation per parameter. The state is burn's, and so is its record.
 
 use burn::optim::{AdamWState, AdaptiveMomentumState, LearningRate, Optimizer};
 use burn::prelude::*;
@@ -6,15 +6,15 @@ use vlp_ops::AdamWStep;
 
 use crate::grads::GradScale;
 
-/// The rule's constants.
+/// The optimizer's constants.
 #[derive(Debug, Clone)]
 pub(crate) struct AdamW {
     pub(crate) grad_scale: GradScale,
     pub(crate) beta1: f32,
     pub(crate) beta2: f32,
     pub(crate) epsilon: f32,
-    pub(crate) decay: f32,
-    pub(crate) bf16: bool,
+    pub(crate) weight_decay: f32,
+    pub(crate) bf16_moments: bool,
 }
 
 impl Optimizer for AdamW {
@@ -22,7 +22,7 @@ impl Optimizer for AdamW {
 
     fn step<const D: usize>(
         &self,
-        lr: LearningRate,
+        learning_rate: LearningRate,
         tensor: Tensor<D>,
         grad: Tensor<D>,
         state: Option<AdamWState<D>>,
@@ -32,16 +32,16 @@ impl Optimizer for AdamW {
         let moments = state.map(|s| (s.moment_1, s.moment_2));
         let step = AdamWStep {
             grad_scale: self.grad_scale.get(),
-            rate: lr,
-            decay: self.decay,
+            learning_rate,
+            weight_decay: self.weight_decay,
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,
-            time: i32::try_from(time).unwrap_or(i32::MAX),
-            bf16: self.bf16,
+            step_number: i32::try_from(time).unwrap_or(i32::MAX),
+            bf16_moments: self.bf16_moments,
         };
-        let (tensor, first, second) = vlp_ops::adamw(tensor, grad, moments, step);
-        let state = AdaptiveMomentumState::new(time, first, second);
+        let (tensor, moment_1, moment_2) = vlp_ops::adamw(tensor, grad, moments, step);
+        let state = AdaptiveMomentumState::new(time, moment_1, moment_2);
         (tensor, Some(AdamWState::new(state)))
     }
 

@@ -1,24 +1,34 @@
-//! Moving average of the weights.
+//! Exponential moving average of the weights.
+
+use std::fmt;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::prelude::*;
 
-use crate::values::Values;
+use crate::param_values::ParamValues;
 
-/// A copy of the module whose weights follow with `decay`.
+/// A copy of a module whose weights and running statistics are `decay * average + (1 - decay) * current`.
 pub struct Ema<M: Module> {
     average: M,
     decay: f64,
 }
 
-struct Follow<'a> {
-    source: &'a Values,
+impl<M: Module> fmt::Debug for Ema<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ema")
+            .field("decay", &self.decay)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Update<'a> {
+    current: &'a ParamValues,
     decay: f64,
 }
 
-impl ModuleMapper for Follow<'_> {
+impl ModuleMapper for Update<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match self.source.get::<D>(param.id) {
+        match self.current.get::<D>(param.id) {
             Some(new) => {
                 param.map(|old| old.mul_scalar(self.decay) + new.mul_scalar(1.0 - self.decay))
             }
@@ -28,7 +38,7 @@ impl ModuleMapper for Follow<'_> {
 }
 
 impl<M: Module> Ema<M> {
-    /// Starts from the module's weights.
+    /// An average that starts at the weights of `module`, either the initial ones or a saved average.
     pub fn new(module: &M, decay: f64) -> Self {
         Self {
             average: module.valid(),
@@ -36,19 +46,11 @@ impl<M: Module> Ema<M> {
         }
     }
 
-    /// Goes on from a saved average.
-    pub fn resume(average: M, decay: f64) -> Self {
-        Self {
-            average: average.valid(),
-            decay,
-        }
-    }
-
-    /// Moves every weight and running statistic towards the module's.
+    /// Moves the average towards the weights of `module`.
     pub fn update(&mut self, module: &M) {
-        let source = Values::collect(&module.valid(), "");
-        self.average = self.average.clone().map(&mut Follow {
-            source: &source,
+        let current = ParamValues::collect(&module.valid(), "");
+        self.average = self.average.clone().map(&mut Update {
+            current: &current,
             decay: self.decay,
         });
     }

@@ -1,61 +1,75 @@
-//! What can go wrong in training and in its files.
+//! Errors of training and of its files.
 
 use std::path::PathBuf;
 
-/// A bad configuration, a training that went astray, or a file that cannot be trusted.
+/// Error of a configuration, of training, or of a checkpoint or log.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrainError {
-    /// A configuration value that cannot work.
+    /// A configuration value is out of range.
     #[error("train.{key} = {value}: {hint}")]
     Config {
-        /// Name of the configuration key.
+        /// The configuration key, below `train`.
         key: String,
-        /// The value given.
+        /// The value.
         value: String,
-        /// What would do.
+        /// Which values are accepted.
         hint: String,
     },
-    /// Too many steps in a row had a loss or gradient that is not finite.
+    /// Too many consecutive steps had a loss or gradient that is not finite.
     #[error(
         "stopped at step {step}: {count} steps in a row were skipped, the last because {reason}; lower the learning rate or go back to a checkpoint"
     )]
     Diverged {
         /// The step.
         step: u64,
-        /// Skipped steps in a row.
+        /// Consecutive skipped steps.
         count: u32,
         /// What was not finite.
         reason: String,
     },
-    /// Reading or writing failed; nothing that was saved before is lost.
+    /// Reading or writing failed. Files saved earlier are unchanged.
     #[error("{path}: cannot {what}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// Why it failed.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// Weights or optimiser state that cannot be written down.
+    /// Weights or optimizer state cannot be serialized.
     #[error("{name}: cannot be encoded: {reason}")]
     Encode {
-        /// Name of the checkpoint's file.
+        /// Name of the file in the checkpoint.
         name: &'static str,
-        /// burn's reason.
+        /// burn's error.
         reason: String,
     },
-    /// A checkpoint whose bytes are not those that were saved.
-    #[error("{path}: {reason}; use an earlier checkpoint")]
+    /// A checkpoint is damaged.
+    #[error("{path}: {reason}; use another checkpoint")]
     Corrupt {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
     },
-    /// A checkpoint of another configuration.
+    /// A checkpoint has the format of another version of this crate.
     #[error(
-        "{path}: saved with another configuration ({reason}); give the same configuration, or start a new run"
+        "written by {} version: {path} has checkpoint format {format}, this version reads format {supported}; use the version that wrote it, or train again",
+        if .format < .supported { "an older" } else { "a newer" }
+    )]
+    Version {
+        /// The manifest.
+        path: PathBuf,
+        /// Its format number.
+        format: u32,
+        /// The format number of this version.
+        supported: u32,
+    },
+    /// A checkpoint does not match the configuration or the model.
+    #[error(
+        "{path}: saved with another configuration ({reason}); use the same configuration, or start a new run"
     )]
     Mismatch {
         /// The checkpoint.
@@ -63,13 +77,29 @@ pub enum TrainError {
         /// What differs.
         reason: String,
     },
-    /// A folder without a readable checkpoint.
+    /// The folder has no intact checkpoint.
     #[error("{path}: no complete checkpoint here{detail}")]
     NoCheckpoint {
         /// The folder.
         path: PathBuf,
-        /// Why those that exist cannot be used.
+        /// Errors of the checkpoints it has.
         detail: String,
+    },
+    /// There is no checkpoint of this step.
+    #[error("{path}: no checkpoint of step {step}; steps with a checkpoint: {steps}")]
+    NoStep {
+        /// The folder.
+        path: PathBuf,
+        /// The requested step.
+        step: u64,
+        /// The available steps.
+        steps: String,
+    },
+    /// The best checkpoint was requested, but none has a score.
+    #[error("{path}: no checkpoint has a score; use the last one or a step")]
+    NoScore {
+        /// The folder.
+        path: PathBuf,
     },
 }
 

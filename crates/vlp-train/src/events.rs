@@ -1,4 +1,4 @@
-//! TensorBoard event files: scalars as TFRecords with masked CRC-32C.
+//! TensorBoard event files: scalars in TFRecord frames with masked CRC-32C.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::TrainError;
 
-/// Writes scalars that TensorBoard reads.
+/// Writes scalars to a TensorBoard event file.
 #[derive(Debug)]
 pub struct EventWriter {
     file: File,
@@ -27,7 +27,7 @@ fn varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-/// A length-delimited protobuf field.
+/// Appends a length-delimited protobuf field.
 fn field(number: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.push(number << 3 | 2);
     varint(bytes.len() as u64, out);
@@ -69,7 +69,10 @@ fn record(bytes: &[u8]) -> Vec<u8> {
 }
 
 impl EventWriter {
-    /// Creates `folder/events.out.tfevents.SECONDS.vlp.STEP`, a file for each start of the run.
+    /// Creates `folder/events.out.tfevents.SECONDS.vlp.STEP`, one file per start of the run.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
     pub fn create(folder: &Path, step: u64) -> Result<Self, TrainError> {
         let path = folder.join(format!(
             "events.out.tfevents.{:010}.vlp.{step}",
@@ -84,7 +87,10 @@ impl EventWriter {
         Ok(Self { file })
     }
 
-    /// Appends scalars of one step.
+    /// Appends the scalars of one step, each a tag and its value.
+    ///
+    /// # Errors
+    /// The I/O error.
     pub fn write(&mut self, step: u64, values: &[(String, f32)]) -> io::Result<()> {
         self.file.write_all(&record(&scalars(step, values)))
     }
@@ -96,8 +102,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_tensorflow_records() {
-        // TensorFlow's own frame of the 24-byte version event at time 0, step 0 starts with this length and CRC.
+    fn frames_follow_the_tfrecord_format() {
+        // Length and CRC with which TensorFlow starts a frame of 24 bytes.
         let frame = record(&[0u8; 24]);
         assert_eq!(&frame[..8], &24u64.to_le_bytes());
         assert_eq!(frame[8..12], [0xa3, 0x7f, 0x4b, 0x22]);
@@ -105,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_follow_the_protobuf_layout() {
+    fn scalars_follow_the_protobuf_format() {
         let bytes = scalars(300, &[("loss".into(), 1.5)]);
         assert_eq!(bytes[0], 0x09, "wall_time: field 1, 64 bit");
         assert_eq!(&bytes[9..12], &[0x10, 0xac, 0x02], "step 300 as a varint");

@@ -1,4 +1,4 @@
-//! The global gradient norm: measured, checked, clipped (`torch.nn.utils.clip_grad_norm_`).
+//! Global norm of the gradients and clipping by it, as `torch.nn.utils.clip_grad_norm_`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,69 +6,79 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
-use vlp_ops::square_sum;
+use vlp_ops::params::{ParamVisitor, visit_params};
+use vlp_ops::sum_of_squares;
 
-struct Flat<'a> {
+struct FlatGrads<'a> {
     grads: &'a GradientsParams,
-    all: Vec<Tensor<1>>,
+    flat: Vec<Tensor<1>>,
 }
 
-impl ModuleVisitor for Flat<'_> {
+impl ModuleVisitor for FlatGrads<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let grad = self.grads.get::<D>(param.id);
-        self.all.extend(grad.map(|grad| grad.reshape([-1])));
+        self.flat.extend(grad.map(|grad| grad.reshape([-1])));
     }
 }
 
-struct Named<'a> {
+struct ParamNorms<'a> {
     grads: &'a GradientsParams,
-    path: Vec<String>,
     norms: Vec<(String, f32)>,
 }
 
-impl ModuleVisitor for Named<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+impl ParamVisitor for ParamNorms<'_> {
+    fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
-            self.norms
-                .push((self.path.join("."), norm([grad.reshape([-1])])));
+            self.norms.push((path.into(), norm([grad.reshape([-1])])));
         }
     }
 }
 
-/// L2 norm over all gradients; 0 without any.
-pub fn global_norm<M: Module>(module: &M, grads: &GradientsParams) -> f32 {
-    let mut visitor = Flat { grads, all: vec![] };
-    module.visit(&mut visitor);
-    norm(visitor.all)
-}
-
 fn norm(tensors: impl IntoIterator<Item = Tensor<1>>) -> f32 {
-    square_sum(tensors).map_or(0.0, |sum| sum.sqrt().into_scalar::<f32>())
+    sum_of_squares(tensors).map_or(0.0, |sum| sum.sqrt().into_scalar::<f32>())
 }
 
-/// What the optimiser multiplies gradients by as it reads them: clipping without a pass of its own. Clones are one.
+/// L2 norm over all gradients; 0 if there are none.
+pub fn global_norm<M: Module>(module: &M, grads: &GradientsParams) -> f32 {
+    let mut visitor = FlatGrads {
+        grads,
+        flat: vec![],
+    };
+    module.visit(&mut visitor);
+    norm(visitor.flat)
+}
+
+/// L2 norm of each parameter's gradient, with the parameter's path.
+pub fn param_norms<M: Module>(module: &M, grads: &GradientsParams) -> Vec<(String, f32)> {
+    let mut visitor = ParamNorms {
+        grads,
+        norms: vec![],
+    };
+    visit_params(module, &mut visitor);
+    visitor.norms
+}
+
+/// Factor that the optimizer applies to the gradients as it reads them, so that clipping needs no separate pass.
+/// Clones share the factor.
 #[derive(Debug, Clone)]
 pub struct GradScale(Arc<AtomicU32>);
 
 impl Default for GradScale {
-    /// 1: gradients as they are.
+    /// The factor 1.
     fn default() -> Self {
         Self(Arc::new(AtomicU32::new(1f32.to_bits())))
     }
 }
 
 impl GradScale {
-    /// Clips the next update's gradients, of this global norm, to `max`: `min(1, max / (norm + 1e-6))`; 0 is no limit.
-    pub fn clip(&self, norm: f32, max: f32) {
-        let factor = if max > 0.0 { max / (norm + 1e-6) } else { 1.0 };
+    /// Sets the factor to `min(1, max_norm / (norm + 1e-6))` for gradients of global norm `norm`; to 1 if `max_norm`
+    /// is 0.
+    pub fn clip(&self, norm: f32, max_norm: f32) {
+        let factor = if max_norm > 0.0 {
+            max_norm / (norm + 1e-6)
+        } else {
+            1.0
+        };
         self.0.store(factor.min(1.0).to_bits(), Ordering::Relaxed);
     }
 
@@ -76,15 +86,4 @@ impl GradScale {
     pub fn get(&self) -> f32 {
         f32::from_bits(self.0.load(Ordering::Relaxed))
     }
-}
-
-/// L2 norm of each parameter's gradient, by path.
-pub fn norms<M: Module>(module: &M, grads: &GradientsParams) -> Vec<(String, f32)> {
-    let mut visitor = Named {
-        grads,
-        path: vec![],
-        norms: vec![],
-    };
-    module.visit(&mut visitor);
-    visitor.norms
 }

@@ -1,4 +1,4 @@
-//! The metrics of a run: JSON lines for programs, event files for TensorBoard.
+//! The metrics of a run, as JSON lines and as TensorBoard event files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::atomic_file::{read_file, write_atomic};
 use crate::error::TrainError;
 use crate::events::EventWriter;
-use crate::files::{read, replace};
 
-/// Appends one record a step to `metrics.jsonl` and to an event file.
+/// A step with its metrics by name.
+pub type LogRecord = (u64, Map<String, Value>);
+
+/// Appends one record per step to `metrics.jsonl` and to an event file.
 #[derive(Debug)]
 pub struct RunLog {
     path: PathBuf,
@@ -19,19 +22,23 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// Opens the log of a run that goes on after `step`; records of later steps (of a killed run) go.
+    /// Opens the log of a run that is at `step`. Records of later steps, written before the run was killed, are
+    /// removed.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
     pub fn open(folder: &Path, step: u64) -> Result<Self, TrainError> {
         fs::create_dir_all(folder).map_err(TrainError::io(folder, "create the folder"))?;
         let path = folder.join("metrics.jsonl");
         if path.exists() {
-            // Lines stay as they are: numbers read and written again may differ in the last digit.
-            let bytes = read(&path)?;
+            // Lines are copied verbatim: parsing and printing a number may change its last digit.
+            let bytes = read_file(&path)?;
             let text: String = String::from_utf8_lossy(&bytes)
                 .lines()
-                .filter(|line| parse(line).is_some_and(|(at, _)| at <= step))
+                .filter(|line| parse(line).is_some_and(|(line_step, _)| line_step <= step))
                 .map(|line| format!("{line}\n"))
                 .collect();
-            replace(&path, text.as_bytes())?;
+            write_atomic(&path, text.as_bytes())?;
         }
         let lines = OpenOptions::new().create(true).append(true).open(&path);
         Ok(Self {
@@ -41,7 +48,10 @@ impl RunLog {
         })
     }
 
-    /// Appends scalars of one step. NaN and infinities are written as null.
+    /// Appends the metrics of one step. NaN and infinities are written as null.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
     pub fn write(&mut self, step: u64, values: &[(String, f32)]) -> Result<(), TrainError> {
         let mut record = Map::new();
         record.insert("step".into(), step.into());
@@ -61,18 +71,18 @@ impl RunLog {
     }
 }
 
-/// Step and values of a line, if it is whole.
-fn parse(line: &str) -> Option<(u64, Map<String, Value>)> {
+/// The record of a line, `None` if the line is incomplete.
+fn parse(line: &str) -> Option<LogRecord> {
     let record: Map<String, Value> = serde_json::from_str(line).ok()?;
     Some((record.get("step")?.as_u64()?, record))
 }
 
-/// A step with its scalars by name.
-pub type Record = (u64, Map<String, Value>);
-
-/// All records of a `metrics.jsonl` as (step, record); a torn last line is left out.
-pub fn read_all(path: &Path) -> Result<Vec<Record>, TrainError> {
-    let bytes = read(path)?;
+/// All records of a `metrics.jsonl`; an incomplete last line is skipped.
+///
+/// # Errors
+/// [`TrainError::Io`].
+pub fn read_records(path: &Path) -> Result<Vec<LogRecord>, TrainError> {
+    let bytes = read_file(path)?;
     let text = String::from_utf8_lossy(&bytes);
     Ok(text.lines().filter_map(parse).collect())
 }

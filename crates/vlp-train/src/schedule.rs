@@ -1,39 +1,39 @@
-//! Learning-rate factor as a pure function of the step, so that resuming needs no state.
+//! Learning-rate schedule: a pure function of the step, so resuming needs no state.
 
 use serde::{Deserialize, Serialize};
 
-/// Warm-up, then decay.
+/// Linear warm-up followed by a decay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleConfig {
     /// Steps of linear warm-up; 0 in DETR.
     pub warmup_steps: u64,
-    /// Factor that the warm-up rises from: its first step is one part in `warmup_steps` above it, its last
-    /// step has factor 1. SOHO starts from 1/3.
+    /// Factor before the first step of the warm-up, which rises in equal increments to 1 at its last step. SOHO starts
+    /// from 1/3.
     pub warmup_from: f64,
-    /// What follows.
+    /// Decay after the warm-up.
     pub decay: Decay,
 }
 
-/// How the factor falls after the warm-up.
+/// Decay of the factor after the warm-up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Decay {
-    /// It stays.
+    /// No decay.
     Constant,
-    /// It is multiplied by `factor` at each of these shares of the run (DETR: 0.1 at 2/3).
+    /// Multiplies by `factor` at each of the given fractions of the run (DETR: 0.1 at 2/3).
     Step {
-        /// Shares of the run in `0..1`.
+        /// Fractions of the run in `0..1`.
         at: Vec<f64>,
-        /// Multiplied at each.
+        /// The multiplier.
         factor: f64,
     },
-    /// It falls to `floor` on a straight line.
+    /// Linear decay to `floor`.
     Linear {
         /// Factor at the end.
         floor: f64,
     },
-    /// It falls to `floor` on half a cosine.
+    /// Cosine decay to `floor`.
     Cosine {
         /// Factor at the end.
         floor: f64,
@@ -41,7 +41,7 @@ pub enum Decay {
 }
 
 impl Default for ScheduleConfig {
-    /// No warm-up, no decay.
+    /// No warm-up and no decay.
     fn default() -> Self {
         Self {
             warmup_steps: 0,
@@ -52,19 +52,19 @@ impl Default for ScheduleConfig {
 }
 
 impl ScheduleConfig {
-    /// Factor of the learning rates at `step` (from 0) of `total`.
-    pub fn factor(&self, step: u64, total: u64) -> f64 {
+    /// Factor of all learning rates at `step` (from 0) of `total_steps`.
+    pub fn lr_factor(&self, step: u64, total_steps: u64) -> f64 {
         if step < self.warmup_steps {
             let done = (step + 1) as f64 / self.warmup_steps as f64;
             return self.warmup_from + (1.0 - self.warmup_from) * done;
         }
-        let span = total.saturating_sub(self.warmup_steps).max(1) as f64;
-        let done = ((step - self.warmup_steps) as f64 / span).min(1.0);
+        let decay_steps = total_steps.saturating_sub(self.warmup_steps).max(1) as f64;
+        let done = ((step - self.warmup_steps) as f64 / decay_steps).min(1.0);
         match &self.decay {
             Decay::Constant => 1.0,
             Decay::Step { at, factor } => {
-                let share = step as f64 / total.max(1) as f64;
-                factor.powi(at.iter().filter(|&&a| share >= a).count() as i32)
+                let done = step as f64 / total_steps.max(1) as f64;
+                factor.powi(at.iter().filter(|&&fraction| done >= fraction).count() as i32)
             }
             Decay::Linear { floor } => 1.0 - (1.0 - floor) * done,
             Decay::Cosine { floor } => {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn warms_up_then_decays() {
+    fn factor_warms_up_then_decays() {
         let schedule = |decay| ScheduleConfig {
             warmup_steps: 10,
             warmup_from: 0.0,
@@ -91,16 +91,16 @@ mod tests {
         });
         let factors: Vec<f64> = [0, 9, 10, 49, 50, 75, 99]
             .iter()
-            .map(|&s| step.factor(s, 100))
+            .map(|&s| step.lr_factor(s, 100))
             .collect();
-        for (got, want) in factors.iter().zip([0.1, 1.0, 1.0, 1.0, 0.1, 0.01, 0.01]) {
-            assert!((got - want).abs() < 1e-12, "{factors:?}");
+        for (actual, expected) in factors.iter().zip([0.1, 1.0, 1.0, 1.0, 0.1, 0.01, 0.01]) {
+            assert!((actual - expected).abs() < 1e-12, "{factors:?}");
         }
         for decay in [Decay::Linear { floor: 0.1 }, Decay::Cosine { floor: 0.1 }] {
             let schedule = schedule(decay);
-            assert!((schedule.factor(10, 100) - 1.0).abs() < 1e-12);
-            assert!((schedule.factor(100, 100) - 0.1).abs() < 1e-12);
-            let all: Vec<f64> = (10..=100).map(|s| schedule.factor(s, 100)).collect();
+            assert!((schedule.lr_factor(10, 100) - 1.0).abs() < 1e-12);
+            assert!((schedule.lr_factor(100, 100) - 0.1).abs() < 1e-12);
+            let all: Vec<f64> = (10..=100).map(|s| schedule.lr_factor(s, 100)).collect();
             assert!(all.windows(2).all(|w| w[1] < w[0]));
         }
     }

@@ -1,4 +1,4 @@
-//! SGD with momentum as one operation a parameter; its records are those of burn's own.
+//! SGD with momentum, with one fused operation per parameter. Records are compatible with burn's `Sgd`.
 
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::prelude::*;
@@ -6,34 +6,34 @@ use vlp_ops::SgdStep;
 
 use crate::grads::GradScale;
 
-/// The rule's constants.
+/// The optimizer's constants.
 #[derive(Debug, Clone)]
 pub(crate) struct Sgd {
     pub(crate) grad_scale: GradScale,
     pub(crate) momentum: f32,
-    pub(crate) decay: f32,
+    pub(crate) weight_decay: f32,
 }
 
-/// What a parameter's update leaves for the next, if there is momentum.
+/// State of one parameter; there is no velocity without momentum.
 #[derive(Debug, Clone)]
 pub(crate) struct SgdState<const D: usize> {
     velocity: Option<Tensor<D>>,
 }
 
-/// Where burn's `SgdState` keeps it.
-const PATH: (&str, &str) = ("momentum", "velocity");
+/// Path of the velocity in the record of burn's `SgdState`.
+const VELOCITY: (&str, &str) = ("momentum", "velocity");
 
 impl<const D: usize> RecordState for SgdState<D> {
     fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
         if let Some(velocity) = &self.velocity {
-            let prefix = format!("{prefix}.{}", PATH.0);
-            out.push_tensor(&prefix, PATH.1, velocity.to_data());
+            let prefix = format!("{prefix}.{}", VELOCITY.0);
+            out.push_tensor(&prefix, VELOCITY.1, velocity.to_data());
         }
     }
 
     fn state_unflatten(prefix: &str, src: &mut StateSource, device: &Device) -> Option<Self> {
-        let prefix = format!("{prefix}.{}", PATH.0);
-        let velocity = src.take_tensor(&prefix, PATH.1);
+        let prefix = format!("{prefix}.{}", VELOCITY.0);
+        let velocity = src.take_tensor(&prefix, VELOCITY.1);
         Some(Self {
             velocity: velocity.map(|data| Tensor::from_data(data, device)),
         })
@@ -45,15 +45,15 @@ impl Optimizer for Sgd {
 
     fn step<const D: usize>(
         &self,
-        rate: LearningRate,
+        learning_rate: LearningRate,
         tensor: Tensor<D>,
         grad: Tensor<D>,
         state: Option<SgdState<D>>,
     ) -> (Tensor<D>, Option<SgdState<D>>) {
         let step = SgdStep {
             grad_scale: self.grad_scale.get(),
-            rate,
-            decay: self.decay,
+            learning_rate,
+            weight_decay: self.weight_decay,
             momentum: self.momentum,
         };
         let velocity = state.and_then(|state| state.velocity);

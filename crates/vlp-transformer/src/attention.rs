@@ -2,53 +2,49 @@
 
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
-use vlp_ops::{Drops, apply, softmax};
+use vlp_ops::{DropoutMask, init_weights, linear_layer, softmax};
 
 use crate::error::TransformerError;
 
-/// Score of a hidden key: its weight is exactly zero beside any visible one.
-const HIDDEN: f32 = -1e9;
+/// Score of a masked key: after the softmax its weight is exactly zero as long as one key is not masked.
+const MASKED: f32 = -1e9;
 
-/// What a query may not see, as a mask that broadcasts over heads: `[batch or 1, 1, queries or 1, keys]`.
+/// Keys that each query must not attend to, as a mask that broadcasts over heads: `[batch or 1, 1, queries or 1, keys]`.
 ///
-/// A query that may see nothing sees everything, so that its output, which nobody reads, is finite.
+/// A query whose keys are all masked attends to all of them uniformly, so that its output is finite; it is never read.
 /// Built once for a pass and shared by its layers.
 #[derive(Debug, Clone)]
 pub struct AttentionBias {
-    hidden: Tensor<4, Bool>,
+    mask: Tensor<4, Bool>,
     scores: Tensor<4>,
 }
 
 impl AttentionBias {
-    fn new(hidden: Tensor<4, Bool>) -> Self {
-        let sees = hidden.clone().all_dim(3).bool_not();
-        let shape = hidden.dims();
-        let hidden = hidden.bool_and(sees.expand(shape));
-        let scores = hidden.clone().float().mul_scalar(HIDDEN);
-        Self { hidden, scores }
+    fn new(mask: Tensor<4, Bool>) -> Self {
+        let any_visible = mask.clone().all_dim(3).bool_not();
+        let shape = mask.dims();
+        let mask = mask.bool_and(any_visible.expand(shape));
+        let scores = mask.clone().float().mul_scalar(MASKED);
+        Self { mask, scores }
     }
 
-    /// Hides padded keys; `pad_mask` is `[batch, keys]`, true = padding.
+    /// Masks padded keys; `pad_mask` is `[batch, keys]`, true = padding.
     pub fn padding(pad_mask: Tensor<2, Bool>) -> Self {
         let [batch, keys] = pad_mask.dims();
         Self::new(pad_mask.reshape([batch, 1, 1, keys]))
     }
 
-    /// Hides later tokens: a query sees keys up to its own place.
+    /// Masks later tokens: a query attends to keys up to its own position.
     pub fn causal(length: usize, device: &Device) -> Self {
-        let at = Tensor::<1, Int>::arange(0..length as i64, device);
-        let later = at
-            .clone()
-            .reshape([1, 1, 1, length])
-            .greater(at.reshape([1, 1, length, 1]));
-        Self::new(later)
+        let positions = Tensor::<1, Int>::arange(0..length as i64, device);
+        let keys = positions.clone().reshape([1, 1, 1, length]);
+        Self::new(keys.greater(positions.reshape([1, 1, length, 1])))
     }
 
-    /// Hides what either of two hides.
+    /// Masks what either of the two masks.
     pub fn or(self, other: Self) -> Self {
-        let a = self.hidden.int();
-        let b = other.hidden.int();
-        Self::new((a + b).greater_elem(0))
+        let count = self.mask.int() + other.mask.int();
+        Self::new(count.greater_elem(0))
     }
 }
 
@@ -58,12 +54,12 @@ pub struct MultiHeadAttentionConfig {
     /// Width of queries, keys, values and output.
     pub d_model: usize,
     /// Number of heads; must divide `d_model`.
-    pub heads: usize,
+    pub n_heads: usize,
     /// Dropout of the attention weights.
     pub dropout: f64,
 }
 
-/// Scaled dot-product attention with `heads` heads (Vaswani et al. 2017).
+/// Multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2).
 #[derive(Module, Debug)]
 pub struct MultiHeadAttention {
     query: Linear,
@@ -71,20 +67,22 @@ pub struct MultiHeadAttention {
     value: Linear,
     output: Linear,
     dropout: Dropout,
-    heads: usize,
+    n_heads: usize,
 }
 
-/// Projected keys and values, each `[batch, keys, d_model]`.
+init_weights!(MultiHeadAttention { query, key, value, output; dropout, n_heads });
+
+/// Projected keys and values.
 #[derive(Debug, Clone)]
 pub struct KeyValue {
-    /// Keys.
+    /// `[batch, keys, d_model]`.
     pub key: Tensor<3>,
-    /// Values.
+    /// `[batch, keys, d_model]`.
     pub value: Tensor<3>,
 }
 
 impl KeyValue {
-    /// Appends later keys and values.
+    /// Appends the keys and values of later tokens.
     pub fn append(self, later: Self) -> Self {
         Self {
             key: Tensor::cat(vec![self.key, later.key], 1),
@@ -92,7 +90,7 @@ impl KeyValue {
         }
     }
 
-    /// Keeps the given rows of the batch, for beam search.
+    /// Selects rows of the batch, for beam search.
     pub fn select(self, rows: Tensor<1, Int>) -> Self {
         Self {
             key: self.key.select(0, rows.clone()),
@@ -103,19 +101,22 @@ impl KeyValue {
 
 impl MultiHeadAttentionConfig {
     /// Builds the layer.
+    ///
+    /// # Errors
+    /// [`TransformerError::Config`] if `n_heads` does not divide `d_model` or `dropout` is not in `[0, 1)`.
     pub fn init(&self, device: &Device) -> Result<MultiHeadAttention, TransformerError> {
-        if self.heads == 0 || !self.d_model.is_multiple_of(self.heads) {
-            let near: Vec<String> = (1..=self.d_model.min(32))
-                .filter(|h| self.d_model.is_multiple_of(*h))
-                .map(|h| h.to_string())
+        if self.n_heads == 0 || !self.d_model.is_multiple_of(self.n_heads) {
+            let divisors: Vec<String> = (1..=self.d_model.min(32))
+                .filter(|divisor| self.d_model.is_multiple_of(*divisor))
+                .map(|divisor| divisor.to_string())
                 .collect();
             return Err(TransformerError::Config {
-                key: "heads",
-                value: self.heads.to_string(),
+                key: "n_heads",
+                value: self.n_heads.to_string(),
                 hint: format!(
-                    "heads must divide d_model = {}: use one of {}",
+                    "must divide d_model = {}: use one of {}",
                     self.d_model,
-                    near.join(", ")
+                    divisors.join(", ")
                 ),
             });
         }
@@ -133,21 +134,29 @@ impl MultiHeadAttentionConfig {
             value: layer(),
             output: layer(),
             dropout: DropoutConfig::new(self.dropout).init(),
-            heads: self.heads,
+            n_heads: self.n_heads,
         })
     }
 }
 
 impl MultiHeadAttention {
-    /// Projects keys `[batch, keys, d_model]` and values of the same shape, for [`Self::attend`].
+    /// Projects keys and values for [`Self::attend`].
+    ///
+    /// # Shapes
+    /// - `key`, `value`: `[batch, keys, d_model]`
     pub fn project(&self, key: Tensor<3>, value: Tensor<3>) -> KeyValue {
         KeyValue {
-            key: apply(&self.key, key),
-            value: apply(&self.value, value),
+            key: linear_layer(&self.key, key),
+            value: linear_layer(&self.value, value),
         }
     }
 
-    /// Attention of `query` `[batch, queries, d_model]` over `keys` and `values` of `[batch, keys, d_model]`.
+    /// Attention of `query` over `key` and `value`, with output projection.
+    ///
+    /// # Shapes
+    /// - `query`: `[batch, queries, d_model]`
+    /// - `key`, `value`: `[batch, keys, d_model]`
+    /// - output: `[batch, queries, d_model]`
     pub fn forward(
         &self,
         query: Tensor<3>,
@@ -158,42 +167,50 @@ impl MultiHeadAttention {
         self.attend(query, self.project(key, value), bias)
     }
 
-    /// Attention over projected keys and values, which a generation keeps from step to step.
+    /// [`Self::forward`] over keys and values that are projected already, such as those cached during generation.
+    ///
+    /// # Shapes
+    /// - `query`: `[batch, queries, d_model]`
+    /// - output: `[batch, queries, d_model]`
     pub fn attend(
         &self,
         query: Tensor<3>,
         kv: KeyValue,
         bias: Option<&AttentionBias>,
     ) -> Tensor<3> {
-        let drops = Drops::draw(&self.dropout, &query.device());
-        let mixed = vlp_ops::attention(
-            apply(&self.query, query),
+        let dropout_mask = DropoutMask::sample(&self.dropout, &query.device());
+        let context = vlp_ops::attention(
+            linear_layer(&self.query, query),
             kv.key,
             kv.value,
             bias.map(|bias| bias.scores.clone()),
-            drops,
-            self.heads,
+            dropout_mask,
+            self.n_heads,
         );
-        apply(&self.output, mixed)
+        linear_layer(&self.output, context)
     }
 
-    /// Weights of `query` `[batch, queries, d_model]` on `key` `[batch, keys, d_model]`, mean over heads,
-    /// `[batch, queries, keys]`; a row sums to 1.
-    pub fn look(
+    /// Attention weights, mean over heads, without dropout; each row sums to 1.
+    ///
+    /// # Shapes
+    /// - `query`: `[batch, queries, d_model]`
+    /// - `key`: `[batch, keys, d_model]`
+    /// - output: `[batch, queries, keys]`
+    pub fn attention_weights(
         &self,
         query: Tensor<3>,
         key: Tensor<3>,
         bias: Option<&AttentionBias>,
     ) -> Tensor<3> {
-        let split = |x: Tensor<3>| {
+        let split_heads = |x: Tensor<3>| {
             let [batch, length, width] = x.dims();
-            x.reshape([batch, length, self.heads, width / self.heads])
+            x.reshape([batch, length, self.n_heads, width / self.n_heads])
                 .swap_dims(1, 2)
         };
-        let q = split(apply(&self.query, query));
-        let scale = 1.0 / (q.dims()[3] as f64).sqrt();
-        let key = split(apply(&self.key, key)).swap_dims(2, 3);
-        let scores = q.mul_scalar(scale).matmul(key);
+        let query = split_heads(linear_layer(&self.query, query));
+        let scale = 1.0 / (query.dims()[3] as f64).sqrt();
+        let key = split_heads(linear_layer(&self.key, key)).swap_dims(2, 3);
+        let scores = query.mul_scalar(scale).matmul(key);
         let scores = match bias {
             Some(bias) => scores + bias.scores.clone(),
             None => scores,

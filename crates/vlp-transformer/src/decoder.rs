@@ -1,12 +1,12 @@
-//! The decoder (DETR): self-attention, attention to the memory, one shared norm over every layer's output.
+//! DETR's decoder: self-attention, cross-attention to the memory, one norm shared by the outputs of all layers.
 
 use burn::nn::Dropout;
 use burn::prelude::*;
-use vlp_ops::{LayerNorm, dropout};
+use vlp_ops::{LayerNorm, dropout, init_weights};
 
 use crate::attention::{AttentionBias, KeyValue, MultiHeadAttention};
 use crate::error::TransformerError;
-use crate::layer::{FeedForward, LayerConfig};
+use crate::layer::{FeedForward, LayerConfig, with_pos};
 use crate::memory::Memory;
 
 /// Configuration of a [`Decoder`].
@@ -14,16 +14,18 @@ use crate::memory::Memory;
 pub struct DecoderConfig {
     /// Number of layers.
     pub layers: usize,
-    /// What each layer is.
+    /// Configuration of each layer.
     pub layer: LayerConfig,
 }
 
-/// A run of decoder layers with the shared output norm.
+/// Decoder layers with the shared output norm.
 #[derive(Module, Debug)]
 pub struct Decoder {
     layers: Vec<DecoderLayer>,
     norm: LayerNorm,
 }
+
+init_weights!(Decoder { layers, norm });
 
 #[derive(Module, Debug)]
 struct DecoderLayer {
@@ -36,34 +38,57 @@ struct DecoderLayer {
     dropout: Dropout,
 }
 
-/// What a [`Decoder`] reads.
+init_weights!(DecoderLayer {
+    self_attention,
+    norm1,
+    cross_attention,
+    norm2,
+    feed_forward,
+    norm3;
+    dropout
+});
+
+/// Input of a [`Decoder`].
 #[derive(Debug, Clone)]
 pub struct DecoderInput<'a> {
-    /// Targets `[batch, length, d_model]`: zeros for object queries, embedded tokens for captions.
+    /// `[batch, length, d_model]`: zeros for object queries, embedded tokens for captions.
     pub x: Tensor<3>,
-    /// Learned positions added to queries and keys of self-attention and to queries of cross-attention.
+    /// Learned positions `[batch, length, d_model]`, added to queries and keys of self-attention and to queries of
+    /// cross-attention.
     pub query_pos: Option<Tensor<3>>,
-    /// What self-attention hides: nothing for object queries, later tokens and padding for captions.
+    /// Mask of self-attention: none for object queries, later tokens and padding for captions.
     pub bias: Option<AttentionBias>,
-    /// Encoded image.
+    /// The encoded image.
     pub memory: &'a Memory,
 }
 
-/// Keys and values of the tokens decoded so far and of the memory, for one generation.
+/// Keys and values of the memory and of the tokens decoded so far, for [`Decoder::step`].
 #[derive(Debug, Clone)]
 pub struct DecoderCache {
     layers: Vec<LayerCache>,
-    bias: AttentionBias,
+    memory_bias: AttentionBias,
 }
 
 #[derive(Debug, Clone)]
 struct LayerCache {
-    own: Option<KeyValue>,
+    tokens: Option<KeyValue>,
     memory: KeyValue,
+}
+
+/// Inputs that all layers share.
+struct Context<'a> {
+    query_pos: Option<Tensor<3>>,
+    bias: Option<AttentionBias>,
+    memory: &'a Memory,
+    memory_keys: Tensor<3>,
+    memory_bias: AttentionBias,
 }
 
 impl DecoderConfig {
     /// Builds the layers.
+    ///
+    /// # Errors
+    /// [`TransformerError::Config`] if the layer's configuration is invalid.
     pub fn init(&self, device: &Device) -> Result<Decoder, TransformerError> {
         let layer = || {
             Ok(DecoderLayer {
@@ -87,138 +112,140 @@ impl DecoderConfig {
 }
 
 impl Decoder {
-    /// Normalised outputs of every layer, each `[batch, length, d_model]`, last one last.
-    pub fn forward_all(&self, input: DecoderInput<'_>) -> Vec<Tensor<3>> {
-        let memory_bias = input.memory.bias();
-        let keys = input.memory.states.clone() + input.memory.pos.clone();
-        let mut x = input.x;
-        let mut states = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
-            let query = with_pos(&x, input.query_pos.as_ref());
-            let own = layer.self_attention.project(query.clone(), x.clone());
-            let memory = layer
-                .cross_attention
-                .project(keys.clone(), input.memory.states.clone());
-            x = layer.forward(
-                x,
-                input.query_pos.as_ref(),
-                own,
-                input.bias.as_ref(),
-                memory,
-                &memory_bias,
-            );
-            states.push(self.norm.forward(x.clone()));
-        }
-        states
-    }
-
-    /// Normalised output of the last layer.
-    pub fn forward(&self, input: DecoderInput<'_>) -> Tensor<3> {
-        let x = input.x.clone();
-        self.forward_all(input)
-            .pop()
-            .unwrap_or_else(|| self.norm.forward(x))
-    }
-
-    /// Where every query looks in the memory in the last layer, mean over heads, `[batch, length, tokens]`.
-    pub fn attention(&self, input: DecoderInput<'_>) -> Tensor<3> {
-        let memory_bias = input.memory.bias();
-        let keys = input.memory.states.clone() + input.memory.pos.clone();
-        let pos = input.query_pos.as_ref();
-        let mut x = input.x;
-        let mut found = None;
-        for layer in &self.layers {
-            let query = with_pos(&x, pos);
-            let own = layer.self_attention.project(query.clone(), x.clone());
-            let mixed = layer
-                .self_attention
-                .attend(query, own.clone(), input.bias.as_ref());
-            let mid = layer.norm1.forward(x.clone() + mixed);
-            let look =
-                layer
-                    .cross_attention
-                    .look(with_pos(&mid, pos), keys.clone(), Some(&memory_bias));
-            found = Some(look);
-            let memory = layer
-                .cross_attention
-                .project(keys.clone(), input.memory.states.clone());
-            x = layer.forward(x, pos, own, input.bias.as_ref(), memory, &memory_bias);
-        }
-        let [batch, length, _] = x.dims();
-        let tokens = keys.dims()[1];
-        found.unwrap_or_else(|| Tensor::zeros([batch, length, tokens], &x.device()))
-    }
-
-    /// An empty cache over `memory`.
-    pub fn cache(&self, memory: &Memory) -> DecoderCache {
-        let keys = memory.states.clone() + memory.pos.clone();
-        let layers = self
-            .layers
-            .iter()
-            .map(|layer| LayerCache {
-                own: None,
-                memory: layer
-                    .cross_attention
-                    .project(keys.clone(), memory.states.clone()),
-            })
-            .collect();
-        DecoderCache {
-            layers,
-            bias: memory.bias(),
-        }
-    }
-
-    /// Normalised output `[batch, 1, d_model]` for the next token's embedding `[batch, 1, d_model]`.
+    /// Normalized outputs of all layers, the last layer's last.
     ///
-    /// Equal to the last place of [`Self::forward`] under a causal bias over all tokens so far.
-    pub fn step(&self, x: Tensor<3>, cache: &mut DecoderCache) -> Tensor<3> {
-        let mut x = x;
-        for (layer, kept) in self.layers.iter().zip(&mut cache.layers) {
-            let new = layer.self_attention.project(x.clone(), x.clone());
-            let own = match kept.own.take() {
-                Some(past) => past.append(new),
-                None => new,
+    /// # Shapes
+    /// - `input`: see [`DecoderInput`]
+    /// - each output: `[batch, length, d_model]`
+    pub fn forward_all(&self, input: DecoderInput<'_>) -> Vec<Tensor<3>> {
+        let (mut x, context) = Context::new(input);
+        let mut outputs = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            x = layer.forward(x, &context);
+            outputs.push(self.norm.forward(x.clone()));
+        }
+        outputs
+    }
+
+    /// Normalized output of the last layer.
+    ///
+    /// # Shapes
+    /// - `input`: see [`DecoderInput`]
+    /// - output: `[batch, length, d_model]`
+    pub fn forward(&self, input: DecoderInput<'_>) -> Tensor<3> {
+        let (x, context) = Context::new(input);
+        let x = (self.layers.iter()).fold(x, |x, layer| layer.forward(x, &context));
+        self.norm.forward(x)
+    }
+
+    /// Cross-attention weights of the last layer, mean over heads; zeros without layers.
+    ///
+    /// # Shapes
+    /// - `input`: see [`DecoderInput`]
+    /// - output: `[batch, length, image tokens]`
+    pub fn attention_weights(&self, input: DecoderInput<'_>) -> Tensor<3> {
+        let (x, context) = Context::new(input);
+        let Some((last, layers)) = self.layers.split_last() else {
+            let ([batch, length, _], [_, tokens, _]) = (x.dims(), context.memory_keys.dims());
+            return Tensor::zeros([batch, length, tokens], &x.device());
+        };
+        let x = (layers.iter()).fold(x, |x, layer| layer.forward(x, &context));
+        let pos = context.query_pos.as_ref();
+        let (query, bias) = (with_pos(&x, pos), context.bias.as_ref());
+        let attended = last
+            .self_attention
+            .forward(query.clone(), query, x.clone(), bias);
+        let query = with_pos(&last.norm1.forward(x + attended), pos);
+        last.cross_attention.attention_weights(
+            query,
+            context.memory_keys,
+            Some(&context.memory_bias),
+        )
+    }
+
+    /// A cache over `memory` that holds no tokens yet.
+    pub fn cache(&self, memory: &Memory) -> DecoderCache {
+        let keys = memory.keys();
+        let layers = self.layers.iter().map(|layer| LayerCache {
+            tokens: None,
+            memory: layer
+                .cross_attention
+                .project(keys.clone(), memory.states.clone()),
+        });
+        DecoderCache {
+            layers: layers.collect(),
+            memory_bias: memory.bias(),
+        }
+    }
+
+    /// Normalized output for one more token. Equals [`Self::forward`] over all tokens so far under a causal bias, at the
+    /// last position.
+    ///
+    /// # Shapes
+    /// - `x`: embedded token, `[batch, 1, d_model]`
+    /// - output: `[batch, 1, d_model]`
+    pub fn step(&self, mut x: Tensor<3>, cache: &mut DecoderCache) -> Tensor<3> {
+        for (layer, layer_cache) in self.layers.iter().zip(&mut cache.layers) {
+            let token = layer.self_attention.project(x.clone(), x.clone());
+            let tokens = match layer_cache.tokens.take() {
+                Some(tokens) => tokens.append(token),
+                None => token,
             };
-            kept.own = Some(own.clone());
-            x = layer.forward(x, None, own, None, kept.memory.clone(), &cache.bias);
+            layer_cache.tokens = Some(tokens.clone());
+            let memory = layer_cache.memory.clone();
+            x = layer.attend(x, None, tokens, None, memory, &cache.memory_bias);
         }
         self.norm.forward(x)
     }
 }
 
 impl DecoderCache {
-    /// Keeps the given rows of the batch in the given order, for beam search.
+    /// Replaces row `i` of the batch by row `rows[i]`, for beam search.
     pub fn reorder(&mut self, rows: Tensor<1, Int>) {
         for layer in &mut self.layers {
-            layer.own = layer.own.take().map(|kv| kv.select(rows.clone()));
+            layer.tokens = layer.tokens.take().map(|kv| kv.select(rows.clone()));
         }
     }
 }
 
-impl DecoderLayer {
-    fn forward(
-        &self,
-        x: Tensor<3>,
-        pos: Option<&Tensor<3>>,
-        own: KeyValue,
-        own_bias: Option<&AttentionBias>,
-        memory: KeyValue,
-        memory_bias: &AttentionBias,
-    ) -> Tensor<3> {
-        let mixed = self.self_attention.attend(with_pos(&x, pos), own, own_bias);
-        let x = self.norm1.forward(x + dropout(&self.dropout, mixed));
-        let mixed = self
-            .cross_attention
-            .attend(with_pos(&x, pos), memory, Some(memory_bias));
-        let x = self.norm2.forward(x + dropout(&self.dropout, mixed));
-        let fed = self.feed_forward.forward(x.clone());
-        self.norm3.forward(x + dropout(&self.dropout, fed))
+impl<'a> Context<'a> {
+    fn new(input: DecoderInput<'a>) -> (Tensor<3>, Self) {
+        let context = Self {
+            query_pos: input.query_pos,
+            bias: input.bias,
+            memory: input.memory,
+            memory_keys: input.memory.keys(),
+            memory_bias: input.memory.bias(),
+        };
+        (input.x, context)
     }
 }
 
-fn with_pos(x: &Tensor<3>, pos: Option<&Tensor<3>>) -> Tensor<3> {
-    match pos {
-        Some(pos) => x.clone() + pos.clone(),
-        None => x.clone(),
+impl DecoderLayer {
+    fn forward(&self, x: Tensor<3>, context: &Context<'_>) -> Tensor<3> {
+        let pos = context.query_pos.as_ref();
+        let tokens = (self.self_attention).project(with_pos(&x, pos), x.clone());
+        let memory = (self.cross_attention)
+            .project(context.memory_keys.clone(), context.memory.states.clone());
+        let bias = context.bias.as_ref();
+        self.attend(x, pos, tokens, bias, memory, &context.memory_bias)
+    }
+
+    fn attend(
+        &self,
+        x: Tensor<3>,
+        pos: Option<&Tensor<3>>,
+        tokens: KeyValue,
+        bias: Option<&AttentionBias>,
+        memory: KeyValue,
+        memory_bias: &AttentionBias,
+    ) -> Tensor<3> {
+        let attended = self.self_attention.attend(with_pos(&x, pos), tokens, bias);
+        let x = self.norm1.forward(x + dropout(&self.dropout, attended));
+        let query = with_pos(&x, pos);
+        let attended = (self.cross_attention).attend(query, memory, Some(memory_bias));
+        let x = self.norm2.forward(x + dropout(&self.dropout, attended));
+        let output = self.feed_forward.forward(x.clone());
+        self.norm3.forward(x + dropout(&self.dropout, output))
     }
 }

@@ -1,29 +1,31 @@
-//! The encoder: post-norm layers, positions added to queries and keys of every layer (DETR).
+//! The encoder: post-norm layers with positions added to queries and keys of every layer (DETR).
 
 use burn::nn::Dropout;
 use burn::prelude::*;
-use vlp_ops::{LayerNorm, dropout, recompute};
+use vlp_ops::{LayerNorm, dropout, init_weights, recompute};
 
 use crate::attention::{AttentionBias, MultiHeadAttention};
 use crate::error::TransformerError;
-use crate::layer::{FeedForward, LayerConfig};
+use crate::layer::{FeedForward, LayerConfig, with_pos};
 
 /// Configuration of an [`Encoder`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderConfig {
     /// Number of layers.
     pub layers: usize,
-    /// What each layer is.
+    /// Configuration of each layer.
     pub layer: LayerConfig,
 }
 
-/// A run of encoder layers.
+/// Encoder layers.
 #[derive(Module, Debug)]
 pub struct Encoder {
     layers: Vec<EncoderLayer>,
     #[module(skip)]
     recompute: bool,
 }
+
+init_weights!(Encoder { layers; recompute });
 
 #[derive(Module, Debug)]
 struct EncoderLayer {
@@ -34,8 +36,13 @@ struct EncoderLayer {
     dropout: Dropout,
 }
 
+init_weights!(EncoderLayer { attention, norm1, feed_forward, norm2; dropout });
+
 impl EncoderConfig {
     /// Builds the layers.
+    ///
+    /// # Errors
+    /// [`TransformerError::Config`] if the layer's configuration is invalid.
     pub fn init(&self, device: &Device) -> Result<Encoder, TransformerError> {
         let layer = || {
             Ok(EncoderLayer {
@@ -56,80 +63,84 @@ impl EncoderConfig {
 }
 
 impl Encoder {
-    /// Keeps no more than the input of every layer for the backward pass, which computes the layer again
-    /// ([`vlp_ops::recompute`]): the same gradients.
+    /// Whether to store only each layer's input and recompute the layer in the backward pass ([`vlp_ops::recompute`]); the
+    /// gradients are the same.
     #[must_use]
     pub fn with_recompute(mut self, recompute: bool) -> Self {
         self.recompute = recompute;
         self
     }
 
-    fn layer(
-        &self,
-        layer: &EncoderLayer,
-        x: Tensor<3>,
-        pos: Option<Tensor<3>>,
-        bias: Option<&AttentionBias>,
-    ) -> Tensor<3> {
-        if !self.recompute {
-            return layer.forward(x, pos, bias);
-        }
-        let bias = bias.cloned();
-        recompute(layer, x, pos, move |layer, x, pos| {
-            layer.forward(x, pos, bias.as_ref())
-        })
-    }
-
-    /// Outputs of every layer for `x` `[batch, tokens, d_model]`, last one last.
+    /// Output of the last layer; `x` itself without layers.
     ///
-    /// `pos` of the same shape is added to queries and keys, not to values; `bias` hides padding.
-    pub fn forward_all(
-        &self,
-        x: Tensor<3>,
-        pos: Option<Tensor<3>>,
-        bias: Option<&AttentionBias>,
-    ) -> Vec<Tensor<3>> {
-        let mut states = Vec::with_capacity(self.layers.len());
-        let mut x = x;
-        for layer in &self.layers {
-            x = self.layer(layer, x, pos.clone(), bias);
-            states.push(x.clone());
-        }
-        states
-    }
-
-    /// As [`Self::forward`], and where every token looks in the last layer, mean over heads, `[batch, tokens, tokens]`;
-    /// `None` without layers.
-    pub fn forward_looking(
-        &self,
-        x: Tensor<3>,
-        pos: Option<Tensor<3>>,
-        bias: Option<&AttentionBias>,
-    ) -> (Tensor<3>, Option<Tensor<3>>) {
-        let Some((last, before)) = self.layers.split_last() else {
-            return (x, None);
-        };
-        let x = before
-            .iter()
-            .fold(x, |x, layer| self.layer(layer, x, pos.clone(), bias));
-        let query = match &pos {
-            Some(pos) => x.clone() + pos.clone(),
-            None => x.clone(),
-        };
-        let looks = last.attention.look(query.clone(), query, bias);
-        (self.layer(last, x, pos, bias), Some(looks))
-    }
-
-    /// Output of the last layer; `x` itself if there is none.
+    /// # Shapes
+    /// - `x`: `[batch, tokens, d_model]`
+    /// - `pos`: as `x`; added to queries and keys, not to values
+    /// - output: as `x`
     pub fn forward(
         &self,
         x: Tensor<3>,
         pos: Option<Tensor<3>>,
         bias: Option<&AttentionBias>,
     ) -> Tensor<3> {
-        self.layers
-            .iter()
-            .fold(x, |x, layer| self.layer(layer, x, pos.clone(), bias))
+        self.run(&self.layers, x, pos.as_ref(), bias)
+    }
+
+    /// Outputs of all layers, the last layer's last.
+    ///
+    /// # Shapes
+    /// As [`Self::forward`], for each output.
+    pub fn forward_all(
+        &self,
+        mut x: Tensor<3>,
+        pos: Option<Tensor<3>>,
+        bias: Option<&AttentionBias>,
+    ) -> Vec<Tensor<3>> {
+        let mut outputs = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            x = self.run(std::slice::from_ref(layer), x, pos.as_ref(), bias);
+            outputs.push(x.clone());
+        }
+        outputs
+    }
+
+    /// [`Self::forward`] with the attention weights of the last layer, mean over heads; `None` without layers.
+    ///
+    /// # Shapes
+    /// As [`Self::forward`]; attention weights are `[batch, tokens, tokens]`.
+    pub fn forward_with_attention(
+        &self,
+        x: Tensor<3>,
+        pos: Option<Tensor<3>>,
+        bias: Option<&AttentionBias>,
+    ) -> (Tensor<3>, Option<Tensor<3>>) {
+        let Some((last, layers)) = self.layers.split_last() else {
+            return (x, None);
+        };
+        let pos = pos.as_ref();
+        let x = self.run(layers, x, pos, bias);
+        let query = with_pos(&x, pos);
+        let weights = last.attention.attention_weights(query.clone(), query, bias);
+        let output = self.run(std::slice::from_ref(last), x, pos, bias);
+        (output, Some(weights))
+    }
+
+    fn run(
+        &self,
+        layers: &[EncoderLayer],
+        x: Tensor<3>,
+        pos: Option<&Tensor<3>>,
+        bias: Option<&AttentionBias>,
+    ) -> Tensor<3> {
+        layers.iter().fold(x, |x, layer| {
+            if !self.recompute {
+                return layer.forward(x, pos, bias);
+            }
+            let bias = bias.cloned();
+            recompute(layer, x, pos.cloned(), move |layer, x, pos| {
+                layer.forward(x, pos.as_ref(), bias.as_ref())
+            })
+        })
     }
 }
 
@@ -137,18 +148,13 @@ impl EncoderLayer {
     fn forward(
         &self,
         x: Tensor<3>,
-        pos: Option<Tensor<3>>,
+        pos: Option<&Tensor<3>>,
         bias: Option<&AttentionBias>,
     ) -> Tensor<3> {
-        let query = match pos {
-            Some(pos) => x.clone() + pos,
-            None => x.clone(),
-        };
-        let mixed = self
-            .attention
-            .forward(query.clone(), query, x.clone(), bias);
-        let x = self.norm1.forward(x + dropout(&self.dropout, mixed));
-        let fed = self.feed_forward.forward(x.clone());
-        self.norm2.forward(x + dropout(&self.dropout, fed))
+        let query = with_pos(&x, pos);
+        let attended = (self.attention).forward(query.clone(), query, x.clone(), bias);
+        let x = self.norm1.forward(x + dropout(&self.dropout, attended));
+        let output = self.feed_forward.forward(x.clone());
+        self.norm2.forward(x + dropout(&self.dropout, output))
     }
 }

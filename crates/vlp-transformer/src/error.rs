@@ -1,38 +1,39 @@
-//! What can be wrong with a transformer's configuration or input.
+//! Errors of configuration and input.
 
-/// An impossible transformer configuration or token batch.
+/// An invalid transformer configuration or token batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TransformerError {
-    /// A configuration value that cannot work.
+    /// An invalid configuration value.
     #[error("{key} = {value}: {hint}")]
     Config {
-        /// Name of the configuration key.
+        /// Configuration key.
         key: &'static str,
-        /// The value given.
+        /// Its value.
         value: String,
-        /// What would do.
+        /// What to use instead.
         hint: String,
     },
-    /// More tokens than the position table has rows.
+    /// A text with more tokens than the position table has rows.
     #[error(
-        "text {row} has {length} tokens, the model takes at most {max} (max_len): shorten it or raise max_len"
+        "text {row} has {length} tokens, the model takes at most {max} (max_positions): shorten it or raise max_positions"
     )]
     TooLong {
-        /// Place in the batch.
+        /// Index in the batch.
         row: usize,
-        /// Tokens found.
+        /// Number of tokens.
         length: usize,
         /// Rows of the position table.
         max: usize,
     },
     /// A token id outside the vocabulary.
     #[error(
-        "text {row}, token {position}: id {id} is not in a vocabulary of {vocab}; use the model's own word pieces"
+        "text {row}, token {position}: id {id} is not in a vocabulary of {vocab}; use the model's own tokenizer"
     )]
     UnknownToken {
-        /// Place in the batch.
+        /// Index in the batch.
         row: usize,
-        /// Place in the text.
+        /// Position in the text.
         position: usize,
         /// The id.
         id: u32,

@@ -1,10 +1,10 @@
-//! What encoder and decoder layers share: configuration, feed-forward block, post-norm residuals.
+//! Configuration and feed-forward block of encoder and decoder layers.
 
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{LayerNorm, apply, dropout, gelu};
+use vlp_ops::{LayerNorm, dropout, gelu, init_weights, linear_layer};
 
 use crate::attention::MultiHeadAttentionConfig;
 
@@ -12,25 +12,25 @@ use crate::attention::MultiHeadAttentionConfig;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
-    /// DETR.
+    /// ReLU, as in DETR.
     Relu,
-    /// BERT; exact (erf).
+    /// Exact GELU (erf), as in BERT.
     Gelu,
 }
 
-/// Sizes and habits of a post-norm transformer layer.
+/// Configuration of a post-norm transformer layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerConfig {
     /// Width of the tokens.
     pub d_model: usize,
-    /// Attention heads; must divide `d_model`.
-    pub heads: usize,
-    /// Width of the feed-forward block.
-    pub ffn: usize,
-    /// Dropout of attention weights and residual branches.
+    /// Number of attention heads; must divide `d_model`.
+    pub n_heads: usize,
+    /// Inner width of the feed-forward block.
+    pub d_ff: usize,
+    /// Dropout of attention weights and of residual branches.
     pub dropout: f64,
-    /// Dropout inside the feed-forward block: as `dropout` in DETR, 0 in BERT.
-    pub ffn_dropout: f64,
+    /// Dropout after the activation of the feed-forward block: as `dropout` in DETR, 0 in BERT.
+    pub activation_dropout: f64,
     /// ReLU in DETR, GELU in BERT.
     pub activation: Activation,
     /// Epsilon of the layer norms: 1e-5 in DETR, 1e-12 in BERT.
@@ -38,27 +38,27 @@ pub struct LayerConfig {
 }
 
 impl LayerConfig {
-    /// DETR's layer: ReLU, dropout inside the feed-forward block, epsilon 1e-5.
-    pub fn detr(d_model: usize, heads: usize, ffn: usize, dropout: f64) -> Self {
+    /// DETR's layer: ReLU, dropout after the activation, epsilon 1e-5.
+    pub fn detr(d_model: usize, n_heads: usize, d_ff: usize, dropout: f64) -> Self {
         Self {
             d_model,
-            heads,
-            ffn,
+            n_heads,
+            d_ff,
             dropout,
-            ffn_dropout: dropout,
+            activation_dropout: dropout,
             activation: Activation::Relu,
             norm_eps: 1e-5,
         }
     }
 
-    /// BERT's layer: GELU, no dropout inside the feed-forward block, epsilon 1e-12.
-    pub fn bert(d_model: usize, heads: usize, ffn: usize, dropout: f64) -> Self {
+    /// BERT's layer: GELU, no dropout after the activation, epsilon 1e-12.
+    pub fn bert(d_model: usize, n_heads: usize, d_ff: usize, dropout: f64) -> Self {
         Self {
             d_model,
-            heads,
-            ffn,
+            n_heads,
+            d_ff,
             dropout,
-            ffn_dropout: 0.0,
+            activation_dropout: 0.0,
             activation: Activation::Gelu,
             norm_eps: 1e-12,
         }
@@ -67,7 +67,7 @@ impl LayerConfig {
     pub(crate) fn attention(&self) -> MultiHeadAttentionConfig {
         MultiHeadAttentionConfig {
             d_model: self.d_model,
-            heads: self.heads,
+            n_heads: self.n_heads,
             dropout: self.dropout,
         }
     }
@@ -78,9 +78,9 @@ impl LayerConfig {
 
     pub(crate) fn feed_forward(&self, device: &Device) -> FeedForward {
         FeedForward {
-            inner: LinearConfig::new(self.d_model, self.ffn).init(device),
-            outer: LinearConfig::new(self.ffn, self.d_model).init(device),
-            dropout: DropoutConfig::new(self.ffn_dropout).init(),
+            inner: LinearConfig::new(self.d_model, self.d_ff).init(device),
+            outer: LinearConfig::new(self.d_ff, self.d_model).init(device),
+            dropout: DropoutConfig::new(self.activation_dropout).init(),
             relu: self.activation == Activation::Relu,
         }
     }
@@ -90,7 +90,7 @@ impl LayerConfig {
     }
 }
 
-/// Two linear layers with an activation between.
+/// Two linear layers with an activation between them.
 #[derive(Module, Debug)]
 pub(crate) struct FeedForward {
     inner: Linear,
@@ -99,10 +99,20 @@ pub(crate) struct FeedForward {
     relu: bool,
 }
 
+init_weights!(FeedForward { inner, outer; dropout, relu });
+
 impl FeedForward {
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = apply(&self.inner, x);
+        let x = linear_layer(&self.inner, x);
         let x = if self.relu { relu(x) } else { gelu(x) };
-        apply(&self.outer, dropout(&self.dropout, x))
+        linear_layer(&self.outer, dropout(&self.dropout, x))
+    }
+}
+
+/// `x + pos`.
+pub(crate) fn with_pos(x: &Tensor<3>, pos: Option<&Tensor<3>>) -> Tensor<3> {
+    match pos {
+        Some(pos) => x.clone() + pos.clone(),
+        None => x.clone(),
     }
 }

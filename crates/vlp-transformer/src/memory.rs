@@ -1,4 +1,4 @@
-//! What a decoder attends to.
+//! The encoded image that a decoder attends to.
 
 use burn::prelude::*;
 
@@ -16,17 +16,22 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Hides padded tokens from the decoder.
+    /// Masks padded tokens.
     pub fn bias(&self) -> AttentionBias {
         AttentionBias::padding(self.pad_mask.clone())
     }
 
-    /// The given rows of the batch, for beam search and for images of one vocabulary.
+    /// Selects rows of the batch, for beam search and for the images of one class vocabulary.
     pub fn select(&self, rows: Tensor<1, Int>) -> Self {
         Self {
             states: self.states.clone().select(0, rows.clone()),
             pos: self.pos.clone().select(0, rows.clone()),
             pad_mask: self.pad_mask.clone().int().select(0, rows).greater_elem(0),
         }
+    }
+
+    /// States with positions: the keys of cross-attention.
+    pub(crate) fn keys(&self) -> Tensor<3> {
+        self.states.clone() + self.pos.clone()
     }
 }

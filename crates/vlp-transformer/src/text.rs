@@ -3,7 +3,7 @@
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig};
 use burn::prelude::*;
 use burn::tensor::TensorData;
-use vlp_ops::{LayerNorm, dropout, embedding};
+use vlp_ops::{LayerNorm, dropout, embedding, init_weights};
 
 use crate::error::TransformerError;
 
@@ -17,20 +17,21 @@ pub struct TextBatch {
 }
 
 impl TextBatch {
-    /// Pads rows of ids with `pad` to the longest row.
-    pub fn pack(rows: &[&[u32]], pad: u32, device: &Device) -> Self {
-        let length = rows.iter().map(|r| r.len()).max().unwrap_or(0).max(1);
+    /// Pads rows of ids with `pad` to the longest row, at least to length 1.
+    pub fn collate(rows: &[&[u32]], pad: u32, device: &Device) -> Self {
+        let length = rows.iter().map(|row| row.len()).max().unwrap_or(0).max(1);
         let mut ids = vec![pad as i32; rows.len() * length];
-        let mut mask = vec![true; rows.len() * length];
+        let mut pad_mask = vec![true; rows.len() * length];
         for (i, row) in rows.iter().enumerate() {
             for (j, &id) in row.iter().enumerate() {
                 ids[i * length + j] = id as i32;
-                mask[i * length + j] = false;
+                pad_mask[i * length + j] = false;
             }
         }
+        let shape = [rows.len(), length];
         Self {
-            ids: Tensor::from_data(TensorData::new(ids, [rows.len(), length]), device),
-            pad_mask: Tensor::from_data(TensorData::new(mask, [rows.len(), length]), device),
+            ids: Tensor::from_data(TensorData::new(ids, shape), device),
+            pad_mask: Tensor::from_data(TensorData::new(pad_mask, shape), device),
         }
     }
 }
@@ -38,19 +39,19 @@ impl TextBatch {
 /// Configuration of a [`TextEmbedding`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextEmbeddingConfig {
-    /// Number of word pieces.
+    /// Number of tokens in the vocabulary.
     pub vocab_size: usize,
-    /// Width of the tokens.
+    /// Width of the embeddings.
     pub d_model: usize,
-    /// Longest text in tokens.
-    pub max_len: usize,
-    /// Token types (segments); BERT has 2. Single texts use row 0, others name theirs.
-    pub types: usize,
-    /// Dropout after the norm.
+    /// Rows of the position table: the longest text in tokens.
+    pub max_positions: usize,
+    /// Number of token types (segments); 2 in BERT. A single text has type 0.
+    pub type_vocab_size: usize,
+    /// Dropout after the layer norm.
     pub dropout: f64,
 }
 
-/// Word, position and type embeddings, summed and normalised (BERT).
+/// Sum of word, position and token type embeddings with layer norm and dropout (BERT).
 #[derive(Module, Debug)]
 pub struct TextEmbedding {
     word: Embedding,
@@ -60,14 +61,16 @@ pub struct TextEmbedding {
     dropout: Dropout,
 }
 
+init_weights!(TextEmbedding { word, position, token_type, norm; dropout });
+
 impl TextEmbeddingConfig {
-    /// Builds the tables.
+    /// Builds the embedding tables.
     pub fn init(&self, device: &Device) -> TextEmbedding {
         let table = |rows| EmbeddingConfig::new(rows, self.d_model).init(device);
         TextEmbedding {
             word: table(self.vocab_size),
-            position: table(self.max_len),
-            token_type: table(self.types),
+            position: table(self.max_positions),
+            token_type: table(self.type_vocab_size),
             norm: LayerNorm::new(self.d_model, 1e-12, device),
             dropout: DropoutConfig::new(self.dropout).init(),
         }
@@ -75,50 +78,67 @@ impl TextEmbeddingConfig {
 }
 
 impl TextEmbedding {
-    /// Embeds ids `[batch, length]` as `[batch, length, d_model]`, type 0, positions from 0.
+    /// Embeds texts of token type 0 with positions from 0.
+    ///
+    /// # Shapes
+    /// - `ids`: `[batch, length]`
+    /// - output: `[batch, length, d_model]`
     pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        self.forward_at(ids, 0)
+        self.forward_from(ids, 0)
     }
 
-    /// Embeds ids whose first token stands at place `start`: one more token of a generation.
-    pub fn forward_at(&self, ids: Tensor<2, Int>, start: usize) -> Tensor<3> {
+    /// [`Self::forward`] with positions from `start`, to embed the next tokens of a text that is being generated.
+    ///
+    /// # Shapes
+    /// - `ids`: `[batch, length]`
+    /// - output: `[batch, length, d_model]`
+    pub fn forward_from(&self, ids: Tensor<2, Int>, start: usize) -> Tensor<3> {
         let length = ids.dims()[1];
-        let places = self.position.weight.val().narrow(0, start, length);
-        let kind = self.token_type.weight.val().narrow(0, 0, 1);
-        let x = embedding(self.words(), ids) + (places + kind).unsqueeze::<3>();
+        let positions = self.position.weight.val().narrow(0, start, length);
+        let token_type = self.token_type.weight.val().narrow(0, 0, 1);
+        let x = embedding(self.token_embedding(), ids) + (positions + token_type).unsqueeze::<3>();
         dropout(&self.dropout, self.norm.forward(x))
     }
 
-    /// As [`Self::forward`] with a type for each token, `types` of the shape of `ids`: in BERT 0 in the first of two
-    /// segments, 1 in the second.
-    pub fn forward_typed(&self, ids: Tensor<2, Int>, types: Tensor<2, Int>) -> Tensor<3> {
+    /// [`Self::forward`] with a type for each token: in BERT 0 in the first of two segments, 1 in the second.
+    ///
+    /// # Shapes
+    /// - `ids`, `token_types`: `[batch, length]`
+    /// - output: `[batch, length, d_model]`
+    pub fn forward_with_token_types(
+        &self,
+        ids: Tensor<2, Int>,
+        token_types: Tensor<2, Int>,
+    ) -> Tensor<3> {
         let length = ids.dims()[1];
-        let places = self.position.weight.val().narrow(0, 0, length);
-        let added = embedding(self.token_type.weight.val(), types) + places.unsqueeze::<3>();
-        dropout(
-            &self.dropout,
-            self.norm.forward(embedding(self.words(), ids) + added),
-        )
+        let positions = self.position.weight.val().narrow(0, 0, length);
+        let token_types = embedding(self.token_type.weight.val(), token_types);
+        let added = token_types + positions.unsqueeze::<3>();
+        let x = embedding(self.token_embedding(), ids) + added;
+        dropout(&self.dropout, self.norm.forward(x))
     }
 
-    /// The word table `[vocab, d_model]`, for output heads tied to it.
-    pub fn words(&self) -> Tensor<2> {
+    /// The token table `[vocab_size, d_model]`, for output heads tied to it.
+    pub fn token_embedding(&self) -> Tensor<2> {
         self.word.weight.val()
     }
 
-    /// Longest text in tokens.
-    pub fn max_len(&self) -> usize {
+    /// Rows of the position table: the longest text in tokens.
+    pub fn max_positions(&self) -> usize {
         self.position.weight.shape().dims::<2>()[0]
     }
 
-    /// Number of word pieces.
+    /// Number of tokens in the vocabulary.
     pub fn vocab_size(&self) -> usize {
         self.word.weight.shape().dims::<2>()[0]
     }
 
-    /// Says which text is too long or holds an id outside the vocabulary.
+    /// Checks the lengths and ids of texts.
+    ///
+    /// # Errors
+    /// [`TransformerError::TooLong`] or [`TransformerError::UnknownToken`] for the first text that cannot be embedded.
     pub fn check(&self, rows: &[&[u32]]) -> Result<(), TransformerError> {
-        let (max, vocab) = (self.max_len(), self.vocab_size());
+        let (max, vocab) = (self.max_positions(), self.vocab_size());
         for (row, ids) in rows.iter().enumerate() {
             if ids.len() > max {
                 return Err(TransformerError::TooLong {

@@ -1,17 +1,17 @@
-//! What a token sees, and that the ways to compute it agree.
+//! Masking, and agreement between the ways to compute attention.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
 use burn::module::Module;
 use burn::prelude::*;
-use common::{decoder, distance, encoder, host, mask, memory, random, redraw};
+use common::{decoder, encoder, mask, max_abs_diff, memory, random, randomize_weights, to_cpu};
 use vlp_transformer::{
     AttentionBias, DecoderInput, EncoderConfig, LayerConfig, Memory, MultiHeadAttentionConfig,
     TransformerError,
 };
 
-/// States are of size 1 after a norm; the order of sums differs.
+/// Normalized states; the order of sums differs.
 const ROUNDING: f64 = 2e-5;
 
 fn layer() -> LayerConfig {
@@ -19,18 +19,18 @@ fn layer() -> LayerConfig {
 }
 
 #[test]
-fn fused_attention_is_the_products_one_by_one() {
+fn training_and_inference_attention_agree() {
     let (plain, train) = (Device::flex(), Device::flex().autodiff());
     // The last pair is long enough (256 K scores) for the tiled kernel.
     for (queries, keys) in [(1, 1), (5, 7), (33, 33), (300, 300)] {
         let config = MultiHeadAttentionConfig {
             d_model: 16,
-            heads: 4,
+            n_heads: 4,
             dropout: 0.0,
         };
-        let attention = redraw(config.init(&train).unwrap(), 3);
-        let hidden = |at: usize| !at.is_multiple_of(keys) && at.is_multiple_of(3);
-        let mut masks = vec![None, Some(mask([2, keys], hidden, &train))];
+        let attention = randomize_weights(config.init(&train).unwrap(), 3);
+        let masked = |index: usize| !index.is_multiple_of(keys) && index.is_multiple_of(3);
+        let mut masks = vec![None, Some(mask([2, keys], masked, &train))];
         if queries != keys {
             masks.truncate(2);
         }
@@ -44,52 +44,52 @@ fn fused_attention_is_the_products_one_by_one() {
                         (padding, false) => padding,
                     }
                 };
-                let (q, k) = (
-                    random([2, queries, 16], 4, &train),
-                    random([2, keys, 16], 5, &train),
-                );
+                let q = random([2, queries, 16], 4, &train);
+                let k = random([2, keys, 16], 5, &train);
                 let v = random([2, keys, 16], 6, &train);
-                let (open, closed) = (
-                    bias(&train, padding.clone()),
-                    bias(&plain, padding.clone().map(|p| p.inner())),
-                );
-                let training = attention.forward(q.clone(), k.clone(), v.clone(), open.as_ref());
+                let train_bias = bias(&train, padding.clone());
+                let plain_bias = bias(&plain, padding.clone().map(|p| p.inner()));
+                let training =
+                    attention.forward(q.clone(), k.clone(), v.clone(), train_bias.as_ref());
                 let inference =
                     attention
                         .valid()
-                        .forward(q.inner(), k.inner(), v.inner(), closed.as_ref());
-                let off = distance(training.inner(), inference);
-                assert!(off < ROUNDING, "{queries} x {keys}, causal {causal}: {off}");
+                        .forward(q.inner(), k.inner(), v.inner(), plain_bias.as_ref());
+                let diff = max_abs_diff(training.inner(), inference);
+                assert!(
+                    diff < ROUNDING,
+                    "{queries} x {keys}, causal {causal}: {diff}"
+                );
             }
         }
     }
 }
 
 #[test]
-fn a_query_that_may_see_nothing_sees_everything() {
+fn fully_masked_query_attends_to_all_keys() {
     for device in [Device::flex(), Device::flex().autodiff()] {
         let config = MultiHeadAttentionConfig {
             d_model: 8,
-            heads: 2,
+            n_heads: 2,
             dropout: 0.0,
         };
-        let attention = redraw(config.init(&device).unwrap(), 3);
+        let attention = randomize_weights(config.init(&device).unwrap(), 3);
         let (q, k) = (random([2, 3, 8], 4, &device), random([2, 5, 8], 5, &device));
-        let nothing = AttentionBias::padding(mask([2, 5], |at| at < 5, &device));
-        let both = AttentionBias::padding(mask([2, 5], |at| at < 2, &device)).or(
-            AttentionBias::padding(mask([2, 5], |at| (2..5).contains(&at), &device)),
+        let first_row = AttentionBias::padding(mask([2, 5], |index| index < 5, &device));
+        let combined = AttentionBias::padding(mask([2, 5], |index| index < 2, &device)).or(
+            AttentionBias::padding(mask([2, 5], |index| (2..5).contains(&index), &device)),
         );
-        let open = attention.forward(q.clone(), k.clone(), k.clone(), None);
-        for bias in [nothing, both] {
+        let unmasked = attention.forward(q.clone(), k.clone(), k.clone(), None);
+        for bias in [first_row, combined] {
             let y = attention.forward(q.clone(), k.clone(), k.clone(), Some(&bias));
-            // NaN is no distance below anything.
-            assert!(distance(y, open.clone()) < ROUNDING, "{device:?}");
+            // False for NaN.
+            assert!(max_abs_diff(y, unmasked.clone()) < ROUNDING, "{device:?}");
         }
     }
 }
 
 #[test]
-fn whole_stacks_agree_between_training_and_inference() {
+fn training_and_inference_stacks_agree() {
     let device = Device::flex().autodiff();
     let (encoder, decoder) = (encoder(layer(), 2, &device), decoder(layer(), 2, &device));
     let memory = memory(3, 9, 16, &device);
@@ -105,7 +105,7 @@ fn whole_stacks_agree_between_training_and_inference() {
         .into_iter()
         .zip(encode(&encoder.valid(), &inner))
     {
-        assert!(distance(a.inner(), b) < ROUNDING);
+        assert!(max_abs_diff(a.inner(), b) < ROUNDING);
     }
     let x = random([3, 6, 16], 31, &device);
     let decode = |decoder: &vlp_transformer::Decoder, x: Tensor<3>, memory: &Memory| {
@@ -123,34 +123,33 @@ fn whole_stacks_agree_between_training_and_inference() {
         &inner,
     ));
     for (a, b) in pairs {
-        assert!(distance(a.inner(), b) < ROUNDING);
+        assert!(max_abs_diff(a.inner(), b) < ROUNDING);
     }
 }
 
 #[test]
-fn padded_tokens_change_no_valid_one() {
+fn padding_does_not_change_valid_tokens() {
     for device in [Device::flex(), Device::flex().autodiff()] {
         let (encoder, decoder) = (encoder(layer(), 3, &device), decoder(layer(), 2, &device));
         let x = random([2, 6, 16], 1, &device);
         let pos = random([2, 6, 16], 2, &device);
-        let encode = |x: Tensor<3>, pos: Tensor<3>, hidden: &AttentionBias| {
-            encoder.forward(x, Some(pos), Some(hidden))
+        let encode = |x: Tensor<3>, pos: Tensor<3>, bias: &AttentionBias| {
+            encoder.forward(x, Some(pos), Some(bias))
         };
         let valid = AttentionBias::padding(mask([2, 6], |_| false, &device));
-        let alone = encode(x.clone(), pos.clone(), &valid);
-        // Whatever stands at three more places, valid places of both batches are equal.
-        let padding = mask([2, 9], |at| at % 9 >= 6, &device);
+        let unpadded = encode(x.clone(), pos.clone(), &valid);
+        let padding = mask([2, 9], |index| index % 9 >= 6, &device);
         for seed in 0..3 {
-            let longer = |t: &Tensor<3>, s: u64| {
-                let rest = random([2, 3, 16], 100 * seed + s, &device).mul_scalar(50.0);
-                Tensor::cat(vec![t.clone(), rest], 1)
+            let pad = |x: &Tensor<3>, stream: u64| {
+                let padding = random([2, 3, 16], 100 * seed + stream, &device).mul_scalar(50.0);
+                Tensor::cat(vec![x.clone(), padding], 1)
             };
             let states = encode(
-                longer(&x, 1),
-                longer(&pos, 2),
+                pad(&x, 1),
+                pad(&pos, 2),
                 &AttentionBias::padding(padding.clone()),
             );
-            assert!(distance(states.slice(s![.., 0..6]), alone.clone()) < ROUNDING);
+            assert!(max_abs_diff(states.slice(s![.., 0..6]), unpadded.clone()) < ROUNDING);
             let decode = |states: Tensor<3>, pos: Tensor<3>, pad_mask: Tensor<2, Bool>| {
                 let memory = Memory {
                     states,
@@ -165,15 +164,15 @@ fn padded_tokens_change_no_valid_one() {
                     memory: &memory,
                 })
             };
-            let short = decode(x.clone(), pos.clone(), mask([2, 6], |_| false, &device));
-            let long = decode(longer(&x, 3), longer(&pos, 4), padding.clone());
-            assert!(distance(short, long) < ROUNDING);
+            let unpadded = decode(x.clone(), pos.clone(), mask([2, 6], |_| false, &device));
+            let padded = decode(pad(&x, 3), pad(&pos, 4), padding.clone());
+            assert!(max_abs_diff(unpadded, padded) < ROUNDING);
         }
     }
 }
 
 #[test]
-fn no_place_sees_a_later_token() {
+fn causal_bias_hides_later_tokens() {
     for device in [Device::flex(), Device::flex().autodiff()] {
         let decoder = decoder(layer(), 3, &device);
         let memory = memory(2, 5, 16, &device);
@@ -191,24 +190,23 @@ fn no_place_sees_a_later_token() {
         for changed in 1..7 {
             let other = random([2, 1, 16], 90 + changed as u64, &device).mul_scalar(30.0);
             let after = run(x.clone().slice_assign(s![.., changed..changed + 1], other));
-            // Not rounding: equal to the last bit.
             let early = |t: &Tensor<3>| t.clone().slice(s![.., 0..changed]);
             assert_eq!(
-                distance(early(&before), early(&after)),
+                max_abs_diff(early(&before), early(&after)),
                 0.0,
-                "place {changed}"
+                "position {changed}"
             );
             let late = |t: &Tensor<3>| t.clone().slice(s![.., changed..7]);
             assert!(
-                distance(late(&before), late(&after)) > 1e-3,
-                "later places do see it"
+                max_abs_diff(late(&before), late(&after)) > 1e-3,
+                "later positions attend to it"
             );
         }
     }
 }
 
 #[test]
-fn without_layers_tokens_stay_as_they_are() {
+fn encoder_without_layers_is_the_identity() {
     let device = Device::flex();
     let encoder = EncoderConfig {
         layers: 0,
@@ -217,30 +215,30 @@ fn without_layers_tokens_stay_as_they_are() {
     .init(&device)
     .unwrap();
     let x = random([1, 3, 16], 1, &device);
-    assert_eq!(host(encoder.forward(x.clone(), None, None)), host(x));
+    assert_eq!(to_cpu(encoder.forward(x.clone(), None, None)), to_cpu(x));
 }
 
 #[test]
-fn heads_must_divide_the_width() {
+fn n_heads_must_divide_d_model() {
     let layer = LayerConfig::detr(24, 7, 32, 0.0);
     let error = EncoderConfig { layers: 1, layer }
         .init(&Device::flex())
         .unwrap_err();
     assert!(matches!(
         error,
-        TransformerError::Config { key: "heads", .. }
+        TransformerError::Config { key: "n_heads", .. }
     ));
     assert_eq!(
         error.to_string(),
-        "heads = 7: heads must divide d_model = 24: use one of 1, 2, 3, 4, 6, 8, 12, 24"
+        "n_heads = 7: must divide d_model = 24: use one of 1, 2, 3, 4, 6, 8, 12, 24"
     );
-    for heads in [0, 5, 48] {
+    for n_heads in [0, 5, 48] {
         let config = MultiHeadAttentionConfig {
             d_model: 24,
-            heads,
+            n_heads,
             dropout: 0.0,
         };
-        assert!(config.init(&Device::flex()).is_err(), "{heads}");
+        assert!(config.init(&Device::flex()).is_err(), "{n_heads}");
     }
 }
 
@@ -249,7 +247,7 @@ fn dropout_must_be_a_probability_below_one() {
     for dropout in [-0.1, 1.0, 2.0, f64::NAN] {
         let config = MultiHeadAttentionConfig {
             d_model: 8,
-            heads: 2,
+            n_heads: 2,
             dropout,
         };
         let error = config.init(&Device::flex()).unwrap_err().to_string();

@@ -1,40 +1,40 @@
-//! Dropout. Alone in its process: the device's random stream is one for all threads.
+//! Dropout, in a process of its own: all threads share the device's random stream.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
 use burn::module::Module;
 use burn::prelude::*;
-use common::{distance, encoder, random};
+use common::{encoder, max_abs_diff, random};
 use vlp_transformer::{AttentionBias, Encoder, LayerConfig};
 
-/// Tests that draw from the device's stream take turns.
+/// Held while a test samples from the device's random stream.
 static STREAM: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 #[test]
-fn dropout_is_for_training_alone() {
-    let _turn = STREAM.lock().unwrap();
+fn dropout_is_applied_in_training_only() {
+    let _guard = STREAM.lock().unwrap();
     let device = Device::flex().autodiff();
     let encoder = encoder(LayerConfig::detr(16, 4, 32, 0.5), 2, &device);
     let x = random([2, 5, 16], 1, &device);
     device.seed(1);
     let run = || encoder.forward(x.clone(), None, None);
     let (first, second) = (run(), run());
-    assert!(distance(first.clone(), second) > 0.1);
+    assert!(max_abs_diff(first.clone(), second) > 0.1);
     device.seed(1);
-    assert_eq!(distance(first, run()), 0.0, "the seed decides");
+    assert_eq!(max_abs_diff(first, run()), 0.0, "same seed");
     let valid = || encoder.valid().forward(x.clone().inner(), None, None);
-    assert_eq!(distance(valid(), valid()), 0.0);
+    assert_eq!(max_abs_diff(valid(), valid()), 0.0);
 }
 
 #[test]
-fn layers_computed_again_drop_the_same() {
-    let _turn = STREAM.lock().unwrap();
+fn recomputed_layers_use_the_same_dropout_masks() {
+    let _guard = STREAM.lock().unwrap();
     let device = Device::flex().autodiff();
     let plain = encoder(LayerConfig::bert(16, 4, 32, 0.3), 3, &device);
-    let again = plain.clone().with_recompute(true);
-    let hidden = Tensor::<2, Int>::from_ints([[0, 0, 0, 1, 1], [0; 5]], &device).equal_elem(1);
-    let bias = AttentionBias::padding(hidden);
+    let recomputing = plain.clone().with_recompute(true);
+    let padding = Tensor::<2, Int>::from_ints([[0, 0, 0, 1, 1], [0; 5]], &device).equal_elem(1);
+    let bias = AttentionBias::padding(padding);
     let run = |encoder: &Encoder| {
         device.seed(2);
         let x = random([2, 5, 16], 1, &device).require_grad();
@@ -49,7 +49,7 @@ fn layers_computed_again_drop_the_same() {
             pos.grad(&grads).unwrap(),
         ]
     };
-    for (kept, again) in run(&plain).into_iter().zip(run(&again)) {
-        assert_eq!(distance(kept, again), 0.0);
+    for (stored, recomputed) in run(&plain).into_iter().zip(run(&recomputing)) {
+        assert_eq!(max_abs_diff(stored, recomputed), 0.0);
     }
 }

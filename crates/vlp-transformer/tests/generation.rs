@@ -1,4 +1,4 @@
-//! Generation with a cache against generation that recomputes every prefix.
+//! Generation with a key/value cache against generation that recomputes every prefix.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -6,11 +6,11 @@ mod common;
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use burn::tensor::activation::log_softmax;
-use common::{decoder, host, memory, random, redraw};
-use vlp_transformer::generate::{Generated, generate};
+use common::{decoder, memory, random, randomize_weights, to_cpu};
+use vlp_transformer::generation::beam_search;
 use vlp_transformer::{
-    AttentionBias, Decoder, DecoderCache, DecoderInput, GenerationConfig, LayerConfig, Memory,
-    NextToken, TextEmbedding, TextEmbeddingConfig,
+    AttentionBias, Decoder, DecoderCache, DecoderInput, GeneratedSequence, GenerationConfig,
+    LayerConfig, Memory, TextEmbedding, TextEmbeddingConfig, TokenScorer,
 };
 
 const VOCAB: usize = 23;
@@ -26,13 +26,13 @@ impl Model {
         let words = TextEmbeddingConfig {
             vocab_size: VOCAB,
             d_model: 16,
-            max_len: 32,
-            types: 1,
+            max_positions: 32,
+            type_vocab_size: 1,
             dropout: 0.0,
         };
         Self {
-            words: redraw(words.init(device), seed),
-            decoder: redraw(
+            words: randomize_weights(words.init(device), seed),
+            decoder: randomize_weights(
                 decoder(LayerConfig::detr(16, 4, 32, 0.0), 2, device),
                 seed + 50,
             ),
@@ -40,13 +40,13 @@ impl Model {
         }
     }
 
-    /// Log-probabilities after the last of `states`.
-    fn score(&self, states: Tensor<3>) -> Vec<Vec<f32>> {
+    /// Log-probabilities of the token after `states`, a row for each text.
+    fn log_probs(&self, states: Tensor<3>) -> Vec<Vec<f32>> {
         let [rows, length, width] = states.dims();
         let last = states
             .slice(s![.., length - 1..length])
             .reshape([rows, width]);
-        let flat = host(log_softmax(last.matmul(self.head.clone()), 1));
+        let flat = to_cpu(log_softmax(last.matmul(self.head.clone()), 1));
         flat.chunks(VOCAB)
             .map(|row| row.iter().map(|&v| v as f32).collect())
             .collect()
@@ -62,24 +62,24 @@ fn ids(rows: &[Vec<u32>], device: &Device) -> Tensor<2, Int> {
 struct Cached<'a> {
     model: &'a Model,
     cache: DecoderCache,
-    place: usize,
+    position: usize,
     device: Device,
 }
 
-impl NextToken for Cached<'_> {
-    fn next(&mut self, last: &[u32]) -> Vec<Vec<f32>> {
+impl TokenScorer for Cached<'_> {
+    fn next_log_probs(&mut self, last: &[u32]) -> Vec<Vec<f32>> {
         let last: Vec<Vec<u32>> = last.iter().map(|&id| vec![id]).collect();
         let x = self
             .model
             .words
-            .forward_at(ids(&last, &self.device), self.place);
-        self.place += 1;
+            .forward_from(ids(&last, &self.device), self.position);
+        self.position += 1;
         self.model
-            .score(self.model.decoder.step(x, &mut self.cache))
+            .log_probs(self.model.decoder.step(x, &mut self.cache))
     }
 
     fn reorder(&mut self, rows: &[usize]) {
-        let rows: Vec<i32> = rows.iter().map(|&r| r as i32).collect();
+        let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
         self.cache
             .reorder(Tensor::from_ints(rows.as_slice(), &self.device));
     }
@@ -92,18 +92,19 @@ struct Recomputed<'a> {
     device: Device,
 }
 
-impl NextToken for Recomputed<'_> {
-    fn next(&mut self, last: &[u32]) -> Vec<Vec<f32>> {
+impl TokenScorer for Recomputed<'_> {
+    fn next_log_probs(&mut self, last: &[u32]) -> Vec<Vec<f32>> {
         for (prefix, &id) in self.prefixes.iter_mut().zip(last) {
             prefix.push(id);
         }
         let length = self.prefixes[0].len();
-        self.model.score(self.model.decoder.forward(DecoderInput {
-            x: self.model.words.forward(ids(&self.prefixes, &self.device)),
-            query_pos: None,
-            bias: Some(AttentionBias::causal(length, &self.device)),
-            memory: self.memory,
-        }))
+        self.model
+            .log_probs(self.model.decoder.forward(DecoderInput {
+                x: self.model.words.forward(ids(&self.prefixes, &self.device)),
+                query_pos: None,
+                bias: Some(AttentionBias::causal(length, &self.device)),
+                memory: self.memory,
+            }))
     }
 
     fn reorder(&mut self, rows: &[usize]) {
@@ -111,17 +112,21 @@ impl NextToken for Recomputed<'_> {
     }
 }
 
-fn both(seed: u64, config: &GenerationConfig, device: &Device) -> (Vec<Generated>, Vec<Generated>) {
+fn cached_and_recomputed(
+    seed: u64,
+    config: &GenerationConfig,
+    device: &Device,
+) -> (Vec<GeneratedSequence>, Vec<GeneratedSequence>) {
     let model = Model::new(seed, device);
     let images = 3;
-    let rows: Vec<i32> = (0..images * config.beams)
-        .map(|row| (row / config.beams) as i32)
+    let rows: Vec<i32> = (0..images * config.num_beams)
+        .map(|row| (row / config.num_beams) as i32)
         .collect();
     let memory = memory(images, 6, 16, device).select(Tensor::from_ints(rows.as_slice(), device));
     let mut cached = Cached {
         model: &model,
         cache: model.decoder.cache(&memory),
-        place: 0,
+        position: 0,
         device: device.clone(),
     };
     let mut recomputed = Recomputed {
@@ -131,25 +136,25 @@ fn both(seed: u64, config: &GenerationConfig, device: &Device) -> (Vec<Generated
         device: device.clone(),
     };
     (
-        generate(&mut cached, images, config),
-        generate(&mut recomputed, images, config),
+        beam_search(&mut cached, images, config),
+        beam_search(&mut recomputed, images, config),
     )
 }
 
 #[test]
-fn cached_equals_recomputed_greedy_and_with_beams() {
+fn cached_generation_equals_recomputed_generation() {
     let mut lengths = std::collections::BTreeSet::new();
     for device in [Device::flex(), Device::flex().autodiff()] {
         for seed in 0..5 {
-            for (beams, length_penalty) in [(1, 0.0), (2, 0.0), (4, 1.0)] {
+            for (num_beams, length_penalty) in [(1, 0.0), (2, 0.0), (4, 1.0)] {
                 let config = GenerationConfig {
-                    beams,
+                    num_beams,
                     length_penalty,
                     ..GenerationConfig::greedy(1, 2, 12)
                 };
-                let (cached, recomputed) = both(seed, &config, &device);
+                let (cached, recomputed) = cached_and_recomputed(seed, &config, &device);
                 for (a, b) in cached.iter().zip(&recomputed) {
-                    assert_eq!(a.ids, b.ids, "seed {seed}, {beams} beams");
+                    assert_eq!(a.ids, b.ids, "seed {seed}, {num_beams} beams");
                     // Sums of up to 12 log-probabilities of f32.
                     assert!((a.score - b.score).abs() < 1e-4, "{} {}", a.score, b.score);
                     assert!(a.ids.len() <= 12 && !a.ids.contains(&2));
@@ -160,20 +165,20 @@ fn cached_equals_recomputed_greedy_and_with_beams() {
     }
     assert!(
         lengths.len() > 1,
-        "texts of one length show little: {lengths:?}"
+        "all texts have the same length: {lengths:?}"
     );
 }
 
 #[test]
-fn more_beams_never_score_worse_than_greedy_where_all_is_searched() {
-    // As many beams as there are texts of two tokens: the search is exhaustive.
+fn exhaustive_search_scores_no_worse_than_greedy_search() {
+    // With a beam for each token the search over texts of two tokens is exhaustive.
     for seed in 0..3 {
-        let config = |beams| GenerationConfig {
-            beams,
+        let config = |num_beams| GenerationConfig {
+            num_beams,
             ..GenerationConfig::greedy(1, 2, 2)
         };
-        let (greedy, _) = both(seed, &config(1), &Device::flex());
-        let (wide, _) = both(seed, &config(VOCAB), &Device::flex());
+        let (greedy, _) = cached_and_recomputed(seed, &config(1), &Device::flex());
+        let (wide, _) = cached_and_recomputed(seed, &config(VOCAB), &Device::flex());
         for (greedy, wide) in greedy.iter().zip(&wide) {
             assert!(
                 wide.score >= greedy.score - 1e-6,
@@ -186,7 +191,7 @@ fn more_beams_never_score_worse_than_greedy_where_all_is_searched() {
 }
 
 #[test]
-fn one_step_is_the_last_place_of_a_full_pass() {
+fn step_equals_the_last_position_of_a_full_pass() {
     let device = Device::flex();
     let decoder = decoder(LayerConfig::detr(16, 4, 32, 0.0), 3, &device);
     let memory = memory(2, 6, 16, &device);
@@ -198,35 +203,38 @@ fn one_step_is_the_last_place_of_a_full_pass() {
         memory: &memory,
     });
     let mut cache = decoder.cache(&memory);
-    for place in 0..9 {
-        let step = decoder.step(x.clone().slice(s![.., place..place + 1]), &mut cache);
-        let want = full.clone().slice(s![.., place..place + 1]);
-        // States of size 1 after a norm; the order of sums differs.
-        assert!(common::distance(step, want) < 2e-5, "place {place}");
+    for position in 0..9 {
+        let step = decoder.step(x.clone().slice(s![.., position..position + 1]), &mut cache);
+        let expected = full.clone().slice(s![.., position..position + 1]);
+        // Normalized states; the order of sums differs.
+        assert!(
+            common::max_abs_diff(step, expected) < 2e-5,
+            "position {position}"
+        );
     }
 }
 
 #[test]
-fn a_text_does_not_depend_on_the_rest_of_the_batch() {
+fn generated_text_does_not_depend_on_the_rest_of_the_batch() {
     let device = Device::flex();
     for seed in 0..4 {
         let model = Model::new(seed, &device);
-        let all = memory(3, 6, 16, &device);
-        for beams in [1, 3] {
+        let images = memory(3, 6, 16, &device);
+        for num_beams in [1, 3] {
             let config = GenerationConfig {
-                beams,
+                num_beams,
                 ..GenerationConfig::greedy(1, 2, 10)
             };
             let run = |rows: &[i32]| {
-                let rows: Vec<i32> = rows.iter().flat_map(|&row| vec![row; beams]).collect();
-                let memory = all.select(Tensor::from_ints(rows.as_slice(), &device));
+                let rows: Vec<i32> = rows.iter().flat_map(|&row| vec![row; num_beams]).collect();
+                let memory = images.select(Tensor::from_ints(rows.as_slice(), &device));
                 let mut cached = Cached {
                     model: &model,
                     cache: model.decoder.cache(&memory),
-                    place: 0,
+                    position: 0,
                     device: device.clone(),
                 };
-                generate(&mut cached, rows.len() / beams, &config)
+                beam_search(&mut cached, rows.len() / num_beams, &config)
             };
             let together = run(&[0, 1, 2]);
             for (row, text) in together.iter().enumerate() {
@@ -241,25 +249,25 @@ fn a_text_does_not_depend_on_the_rest_of_the_batch() {
 }
 
 #[test]
-fn texts_keep_to_their_limits() {
+fn min_new_tokens_and_no_repeat_ngram_size_are_respected() {
     let device = Device::flex();
     for seed in 0..4 {
-        for beams in [1, 3] {
+        for num_beams in [1, 3] {
             let config = GenerationConfig {
-                beams,
-                min_len: 5,
-                no_repeat: 2,
+                num_beams,
+                min_new_tokens: 5,
+                no_repeat_ngram_size: 2,
                 ..GenerationConfig::greedy(1, 2, 12)
             };
-            let (cached, recomputed) = both(seed, &config, &device);
+            let (cached, recomputed) = cached_and_recomputed(seed, &config, &device);
             for (a, b) in cached.iter().zip(&recomputed) {
-                assert_eq!(a.ids, b.ids, "seed {seed}, {beams} beams");
+                assert_eq!(a.ids, b.ids, "seed {seed}, {num_beams} beams");
                 assert!(a.ids.len() >= 5, "{:?}", a.ids);
-                let mut pairs: Vec<&[u32]> = a.ids.windows(2).collect();
-                let count = pairs.len();
-                pairs.sort_unstable();
-                pairs.dedup();
-                assert_eq!(pairs.len(), count, "a pair occurs twice: {:?}", a.ids);
+                let mut bigrams: Vec<&[u32]> = a.ids.windows(2).collect();
+                let count = bigrams.len();
+                bigrams.sort_unstable();
+                bigrams.dedup();
+                assert_eq!(bigrams.len(), count, "a bigram occurs twice: {:?}", a.ids);
             }
         }
     }

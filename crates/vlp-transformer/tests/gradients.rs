@@ -8,13 +8,13 @@ use std::sync::OnceLock;
 use burn::module::Module;
 use burn::prelude::*;
 use burn::tensor::FloatDType;
-use common::{decoder, encoder, memory, random, redraw, slopes};
+use common::{decoder, encoder, memory, numeric_grad, random, randomize_weights};
 use vlp_transformer::{
     AttentionBias, Decoder, DecoderInput, Encoder, LayerConfig, Memory, TextBatch, TextEmbedding,
     TextEmbeddingConfig,
 };
 
-/// The whole process computes in f64.
+/// A device whose default float type is f64, for the whole process.
 fn device() -> Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     let device = DEVICE.get_or_init(|| {
@@ -25,11 +25,14 @@ fn device() -> Device {
     device.clone().autodiff()
 }
 
-fn agree((slope, difference): (f64, f64)) {
-    // Central differences of step 1e-5 leave 1e-10 for the curvature and 1e-11 for rounding.
-    let bound = 1e-7 * slope.abs().max(1.0);
-    assert!((slope - difference).abs() < bound, "{slope} {difference}");
-    assert!(slope.abs() > 1e-3, "a slope of {slope} shows nothing");
+fn assert_close((autodiff, numeric): (f64, f64)) {
+    // Errors of central differences with step 1e-5: 1e-10 from curvature, 1e-11 from rounding.
+    let bound = 1e-7 * autodiff.abs().max(1.0);
+    assert!((autodiff - numeric).abs() < bound, "{autodiff} {numeric}");
+    assert!(
+        autodiff.abs() > 1e-3,
+        "a gradient of {autodiff} is too small to test"
+    );
 }
 
 #[derive(Module, Debug)]
@@ -44,21 +47,21 @@ fn small(layer: LayerConfig) -> Small {
     let words = TextEmbeddingConfig {
         vocab_size: 20,
         d_model: 12,
-        max_len: 8,
-        types: 1,
+        max_positions: 8,
+        type_vocab_size: 1,
         dropout: 0.0,
     };
     Small {
-        words: redraw(words.init(&device), 3),
+        words: randomize_weights(words.init(&device), 3),
         encoder: encoder(layer.clone(), 2, &device),
         decoder: decoder(layer, 2, &device),
     }
 }
 
 #[test]
-fn encoder_and_embedding() {
+fn gradients_of_encoder_and_embedding() {
     let device = device();
-    let text = TextBatch::pack(&[&[1, 5, 7, 2], &[1, 9, 2]], 0, &device);
+    let text = TextBatch::collate(&[&[1, 5, 7, 2], &[1, 9, 2]], 0, &device);
     let bias = AttentionBias::padding(text.pad_mask.clone());
     let pos = random([2, 4, 12], 21, &device);
     for (seed, layer) in [
@@ -70,22 +73,22 @@ fn encoder_and_embedding() {
     {
         let model = small(layer);
         let parts = (model.words, model.encoder);
-        agree(slopes(&parts, seed as u64 + 1, |(words, encoder)| {
+        assert_close(numeric_grad(&parts, seed as u64 + 1, |(words, encoder)| {
             let x = words.forward(text.ids.clone());
             let states = encoder.forward(x, Some(pos.clone()), Some(&bias));
-            // Padded places are nobody's concern; the first three are valid in both texts.
+            // The first three positions are valid in both texts.
             (states.slice(s![.., 0..3]) * random([2, 3, 12], 22, &device)).sum()
         }));
     }
 }
 
 #[test]
-fn decoder_of_queries_and_of_captions() {
+fn gradients_of_decoder_for_queries_and_captions() {
     let device = device();
     let model = small(LayerConfig::detr(12, 3, 16, 0.0));
-    let text = TextBatch::pack(&[&[1, 5, 7, 2], &[1, 9, 2]], 0, &device);
+    let text = TextBatch::collate(&[&[1, 5, 7, 2], &[1, 9, 2]], 0, &device);
     for seed in 1..4 {
-        agree(slopes(&model, seed, |model| {
+        assert_close(numeric_grad(&model, seed, |model| {
             let bias = AttentionBias::padding(text.pad_mask.clone());
             let states =
                 model

@@ -1,6 +1,7 @@
-//! The residual block, basic or bottleneck, as torchvision builds it.
+//! Basic and bottleneck residual blocks as in torchvision.
 
 use burn::prelude::*;
+use vlp_ops::init_weights;
 
 use crate::conv::{ConvNorm, ConvSpec};
 
@@ -11,11 +12,13 @@ pub(crate) struct Block {
     downsample: Option<ConvNorm>,
 }
 
-/// What a [`Block`] is built from.
+init_weights!(Block { layers, downsample });
+
+/// Configuration of a [`Block`].
 pub(crate) struct BlockSpec {
     pub(crate) bottleneck: bool,
     pub(crate) input: usize,
-    /// Inner width; a bottleneck's output is four times as wide.
+    /// Inner channels; a bottleneck has four times as many output channels.
     pub(crate) planes: usize,
     pub(crate) stride: usize,
     pub(crate) dilation: usize,
@@ -28,24 +31,24 @@ impl BlockSpec {
 
     pub(crate) fn init(&self, device: &Device) -> Block {
         let (output, planes, stride) = (self.output(), self.planes, self.stride);
-        // The stride sits on the 3x3 of a bottleneck (torchvision, "ResNet v1.5").
+        // In a bottleneck the 3x3 convolution has the stride (torchvision, "ResNet v1.5").
         let specs = if self.bottleneck {
             vec![
-                ConvSpec::pointwise(self.input, planes, 1),
-                ConvSpec::three(planes, planes, stride, self.dilation),
-                ConvSpec::pointwise(planes, output, 1),
+                ConvSpec::conv1x1(self.input, planes, 1),
+                ConvSpec::conv3x3(planes, planes, stride, self.dilation),
+                ConvSpec::conv1x1(planes, output, 1),
             ]
         } else {
             vec![
-                ConvSpec::three(self.input, planes, stride, 1),
-                ConvSpec::three(planes, planes, 1, 1),
+                ConvSpec::conv3x3(self.input, planes, stride, 1),
+                ConvSpec::conv3x3(planes, planes, 1, 1),
             ]
         };
-        let shortcut = stride != 1 || self.input != output;
+        let needs_projection = stride != 1 || self.input != output;
         Block {
             layers: specs.iter().map(|spec| spec.init(device)).collect(),
-            downsample: shortcut
-                .then(|| ConvSpec::pointwise(self.input, output, stride).init(device)),
+            downsample: needs_projection
+                .then(|| ConvSpec::conv1x1(self.input, output, stride).init(device)),
         }
     }
 }
@@ -61,6 +64,6 @@ impl Block {
         for layer in &self.layers[..last] {
             y = layer.forward_relu(y);
         }
-        self.layers[last].forward_joined(y, shortcut)
+        self.layers[last].forward_residual(y, shortcut)
     }
 }

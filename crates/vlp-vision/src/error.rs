@@ -1,55 +1,56 @@
-//! What can be wrong with a backbone's configuration or input.
+//! Errors of configuration and input.
 
-/// An impossible backbone configuration or image batch.
+/// An invalid configuration or image batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum VisionError {
-    /// A value of [`ResNetConfig`](crate::ResNetConfig) that cannot work.
+    /// An invalid value of a [`ResNetConfig`](crate::ResNetConfig).
     #[error("backbone.{key} = {value}: {hint}")]
     Config {
-        /// Name of the configuration key.
+        /// Configuration key.
         key: &'static str,
-        /// The value given.
+        /// Its value.
         value: String,
-        /// What would do.
+        /// What to use instead.
         hint: String,
     },
-    /// An image whose pixel count does not fit its size.
-    #[error("image {index} of the batch: {found} values for 3 x {height} x {width}; {hint}")]
+    /// An image whose number of values does not match its size.
+    #[error("image {index} of the batch: {values} values for 3 x {height} x {width}; {hint}")]
     Image {
-        /// Place in the batch.
+        /// Index in the batch.
         index: usize,
         /// Height in pixels.
         height: usize,
         /// Width in pixels.
         width: usize,
-        /// Number of values found.
-        found: usize,
-        /// What would do.
+        /// Number of values.
+        values: usize,
+        /// What to use instead.
         hint: &'static str,
     },
-    /// A value of [`DictionaryConfig`](crate::DictionaryConfig) that cannot work.
+    /// An invalid value of a [`DictionaryConfig`](crate::DictionaryConfig).
     #[error("dictionary.{key} = {value}: {hint}")]
     Dictionary {
-        /// Name of the configuration key.
+        /// Configuration key.
         key: &'static str,
-        /// The value given.
+        /// Its value.
         value: String,
-        /// What would do.
+        /// What to use instead.
         hint: String,
     },
-    /// Images so small that no cell of the feature map is left.
+    /// Images too small for a single grid feature.
     #[error(
-        "a batch of {height} x {width} pixels leaves no cell at stride {stride}: use images of at least {stride} x {stride}"
+        "a batch of {height} x {width} pixels leaves no grid feature at stride {stride}: use images of at least {stride} x {stride}"
     )]
     TooSmall {
         /// Padded height of the batch.
         height: usize,
         /// Padded width of the batch.
         width: usize,
-        /// Pixels a cell.
+        /// Pixels per grid feature.
         stride: usize,
     },
     /// A batch without images.
-    #[error("an empty batch has no size to pad to: give at least one image")]
+    #[error("an empty batch has no size to pad to: pass at least one image")]
     EmptyBatch,
 }

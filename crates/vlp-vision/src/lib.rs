@@ -5,7 +5,7 @@ pub mod dictionary;
 pub mod error;
 pub mod padded;
 pub mod position;
-pub mod quantiser;
+pub mod quantizer;
 pub mod resnet;
 
 mod block;
@@ -14,5 +14,5 @@ pub use dictionary::{DictionaryConfig, UpdateRule, VisualDictionary};
 pub use error::VisionError;
 pub use padded::{PaddedImages, resize_mask};
 pub use position::sine_positions;
-pub use quantiser::{Fusion, QuantisedMap, Quantiser, QuantiserConfig};
+pub use quantizer::{Fusion, QuantizedMap, VectorQuantizer, VectorQuantizerConfig};
 pub use resnet::{Depth, NormMode, ResNet, ResNetConfig, Stem};

@@ -1,4 +1,4 @@
-//! Batches of images of different sizes: zero padding at right and bottom, with a mask.
+//! Batches of images of different sizes: zero padding at the right and bottom, with a mask.
 
 use burn::prelude::*;
 use burn::tensor::TensorData;
@@ -8,16 +8,16 @@ use crate::error::VisionError;
 /// Images padded to a common size.
 #[derive(Debug, Clone)]
 pub struct PaddedImages {
-    /// Normalised pixels `[batch, 3, height, width]`, zero where padded.
+    /// Normalized pixels `[batch, 3, height, width]`, zero where padded.
     pub pixels: Tensor<4>,
     /// `[batch, height, width]`, true = padding.
     pub pad_mask: Tensor<3, Bool>,
 }
 
-/// One image as the loader gives it.
+/// A borrowed image.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageView<'a> {
-    /// Channel-major values, `3 * height * width` of them.
+    /// `3 * height * width` normalized values, channel-major.
     pub pixels: &'a [f32],
     /// Height in pixels.
     pub height: usize,
@@ -26,29 +26,24 @@ pub struct ImageView<'a> {
 }
 
 impl PaddedImages {
-    /// Pads to the largest height and width of the batch, rounded up to `multiple`.
-    pub fn pack(
+    /// Pads images to the largest height and width of the batch, rounded up to `multiple`.
+    ///
+    /// # Errors
+    /// [`VisionError::EmptyBatch`] without images, [`VisionError::Image`] for an image of another number of values than its
+    /// size needs.
+    pub fn collate(
         images: &[ImageView<'_>],
         multiple: usize,
         device: &Device,
     ) -> Result<Self, VisionError> {
-        let round = |value: usize| value.div_ceil(multiple.max(1)) * multiple.max(1);
-        let height = round(
-            images
-                .iter()
-                .map(|i| i.height)
-                .max()
-                .ok_or(VisionError::EmptyBatch)?,
-        );
-        let width = round(
-            images
-                .iter()
-                .map(|i| i.width)
-                .max()
-                .ok_or(VisionError::EmptyBatch)?,
-        );
+        let padded_size = |sizes: &mut dyn Iterator<Item = usize>| {
+            let largest = sizes.max().ok_or(VisionError::EmptyBatch)?;
+            Ok(largest.next_multiple_of(multiple.max(1)))
+        };
+        let height = padded_size(&mut images.iter().map(|image| image.height))?;
+        let width = padded_size(&mut images.iter().map(|image| image.width))?;
         let mut pixels = vec![0.0f32; images.len() * 3 * height * width];
-        let mut mask = vec![true; images.len() * height * width];
+        let mut pad_mask = vec![true; images.len() * height * width];
         for (index, image) in images.iter().enumerate() {
             let (h, w) = (image.height, image.width);
             if image.pixels.len() != 3 * h * w || h == 0 || w == 0 {
@@ -56,13 +51,13 @@ impl PaddedImages {
                     index,
                     height: h,
                     width: w,
-                    found: image.pixels.len(),
-                    hint: "give channel-major pixels of a picture of at least 1 x 1",
+                    values: image.pixels.len(),
+                    hint: "pass channel-major pixels of an image of at least 1 x 1",
                 });
             }
             for row in 0..h {
-                let at = (index * height + row) * width;
-                mask[at..at + w].fill(false);
+                let start = (index * height + row) * width;
+                pad_mask[start..start + w].fill(false);
                 for channel in 0..3 {
                     let from = (channel * h + row) * w;
                     let to = ((index * 3 + channel) * height + row) * width;
@@ -73,27 +68,30 @@ impl PaddedImages {
         let n = images.len();
         Ok(Self {
             pixels: Tensor::from_data(TensorData::new(pixels, [n, 3, height, width]), device),
-            pad_mask: Tensor::from_data(TensorData::new(mask, [n, height, width]), device),
+            pad_mask: Tensor::from_data(TensorData::new(pad_mask, [n, height, width]), device),
         })
     }
 }
 
-/// A padding mask `[batch, H, W]` at feature resolution `[batch, h, w]`, nearest neighbour.
+/// Resizes a padding mask to the size `[h, w]` of a feature map, nearest neighbor. Source rows are `floor(row * H / h)` in
+/// f32, as in `torch.nn.functional.interpolate`.
 ///
-/// Source rows are `floor(row * H / h)` in f32, as `torch.nn.functional.interpolate` has it.
+/// # Shapes
+/// - `pad_mask`: `[batch, H, W]`
+/// - output: `[batch, h, w]`
 pub fn resize_mask(pad_mask: Tensor<3, Bool>, [h, w]: [usize; 2]) -> Tensor<3, Bool> {
     let [_, height, width] = pad_mask.dims();
     let device = pad_mask.device();
-    let index = |out: usize, input: usize| {
-        let scale = input as f32 / out as f32;
-        let at: Vec<i32> = (0..out)
+    let source = |output: usize, input: usize| {
+        let scale = input as f32 / output as f32;
+        let indices: Vec<i32> = (0..output)
             .map(|i| ((i as f32 * scale) as usize).min(input - 1) as i32)
             .collect();
-        Tensor::<1, Int>::from_ints(at.as_slice(), &device)
+        Tensor::<1, Int>::from_ints(indices.as_slice(), &device)
     };
     let mask = pad_mask
         .int()
-        .select(1, index(h, height))
-        .select(2, index(w, width));
+        .select(1, source(h, height))
+        .select(2, source(w, width));
     mask.greater_elem(0)
 }

@@ -4,11 +4,15 @@ use std::f32::consts::TAU;
 
 use burn::prelude::*;
 
-/// Sine and cosine positions `[batch, h, w, dim]` of a feature map with padding mask `[batch, h, w]`.
+/// Sine and cosine positions of a feature map.
 ///
-/// Rows and columns are counted over valid cells and normalised to `0..=2 pi`; the first half of the
-/// channels encodes the row, the second the column, sine and cosine interleaved, temperature 10,000.
-/// `dim` must be a multiple of 4.
+/// Rows and columns are counted over grid features that are not padding and normalized to `0..=2 pi`. The first half of the
+/// channels encodes the row, the second half the column, sine and cosine interleaved, with temperature 10,000. `dim` must
+/// be a multiple of 4.
+///
+/// # Shapes
+/// - `pad_mask`: `[batch, h, w]`, true = padding
+/// - output: `[batch, h, w, dim]`
 pub fn sine_positions(pad_mask: Tensor<3, Bool>, dim: usize) -> Tensor<4> {
     let device = pad_mask.device();
     let [batch, h, w] = pad_mask.dims();
@@ -20,14 +24,15 @@ pub fn sine_positions(pad_mask: Tensor<3, Bool>, dim: usize) -> Tensor<4> {
     let x_end = x.clone().slice([0..batch, 0..h, w - 1..w]);
     let y = y / (y_end + 1e-6) * TAU;
     let x = x / (x_end + 1e-6) * TAU;
-    let rates: Vec<f32> = (0..half / 2)
+    let periods: Vec<f32> = (0..half / 2)
         .map(|i| 10000f64.powf(2.0 * i as f64 / half as f64) as f32)
         .collect();
-    let rates = Tensor::<1>::from_floats(rates.as_slice(), &device).reshape([1, 1, 1, half / 2]);
-    let wave = |angle: Tensor<3>| {
-        let angle = angle.unsqueeze_dim::<4>(3) / rates.clone();
-        let pair: Tensor<5> = Tensor::stack(vec![angle.clone().sin(), angle.cos()], 4);
-        pair.reshape([batch, h, w, half])
+    let periods =
+        Tensor::<1>::from_floats(periods.as_slice(), &device).reshape([1, 1, 1, half / 2]);
+    let encode = |angle: Tensor<3>| {
+        let angle = angle.unsqueeze_dim::<4>(3) / periods.clone();
+        let pairs: Tensor<5> = Tensor::stack(vec![angle.clone().sin(), angle.cos()], 4);
+        pairs.reshape([batch, h, w, half])
     };
-    Tensor::cat(vec![wave(y), wave(x)], 3)
+    Tensor::cat(vec![encode(y), encode(x)], 3)
 }

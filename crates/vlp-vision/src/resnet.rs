@@ -1,25 +1,25 @@
-//! ResNet trunk with torchvision's structure and a free width, depth and stride.
+//! ResNet backbone with torchvision's structure and configurable width, depth and stride.
 
 use burn::module::{Module, ParamGroup, ParamGroupError};
 use burn::nn::PaddingConfig2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{Window, max_pool2d, recompute};
+use vlp_ops::{Conv2dGeometry, init_weights, max_pool2d, recompute};
 
 use crate::block::{Block, BlockSpec};
 use crate::conv::{ConvNorm, ConvSpec};
 use crate::error::VisionError;
 
-/// Which blocks, and how many a stage (He et al. 2016, table 1).
+/// Kind and number of blocks of each stage (He et al. 2016, table 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "u32", try_from = "u32")]
 pub enum Depth {
-    /// One basic block a stage; for small presets and tests.
+    /// One basic block per stage; for small presets and tests.
     R10,
     /// ResNet-18.
     R18,
-    /// Two bottlenecks a stage; for small presets and tests.
+    /// Two bottlenecks per stage; for small presets and tests.
     R26,
     /// ResNet-34.
     R34,
@@ -32,6 +32,7 @@ pub enum Depth {
 }
 
 impl Depth {
+    /// In the order of the variants.
     const ALL: [(u32, Self, bool, [usize; 4]); 7] = [
         (10, Self::R10, false, [1, 1, 1, 1]),
         (18, Self::R18, false, [2, 2, 2, 2]),
@@ -42,20 +43,16 @@ impl Depth {
         (152, Self::R152, true, [3, 8, 36, 3]),
     ];
 
-    fn row(self) -> (u32, bool, [usize; 4]) {
-        let mut found = (50, true, [3, 4, 6, 3]);
-        for (number, depth, bottleneck, blocks) in Self::ALL {
-            if depth == self {
-                found = (number, bottleneck, blocks);
-            }
-        }
-        found
+    /// Number of layers, whether blocks are bottlenecks, and blocks of each stage.
+    fn spec(self) -> (u32, bool, [usize; 4]) {
+        let (number, _, bottleneck, blocks) = Self::ALL[self as usize];
+        (number, bottleneck, blocks)
     }
 }
 
 impl From<Depth> for u32 {
     fn from(depth: Depth) -> u32 {
-        depth.row().0
+        depth.spec().0
     }
 }
 
@@ -65,8 +62,8 @@ impl TryFrom<u32> for Depth {
     fn try_from(value: u32) -> Result<Self, VisionError> {
         Self::ALL
             .iter()
-            .find(|row| row.0 == value)
-            .map(|row| row.1)
+            .find(|(number, ..)| *number == value)
+            .map(|(_, depth, ..)| *depth)
             .ok_or_else(|| VisionError::Config {
                 key: "depth",
                 value: value.to_string(),
@@ -75,48 +72,48 @@ impl TryFrom<u32> for Depth {
     }
 }
 
-/// What becomes of the batch norms.
+/// Mode of the batch norms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NormMode {
-    /// Statistics and affine are constants (DETR's FrozenBatchNorm2d): for pre-trained weights.
+    /// Statistics, scale and shift are constants (DETR's FrozenBatchNorm2d), for pre-trained weights.
     Frozen,
-    /// Batch statistics in training, running ones in inference: for training from scratch.
+    /// Batch statistics in training, running statistics in inference, for training from scratch.
     Trained,
 }
 
-/// The first layers, before stage 1.
+/// The layers before stage 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stem {
-    /// torchvision's: 7x7 of stride 2, then 3x3 max-pool of stride 2.
+    /// As in torchvision: a 7x7 convolution of stride 2 and a 3x3 max-pool of stride 2.
     Standard,
-    /// A 3x3 convolution of stride 2 and nothing else: for small images.
+    /// A 3x3 convolution of stride 2, for small images.
     Small,
 }
 
-/// Configuration of a [`ResNet`]; [`ResNetConfig::new`] gives torchvision's trunk as DETR trains it.
+/// Configuration of a [`ResNet`]; [`ResNetConfig::new`] gives torchvision's backbone as DETR trains it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResNetConfig {
     /// Depth: 18, 34, 50, 101, 152 as published, 10 and 26 for small presets.
     pub depth: Depth,
-    /// Channels of the stem; stage `i` has `width << i` planes. 64 as published.
+    /// Channels of the stem, 64 as published. Stage `i`, counted from 0, has `width << i` inner channels.
     pub width: usize,
-    /// First layers: `standard` as published, `small` for small images.
+    /// `standard` as published, `small` for small images.
     pub stem: Stem,
-    /// Stages kept, 1 to 4; 4 as published. Stage `i > 1` halves the map.
+    /// Number of stages, 1 to 4; 4 as published. Every stage but the first halves the map.
     pub stages: usize,
     /// Replace the last stage's stride by dilation (DETR's DC5 models).
     pub dilate_last: bool,
     /// `frozen` as in DETR and E2E-VLP, `trained` when starting from scratch.
     pub norm: NormMode,
-    /// Frozen parts: 0 nothing, 1 the stem, 2 stem and stage 1 (DETR), and so on.
+    /// Number of frozen stages, the stem being the first: 0 for none, 2 for stem and stage 1 (DETR).
     pub frozen_stages: usize,
 }
 
 impl ResNetConfig {
-    /// torchvision's ResNet of this depth with DETR's freezing (all norms; stem and stage 1).
+    /// torchvision's ResNet of this depth, with norms, stem and stage 1 frozen as in DETR.
     pub fn new(depth: Depth) -> Self {
         Self {
             depth,
@@ -131,11 +128,11 @@ impl ResNetConfig {
 
     /// Channels of the last map.
     pub fn channels(&self) -> usize {
-        let expansion = if self.depth.row().1 { 4 } else { 1 };
+        let expansion = if self.depth.spec().1 { 4 } else { 1 };
         (self.width << (self.stages.max(1) - 1)) * expansion
     }
 
-    /// Pixels of the image per cell of the last map.
+    /// Pixels per grid feature of the last map, along each axis.
     pub fn stride(&self) -> usize {
         let stem = match self.stem {
             Stem::Standard => 4,
@@ -147,7 +144,10 @@ impl ResNetConfig {
         stem << halvings
     }
 
-    /// Says what is wrong with impossible values.
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`VisionError::Config`] for the first invalid value.
     pub fn validate(&self) -> Result<(), VisionError> {
         let fail = |key, value: usize, hint: &str| {
             Err(VisionError::Config {
@@ -169,10 +169,10 @@ impl ResNetConfig {
                 "use at most stages + 1 (0 freezes nothing, 2 is DETR's)",
             );
         }
-        if self.dilate_last && !self.depth.row().1 {
+        if self.dilate_last && !self.depth.spec().1 {
             return fail(
                 "depth",
-                self.depth.row().0 as usize,
+                self.depth.spec().0 as usize,
                 "dilate_last needs bottlenecks: use 26, 50, 101 or 152",
             );
         }
@@ -186,21 +186,18 @@ impl ResNetConfig {
         Ok(())
     }
 
-    /// Builds the trunk on `device`, frozen as configured.
+    /// Builds the backbone, frozen as configured.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
     pub fn init(&self, device: &Device) -> Result<ResNet, VisionError> {
         self.validate()?;
-        let (_, bottleneck, counts) = self.depth.row();
+        let (_, bottleneck, counts) = self.depth.spec();
+        let pool = MaxPool2dConfig::new([3, 3])
+            .with_strides([2, 2])
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
         let (kernel, pool) = match self.stem {
-            Stem::Standard => {
-                let pool = MaxPool2dConfig::new([3, 3]).with_strides([2, 2]);
-                (
-                    7,
-                    Some(
-                        pool.with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-                            .init(),
-                    ),
-                )
-            }
+            Stem::Standard => (7, Some(pool.init())),
             Stem::Small => (3, None),
         };
         let stem = ConvSpec {
@@ -213,20 +210,20 @@ impl ResNetConfig {
         .init(device);
         let (mut stages, mut input) = (Vec::new(), self.width);
         for (stage, &count) in counts.iter().take(self.stages).enumerate() {
-            let dilate = self.dilate_last && stage + 1 == self.stages;
+            let is_dilated = self.dilate_last && stage + 1 == self.stages;
             let mut blocks = Vec::new();
             for index in 0..count {
                 let spec = BlockSpec {
                     bottleneck,
                     input,
                     planes: self.width << stage,
-                    stride: if stage > 0 && index == 0 && !dilate {
+                    stride: if stage > 0 && index == 0 && !is_dilated {
                         2
                     } else {
                         1
                     },
-                    // torchvision: the first block of a dilated stage keeps the previous dilation.
-                    dilation: if dilate && index > 0 { 2 } else { 1 },
+                    // As in torchvision, the first block of a dilated stage has the previous stage's dilation.
+                    dilation: if is_dilated && index > 0 { 2 } else { 1 },
                 };
                 input = spec.output();
                 blocks.push(spec.init(device));
@@ -241,8 +238,11 @@ impl ResNetConfig {
         })
     }
 
-    /// Freezes norms, stem and stages as configured; needed again after weights were replaced.
-    pub fn freeze(&self, mut trunk: ResNet) -> Result<ResNet, VisionError> {
+    /// Freezes norms, stem and stages as configured. Must be repeated after parameters were replaced.
+    ///
+    /// # Errors
+    /// [`VisionError::Config`] if burn rejects the parameter group.
+    pub fn freeze(&self, mut backbone: ResNet) -> Result<ResNet, VisionError> {
         let group = |pattern: &str| {
             ParamGroup::from_regex(pattern).map_err(|e: ParamGroupError| VisionError::Config {
                 key: "frozen_stages",
@@ -251,23 +251,23 @@ impl ResNetConfig {
             })
         };
         if self.norm == NormMode::Frozen {
-            trunk = trunk.freeze_group(group(r"(^|\.)norm\.")?);
+            backbone = backbone.freeze_group(group(r"(^|\.)norm\.")?);
         }
         if self.frozen_stages > 0 {
-            trunk.stem = trunk.stem.freeze();
+            backbone.stem = backbone.stem.freeze();
         }
         let frozen = self.frozen_stages.saturating_sub(1);
-        trunk.stages = trunk
+        backbone.stages = backbone
             .stages
             .into_iter()
             .enumerate()
             .map(|(i, stage)| if i < frozen { stage.freeze() } else { stage })
             .collect();
-        Ok(trunk)
+        Ok(backbone)
     }
 }
 
-/// The trunk: stem and stages, without pooling or classifier.
+/// The backbone: stem and stages, without pooling or classifier.
 #[derive(Module, Debug)]
 pub struct ResNet {
     stem: ConvNorm,
@@ -277,24 +277,30 @@ pub struct ResNet {
     recompute: bool,
 }
 
+init_weights!(ResNet { stem, stages; pool, recompute });
+
 impl ResNet {
-    /// Keeps no more than the input of every residual block for the backward pass, which computes the block again
-    /// ([`vlp_ops::recompute`]): the same gradients, and running statistics are counted once.
+    /// Whether to store only the input of each residual block and recompute the block in the backward pass
+    /// ([`vlp_ops::recompute`]). Gradients are the same, and running statistics are updated once.
     #[must_use]
     pub fn with_recompute(mut self, recompute: bool) -> Self {
         self.recompute = recompute;
         self
     }
 
-    /// Maps of every stage for pixels `[batch, 3, h, w]`, finest first.
+    /// Feature maps of all stages, finest first.
     ///
     /// Padding is not masked, as in DETR: after the first norm padded pixels are no longer zero.
+    ///
+    /// # Shapes
+    /// - `pixels`: `[batch, 3, height, width]`
+    /// - output of stage `i`, counted from 0: `[batch, channels << i, height / (stem stride << i), ..]`, rounded up
     pub fn forward(&self, pixels: Tensor<4>) -> Vec<Tensor<4>> {
         let mut x = self.stem.forward_relu(pixels);
         if let Some(pool) = &self.pool {
             x = max_pool(pool, x);
         }
-        let mut maps = Vec::with_capacity(self.stages.len());
+        let mut feature_maps = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
             for block in stage {
                 x = if self.recompute {
@@ -303,22 +309,22 @@ impl ResNet {
                     block.forward(x)
                 };
             }
-            maps.push(x.clone());
+            feature_maps.push(x.clone());
         }
-        maps
+        feature_maps
     }
 }
 
-/// `pool.forward(x)` of a pool with equal padding on both sides.
+/// `pool.forward(x)`, by [`max_pool2d`] if the padding is symmetric.
 fn max_pool(pool: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
     match pool.padding {
         PaddingConfig2d::Explicit(top, left, bottom, right) if top == bottom && left == right => {
-            let window = Window {
+            let geometry = Conv2dGeometry {
                 stride: pool.stride,
                 padding: [top, left],
                 dilation: pool.dilation,
             };
-            max_pool2d(x, pool.kernel_size, window)
+            max_pool2d(x, pool.kernel_size, geometry)
         }
         _ => pool.forward(x),
     }

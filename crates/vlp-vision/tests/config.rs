@@ -1,30 +1,30 @@
-//! Wrong configurations say which key, which value and what would do.
+//! Errors of invalid configurations.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use vlp_vision::{Depth, ResNetConfig, VisionError};
 
 #[test]
-fn errors_name_key_value_and_remedy() {
-    let good = ResNetConfig::new(Depth::R18);
+fn errors_name_key_value_and_hint() {
+    let valid = ResNetConfig::new(Depth::R18);
     let cases = [
         (
             ResNetConfig {
                 width: 0,
-                ..good.clone()
+                ..valid.clone()
             },
             "backbone.width = 0: use at least 1",
         ),
         (
             ResNetConfig {
                 stages: 0,
-                ..good.clone()
+                ..valid.clone()
             },
             "backbone.stages = 0: use 1 to 4",
         ),
         (
             ResNetConfig {
                 stages: 5,
-                ..good.clone()
+                ..valid.clone()
             },
             "backbone.stages = 5: use 1 to 4",
         ),
@@ -32,14 +32,14 @@ fn errors_name_key_value_and_remedy() {
             ResNetConfig {
                 stages: 2,
                 frozen_stages: 4,
-                ..good.clone()
+                ..valid.clone()
             },
             "backbone.frozen_stages = 4: use at most stages + 1",
         ),
         (
             ResNetConfig {
                 dilate_last: true,
-                ..good.clone()
+                ..valid.clone()
             },
             "backbone.depth = 18: dilate_last needs bottlenecks",
         ),
@@ -56,11 +56,11 @@ fn errors_name_key_value_and_remedy() {
         let message = config.validate().unwrap_err().to_string();
         assert!(message.starts_with(start), "{message}");
     }
-    good.validate().unwrap();
+    valid.validate().unwrap();
 }
 
 #[test]
-fn unknown_depths_list_the_known_ones() {
+fn unknown_depth_error_lists_valid_depths() {
     let error = Depth::try_from(51).unwrap_err();
     assert!(matches!(error, VisionError::Config { key: "depth", .. }));
     assert_eq!(

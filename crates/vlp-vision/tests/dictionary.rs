@@ -1,48 +1,45 @@
-//! The visual dictionary: look-up, both update rules, restarts, and what it must not do.
+//! The visual dictionary: nearest codes, both update rules, restarts, fusion.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::prelude::*;
-use common::{distance, random};
-use vlp_vision::dictionary::Health;
+use common::{max_abs_diff, random};
+use vlp_ops::params::{ParamMapper, map_params, with_data};
+use vlp_vision::dictionary::CodebookUsage;
 use vlp_vision::{
-    DictionaryConfig, Fusion, QuantiserConfig, UpdateRule, VisionError, VisualDictionary,
+    DictionaryConfig, Fusion, UpdateRule, VectorQuantizerConfig, VisionError, VisualDictionary,
 };
 
 /// Rounding of a few f32 operations on values near 1.
 const ROUNDING: f64 = 1e-6;
 
-struct Rows(Vec<f32>, bool);
+struct SetCodes<'a>(&'a [f32]);
 
-impl ModuleMapper for Rows {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.1 = name == "running_codes";
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match self.1 {
-            true => param.map(|old| {
-                Tensor::from_data(TensorData::new(self.0.clone(), old.shape()), &old.device())
-            }),
-            false => param,
+impl ParamMapper for SetCodes<'_> {
+    fn map<const D: usize>(&mut self, path: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match path {
+            "running_codes" => {
+                let shape = param.lazy_shape();
+                with_data(param, TensorData::new(self.0.to_vec(), shape))
+            }
+            _ => param,
         }
     }
 }
 
-fn dictionary(config: &DictionaryConfig, rows: &[f32], device: &Device) -> VisualDictionary {
-    let width = rows.len() / config.codes;
-    let fresh = config.init(width, device).unwrap();
-    fresh.map(&mut Rows(rows.to_vec(), false))
+fn dictionary(config: &DictionaryConfig, codes: &[f32], device: &Device) -> VisualDictionary {
+    let dictionary = config.init(codes.len() / config.codes, device).unwrap();
+    map_params(dictionary, &mut SetCodes(codes))
 }
 
-fn table(rows: &[f32], width: usize, device: &Device) -> Tensor<2> {
-    let shape = [rows.len() / width, width];
-    Tensor::from_data(TensorData::new(rows.to_vec(), shape), device)
+fn matrix(values: &[f32], width: usize, device: &Device) -> Tensor<2> {
+    let shape = [values.len() / width, width];
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
 }
 
-const ROWS: [f32; 8] = [0.0, 0.0, 1.0, 0.0, 0.0, 1.0, -1.0, -1.0];
+const CODES: [f32; 8] = [0.0, 0.0, 1.0, 0.0, 0.0, 1.0, -1.0, -1.0];
 const FEATURES: [f32; 10] = [0.8, 0.2, 1.4, -0.2, 0.1, 0.9, 0.3, 1.5, 0.2, 0.1];
 
 fn indices(codes: Tensor<1, Int>) -> Vec<i64> {
@@ -50,9 +47,9 @@ fn indices(codes: Tensor<1, Int>) -> Vec<i64> {
 }
 
 #[test]
-fn one_update_by_each_rule_is_what_the_formulas_say() {
+fn updates_follow_the_formulas() {
     let device = Device::flex().autodiff();
-    for (update, decay, want) in [
+    for (update, decay, expected) in [
         (
             UpdateRule::Paper,
             0.99,
@@ -63,7 +60,7 @@ fn one_update_by_each_rule_is_what_the_formulas_say() {
             0.4,
             [0.12, 0.06, 1.06, 0.0, 0.12, 1.12, -1.0, -1.0],
         ),
-        // Row 3 has no feature: running sum and count are zero, so it becomes zero.
+        // Code 3 has no feature: running sum and count are zero, and so is the code.
         (
             UpdateRule::Released,
             0.4,
@@ -77,88 +74,99 @@ fn one_update_by_each_rule_is_what_the_formulas_say() {
             decay,
             ..DictionaryConfig::new(4)
         };
-        let own = dictionary(&config, &ROWS, &device);
-        let found = own.forward(table(&FEATURES, 2, &device), None).unwrap();
-        assert_eq!(indices(found.codes), [1, 1, 2, 2, 0]);
+        let dictionary = dictionary(&config, &CODES, &device);
+        let features = matrix(&FEATURES, 2, &device);
+        let output = dictionary.forward(features, None).unwrap();
+        assert_eq!(indices(output.codes), [1, 1, 2, 2, 0]);
         let plain = Device::flex();
-        let gap = distance(found.table.clone(), table(&want, 2, &plain));
-        assert!(
-            gap < 2e-6,
-            "{update:?} {decay}: {:?}",
-            found.table.to_data()
-        );
-        // The output is the updated row, and the next look-up reads it.
-        let rows = found
-            .table
-            .clone()
-            .select(0, Tensor::from_ints([1, 1, 2, 2, 0], &plain));
-        assert!(distance(found.states.inner(), rows) < ROUNDING);
-        assert!(distance(own.table(), found.table) < ROUNDING);
+        let table = output.table;
+        let diff = max_abs_diff(table.clone(), matrix(&expected, 2, &plain));
+        assert!(diff < 2e-6, "{update:?} {decay}: {:?}", table.to_data());
+        // The output has the updated codes.
+        let codes = Tensor::from_ints([1, 1, 2, 2, 0], &plain);
+        let states = table.clone().select(0, codes);
+        assert!(max_abs_diff(output.states.inner(), states) < ROUNDING);
+        assert!(max_abs_diff(dictionary.table(), table) < ROUNDING);
     }
 }
 
 #[test]
-fn an_unused_row_of_the_released_rule_drifts_to_zero_when_the_smoothing_outweighs_it() {
+fn unused_code_of_the_released_rule_decays_to_zero() {
     let device = Device::flex().autodiff();
     let config = DictionaryConfig {
         update: UpdateRule::Released,
         decay: 0.4,
         ..DictionaryConfig::new(2)
     };
-    let own = dictionary(&config, &[1.0, 0.0, -1.0, 0.0], &device);
-    // Ten features take row 0 once; then it is left alone while row 1 takes ten in every step.
+    let dictionary = dictionary(&config, &[1.0, 0.0, -1.0, 0.0], &device);
+    // Code 0 has ten features in the first step only, code 1 in every step. Smoothing outweighs code 0 in the end.
     let both: Vec<f32> = (0..20)
         .flat_map(|i| [if i < 10 { 1.0 } else { -1.0 }, 0.0])
         .collect();
     let later: Vec<f32> = (0..10).flat_map(|_| [-1.0, 0.0]).collect();
-    own.forward(table(&both, 2, &device), None).unwrap();
-    let mut radius = vec![];
+    let learn = |features: &[f32]| {
+        drop(
+            dictionary
+                .forward(matrix(features, 2, &device), None)
+                .unwrap(),
+        )
+    };
+    learn(&both);
+    let mut values = vec![];
     for _ in 1..=20 {
-        own.forward(table(&later, 2, &device), None).unwrap();
-        radius.push(own.table().into_data().iter::<f32>().next().unwrap());
+        learn(&later);
+        let table = dictionary.table().into_data();
+        values.push(table.iter::<f32>().next().unwrap());
     }
-    assert!(radius[9] > 0.95, "{radius:?}");
-    assert!(radius[19] < 0.05, "{radius:?}");
-    assert!(radius.windows(2).all(|w| w[1] <= w[0] + 1e-6), "{radius:?}");
+    assert!(values[9] > 0.95, "{values:?}");
+    assert!(values[19] < 0.05, "{values:?}");
+    assert!(values.windows(2).all(|w| w[1] <= w[0] + 1e-6), "{values:?}");
 }
 
 #[test]
-fn inference_and_frozen_dictionaries_do_not_learn_and_ties_take_the_first_row() {
-    let features = |device: &Device| table(&FEATURES, 2, device);
+fn inference_and_frozen_dictionaries_do_not_learn() {
+    let features = |device: &Device| matrix(&FEATURES, 2, device);
     let plain = Device::flex();
     let autodiff = plain.clone().autodiff();
     let config = DictionaryConfig::new(4);
-    let inference = dictionary(&config, &ROWS, &plain);
-    let frozen = dictionary(&config, &ROWS, &autodiff).freeze();
+    let inference = dictionary(&config, &CODES, &plain);
+    let frozen = dictionary(&config, &CODES, &autodiff).freeze();
     inference.forward(features(&plain), None).unwrap();
     frozen.forward(features(&autodiff), None).unwrap();
-    for own in [inference, frozen] {
-        assert_eq!(distance(own.table(), table(&ROWS, 2, &plain)), 0.0);
+    for dictionary in [inference, frozen] {
+        let codes = matrix(&CODES, 2, &plain);
+        assert_eq!(max_abs_diff(dictionary.table(), codes), 0.0);
     }
-    let twins = dictionary(
-        &DictionaryConfig::new(3),
-        &[5.0, 5.0, 1.0, 1.0, 1.0, 1.0],
-        &plain,
-    );
-    assert_eq!(indices(twins.nearest(table(&[0.0, 0.0], 2, &plain))), [1]);
 }
 
 #[test]
-fn the_gradient_of_the_output_reaches_the_features_unchanged() {
+fn first_of_equally_near_codes_is_assigned() {
+    let device = Device::flex();
+    let dictionary = dictionary(
+        &DictionaryConfig::new(3),
+        &[5.0, 5.0, 1.0, 1.0, 1.0, 1.0],
+        &device,
+    );
+    let codes = dictionary.nearest_codes(matrix(&[0.0, 0.0], 2, &device));
+    assert_eq!(indices(codes), [1]);
+}
+
+#[test]
+fn gradient_is_straight_through() {
     let device = Device::flex().autodiff();
-    let features = table(&FEATURES, 2, &device).require_grad();
-    let own = dictionary(&DictionaryConfig::new(4), &ROWS, &device);
+    let features = matrix(&FEATURES, 2, &device).require_grad();
+    let dictionary = dictionary(&DictionaryConfig::new(4), &CODES, &device);
     let weights = random::<2>([5, 2], 3, &device);
-    let states = own.forward(features.clone(), None).unwrap().states;
+    let states = dictionary.forward(features.clone(), None).unwrap().states;
     let grads = (states * weights.clone()).sum().backward();
     assert_eq!(
-        distance(features.grad(&grads).unwrap(), weights.inner()),
+        max_abs_diff(features.grad(&grads).unwrap(), weights.inner()),
         0.0
     );
 }
 
 #[test]
-fn weights_count_features_and_zero_leaves_padding_out() {
+fn weights_count_features() {
     let device = Device::flex().autodiff();
     for update in [UpdateRule::Paper, UpdateRule::Released] {
         let config = DictionaryConfig {
@@ -167,62 +175,61 @@ fn weights_count_features_and_zero_leaves_padding_out() {
             ..DictionaryConfig::new(4)
         };
         let run = |features: &[f32], weights: Option<&[f32]>| {
-            let own = dictionary(&config, &ROWS, &device);
-            let weights = weights.map(|w| Tensor::from_floats(w, &device));
-            own.forward(table(features, 2, &device), weights).unwrap();
-            own.table()
+            let dictionary = dictionary(&config, &CODES, &device);
+            let weights = weights.map(|weights| Tensor::from_floats(weights, &device));
+            let features = matrix(features, 2, &device);
+            dictionary.forward(features, weights).unwrap();
+            dictionary.table()
         };
         // The second feature counts twice, the third not at all.
         let weighted = run(&FEATURES[..6], Some(&[1.0, 2.0, 0.0]));
-        let twice = [&FEATURES[..4], &FEATURES[2..4]].concat();
-        assert!(distance(weighted, run(&twice, None)) < 2e-5, "{update:?}");
+        let repeated = [&FEATURES[..4], &FEATURES[2..4]].concat();
+        assert!(
+            max_abs_diff(weighted, run(&repeated, None)) < 2e-5,
+            "{update:?}"
+        );
     }
 }
 
 #[test]
-fn the_ramp_starts_from_zero() {
+fn ramp_raises_decay_from_zero() {
     let device = Device::flex().autodiff();
     let config = DictionaryConfig {
         decay: 0.99,
         ramp: 0.4,
         ..DictionaryConfig::new(1)
     };
-    let own = dictionary(&config, &[4.0], &device);
-    let mut rows = vec![];
-    for feature in [1.0f32, 2.0, 3.0, 4.0] {
-        own.forward(table(&[feature], 1, &device), None).unwrap();
-        rows.push(f64::from(own.table().into_scalar::<f32>()));
-    }
-    // Shares kept: 0, 0.4, 0.8, 0.99.
-    let mut want = 4.0;
-    for (row, (kept, feature)) in rows
-        .iter()
-        .zip([(0.0, 1.0), (0.4, 2.0), (0.8, 3.0), (0.99, 4.0)])
-    {
-        want = kept * want + (1.0 - kept) * feature;
-        assert!((row - want).abs() < ROUNDING, "{rows:?}");
+    let dictionary = dictionary(&config, &[4.0], &device);
+    let mut expected = 4.0;
+    for (feature, decay) in [(1.0f32, 0.0), (2.0, 0.4), (3.0, 0.8), (4.0, 0.99)] {
+        let features = matrix(&[feature], 1, &device);
+        dictionary.forward(features, None).unwrap();
+        let code = f64::from(dictionary.table().into_scalar::<f32>());
+        expected = decay * expected + (1.0 - decay) * f64::from(feature);
+        assert!((code - expected).abs() < ROUNDING, "{code} {expected}");
     }
 }
 
 #[test]
-fn a_dictionary_that_starts_from_the_batch_needs_a_real_feature_for_each_row() {
+fn init_from_data_needs_a_feature_for_each_code() {
     let device = Device::flex().autodiff();
     let config = DictionaryConfig {
-        start_from_batch: true,
+        init_from_data: true,
         decay: 1.0,
         ..DictionaryConfig::new(4)
     };
-    let own = config.init(2, &device).unwrap();
-    let weights = Tensor::from_floats([1.0, 1.0, 0.0, 1.0, 1.0], &device);
-    own.forward(table(&FEATURES, 2, &device), Some(weights))
-        .unwrap();
-    let want = [&FEATURES[..4], &FEATURES[6..]].concat();
-    assert!(distance(own.table(), table(&want, 2, &Device::flex())) < ROUNDING);
-    let own = config.init(2, &device).unwrap();
-    let weights = Tensor::from_floats([1.0, 1.0, 0.0, 0.0, 1.0], &device);
-    let error = own
-        .forward(table(&FEATURES, 2, &device), Some(weights))
-        .unwrap_err();
+    let learn = |weights: [f32; 5]| {
+        let dictionary = config.init(2, &device).unwrap();
+        let weights = Tensor::from_floats(weights, &device);
+        let features = matrix(&FEATURES, 2, &device);
+        dictionary.forward(features, Some(weights))?;
+        Ok::<_, VisionError>(dictionary.table())
+    };
+    let expected = [&FEATURES[..4], &FEATURES[6..]].concat();
+    let expected = matrix(&expected, 2, &Device::flex());
+    let table = learn([1.0, 1.0, 0.0, 1.0, 1.0]).unwrap();
+    assert!(max_abs_diff(table, expected) < ROUNDING);
+    let error = learn([1.0, 1.0, 0.0, 0.0, 1.0]).unwrap_err();
     let message = error.to_string();
     assert!(
         message.contains("dictionary.codes = 4") && message.contains("has 3"),
@@ -231,97 +238,98 @@ fn a_dictionary_that_starts_from_the_batch_needs_a_real_feature_for_each_row() {
 }
 
 #[test]
-fn dead_rows_restart_from_features_of_the_batch() {
+fn dead_codes_are_replaced_by_features() {
     let device = Device::flex().autodiff();
     for update in [UpdateRule::Paper, UpdateRule::Released] {
         let config = DictionaryConfig {
             update,
-            restart_below: 0.5,
+            dead_code_threshold: 0.5,
             ..DictionaryConfig::new(4)
         };
-        let far = [9.0, 9.0, 1.0, 0.0, 0.0, 1.0, -9.0, -9.0];
-        let own = dictionary(&config, &far, &device);
-        for _ in 0..3 {
-            own.forward(table(&FEATURES, 2, &device), None).unwrap();
-        }
-        assert_eq!(own.restarts(), 2, "{update:?}");
-        let codes = indices(own.nearest(table(&FEATURES, 2, &Device::flex())));
+        // Codes 0 and 3 are far from all features.
+        let codes = [9.0, 9.0, 1.0, 0.0, 0.0, 1.0, -9.0, -9.0];
+        let learn = |config: &DictionaryConfig| {
+            let dictionary = dictionary(config, &codes, &device);
+            for _ in 0..3 {
+                let features = matrix(&FEATURES, 2, &device);
+                dictionary.forward(features, None).unwrap();
+            }
+            dictionary
+        };
+        let dictionary = learn(&config);
+        assert_eq!(dictionary.restarts(), 2, "{update:?}");
+        let codes = indices(dictionary.nearest_codes(matrix(&FEATURES, 2, &Device::flex())));
         let used: std::collections::BTreeSet<i64> = codes.iter().copied().collect();
         assert!(used.len() >= 3, "{update:?}: {codes:?}");
-        let without = DictionaryConfig {
-            restart_below: 0.0,
+        let dictionary = learn(&DictionaryConfig {
+            dead_code_threshold: 0.0,
             ..config
-        };
-        let own = dictionary(&without, &far, &device);
-        for _ in 0..3 {
-            own.forward(table(&FEATURES, 2, &device), None).unwrap();
-        }
-        assert_eq!(own.restarts(), 0);
+        });
+        assert_eq!(dictionary.restarts(), 0);
     }
 }
 
+/// `target` with the saved and loaded record of `source`.
+fn reload<M: Module>(source: &M, target: M) -> M {
+    let bytes = source.valid().into_record().into_bytes().unwrap();
+    let record = burn::store::ModuleRecord::from_bytes(bytes).unwrap();
+    target.try_load_record(record).unwrap()
+}
+
 #[test]
-fn saved_and_loaded_a_dictionary_goes_on_as_if_nothing_had_happened() {
+fn loaded_dictionary_resumes_exactly() {
     let device = Device::flex().autodiff();
     for update in [UpdateRule::Paper, UpdateRule::Released] {
         let config = DictionaryConfig {
             update,
-            restart_below: 0.5,
+            dead_code_threshold: 0.5,
             ramp: 0.1,
             ..DictionaryConfig::new(8)
         };
         let batch = |seed| random::<2>([30, 6], seed, &device);
-        let own = config.init(6, &device).unwrap();
-        (0..5).for_each(|seed| drop(own.forward(batch(seed), None).unwrap()));
-        let bytes = own.valid().into_record().into_bytes().unwrap();
-        let record = burn::store::ModuleRecord::from_bytes(bytes).unwrap();
-        let again = config
-            .init(6, &device)
-            .unwrap()
-            .try_load_record(record)
-            .unwrap();
+        let saved = config.init(6, &device).unwrap();
+        (0..5).for_each(|seed| drop(saved.forward(batch(seed), None).unwrap()));
+        let loaded = reload(&saved, config.init(6, &device).unwrap());
         for seed in 5..9 {
-            let (a, b) = (
-                own.forward(batch(seed), None),
-                again.forward(batch(seed), None),
-            );
-            assert_eq!(distance(a.unwrap().table, b.unwrap().table), 0.0);
+            let expected = saved.forward(batch(seed), None).unwrap().table;
+            let table = loaded.forward(batch(seed), None).unwrap().table;
+            assert_eq!(max_abs_diff(table, expected), 0.0);
         }
-        assert_eq!(own.restarts(), again.restarts());
+        assert_eq!(saved.restarts(), loaded.restarts());
     }
 }
 
 #[test]
-fn impossible_values_say_what_would_do() {
-    let fine = DictionaryConfig::new(4);
+fn invalid_values_are_errors() {
+    let valid = DictionaryConfig::new(4);
     for (config, start) in [
         (
             DictionaryConfig {
                 codes: 0,
-                ..fine.clone()
+                ..valid.clone()
             },
             "dictionary.codes = 0: use at least 1",
         ),
         (
             DictionaryConfig {
                 decay: 1.5,
-                ..fine.clone()
+                ..valid.clone()
             },
             "dictionary.decay = 1.5",
         ),
         (
             DictionaryConfig {
                 ramp: f64::NAN,
-                ..fine.clone()
+                ..valid.clone()
             },
             "dictionary.ramp = NaN",
         ),
         (
             DictionaryConfig {
-                restart_below: -1.0,
-                ..fine
+                dead_code_threshold: -1.0,
+                ..valid
             },
-            "dictionary.restart_below = -1",
+            "dictionary.dead_code_threshold = -1",
         ),
     ] {
         let error: VisionError = config.init(2, &Device::flex()).unwrap_err();
@@ -330,47 +338,42 @@ fn impossible_values_say_what_would_do() {
 }
 
 #[test]
-fn health_counts_codes_and_their_perplexity() {
-    let health = Health::of(&[5, 5, 0, 5, 5, 0]);
-    assert_eq!((health.codes, health.used, health.dead()), (6, 4, 2));
-    assert!((health.perplexity - 4.0).abs() < 1e-12);
-    assert_eq!(Health::of(&[0, 0]).perplexity, 0.0);
-    assert!((Health::of(&[7]).perplexity - 1.0).abs() < 1e-12);
+fn usage_has_dead_codes_and_perplexity() {
+    let usage = CodebookUsage::from_counts(&[5, 5, 0, 5, 5, 0]);
+    assert_eq!((usage.codes, usage.used, usage.dead_codes()), (6, 4, 2));
+    assert!((usage.perplexity - 4.0).abs() < 1e-12);
+    assert_eq!(CodebookUsage::from_counts(&[0, 0]).perplexity, 0.0);
+    assert!((CodebookUsage::from_counts(&[7]).perplexity - 1.0).abs() < 1e-12);
 }
 
 #[test]
-fn each_fusion_keeps_the_shape_and_copies_count_as_if_they_stood_in_the_batch() {
+fn repeats_count_like_repeated_images_in_every_fusion() {
     let device = Device::flex().autodiff();
-    for fusion in [Fusion::Quantised, Fusion::Sum, Fusion::Gate] {
-        let mut config = QuantiserConfig {
+    for fusion in [Fusion::Quantized, Fusion::Sum, Fusion::Gate] {
+        let mut config = VectorQuantizerConfig {
             fusion,
             linear: true,
-            ..QuantiserConfig::new(6)
+            ..VectorQuantizerConfig::new(6)
         };
         config.dictionary.update = UpdateRule::Released;
-        let quantiser = config.init(4, &device).unwrap();
-        let record = || {
-            let bytes = quantiser.valid().into_record().into_bytes().unwrap();
-            burn::store::ModuleRecord::from_bytes(bytes).unwrap()
-        };
-        let fresh = || {
-            config
-                .init(4, &device)
-                .unwrap()
-                .try_load_record(record())
-                .unwrap()
-        };
-        let (one, two) = (fresh(), fresh());
+        let init = || config.init(4, &device).unwrap();
+        let repeating = init();
+        let reference = reload(&repeating, init());
         let map = random::<4>([2, 4, 3, 5], 1, &device);
-        let mask = Tensor::<3, Int>::zeros([2, 3, 5], &device).greater_elem(0);
-        let a = one.forward(map.clone(), mask.clone(), 2).unwrap();
-        let double = |x: Tensor<4>| Tensor::cat(vec![x.clone(), x], 0);
-        let masks = Tensor::cat(vec![mask.clone().int(), mask.int()], 0).greater_elem(0);
-        let b = two.forward(double(map), masks, 1).unwrap();
-        assert_eq!(a.tokens.dims(), [2, 15, 4]);
-        let half = b.tokens.slice(s![0..2, .., ..]);
+        let pad_mask = |images| Tensor::<3, Int>::zeros([images, 3, 5], &device).greater_elem(0);
+        let twice = Tensor::cat(vec![map.clone(), map.clone()], 0);
+        let expected = reference.forward(twice, pad_mask(4), 1).unwrap();
+        let actual = repeating.forward(map, pad_mask(2), 2).unwrap();
+        assert_eq!(actual.tokens.dims(), [2, 15, 4]);
         // Sums of twice as many values in another order.
-        assert!(distance(a.tokens, half) < 1e-5, "{fusion:?}");
-        assert!(distance(a.table, b.table) < 1e-5, "{fusion:?}");
+        let expected_tokens = expected.tokens.slice(s![0..2, .., ..]);
+        assert!(
+            max_abs_diff(actual.tokens, expected_tokens) < 1e-5,
+            "{fusion:?}"
+        );
+        assert!(
+            max_abs_diff(actual.table, expected.table) < 1e-5,
+            "{fusion:?}"
+        );
     }
 }

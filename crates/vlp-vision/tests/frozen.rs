@@ -1,4 +1,4 @@
-//! What trains and what stays.
+//! Frozen and trained parameters.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -6,7 +6,7 @@ mod common;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::prelude::*;
-use common::{distance, random, scatter_norms, statistics, trained};
+use common::{has_grad, max_abs_diff, perturb_norms, random, statistics};
 use vlp_vision::{Depth, NormMode, ResNet, ResNetConfig, Stem};
 
 fn config(norm: NormMode, frozen_stages: usize) -> ResNetConfig {
@@ -19,39 +19,39 @@ fn config(norm: NormMode, frozen_stages: usize) -> ResNetConfig {
     }
 }
 
-fn loss(trunk: &ResNet, device: &Device) -> Tensor<1> {
-    let maps = trunk.forward(random([2, 3, 32, 40], 1, device));
-    maps.into_iter()
-        .map(|m| m.square().mean())
+fn loss(backbone: &ResNet, device: &Device) -> Tensor<1> {
+    let feature_maps = backbone.forward(random([2, 3, 32, 40], 1, device));
+    feature_maps
+        .into_iter()
+        .map(|map| map.square().mean())
         .reduce(|a, b| a + b)
         .unwrap()
 }
 
 /// Whether the parameter at `path` should train.
 fn expected(path: &str, norm: NormMode, frozen_stages: usize) -> bool {
-    let part = match path.split('.').collect::<Vec<_>>()[..] {
+    let stage = match path.split('.').collect::<Vec<_>>()[..] {
         ["stem", ..] => 1,
         ["stages", stage, ..] => stage.parse::<usize>().unwrap() + 2,
         _ => panic!("{path}"),
     };
-    let buffer = path.contains("running_");
-    let fixed = path.contains("norm.") && norm == NormMode::Frozen;
-    part > frozen_stages && !buffer && !fixed
+    let is_buffer = path.contains("running_");
+    let is_frozen_norm = path.contains("norm.") && norm == NormMode::Frozen;
+    stage > frozen_stages && !is_buffer && !is_frozen_norm
 }
 
 #[test]
-fn frozen_parts_get_no_gradient_and_the_others_do() {
+fn only_frozen_parameters_have_no_gradient() {
     let device = Device::flex().autodiff();
     for norm in [NormMode::Frozen, NormMode::Trained] {
-        // With everything frozen no loss has a gradient at all.
-        for frozen in 0..5 {
-            let trunk = config(norm, frozen).init(&device).unwrap();
-            let grads = GradientsParams::from_grads(loss(&trunk, &device).backward(), &trunk);
-            for (path, has) in trained(&trunk, grads) {
+        for frozen_stages in 0..5 {
+            let backbone = config(norm, frozen_stages).init(&device).unwrap();
+            let grads = GradientsParams::from_grads(loss(&backbone, &device).backward(), &backbone);
+            for (path, has_grad) in has_grad(&backbone, grads) {
                 assert_eq!(
-                    has,
-                    expected(&path, norm, frozen),
-                    "{path}, {norm:?}, {frozen}"
+                    has_grad,
+                    expected(&path, norm, frozen_stages),
+                    "{path}, {norm:?}, {frozen_stages}"
                 );
             }
         }
@@ -59,27 +59,27 @@ fn frozen_parts_get_no_gradient_and_the_others_do() {
 }
 
 #[test]
-fn freezing_again_after_weights_were_replaced_holds() {
+fn freeze_restores_a_thawed_backbone() {
     let device = Device::flex().autodiff();
     let config = config(NormMode::Frozen, 2);
     let thawed = config.init(&device).unwrap().unfreeze();
-    let trunk = config.freeze(thawed).unwrap();
-    let grads = GradientsParams::from_grads(loss(&trunk, &device).backward(), &trunk);
-    for (path, has) in trained(&trunk, grads) {
-        assert_eq!(has, expected(&path, NormMode::Frozen, 2), "{path}");
+    let backbone = config.freeze(thawed).unwrap();
+    let grads = GradientsParams::from_grads(loss(&backbone, &device).backward(), &backbone);
+    for (path, has_grad) in has_grad(&backbone, grads) {
+        assert_eq!(has_grad, expected(&path, NormMode::Frozen, 2), "{path}");
     }
 }
 
 #[test]
-fn only_trained_norms_take_in_the_batch() {
+fn only_trained_norms_update_running_statistics() {
     let device = Device::flex().autodiff();
     for norm in [NormMode::Frozen, NormMode::Trained] {
-        let trunk = scatter_norms(config(norm, 2).init(&device).unwrap());
-        let before = statistics(&trunk);
+        let backbone = perturb_norms(config(norm, 2).init(&device).unwrap());
+        let before = statistics(&backbone);
         for _ in 0..3 {
-            loss(&trunk, &device);
+            loss(&backbone, &device);
         }
-        for (path, values) in statistics(&trunk) {
+        for (path, values) in statistics(&backbone) {
             let trains = norm == NormMode::Trained
                 && !path.starts_with("stem")
                 && !path.starts_with("stages.0");
@@ -89,11 +89,11 @@ fn only_trained_norms_take_in_the_batch() {
 }
 
 #[test]
-fn frozen_norms_compute_the_same_in_training_and_inference() {
+fn frozen_norms_are_equal_in_training_and_inference() {
     let device = Device::flex().autodiff();
-    let trunk = scatter_norms(config(NormMode::Frozen, 2).init(&device).unwrap());
+    let backbone = perturb_norms(config(NormMode::Frozen, 2).init(&device).unwrap());
     let pixels = random([2, 3, 32, 40], 3, &device);
-    let training = trunk.forward(pixels.clone()).remove(3).inner();
-    let inference = trunk.valid().forward(pixels.inner()).remove(3);
-    assert_eq!(distance(training, inference), 0.0);
+    let training = backbone.forward(pixels.clone()).remove(3).inner();
+    let inference = backbone.valid().forward(pixels.inner()).remove(3);
+    assert_eq!(max_abs_diff(training, inference), 0.0);
 }

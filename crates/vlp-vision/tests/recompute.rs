@@ -1,58 +1,48 @@
-//! Blocks that are computed again give the same maps, gradients and running statistics.
+//! Recomputed blocks give the same feature maps, gradients and running statistics.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::prelude::*;
 use burn::tensor::Gradients;
-use vlp_testing::{host, random};
+use vlp_ops::params::{ParamVisitor, visit_params};
+use vlp_testing::{random, to_cpu};
 use vlp_vision::{Depth, NormMode, ResNet, ResNetConfig, Stem};
 
-/// Gradients by parameter, `None` for what stands still; then running statistics.
-struct Seen<'a> {
+/// Running statistics, and gradients of the other parameters, `None` for frozen ones.
+type Values = Vec<(String, Option<Vec<f64>>)>;
+
+struct Collect<'a> {
     grads: &'a Gradients,
-    path: Vec<String>,
-    slopes: Vec<(String, Option<Vec<f64>>)>,
+    values: Values,
 }
 
-impl ModuleVisitor for Seen<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.path.join(".");
-        let value = match name.contains("running") {
-            true => Some(host(param.val().inner())),
-            false => param.val().grad(self.grads).map(host),
+impl ParamVisitor for Collect<'_> {
+    fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>) {
+        let values = match path.contains("running") {
+            true => Some(to_cpu(param.val().inner())),
+            false => param.val().grad(self.grads).map(to_cpu),
         };
-        self.slopes.push((name, value));
+        self.values.push((path.into(), values));
     }
 }
 
-type Outcome = (Vec<f64>, Vec<(String, Option<Vec<f64>>)>);
-
-fn step(trunk: &ResNet, pixels: Tensor<4>, weights: u64) -> Outcome {
-    let map = trunk.forward(pixels).pop().unwrap();
-    // As a projection reads the map: cells by channels.
+fn forward_backward(backbone: &ResNet, pixels: Tensor<4>) -> (Vec<f64>, Values) {
+    let map = backbone.forward(pixels).pop().unwrap();
+    // Transposed as for a projection: positions by channels.
     let [n, channels, h, w] = map.dims();
-    let cells = map.clone().reshape([n, channels, h * w]).swap_dims(1, 2);
-    let weights = random(cells.dims(), weights, &map.device());
-    let grads = (cells * weights).sum().backward();
-    let mut seen = Seen {
+    let features = map.clone().reshape([n, channels, h * w]).swap_dims(1, 2);
+    let weights = random(features.dims(), 7, &map.device());
+    let grads = (features * weights).sum().backward();
+    let mut collect = Collect {
         grads: &grads,
-        path: vec![],
-        slopes: vec![],
+        values: vec![],
     };
-    trunk.visit(&mut seen);
-    (host(map), seen.slopes)
+    visit_params(backbone, &mut collect);
+    (to_cpu(map), collect.values)
 }
 
 #[test]
-fn blocks_computed_again_are_the_same() {
+fn recomputed_blocks_equal_stored_blocks() {
     let device = Device::flex().autodiff();
     for (depth, norm, frozen_stages) in [
         (Depth::R10, NormMode::Trained, 0),
@@ -67,17 +57,21 @@ fn blocks_computed_again_are_the_same() {
             norm,
             frozen_stages,
         };
-        let plain = config.init(&device).unwrap();
-        // The same weights; running statistics of its own.
-        let own = config.init(&device).unwrap().with_recompute(true);
-        let again = own.load_record(plain.clone().into_record());
+        let storing = config.init(&device).unwrap();
+        // The same weights, but not the same running statistics.
+        let recomputing = config.init(&device).unwrap().with_recompute(true);
+        let recomputing = recomputing.load_record(storing.clone().into_record());
         for round in 0..2 {
             let pixels = random([4, 3, 32, 40], round, &device);
-            let wanted = step(&plain, pixels.clone(), 7);
-            let found = step(&again, pixels, 7);
-            assert!(wanted.0 == found.0, "{depth:?}: maps");
-            for (wanted, found) in wanted.1.iter().zip(&found.1) {
-                assert!(wanted == found, "{depth:?}, round {round}: {}", wanted.0);
+            let (expected_map, expected) = forward_backward(&storing, pixels.clone());
+            let (map, actual) = forward_backward(&recomputing, pixels);
+            assert!(expected_map == map, "{depth:?}: feature maps");
+            for (expected, actual) in expected.iter().zip(&actual) {
+                assert!(
+                    expected == actual,
+                    "{depth:?}, round {round}: {}",
+                    expected.0
+                );
             }
         }
     }

@@ -1,5 +1,7 @@
-//! Sizes, channels and strides of every trunk that can be built.
+//! Sizes, channels and strides of all kinds of backbones.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
 
 use burn::prelude::*;
 use vlp_vision::{Depth, ResNetConfig, Stem};
@@ -22,7 +24,7 @@ fn expansion(depth: Depth) -> usize {
 }
 
 #[test]
-fn every_depth_stem_and_stride_has_the_maps_it_promises() {
+fn feature_maps_have_documented_shapes() {
     let device = Device::flex();
     for depth in DEPTHS {
         for stem in [Stem::Standard, Stem::Small] {
@@ -40,12 +42,12 @@ fn every_depth_stem_and_stride_has_the_maps_it_promises() {
                         assert!(config.init(&device).is_err());
                         continue;
                     }
-                    let trunk = config.init(&device).unwrap();
+                    let backbone = config.init(&device).unwrap();
                     let (h, w) = (65usize, 47usize);
-                    let maps = trunk.forward(Tensor::ones([1, 3, h, w], &device));
-                    assert_eq!(maps.len(), stages);
+                    let feature_maps = backbone.forward(Tensor::ones([1, 3, h, w], &device));
+                    assert_eq!(feature_maps.len(), stages);
                     let mut stride: usize = if stem == Stem::Small { 2 } else { 4 };
-                    for (stage, map) in maps.iter().enumerate() {
+                    for (stage, map) in feature_maps.iter().enumerate() {
                         if stage > 0 && !(dilate_last && stage + 1 == stages) {
                             stride *= 2;
                         }
@@ -54,7 +56,7 @@ fn every_depth_stem_and_stride_has_the_maps_it_promises() {
                         assert_eq!(map.dims(), [1, channels, size[0], size[1]], "{config:?}");
                     }
                     assert_eq!(config.stride(), stride, "{config:?}");
-                    assert_eq!(config.channels(), maps[stages - 1].dims()[1]);
+                    assert_eq!(config.channels(), feature_maps[stages - 1].dims()[1]);
                 }
             }
         }
@@ -62,13 +64,11 @@ fn every_depth_stem_and_stride_has_the_maps_it_promises() {
 }
 
 #[test]
-fn parameter_counts_are_torchvisions() {
-    // torchvision's models less their classifier: 11,689,512 - 513,000 and 25,557,032 - 2,049,000.
+fn parameter_counts_equal_torchvisions() {
+    // torchvision's models without classifier: 11,689,512 - 513,000 and 25,557,032 - 2,049,000.
     for (depth, count) in [(Depth::R18, 11_176_512), (Depth::R50, 23_508_032)] {
-        let trunk = ResNetConfig::new(depth).init(&Device::flex()).unwrap();
-        let statistics: usize = common::statistics(&trunk).values().map(Vec::len).sum();
-        assert_eq!(trunk.num_params() - statistics, count, "{depth:?}");
+        let backbone = ResNetConfig::new(depth).init(&Device::flex()).unwrap();
+        let statistics: usize = common::statistics(&backbone).values().map(Vec::len).sum();
+        assert_eq!(backbone.num_params() - statistics, count, "{depth:?}");
     }
 }
-
-mod common;

@@ -2,67 +2,67 @@ use std::path::PathBuf;
 
 use crate::dtype::DType;
 
-/// What can go wrong when weights are read, mapped or written.
+/// Errors of reading, mapping and writing weights.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
-    /// The system could not open or read the file.
+    /// The file cannot be opened or read.
     #[error("weights {}: cannot be read: {source}", path.display())]
     Read {
-        /// The file asked for.
+        /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// The file is no checkpoint, is damaged, or is of a kind that is not read.
+    /// The file is not a checkpoint, is damaged, or has an unsupported format.
     #[error("weights {}: {reason}", path.display())]
     Format {
-        /// The file asked for.
+        /// The file.
         path: PathBuf,
-        /// What was found and what would be right.
+        /// What is wrong and what is supported.
         reason: String,
     },
-    /// The file asks for more than an honest one of its size would.
-    #[error("weights {}: {what} is over the limit of {limit}; {hint}", path.display())]
+    /// The file would need far more memory than its size justifies.
+    #[error("weights {}: {what} exceeds the limit of {limit}; {hint}", path.display())]
     Limit {
-        /// The file asked for.
+        /// The file.
         path: PathBuf,
         /// What is too large, with its size.
         what: String,
-        /// The most that is taken.
+        /// The limit.
         limit: u64,
         /// What to do about it.
         hint: &'static str,
     },
-    /// No tensor has this name.
-    #[error("weights {}: no tensor {tensor:?}; nearest of {count}: {near}", path.display())]
+    /// There is no tensor of this name.
+    #[error("weights {}: no tensor {tensor:?}; nearest of {count}: {nearest}", path.display())]
     Missing {
-        /// The file asked for.
+        /// The file.
         path: PathBuf,
-        /// The name asked for.
+        /// The requested name.
         tensor: String,
-        /// Tensors in the file.
+        /// Number of tensors in the file.
         count: usize,
         /// Similar names in the file.
-        near: String,
+        nearest: String,
     },
-    /// The tensor's values cannot become `f32`.
+    /// The tensor's type cannot be converted to `f32`.
     #[error(
         "weights {}: tensor {tensor:?} is of type {dtype}; save it as float32, float16, bfloat16, float64, bool or an integer",
         path.display()
     )]
     Type {
-        /// The file asked for.
+        /// The file.
         path: PathBuf,
         /// The tensor.
         tensor: String,
         /// Its type.
         dtype: DType,
     },
-    /// The tensor's bytes cannot be read: the file is damaged, or disagrees with itself.
+    /// The tensor's bytes cannot be read: the file is damaged or inconsistent.
     #[error("weights {}: tensor {tensor:?} ({dtype}, shape {shape:?}): {reason}", path.display())]
     Tensor {
-        /// The file asked for.
+        /// The file.
         path: PathBuf,
         /// The tensor.
         tensor: String,
@@ -73,57 +73,57 @@ pub enum WeightsError {
         /// What is wrong.
         reason: String,
     },
-    /// The tensor does not fit the parameter it is for.
+    /// The tensor's shape does not match its parameter.
     #[error(transparent)]
-    Shape(#[from] Box<Misfit>),
-    /// The file could not be written.
+    Shape(#[from] Box<ShapeMismatch>),
+    /// The file cannot be written.
     #[error("weights {}: cannot be written: {source}", path.display())]
     Write {
-        /// The file to be written.
+        /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// What was given to be written does not agree with what was announced.
+    /// A tensor passed to the writer does not match the names and shapes declared at its creation.
     #[error("weights {}: tensor {tensor:?} cannot be written: {reason}", path.display())]
-    Given {
-        /// The file to be written.
+    InvalidTensor {
+        /// The file.
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// What is wrong and what would be right.
+        /// What is wrong and what to do.
         reason: String,
     },
-    /// No naming convention has this name.
-    #[error("no naming convention {name:?}; use one of {known}")]
-    Convention {
-        /// The name given.
+    /// There is no checkpoint layout of this name.
+    #[error("unknown checkpoint layout {name:?}; use one of {layouts}")]
+    UnknownLayout {
+        /// The name.
         name: String,
-        /// The names there are.
-        known: String,
+        /// Names of all layouts.
+        layouts: String,
     },
 }
 
-/// A tensor that does not fit the parameter it is for.
+/// A tensor whose shape does not match its parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "weights {}: tensor {tensor:?} ({dtype}) has shape {found:?}; parameter {parameter} of shape {wanted:?} takes {expected}",
+    "weights {}: tensor {tensor:?} ({dtype}) has shape {tensor_shape:?}; parameter {parameter} of shape {parameter_shape:?} takes {expected}",
     path.display()
 )]
 #[non_exhaustive]
-pub struct Misfit {
+pub struct ShapeMismatch {
     /// The file.
     pub path: PathBuf,
-    /// The tensor.
+    /// Name of the tensor.
     pub tensor: String,
-    /// Its type.
+    /// Type of the tensor.
     pub dtype: DType,
-    /// Its shape.
-    pub found: Vec<usize>,
+    /// Shape of the tensor.
+    pub tensor_shape: Vec<usize>,
     /// Path of the parameter.
     pub parameter: String,
     /// Shape of the parameter.
-    pub wanted: Vec<usize>,
-    /// The shape that would fit, in words.
+    pub parameter_shape: Vec<usize>,
+    /// Description of the expected tensor shape.
     pub expected: String,
 }

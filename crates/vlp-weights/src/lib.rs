@@ -1,20 +1,20 @@
 #![doc = include_str!("../README.md")]
 
-mod arrange;
+mod convert;
 mod dtype;
 mod error;
-mod file;
+mod import_plan;
+mod layout;
 mod limits;
-mod map;
 mod pickle;
-mod plan;
 mod pytorch;
-mod safe;
-mod write;
+mod safetensors_header;
+mod safetensors_writer;
+mod weights_file;
 
 pub use dtype::DType;
-pub use error::{Misfit, WeightsError};
-pub use file::{Format, TensorInfo, WeightsFile};
-pub use map::{Convention, Rows, Source};
-pub use plan::{Plan, Take};
-pub use write::SafetensorsWriter;
+pub use error::{ShapeMismatch, WeightsError};
+pub use import_plan::{ImportPlan, TensorCopy};
+pub use layout::{CheckpointLayout, Rows, TensorSource};
+pub use safetensors_writer::SafetensorsWriter;
+pub use weights_file::{Format, TensorInfo, WeightsFile};

@@ -1,41 +1,43 @@
-//! Walks over a pickle without acting on it, to know its length and number of steps beforehand.
+//! Scans a pickle without executing it, to bound its length and number of opcodes beforehand.
 
 use std::io::{self, BufRead, Read};
 
-use crate::limits::{PICKLE_BYTES, PICKLE_STEPS};
+use crate::limits::{PICKLE_BYTES, PICKLE_OPCODES};
 
-/// What is left of the steps and bytes that the pickles of one file may take.
+/// Opcodes and bytes that remain for the pickles of a file.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    steps: u64,
+    opcodes: u64,
     bytes: u64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
         Self {
-            steps: PICKLE_STEPS,
+            opcodes: PICKLE_OPCODES,
             bytes: PICKLE_BYTES,
         }
     }
 }
 
-/// Why a pickle is not taken.
+/// Error of scanning a pickle.
 #[derive(Debug)]
-pub(crate) enum Refusal {
-    /// It ends early or cannot be read.
+pub(crate) enum PickleError {
+    /// The pickle ends early or cannot be read.
     Io(io::Error),
-    /// It holds a byte that is no step of a pickle.
+    /// Not an opcode.
     Opcode(u8),
-    /// It has more bytes or steps than the budget.
+    /// The pickle has more bytes or opcodes than the budget.
     TooLong,
 }
 
-/// What follows an opcode (CPython's `pickletools`).
+/// Argument that follows an opcode (see CPython's `pickletools`).
 enum Argument {
+    /// This many bytes.
     Bytes(u64),
+    /// This many lines.
     Lines(u32),
-    /// A length of so many bytes, then as many bytes.
+    /// A length in this many bytes, then data of that length.
     Counted(usize),
 }
 
@@ -57,28 +59,28 @@ fn argument(opcode: u8) -> Option<Argument> {
     })
 }
 
-/// Moves `reader` past the pickle that starts there and takes it from the budget.
-pub(crate) fn walk(reader: &mut impl BufRead, budget: &mut Budget) -> Result<(), Refusal> {
+/// Moves `reader` past one pickle and subtracts it from the budget.
+pub(crate) fn scan(reader: &mut impl BufRead, budget: &mut Budget) -> Result<(), PickleError> {
     loop {
-        let [opcode] = take(reader, budget)?;
-        budget.steps = budget.steps.checked_sub(1).ok_or(Refusal::TooLong)?;
-        match argument(opcode).ok_or(Refusal::Opcode(opcode))? {
+        let [opcode] = read_bytes(reader, budget)?;
+        budget.opcodes = budget.opcodes.checked_sub(1).ok_or(PickleError::TooLong)?;
+        match argument(opcode).ok_or(PickleError::Opcode(opcode))? {
             Argument::Bytes(count) => skip(reader, budget, count)?,
             Argument::Lines(lines) => {
                 for _ in 0..lines {
-                    while take::<1>(reader, budget)? != [b'\n'] {}
+                    while read_bytes::<1>(reader, budget)? != [b'\n'] {}
                 }
             }
             Argument::Counted(1) => {
-                let count = take::<1>(reader, budget)?;
+                let count = read_bytes::<1>(reader, budget)?;
                 skip(reader, budget, count[0].into())?;
             }
             Argument::Counted(4) => {
-                let count = u32::from_le_bytes(take(reader, budget)?);
+                let count = u32::from_le_bytes(read_bytes(reader, budget)?);
                 skip(reader, budget, count.into())?;
             }
             Argument::Counted(_) => {
-                let count = u64::from_le_bytes(take(reader, budget)?);
+                let count = u64::from_le_bytes(read_bytes(reader, budget)?);
                 skip(reader, budget, count)?;
             }
         }
@@ -88,25 +90,31 @@ pub(crate) fn walk(reader: &mut impl BufRead, budget: &mut Budget) -> Result<(),
     }
 }
 
-fn take<const N: usize>(reader: &mut impl Read, budget: &mut Budget) -> Result<[u8; N], Refusal> {
+fn read_bytes<const N: usize>(
+    reader: &mut impl Read,
+    budget: &mut Budget,
+) -> Result<[u8; N], PickleError> {
     spend(budget, N as u64)?;
     let mut bytes = [0; N];
-    reader.read_exact(&mut bytes).map_err(Refusal::Io)?;
+    reader.read_exact(&mut bytes).map_err(PickleError::Io)?;
     Ok(bytes)
 }
 
-fn skip(reader: &mut impl Read, budget: &mut Budget, count: u64) -> Result<(), Refusal> {
+fn skip(reader: &mut impl Read, budget: &mut Budget, count: u64) -> Result<(), PickleError> {
     spend(budget, count)?;
-    let found = io::copy(&mut reader.take(count), &mut io::sink()).map_err(Refusal::Io)?;
-    if found == count {
+    let skipped = io::copy(&mut reader.take(count), &mut io::sink()).map_err(PickleError::Io)?;
+    if skipped == count {
         Ok(())
     } else {
-        Err(Refusal::Io(io::ErrorKind::UnexpectedEof.into()))
+        Err(PickleError::Io(io::ErrorKind::UnexpectedEof.into()))
     }
 }
 
-fn spend(budget: &mut Budget, count: u64) -> Result<(), Refusal> {
-    budget.bytes = budget.bytes.checked_sub(count).ok_or(Refusal::TooLong)?;
+fn spend(budget: &mut Budget, count: u64) -> Result<(), PickleError> {
+    budget.bytes = budget
+        .bytes
+        .checked_sub(count)
+        .ok_or(PickleError::TooLong)?;
     Ok(())
 }
 
@@ -115,35 +123,36 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn walked(bytes: &[u8]) -> Result<usize, Refusal> {
+    fn scan_all(bytes: &[u8]) -> Result<usize, PickleError> {
         let mut rest = bytes;
-        walk(&mut rest, &mut Budget::default()).map(|()| bytes.len() - rest.len())
+        scan(&mut rest, &mut Budget::default()).map(|()| bytes.len() - rest.len())
     }
 
     #[test]
-    fn a_pickle_ends_at_its_stop() {
+    fn scan_ends_after_the_stop_opcode() {
         // `pickle.dumps({"a": [1, 2.5, b"x", "ü"], "n": None, "t": (True,)}, protocol=P) + b"rest"`
-        let zero = b"(dp0\nVa\np1\n(lp2\nI1\naF2.5\na.rest";
-        assert_eq!(walked(zero).unwrap(), zero.len() - 4);
-        let two = b"\x80\x02}q\0(X\x01\0\0\0aq\x01]q\x02(K\x01G@\x04\0\0\0\0\0\0ccollections\nOrderedDict\nq\x03)Re.rest";
-        assert_eq!(walked(two).unwrap(), two.len() - 4);
-        let four = b"\x80\x04\x95\x0a\0\0\0\0\0\0\0\x8c\x01a\x94\x8d\x02\0\0\0\0\0\0\0.(\x94.rest";
-        assert_eq!(walked(four).unwrap(), four.len() - 4);
+        let protocol_0 = b"(dp0\nVa\np1\n(lp2\nI1\naF2.5\na.rest";
+        assert_eq!(scan_all(protocol_0).unwrap(), protocol_0.len() - 4);
+        let protocol_2 = b"\x80\x02}q\0(X\x01\0\0\0aq\x01]q\x02(K\x01G@\x04\0\0\0\0\0\0ccollections\nOrderedDict\nq\x03)Re.rest";
+        assert_eq!(scan_all(protocol_2).unwrap(), protocol_2.len() - 4);
+        let protocol_4 =
+            b"\x80\x04\x95\x0a\0\0\0\0\0\0\0\x8c\x01a\x94\x8d\x02\0\0\0\0\0\0\0.(\x94.rest";
+        assert_eq!(scan_all(protocol_4).unwrap(), protocol_4.len() - 4);
     }
 
     #[test]
-    fn what_is_no_pickle_is_refused() {
+    fn invalid_pickles_are_rejected() {
         assert!(matches!(
-            walked(b"\x80\x02\xff."),
-            Err(Refusal::Opcode(0xff))
+            scan_all(b"\x80\x02\xff."),
+            Err(PickleError::Opcode(0xff))
         ));
-        assert!(matches!(walked(b"\x80\x02}"), Err(Refusal::Io(_))));
-        // A string of 2^63 bytes is over the budget before anything is read.
+        assert!(matches!(scan_all(b"\x80\x02}"), Err(PickleError::Io(_))));
+        // A string of 2^63 bytes exceeds the budget before it is read.
         assert!(matches!(
-            walked(b"\x8d\0\0\0\0\0\0\0\x80a."),
-            Err(Refusal::TooLong)
+            scan_all(b"\x8d\0\0\0\0\0\0\0\x80a."),
+            Err(PickleError::TooLong)
         ));
-        let many = vec![b'}'; PICKLE_STEPS as usize + 1];
-        assert!(matches!(walked(&many), Err(Refusal::TooLong)));
+        let too_many = vec![b'}'; PICKLE_OPCODES as usize + 1];
+        assert!(matches!(scan_all(&too_many), Err(PickleError::TooLong)));
     }
 }

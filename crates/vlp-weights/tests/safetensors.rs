@@ -1,4 +1,4 @@
-//! `.safetensors` of others and of our own, and values on their way into parameters.
+//! `.safetensors` files of other writers and of this crate, and conversion to parameters.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, HashMap};
@@ -6,10 +6,12 @@ use std::path::PathBuf;
 
 use safetensors::{Dtype, tensor::TensorView};
 use tempfile::TempDir;
-use vlp_weights::{Convention, DType, Format, Plan, SafetensorsWriter, WeightsError, WeightsFile};
+use vlp_weights::{
+    CheckpointLayout, DType, Format, ImportPlan, SafetensorsWriter, WeightsError, WeightsFile,
+};
 
-/// A file written by the format's own library.
-fn written(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> (TempDir, PathBuf) {
+/// A file written by the `safetensors` crate.
+fn write_file(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> (TempDir, PathBuf) {
     let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
         let view = TensorView::new(*dtype, shape.to_vec(), bytes).unwrap();
         (*name, view)
@@ -22,8 +24,8 @@ fn written(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> (TempDir, PathBuf) {
 }
 
 #[test]
-fn types_and_metadata_of_a_file_of_others() {
-    let (_folder, path) = written(&[
+fn types_and_metadata_are_read() {
+    let (_folder, path) = write_file(&[
         ("half", Dtype::F16, &[2], &[0x00, 0x3c, 0x00, 0xc0]),
         ("long", Dtype::I64, &[1], &5_i64.to_le_bytes()),
         ("tiny", Dtype::F8_E4M3, &[3], &[1, 2, 3]),
@@ -32,10 +34,10 @@ fn types_and_metadata_of_a_file_of_others() {
     assert_eq!(file.format(), Format::Safetensors);
     assert_eq!(file.metadata()["format"], "pt");
     assert_eq!(file.names().collect::<Vec<_>>(), ["half", "long", "tiny"]);
-    assert_eq!(file.f32("half").unwrap(), [1.0, -2.0]);
-    assert_eq!(file.f32("long").unwrap(), [5.0]);
+    assert_eq!(file.read_f32("half").unwrap(), [1.0, -2.0]);
+    assert_eq!(file.read_f32("long").unwrap(), [5.0]);
     assert_eq!(file.info("tiny").unwrap().dtype, DType::Other("F8_E4M3"));
-    let error = file.f32("tiny").unwrap_err();
+    let error = file.read_f32("tiny").unwrap_err();
     assert!(matches!(error, WeightsError::Type { .. }));
     assert!(
         error
@@ -45,33 +47,33 @@ fn types_and_metadata_of_a_file_of_others() {
 }
 
 #[test]
-fn a_file_cut_short_is_told_when_opened() {
-    let (_folder, path) = written(&[("a", Dtype::F32, &[2], &[0; 8])]);
+fn a_truncated_file_is_rejected_on_open() {
+    let (_folder, path) = write_file(&[("a", Dtype::F32, &[2], &[0; 8])]);
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
     let error = WeightsFile::open(&path).unwrap_err().to_string();
     assert!(
-        error.contains("8 bytes of values announced, 5 there"),
+        error.contains("the header declares 8 bytes of values, the file has 5"),
         "{error}"
     );
 }
 
 #[test]
-fn a_joint_projection_fills_three_parameters() {
+fn a_joint_projection_is_split_into_three_parameters() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("detr.safetensors");
-    let owner = "transformer.decoder.layers.1.multihead_attn";
+    let attention = "transformer.decoder.layers.1.multihead_attn";
     let shapes = BTreeMap::from([
-        (format!("{owner}.in_proj_weight"), vec![6, 2]),
-        (format!("{owner}.in_proj_bias"), vec![6]),
+        (format!("{attention}.in_proj_weight"), vec![6, 2]),
+        (format!("{attention}.in_proj_bias"), vec![6]),
     ]);
     let mut writer = SafetensorsWriter::create(&path, &shapes, &BTreeMap::new()).unwrap();
     let values: Vec<f32> = (0..12_u8).map(f32::from).collect();
     writer
-        .write(&format!("{owner}.in_proj_weight"), &values)
+        .write(&format!("{attention}.in_proj_weight"), &values)
         .unwrap();
     writer
-        .write(&format!("{owner}.in_proj_bias"), &values[..6])
+        .write(&format!("{attention}.in_proj_bias"), &values[..6])
         .unwrap();
     writer.finish().unwrap();
 
@@ -85,11 +87,11 @@ fn a_joint_projection_fills_three_parameters() {
                 (format!("{path}.bias"), vec![2]),
             ]
         });
-    let plan = Plan::new(Convention::FacebookDetr, &file, parameters);
+    let plan = ImportPlan::new(CheckpointLayout::FacebookDetr, &file, parameters);
     let values: Vec<_> = plan
-        .taken
+        .copies
         .iter()
-        .map(|take| file.take(take).unwrap())
+        .map(|copy| file.read_parameter(copy).unwrap())
         .collect();
     // `[out, in]` becomes `[in, out]`.
     let expected: [&[f32]; 6] = [
@@ -103,7 +105,7 @@ fn a_joint_projection_fills_three_parameters() {
     assert_eq!(values, expected);
     assert_eq!(
         plan.to_string(),
-        "facebook-detr: 6 parameters from the file, 0 do not fit, 0 missing, 0 untouched; of the file's other tensors \
-         0 unused, 0 for parts that are not there, 0 unknown"
+        "facebook-detr: 6 parameters from the file, 0 shape mismatches, 0 missing, 0 untouched; other tensors: \
+         0 unused, 0 of layers that the model lacks, 0 unknown"
     );
 }

@@ -1,7 +1,7 @@
-//! Where a training step spends its time: each part in milliseconds and as a share of the step, with the operations of its
-//! matrix products and convolutions and their rate, beside the rate of a large product measured in the same run.
+//! Time of the parts of a training step in milliseconds and percent, with the FLOP of their matmuls and convolutions and the
+//! FLOP/s, compared with those of a large matmul measured in the same run.
 //!
-//! `cargo run -p vlp --example profile [preset] [--quick] [--bf16] [--set KEY=VALUE]...`: `e2e-vlp-tiny` where no preset is named.
+//! `cargo run -p vlp --example profile [preset] [--quick] [--bf16] [--set KEY=VALUE]...`: `e2e-vlp-tiny` by default.
 
 #![allow(clippy::print_stdout)]
 
@@ -16,72 +16,72 @@ use burn::prelude::*;
 use burn::tensor::Distribution;
 use vlp_data::Example;
 use vlp_objectives::{ObjectiveSet, VisionLanguage, total};
-use vlp_ops::{count_operations, linear, operations};
+use vlp_ops::{count_flops, flops, linear};
 use vlp_train::Trainer;
 use vlp_train::grads::{GradScale, global_norm};
 use vlp_vision::ResNet;
 
-use preset::{Done, Learner, Preset, Visit, peak_memory, precision};
+use preset::{BoxResult, Learner, Preset, Visit, peak_memory, set_precision};
 
-/// Turns before those that count: memory is taken, the optimiser's state made.
-const WARM: usize = 2;
-/// The least time of them counts, of every part by itself.
-const TURNS: usize = 12;
-/// Side of the product that gives the peak.
+/// Steps before those that are measured: they allocate memory and the optimizer's state.
+const WARM_UP: usize = 2;
+/// Measured steps; the minimum time of each part is printed.
+const REPETITIONS: usize = 12;
+/// Size of the matmul that gives the peak.
 const SIDE: usize = 2048;
 
 const DATA: usize = 0;
-const TRUNK: usize = 1;
+const BACKBONE: usize = 1;
 const ENCODER: usize = 2;
 const LOSSES: usize = 3;
 const BACKWARD: usize = 4;
 const NORM: usize = 5;
 const UPDATE: usize = 6;
 const NAMES: [&str; 7] = [
-    "data (batching)",
-    "trunk forward",
+    "data (collation)",
+    "backbone forward",
     "encoder forward",
     "heads and losses",
     "backward",
     "gradient norm",
-    "optimiser",
+    "optimizer",
 ];
 
-/// Milliseconds and operations of a part, of a step or all steps.
+/// Milliseconds and FLOP of a part of a step.
 #[derive(Debug, Default, Clone, Copy)]
 struct Part {
     ms: f64,
-    operations: f64,
+    flop: f64,
 }
 
 impl Part {
     fn time<T>(&mut self, f: impl FnOnce() -> T) -> T {
-        let (before, start) = (operations(), Instant::now());
+        let (before, start) = (flops(), Instant::now());
         let value = f();
         self.ms += start.elapsed().as_secs_f64() * 1e3;
-        self.operations += (operations() - before) as f64;
+        self.flop += (flops() - before) as f64;
         value
     }
 
     fn add(&mut self, other: Self, times: f64) {
         self.ms += times * other.ms;
-        self.operations += times * other.operations;
+        self.flop += times * other.flop;
     }
 
-    fn least(all: impl Iterator<Item = Self>) -> Self {
+    fn minimum(all: impl Iterator<Item = Self>) -> Self {
         all.min_by(|a, b| a.ms.total_cmp(&b.ms)).unwrap_or_default()
     }
 
-    fn rate(&self) -> f64 {
-        self.operations / self.ms.max(1e-9) / 1e6
+    fn gflops(&self) -> f64 {
+        self.flop / self.ms.max(1e-9) / 1e6
     }
 }
 
-/// The rate of a large product on all threads, the best of all turns.
+/// GFLOP/s of a large matmul on all threads, the maximum of all measurements.
 struct Peak {
     left: Tensor<2>,
     right: Tensor<2>,
-    rate: f64,
+    gflops: f64,
 }
 
 impl Peak {
@@ -91,14 +91,14 @@ impl Peak {
         Self {
             left: random(),
             right: random(),
-            rate: 0.0,
+            gflops: 0.0,
         }
     }
 
     fn measure(&mut self) {
         let mut part = Part::default();
         part.time(|| black_box(linear(self.left.clone(), self.right.clone(), None)));
-        self.rate = self.rate.max(part.rate());
+        self.gflops = self.gflops.max(part.gflops());
     }
 }
 
@@ -109,54 +109,54 @@ impl Visit for Profile<'_> {
         self,
         preset: &Preset,
         mut learner: Learner<M>,
-        trunk: fn(&M) -> &ResNet,
-    ) -> Done {
+        backbone: fn(&M) -> &ResNet,
+    ) -> BoxResult {
         let config = &preset.config.train;
         let mut loading = Part::default();
         let examples = loading.time(|| preset.examples())?;
         let scale = GradScale::default();
         let mut optimizer = config.optimizer.init(&scale)?;
-        let mut turns = vec![];
-        for turn in 0..WARM + TURNS {
+        let mut steps = vec![];
+        for step in 0..WARM_UP + REPETITIONS {
             self.0.measure();
             let mut parts = [Part::default(); NAMES.len()];
-            let mut sum = GradientsAccumulator::new();
+            let mut accumulator = GradientsAccumulator::new();
             for _ in 0..config.accumulate {
-                let own = gradients(
+                let grads = gradients(
                     preset,
                     &learner,
-                    trunk(&learner.model),
+                    backbone(&learner.model),
                     &examples,
                     &mut parts,
                 )?;
-                sum.accumulate(&learner, own);
+                accumulator.accumulate(&learner, grads);
             }
-            let grads = sum.grads();
+            let grads = accumulator.grads();
             parts[NORM].time(|| {
                 let norm = global_norm(&learner, &grads);
                 scale.clip(norm, config.optimizer.clip_norm as f32);
             });
-            let rates = config.optimizer.rates(1.0)?;
-            learner = parts[UPDATE].time(|| optimizer.step(rates, learner, grads));
-            if turn >= WARM {
-                turns.push(parts);
+            let learning_rates = config.optimizer.learning_rates(1.0)?;
+            learner = parts[UPDATE].time(|| optimizer.step(learning_rates, learner, grads));
+            if step >= WARM_UP {
+                steps.push(parts);
             }
         }
         let mut trainer = Trainer::new(learner, config.clone())?;
-        let mut whole = vec![];
-        for turn in 0..WARM + TURNS {
+        let mut whole_steps = vec![];
+        for step in 0..WARM_UP + REPETITIONS {
             let mut part = Part::default();
             part.time(|| preset.step(&mut trainer, &examples))?;
-            if turn >= WARM {
-                whole.push(part);
+            if step >= WARM_UP {
+                whole_steps.push(part);
             }
         }
         let mut parts: [_; NAMES.len()] =
-            std::array::from_fn(|i| Part::least(turns.iter().map(|turn| turn[i])));
-        let trunk = parts[TRUNK];
-        parts[ENCODER].add(trunk, -1.0);
-        let whole = Part::least(whole.into_iter());
-        print(preset, &parts, &whole, loading.ms, self.0.rate);
+            std::array::from_fn(|i| Part::minimum(steps.iter().map(|step| step[i])));
+        let backbone = parts[BACKBONE];
+        parts[ENCODER].add(backbone, -1.0);
+        let whole_step = Part::minimum(whole_steps.into_iter());
+        print(preset, &parts, &whole_step, loading.ms, self.0.gflops);
         Ok(())
     }
 }
@@ -165,70 +165,71 @@ impl Visit for Profile<'_> {
 fn gradients<M: VisionLanguage>(
     preset: &Preset,
     learner: &Learner<M>,
-    trunk: &ResNet,
+    backbone: &ResNet,
     examples: &[Example],
     parts: &mut [Part; NAMES.len()],
 ) -> Result<GradientsParams, Box<dyn Error>> {
-    let batcher = preset.data.batcher(&preset.config);
+    let collator = preset.data.collator(&preset.config);
     let batch =
-        parts[DATA].time(|| batcher.batch(&learner.objectives, examples, &preset.device))?;
-    // The trunk alone first, then as a part of the model's own pass.
-    let maps = parts[TRUNK].time(|| trunk.forward(batch.images.pixels.clone()));
-    drop(maps);
+        parts[DATA].time(|| collator.collate(&learner.objectives, examples, &preset.device))?;
+    // The backbone alone first, then as a part of the model's pass.
+    let features = parts[BACKBONE].time(|| backbone.forward(batch.images.pixels.clone()));
+    drop(features);
     let encoded = parts[ENCODER].time(|| learner.encode(&batch))?;
     let loss = parts[LOSSES].time(|| {
-        let losses = learner.objectives.losses(&encoded, &batch.targets);
+        let losses = learner.objectives.losses(&encoded, &batch.targets());
         drop(encoded);
         losses.map(|losses| total(&losses))
     })?;
     let loss = loss.ok_or("the preset has no loss")?;
-    let share = loss.div_scalar(preset.config.train.accumulate as f64);
-    Ok(parts[BACKWARD].time(|| GradientsParams::from_grads(share.backward(), learner)))
+    let loss = loss.div_scalar(preset.config.train.accumulate as f64);
+    Ok(parts[BACKWARD].time(|| GradientsParams::from_grads(loss.backward(), learner)))
 }
 
-fn print(preset: &Preset, parts: &[Part; NAMES.len()], whole: &Part, loading: f64, peak: f64) {
+fn print(preset: &Preset, parts: &[Part; NAMES.len()], whole_step: &Part, loading: f64, peak: f64) {
     let mut sum = Part::default();
     parts.iter().for_each(|part| sum.add(*part, 1.0));
-    println!("| part | ms | share | GFLOP | GFLOP/s | of peak |");
+    println!("| part | ms | % | GFLOP | GFLOP/s | of peak |");
     println!("|---|---:|---:|---:|---:|---:|");
     let row = |name: &str, part: &Part| {
-        let (ms, share) = (part.ms, 100.0 * part.ms / sum.ms);
-        print!("| {name} | {ms:.1} | {share:.1} % |");
-        if part.operations == 0.0 {
+        let (ms, percentage) = (part.ms, 100.0 * part.ms / sum.ms);
+        print!("| {name} | {ms:.1} | {percentage:.1} % |");
+        if part.flop == 0.0 {
             println!(" | | |");
             return;
         }
-        let (work, rate) = (part.operations / 1e9, part.rate());
-        println!(" {work:.2} | {rate:.0} | {:.0} % |", 100.0 * rate / peak);
+        let (gflop, gflops) = (part.flop / 1e9, part.gflops());
+        let percentage = 100.0 * gflops / peak;
+        println!(" {gflop:.2} | {gflops:.0} | {percentage:.0} % |");
     };
     NAMES
         .iter()
         .zip(parts)
         .for_each(|(name, part)| row(name, part));
     row("all parts", &sum);
-    let beside = match preset.config.train.side_by_side {
-        true => ", two batches side by side",
+    let halves = match preset.config.train.data_parallel_halves {
+        true => " (two batches concurrently)",
         false => "",
     };
-    row(&format!("the step as the program takes it{beside}"), whole);
+    row(&format!("the step in vlp pretrain{halves}"), whole_step);
     println!();
-    println!("peak: {peak:.0} GFLOP/s, a product of {SIDE} x {SIDE} x {SIDE} on all threads");
-    println!("loading a batch's examples, on threads beside the step: {loading:.1} ms");
+    println!("peak: {peak:.0} GFLOP/s, a matmul of {SIDE} x {SIDE} x {SIDE} on all threads");
+    println!("loading the examples of a batch, on other threads during the step: {loading:.1} ms");
     if let Some(memory) = peak_memory() {
         println!("peak memory: {memory:.0} MiB");
     }
 }
 
-fn main() -> Done {
-    vlp_ops::share_main_thread();
-    let mut words: Vec<String> = std::env::args().skip(1).collect();
-    precision(&mut words)?;
-    let preset = Preset::open(&words, Device::flex().autodiff())?;
+fn main() -> BoxResult {
+    vlp::device::init_process()?;
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    set_precision(&mut arguments)?;
+    let preset = Preset::open(&arguments, Device::flex().autodiff())?;
     let config = &preset.config;
-    let pictures = config.data.batch_size * config.train.accumulate;
+    let images = config.data.batch_size * config.train.accumulate;
     let threads = std::thread::available_parallelism()?;
     let name = &config.preset;
-    println!("A step of {name}: {pictures} pictures, {threads} threads\n");
-    count_operations(true);
+    println!("A step of {name}: {images} images, {threads} threads\n");
+    count_flops(true);
     preset.visit(Profile(&mut Peak::new()))
 }

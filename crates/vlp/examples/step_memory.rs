@@ -1,7 +1,7 @@
-//! What a preset's training step takes of memory and time: as it is, with layers that are computed again in the backward
-//! pass, with moments in bf16. Each in a process of its own.
+//! Memory and time of a preset's training step: unchanged, with recomputed layers, and with bf16 moments, each in a process
+//! of its own.
 //!
-//! `cargo run -p vlp --example step_memory [preset] [--quick] [--set KEY=VALUE]...`: `e2e-vlp-tiny` where no preset is named.
+//! `cargo run -p vlp --example step_memory [preset] [--quick] [--set KEY=VALUE]...`: `e2e-vlp-tiny` by default.
 
 #![allow(clippy::print_stdout)]
 
@@ -16,24 +16,24 @@ use vlp_objectives::VisionLanguage;
 use vlp_train::Trainer;
 use vlp_vision::ResNet;
 
-use preset::{Done, Learner, Preset, Visit, peak_memory};
+use preset::{BoxResult, Learner, Preset, Visit, peak_memory, take_flag};
 
-/// Steps of each; the least time counts.
+/// Steps of each setting; the minimum time is printed.
 const STEPS: usize = 4;
 
-const AGAIN: &str = "model.recompute=[\"backbone\",\"encoder\"]";
-const BF16: &str = "train.optimizer.moments=bf16";
-/// Names and settings.
+const RECOMPUTE: &str = "model.recompute=[\"backbone\",\"encoder\"]";
+const BF16: &str = "train.optimizer.moment_dtype=bf16";
+/// Names and overridden values.
 const OPTIONS: [(&str, &[&str]); 6] = [
-    ("as it is", &[]),
-    ("backbone again", &["model.recompute=[\"backbone\"]"]),
-    ("encoder again", &["model.recompute=[\"encoder\"]"]),
-    ("both again", &[AGAIN]),
+    ("unchanged", &[]),
+    ("recompute backbone", &["model.recompute=[\"backbone\"]"]),
+    ("recompute encoder", &["model.recompute=[\"encoder\"]"]),
+    ("recompute both", &[RECOMPUTE]),
     ("bf16 moments", &[BF16]),
-    ("both again, bf16 moments", &[AGAIN, BF16]),
+    ("recompute both, bf16 moments", &[RECOMPUTE, BF16]),
 ];
 
-/// Runs steps and prints the least time in milliseconds.
+/// Runs steps and prints peak memory in MiB and the minimum time in milliseconds.
 struct Steps;
 
 impl Visit for Steps {
@@ -42,25 +42,25 @@ impl Visit for Steps {
         preset: &Preset,
         learner: Learner<M>,
         _: fn(&M) -> &ResNet,
-    ) -> Done {
+    ) -> BoxResult {
         let mut trainer = Trainer::new(learner, preset.config.train.clone())?;
         let examples = preset.examples()?;
-        let mut least = f64::INFINITY;
+        let mut minimum = f64::INFINITY;
         for _ in 0..STEPS {
             let start = Instant::now();
             preset.step(&mut trainer, &examples)?;
-            least = least.min(start.elapsed().as_secs_f64() * 1e3);
+            minimum = minimum.min(start.elapsed().as_secs_f64() * 1e3);
         }
-        let memory = peak_memory().ok_or("this system does not tell a process's peak memory")?;
-        println!("{memory} {least}");
+        let memory = peak_memory().ok_or("this system has no /proc/self/status")?;
+        println!("{memory} {minimum}");
         Ok(())
     }
 }
 
-/// Highest memory in MiB and least milliseconds of a step, from a process of its own.
-fn measure(words: &[String], set: &[&str]) -> Result<[f64; 2], Box<dyn Error>> {
+/// Peak memory in MiB and minimum milliseconds of a step, from a child process.
+fn measure(arguments: &[String], set: &[&str]) -> Result<[f64; 2], Box<dyn Error>> {
     let mut child = Command::new(std::env::current_exe()?);
-    child.arg("--alone").args(words);
+    child.arg("--child").args(arguments);
     for entry in set {
         child.args(["--set", entry]);
     }
@@ -76,16 +76,15 @@ fn measure(words: &[String], set: &[&str]) -> Result<[f64; 2], Box<dyn Error>> {
     }
 }
 
-fn main() -> Done {
-    vlp_ops::share_main_thread();
-    let mut words: Vec<String> = std::env::args().skip(1).collect();
-    if words.first().is_some_and(|word| word == "--alone") {
-        words.remove(0);
-        return Preset::open(&words, Device::flex().autodiff())?.visit(Steps);
+fn main() -> BoxResult {
+    vlp::device::init_process()?;
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if take_flag(&mut arguments, "--child") {
+        return Preset::open(&arguments, Device::flex().autodiff())?.visit(Steps);
     }
     println!("{:26} {:>9} {:>9}", "", "MiB", "ms");
     for (name, set) in OPTIONS {
-        let [memory, time] = measure(&words, set)?;
+        let [memory, time] = measure(&arguments, set)?;
         println!("{name:26} {memory:9.0} {time:9.1}");
     }
     Ok(())

@@ -1,8 +1,8 @@
-//! Times whole passes with the fast paths of `vlp-ops` and without them, turn by turn in one process: ResNet-50 at
-//! 384 pixels, training steps of three presets (forward, losses, backward, clip, AdamW).
+//! Times whole passes alternately with and without the fast paths of `vlp-ops`, in one process: ResNet-50 at 384 pixels, and
+//! training steps of three presets (forward, losses, backward, clipping, AdamW).
 //!
-//! `cargo run -p vlp --example steps [word...]`: everything, or what contains one of the words; `--fast` leaves out
-//! the turns without, `--apart` the main thread from those that share the work; `--bf16` makes products in bf16.
+//! `cargo run -p vlp --example steps [filter...]` runs all, or those whose name contains one of the filters. `--fast` times
+//! only the fast paths, `--apart` keeps the main thread out of the thread pool, `--bf16` sets bf16 matmul precision.
 
 #![allow(clippy::print_stdout)]
 
@@ -12,29 +12,35 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use burn::prelude::*;
-use vlp_models::initialise;
+use vlp_models::initialize;
 use vlp_objectives::VisionLanguage;
 use vlp_ops::use_fast_paths;
 use vlp_train::Trainer;
 use vlp_vision::{Depth, ResNet, ResNetConfig};
 
-use preset::{Done, Learner, Preset, Visit, given, precision};
+use preset::{BoxResult, Learner, Preset, Visit, set_precision, take_flag};
 
-struct Clock {
-    words: Vec<String>,
+struct Timer {
+    filters: Vec<String>,
     only_fast: bool,
 }
 
-impl Clock {
-    fn wants(&self, name: &str) -> bool {
-        self.words.is_empty() || self.words.iter().any(|word| name.contains(word.as_str()))
+impl Timer {
+    fn is_selected(&self, name: &str) -> bool {
+        let mut filters = self.filters.iter();
+        self.filters.is_empty() || filters.any(|filter| name.contains(filter.as_str()))
     }
 
-    /// Prints the least milliseconds of `f` without and with the fast paths.
-    fn compare(&self, name: &str, turns: usize, mut f: impl FnMut() -> Done) -> Done {
+    /// Prints the minimum time of `f` with and without the fast paths in milliseconds.
+    fn compare(
+        &self,
+        name: &str,
+        repetitions: usize,
+        mut f: impl FnMut() -> BoxResult,
+    ) -> BoxResult {
         let mut best = [f64::INFINITY; 2];
-        for turn in 0..2 * turns {
-            let fast = turn % 2;
+        for repetition in 0..2 * repetitions {
+            let fast = repetition % 2;
             if self.only_fast && fast == 0 {
                 continue;
             }
@@ -44,17 +50,17 @@ impl Clock {
             best[fast] = best[fast].min(start.elapsed().as_secs_f64() * 1e3);
         }
         use_fast_paths(true);
-        let [burn, ours] = best;
-        print!("{name:40} with {ours:8.1} ms");
-        if burn.is_finite() {
-            print!("   without {burn:8.1} ms   {:5.2} x", burn / ours);
+        let [without, with] = best;
+        print!("{name:40} with {with:8.1} ms");
+        if without.is_finite() {
+            print!("   without {without:8.1} ms   {:5.2} x", without / with);
         }
         println!();
         Ok(())
     }
 }
 
-fn trunk(clock: &Clock) -> Done {
+fn backbone(timer: &Timer) -> BoxResult {
     let config = ResNetConfig::new(Depth::R50);
     for (device, name) in [
         (Device::flex(), "resnet-50 384 forward"),
@@ -63,22 +69,22 @@ fn trunk(clock: &Clock) -> Done {
             "resnet-50 384 forward and backward",
         ),
     ] {
-        if !clock.wants(name) {
+        if !timer.is_selected(name) {
             continue;
         }
-        let net = initialise(config.init(&device)?, 1);
+        let net = initialize(config.init(&device)?, 1);
         let net = config.freeze(net)?;
         let pixels = Tensor::<4>::random(
             [1, 3, 384, 384],
             burn::tensor::Distribution::Normal(0.0, 1.0),
             &device,
         );
-        clock.compare(name, 6, || {
-            let map = net.forward(pixels.clone()).pop().ok_or("no stage")?;
+        timer.compare(name, 6, || {
+            let features = net.forward(pixels.clone()).pop().ok_or("no stage")?;
             if device.is_autodiff() {
-                black_box((map.clone() * map.detach()).mean().backward());
+                black_box((features.clone() * features.detach()).mean().backward());
             } else {
-                black_box(map.into_data());
+                black_box(features.into_data());
             }
             Ok(())
         })?;
@@ -86,8 +92,8 @@ fn trunk(clock: &Clock) -> Done {
     Ok(())
 }
 
-/// Times the preset's step under this name.
-struct Step<'a>(&'a Clock, &'a str);
+/// Times the step of a preset, shown under a name.
+struct Step<'a>(&'a Timer, &'a str);
 
 impl Visit for Step<'_> {
     fn visit<M: VisionLanguage>(
@@ -95,34 +101,36 @@ impl Visit for Step<'_> {
         preset: &Preset,
         learner: Learner<M>,
         _: fn(&M) -> &ResNet,
-    ) -> Done {
+    ) -> BoxResult {
         let mut trainer = Trainer::new(learner, preset.config.train.clone())?;
         let examples = preset.examples()?;
-        let Self(clock, name) = self;
-        clock.compare(name, 6, || Ok(preset.step(&mut trainer, &examples)?))
+        let Self(timer, name) = self;
+        timer.compare(name, 6, || Ok(preset.step(&mut trainer, &examples)?))
     }
 }
 
-fn main() -> Done {
-    let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let (only_fast, apart) = (given(&mut words, "--fast"), given(&mut words, "--apart"));
-    precision(&mut words)?;
-    if !apart && !vlp_ops::share_main_thread() {
-        return Err("operations ran before the main thread could share them".into());
+fn main() -> BoxResult {
+    vlp_ops::tune_allocator();
+    let mut filters: Vec<String> = std::env::args().skip(1).collect();
+    let only_fast = take_flag(&mut filters, "--fast");
+    let apart = take_flag(&mut filters, "--apart");
+    set_precision(&mut filters)?;
+    if !apart && !vlp_ops::join_thread_pool() {
+        return Err("operations ran before the main thread joined the thread pool".into());
     }
-    let clock = Clock { words, only_fast };
-    trunk(&clock)?;
-    for words in [
+    let timer = Timer { filters, only_fast };
+    backbone(&timer)?;
+    for arguments in [
         ["e2e-vlp-tiny"].as_slice(),
         &["soho-tiny"],
         &["e2e-vlp-r50", "--quick"],
     ] {
-        let name = format!("step of {}", words.join(" "));
-        if !clock.wants(&name) {
+        let name = format!("step of {}", arguments.join(" "));
+        if !timer.is_selected(&name) {
             continue;
         }
         let device = Device::flex().autodiff();
-        Preset::open(words, device)?.visit(Step(&clock, &name))?;
+        Preset::open(arguments, device)?.visit(Step(&timer, &name))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The one place that names backends.
+//! Devices and process set-up; the only module that names backends.
 
 use burn::tensor::Device;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
@@ -6,8 +6,27 @@ use burn::tensor::Tensor;
 
 use crate::error::VlpError;
 
-/// For a program of one's own, first thing in `main`: see [`vlp_ops::share_main_thread`].
-pub use vlp_ops::share_main_thread;
+/// Sets up the process: allocator settings, SIMD level and thread pool. Call it first in `main`, before any operation.
+///
+/// # Errors
+/// [`VlpError::Config`] if the environment variable `VLP_SIMD` is not a SIMD level.
+pub fn init_process() -> Result<(), VlpError> {
+    vlp_ops::tune_allocator();
+    vlp_ops::init_simd().map_err(|e| VlpError::Config(e.to_string()))?;
+    vlp_ops::join_thread_pool();
+    Ok(())
+}
+
+/// The parts of [`init_process`], for programs that set up their own thread pool.
+pub use vlp_ops::{simd_level, tune_allocator};
+
+/// A warning if the processor has a better instruction set than the CPU kernels use.
+pub(crate) fn simd_warning() -> Option<String> {
+    let (level, detected) = (vlp_ops::simd_level(), vlp_ops::detected_simd_level());
+    (level < detected).then(|| {
+        format!("warning: the CPU kernels use {level} because of VLP_SIMD; this processor has {detected}")
+    })
+}
 
 /// Names of the backends compiled in, best for training first.
 pub fn compiled() -> Vec<&'static str> {
@@ -24,22 +43,22 @@ pub fn compiled() -> Vec<&'static str> {
     names
 }
 
-/// The name that `auto` stands for, or the name itself.
-pub fn named(name: &str) -> &str {
+/// The device name that `auto` stands for, or `name` itself.
+pub fn resolve_name(name: &str) -> &str {
     match name {
         "auto" => compiled().first().copied().unwrap_or(name),
         _ => name,
     }
 }
 
-/// The device called `name`: `flex` (CPU), `flex-bf16` (CPU, products in bf16), `wgpu`, `cuda`, or `auto` for the best
+/// The device called `name`: `flex` (CPU), `flex-bf16` (CPU, bf16 matmul precision), `wgpu`, `cuda`, or `auto` for the best
 /// one compiled in, never `flex-bf16`.
 ///
-/// `flex` and `flex-bf16` set how the whole process multiplies on the CPU ([`vlp_ops::use_bf16_products`]), until the
-/// other one is picked by its name; `auto` and GPUs leave it as it is.
+/// `flex` and `flex-bf16` set the matmul precision of the whole process ([`vlp_ops::set_matmul_precision`]) until the other
+/// is picked; `auto` and GPUs do not change it.
 ///
 /// # Errors
-/// [`VlpError::Device`] where the name is unknown, not compiled in, or the machine has no such device.
+/// [`VlpError::Device`] if the name is unknown, the backend is not compiled in, or the machine has no such device.
 pub fn pick(name: &str) -> Result<Device, VlpError> {
     let fail = |reason: String| {
         Err(VlpError::Device {
@@ -56,12 +75,14 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
         },
         #[cfg(feature = "flex")]
         "flex" | "flex-bf16" => {
-            let narrow = name == "flex-bf16";
-            match vlp_ops::use_bf16_products(narrow) {
-                false if narrow => fail(
-                    "this processor has no instructions for bf16 (AVX-512 BF16); use flex".into(),
-                ),
-                _ => Ok(Device::flex()),
+            let precision = match name {
+                "flex" => vlp_ops::MatmulPrecision::F32,
+                _ => vlp_ops::MatmulPrecision::Bf16,
+            };
+            if vlp_ops::set_matmul_precision(precision) {
+                Ok(Device::flex())
+            } else {
+                fail("this processor has no instructions for bf16 (AVX-512 BF16); use flex".into())
             }
         }
         #[cfg(feature = "wgpu")]
@@ -70,10 +91,10 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
         "cuda" => probe(name, || Device::cuda(0)),
         #[allow(
             unreachable_patterns,
-            reason = "which names are left depends on the features"
+            reason = "the remaining names depend on the features"
         )]
         "flex" | "flex-bf16" | "wgpu" | "cuda" => fail(format!(
-            "not compiled in; build with --features {} (here: {})",
+            "not compiled in; build with --features {} (this build has: {})",
             name.trim_end_matches("-bf16"),
             compiled().join(", ")
         )),
@@ -81,14 +102,13 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
     }
 }
 
-/// Sets up the GPU's runtime, where a `cubecl.toml` does not say otherwise.
+/// Configures the GPU runtime; values of a `cubecl.toml` are kept.
 ///
-/// A model's first steps compile hundreds of kernels and try several for each product: minutes. Both are kept for the next
-/// process: in `target/environment` of a Cargo project, else in the user's cache folder. And tensors as large as a
-/// parameter (gradients, moments, the updated parameter) take each other's places: searching the pages of all others for
-/// room is much of the work of handing kernels out.
+/// The first steps of a model compile hundreds of kernels and autotune matmuls, which takes minutes; both are cached for the
+/// next process, in `target/environment` of a Cargo project, else in the user's cache folder. Tensors of the size of a
+/// parameter (gradients, moments, updated parameters) get pools of their own, which shortens the search for free memory.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-fn set_up() {
+fn configure_runtime() {
     use cubecl::config::memory::PersistentMemory;
     use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
     let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
@@ -96,32 +116,32 @@ fn set_up() {
     if matches!(config.memory.persistent_memory, PersistentMemory::Enabled) {
         config.memory.persistent_memory = PersistentMemory::SizeMatch;
     }
-    // It fails where a device is at work already, with a configuration of its own.
+    // This fails if a device is already in use, with its own configuration.
     CubeClRuntimeConfig::try_set(config);
 }
 
-/// Runs one operation, since a driver that is missing shows only then, as a panic.
+/// Runs one operation on a new device, because a missing driver shows only then, as a panic.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn probe(
     name: &str,
-    make: impl FnOnce() -> Device + std::panic::UnwindSafe,
+    create: impl FnOnce() -> Device + std::panic::UnwindSafe,
 ) -> Result<Device, VlpError> {
-    set_up();
+    configure_runtime();
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let found = std::panic::catch_unwind(|| {
-        let device = make();
+    let device = std::panic::catch_unwind(|| {
+        let device = create();
         let one = Tensor::<1>::ones([1], &device).into_scalar::<f32>();
         (one == 1.0).then_some(device)
     });
     std::panic::set_hook(hook);
-    match found {
+    match device {
         Ok(Some(device)) => Ok(device),
         _ => Err(VlpError::Device {
             name: name.into(),
             reason: match name {
-                "wgpu" => "no Vulkan, Metal or DirectX driver answers (on Debian: apt install mesa-vulkan-drivers for a software one)".into(),
-                _ => "no CUDA driver answers (libcuda.so of the NVIDIA driver)".into(),
+                "wgpu" => "no Vulkan, Metal or DirectX driver responds (on Debian: apt install mesa-vulkan-drivers for a software one)".into(),
+                _ => "no CUDA driver responds (libcuda.so of the NVIDIA driver)".into(),
             },
         }),
     }

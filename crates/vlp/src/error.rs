@@ -9,40 +9,41 @@ use vlp_objectives::ObjectiveError;
 use vlp_text::TextError;
 use vlp_train::TrainError;
 
-/// Anything that can stop a run.
+/// Errors of the program and its library.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum VlpError {
-    /// A configuration that cannot be used.
+    /// An invalid configuration or command line.
     #[error("{0}")]
     Config(String),
-    /// A device that cannot be had.
+    /// A device that is not available.
     #[error("device {name}: {reason}")]
     Device {
-        /// The name asked for.
+        /// Name of the device.
         name: String,
         /// What is missing.
         reason: String,
     },
-    /// A run folder that is in the way, or is not a run.
+    /// A run folder that exists already, is not a run, or was written by an older version.
     #[error("{path}: {reason}")]
     RunFolder {
-        /// The folder.
+        /// The folder, or a file in it.
         path: PathBuf,
-        /// What is wrong and what would do.
+        /// The problem, and a remedy.
         reason: String,
     },
-    /// A file of a run could not be read or written.
+    /// A file that cannot be read or written.
     #[error("{path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Reading data.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Word pieces.
+    /// The tokenizer.
     #[error(transparent)]
     Text(#[from] TextError),
     /// Building the model.
@@ -54,13 +55,13 @@ pub enum VlpError {
     /// Training and checkpoints.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// Weights of another project, or their export.
+    /// Checkpoints of other projects, and exported weights.
     #[error(transparent)]
     Weights(Box<vlp_weights::WeightsError>),
-    /// Result files and their scores.
+    /// Result files.
     #[error(transparent)]
     Results(Box<vlp_eval::results::FileError>),
-    /// Drawing the report.
+    /// Rendering an HTML page.
     #[error("report: {0}")]
     Draw(#[from] DrawError),
 }

@@ -1,4 +1,4 @@
-//! A run that is killed and resumed, at any moment, ends with the bytes of an unbroken one.
+//! A run that is killed at any moment and resumed is bit-identical to an uninterrupted one.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use support::{hashes, resume, succeed, tiny};
 
 const STEPS: u64 = 40;
 
-/// Dropout, trained batch norms, a moving average, held-out scores on the way.
+/// Dropout, trained batch norms, a moving average, evaluation during training.
 const SET: [&str; 6] = [
     "train.steps=40",
     "model.dropout=0.1",
@@ -28,13 +28,13 @@ const SET: [&str; 6] = [
     "eval.every=8",
 ];
 
-fn new(out: &Path, workers: usize) -> std::process::Command {
+fn new_run(out: &Path, workers: usize) -> std::process::Command {
     let workers = format!("data.workers={workers}");
     let set: Vec<&str> = SET.into_iter().chain([workers.as_str()]).collect();
     tiny(out, &set)
 }
 
-/// Everything that must be equal: weights, optimiser state, average; losses and scores of every step.
+/// What must be equal: weights, optimizer state, average; losses and metrics of every step.
 fn outcome(run: &Path) -> (serde_json::Value, String) {
     let (step, files) = hashes(run);
     assert_eq!(step, STEPS);
@@ -43,7 +43,7 @@ fn outcome(run: &Path) -> (serde_json::Value, String) {
     (files, metrics)
 }
 
-fn half_written(run: &Path) -> bool {
+fn is_saving(run: &Path) -> bool {
     let Ok(mut entries) = std::fs::read_dir(run.join("checkpoints")) else {
         return false;
     };
@@ -55,18 +55,18 @@ fn half_written(run: &Path) -> bool {
     })
 }
 
-/// Starts or resumes `run` and kills it when `now` says so; false where it finished before.
+/// Starts or resumes `run` and kills it when `now` returns true. Returns false if it finished before.
 fn kill(run: &Path, workers: usize, mut now: impl FnMut(Duration) -> bool) -> bool {
     let mut command = match run.join("config.toml").exists() {
         true => resume(run),
         false => {
-            // Killed before there was a run.
+            // It was killed before it created the run.
             let _ = std::fs::remove_dir_all(run);
-            new(run, workers)
+            new_run(run, workers)
         }
     };
-    let quiet = std::process::Stdio::null;
-    let mut child = command.stdout(quiet()).stderr(quiet()).spawn().unwrap();
+    let null = std::process::Stdio::null;
+    let mut child = command.stdout(null()).stderr(null()).spawn().unwrap();
     let started = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -82,57 +82,58 @@ fn kill(run: &Path, workers: usize, mut now: impl FnMut(Duration) -> bool) -> bo
 }
 
 #[test]
-fn killed_and_resumed_runs_end_with_the_same_bytes() {
+fn killed_and_resumed_runs_are_bit_identical() {
     let folder = tempfile::tempdir().unwrap();
-    let unbroken = folder.path().join("unbroken");
+    let uninterrupted = folder.path().join("uninterrupted");
     let started = Instant::now();
-    succeed(&mut new(&unbroken, 1));
-    let whole = started.elapsed().as_secs_f64();
-    let wanted = outcome(&unbroken);
-    let (mut kills, mut torn) = (0, 0);
+    succeed(&mut new_run(&uninterrupted, 1));
+    let seconds = started.elapsed().as_secs_f64();
+    let expected = outcome(&uninterrupted);
+    let (mut kills, mut kills_while_saving) = (0, 0);
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     for workers in [0, 1, 2, 3] {
-        let run: PathBuf = folder.path().join(format!("broken-{workers}"));
+        let run: PathBuf = folder.path().join(format!("resumed-{workers}"));
         let saves = rng.random_range(1..4);
         for kind in 0..3 {
-            let at = whole * rng.random_range(0.02..0.4);
-            // Kills at any moment, and kills while a checkpoint is half written.
-            let mut seen = 0;
+            let limit = seconds * rng.random_range(0.02..0.4);
+            // Kills at any moment, and kills while a checkpoint is being written.
+            let mut saving = 0;
             let killed = kill(&run, workers, |elapsed| match kind {
                 0 => {
-                    seen += u32::from(half_written(&run));
-                    seen >= saves
+                    saving += u32::from(is_saving(&run));
+                    saving >= saves
                 }
-                _ => elapsed.as_secs_f64() >= at,
+                _ => elapsed.as_secs_f64() >= limit,
             });
             kills += u32::from(killed);
-            torn += u32::from(half_written(&run));
+            kills_while_saving += u32::from(is_saving(&run));
         }
         succeed(&mut resume(&run));
-        let found = outcome(&run);
-        assert_eq!(found.0, wanted.0, "{workers} workers");
-        assert!(found.1 == wanted.1, "metrics of {workers} workers");
+        let resumed = outcome(&run);
+        assert_eq!(resumed.0, expected.0, "{workers} workers");
+        assert!(resumed.1 == expected.1, "metrics of {workers} workers");
         assert!(run.join("report.html").exists());
     }
-    println!("{kills} kills, {torn} of them with a checkpoint half written");
+    println!("{kills} kills, {kills_while_saving} of them while saving");
     assert!(
-        kills >= 6 && torn >= 1,
-        "{kills} kills, {torn} while saving"
+        kills >= 6 && kills_while_saving >= 1,
+        "{kills} kills, {kills_while_saving} while saving"
     );
 }
 
 #[test]
-fn a_damaged_newest_checkpoint_is_passed_over_and_named() {
+fn damaged_newest_checkpoint_is_skipped_and_named() {
     let folder = tempfile::tempdir().unwrap();
-    let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
+    let uninterrupted = folder.path().join("uninterrupted");
+    let run = folder.path().join("run");
     let set = [
         "train.steps=7",
         "train.accumulate=2",
         "model.dropout=0.1",
         "checkpoint.every=2",
     ];
-    succeed(&mut tiny(&whole, &set));
-    // Stopped between two checkpoints; the run goes on from the one before.
+    succeed(&mut tiny(&uninterrupted, &set));
+    // Stopped between two checkpoints.
     succeed(tiny(&run, &set).args(["--stop-at", "5"]));
     assert_eq!(hashes(&run).0, 4);
     let path = run.join("checkpoints/step-00000004/model.bpk");
@@ -141,44 +142,44 @@ fn a_damaged_newest_checkpoint_is_passed_over_and_named() {
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     succeed(&mut resume(&run));
-    assert_eq!(hashes(&run), hashes(&whole));
+    assert_eq!(hashes(&run), hashes(&uninterrupted));
     let metrics = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    assert!(metrics(&run) == metrics(&whole));
+    assert!(metrics(&run) == metrics(&uninterrupted));
     let report = std::fs::read_to_string(run.join("report.html")).unwrap();
-    assert!(report.contains("passed over") && report.contains("step-00000004/model.bpk"));
+    assert!(report.contains("checkpoint skipped") && report.contains("step-00000004/model.bpk"));
 }
 
 #[test]
-fn batches_side_by_side_resume_to_the_same_bytes() {
-    // As the small presets train: two threads, trained batch norms, no dropout.
+fn resumed_data_parallel_run_is_bit_identical() {
+    // As in the small presets: two threads, trained batch norms, no dropout.
     let set = [
         "train.steps=7",
         "train.accumulate=2",
-        "train.side_by_side=true",
+        "train.data_parallel_halves=true",
         "model.backbone.norm=trained",
         "checkpoint.every=2",
     ];
-    // In half of the memory, too.
-    let less = [
-        "train.optimizer.moments=bf16",
+    // With the options that reduce memory too.
+    let low_memory = [
+        "train.optimizer.moment_dtype=bf16",
         "model.recompute=[\"backbone\",\"encoder\"]",
     ];
     let folder = tempfile::tempdir().unwrap();
-    for (name, more) in [("plain", [].as_slice()), ("less", &less)] {
-        let set = [&set, more].concat();
+    for (name, options) in [("plain", [].as_slice()), ("low-memory", &low_memory)] {
+        let set = [&set, options].concat();
         let path = |part| folder.path().join(format!("{part}-{name}"));
-        let (whole, run) = (path("whole"), path("run"));
-        succeed(&mut tiny(&whole, &set));
+        let (uninterrupted, run) = (path("uninterrupted"), path("run"));
+        succeed(&mut tiny(&uninterrupted, &set));
         succeed(tiny(&run, &set).args(["--stop-at", "3"]));
         succeed(&mut resume(&run));
-        assert_eq!(hashes(&run), hashes(&whole), "{name}");
+        assert_eq!(hashes(&run), hashes(&uninterrupted), "{name}");
         let metrics = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-        assert!(metrics(&run) == metrics(&whole), "{name}");
+        assert!(metrics(&run) == metrics(&uninterrupted), "{name}");
     }
 }
 
 #[test]
-fn a_finished_run_resumes_to_what_it_was() {
+fn resuming_a_finished_run_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     succeed(&mut tiny(&run, &[]));

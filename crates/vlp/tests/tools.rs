@@ -1,4 +1,4 @@
-//! Data, result files, model folders and the options of tasks, from the command line.
+//! Data, result files, exported models and task options from the command line.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use support::{fail, losses, stderr, succeed, tiny, vlp};
-use vlp_data::{Scenes, ScenesConfig};
+use vlp_scenes::{Scenes, ScenesConfig};
 
 /// Scenes as COCO files in `dir`.
 fn coco(dir: &Path, count: usize) {
@@ -28,14 +28,14 @@ fn stdout(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The figure of a line that begins with `name`.
-fn figure(text: &str, name: &str) -> f64 {
+/// The value on the line of a metric.
+fn metric(text: &str, name: &str) -> f64 {
     let line = text.lines().find(|l| l.starts_with(&format!("{name} ")));
     let line = line.unwrap_or_else(|| panic!("no {name}: {text}"));
     line.split_whitespace().last().unwrap().parse().unwrap()
 }
 
-fn names(run: &Path) -> Vec<String> {
+fn metric_names(run: &Path) -> Vec<String> {
     let results: Value =
         serde_json::from_slice(&fs::read(run.join("results.json")).unwrap()).unwrap();
     let rows = results["trained"].as_array().unwrap().iter();
@@ -44,13 +44,13 @@ fn names(run: &Path) -> Vec<String> {
 }
 
 #[test]
-fn data_is_checked_viewed_packed_and_trained_on_from_shards() {
+fn data_is_checked_viewed_packed_and_trained_on() {
     let folder = tempfile::tempdir().unwrap();
     let (dir, set) = (folder.path().join("coco"), folder.path().join("set"));
     coco(&dir, 8);
     let text = stdout(vlp(&["data", "check"]).arg(&dir));
     assert!(
-        text.contains("8 samples") && text.contains("no faults"),
+        text.contains("8 samples") && text.contains("no issues"),
         "{text}"
     );
     let page = folder.path().join("page.html");
@@ -63,31 +63,36 @@ fn data_is_checked_viewed_packed_and_trained_on_from_shards() {
     );
     let html = fs::read_to_string(&page).unwrap();
     assert_eq!(html.matches(".png<").count(), 3, "three cards");
-    // A truncated picture is a fault of the check, and is left out of the shards.
+    // A truncated image is an issue of the check, and is not packed.
     let file = dir.join("train/000000000003.png");
     let bytes = fs::read(&file).unwrap();
     fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
     let json = folder.path().join("report.json");
     let line = fail(vlp(&["data", "check"]).arg(&dir).arg("--json").arg(&json));
-    assert!(line.contains("1 faults"), "{line}");
+    assert!(line.contains("1 issues"), "{line}");
     assert!(
         fs::read_to_string(&json)
             .unwrap()
             .contains("000000000003.png")
     );
-    let told = succeed(vlp(&["data", "pack"]).arg(&dir).arg("--out").arg(&set));
-    assert!(told.contains("000000000003.png"), "{told}");
+    let stderr = succeed(vlp(&["data", "pack"]).arg(&dir).arg("--out").arg(&set));
+    assert!(stderr.contains("000000000003.png"), "{stderr}");
     let text = stdout(vlp(&["data", "stats"]).arg(&set));
     assert!(text.contains("7 samples"), "{text}");
     // The same image in two sources.
     let line = fail(vlp(&["data", "check"]).arg(&set).arg("--against").arg(&set));
-    assert!(line.contains("faults"), "{line}");
+    assert!(line.contains("issues"), "{line}");
     let run = folder.path().join("run");
     let source = format!("data.source=shards:{}", set.display());
     let index = format!("data.index={}", folder.path().join("index").display());
     succeed(&mut tiny(
         &run,
-        &[&source, &index, "data.window=4", "data.heldout_share=0.3"],
+        &[
+            &source,
+            &index,
+            "data.window=4",
+            "data.validation_fraction=0.3",
+        ],
     ));
     assert_eq!(losses(&run).len(), 4);
     assert_eq!(
@@ -100,7 +105,7 @@ fn data_is_checked_viewed_packed_and_trained_on_from_shards() {
             .args(["--out", "s3://bucket/set"]),
     );
     assert!(
-        line.contains("s3://bucket/set: give a local folder"),
+        line.contains("s3://bucket/set: use a local folder"),
         "{line}"
     );
     let line = fail(vlp(&["data", "check"]).arg(folder.path().join("nothing")));
@@ -108,7 +113,7 @@ fn data_is_checked_viewed_packed_and_trained_on_from_shards() {
 }
 
 #[test]
-fn sources_mix_and_test_images_are_kept_out() {
+fn sources_are_mixed_and_test_images_removed() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
     coco(&first, 8);
@@ -127,28 +132,34 @@ fn sources_mix_and_test_images_are_kept_out() {
         "data.mix=[{{source = \"coco:{}\", weight = 2.0, boxes = true}}]",
         second.display()
     );
-    succeed(&mut tiny(&run, &[&source, &mix, "data.heldout_share=0.3"]));
+    succeed(&mut tiny(
+        &run,
+        &[&source, &mix, "data.validation_fraction=0.3"],
+    ));
     let report = fs::read_to_string(run.join("report.html")).unwrap();
     assert!(
         report.contains("2 samples of 2 images"),
-        "the report names what was kept out"
+        "the report names the removed test images"
     );
     assert!(
-        report.contains("nothing is kept out"),
-        "and where nothing was"
+        report.contains("no test images are removed"),
+        "the report names sources without a test split"
     );
 }
 
 #[test]
-fn result_files_score_as_the_run_does() {
+fn result_files_have_the_metrics_of_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("coco");
     coco(&dir, 6);
     let run = folder.path().join("run");
     let source = format!("coco:{}", dir.display());
-    let own = format!("data.source={source}");
-    let heldout = format!("data.heldout={source}");
-    succeed(&mut tiny(&run, &[&own, &heldout, "eval.examples=6"]));
+    let training = format!("data.source={source}");
+    let validation = format!("data.validation={source}");
+    succeed(&mut tiny(
+        &run,
+        &[&training, &validation, "eval.examples=6"],
+    ));
     let files = folder.path().join("results");
     let text = stdout(vlp(&["evaluate"]).arg(&run).arg("--results").arg(&files));
     let annotations = |kind: &str| dir.join(format!("annotations/{kind}_train.json"));
@@ -158,16 +169,16 @@ fn result_files_score_as_the_run_does() {
     };
     let captions = score("caption", "captions.json", "captions");
     assert_eq!(
-        figure(&captions, "CIDEr-D"),
-        figure(&text, "caption CIDEr-D")
+        metric(&captions, "CIDEr-D"),
+        metric(&text, "caption/cider_d")
     );
-    assert_eq!(figure(&captions, "BLEU-4"), figure(&text, "caption BLEU-4"));
+    assert_eq!(metric(&captions, "BLEU-4"), metric(&text, "caption/bleu4"));
     let boxes = score("detection", "detections.json", "instances");
-    assert_eq!(figure(&boxes, "AP"), figure(&text, "detection AP"));
-    let mut wrong: Value =
+    assert_eq!(metric(&boxes, "AP"), metric(&text, "detection/ap"));
+    let mut incomplete: Value =
         serde_json::from_slice(&fs::read(files.join("captions.json")).unwrap()).unwrap();
-    wrong.as_array_mut().unwrap().pop();
-    fs::write(files.join("captions.json"), wrong.to_string()).unwrap();
+    incomplete.as_array_mut().unwrap().pop();
+    fs::write(files.join("captions.json"), incomplete.to_string()).unwrap();
     let mut command = vlp(&["score", "caption"]);
     let line = fail(
         command
@@ -176,12 +187,12 @@ fn result_files_score_as_the_run_does() {
     );
     assert!(line.contains("captions.json"), "{line}");
 
-    // Questions have files of their own.
+    // The same for questions.
     let answers = folder.path().join("answers");
     let mut command = vlp(&["finetune", "vqa", "--quick", "--from"]);
     command.arg(&run).arg("--out").arg(&answers);
     let questions = format!("data.source=vqa:{}", dir.join("vqa/train").display());
-    let same = format!("data.heldout=vqa:{}", dir.join("vqa/train").display());
+    let same = format!("data.validation=vqa:{}", dir.join("vqa/train").display());
     for entry in [&questions, &same, "data.min_answers=1", "eval.examples=100"] {
         command.args(["--set", entry]);
     }
@@ -193,28 +204,28 @@ fn result_files_score_as_the_run_does() {
             .arg("--results")
             .arg(&files),
     );
-    let mut found = fs::read_dir(dir.join("vqa"))
+    let mut annotations = fs::read_dir(dir.join("vqa"))
         .unwrap()
         .flatten()
         .map(|e| e.path());
-    let truth = found
+    let annotations = annotations
         .find(|p| p.to_string_lossy().contains("annotations"))
         .unwrap();
     let scored = stdout(
         vlp(&["score", "vqa"])
             .arg(files.join("vqa.json"))
-            .arg(truth),
+            .arg(annotations),
     );
-    // The official tool rounds each question's accuracy to two decimals of a percent, the run's figure is exact.
+    // The official tool rounds each question's accuracy to two decimals of a percent; the run's metric is exact.
     let (ours, official) = (
-        figure(&text, "VQA accuracy"),
-        figure(&scored, "VQA accuracy"),
+        metric(&text, "vqa/accuracy"),
+        metric(&scored, "vqa/accuracy"),
     );
     assert!((ours - official).abs() < 2e-3, "{ours} {official}");
 }
 
 #[test]
-fn retrieval_is_searched_in_two_stages_and_captions_learn_from_their_reward() {
+fn retrieval_has_two_stages_and_captions_train_on_a_reward() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     succeed(&mut tiny(&run, &[]));
@@ -226,32 +237,28 @@ fn retrieval_is_searched_in_two_stages_and_captions_learn_from_their_reward() {
         }
         command
     };
-    let two = folder.path().join("two");
+    let two_stage = folder.path().join("two-stage");
     let hard = "objectives.itc.hard_negatives=true";
     succeed(&mut tune(
         "retrieval",
-        &two,
+        &two_stage,
         &[hard, "objectives.itc.dim=8", "eval.rerank=2"],
     ));
-    let found = names(&two);
-    for name in [
-        "text retrieval R@1",
-        "ITC image retrieval R@5",
-        "retrieval pairs encoded",
-    ] {
-        assert!(found.iter().any(|n| n == name), "{name}: {found:?}");
+    let names = metric_names(&two_stage);
+    for name in ["retrieval/i2t_r1", "itc/t2i_r5", "retrieval/pairs_encoded"] {
+        assert!(names.iter().any(|other| other == name), "{name}: {names:?}");
     }
-    let text = stdout(vlp(&["evaluate"]).arg(&two));
-    // 8 pictures and 8 texts, the best two of each: 16 to 32 of 64 pairs.
-    let pairs = figure(&text, "retrieval pairs encoded");
+    let text = stdout(vlp(&["evaluate"]).arg(&two_stage));
+    // 8 images and 8 texts with two candidates each: 16 to 32 of 64 pairs.
+    let pairs = metric(&text, "retrieval/pairs_encoded");
     assert!((16.0..=32.0).contains(&pairs), "{pairs}");
     let text = stdout(
         vlp(&["evaluate"])
-            .arg(&two)
+            .arg(&two_stage)
             .args(["--set", "eval.rerank=0"]),
     );
-    assert_eq!(figure(&text, "retrieval pairs encoded"), 64.0);
-    let text = stdout(vlp(&["evaluate"]).arg(&two).args([
+    assert_eq!(metric(&text, "retrieval/pairs_encoded"), 64.0);
+    let text = stdout(vlp(&["evaluate"]).arg(&two_stage).args([
         "--set",
         "eval.folds=2",
         "--set",
@@ -259,20 +266,20 @@ fn retrieval_is_searched_in_two_stages_and_captions_learn_from_their_reward() {
         "--set",
         "eval.rerank=0",
     ]));
-    // Two folds of 4 pictures with 2 texts each, mean of 32 and 32.
-    assert_eq!(figure(&text, "retrieval pairs encoded"), 32.0);
-    let never = folder.path().join("never");
-    let line = fail(&mut tune("retrieval", &never, &["eval.rerank=2"]));
+    // Two folds of 4 images with 2 texts each: 32 pairs in each fold.
+    assert_eq!(metric(&text, "retrieval/pairs_encoded"), 32.0);
+    let unused = folder.path().join("unused");
+    let line = fail(&mut tune("retrieval", &unused, &["eval.rerank=2"]));
     assert!(line.contains("objectives.itc"), "{line}");
 
     let reward = folder.path().join("reward");
-    let critical = "objectives.caption.self_critical.samples=2";
-    succeed(&mut tune("caption", &reward, &[critical]));
-    assert!(losses(&reward)[0]["loss/caption.reward"].as_f64().unwrap() >= 0.0);
+    let self_critical = "objectives.caption.self_critical.samples=2";
+    succeed(&mut tune("caption", &reward, &[self_critical]));
+    assert!(losses(&reward)[0]["stats/caption/reward"].as_f64().unwrap() >= 0.0);
 }
 
 #[test]
-fn a_model_folder_stands_for_its_run_and_captions_keep_to_what_was_asked() {
+fn exported_model_replaces_its_run_and_caption_flags_apply() {
     let folder = tempfile::tempdir().unwrap();
     let (run, model) = (folder.path().join("run"), folder.path().join("model"));
     succeed(&mut tiny(&run, &[]));
@@ -281,12 +288,12 @@ fn a_model_folder_stands_for_its_run_and_captions_keep_to_what_was_asked() {
     assert!(line.contains("already exists"), "{line}");
     let dir = folder.path().join("coco");
     coco(&dir, 2);
-    let picture = dir.join("train/000000000001.png");
+    let image = dir.join("train/000000000001.png");
     let predict = |from: &Path, flags: &[&str]| {
         let out = folder.path().join("out");
         let _ = fs::remove_dir_all(&out);
         let mut command = vlp(&["predict"]);
-        command.arg(from).arg(&picture).arg("--out").arg(&out);
+        command.arg(from).arg(&image).arg("--out").arg(&out);
         succeed(command.args(["--threshold", "0"]).args(flags));
         let page = fs::read_to_string(out.join("predictions.html")).unwrap();
         let text = fs::read(out.join("predictions.json")).unwrap();
@@ -304,7 +311,7 @@ fn a_model_folder_stands_for_its_run_and_captions_keep_to_what_was_asked() {
     let mut command = vlp(&["finetune", "caption", "--quick", "--from"]);
     succeed(command.arg(&model).arg("--out").arg(&tuned));
     fs::remove_file(model.join("tokenizer.json")).unwrap();
-    // The pieces are built in.
+    // This tokenizer is built in.
     predict(&model, &[]);
     let weights = fs::read(model.join("model.safetensors")).unwrap();
     fs::write(
@@ -314,17 +321,17 @@ fn a_model_folder_stands_for_its_run_and_captions_keep_to_what_was_asked() {
     .unwrap();
     fail(vlp(&["evaluate"]).arg(&model));
 
-    let words = |found: &Value| {
-        let text = found["caption"]["text"].as_str().unwrap();
+    let words = |prediction: &Value| {
+        let text = prediction["caption"]["text"].as_str().unwrap();
         text.split_whitespace()
             .map(str::to_string)
             .collect::<Vec<_>>()
     };
-    let free = ["--temperature", "5", "--seed", "1"];
-    let (one, two) = (predict(&run, &free).0, predict(&run, &free).0);
-    assert_eq!(one, two, "one seed, one caption");
+    let sampled = ["--temperature", "5", "--seed", "1"];
+    let (first, second) = (predict(&run, &sampled).0, predict(&run, &sampled).0);
+    assert_eq!(first, second, "the same seed gives the same caption");
     assert_ne!(
-        one["caption"],
+        first["caption"],
         predict(&run, &["--temperature", "5", "--seed", "2"]).0["caption"]
     );
     let most_probable = predict(&run, &["--top-k", "1"]).0;
@@ -332,26 +339,29 @@ fn a_model_folder_stands_for_its_run_and_captions_keep_to_what_was_asked() {
         most_probable["caption"]["text"],
         predict(&run, &[]).0["caption"]["text"]
     );
-    let short = predict(&run, &["--max-len", "3", "--beams", "2"]).0;
+    let short = predict(&run, &["--max-new-tokens", "3", "--num-beams", "2"]).0;
     assert!(words(&short).len() <= 3, "{short}");
-    let (looking, page) = predict(&run, &["--attention", "--text", "a red circle"]);
-    let looks = looking["looks"].as_array().unwrap();
-    let of = |part: &str| looks.iter().filter(|l| l["part"] == part).count();
-    assert_eq!(of("object"), looking["objects"].as_array().unwrap().len());
-    assert_eq!(of("a red circle"), 3);
-    for look in looks {
-        let cells = look["rows"].as_u64().unwrap() * look["columns"].as_u64().unwrap();
-        let weights = look["weights"].as_array().unwrap();
-        assert_eq!(weights.len() as u64, cells);
+    let (prediction, page) = predict(&run, &["--attention", "--text", "a red circle"]);
+    let maps = prediction["attention_maps"].as_array().unwrap();
+    let count = |source: &str| maps.iter().filter(|map| map["source"] == source).count();
+    assert_eq!(
+        count("object"),
+        prediction["objects"].as_array().unwrap().len()
+    );
+    assert_eq!(count("a red circle"), 3);
+    for map in maps {
+        let size = map["rows"].as_u64().unwrap() * map["columns"].as_u64().unwrap();
+        let weights = map["weights"].as_array().unwrap();
+        assert_eq!(weights.len() as u64, size);
         let sum: f64 = weights.iter().map(|w| w.as_f64().unwrap()).sum();
-        // A query's weights on the picture: all of them, or what the text beside it leaves.
+        // Weights on the image sum to 1, or less if the query attends to text as well.
         assert!(sum > 0.0 && sum < 1.0 + 1e-4, "{sum}");
     }
     assert!(page.contains("red (a red circle)"));
     let line = fail(
         vlp(&["predict"])
             .arg(&run)
-            .arg(&picture)
+            .arg(&image)
             .args(["--top-p", "0"]),
     );
     assert!(line.contains("--top-p 0"), "{line}");

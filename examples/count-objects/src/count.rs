@@ -1,12 +1,14 @@
-//! Counting: how many objects does the picture show?
+//! Counting: how many objects does the image show?
 
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use vlp_objectives::loss::{argmax, cross_entropy};
-use vlp_objectives::{Draft, Encoded, Losses, Needs, Objective, ObjectiveError, Tally};
-
-const NAME: &str = "count";
+use vlp_objectives::loss::{cross_entropy, labeled_rows};
+use vlp_objectives::{
+    EncoderOutput, EncoderPasses, Losses, Objective, ObjectiveError, PairBuilder, Unit,
+    init_weights, mean_metrics,
+};
+use vlp_transformer::Memory;
 
 /// Configuration of [`CountObjects`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,7 +16,7 @@ const NAME: &str = "count";
 pub struct CountConfig {
     /// Weight of the loss.
     pub weight: f64,
-    /// Greatest count told apart, at least 1; pictures with more objects belong to this class.
+    /// Greatest count, at least 1; images with more objects belong to this class.
     pub max: usize,
 }
 
@@ -37,6 +39,16 @@ pub struct CountObjects {
     max: usize,
 }
 
+init_weights!(CountObjects { head; weight, max });
+
+mean_metrics! {
+    /// Metrics of [`CountObjects`].
+    pub struct CountMetrics {
+        /// Fraction of images whose count is right.
+        pub accuracy: "count/accuracy",
+    }
+}
+
 impl CountConfig {
     /// Builds the head for states of width `d_model`.
     pub fn init(&self, d_model: usize, device: &Device) -> CountObjects {
@@ -49,77 +61,62 @@ impl CountConfig {
 }
 
 impl CountObjects {
-    /// Logits `[batch, max + 1]` from the image-only pass; padded tokens do not count.
-    pub fn logits(&self, encoded: &Encoded<'_>) -> Result<Tensor<2>, ObjectiveError> {
-        let memory = encoded.image(NAME)?;
-        let [batch, tokens, width] = memory.states.dims();
-        let real = memory.pad_mask.clone().bool_not().float();
-        let states = memory.states.clone() * real.clone().reshape([batch, tokens, 1]);
-        let sum = states.sum_dim(1).reshape([batch, width]);
-        // The first token of a picture is never padding: nothing is divided by zero.
-        Ok(self.head.forward(sum / real.sum_dim(1)))
-    }
-
-    /// Logits of the pictures whose count is known, with these counts.
-    fn known(
-        &self,
-        encoded: &Encoded<'_>,
-        targets: &[Option<usize>],
-    ) -> Result<(Tensor<2>, Vec<i32>), ObjectiveError> {
-        let logits = self.logits(encoded)?;
-        let known = |(row, count): (usize, &Option<usize>)| Some((row as i32, (*count)? as i32));
-        let (rows, counts): (Vec<i32>, Vec<i32>) =
-            targets.iter().enumerate().filter_map(known).unzip();
-        if rows.is_empty() {
-            return Ok((logits, counts));
-        }
-        let rows = Tensor::from_ints(rows.as_slice(), &logits.device());
-        Ok((logits.select(0, rows), counts))
+    /// Logits `[images, max + 1]` of the image-only pass; padding is left out of the mean.
+    pub fn logits(&self, image: &Memory) -> Tensor<2> {
+        let [images, tokens, width] = image.states.dims();
+        let weights = image.pad_mask.clone().bool_not().float();
+        let states = image.states.clone() * weights.clone().reshape([images, tokens, 1]);
+        let sum = states.sum_dim(1).reshape([images, width]);
+        // The first token of an image is never padding, so the divisor is not zero.
+        self.head.forward(sum / weights.sum_dim(1))
     }
 }
 
 impl Objective for CountObjects {
-    /// The count, cut at `max`; `None` where it is not known.
+    const NAME: &'static str = "count";
+
+    /// The count, at most `max`; `None` if it is unknown.
     type Target = Option<usize>;
 
-    fn name(&self) -> &'static str {
-        NAME
+    type Metrics = CountMetrics;
+
+    fn unit(&self) -> Unit {
+        Unit::Image
     }
 
-    fn needs(&self) -> Needs {
-        Needs::IMAGE
+    fn passes(&self) -> EncoderPasses {
+        EncoderPasses::IMAGE
     }
 
-    fn prepare(&self, draft: &mut Draft<'_>) -> Result<Option<usize>, ObjectiveError> {
-        let Some(objects) = &draft.example.objects else {
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<Option<usize>, ObjectiveError> {
+        let Some(objects) = &pair.example.objects else {
             return Ok(None);
         };
         // A crowd is one box around an unknown number of objects.
-        let crowd = objects.iter().any(|object| object.crowd);
-        Ok((!crowd).then(|| objects.len().min(self.max)))
+        let has_crowd = objects.iter().any(|object| object.crowd);
+        Ok((!has_crowd).then(|| objects.len().min(self.max)))
     }
 
     fn loss(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[Option<usize>],
+        output: &EncoderOutput<'_>,
+        targets: &[&Option<usize>],
     ) -> Result<Losses, ObjectiveError> {
-        let (logits, counts) = self.known(encoded, targets)?;
-        // Zero without counts.
+        let logits = self.logits(output.image());
+        let (logits, counts) = labeled_rows(logits, targets.iter().map(|&&count| count));
         let value = cross_entropy(logits, &counts);
-        Ok(Losses::one(NAME, self.weight, value))
+        Ok(Losses::single(Self::NAME, self.weight, value))
     }
 
     fn evaluate(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[Option<usize>],
-        tally: &mut Tally,
+        output: &EncoderOutput<'_>,
+        targets: &[&Option<usize>],
+        metrics: &mut CountMetrics,
     ) -> Result<(), ObjectiveError> {
-        let (logits, counts) = self.known(encoded, targets)?;
-        for (guess, count) in argmax(logits).into_iter().zip(counts) {
-            tally.count("count accuracy", guess == count as usize);
-        }
+        let logits = self.logits(output.image());
+        let (logits, counts) = labeled_rows(logits, targets.iter().map(|&&count| count));
+        metrics.accuracy.record_argmax(logits, &counts);
         Ok(())
     }
 }

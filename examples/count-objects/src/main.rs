@@ -1,16 +1,15 @@
-//! Pre-trains E2E-VLP on generated scenes with five objectives: its own four and counting.
+//! Pre-trains E2E-VLP on generated scenes with its four objectives and counting.
 
 use std::process::ExitCode;
 
 use count_objects::{CountConfig, pretrain};
 use vlp::config::{Sources, resolve};
-use vlp::pretrain::{PretrainOptions, RunChoice};
+use vlp::train::{RunChoice, TrainOptions};
 use vlp::{Results, VlpError};
 
 #[allow(clippy::print_stdout, reason = "the program's own output")]
 fn main() -> ExitCode {
-    vlp::device::share_main_thread();
-    match run() {
+    match vlp::device::init_process().and_then(|()| run()) {
         Ok(results) => {
             print!("{results}");
             ExitCode::SUCCESS
@@ -36,7 +35,7 @@ fn run() -> Result<Results, VlpError> {
         set,
         ..Sources::default()
     })?;
-    let options = PretrainOptions {
+    let options = TrainOptions {
         config,
         run: RunChoice::New(out.into()),
         device: "auto".into(),

@@ -88,7 +88,7 @@ impl Arrays {
     pub(crate) fn read(path: &Path) -> Result<Self, PeerError> {
         let bytes = std::fs::read(path).map_err(|e| PeerError::file(path, e))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| PeerError::file(path, e))?;
-        let own = |(name, view): (String, TensorView<'_>)| {
+        let array = |(name, view): (String, TensorView<'_>)| {
             let array = Array {
                 dtype: view.dtype(),
                 shape: view.shape().to_vec(),
@@ -97,7 +97,7 @@ impl Arrays {
             (name, array)
         };
         Ok(Self {
-            found: file.tensors().into_iter().map(own).collect(),
+            found: file.tensors().into_iter().map(array).collect(),
         })
     }
 

@@ -2,11 +2,10 @@
 
 use burn::prelude::*;
 use burn::tensor::TensorData;
-use vlp_models::PretrainTargets;
 use vlp_objectives::captioning::CaptionTarget;
 use vlp_objectives::detection::{DetectionTarget, TargetObject};
 use vlp_objectives::mlm::MlmTarget;
-use vlp_objectives::{Batch, CellDraw, CellRule};
+use vlp_objectives::{Batch, MaskSampling, Pairing, PretrainTargets, VisualMask};
 use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
 
@@ -16,7 +15,7 @@ use crate::error::PeerError;
 /// Padding's id in every vocabulary here.
 const PAD: u32 = 0;
 
-/// The pictures of `inputs`.
+/// The images of `inputs`.
 pub(crate) fn images(inputs: &Arrays, device: &Device) -> Result<PaddedImages, PeerError> {
     let (shape, pixels) = inputs.get::<f32, 4>("pixels")?;
     let (mask_shape, mask) = inputs.get::<u8, 3>("pad_mask")?;
@@ -48,15 +47,15 @@ pub(crate) fn texts(
 /// The whole batch; `rule` is how cells are chosen where `mask_at` is given.
 pub(crate) fn batch(
     inputs: &Arrays,
-    rule: CellRule,
+    rule: MaskSampling,
     device: &Device,
 ) -> Result<Batch<PretrainTargets>, PeerError> {
     let images = images(inputs, device)?;
     let (text, ids) = texts(inputs, device)?;
     let rows = ids.len();
-    let image_of = match inputs.has("image_of") {
+    let image_index = match inputs.has("image_index") {
         true => {
-            let (_, of) = inputs.get::<i32, 1>("image_of")?;
+            let (_, of) = inputs.get::<i32, 1>("image_index")?;
             of.into_iter().map(|at| at as usize).collect()
         }
         false => (0..rows).collect(),
@@ -84,27 +83,33 @@ pub(crate) fn batch(
     });
     Ok(Batch {
         targets: targets.collect(),
+        target_index: (0..rows).collect(),
+        pairing: Pairing::new(images.pixels.dims()[0], image_index),
         images,
         text,
+        image_texts: None,
         ids,
-        image_of,
-        cells,
+        visual_masks: cells,
         all_pairs: None,
         pad: PAD,
     })
 }
 
-fn cells(inputs: &Arrays, rule: CellRule, rows: usize) -> Result<Vec<Option<CellDraw>>, PeerError> {
+fn cells(
+    inputs: &Arrays,
+    rule: MaskSampling,
+    rows: usize,
+) -> Result<Vec<Option<VisualMask>>, PeerError> {
     if !inputs.has("mask_at") {
         return Ok(vec![None; rows]);
     }
     let (_, at) = inputs.get::<f64, 1>("mask_at")?;
     let (_, keep) = inputs.get::<u8, 1>("mask_keep")?;
     let draws = at.into_iter().zip(keep).map(|(at, keep)| {
-        Some(CellDraw {
-            at,
-            keep: keep != 0,
-            rule,
+        Some(VisualMask {
+            position: at,
+            active: keep != 0,
+            sampling: rule,
         })
     });
     Ok(draws.collect())
@@ -116,16 +121,16 @@ fn captions(inputs: &Arrays) -> Result<Vec<CaptionTarget>, PeerError> {
     }
     let ([_, length], ids) = inputs.get::<i32, 2>("caption_ids")?;
     let captions = ids.chunks(length).map(|row| CaptionTarget {
-        key: 0,
+        image_id: 0,
         ids: row
             .iter()
             .map(|&id| id as u32)
             .filter(|&id| id != PAD)
             .collect(),
         references: vec![],
-        ends: (0, 0),
+        bos_eos: (0, 0),
         pad: PAD,
-        draw: 0,
+        seed: 0,
     });
     Ok(captions.collect())
 }
@@ -139,7 +144,7 @@ fn objects(inputs: &Arrays) -> Result<Vec<DetectionTarget>, PeerError> {
     let ([_, _, each], attributes) = inputs.get::<i32, 3>("attributes")?;
     let (_, boxes) = inputs.get::<f32, 3>("boxes")?;
     let (boxes, _) = boxes.as_chunks::<4>();
-    let pictures = counts.iter().enumerate().map(|(image, &count)| {
+    let images = counts.iter().enumerate().map(|(image, &count)| {
         let places = image * most..image * most + (count as usize).min(most);
         let objects = places.map(|at| TargetObject {
             class: classes[at] as usize,
@@ -153,9 +158,9 @@ fn objects(inputs: &Arrays) -> Result<Vec<DetectionTarget>, PeerError> {
             vocabulary: Some(0),
             objects: objects.collect(),
             dropped: 0,
-            key: image as u64,
+            image_id: image as u64,
             size: (1, 1),
         }
     });
-    Ok(pictures.collect())
+    Ok(images.collect())
 }

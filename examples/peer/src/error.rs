@@ -48,7 +48,7 @@ pub(crate) enum PeerError {
     /// Weights.
     #[error(transparent)]
     Weights(Box<WeightsError>),
-    /// Pictures and their dictionary.
+    /// Images and their dictionary.
     #[error(transparent)]
     Vision(#[from] VisionError),
 }

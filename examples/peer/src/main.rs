@@ -6,10 +6,10 @@ mod arrays;
 mod batch;
 mod cases;
 mod error;
-mod figures;
 mod fresh;
 mod memory;
 mod module;
+mod output;
 mod prepare;
 mod protocol;
 mod setup;
@@ -25,6 +25,11 @@ use protocol::{THREADS, Worker};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    vlp::device::tune_allocator();
+    if let Err(error) = vlp_ops::init_simd() {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

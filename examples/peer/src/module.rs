@@ -34,7 +34,7 @@ pub(crate) fn write(values: &Values, file: &Path) -> Result<(), PeerError> {
 /// Fills every float parameter and state of `module` from a file that has them all.
 pub(crate) fn fill<M: Module>(module: M, file: &Path) -> Result<M, PeerError> {
     let file = WeightsFile::open(file)?;
-    fill_with(module, |path| Ok(file.f32(path)?))
+    fill_with(module, |path| Ok(file.read_f32(path)?))
 }
 
 /// Fills every float parameter and state of `module` by what `value` gives for its path.
@@ -89,17 +89,17 @@ impl<F: Fn(&str) -> Result<Vec<f32>, PeerError>> ModuleMapper for Fill<F> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (path, shape) = (self.path.join("."), param.lazy_shape());
-        let found = (self.value)(&path).and_then(|values| {
-            let (count, wanted) = (values.len(), shape.num_elements());
+        let values = (self.value)(&path).and_then(|values| {
+            let (count, expected) = (values.len(), shape.num_elements());
             let reason = || format!("has {count} values; the model takes {shape:?}");
-            (count == wanted)
+            (count == expected)
                 .then_some(values)
                 .ok_or_else(|| PeerError::Input {
                     name: path.clone(),
                     reason: reason(),
                 })
         });
-        match found {
+        match values {
             Ok(values) => param.map(|old| {
                 let data = TensorData::new(values, old.shape());
                 let value = Tensor::from_data(data, &old.device());

@@ -34,24 +34,25 @@ impl Worker {
     /// The answer to a line; an object with `error` where it cannot be answered.
     pub(crate) fn answer(&mut self, line: &str) -> Value {
         // Tensors whose shapes do not go together are a panic of burn's, which says more on standard error.
-        let found = catch_unwind(AssertUnwindSafe(|| {
+        let result = catch_unwind(AssertUnwindSafe(|| {
             let request = serde_json::from_str(line);
             let request = request.map_err(|e| PeerError::Request(format!("no JSON: {e}")))?;
             self.ask(&request)
         }));
-        let found = found.unwrap_or_else(|_| {
+        let result = result.unwrap_or_else(|_| {
             // Half a step may have been made.
             self.loaded = None;
             let reason = "panicked: do shapes, ids and numbers of the inputs go together?";
             Err(PeerError::Request(reason.into()))
         });
-        found.unwrap_or_else(|error| json!({"error": error.to_string()}))
+        result.unwrap_or_else(|error| json!({"error": error.to_string()}))
     }
 
     fn ask(&mut self, request: &Value) -> Result<Value, PeerError> {
         if request["versions"] == true {
             return Ok(
-                json!({"versions": {"vlp": env!("CARGO_PKG_VERSION"), "burn": locked("burn")}}),
+                json!({"versions": {"vlp": env!("CARGO_PKG_VERSION"), "burn": locked("burn"),
+                    "simd": vlp_ops::simd_level().to_string()}}),
             );
         }
         if !request["prepare"].is_null() {
@@ -70,15 +71,15 @@ impl Worker {
 
     fn run(&mut self, case: &str, request: &Value, repeats: u64) -> Result<Value, PeerError> {
         let key = ["case", "weights", "inputs", "device"].map(|name| request[name].clone());
-        if self.loaded.as_ref().is_none_or(|own| own.key != key) {
+        if self.loaded.as_ref().is_none_or(|loaded| loaded.key != key) {
             // What was loaded goes first: both need not be in memory.
             self.loaded = None;
             let inputs = Path::new(text(request, "inputs")?);
             let weights = request["weights"].as_str().map(Path::new);
             let device = vlp::device::pick(request["device"].as_str().unwrap_or("flex"))?;
             let mut case = cases::load(case, weights, inputs, &device)?;
-            let found = case.run()?.into_iter();
-            let losses = found.map(|(name, figure)| (name, json!(figure.value())));
+            let outputs = case.run()?.into_iter();
+            let losses = outputs.map(|(name, output)| (name, json!(output.value())));
             self.loaded = Some(Loaded {
                 key,
                 losses: losses.collect(),
@@ -92,12 +93,12 @@ impl Worker {
         };
         for _ in 0..repeats {
             let start = Instant::now();
-            let found = loaded.case.run()?;
+            let outputs = loaded.case.run()?;
             // A GPU has only been told what to do.
             let done = loaded.device.sync();
             done.map_err(|e| PeerError::Device(e.to_string()))?;
             seconds.push(start.elapsed().as_secs_f64());
-            drop(found);
+            drop(outputs);
         }
         Ok(
             json!({"case": case, "seconds": seconds, "losses": loaded.losses, "peak_rss": memory::peak(),
@@ -114,9 +115,9 @@ fn start(request: &Value, repeats: u64) -> Result<Value, PeerError> {
     let mut seconds = vec![];
     let mut answer = Value::Null;
     for _ in 0..repeats {
-        let (took, found) = fresh::ask(&request)?;
-        seconds.push(took);
-        answer = found;
+        let (elapsed, reply) = fresh::ask(&request)?;
+        seconds.push(elapsed);
+        answer = reply;
     }
     if seconds.is_empty() {
         return Err(PeerError::Request(

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::prelude::*;
-use vlp::build::{self, Model};
 use vlp::config::{RunConfig, Sources, resolve};
-use vlp_data::{Scenes, Source};
-use vlp_models::{E2eVlp, HeadSizes, PretrainObjectives, Soho};
-use vlp_objectives::Pretrain;
+use vlp::model::{Model, build_model};
+use vlp_data::Source;
+use vlp_models::{E2eVlp, Soho};
 use vlp_objectives::detection::ClassVocabulary;
-use vlp_text::WordPieces;
+use vlp_objectives::{HeadSizes, Pretrain, PretrainObjectives};
+use vlp_scenes::Scenes;
+use vlp_text::WordPieceTokenizer;
 use vlp_train::{ScheduleConfig, TrainerConfig};
 
 use crate::error::PeerError;
@@ -25,7 +26,7 @@ const STEPS: u64 = 1 << 32;
 pub(crate) struct Setup {
     /// The preset without dropout, accumulation and schedule.
     pub(crate) config: RunConfig,
-    pub(crate) pieces: WordPieces,
+    pub(crate) tokenizer: WordPieceTokenizer,
     pub(crate) classes: usize,
     pub(crate) attributes: usize,
 }
@@ -64,7 +65,7 @@ impl Setup {
             schedule: ScheduleConfig::default(),
             ..TrainerConfig::new(STEPS)
         };
-        let (classes, attributes) = match config.data.pieces.as_str() {
+        let (classes, attributes) = match config.data.tokenizer.as_str() {
             "scenes" => {
                 let scenes = Scenes::new(config.data.scenes.clone())?;
                 let labels = scenes.labels();
@@ -73,7 +74,7 @@ impl Setup {
             _ => GENOME,
         };
         Ok(Some(Self {
-            pieces: vlp::data::word_pieces(&config.data.pieces)?,
+            tokenizer: vlp::data::load_tokenizer(&config.data.tokenizer)?,
             config,
             classes,
             attributes,
@@ -85,17 +86,17 @@ impl Setup {
         let config = &self.config;
         let sizes = HeadSizes {
             d_model: config.model.d_model(),
-            vocab_size: self.pieces.vocab_size(),
+            vocab_size: self.tokenizer.vocab_size(),
             vocabularies: vec![ClassVocabulary {
                 name: "peer".into(),
                 classes: self.classes,
                 attributes: self.attributes,
             }],
             answers: 0,
-            codes: config.model.quantiser().map_or(0, |q| q.dictionary.codes),
+            codes: config.model.quantizer().map_or(0, |q| q.dictionary.codes),
         };
         let objectives = config.objectives.init(&sizes, device)?;
-        Ok(match build::model(config, &self.pieces, device)? {
+        Ok(match build_model(config, &self.tokenizer, device)? {
             Model::E2eVlp(model) => System::E2eVlp(Pretrain { model, objectives }),
             Model::Soho(model) => System::Soho(Pretrain { model, objectives }),
         })
@@ -105,8 +106,8 @@ impl Setup {
 impl System {
     /// The first weights of `seed`.
     pub(crate) fn drawn(self, seed: u64) -> Values {
-        fn draw<M: Module>(module: M, seed: u64) -> Values {
-            module::values(&vlp_models::initialise(module, seed))
+        fn draw<M: Module + vlp_objectives::InitWeights>(module: M, seed: u64) -> Values {
+            module::values(&vlp_models::initialize(module, seed))
         }
         match self {
             Self::E2eVlp(own) => draw(own, seed),

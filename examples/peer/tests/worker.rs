@@ -28,31 +28,31 @@ fn ask(requests: &[Value]) -> Vec<Value> {
         .collect()
 }
 
-/// Prepares a case in `folder` and runs it, twice with a timed repeat and once in another process.
+/// Prepares a case in `folder` and runs it, twice with a timed repeat and once in a separate process.
 fn losses(case: &str, folder: &Path) -> Value {
     let prepared = ask(&[json!({"prepare": case, "dir": folder})]).remove(0);
     let request = json!({"case": case, "weights": prepared["weights"], "inputs": prepared["inputs"], "repeats": 1});
     let answers = ask(&[request.clone(), request.clone()]);
-    let again = ask(&[request]).remove(0);
-    for answer in answers.iter().chain([&again]) {
+    let separate = ask(&[request]).remove(0);
+    for answer in answers.iter().chain([&separate]) {
         assert_eq!(answer["case"], case, "{answer}");
         assert_eq!(answer["seconds"].as_array().unwrap().len(), 1);
         assert!(answer["seconds"][0].as_f64().unwrap() > 0.0);
         // Those of the first run, whatever was trained since.
-        assert_eq!(answer["losses"], again["losses"], "{case}");
+        assert_eq!(answer["losses"], separate["losses"], "{case}");
         #[cfg(target_os = "linux")]
         assert!(answer["peak_rss"].as_u64().unwrap() > 1 << 20);
     }
-    again["losses"].clone()
+    separate["losses"].clone()
 }
 
 fn names(losses: &Value) -> Vec<&str> {
-    let found = losses.as_object().unwrap();
+    let values = losses.as_object().unwrap();
     assert!(
-        found.values().all(|v| v.as_f64().unwrap().is_finite()),
+        values.values().all(|v| v.as_f64().unwrap().is_finite()),
         "{losses}"
     );
-    found.keys().map(String::as_str).collect()
+    values.keys().map(String::as_str).collect()
 }
 
 #[test]
@@ -92,9 +92,9 @@ fn steps_give_every_term() {
 fn what_needs_no_model() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(names(&losses("jpeg", folder.path())), ["pixels"]);
-    let one_by_one = losses("tokenise", folder.path());
+    let one_by_one = losses("tokenize", folder.path());
     assert_eq!(names(&one_by_one), ["ids", "tokens"]);
-    assert_eq!(losses("tokenise-batched", folder.path()), one_by_one);
+    assert_eq!(losses("tokenize-batched", folder.path()), one_by_one);
     assert_eq!(names(&losses("matching", folder.path())), ["cost"]);
 }
 

@@ -36,11 +36,11 @@ fn busy(line: &str) -> Option<(f64, f64)> {
 
 /// Ticks of a process and its ended children so far.
 pub(super) fn ticks_of(process: u32) -> Option<f64> {
-    own(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+    process_ticks(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
 }
 
 /// utime, stime, cutime, cstime; the second field, the name in brackets, may hold anything.
-fn own(stat: &str) -> Option<f64> {
+fn process_ticks(stat: &str) -> Option<f64> {
     let fields = stat.rsplit_once(')')?.1.split_whitespace();
     let ticks: Vec<f64> = fields
         .skip(11)
@@ -84,8 +84,8 @@ mod tests {
         assert_eq!(busy(line), Some((25.0, 145.0)));
         assert_eq!(busy("cpu 1 2"), None);
         let stat = "7 (a) b) S 1 7 7 0 -1 4194304 100 0 0 0 40 2 300 8 20 0 1";
-        assert_eq!(own(stat), Some(350.0));
-        assert_eq!(own("7 (a) S 1"), None);
+        assert_eq!(process_ticks(stat), Some(350.0));
+        assert_eq!(process_ticks("7 (a) S 1"), None);
     }
 
     #[test]

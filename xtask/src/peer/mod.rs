@@ -32,8 +32,8 @@ const CASES: [&str; 17] = [
     "dictionary",
     "matching",
     "jpeg",
-    "tokenise",
-    "tokenise-batched",
+    "tokenize",
+    "tokenize-batched",
     "start",
 ];
 /// Turns of each side.
@@ -44,13 +44,15 @@ const MOST_REPEATS: f64 = 50.0;
 
 const OURS: &str = "vlp";
 const THEIRS: &str = "PyTorch";
+/// PyTorch with `channels_last` and `torch.compile`.
+const COMPILED: &str = "PyTorch compiled";
 
-/// Runs the named cases, or all, adds what came of them to `target/peer/raw.jsonl` and renews
-/// `docs/numbers.md` from that file (`-NAME` in both with `--device NAME` in front). `table` does the last alone.
+/// Runs the named cases, or all, appends the records to `target/peer/PAGE.jsonl` and writes `docs/numbers/PAGE.md` from that
+/// file; the page is named after the vector instructions, bf16 or the GPU. `table` only writes the pages.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     let (target, names) = Target::parse(words)?;
     if names == ["table"] {
-        return write_table(root, &target);
+        return write_pages(root);
     }
     let cases = choose(names, &target)?;
     let python = python::interpreter(root)?;
@@ -64,10 +66,6 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
         root,
         target,
         python: &python,
-        command: ["cargo xtask peer", &words.join(" ")]
-            .join(" ")
-            .trim()
-            .to_owned(),
         machine: [target.describe(), Some(machine::describe())]
             .into_iter()
             .flatten()
@@ -82,7 +80,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
             failed.push(case);
         }
     }
-    write_table(root, &target)?;
+    write_pages(root)?;
     match failed.is_empty() {
         true => Ok(()),
         false => Err(format!("failed: {}", failed.join(", "))),
@@ -108,12 +106,27 @@ fn cargo(root: &Path) -> Command {
     command
 }
 
-fn write_table(root: &Path, target: &Target) -> Result<(), String> {
-    let raw = target.raw_file(root);
-    let text = fs::read_to_string(&raw).map_err(|e| format!("{}: {e}", raw.display()))?;
-    let page = target.page_file(root);
-    fs::write(&page, table::page(&text, &CASES, target)?)
-        .map_err(|e| format!("{}: {e}", page.display()))
+/// Writes the page of every file of raw records.
+fn write_pages(root: &Path) -> Result<(), String> {
+    let folder = root.join("target/peer");
+    let failed = |error| format!("{}: {error}", folder.display());
+    for entry in fs::read_dir(&folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        let Some(name) = name.strip_suffix(".jsonl") else {
+            continue;
+        };
+        let raw = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let page = target::page_file(root, name);
+        let text =
+            table::page(&raw, &CASES, name).map_err(|e| format!("{}: {e}", path.display()))?;
+        fs::create_dir_all(page.parent().unwrap_or(root))
+            .map_err(|e| format!("{}: {e}", page.display()))?;
+        fs::write(&page, text).map_err(|e| format!("{}: {e}", page.display()))?;
+    }
+    Ok(())
 }
 
 /// What all cases of a run share.
@@ -121,35 +134,44 @@ struct Bench<'a> {
     root: &'a Path,
     target: Target<'a>,
     python: &'a Path,
-    command: String,
     machine: String,
     run: String,
 }
 
 impl Bench<'_> {
-    /// Both sides in turns; fails where one of them does or their losses differ.
+    /// All sides in turns; fails where one of them does or their losses differ.
     fn case(&self, case: &str) -> Result<(), String> {
         let start = || {
-            let own = self.target.worker(|| cargo(self.root), "run");
-            Worker::start(OURS, &mut own.ok_or("no worker")?)
+            let command = self.target.worker(|| cargo(self.root), "run");
+            Worker::start(OURS, &mut command.ok_or("no worker")?)
         };
         let folder = self.root.join("target/peer").join(case);
         fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         // In a process of its own: the memory of drawing weights is no part of the case's.
         let files = start()?.ask(&json!({"prepare": case, "dir": folder}))?;
-        let mut ours = start()?;
         let script = self.root.join("benches/peer/peer.py");
-        let mut theirs = Worker::start(THEIRS, Command::new(self.python).arg(script))?;
+        let python = |name| {
+            let mut command = Command::new(self.python);
+            command.arg(&script);
+            Worker::start(name, &mut self.target.restrict(command))
+        };
+        let mut workers = vec![start()?, python(THEIRS)?];
+        if self.target.compiles(case) {
+            workers.push(python(COMPILED)?);
+        }
 
         let request = |side: &str, repeats: usize| {
             let mut request = json!({"case": case, "weights": files["weights"], "inputs": files["inputs"], "repeats": repeats});
-            if let Some(device) = self.target.name_for(side) {
+            if side == COMPILED {
+                request["compiled"] = json!(true);
+            }
+            if let Some(device) = self.target.device_for(side) {
                 request["device"] = json!(device);
             }
             request
         };
         let mut sides = vec![];
-        for worker in [&mut ours, &mut theirs] {
+        for worker in &mut workers {
             let versions = worker.ask(&json!({"versions": true}))?["versions"].take();
             let first = worker.ask(&request(worker.name(), 1))?;
             let seconds = table::seconds(&first);
@@ -157,11 +179,13 @@ impl Bench<'_> {
             let repeats = (TURN / least).clamp(1.0, MOST_REPEATS) as usize;
             sides.push((worker, versions, repeats));
         }
+        let simd = sides[0].1["simd"].as_str().unwrap_or("unknown").to_owned();
+        let raw = target::raw_file(self.root, &self.target.page(&simd));
         let mut records = vec![];
         for _ in 0..ROUNDS {
             for (worker, versions, repeats) in &mut sides {
-                let asked = request(worker.name(), *repeats);
-                let (others, mut record) = worker.ask_watched(&asked)?;
+                let request = request(worker.name(), *repeats);
+                let (others, mut record) = worker.ask_watched(&request)?;
                 let gpu = self.target.gpu_memory(worker.process());
                 for (key, value) in [
                     ("side", json!(worker.name())),
@@ -170,25 +194,25 @@ impl Bench<'_> {
                     ("gpu_memory", json!(gpu)),
                     ("machine", json!(self.machine)),
                     ("run", json!(self.run)),
-                    ("command", json!(self.command)),
+                    ("tolerance", json!(self.target.tolerance(case))),
+                    ("command", json!(self.target.command())),
                 ] {
                     record[key] = value;
                 }
-                self.save(&record)?;
+                save(&raw, &record)?;
                 records.push(record);
             }
         }
-        let row = table::Row::of(case, &records, self.target.tolerance(case))?;
-        println!("{}", row.spoken());
+        let row = table::Row::of(case, &records)?;
+        println!("{}", row.summary());
         row.agreed()
     }
+}
 
-    fn save(&self, record: &Value) -> Result<(), String> {
-        let path = self.target.raw_file(self.root);
-        let fail = |e| format!("{}: {e}", path.display());
-        let open = fs::OpenOptions::new().create(true).append(true).open(&path);
-        writeln!(open.map_err(fail)?, "{record}").map_err(fail)
-    }
+fn save(path: &Path, record: &Value) -> Result<(), String> {
+    let failed = |e| format!("{}: {e}", path.display());
+    let open = fs::OpenOptions::new().create(true).append(true).open(path);
+    writeln!(open.map_err(failed)?, "{record}").map_err(failed)
 }
 
 #[cfg(test)]

@@ -1,105 +1,157 @@
-//! What the comparison runs on: the CPU, the CPU with products in bf16, or a GPU by the name of vlp's backend.
+//! What the comparison runs on: the CPU in f32 or bf16, with all vector instructions or fewer, or a GPU.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::{OURS, THEIRS};
+
 /// Cases without a tensor.
-const HOST_ONLY: [&str; 3] = ["jpeg", "tokenise", "tokenise-batched"];
+const HOST_ONLY: [&str; 3] = ["jpeg", "tokenize", "tokenize-batched"];
+/// Cases that `torch.compile` changes.
+const COMPILED: [&str; 12] = [
+    "resnet50-384",
+    "resnet50-800x1333",
+    "e2e-384",
+    "e2e-800x1333",
+    "e2e-step",
+    "soho-r101-step",
+    "soho-r18-step",
+    "tiny-step",
+    "soho-tiny-step",
+    "caption-beam1",
+    "caption-beam5",
+    "dictionary",
+];
+const DEVICES: &str = "--device: give flex, flex-bf16, cuda or wgpu";
 
 /// The device of both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target<'a> {
+pub(super) enum Device<'a> {
     /// The CPU in f32.
     Cpu,
-    /// The CPU with products in bf16.
+    /// The CPU with bf16 matrix products and convolutions.
     CpuBf16,
     /// A GPU, by vlp's backend.
     Gpu(&'a str),
 }
 
+/// The device, and the vector instructions that the CPU is restricted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Target<'a> {
+    pub(super) device: Device<'a>,
+    /// A value of `VLP_SIMD`; all that the processor has where it is `None`.
+    simd: Option<&'a str>,
+}
+
 impl<'a> Target<'a> {
-    /// `--device NAME` in front of the cases, or the CPU.
+    /// Takes `--device NAME` and `--simd LEVEL` from the front of the words; the rest are cases.
     pub(super) fn parse<'b>(words: &'b [&'a str]) -> Result<(Self, &'b [&'a str]), String> {
-        match words {
-            ["--device", name, rest @ ..] => {
-                let target = match *name {
-                    "flex" => Self::Cpu,
-                    "flex-bf16" => Self::CpuBf16,
-                    gpu @ ("cuda" | "wgpu") => Self::Gpu(gpu),
-                    _ => return Err("--device: give flex, flex-bf16, cuda or wgpu".into()),
-                };
-                Ok((target, rest))
+        let mut target = Self {
+            device: Device::Cpu,
+            simd: None,
+        };
+        let mut rest = words;
+        while let [option @ ("--device" | "--simd"), values @ ..] = rest {
+            let [value, after @ ..] = values else {
+                return Err(match *option {
+                    "--device" => DEVICES.into(),
+                    _ => "--simd: give avx2 or scalar".into(),
+                });
+            };
+            match (*option, *value) {
+                ("--device", "flex") => target.device = Device::Cpu,
+                ("--device", "flex-bf16") => target.device = Device::CpuBf16,
+                ("--device", gpu @ ("cuda" | "wgpu")) => target.device = Device::Gpu(gpu),
+                ("--device", _) => return Err(DEVICES.into()),
+                (_, level @ ("avx2" | "scalar")) => target.simd = Some(level),
+                _ => return Err("--simd: give avx2 or scalar".into()),
             }
-            ["--device"] => Err("--device: give flex, flex-bf16, cuda or wgpu".into()),
-            rest => Ok((Self::Cpu, rest)),
+            rest = after;
         }
+        if target.simd.is_some() && target.gpu().is_some() {
+            return Err("--simd: a GPU has no such choice".into());
+        }
+        Ok((target, rest))
     }
 
     pub(super) fn takes(&self, case: &str) -> bool {
-        match self {
-            Self::Cpu => true,
-            Self::CpuBf16 | Self::Gpu(_) => !HOST_ONLY.contains(&case),
-        }
+        self.device == Device::Cpu || !HOST_ONLY.contains(&case)
+    }
+
+    /// Whether PyTorch is also measured compiled.
+    pub(super) fn compiles(&self, case: &str) -> bool {
+        COMPILED.contains(&case)
     }
 
     fn gpu(&self) -> Option<&'a str> {
-        match self {
-            Self::Gpu(name) => Some(name),
+        match self.device {
+            Device::Gpu(name) => Some(name),
             _ => None,
         }
     }
 
-    fn suffix(&self) -> String {
-        match self {
-            Self::Cpu => String::new(),
-            Self::CpuBf16 => "-bf16".into(),
-            Self::Gpu(name) => format!("-{name}"),
-        }
-    }
-
-    /// Relative difference up to which losses agree: where operands are rounded to eight bits, each side sums other
-    /// roundings, and some losses are differences of sums. Through a hundred layers of fresh weights that grows: vlp's own sums
-    /// by AVX-512 and by AMX differ by a tenth in one loss of ResNet-101's step.
+    /// Relative difference up to which losses agree.
+    /// Where operands are rounded to eight bits, each side sums other roundings, and some losses are differences of sums.
+    /// Through a hundred layers of random weights that grows: vlp's own sums by AVX-512 and by AMX differ by a tenth in one loss
+    /// of ResNet-101's step.
     pub(super) fn tolerance(&self, case: &str) -> f64 {
-        match (self, case) {
-            (Self::CpuBf16, "soho-r101-step") => 0.2,
-            (Self::CpuBf16, _) => 5e-2,
+        match (self.device, case) {
+            (Device::CpuBf16, "soho-r101-step") => 0.2,
+            (Device::CpuBf16, _) => 5e-2,
             _ => 1e-3,
         }
     }
 
-    /// Where raw records are kept.
-    pub(super) fn raw_file(&self, root: &Path) -> PathBuf {
-        root.join(format!("target/peer/raw{}.jsonl", self.suffix()))
-    }
-
-    /// The page written from them.
-    pub(super) fn page_file(&self, root: &Path) -> PathBuf {
-        root.join(format!("docs/numbers{}.md", self.suffix()))
+    /// Name of the page for a worker that computes with the vector instructions `simd`.
+    pub(super) fn page(&self, simd: &str) -> String {
+        let level = simd.split('+').next().unwrap_or(simd);
+        match self.device {
+            Device::Cpu => level.to_owned(),
+            Device::CpuBf16 => format!("{level}-bf16"),
+            Device::Gpu(name) => name.to_owned(),
+        }
     }
 
     /// Our worker: `VLP_PEER_WORKER`, or the one that cargo builds.
     pub(super) fn worker(&self, cargo: impl Fn() -> Command, verb: &str) -> Option<Command> {
         if let Some(ready) = std::env::var_os("VLP_PEER_WORKER") {
-            return (verb == "run").then(|| Command::new(ready));
+            return (verb == "run").then(|| self.restrict(Command::new(ready)));
         }
         let mut command = cargo();
         command.args([verb, "-q", "-p", "peer-worker"]);
         if let Some(gpu) = self.gpu() {
             command.args(["--features", gpu]);
         }
-        Some(command)
+        Some(self.restrict(command))
     }
 
-    /// What a request to `side` says of the device: PyTorch has no wgpu, and reaches the same GPU by CUDA.
-    pub(super) fn name_for(&self, side: &str) -> Option<&'a str> {
-        let ours = side == super::OURS;
-        Some(match self {
-            Self::Cpu => return None,
-            Self::CpuBf16 if ours => "flex-bf16",
-            Self::CpuBf16 => "cpu-bf16",
-            Self::Gpu(name) if ours => name,
-            Self::Gpu(_) => "cuda",
+    /// Restricts both sides to the same vector instructions.
+    pub(super) fn restrict(&self, mut command: Command) -> Command {
+        if let Some(level) = self.simd {
+            command.env("VLP_SIMD", level);
+            let (aten, onednn) = match level {
+                "avx2" => ("avx2", "AVX2"),
+                _ => ("default", "SSE41"),
+            };
+            command.env("ATEN_CPU_CAPABILITY", aten);
+            command.env("ONEDNN_MAX_CPU_ISA", onednn);
+            command.env("DNNL_MAX_CPU_ISA", onednn);
+            command.env(
+                "MKL_ENABLE_INSTRUCTIONS",
+                if level == "avx2" { "AVX2" } else { "SSE4_2" },
+            );
+        }
+        command
+    }
+
+    /// What a request to a side says of the device: PyTorch has no wgpu, and reaches the same GPU by CUDA.
+    pub(super) fn device_for(&self, side: &str) -> Option<&'a str> {
+        Some(match self.device {
+            Device::Cpu => return None,
+            Device::CpuBf16 if side == OURS => "flex-bf16",
+            Device::CpuBf16 => "cpu-bf16",
+            Device::Gpu(name) if side == OURS => name,
+            Device::Gpu(_) => "cuda",
         })
     }
 
@@ -107,11 +159,11 @@ impl<'a> Target<'a> {
     pub(super) fn gpu_memory(&self, process: u32) -> Option<f64> {
         self.gpu()?;
         let rows = smi("--query-compute-apps=pid,used_memory");
-        let held = rows.and_then(|rows| memory_of(&rows, process));
-        Some(held.unwrap_or(0.0))
+        let bytes = rows.and_then(|rows| memory_of(&rows, process));
+        Some(bytes.unwrap_or(0.0))
     }
 
-    /// The GPU's name and driver, to stand beside the machine's.
+    /// The GPU's name and driver.
     pub(super) fn describe(&self) -> Option<String> {
         self.gpu()?;
         let row = smi("--query-gpu=name,driver_version")?;
@@ -119,35 +171,69 @@ impl<'a> Target<'a> {
         Some(format!("{name} (driver {driver})"))
     }
 
-    /// What the page says of its figures.
-    pub(super) fn preface(&self) -> String {
-        let own = "Cases and protocol: [benches/peer](../benches/peer/README.md). This page is written by ";
-        match self {
-            Self::Cpu => format!(
-                "# Numbers\n\nvlp and PyTorch at the same work, in turns on the same machine, f32 on 2 threads. \
-                 {own}`cargo xtask peer`, never by hand."
-            ),
-            Self::CpuBf16 => format!(
-                "# Numbers in bf16\n\nvlp (`--device flex-bf16`) and PyTorch (`torch.set_float32_matmul_precision(\"medium\")`, mkldnn's products and \
-                 convolutions at `fp32_precision = \"bf16\"`) at the same work, in turns on the same machine, on 2 threads: both may round operands of products \
-                 and convolutions to bf16. The dictionary's look-up and the matcher's costs are f32 here, a choice of codes and pairs. {own}`cargo xtask peer --device \
-                 flex-bf16`, never by hand."
-            ),
-            Self::Gpu(gpu) => format!(
-                "# Numbers on a GPU: {gpu}\n\nvlp ({gpu}) and PyTorch (CUDA) at the same work, in turns on the same GPU. Both may take \
-                 products of f32 in TF32. {own}`cargo xtask peer --device {gpu}`, never by hand."
-            ),
-        }
+    /// The command that measures this target.
+    pub(super) fn command(&self) -> String {
+        let device = match self.device {
+            Device::Cpu => String::new(),
+            Device::CpuBf16 => " --device flex-bf16".into(),
+            Device::Gpu(name) => format!(" --device {name}"),
+        };
+        let simd = self
+            .simd
+            .map_or(String::new(), |level| format!(" --simd {level}"));
+        format!("cargo xtask peer{device}{simd}")
     }
+}
 
-    /// What the columns of memory are.
-    pub(super) fn memory(&self) -> &'static str {
-        match self.gpu() {
-            None => "Memory is the highest of the whole process in MB.",
-            Some(_) => {
-                "Memory is what the process holds of the GPU in MB after its turns, its pool included; 0 is not known."
-            }
+/// Where raw records of a page are kept.
+pub(super) fn raw_file(root: &Path, page: &str) -> PathBuf {
+    root.join(format!("target/peer/{page}.jsonl"))
+}
+
+/// The page written from them.
+pub(super) fn page_file(root: &Path, page: &str) -> PathBuf {
+    root.join(format!("docs/numbers/{page}.md"))
+}
+
+/// Title and introduction of a page.
+pub(super) fn preface(page: &str, command: &str) -> String {
+    let level = page.trim_end_matches("-bf16");
+    let instructions = match level {
+        "avx512" => "AVX-512",
+        "avx2" => "AVX2 and FMA",
+        "neon" => "NEON",
+        level => level,
+    };
+    let written = format!(
+        "Cases and protocol: [benches/peer](../../benches/peer/README.md).\n\
+         This page is written by `{command}`, never by hand.\n"
+    );
+    match page {
+        gpu @ ("cuda" | "wgpu") => format!(
+            "# Against PyTorch on a GPU: {gpu}\n\n\
+             vlp ({gpu}) and {THEIRS} (CUDA) do the same work in turns on the same GPU; both may multiply f32 in TF32.\n{written}"
+        ),
+        page if page.ends_with("-bf16") => format!(
+            "# Against PyTorch: {instructions}, bf16\n\n\
+             vlp (`--device flex-bf16`) and {THEIRS} (`torch.set_float32_matmul_precision(\"medium\")`, oneDNN's products and convolutions at \
+             `fp32_precision = \"bf16\"`) do the same work in turns on the same machine, with 2 threads each.\n\
+             Both may round operands of matrix products and convolutions to bf16.\n\
+             The nearest-code search and the matcher's costs are f32 here, since they choose codes and pairs.\n{written}"
+        ),
+        _ => format!(
+            "# Against PyTorch: {instructions}, f32\n\n\
+             vlp and {THEIRS} do the same work in turns on the same machine, in f32 with 2 threads each.\n{written}"
+        ),
+    }
+}
+
+/// What the columns of memory are.
+pub(super) fn memory_note(page: &str) -> &'static str {
+    match page {
+        "cuda" | "wgpu" => {
+            "Memory is what the process holds of the GPU after its turns, its pool included, in MB; 0 is unknown."
         }
+        _ => "Memory is the peak of the whole process in MB.",
     }
 }
 
@@ -159,10 +245,10 @@ fn smi(query: &str) -> Option<String> {
     String::from_utf8(output.ok()?.stdout).ok()
 }
 
-/// Lines `PID, MiB`.
+/// Bytes of a process in lines `PID, MiB`.
 fn memory_of(rows: &str, process: u32) -> Option<f64> {
-    let mut own = rows.lines().filter_map(|row| row.split_once(','));
-    let (_, mib) = own.find(|(pid, _)| pid.trim().parse() == Ok(process))?;
+    let mut fields = rows.lines().filter_map(|row| row.split_once(','));
+    let (_, mib) = fields.find(|(pid, _)| pid.trim().parse() == Ok(process))?;
     Some(mib.trim().parse::<f64>().ok()? * f64::from(1 << 20))
 }
 
@@ -172,26 +258,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_is_named_in_front_of_the_cases() {
-        let (target, rest) = Target::parse(&["--device", "cuda", "start"]).unwrap();
-        assert_eq!((target, rest), (Target::Gpu("cuda"), &["start"][..]));
-        let page = target.page_file(Path::new("/r"));
-        assert_eq!(page, Path::new("/r/docs/numbers-cuda.md"));
-        assert!(target.takes("e2e-step") && !target.takes("jpeg"));
+    fn options_come_before_the_cases() {
+        let (gpu, rest) = Target::parse(&["--device", "cuda", "start"]).unwrap();
+        assert_eq!((gpu.device, rest), (Device::Gpu("cuda"), &["start"][..]));
+        assert_eq!(gpu.page("avx512"), "cuda");
+        assert!(gpu.takes("e2e-step") && !gpu.takes("jpeg"));
         let (cpu, rest) = Target::parse(&["start"]).unwrap();
-        assert_eq!((cpu, rest), (Target::Cpu, &["start"][..]));
+        assert_eq!((cpu.device, rest), (Device::Cpu, &["start"][..]));
         assert!(cpu.takes("jpeg"));
-        let (narrow, _) = Target::parse(&["--device", "flex-bf16"]).unwrap();
-        assert!(narrow.takes("e2e-step") && !narrow.takes("jpeg"));
-        assert_eq!(narrow.name_for(super::super::THEIRS), Some("cpu-bf16"));
-        assert!(Target::parse(&["--device", "tpu"]).is_err());
+        let (bf16, _) = Target::parse(&["--device", "flex-bf16"]).unwrap();
+        assert!(bf16.takes("e2e-step") && !bf16.takes("jpeg"));
+        assert_eq!(bf16.device_for(THEIRS), Some("cpu-bf16"));
+        assert_eq!(bf16.page("avx512"), "avx512-bf16");
+        let (avx2, rest) = Target::parse(&["--simd", "avx2", "jpeg"]).unwrap();
+        assert_eq!(
+            (avx2.page("avx2+fma").as_str(), rest),
+            ("avx2", &["jpeg"][..])
+        );
+        assert_eq!(avx2.command(), "cargo xtask peer --simd avx2");
+        for words in [
+            &["--device", "tpu"][..],
+            &["--simd", "avx512"],
+            &["--simd"],
+            &["--device", "cuda", "--simd", "avx2"],
+        ] {
+            assert!(Target::parse(words).is_err(), "{words:?}");
+        }
     }
 
     #[test]
     fn pytorch_reaches_the_same_gpu() {
         let (target, _) = Target::parse(&["--device", "wgpu"]).unwrap();
-        assert_eq!(target.name_for(super::super::OURS), Some("wgpu"));
-        assert_eq!(target.name_for(super::super::THEIRS), Some("cuda"));
+        assert_eq!(target.device_for(OURS), Some("wgpu"));
+        assert_eq!(target.device_for(THEIRS), Some("cuda"));
     }
 
     #[test]

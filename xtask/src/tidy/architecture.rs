@@ -85,9 +85,9 @@ mod tests {
     #[test]
     fn a_stale_table_is_renewed_and_then_right() {
         let page = "# Crates\n\n<!-- crates -->\nold\n<!-- /crates -->\nrest\n";
-        let found: Vec<_> = check(&tree(page)).iter().map(ToString::to_string).collect();
+        let violations: Vec<_> = check(&tree(page)).iter().map(ToString::to_string).collect();
         assert_eq!(
-            found,
+            violations,
             [
                 "docs/architecture.md:3: the crate table differs from the manifests; `cargo xtask tidy --write` renews it"
             ]

@@ -56,7 +56,7 @@ fn check_crate(member: &Crate) -> Vec<Violation> {
         violations.push(Violation::new(member.path(), line, message));
     };
     for dependency in member.dependencies() {
-        let own = dependency
+        let backend_crate = dependency
             .name
             .strip_prefix("burn-")
             .filter(|name| BACKENDS.contains(name));
@@ -69,7 +69,7 @@ fn check_crate(member: &Crate) -> Vec<Violation> {
         } else {
             "dependencies"
         };
-        for backend in asked.chain(own) {
+        for backend in asked.chain(backend_crate) {
             if !(dependency.dev && backend == TESTS) {
                 // The same key may stand under several headings: the line of the one that names it.
                 let line = member.line_naming(dependency.name, backend);
@@ -116,9 +116,9 @@ mod tests {
             ("crates/b/Cargo.toml", &manifest("b", features)),
             ("crates/c/Cargo.toml", &manifest("c", wrong)),
         ]);
-        let found: Vec<_> = check(&tree).iter().map(ToString::to_string).collect();
+        let violations: Vec<_> = check(&tree).iter().map(ToString::to_string).collect();
         assert_eq!(
-            found,
+            violations,
             [
                 "crates/b/Cargo.toml:4: b names burn's backend \"cuda\" under [features]; only the vlp crate chooses one",
                 "crates/c/Cargo.toml:4: c names burn's backend \"wgpu\" under [dependencies]; only the vlp crate chooses one",
@@ -129,17 +129,17 @@ mod tests {
 
     #[test]
     fn the_workspace_names_no_backend() {
-        let found = |features: &str| {
+        let violations = |features: &str| {
             let text = format!(
                 "[workspace.dependencies]\nburn = {{ version = \"1\", features = [{features}] }}\n"
             );
-            let found = check(&Tree::of(&[("Cargo.toml", &text)]));
-            found
+            let violations = check(&Tree::of(&[("Cargo.toml", &text)]));
+            violations
                 .iter()
                 .map(|violation| violation.line)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(found("\"std\", \"store\""), [0; 0]);
-        assert_eq!(found("\"std\", \"ndarray\""), [2]);
+        assert_eq!(violations("\"std\", \"store\""), [0; 0]);
+        assert_eq!(violations("\"std\", \"ndarray\""), [2]);
     }
 }

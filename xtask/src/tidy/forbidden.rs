@@ -32,9 +32,12 @@ mod tests {
     fn outside_places_are_found_with_their_line() {
         let text = format!("fine: shared, work/\n# {}/x\n", FORBIDDEN[0]);
         let tree = Tree::of(&[("docs/a.md", &text), ("b.toml", "path = \"data\"")]);
-        let found = check(&tree);
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].path.as_str(), found[0].line), ("docs/a.md", 2));
+        let violations = check(&tree);
+        assert_eq!(violations.len(), 1);
+        assert_eq!(
+            (violations[0].path.as_str(), violations[0].line),
+            ("docs/a.md", 2)
+        );
     }
 
     #[test]

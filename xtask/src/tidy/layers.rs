@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
-use super::{Violation, tree::Tree};
+use super::{
+    Violation,
+    tree::{FEATURES, Tree},
+};
 
 /// A crate's place: it may depend on crates of lower layers only.
 pub(super) struct Place {
@@ -28,22 +31,26 @@ const fn place(name: &'static str, layer: u32, burn: bool, alone: bool) -> Place
 /// The crate of operations of a backend: its features name backends, and its matrix product takes pointers.
 pub(super) const EXTENDS: &str = "vlp-ops";
 
+/// What the tests of other crates share; not published.
+pub(super) const TESTING: &str = "vlp-testing";
+
 /// The layers, lowest first: the one place that says what depends on what.
-pub(super) const LAYERS: [Place; 15] = [
+pub(super) const LAYERS: [Place; 16] = [
     place("vlp-assign", 0, false, false),
     place("vlp-draw", 0, false, false),
     place("vlp-eval", 0, false, false),
     // For tests alone: below every crate whose tests use it.
-    place("vlp-testing", 0, true, true),
+    place(TESTING, 0, true, true),
     place("vlp-text", 0, false, false),
     place("vlp-weights", 0, false, false),
-    // Its tests count the word pieces of generated captions.
     place("vlp-data", 1, false, false),
     // The one crate below `vlp` that knows backends: it extends one.
     place(EXTENDS, 1, true, false),
     place("vlp-train", 2, true, false),
     place("vlp-transformer", 2, true, false),
     place("vlp-vision", 2, true, false),
+    // Its tests count the tokens of generated captions.
+    place("vlp-scenes", 2, false, false),
     place("vlp-store", 2, false, false),
     place("vlp-objectives", 3, true, false),
     place("vlp-models", 4, true, false),
@@ -73,7 +80,15 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
                 // Tests of a crate may ask it for its own features.
                 continue;
             }
-            if let Some(to) = find(dependency.name) {
+            if dependency.name == FEATURES {
+                if !from.burn && dependency.features().contains(&"burn") {
+                    let message = format!(
+                        "{} asks {FEATURES} for burn; {} must not depend on burn",
+                        from.name, from.name
+                    );
+                    violations.push(Violation::new(path.clone(), line, message));
+                }
+            } else if let Some(to) = find(dependency.name) {
                 if from.alone {
                     let message = format!(
                         "{} depends on {}; it is to know no other crate of the workspace",
@@ -166,8 +181,8 @@ mod tests {
     use super::*;
 
     fn messages(files: &[(&str, &str)]) -> Vec<String> {
-        let found = check(&Tree::of(files));
-        found
+        let violations = check(&Tree::of(files));
+        violations
             .iter()
             .filter(|v| !v.message.contains("is missing"))
             .map(ToString::to_string)
@@ -252,7 +267,7 @@ mod tests {
     #[test]
     fn missing_crates_are_named() {
         let (path, text) = manifest("vlp-text", "");
-        let found = check(&Tree::of(&[(&path, &text)]));
-        assert_eq!(found.len(), LAYERS.len() - 1);
+        let violations = check(&Tree::of(&[(&path, &text)]));
+        assert_eq!(violations.len(), LAYERS.len() - 1);
     }
 }

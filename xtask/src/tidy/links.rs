@@ -28,7 +28,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
 
 /// Targets of inline links and of link definitions outside code, with their lines.
 fn links(text: &str) -> Vec<(usize, &str)> {
-    let mut found = Vec::new();
+    let mut violations = Vec::new();
     let mut fence = None;
     for (index, line) in text.lines().enumerate() {
         let trimmed = line.trim_start();
@@ -42,14 +42,14 @@ fn links(text: &str) -> Vec<(usize, &str)> {
                 // Every second piece between backticks is code.
                 let prose = line.split('`').step_by(2);
                 for piece in prose.clone().flat_map(|piece| piece.split("](").skip(1)) {
-                    found.extend(piece.split(')').next().map(|target| (index + 1, target)));
+                    violations.extend(piece.split(')').next().map(|target| (index + 1, target)));
                 }
                 // A link around code starts in one piece and ends in the next.
                 if let Some((_, target)) = trimmed
                     .strip_prefix('[')
                     .and_then(|rest| rest.split_once("]: "))
                 {
-                    found.push((index + 1, target));
+                    violations.push((index + 1, target));
                 }
             }
             _ => {}
@@ -57,7 +57,7 @@ fn links(text: &str) -> Vec<(usize, &str)> {
     }
     // A title may follow the target: (file.md "Title").
     let bare = |target: &'_ str| target.trim().split(' ').next().map_or(0, str::len);
-    found
+    violations
         .into_iter()
         .map(|(line, target)| (line, target.trim().get(..bare(target)).unwrap_or(target)))
         .collect()
@@ -110,11 +110,11 @@ mod tests {
             ("README.md", ""),
             ("presets/tiny.toml", ""),
         ]);
-        let found: Vec<_> = check(&tree)
+        let violations: Vec<_> = check(&tree)
             .into_iter()
             .map(|violation| (violation.line, violation.message))
             .collect();
-        let gone: Vec<_> = found
+        let gone: Vec<_> = violations
             .iter()
             .map(|(line, message)| (*line, message.split('"').nth(1).unwrap_or_default()))
             .collect();

@@ -1,9 +1,9 @@
-//! What every crate has: a README as its documentation, a description, a licence, the shared lints.
+//! What every crate has: a README as its documentation, a description, a license, the shared lints.
 
 use toml::Value;
 
 use super::Violation;
-use super::layers::EXTENDS;
+use super::layers::{EXTENDS, TESTING};
 use super::tree::{Crate, Tree};
 
 const DOC: &str = "#![doc = include_str!(\"../README.md\")]";
@@ -27,7 +27,7 @@ fn check_crate(tree: &Tree, member: &Crate) -> Vec<Violation> {
         .manifest
         .get("lints")
         .and_then(|lints| lints.get("workspace"));
-    // It repeats them, for one exception that stands beside its reason.
+    // It repeats them, for one exception that is stated with its reason.
     if lints.and_then(Value::as_bool) != Some(true) && member.name != EXTENDS {
         let message = "the workspace's lints do not apply; add `[lints]` with `workspace = true`";
         violations.push(Violation::new(
@@ -74,6 +74,16 @@ fn published(tree: &Tree, member: &Crate, violations: &mut Vec<Violation>) {
             ));
         }
     }
+    if member.name != TESTING {
+        for problem in unpublishable(package) {
+            let message = format!("[package] {problem}");
+            violations.push(Violation::new(
+                member.path(),
+                member.line("[package]"),
+                message,
+            ));
+        }
+    }
     let library = format!("{}/src/lib.rs", member.folder);
     if tree
         .text(&library)
@@ -85,6 +95,27 @@ fn published(tree: &Tree, member: &Crate, violations: &mut Vec<Violation>) {
             format!("the README is not the crate's documentation; add {DOC}"),
         ));
     }
+}
+
+/// What a crate on crates.io and docs.rs lacks.
+fn unpublishable(package: Option<&Value>) -> Vec<&'static str> {
+    let array = |key: &str| package?.get(key)?.as_array();
+    let mut problems = Vec::new();
+    if array("keywords").is_none_or(|words| words.is_empty() || words.len() > 5) {
+        problems.push("needs one to five `keywords` of its own");
+    }
+    if array("categories").is_none_or(Vec::is_empty) {
+        problems.push("needs `categories` of its own");
+    }
+    let docs = package.and_then(|package| package.get("metadata")?.get("docs")?.get("rs"));
+    if docs.is_none() {
+        problems.push("needs `metadata.docs.rs` with the features to document");
+    }
+    let fixtures = |entry: &Value| entry.as_str().is_some_and(|path| path.starts_with("tests"));
+    if array("include").is_none_or(|paths| paths.is_empty() || paths.iter().any(fixtures)) {
+        problems.push("needs `include`, without tests and their fixtures");
+    }
+    problems
 }
 
 /// Reports attributes of a crate's root that switch a lint against panics off outside tests.
@@ -143,22 +174,28 @@ mod tests {
         check(&tree).iter().map(ToString::to_string).collect()
     }
 
-    const GOOD: &str = "[package]\nname = \"a\"\ndescription = \"A.\"\nlicense.workspace = true\n[lints]\nworkspace = true\n";
+    const GOOD: &str = "[package]\nname = \"a\"\ndescription = \"A.\"\nlicense.workspace = true\n\
+                        keywords = [\"a\"]\ncategories = [\"science\"]\ninclude = [\"src/**\"]\nmetadata.docs.rs.all-features = true\n\
+                        [lints]\nworkspace = true\n";
 
     #[test]
     fn complete_crates_pass_and_gaps_are_named() {
         assert_eq!(messages(GOOD, "# a", DOC), [""; 0]);
-        let found = messages(
+        let violations = messages(
             "[package]\nname = \"a\"\ndescription = \"\"\n",
             " ",
             "//! Docs.\n",
         );
-        assert_eq!(found.len(), 5);
-        for (text, part) in found.iter().zip([
+        assert_eq!(violations.len(), 9);
+        for (text, part) in violations.iter().zip([
             "lints",
             "no README",
             "no description",
             "no license",
+            "`keywords`",
+            "`categories`",
+            "`metadata.docs.rs`",
+            "`include`",
             "not the crate's documentation",
         ]) {
             assert!(text.contains(part), "{text}");

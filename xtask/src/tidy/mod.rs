@@ -2,16 +2,20 @@
 
 mod architecture;
 mod backends;
+mod cycles;
 mod forbidden;
 mod layers;
 mod links;
 mod manifests;
+mod sentences;
 mod sizes;
 mod tree;
+mod vocabulary;
 
 use std::fmt;
 use std::path::Path;
 
+pub(crate) use tree::FEATURES;
 use tree::Tree;
 
 /// A broken rule: where, what is wrong, and what would be right.
@@ -38,6 +42,12 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.path, self.line, self.message)
     }
+}
+
+/// Crates that are published, lowest layer first.
+pub(crate) fn published() -> impl Iterator<Item = &'static str> {
+    let names = layers::LAYERS.iter().map(|place| place.name);
+    names.filter(|name| *name != layers::TESTING)
 }
 
 /// Checks every rule below `root`; with `write`, renews the crate table of the documentation first.
@@ -72,6 +82,9 @@ fn check(tree: &Tree) -> Vec<Violation> {
         sizes::check,
         forbidden::check,
         links::check,
+        cycles::check,
+        sentences::check,
+        vocabulary::check,
     ];
     let mut violations: Vec<_> = rules.iter().flat_map(|rule| rule(tree)).collect();
     violations.sort();

@@ -61,9 +61,9 @@ mod tests {
             ("d/f.rs", &over),
             ("g.txt", &over),
         ]);
-        let found: Vec<_> = check(&tree).iter().map(ToString::to_string).collect();
+        let violations: Vec<_> = check(&tree).iter().map(ToString::to_string).collect();
         assert_eq!(
-            found,
+            violations,
             ["d/f.rs:601: 601 lines; split the file by concept, at most 600 are right"]
         );
         assert_eq!(

@@ -6,11 +6,14 @@ use std::{fs, io};
 
 use toml::{Table, Value};
 
+/// The crate that unifies features, which holds no code and is never published.
+pub(crate) const FEATURES: &str = "workspace-hack";
+
 /// The files of a repository and its workspace crates.
 pub(super) struct Tree {
     /// Texts by their path from the root, with `/`; `None` for what is not UTF-8.
     pub(super) files: BTreeMap<String, Option<String>>,
-    /// Crates in `crates/` and `xtask/`.
+    /// Crates in `crates/` and `xtask/`, without [`FEATURES`].
     pub(super) crates: Vec<Crate>,
 }
 
@@ -34,7 +37,8 @@ impl Tree {
                 continue;
             };
             let depth = folder.split('/').count();
-            let member = (folder.starts_with("crates/") && depth == 2) || folder == "xtask";
+            let in_crates = folder.starts_with("crates/") && depth == 2;
+            let member = (in_crates || folder == "xtask") && !folder.ends_with(FEATURES);
             let Some(source) = text.as_ref().filter(|_| member) else {
                 continue;
             };

@@ -1,176 +1,168 @@
 use std::fmt;
 
-use super::{Bin, CheckReport, Count, Spread};
+use super::{
+    distribution::{Distribution, HistogramBin},
+    report::{CheckReport, Count},
+};
 
-/// Faults, classes, answers and groups shown; the report has more.
+/// Number of issues, classes, answers and groups shown; the report has more.
 const SHOWN: usize = 20;
-/// Characters of the longest bar.
+/// Length of the longest bar in characters.
 const BAR: u64 = 30;
 
 impl fmt::Display for CheckReport {
-    /// Tables for a terminal: counts, faults, histograms.
+    /// Plain-text tables: counts, issues, percentiles, histograms.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: {} samples of {} images",
-            self.source, self.samples, self.images
+            "{}: {} samples of {} images, {} captions",
+            self.source, self.samples, self.images, self.captions
         )?;
-        write!(f, ", {} captions", self.captions)?;
         if let Some(boxes) = self.boxes {
             write!(f, ", {boxes} boxes")?;
         }
-        writeln!(
-            f,
-            "{}",
-            if self.decoded {
-                ""
-            } else {
-                "; pictures not decoded"
-            }
-        )?;
-        self.faults(f)?;
-        self.twice(f)?;
-        let spreads = [
-            ("captions a sample", &self.captions_per_sample),
-            ("words a caption", &self.caption_words),
-            ("boxes a sample", &self.boxes_per_sample),
+        let not_decoded = "; images not decoded";
+        writeln!(f, "{}", if self.decoded { "" } else { not_decoded })?;
+        self.fmt_issues(f)?;
+        self.fmt_duplicates(f)?;
+        self.fmt_overlap(f)?;
+        let distributions = [
+            ("captions per sample", &self.captions_per_sample),
+            ("words per caption", &self.caption_words),
+            ("boxes per sample", &self.boxes_per_sample),
             ("width", &self.width),
             ("height", &self.height),
             ("width / height", &self.aspect),
         ];
-        let spreads = || spreads.iter().filter(|(_, spread)| spread.count > 0);
-        if spreads().count() > 0 {
-            write!(f, "\n{:<18}{:>9}", "", "mean")?;
-            for percent in Spread::PERCENTS {
+        let distributions = || distributions.iter().filter(|(_, d)| d.count > 0);
+        if distributions().count() > 0 {
+            write!(f, "\n{:<20}{:>9}", "", "mean")?;
+            for percent in Distribution::PERCENTS {
                 write!(f, "{:>9}", format!("{percent} %"))?;
             }
             writeln!(f)?;
         }
-        for (name, spread) in spreads() {
-            write!(f, "{name:<18}{:>9.2}", spread.mean)?;
-            for value in &spread.percentiles {
-                write!(f, "{:>9}", short(*value))?;
+        for (name, distribution) in distributions() {
+            write!(f, "{name:<20}{:>9.2}", distribution.mean)?;
+            for value in &distribution.percentiles {
+                write!(f, "{:>9}", format_number(*value))?;
             }
             writeln!(f)?;
         }
-        for (name, spread) in spreads() {
-            histogram(f, name, &spread.bins)?;
+        for (name, distribution) in distributions() {
+            fmt_histogram(f, name, &distribution.bins)?;
         }
-        counts(f, "labels", &self.labels, self.labels.len())?;
-        counts(f, "answers", &self.answers, self.different_answers)?;
-        counts(f, "classes", &self.classes, self.classes.len())?;
-        counts(f, "attributes", &self.attributes, self.attributes.len())
+        fmt_counts(f, "labels", &self.labels, self.labels.len())?;
+        fmt_counts(f, "answers", &self.answers, self.different_answers)?;
+        fmt_counts(f, "classes", &self.classes, self.classes.len())?;
+        fmt_counts(f, "attributes", &self.attributes, self.attributes.len())
     }
 }
 
 impl CheckReport {
-    fn faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.fault_count() == 0 {
-            return writeln!(f, "no faults");
+    fn fmt_issues(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.issue_count() == 0 {
+            return writeln!(f, "no issues");
         }
-        writeln!(f, "\nfaults: {}", self.fault_count())?;
-        for (kind, count) in &self.fault_counts {
-            writeln!(f, "{count:>9}  {}", kind.words())?;
+        writeln!(f, "\nissues: {}", self.issue_count())?;
+        for (kind, count) in &self.issue_counts {
+            writeln!(f, "{count:>9}  {}", kind.description())?;
         }
-        for found in self.faults.iter().take(SHOWN) {
-            let fault = &found.fault;
-            let file = if fault.file.is_empty() {
-                &fault.source
-            } else {
-                &fault.file
-            };
-            writeln!(f, "  {file}: {}: {}", fault.record, fault.reason)?;
+        for issue in self.issues.iter().take(SHOWN) {
+            writeln!(f, "  {issue}")?;
         }
-        let more = self.fault_count().saturating_sub(SHOWN as u64);
+        let more = self.issue_count().saturating_sub(SHOWN as u64);
         if more > 0 {
             writeln!(f, "  and {more} more")?;
         }
         Ok(())
     }
 
-    fn twice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_duplicates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let duplicates = &self.duplicates;
-        if duplicates.images > 0 {
-            writeln!(
-                f,
-                "\nimages with the pixels of another one: {}",
-                duplicates.images
-            )?;
-            for group in duplicates.groups.iter().take(SHOWN) {
-                let numbers: Vec<String> = group.iter().take(8).map(usize::to_string).collect();
-                let more = if group.len() > 8 { ", ..." } else { "" };
-                writeln!(f, "  samples {}{more}", numbers.join(", "))?;
-            }
-            rest(f, duplicates.groups.len(), "groups")?;
+        if duplicates.images == 0 {
+            return Ok(());
         }
+        writeln!(f, "\nduplicate images: {}", duplicates.images)?;
+        for group in duplicates.groups.iter().take(SHOWN) {
+            let indices: Vec<String> = group.iter().take(8).map(usize::to_string).collect();
+            let more = if group.len() > 8 { ", ..." } else { "" };
+            writeln!(f, "  samples {}{more}", indices.join(", "))?;
+        }
+        fmt_rest(f, duplicates.groups.len(), "groups")
+    }
+
+    fn fmt_overlap(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(overlap) = &self.overlap else {
             return Ok(());
         };
         writeln!(
             f,
-            "\nin common with {}: {} image keys, {} pictures",
+            "\nshared with {}: {} image keys, {} images",
             overlap.other, overlap.keys, overlap.pixels
         )?;
         for (what, pairs) in [("key", &overlap.by_key), ("pixels", &overlap.by_pixels)] {
-            for (ours, theirs) in pairs.iter().take(SHOWN) {
-                writeln!(f, "  the same {what}: sample {ours}, there {theirs}")?;
+            for (index, other_index) in pairs.iter().take(SHOWN) {
+                writeln!(f, "  same {what}: samples {index} and {other_index}")?;
             }
-            rest(f, pairs.len(), "pairs")?;
+            fmt_rest(f, pairs.len(), "pairs")?;
         }
         if overlap.unreadable > 0 {
-            writeln!(
-                f,
-                "  not compared: {} unreadable images",
-                overlap.unreadable
-            )?;
+            let unreadable = overlap.unreadable;
+            writeln!(f, "  not compared: {unreadable} unreadable images")?;
         }
         Ok(())
     }
 }
 
-fn rest(f: &mut fmt::Formatter<'_>, len: usize, what: &str) -> fmt::Result {
+fn fmt_rest(f: &mut fmt::Formatter<'_>, len: usize, what: &str) -> fmt::Result {
     if len > SHOWN {
         writeln!(f, "  and {} more {what}", len - SHOWN)?;
     }
     Ok(())
 }
 
-fn counts(f: &mut fmt::Formatter<'_>, name: &str, counts: &[Count], all: usize) -> fmt::Result {
+fn fmt_counts(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    counts: &[Count],
+    total: usize,
+) -> fmt::Result {
     if counts.is_empty() {
         return Ok(());
     }
-    writeln!(f, "\n{name}: {all}")?;
-    let most = counts.iter().map(|count| count.count).max();
+    writeln!(f, "\n{title}: {total}")?;
+    let max = counts.iter().map(|count| count.count).max();
     for count in counts.iter().take(SHOWN) {
-        // A text of the data may hold what moves a terminal's cursor.
+        // Names come from data files and may contain terminal control characters.
         let name: String = count.name.escape_debug().take(30).collect();
-        bar(f, &name, count.count, most.unwrap_or_default())?;
+        fmt_bar(f, &name, count.count, max.unwrap_or_default())?;
     }
-    rest(f, all.min(counts.len()), name)
+    fmt_rest(f, total.min(counts.len()), title)
 }
 
-fn histogram(f: &mut fmt::Formatter<'_>, name: &str, bins: &[Bin]) -> fmt::Result {
-    writeln!(f, "\n{name}")?;
-    let most = bins.iter().map(|bin| bin.count).max().unwrap_or_default();
+fn fmt_histogram(f: &mut fmt::Formatter<'_>, title: &str, bins: &[HistogramBin]) -> fmt::Result {
+    writeln!(f, "\n{title}")?;
+    let max = bins.iter().map(|bin| bin.count).max().unwrap_or_default();
     for bin in bins {
         let range = if bin.from == bin.to {
-            short(bin.from)
+            format_number(bin.from)
         } else {
-            format!("{} - {}", short(bin.from), short(bin.to))
+            format!("{} - {}", format_number(bin.from), format_number(bin.to))
         };
-        bar(f, &range, bin.count, most)?;
+        fmt_bar(f, &range, bin.count, max)?;
     }
     Ok(())
 }
 
-fn bar(f: &mut fmt::Formatter<'_>, name: &str, count: u64, most: u64) -> fmt::Result {
-    // Rounded up: what occurs can be seen.
-    let length = (count * BAR).div_ceil(most.max(1)) as usize;
+fn fmt_bar(f: &mut fmt::Formatter<'_>, name: &str, count: u64, max: u64) -> fmt::Result {
+    // Rounded up, so that every count above 0 is visible.
+    let length = (count * BAR).div_ceil(max.max(1)) as usize;
     writeln!(f, "  {name:<30}{count:>9}  {}", "#".repeat(length))
 }
 
-/// A whole number as it is, another with two digits after the point.
-fn short(value: f64) -> String {
+/// An integer without decimals, any other number with two.
+fn format_number(value: f64) -> String {
     if value.fract() == 0.0 {
         format!("{value}")
     } else {

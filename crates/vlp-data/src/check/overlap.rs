@@ -1,11 +1,14 @@
 use std::collections::HashMap;
 
-use super::{Duplicates, MAX_LISTED, Overlap, tally::Sums};
+use super::{
+    report::{Duplicates, MAX_LISTED, Overlap},
+    statistics::PixelHashes,
+};
 use crate::Source;
 
-/// Groups of samples of the same pixels. Each is of another image.
-pub(super) fn duplicates(sums: &Sums) -> Duplicates {
-    let mut all: Vec<(u64, usize)> = [&sums.alone[..], &sums.pairs].concat();
+/// Groups of samples with equal pixels; the samples of a group have different image keys.
+pub(super) fn duplicates(hashes: &PixelHashes) -> Duplicates {
+    let mut all: Vec<(u64, usize)> = [&hashes.single[..], &hashes.pairs].concat();
     all.sort_unstable();
     let mut groups: Vec<Vec<usize>> = all
         .chunk_by(|a, b| a.0 == b.0)
@@ -18,15 +21,19 @@ pub(super) fn duplicates(sums: &Sums) -> Duplicates {
     Duplicates { images, groups }
 }
 
-/// Keys and pictures that two sources have in common.
+/// Keys and images that two sources share.
 pub(super) fn overlap(
-    (source, sums): (&dyn Source, &Sums),
-    (other, other_sums): (&dyn Source, &Sums),
+    (source, hashes): (&dyn Source, &PixelHashes),
+    (other, other_hashes): (&dyn Source, &PixelHashes),
 ) -> Overlap {
-    let keys = |source: &dyn Source| first((0..source.len()).map(|at| (source.key(at), at)));
-    let pictures = |sums: &Sums| first(sums.alone.iter().chain(&sums.parts).copied());
-    let (keys, by_key) = common(keys(source), &keys(other));
-    let (pixels, by_pixels) = common(pictures(sums), &pictures(other_sums));
+    let keys = |source: &dyn Source| {
+        first_index((0..source.len()).map(|index| (source.key(index), index)))
+    };
+    let images = |hashes: &PixelHashes| {
+        first_index(hashes.single.iter().chain(&hashes.paired_images).copied())
+    };
+    let (keys, by_key) = shared(keys(source), &keys(other));
+    let (pixels, by_pixels) = shared(images(hashes), &images(other_hashes));
     Overlap {
         other: other.name().into(),
         keys,
@@ -37,24 +44,27 @@ pub(super) fn overlap(
     }
 }
 
-/// The least sample number of each.
-fn first(all: impl Iterator<Item = (u64, usize)>) -> HashMap<u64, usize> {
+/// The smallest sample index of each key or hash.
+fn first_index(entries: impl Iterator<Item = (u64, usize)>) -> HashMap<u64, usize> {
     let mut first = HashMap::new();
-    for (key, at) in all {
-        let least = first.entry(key).or_insert(at);
-        *least = at.min(*least);
+    for (key, index) in entries {
+        let smallest = first.entry(key).or_insert(index);
+        *smallest = index.min(*smallest);
     }
     first
 }
 
-/// How many both have, and the first by sample number.
-fn common(ours: HashMap<u64, usize>, theirs: &HashMap<u64, usize>) -> (u64, Vec<(usize, usize)>) {
-    let both = ours
+/// The number of shared keys, and the first of them by sample index.
+fn shared(
+    indices: HashMap<u64, usize>,
+    other_indices: &HashMap<u64, usize>,
+) -> (u64, Vec<(usize, usize)>) {
+    let pairs = indices
         .into_iter()
-        .filter_map(|(key, at)| Some((at, *theirs.get(&key)?)));
-    let mut both: Vec<(usize, usize)> = both.collect();
-    both.sort_unstable();
-    let count = both.len() as u64;
-    both.truncate(MAX_LISTED);
-    (count, both)
+        .filter_map(|(key, index)| Some((index, *other_indices.get(&key)?)));
+    let mut pairs: Vec<(usize, usize)> = pairs.collect();
+    pairs.sort_unstable();
+    let count = pairs.len() as u64;
+    pairs.truncate(MAX_LISTED);
+    (count, pairs)
 }

@@ -2,158 +2,110 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Spread;
-use crate::Fault;
+use super::{
+    distribution::Distribution,
+    issue::{Issue, IssueKind},
+};
 
-/// Most faults, groups of duplicates and shared images that are listed; more are only counted.
+/// Maximum number of listed issues, groups of duplicates and shared images; the rest is only counted.
 pub const MAX_LISTED: usize = 10_000;
-/// Most answers that are listed.
+/// Maximum number of listed answers.
 pub const MAX_ANSWERS: usize = 50;
 
-/// What stands in a source, and what is wrong with it: the same for any number of threads.
+/// Contents and issues of a source; the same for any number of threads.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CheckReport {
     /// Name of the source.
     pub source: String,
-    /// Whether the pictures were decoded; else their sizes are from annotations or from the files' first bytes, faults of
-    /// pixels are not found, and duplicates are not looked for.
+    /// Whether the images were decoded. If not, sizes come from annotations or image headers, damaged pixels go
+    /// unnoticed, and duplicates are not searched for.
     pub decoded: bool,
-    /// Samples.
+    /// Number of samples.
     pub samples: usize,
-    /// Different images, by [`key`](crate::Source::key).
+    /// Number of distinct images, by [`key`](crate::Source::key).
     pub images: usize,
-    /// Captions, questions, statements or hypotheses.
+    /// Number of captions, questions, statements or hypotheses.
     pub captions: u64,
-    /// Boxes, or `None` where no sample has boxes annotated.
+    /// Number of boxes; `None` if no sample has box annotations.
     pub boxes: Option<u64>,
-    /// Faults by kind.
-    pub fault_counts: BTreeMap<FaultKind, u64>,
-    /// The first faults: those of reading the annotations, then by sample.
-    pub faults: Vec<Found>,
-    /// Boxes of each class, most first; also those of which there is none.
+    /// Number of issues by kind.
+    pub issue_counts: BTreeMap<IssueKind, u64>,
+    /// The first [`MAX_LISTED`] issues: records skipped by the reader, then by sample.
+    pub issues: Vec<Issue>,
+    /// Boxes per class, the most frequent class first, classes without a box included.
     pub classes: Vec<Count>,
-    /// Boxes with each attribute, most first; also those of which there is none.
+    /// Boxes per attribute, the most frequent attribute first, attributes without a box included.
     pub attributes: Vec<Count>,
-    /// Captions of a sample.
-    pub captions_per_sample: Spread,
-    /// Words of a caption: what stands between spaces.
-    pub caption_words: Spread,
-    /// Boxes of a sample that has boxes annotated, be it none.
-    pub boxes_per_sample: Spread,
-    /// Width of the pictures in pixels, each image once. Of a sample's two pictures both where they are decoded, else the
-    /// first.
-    pub width: Spread,
-    /// Height of the pictures in pixels.
-    pub height: Spread,
-    /// Width divided by height of the pictures.
-    pub aspect: Spread,
-    /// The most frequent answers, counting every annotator's.
+    /// Captions per sample.
+    pub captions_per_sample: Distribution,
+    /// Words per caption, separated by white space.
+    pub caption_words: Distribution,
+    /// Boxes per sample with box annotations.
+    pub boxes_per_sample: Distribution,
+    /// Width of each distinct image in pixels. The second image of a pair counts only if it was decoded.
+    pub width: Distribution,
+    /// Height of each distinct image in pixels.
+    pub height: Distribution,
+    /// Width divided by height of each distinct image.
+    pub aspect: Distribution,
+    /// The [`MAX_ANSWERS`] most frequent answers; each annotator's answer counts.
     pub answers: Vec<Count>,
-    /// Different answers.
+    /// Number of distinct answers.
     pub different_answers: usize,
-    /// Samples by label: `true` and `false`, or `contradiction`, `neutral` and `entailment`; of answers how many have any.
+    /// Samples per label: `true` and `false`, or `contradiction`, `neutral` and `entailment`, or `with answers`.
     pub labels: Vec<Count>,
-    /// Images of other keys with the same pixels.
+    /// Images with equal pixels and different keys.
     pub duplicates: Duplicates,
-    /// What the other source has too; `None` where none was given.
+    /// Images shared with the other source; `None` without [`CheckOptions::other`](super::CheckOptions::other).
     pub overlap: Option<Overlap>,
 }
 
-/// How often something occurs.
+/// A name and its number of occurrences.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    /// What it is.
+    /// The class, attribute, answer or label.
     pub name: String,
-    /// How often.
+    /// Number of occurrences.
     pub count: u64,
-}
-
-/// A fault and its kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
-    /// The kind.
-    pub kind: FaultKind,
-    /// Where it is, and what is wrong.
-    #[serde(flatten)]
-    pub fault: Fault,
-}
-
-/// Kinds of faults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FaultKind {
-    /// A record that the reader left out, see [`ReadReport`](crate::ReadReport).
-    Record,
-    /// A picture that is missing, damaged or of an unknown kind, or a sample that cannot be read for another reason.
-    Unreadable,
-    /// A picture outside the limits.
-    Limit,
-    /// A picture of another size than its annotation or its first bytes say.
-    Size,
-    /// No caption, or one that has no word or is longer than 10,000 bytes.
-    Caption,
-    /// A box that is not finite, has no area, or reaches out of its picture by more than a pixel.
-    Box,
-    /// A class or attribute that the source's label space does not have.
-    Category,
-    /// A label without an answer, or with an empty one.
-    Label,
-}
-
-impl FaultKind {
-    /// In words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Record => "records left out by the reader",
-            Self::Unreadable => "pictures or samples unreadable",
-            Self::Limit => "pictures outside the limits",
-            Self::Size => "pictures of another size than said",
-            Self::Caption => "captions missing, empty or too long",
-            Self::Box => "boxes without area or outside",
-            Self::Category => "classes or attributes unknown",
-            Self::Label => "labels without an answer",
-        }
-    }
 }
 
 /// Images with the same pixels and different keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Duplicates {
-    /// Images too many: of each group all but one.
+    /// Number of redundant images: all but one per group.
     pub images: u64,
-    /// The groups, each by the numbers of its images' first samples, in their order.
+    /// Sample indices of each group's images, ascending.
     pub groups: Vec<Vec<usize>>,
 }
 
-/// What two sources have in common: of a training and a test set there should be nothing.
+/// Images that two sources share; a training and a test set should share none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overlap {
     /// Name of the other source.
     pub other: String,
-    /// Image keys that both have.
+    /// Number of shared image keys.
     pub keys: u64,
-    /// The first of them, as sample numbers in this and in the other source.
+    /// The first shared keys, as sample indices in this and in the other source.
     pub by_key: Vec<(usize, usize)>,
-    /// Pictures whose pixels both have, whatever their keys; 0 where they were not decoded.
+    /// Number of images with equal pixels, whatever their keys; 0 if images were not decoded.
     pub pixels: u64,
-    /// The first of them, as sample numbers in this and in the other source.
+    /// The first of them, as sample indices in this and in the other source.
     pub by_pixels: Vec<(usize, usize)>,
-    /// Images of the other source that could not be read and so not be compared.
+    /// Images of the other source that were unreadable and so not compared.
     pub unreadable: u64,
 }
 
 impl CheckReport {
-    /// Faults of all kinds.
-    pub fn fault_count(&self) -> u64 {
-        self.fault_counts.values().sum()
+    /// Number of issues of all kinds.
+    pub fn issue_count(&self) -> u64 {
+        self.issue_counts.values().sum()
     }
 
-    /// Whether there are no faults, no duplicates and nothing in common with the other source.
+    /// Whether there are no issues, no duplicates and no overlap with the other source.
     pub fn is_clean(&self) -> bool {
-        let apart = |overlap: &Overlap| overlap.keys == 0 && overlap.pixels == 0;
-        self.fault_count() == 0
+        let disjoint = |overlap: &Overlap| overlap.keys == 0 && overlap.pixels == 0;
+        self.issue_count() == 0
             && self.duplicates.images == 0
-            && self.overlap.as_ref().is_none_or(apart)
+            && self.overlap.as_ref().is_none_or(disjoint)
     }
 }

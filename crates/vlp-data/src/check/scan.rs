@@ -1,6 +1,6 @@
 use std::{
     collections::HashSet,
-    hash::{DefaultHasher, Hasher as _},
+    hash::{DefaultHasher, Hash, Hasher as _},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         atomic::{AtomicUsize, Ordering},
@@ -8,57 +8,63 @@ use std::{
     },
 };
 
-use super::{CheckOptions, FaultKind, Found, tally::Tally};
+use super::{
+    issue::{Issue, IssueKind},
+    options::CheckOptions,
+    statistics::Statistics,
+};
 use crate::{
-    DataError, Fault, Label, Object, Picture, Source,
-    loader::{fault, message},
-    read::caption,
+    DataError, Image, Label, Object, SkippedRecord, Source,
+    loader::panic_message,
+    read::trim_caption,
+    skipped_sample::{sample_name, skipped_sample},
 };
 
-/// Samples that a thread takes at once.
-const BLOCK: usize = 16;
+/// Number of samples that a thread claims at a time.
+const CHUNK: usize = 16;
 
-/// A pass over a source: every sample's texts, boxes and label, and the pictures of each image once.
+/// A pass over a source: the texts, boxes and label of every sample, and every image once.
 pub(super) struct Scan<'a> {
-    pub(super) source: &'a dyn Source,
-    pub(super) options: &'a CheckOptions<'a>,
-    /// Whether a sample is the first of its image.
-    first: Vec<bool>,
+    source: &'a dyn Source,
+    options: &'a CheckOptions<'a>,
+    /// Whether a sample is the first with its image key.
+    is_first_of_image: Vec<bool>,
 }
 
 impl<'a> Scan<'a> {
     pub(super) fn new(source: &'a dyn Source, options: &'a CheckOptions<'a>) -> Self {
-        let mut seen = HashSet::new();
-        let first = (0..source.len()).map(|index| seen.insert(source.key(index)));
+        let mut keys = HashSet::new();
+        let is_first = (0..source.len()).map(|index| keys.insert(source.key(index)));
         Self {
-            first: first.collect(),
+            is_first_of_image: is_first.collect(),
             source,
             options,
         }
     }
 
-    pub(super) fn images(&self) -> usize {
-        self.first.iter().filter(|&&first| first).count()
+    pub(super) fn image_count(&self) -> usize {
+        let is_first = self.is_first_of_image.iter();
+        is_first.filter(|&&is_first| is_first).count()
     }
 
-    /// Runs over all samples; `progress` is told how many are done, on this thread.
-    pub(super) fn run(&self, progress: &dyn Fn(usize)) -> Tally {
+    /// Scans all samples; calls `progress` on this thread with the number of samples done.
+    pub(super) fn run(&self, progress: &dyn Fn(usize)) -> Statistics {
         let (next, len) = (AtomicUsize::new(0), self.source.len());
-        let work = |say: &mut dyn FnMut(usize)| {
-            let mut tally = Tally::default();
+        let scan_chunks = |report_done: &mut dyn FnMut(usize)| {
+            let mut statistics = Statistics::default();
             loop {
-                let start = next.fetch_add(BLOCK, Ordering::Relaxed);
+                let start = next.fetch_add(CHUNK, Ordering::Relaxed);
                 if start >= len {
-                    return tally;
+                    return statistics;
                 }
-                let end = (start + BLOCK).min(len);
-                (start..end).for_each(|index| self.sample(index, &mut tally));
-                say(end - start);
+                let end = (start + CHUNK).min(len);
+                (start..end).for_each(|index| self.sample(index, &mut statistics));
+                report_done(end - start);
             }
         };
         let mut done = 0;
-        let mut count = |more: usize| {
-            done += more;
+        let mut add_done = |count: usize| {
+            done += count;
             progress(done);
         };
         std::thread::scope(|scope| {
@@ -66,134 +72,130 @@ impl<'a> Scan<'a> {
             let threads: Vec<_> = (0..self.options.threads.max(1))
                 .map_while(|_| {
                     let sender = sender.clone();
-                    let work = &work;
-                    // Nobody listens any more only where this thread panicked in `progress`.
+                    let scan_chunks = &scan_chunks;
+                    // Sending fails only if this thread panicked in `progress`.
                     let run = move || {
-                        work(&mut |more| {
-                            let _ = sender.send(more);
+                        scan_chunks(&mut |count| {
+                            let _ = sender.send(count);
                         })
                     };
                     std::thread::Builder::new().spawn_scoped(scope, run).ok()
                 })
                 .collect();
             drop(sender);
-            counts.iter().for_each(&mut count);
-            // Where the system gave no thread, or one ended out of order, the rest is done here.
-            let mut tally = work(&mut count);
+            counts.iter().for_each(&mut add_done);
+            // Scans here what is left if threads could not be spawned or panicked.
+            let mut statistics = scan_chunks(&mut add_done);
             for other in threads.into_iter().filter_map(|thread| thread.join().ok()) {
-                tally.merge(other);
+                statistics.merge(other);
             }
-            tally
+            statistics
         })
     }
 
-    /// A panic in a source is a fault of that sample.
-    fn sample(&self, index: usize, tally: &mut Tally) {
-        let inspected = catch_unwind(AssertUnwindSafe(|| self.inspect(index, tally)));
+    /// Turns a panic in the source into an issue of that sample.
+    fn sample(&self, index: usize, statistics: &mut Statistics) {
+        let inspected = catch_unwind(AssertUnwindSafe(|| self.inspect(index, statistics)));
         if let Err(panic) = inspected {
-            let reason = format!("panic: {}", message(panic.as_ref()));
-            self.fault(index, "", FaultKind::Unreadable, reason, tally);
+            let reason = format!("panic: {}", panic_message(panic.as_ref()));
+            self.issue(index, "", IssueKind::Unreadable, reason, statistics);
         }
     }
 
-    fn inspect(&self, index: usize, tally: &mut Tally) {
-        let (source, size) = (self.source, self.source.size(index));
+    fn inspect(&self, index: usize, statistics: &mut Statistics) {
+        let (source, annotated_size) = (self.source, self.source.size(index));
         let (mut name, mut readable) = (String::new(), true);
-        let mut pictured = size;
-        if self.first[index] {
+        let mut image_size = annotated_size;
+        if self.is_first_of_image[index] {
             let limits = &self.options.limits;
             if !self.options.decode {
-                tally.size(size);
-                if let Err(error) = limits.check(size.0, size.1, source.name()) {
-                    self.error(index, &error, tally);
+                statistics.add_size(annotated_size);
+                let (width, height) = annotated_size;
+                if let Err(error) = limits.check(width, height, source.name()) {
+                    self.error(index, &error, statistics);
                 }
             } else {
                 match source.load(index) {
                     Ok(sample) => {
-                        pictured = (sample.picture.width, sample.picture.height);
+                        image_size = (sample.image.width, sample.image.height);
                         name = sample.name;
-                        self.pictures(index, &name, &sample.picture, sample.second.as_ref(), tally);
+                        let second = sample.second_image.as_ref();
+                        self.images(index, &name, &sample.image, second, statistics);
                     }
                     Err(error) => {
                         readable = false;
-                        self.error(index, &error, tally);
+                        self.error(index, &error, statistics);
                     }
                 }
             }
         }
-        let mut failed = |error: DataError, tally: &mut Tally| {
-            // Once is enough.
+        let mut failed = |error: DataError, statistics: &mut Statistics| {
+            // An unreadable sample is one issue.
             if std::mem::take(&mut readable) {
-                self.error(index, &error, tally);
+                self.error(index, &error, statistics);
             }
         };
         match source.captions(index) {
-            Ok(captions) => self.captions(index, &name, &captions, tally),
-            Err(error) => failed(error, tally),
+            Ok(captions) => self.captions(index, &name, &captions, statistics),
+            Err(error) => failed(error, statistics),
         }
         match source.objects(index) {
-            Ok(Some(objects)) => self.objects(index, &name, &objects, pictured, tally),
+            Ok(Some(objects)) => self.objects(index, &name, &objects, image_size, statistics),
             Ok(None) => {}
-            Err(error) => failed(error, tally),
+            Err(error) => failed(error, statistics),
         }
         match source.label(index) {
-            Ok(Some(label)) => self.label(index, &name, label, tally),
+            Ok(Some(label)) => self.label(index, &name, label, statistics),
             Ok(None) => {}
-            Err(error) => failed(error, tally),
+            Err(error) => failed(error, statistics),
         }
     }
 
-    fn pictures(
+    fn images(
         &self,
         index: usize,
         name: &str,
-        picture: &Picture,
-        second: Option<&Picture>,
-        tally: &mut Tally,
+        image: &Image,
+        second: Option<&Image>,
+        statistics: &mut Statistics,
     ) {
-        let said = self.source.size(index);
-        if said != (picture.width, picture.height) {
+        let annotated_size = self.source.size(index);
+        if annotated_size != (image.width, image.height) {
             let reason = format!(
-                "it is {}x{}, and {}x{} was said",
-                picture.width, picture.height, said.0, said.1
+                "it is {}x{}, its annotation says {}x{}",
+                image.width, image.height, annotated_size.0, annotated_size.1
             );
-            self.fault(index, name, FaultKind::Size, reason, tally);
+            self.issue(index, name, IssueKind::Size, reason, statistics);
         }
-        for picture in [Some(picture), second].into_iter().flatten() {
-            tally.size((picture.width, picture.height));
-            let checked = self
-                .options
-                .limits
-                .check(picture.width, picture.height, name);
-            if let Err(error) = checked {
-                self.error(index, &error, tally);
+        let limits = &self.options.limits;
+        for image in [Some(image), second].into_iter().flatten() {
+            statistics.add_size((image.width, image.height));
+            if let Err(error) = limits.check(image.width, image.height, name) {
+                self.error(index, &error, statistics);
             }
         }
-        let sum = pixels(picture);
-        match second.map(pixels) {
-            None => tally.sums.alone.push((sum, index)),
-            Some(other) => {
-                tally.sums.parts.extend([(sum, index), (other, index)]);
-                tally.sums.pairs.push((hash(&(sum, other)), index));
+        let hashes = &mut statistics.pixel_hashes;
+        let hash = hash_pixels(image);
+        match second.map(hash_pixels) {
+            None => hashes.single.push((hash, index)),
+            Some(second) => {
+                let images = [(hash, index), (second, index)];
+                hashes.paired_images.extend(images);
+                hashes.pairs.push((hash_of(&(hash, second)), index));
             }
         }
     }
 
-    fn captions(&self, index: usize, name: &str, captions: &[String], tally: &mut Tally) {
-        tally.captions(captions.len());
+    fn captions(&self, index: usize, name: &str, captions: &[String], statistics: &mut Statistics) {
+        statistics.add_caption_count(captions.len());
         if captions.is_empty() {
-            self.fault(
-                index,
-                name,
-                FaultKind::Caption,
-                "it has no caption".into(),
-                tally,
-            );
+            let reason = "it has no caption".into();
+            self.issue(index, name, IssueKind::Caption, reason, statistics);
         }
         for text in captions {
-            tally.caption(text);
-            if let Err(reason) = caption(text) {
-                self.fault(index, name, FaultKind::Caption, reason, tally);
+            statistics.add_caption(text);
+            if let Err(reason) = trim_caption(text) {
+                self.issue(index, name, IssueKind::Caption, reason, statistics);
             }
         }
     }
@@ -204,84 +206,91 @@ impl<'a> Scan<'a> {
         name: &str,
         objects: &[Object],
         (width, height): (usize, usize),
-        tally: &mut Tally,
+        statistics: &mut Statistics,
     ) {
-        tally.boxes(objects.len());
-        let space = self.source.labels();
+        statistics.add_box_count(objects.len());
+        let labels = self.source.labels();
         for (number, object) in objects.iter().enumerate() {
             let [x0, y0, x1, y1] = object.bbox;
-            let wrong = if object.bbox.iter().any(|side| !side.is_finite()) {
+            let problem = if object.bbox.iter().any(|side| !side.is_finite()) {
                 Some("is not finite".to_owned())
             } else if x0 >= x1 || y0 >= y1 {
                 Some("has no area".to_owned())
             } else if x0.min(y0) < -1.0 || x1 > width as f32 + 1.0 || y1 > height as f32 + 1.0 {
-                Some(format!("reaches out of the picture of {width}x{height}"))
+                Some(format!("extends beyond the image of {width}x{height}"))
             } else if !object.area.is_finite() || object.area < 0.0 {
                 Some(format!("has an area of {}", object.area))
             } else {
                 None
             };
-            if let Some(what) = wrong {
-                let reason = format!("box {number}, {:?}, {what}", object.bbox);
-                self.fault(index, name, FaultKind::Box, reason, tally);
+            if let Some(problem) = problem {
+                let reason = format!("box {number}, {:?}, {problem}", object.bbox);
+                self.issue(index, name, IssueKind::Box, reason, statistics);
             }
-            let unknown = |what: &str, at: usize, of: usize| {
-                format!("box {number} has {what} {at}, and there are {of}")
+            let unknown = |kind: &str, label: usize, count: usize| {
+                format!("box {number} has {kind} {label}, but there are {count}")
             };
-            if object.class < space.classes.len() {
-                tally.class(object.class);
+            if object.class < labels.classes.len() {
+                statistics.add_class(object.class);
             } else {
-                let reason = unknown("class", object.class, space.classes.len());
-                self.fault(index, name, FaultKind::Category, reason, tally);
+                let reason = unknown("class", object.class, labels.classes.len());
+                self.issue(index, name, IssueKind::Category, reason, statistics);
             }
             for &attribute in &object.attributes {
-                if attribute < space.attributes.len() {
-                    tally.attribute(attribute);
+                if attribute < labels.attributes.len() {
+                    statistics.add_attribute(attribute);
                 } else {
-                    let reason = unknown("attribute", attribute, space.attributes.len());
-                    self.fault(index, name, FaultKind::Category, reason, tally);
+                    let reason = unknown("attribute", attribute, labels.attributes.len());
+                    self.issue(index, name, IssueKind::Category, reason, statistics);
                 }
             }
         }
     }
 
-    fn label(&self, index: usize, name: &str, label: Label, tally: &mut Tally) {
+    fn label(&self, index: usize, name: &str, label: Label, statistics: &mut Statistics) {
         if let Label::Answers(answers) = &label
             && (answers.is_empty() || answers.iter().any(|answer| answer.trim().is_empty()))
         {
             let reason = "it has no answer, or an empty one".to_owned();
-            self.fault(index, name, FaultKind::Label, reason, tally);
+            self.issue(index, name, IssueKind::Label, reason, statistics);
         }
-        tally.label(label);
+        statistics.add_label(label);
     }
 
-    fn error(&self, index: usize, error: &DataError, tally: &mut Tally) {
+    fn error(&self, index: usize, error: &DataError, statistics: &mut Statistics) {
         let kind = match error {
-            DataError::Limit { .. } => FaultKind::Limit,
-            _ => FaultKind::Unreadable,
+            DataError::Limit { .. } => IssueKind::Limit,
+            _ => IssueKind::Unreadable,
         };
-        let fault = fault(self.source, index, error);
-        tally.fault(index, Found { kind, fault });
+        let record = skipped_sample(self.source, index, error);
+        statistics.add_issue(index, Issue::new(kind, record));
     }
 
-    fn fault(&self, index: usize, file: &str, kind: FaultKind, reason: String, tally: &mut Tally) {
-        let fault = Fault {
+    fn issue(
+        &self,
+        index: usize,
+        file: &str,
+        kind: IssueKind,
+        reason: String,
+        statistics: &mut Statistics,
+    ) {
+        let record = SkippedRecord {
             source: self.source.name().into(),
             file: file.into(),
-            record: format!("sample {index}, image {}", self.source.key(index)),
+            record: sample_name(self.source, index),
             reason,
         };
-        tally.fault(index, Found { kind, fault });
+        statistics.add_issue(index, Issue::new(kind, record));
     }
 }
 
-fn hash(value: &impl std::hash::Hash) -> u64 {
-    // Its keys are fixed; the hashes do not outlive the run.
+fn hash_of(value: &impl Hash) -> u64 {
+    // Its keys are fixed within a run, and the hashes are not stored.
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
 }
 
-fn pixels(picture: &Picture) -> u64 {
-    hash(&(picture.width, picture.height, &picture.rgb))
+fn hash_pixels(image: &Image) -> u64 {
+    hash_of(&(image.width, image.height, &image.rgb))
 }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Deserializer};
 
-/// A number that may be missing or `null`: then it is NaN.
+/// A JSON number; missing and `null` are NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Number(pub(crate) f64);
 
@@ -16,30 +16,34 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// A box of `[x, y, width, height]` inside its image: left, top, right and bottom, and whether more than half a pixel
-/// of it was clipped; or why it is none.
-pub(crate) fn inside(
+/// Clips a box `[x, y, width, height]` to its image: left, top, right and bottom, and whether more than half a pixel was
+/// clipped.
+///
+/// # Errors
+/// What is wrong with a box that is not finite or has no area inside the image.
+pub(crate) fn clip_to_image(
     [x, y, w, h]: [f64; 4],
     (width, height): (usize, usize),
 ) -> Result<([f64; 4], bool), String> {
-    let whole = [x, y, x + w, y + h];
-    if whole.iter().any(|side| !side.is_finite()) {
+    let unclipped = [x, y, x + w, y + h];
+    if unclipped.iter().any(|side| !side.is_finite()) {
         return Err("its box has a number that is missing or not finite".into());
     }
     let (right, bottom) = (width as f64, height as f64);
-    let inside = [
+    let clipped = [
         x.clamp(0.0, right),
         y.clamp(0.0, bottom),
         (x + w).clamp(0.0, right),
         (y + h).clamp(0.0, bottom),
     ];
-    // The comparison is made with the numbers that are kept.
-    let kept = inside.map(|side| side as f32);
-    if kept[2] <= kept[0] || kept[3] <= kept[1] {
+    // Compared in single precision, in which the box is stored.
+    let [x0, y0, x1, y1] = clipped.map(|side| side as f32);
+    if x1 <= x0 || y1 <= y0 {
         return Err(format!(
             "its box [{x}, {y}, {w}, {h}] has no area inside the image of {width}x{height}"
         ));
     }
-    let moved = |(side, clipped): (&f64, &f64)| (side - clipped).abs() > 0.5;
-    Ok((inside, whole.iter().zip(&inside).any(moved)))
+    let differs = |(unclipped, clipped): (&f64, &f64)| (unclipped - clipped).abs() > 0.5;
+    let was_clipped = unclipped.iter().zip(&clipped).any(differs);
+    Ok((clipped, was_clipped))
 }

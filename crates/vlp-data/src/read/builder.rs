@@ -4,89 +4,98 @@ use std::{
 };
 
 use super::{
-    boxes,
-    pictures::{Folders, Pictures},
-    report::{self, ReadReport},
-    source::{Boxed, CocoIds, FileSource, Id, Row, Stored},
-    texts::{Groups, Interned, Texts},
+    boxes::clip_to_image,
+    folders::Folders,
+    images::Images,
+    report::{ReadReport, trim_caption},
+    source::{CocoIds, FileSource, RecordId, Row, StoredLabel, StoredObject},
+    texts::{Groups, TextInterner, TextTable},
 };
 use crate::{DataError, LabelSpace, Limits, Object};
 
-/// A [`FileSource`] in the making.
-pub(crate) struct Builder {
+/// Builds a [`FileSource`] record by record.
+pub(crate) struct SourceBuilder {
     pub(crate) name: String,
     pub(crate) folders: Folders,
-    pub(crate) pictures: Pictures,
+    pub(crate) images: Images,
     pub(crate) rows: Vec<Row>,
-    texts: Texts,
-    words: Interned,
+    texts: TextTable,
+    words: TextInterner,
+    /// Pairs of row and text.
     captions: Vec<(u32, u32)>,
-    boxes: Vec<Boxed>,
-    boxes_of: Vec<(u32, u32)>,
+    objects: Vec<StoredObject>,
+    /// Pairs of row and object.
+    row_objects: Vec<(u32, u32)>,
     attributes: Vec<u16>,
     answers: Vec<u32>,
     pub(crate) report: ReadReport,
-    /// Keys of images left out: their records are no faults of their own.
-    pub(crate) gone: HashSet<u64>,
+    /// Keys of skipped images; their captions and boxes are dropped without an entry of their own.
+    pub(crate) skipped_images: HashSet<u64>,
 }
 
-impl Builder {
+impl SourceBuilder {
     pub(crate) fn new(name: String, folders: Folders, limits: &Limits) -> Self {
-        let pictures = Pictures::new(&folders, limits.clone());
+        let images = Images::in_folders(&folders, limits.clone());
         Self {
             folders,
-            ..Self::of(name, pictures)
+            ..Self::with_images(name, images)
         }
     }
 
-    /// Of pictures that are in no folders.
-    pub(crate) fn of(name: String, pictures: Pictures) -> Self {
+    /// A builder for images that are not in folders.
+    pub(crate) fn with_images(name: String, images: Images) -> Self {
         Self {
             name,
-            pictures,
+            images,
             folders: Folders::default(),
             rows: Vec::new(),
-            texts: Texts::default(),
-            words: Interned::default(),
+            texts: TextTable::default(),
+            words: TextInterner::default(),
             captions: Vec::new(),
-            boxes: Vec::new(),
-            boxes_of: Vec::new(),
+            objects: Vec::new(),
+            row_objects: Vec::new(),
             attributes: Vec::new(),
             answers: Vec::new(),
             report: ReadReport::default(),
-            gone: HashSet::new(),
+            skipped_images: HashSet::new(),
         }
     }
 
-    pub(crate) fn fault(
+    pub(crate) fn skip(
         &mut self,
         file: &Path,
         record: impl Into<String>,
         reason: impl Into<String>,
     ) {
-        self.report.fault(&self.name, file, record, reason);
+        self.report.skip(&self.name, file, record, reason);
     }
 
-    /// A picture that is there, or a reason of the first of `candidates` that says where it was looked for.
+    /// The first of the `candidates` that exists, as folder index and file.
+    ///
+    /// # Errors
+    /// The paths that were searched for the first candidate.
     pub(crate) fn find(&mut self, candidates: &[String]) -> Result<(u16, String), String> {
         for file in candidates {
             if let Some(root) = self.folders.find(file) {
                 return Ok((root, file.clone()));
             }
         }
-        self.report.missing_pictures += 1;
+        self.report.missing_images += 1;
         let first = candidates.first().map_or("", String::as_str);
-        Err(self.folders.missing(first))
+        Err(self.folders.missing_message(first))
     }
 
-    pub(crate) fn row(&mut self, row: Row) -> u32 {
+    pub(crate) fn push_row(&mut self, row: Row) -> u32 {
         self.rows.push(row);
         (self.rows.len() - 1) as u32
     }
 
-    /// Adds a caption to a row; the reason where it is none.
-    pub(crate) fn caption(&mut self, row: u32, text: &str) -> Result<(), String> {
-        match report::caption(text) {
+    /// Adds a caption to a row.
+    ///
+    /// # Errors
+    /// As [`trim_caption`].
+    pub(crate) fn push_caption(&mut self, row: u32, text: &str) -> Result<(), String> {
+        match trim_caption(text) {
             Ok(text) => {
                 let text = self.texts.push(text);
                 self.captions.push((row, text));
@@ -99,8 +108,11 @@ impl Builder {
         }
     }
 
-    /// Adds an object with a box of `[x, y, width, height]` to a row; the reason where the box is none.
-    pub(crate) fn object(
+    /// Adds an object to a row; its box is `bbox`, `[x, y, width, height]`.
+    ///
+    /// # Errors
+    /// As [`clip_to_image`].
+    pub(crate) fn push_object(
         &mut self,
         row: u32,
         mut object: Object,
@@ -110,165 +122,166 @@ impl Builder {
         let size = self
             .rows
             .get(row as usize)
-            .map_or((0, 0), |row| self.pictures.size(row.picture));
-        let ([x0, y0, x1, y1], clipped) = boxes::inside(bbox, size).inspect_err(|_| {
+            .map_or((0, 0), |row| self.images.size(row.image));
+        let ([x0, y0, x1, y1], was_clipped) = clip_to_image(bbox, size).inspect_err(|_| {
             self.report.empty_boxes += 1;
         })?;
-        self.report.clipped_boxes += usize::from(clipped);
+        self.report.clipped_boxes += usize::from(was_clipped);
         object.bbox = [x0, y0, x1, y1].map(|side| side as f32);
         object.area = area
             .filter(|area| area.is_finite())
             .unwrap_or((x1 - x0) * (y1 - y0)) as f32;
-        self.boxes_of.push((row, self.boxes.len() as u32));
-        self.boxes.push(Boxed::new(&object, &mut self.attributes));
+        self.row_objects.push((row, self.objects.len() as u32));
+        let object = StoredObject::new(&object, &mut self.attributes);
+        self.objects.push(object);
         Ok(())
     }
 
-    /// A record's id of letters.
-    pub(crate) fn id(&mut self, text: &str) -> Id {
-        Id::Text(self.texts.push(text))
+    /// A record id that is not a number.
+    pub(crate) fn text_id(&mut self, text: &str) -> RecordId {
+        RecordId::Text(self.texts.push(text))
     }
 
-    /// A word that occurs often.
-    pub(crate) fn word(&mut self, text: &str) -> u32 {
+    /// The index of a text that occurs often.
+    pub(crate) fn intern(&mut self, text: &str) -> u32 {
         self.words.push(text)
     }
 
-    /// A label of annotators' answers; without `consensus` it is the most frequent answer, of several the first.
-    pub(crate) fn answers(&mut self, answers: &[String], consensus: Option<&str>) -> Stored {
+    /// A label of annotators' answers. Without `consensus` it is the most frequent answer, and the first of equally
+    /// frequent ones.
+    pub(crate) fn answers(&mut self, answers: &[String], consensus: Option<&str>) -> StoredLabel {
         let Some(first) = answers.first() else {
-            return Stored::None;
+            return StoredLabel::None;
         };
-        let mut most = (0, first.as_str());
+        let (mut max_count, mut most_frequent) = (0, first.as_str());
         for answer in answers {
             let count = answers.iter().filter(|other| *other == answer).count();
-            if count > most.0 {
-                most = (count, answer);
+            if count > max_count {
+                (max_count, most_frequent) = (count, answer);
             }
         }
-        let consensus = self.words.push(consensus.unwrap_or(most.1));
+        let consensus = self.words.push(consensus.unwrap_or(most_frequent));
         let start = self.answers.len() as u32;
         for answer in answers.iter().take(usize::from(u16::MAX)) {
             let word = self.words.push(answer);
             self.answers.push(word);
         }
         let len = (self.answers.len() - start as usize) as u16;
-        Stored::Answers {
+        StoredLabel::Answers {
             start,
             len,
             consensus,
         }
     }
 
-    /// The source. Images without a caption are faults of `file`.
+    /// The source. Images without a caption are skipped as records of `file`.
     ///
     /// # Errors
-    /// [`DataError::Format`] where records were read and every one of them was wrong, with the first reason.
+    /// [`DataError::Format`] if all records are invalid, with the first reason.
     pub(crate) fn finish(
         mut self,
         file: &Path,
         labels: LabelSpace,
-        coco: CocoIds,
+        coco_ids: CocoIds,
     ) -> Result<FileSource, DataError> {
-        let mut number = vec![None; self.rows.len()];
-        for &(row, _) in &self.captions {
-            number[row as usize] = Some(0);
-        }
-        let mut kept = 0;
-        for (row, number) in number.iter_mut().enumerate() {
-            match number {
-                Some(number) => {
-                    *number = kept;
-                    kept += 1;
-                }
-                None => {
-                    let key = self.pictures.key(self.rows[row].picture);
-                    self.report.fault(
-                        &self.name,
-                        file,
-                        format!("image {key}"),
-                        "it has no caption",
-                    );
-                }
-            }
-        }
-        if kept == 0 && self.report.left_out > 0 {
-            let first = self
-                .report
-                .faults
-                .first()
-                .map_or_else(String::new, |fault| {
-                    format!("; the first: {}: {}", fault.record, fault.reason)
-                });
+        let new_rows = self.number_rows_with_captions(file);
+        let len = new_rows.iter().flatten().count();
+        if len == 0 && self.report.skipped > 0 {
+            let first = self.report.skipped_records.first();
+            let first = first.map_or_else(String::new, |first| {
+                format!("; the first: {}: {}", first.record, first.reason)
+            });
             return Err(DataError::Format {
                 path: file.into(),
-                reason: format!("all of {} records are wrong{first}", self.report.left_out),
+                reason: format!("all {} records are invalid{first}", self.report.skipped),
             });
         }
-        let moved = |pairs: Vec<(u32, u32)>| -> Vec<(u32, u32)> {
-            let moved = pairs
+        let renumber = |pairs: Vec<(u32, u32)>| -> Vec<(u32, u32)> {
+            let pairs = pairs
                 .into_iter()
-                .filter_map(|(row, item)| Some((number[row as usize]?, item)));
-            moved.collect()
+                .filter_map(|(row, item)| Some((new_rows[row as usize]?, item)));
+            pairs.collect()
         };
-        let (captions, boxes_of) = (moved(self.captions), moved(self.boxes_of));
+        let (captions, row_objects) = (renumber(self.captions), renumber(self.row_objects));
         let mut rows = self.rows;
-        let mut at = 0..;
-        rows.retain(|_| at.next().is_some_and(|row: usize| number[row].is_some()));
+        let mut old_rows = new_rows.iter();
+        rows.retain(|_| old_rows.next().is_some_and(Option::is_some));
         self.texts.shrink();
         rows.shrink_to_fit();
-        self.boxes.shrink_to_fit();
+        self.objects.shrink_to_fit();
         self.attributes.shrink_to_fit();
         self.answers.shrink_to_fit();
         let mut report = self.report;
-        let images: HashSet<u32> = rows.iter().map(|row| row.picture).collect();
+        let images: HashSet<u32> = rows.iter().map(|row| row.image).collect();
         report.samples = rows.len();
         report.images = images.len();
         report.captions = captions.len();
-        report.objects = boxes_of.len();
+        report.objects = row_objects.len();
         Ok(FileSource {
             captions: Groups::new(rows.len(), captions),
-            boxes_of: Groups::new(rows.len(), boxes_of),
+            row_objects: Groups::new(rows.len(), row_objects),
             name: self.name,
             labels,
-            pictures: self.pictures,
+            images: self.images,
             rows,
             texts: self.texts,
-            boxes: self.boxes,
+            objects: self.objects,
             attributes: self.attributes,
             words: self.words.finish(),
             answers: self.answers,
-            coco,
-            class_ids: Vec::new(),
-            blocks: Vec::new(),
+            coco_ids,
+            block_starts: Vec::new(),
             report,
         })
+    }
+
+    /// The new index of every row that has a caption; skips the others.
+    fn number_rows_with_captions(&mut self, file: &Path) -> Vec<Option<u32>> {
+        let mut new_rows = vec![None; self.rows.len()];
+        for &(row, _) in &self.captions {
+            new_rows[row as usize] = Some(0);
+        }
+        let mut len = 0;
+        for (row, new_row) in new_rows.iter_mut().enumerate() {
+            match new_row {
+                Some(new_row) => {
+                    *new_row = len;
+                    len += 1;
+                }
+                None => {
+                    let record = format!("image {}", self.images.key(self.rows[row].image));
+                    self.report
+                        .skip(&self.name, file, record, "it has no caption");
+                }
+            }
+        }
+        new_rows
     }
 }
 
 /// Names of classes or attributes by their ids in a file.
 #[derive(Default)]
-pub(crate) struct Names {
-    pub(crate) number_of: HashMap<u64, usize>,
+pub(crate) struct NamesById {
+    pub(crate) indices: HashMap<u64, usize>,
     pub(crate) names: Vec<String>,
     pub(crate) ids: Vec<u64>,
 }
 
-impl Names {
-    /// Takes the next name; `false` where its id is taken.
+impl NamesById {
+    /// Adds a name; `false` if its id is already used.
     pub(crate) fn push(&mut self, id: u64, name: String) -> bool {
-        let new = !self.number_of.contains_key(&id);
-        if new {
-            self.number_of.insert(id, self.names.len());
+        let is_new = !self.indices.contains_key(&id);
+        if is_new {
+            self.indices.insert(id, self.names.len());
             self.names.push(name);
             self.ids.push(id);
         }
-        new
+        is_new
     }
 }
 
-/// The name of a source in messages: its file's folder and name without extension.
-pub(crate) fn name_of(file: &Path) -> String {
+/// The name of a source in messages: its file's folder, and the file's name without extension.
+pub(crate) fn source_name(file: &Path) -> String {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let folder = file.parent().and_then(Path::file_name);
     match folder {

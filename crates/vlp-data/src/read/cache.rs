@@ -1,18 +1,18 @@
-//! The index of annotation files kept in one file, which is read back much faster than they are.
+//! Caches the index of annotation files in one file, which is read back much faster than they are.
 //!
-//! The file holds a version of its layout, the version of this crate, and for every input its path, length, time of last
-//! change and CRC-32C (of a folder only the time, which changes when pictures come or go). Where any of these differs, or
-//! the file is damaged, the index is built anew and the file replaced: a cache is never the cause of an error, and what
-//! became of it is told by [`State`].
+//! The file holds the version of its layout, the version of this crate, and for every input its path, length, modification
+//! time and CRC-32C (for a folder only the modification time, which changes when images are added or removed). If any of
+//! these differs, or the file is damaged, the index is rebuilt and the file replaced: a cache never causes an error. What
+//! happened is in [`CacheState`].
 //!
 //! ```no_run
-//! use vlp_data::{Limits, read::{KarpathySplit, cache, karpathy}};
+//! use vlp_data::{Limits, read::{CocoFiles, cache, coco}};
 //!
-//! let inputs = ["dataset_coco.json".into(), "coco/train2014".into(), "coco/val2014".into()];
-//! let opened = cache::open_or_build("coco.index".as_ref(), &inputs, "training", || {
-//!     karpathy("dataset_coco.json", "coco", &KarpathySplit::TRAINING, &Limits::default())
+//! let files = CocoFiles::find("coco", Some("train2017"))?;
+//! let cached = cache::open_or_build("coco.index".as_ref(), &files.inputs(), "", || {
+//!     coco(&files, &Limits::default())
 //! })?;
-//! println!("{}: {}", opened.state, opened.source.report());
+//! println!("{}: {}", cached.state, cached.source.report());
 //! # Ok::<(), vlp_data::DataError>(())
 //! ```
 
@@ -28,13 +28,13 @@ use serde::{Deserialize, Serialize};
 use crate::{DataError, FileSource};
 
 const MAGIC: [u8; 8] = *b"vlpindex";
-/// To be raised whenever a stored structure changes.
-const LAYOUT: u32 = 1;
-const HEAD: usize = MAGIC.len() + 8;
+/// To be increased whenever a stored structure changes.
+const LAYOUT: u32 = 2;
+const HEADER_LEN: usize = MAGIC.len() + 8;
 
-/// What an index is of: it is read back only where all of it is the same.
+/// Inputs and options of an index: it is read back only if all are equal.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Key {
+pub(crate) struct CacheKey {
     crate_version: String,
     options: String,
     inputs: Vec<Input>,
@@ -48,82 +48,83 @@ struct Input {
     crc32c: Option<u32>,
 }
 
-/// A source, and what became of the file of its index.
-pub struct Opened {
+/// A source, and whether its index came from the cache.
+#[derive(Debug)]
+pub struct CachedSource {
     /// The source.
     pub source: FileSource,
-    /// Whether it was read from the file.
-    pub state: State,
+    /// What happened to the cache file.
+    pub state: CacheState,
 }
 
-/// What became of an index's file.
+/// What happened to a cache file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum State {
-    /// No file was asked for.
-    Unkept,
+pub enum CacheState {
+    /// No cache file was requested.
+    Disabled,
     /// The index was read from it.
-    Read,
-    /// The index was built and written to it, for this reason.
-    Built(String),
-    /// The index was built, and could not be written for this reason.
-    Unwritten(String),
+    Hit,
+    /// The index was built and the file written, for this reason.
+    Rebuilt(String),
+    /// The index was built, but the file could not be written for this reason.
+    NotWritten(String),
 }
 
-impl fmt::Display for State {
+impl fmt::Display for CacheState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unkept => write!(f, "index built"),
-            Self::Read => write!(f, "index read from its cache"),
-            Self::Built(reason) => write!(f, "index built: {reason}"),
-            Self::Unwritten(reason) => write!(f, "index built, its cache not written: {reason}"),
+            Self::Disabled => write!(f, "index built"),
+            Self::Hit => write!(f, "index read from its cache"),
+            Self::Rebuilt(reason) => write!(f, "index built: {reason}"),
+            Self::NotWritten(reason) => write!(f, "index built, its cache not written: {reason}"),
         }
     }
 }
 
 /// Reads the index from `path`, or builds it and writes it there.
 ///
-/// `inputs` are all files and folders that `build` reads; `options` is whatever else its result depends on, in any form.
+/// `inputs` are all files and folders that `build` reads; `options` describes everything else that its result depends on.
 ///
 /// # Errors
-/// When an input is missing, and those of `build`.
+/// If an input is missing, and those of `build`.
 pub fn open_or_build(
     path: &Path,
     inputs: &[PathBuf],
     options: &str,
     build: impl FnOnce() -> Result<FileSource, DataError>,
-) -> Result<Opened, DataError> {
-    keyed(path, &Key::of_files(inputs, options)?, build)
+) -> Result<CachedSource, DataError> {
+    open_with_key(path, &CacheKey::of_files(inputs, options)?, build)
 }
 
-pub(crate) fn keyed(
+pub(crate) fn open_with_key(
     path: &Path,
-    key: &Key,
+    key: &CacheKey,
     build: impl FnOnce() -> Result<FileSource, DataError>,
-) -> Result<Opened, DataError> {
+) -> Result<CachedSource, DataError> {
     let reason = match read(path, key) {
         Ok(source) => {
-            let state = State::Read;
-            return Ok(Opened { source, state });
+            let state = CacheState::Hit;
+            return Ok(CachedSource { source, state });
         }
         Err(reason) => reason,
     };
     let source = build()?;
     let state = match write(path, key, &source) {
-        Ok(()) => State::Built(reason),
-        Err(why) => State::Unwritten(why),
+        Ok(()) => CacheState::Rebuilt(reason),
+        Err(reason) => CacheState::NotWritten(reason),
     };
-    Ok(Opened { source, state })
+    Ok(CachedSource { source, state })
 }
 
-impl Opened {
-    pub(crate) fn unkept(source: FileSource) -> Self {
-        let state = State::Unkept;
+impl CachedSource {
+    pub(crate) fn uncached(source: FileSource) -> Self {
+        let state = CacheState::Disabled;
         Self { source, state }
     }
 }
 
-impl Key {
+impl CacheKey {
     fn new(options: String, inputs: Vec<Input>) -> Self {
         Self {
             crate_version: env!("CARGO_PKG_VERSION").into(),
@@ -133,35 +134,55 @@ impl Key {
     }
 
     fn of_files(inputs: &[PathBuf], options: &str) -> Result<Self, DataError> {
-        let one = |path: &PathBuf| {
-            let meta = fs::metadata(path).map_err(DataError::io(path))?;
-            let changed = meta.modified().ok();
-            let since = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            let file = meta.is_file();
+        let input = |path: &PathBuf| {
+            let metadata = fs::metadata(path).map_err(DataError::io(path))?;
+            let modified = metadata.modified().ok();
+            let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let version = modified.map(|modified| modified.as_nanos().to_string());
+            let is_file = metadata.is_file();
             Ok(Input {
                 name: path.display().to_string(),
-                bytes: if file { meta.len() } else { 0 },
-                version: since.map_or_else(String::new, |since| since.as_nanos().to_string()),
-                crc32c: file.then(|| checksum(path)).transpose()?,
+                bytes: if is_file { metadata.len() } else { 0 },
+                version: version.unwrap_or_default(),
+                crc32c: is_file.then(|| checksum(path)).transpose()?,
             })
         };
-        let inputs = inputs.iter().map(one).collect::<Result<_, _>>()?;
+        let inputs = inputs.iter().map(input).collect::<Result<_, _>>()?;
         Ok(Self::new(options.to_owned(), inputs))
     }
 
-    /// Of shards in a place, each (name, length, version).
+    /// The key of the shards (name, length, version) in `store`.
     pub(crate) fn of_shards(
         options: String,
-        place: &str,
+        store: &str,
         shards: impl Iterator<Item = (String, u64, String)>,
     ) -> Self {
-        let one = |(name, bytes, version)| Input {
-            name: format!("{place}/{name}"),
+        let input = |(name, bytes, version)| Input {
+            name: format!("{store}/{name}"),
             bytes,
             version,
             crc32c: None,
         };
-        Self::new(options, shards.map(one).collect())
+        Self::new(options, shards.map(input).collect())
+    }
+
+    /// The first difference to the key of an existing cache.
+    fn difference(&self, cached: &Self) -> Option<String> {
+        if self.crate_version != cached.crate_version {
+            let version = &cached.crate_version;
+            return Some(format!("the cache was written by version {version}"));
+        }
+        if self.options != cached.options {
+            return Some("the cache was written with other options".into());
+        }
+        let mut pairs = self.inputs.iter().zip(&cached.inputs);
+        match pairs.find(|(input, cached)| input != cached) {
+            Some((input, _)) => Some(format!("{} has changed", input.name)),
+            None if self.inputs.len() != cached.inputs.len() => {
+                Some("the number of files has changed".into())
+            }
+            None => None,
+        }
     }
 }
 
@@ -171,13 +192,16 @@ fn checksum(path: &Path) -> Result<u32, DataError> {
     loop {
         match file.read(&mut buffer).map_err(DataError::io(path))? {
             0 => return Ok(crc),
-            read => crc = crc32c::crc32c_append(crc, &buffer[..read]),
+            len => crc = crc32c::crc32c_append(crc, &buffer[..len]),
         }
     }
 }
 
-/// The index, or why the file is not used.
-fn read(path: &Path, key: &Key) -> Result<FileSource, String> {
+/// Reads the index.
+///
+/// # Errors
+/// Why the file is not used.
+fn read(path: &Path, key: &CacheKey) -> Result<FileSource, String> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -186,71 +210,51 @@ fn read(path: &Path, key: &Key) -> Result<FileSource, String> {
         Err(error) => return Err(format!("the cache could not be read: {error}")),
     };
     let damaged = || "the cache is damaged".to_owned();
-    let (head, body) = bytes.split_at_checked(HEAD).ok_or_else(damaged)?;
-    let number = |at: usize| {
-        let four = head[at..].first_chunk().copied();
-        four.map(u32::from_le_bytes)
+    let (header, body) = bytes.split_at_checked(HEADER_LEN).ok_or_else(damaged)?;
+    let number = |offset: usize| {
+        let bytes = header[offset..].first_chunk().copied();
+        bytes.map(u32::from_le_bytes)
     };
-    if !head.starts_with(&MAGIC) {
-        return Err("the file was no cache".into());
+    if !header.starts_with(&MAGIC) {
+        return Err("the file is not a cache".into());
     }
     if number(8) != Some(LAYOUT) {
-        return Err("the cache is of another version".into());
+        return Err("the cache was written by another version".into());
     }
     if number(12) != Some(crc32c::crc32c(body)) {
         return Err(damaged());
     }
     let mut body = rmp_serde::Deserializer::from_read_ref(body);
-    // The key's own layout never changes without the number above.
-    let stored = Key::deserialize(&mut body).map_err(|_| damaged())?;
-    if let Some(reason) = key.differs(&stored) {
+    // The layout number covers the key as well.
+    let cached_key = CacheKey::deserialize(&mut body).map_err(|_| damaged())?;
+    if let Some(reason) = key.difference(&cached_key) {
         return Err(reason);
     }
     let source = FileSource::deserialize(&mut body).map_err(|_| damaged())?;
-    source.sound().then_some(source).ok_or_else(damaged)
+    source.is_consistent().then_some(source).ok_or_else(damaged)
 }
 
-impl Key {
-    fn differs(&self, stored: &Self) -> Option<String> {
-        if self.crate_version != stored.crate_version {
-            let version = &stored.crate_version;
-            return Some(format!("the cache was written by version {version}"));
-        }
-        if self.options != stored.options {
-            return Some("the cache was written with other options".into());
-        }
-        let mut pairs = self.inputs.iter().zip(&stored.inputs);
-        match pairs.find(|(now, then)| now != then) {
-            Some((now, _)) => Some(format!("{} has changed", now.name)),
-            None if self.inputs.len() != stored.inputs.len() => {
-                Some("the cache is of another number of files".into())
-            }
-            None => None,
-        }
-    }
-}
-
-/// Written beside and renamed: a reader sees the old file or the new one.
-fn write(path: &Path, key: &Key, source: &FileSource) -> Result<(), String> {
-    let mut bytes = vec![0; HEAD];
+/// Writes a temporary file and renames it, so that readers never see a partial file.
+fn write(path: &Path, key: &CacheKey, source: &FileSource) -> Result<(), String> {
+    let mut bytes = vec![0; HEADER_LEN];
     bytes[..8].copy_from_slice(&MAGIC);
     bytes[8..12].copy_from_slice(&LAYOUT.to_le_bytes());
-    let put = |bytes: &mut Vec<u8>| {
+    let serialize = |bytes: &mut Vec<u8>| {
         rmp_serde::encode::write(bytes, key)?;
         rmp_serde::encode::write(bytes, source)
     };
-    put(&mut bytes).map_err(|error| error.to_string())?;
-    let crc = crc32c::crc32c(&bytes[HEAD..]);
-    bytes[12..HEAD].copy_from_slice(&crc.to_le_bytes());
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let done = fs::File::create(&beside)
+    serialize(&mut bytes).map_err(|error| error.to_string())?;
+    let crc = crc32c::crc32c(&bytes[HEADER_LEN..]);
+    bytes[12..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}.part", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    let written = fs::File::create(&temporary)
         .and_then(|mut file| file.write_all(&bytes))
-        .and_then(|()| fs::rename(&beside, path));
-    done.map_err(|error| {
-        // What is left of it, if anything, is of no use.
-        let _ = fs::remove_file(&beside);
+        .and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|error| {
+        // The temporary file may not exist.
+        let _ = fs::remove_file(&temporary);
         format!("{}: {error}", path.display())
     })
 }

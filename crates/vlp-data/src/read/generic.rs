@@ -7,30 +7,31 @@ use serde::Deserialize;
 
 use super::{
     boxes::Number,
-    builder::{Builder, name_of},
-    pictures::{Folders, fnv},
-    records::{Raw, list_or_lines},
-    report,
-    source::{CocoIds, FileSource, Row, Stored},
+    builder::{SourceBuilder, source_name},
+    folders::Folders,
+    records::{RawRecord, list_or_lines},
+    report::trim_caption,
+    source::{CocoIds, FileSource, Row, StoredLabel},
 };
-use crate::{AnswerType, DataError, Entailment, LabelSpace, Limits, Object};
+use crate::{AnswerType, DataError, Entailment, LabelSpace, Limits, Object, hash::fnv1a};
 
-/// How a file of one's own is read.
+/// Options of [`generic`].
 #[derive(Debug, Clone, Default)]
 pub struct GenericOptions {
-    /// Folder that the records' `image`s start from; by default the file's own.
+    /// Folder that the records' `image`s are relative to; by default the file's own.
     pub images: Option<PathBuf>,
-    /// Names of classes and attributes, such as those of the training file for its test file; others are faults. By
-    /// default every name that occurs is numbered in the order of its first box.
+    /// Names of classes and attributes, for example the training file's when the test file is read; boxes with other names
+    /// are skipped. By default every name is added in the order of its first occurrence.
     pub labels: Option<LabelSpace>,
-    /// Pictures outside are not decoded.
+    /// Images outside these limits are not decoded.
     pub limits: Limits,
 }
 
+/// A record of the format in this crate's README.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Line {
-    /// In a shard the name that the picture had before.
+pub(crate) struct GenericRecord {
+    /// In a shard the image's original name.
     pub(crate) image: Option<String>,
     pub(crate) image2: Option<String>,
     pub(crate) image_id: Option<u64>,
@@ -38,25 +39,25 @@ pub(crate) struct Line {
     width: Option<u32>,
     height: Option<u32>,
     #[serde(alias = "captions", alias = "question", alias = "text")]
-    caption: Many,
-    boxes: Option<Vec<Boxed>>,
+    caption: OneOrMany,
+    boxes: Option<Vec<LabeledBox>>,
     #[serde(alias = "answer")]
-    answers: Option<Many>,
-    /// The answer that counts as the annotators'; then the answers are all of theirs, be it one.
+    answers: Option<OneOrMany>,
+    /// The annotators' consensus. With it a single answer is not repeated for ten annotators.
     consensus: Option<String>,
     answer_type: Option<AnswerType>,
     question_type: Option<String>,
-    label: Option<Word>,
+    label: Option<TruthOrText>,
     #[serde(alias = "question_id")]
-    id: Option<Name>,
-    /// A shard's name of the sample; it stands in the members' names.
+    id: Option<NumberOrText>,
+    /// Ignored: the key is part of the member names.
     #[serde(rename = "key")]
     _key: Option<String>,
 }
 
-impl Line {
-    /// A record that is a caption alone.
-    pub(crate) fn of_text(text: String) -> Self {
+impl GenericRecord {
+    /// A record with only a caption.
+    pub(crate) fn from_caption(text: String) -> Self {
         Self {
             image: None,
             image2: None,
@@ -64,7 +65,7 @@ impl Line {
             coco_id: None,
             width: None,
             height: None,
-            caption: Many::One(text),
+            caption: OneOrMany::One(text),
             boxes: None,
             answers: None,
             consensus: None,
@@ -79,36 +80,36 @@ impl Line {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Many {
+enum OneOrMany {
     One(String),
-    All(Vec<String>),
+    Many(Vec<String>),
 }
 
-impl Many {
-    fn list(&self) -> &[String] {
+impl OneOrMany {
+    fn as_slice(&self) -> &[String] {
         match self {
             Self::One(text) => std::slice::from_ref(text),
-            Self::All(texts) => texts,
+            Self::Many(texts) => texts,
         }
     }
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Word {
+enum TruthOrText {
     Truth(bool),
     Text(String),
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Name {
+enum NumberOrText {
     Number(u64),
     Text(String),
 }
 
 #[derive(Deserialize)]
-struct Boxed {
+struct LabeledBox {
     bbox: Vec<Number>,
     label: String,
     #[serde(default)]
@@ -118,11 +119,11 @@ struct Boxed {
     crowd: bool,
 }
 
-/// Reads a file of one's own: a JSON list of records or one record a line, in the format that the crate's page
-/// describes. One sample a record, in the file's order; its key is `image_id`, or the hash of `image`.
+/// Reads a file of the format that this crate's README describes: a JSON list of records, or one record per line. One
+/// sample per record, in the file's order; its key is `image_id`, otherwise the hash of `image`.
 ///
 /// # Errors
-/// When the file or the folder of pictures is missing, or no record can be used.
+/// If the file or the image folder is missing, or no record is valid.
 pub fn generic(file: impl AsRef<Path>, options: GenericOptions) -> Result<FileSource, DataError> {
     let file = file.as_ref();
     let folder = options.images.unwrap_or_else(|| {
@@ -131,189 +132,192 @@ pub fn generic(file: impl AsRef<Path>, options: GenericOptions) -> Result<FileSo
             .filter(|parent| !parent.as_os_str().is_empty());
         parent.map_or_else(|| PathBuf::from("."), Path::to_path_buf)
     });
-    let name = name_of(file);
-    let builder = Builder::new(name, Folders::new(vec![folder])?, &options.limits);
-    let mut reading = Reading::new(builder, options.labels);
-    let mut pictures = HashMap::new();
-    list_or_lines(file, |raw| {
-        if let Err(reason) = line(&mut reading, &mut pictures, file, &raw) {
-            let record = format!("record {}", raw.number);
-            reading.builder.fault(file, record, reason);
+    let folders = Folders::new(vec![folder])?;
+    let builder = SourceBuilder::new(source_name(file), folders, &options.limits);
+    let mut reader = GenericReader::new(builder, options.labels);
+    let mut images = HashMap::new();
+    list_or_lines(file, |record| {
+        if let Err(reason) = add_record(&mut reader, &mut images, file, &record) {
+            let record = format!("record {}", record.number);
+            reader.builder.skip(file, record, reason);
         }
     })?;
-    reading.finish(file)
+    reader.finish(file)
 }
 
-/// A record of a file. `pictures` is by file, with the size that the first record of it gave.
-fn line(
-    reading: &mut Reading,
-    pictures: &mut HashMap<String, u32>,
+/// Adds a record of a file. `images` are the image indices by file; an image has the size that its first record gives.
+fn add_record(
+    reader: &mut GenericReader,
+    images: &mut HashMap<String, u32>,
     file: &Path,
-    raw: &Raw<'_>,
+    record: &RawRecord<'_>,
 ) -> Result<(), String> {
-    let line: Line = raw.parse()?;
-    let mut picture = |builder: &mut Builder, image: &str, key, size| {
-        if let Some(&picture) = pictures.get(image) {
-            return Ok::<u32, String>(picture);
+    let name = format!("record {}", record.number);
+    let record: GenericRecord = record.parse()?;
+    let mut image_index = |builder: &mut SourceBuilder, image: &str, key, size| {
+        if let Some(&index) = images.get(image) {
+            return Ok::<u32, String>(index);
         }
         let (root, file) = builder.find(&[image.to_owned()])?;
-        let picture = builder.pictures.push(key, root, &file, size);
-        pictures.insert(image.to_owned(), picture);
-        Ok(picture)
+        let index = builder.images.push(key, root, &file, size);
+        images.insert(image.to_owned(), index);
+        Ok(index)
     };
-    let record = format!("record {}", raw.number);
-    reading.record(file, &record, line, |builder, line, size| {
-        let image = line.image.as_deref().ok_or("missing field `image`")?;
-        let key = line.image_id.unwrap_or_else(|| fnv(image.bytes()));
-        let left = picture(builder, image, key, size)?;
-        let right = line.image2.as_deref().map(|image| {
-            let key = fnv(image.bytes());
-            picture(builder, image, key, None)
+    reader.push_record(file, &name, record, |builder, record, size| {
+        let image = record.image.as_deref().ok_or("missing field `image`")?;
+        let key = record.image_id.unwrap_or_else(|| fnv1a(image.bytes()));
+        let left = image_index(builder, image, key, size)?;
+        let right = record.image2.as_deref().map(|image| {
+            let key = fnv1a(image.bytes());
+            image_index(builder, image, key, None)
         });
         Ok((left, right.transpose()?))
     })
 }
 
-/// Records of the format in the making of a source, wherever their pictures are.
-pub(crate) struct Reading {
-    pub(crate) builder: Builder,
-    /// Whether names may not be added.
-    fixed: bool,
+/// Builds a source of [`GenericRecord`]s in files or shards.
+pub(crate) struct GenericReader {
+    pub(crate) builder: SourceBuilder,
+    /// Whether names may not be added to `labels`.
+    labels_are_fixed: bool,
     labels: LabelSpace,
-    class_of: HashMap<String, usize>,
-    attribute_of: HashMap<String, usize>,
-    ids: HashSet<u64>,
+    class_indices: HashMap<String, usize>,
+    attribute_indices: HashMap<String, usize>,
+    /// Hashes of the record ids.
+    id_hashes: HashSet<u64>,
     /// COCO's ids of the images, by key.
-    coco: HashMap<u64, u64>,
-    /// Whether every one so far is the key.
-    coco_keys: bool,
+    coco_ids: HashMap<u64, u64>,
+    /// Whether every image so far has a COCO id that equals its key.
+    coco_ids_are_keys: bool,
 }
 
-impl Reading {
-    /// With `labels` no other names are taken.
-    pub(crate) fn new(builder: Builder, labels: Option<LabelSpace>) -> Self {
-        let fixed = labels.is_some();
+impl GenericReader {
+    /// With `labels` no other names are accepted.
+    pub(crate) fn new(builder: SourceBuilder, labels: Option<LabelSpace>) -> Self {
+        let labels_are_fixed = labels.is_some();
         let labels = labels.unwrap_or_else(|| LabelSpace {
             name: builder.name.clone(),
             ..LabelSpace::default()
         });
-        let numbered = |names: &[String]| names.iter().cloned().zip(0..).collect();
+        let indices = |names: &[String]| names.iter().cloned().zip(0..).collect();
         Self {
             builder,
-            fixed,
-            class_of: numbered(&labels.classes),
-            attribute_of: numbered(&labels.attributes),
+            labels_are_fixed,
+            class_indices: indices(&labels.classes),
+            attribute_indices: indices(&labels.attributes),
             labels,
-            ids: HashSet::new(),
-            coco: HashMap::new(),
-            coco_keys: true,
+            id_hashes: HashSet::new(),
+            coco_ids: HashMap::new(),
+            coco_ids_are_keys: true,
         }
     }
 
-    /// The source; `file` is where its records stand, for messages.
+    /// The source; `file` names its records in messages.
     ///
     /// # Errors
-    /// As [`Builder::finish`].
+    /// As [`SourceBuilder::finish`].
     pub(crate) fn finish(self, file: &Path) -> Result<FileSource, DataError> {
-        let coco = match (self.coco.is_empty(), self.coco_keys) {
+        let coco_ids = match (self.coco_ids.is_empty(), self.coco_ids_are_keys) {
             (true, _) => CocoIds::Unknown,
             (false, true) => CocoIds::Keys,
-            (false, false) => CocoIds::Some(self.coco),
+            (false, false) => CocoIds::ByKey(self.coco_ids),
         };
-        self.builder.finish(file, self.labels, coco)
+        self.builder.finish(file, self.labels, coco_ids)
     }
 
-    /// Adds a record, named `record` in faults. `pictures` gives its pictures, left and right, and is asked only where
-    /// everything else is right.
-    pub(crate) fn record(
+    /// Adds a record, called `name` in messages. `images` returns the indices of its left and right image, given its
+    /// annotated size; it is called after the record was validated.
+    ///
+    /// # Errors
+    /// Why the record is skipped.
+    pub(crate) fn push_record(
         &mut self,
         file: &Path,
-        record: &str,
-        line: Line,
-        pictures: impl FnOnce(
-            &mut Builder,
-            &Line,
+        name: &str,
+        record: GenericRecord,
+        images: impl FnOnce(
+            &mut SourceBuilder,
+            &GenericRecord,
             Option<(u32, u32)>,
         ) -> Result<(u32, Option<u32>), String>,
     ) -> Result<(), String> {
-        let size = match (line.width, line.height) {
+        let size = match (record.width, record.height) {
             (None, None) => None,
             (Some(width), Some(height)) if width > 0 && height > 0 => Some((width, height)),
             _ => return Err("width and height must both be above 0, or both be missing".into()),
         };
-        let label = self.label(&line)?;
-        let captions = line.caption.list();
-        let words: Vec<Result<&str, String>> =
-            captions.iter().map(|text| report::caption(text)).collect();
-        if words.iter().all(Result::is_err) {
-            self.builder.report.empty_captions += words.len();
-            let first = words.into_iter().find_map(Result::err);
+        let label = self.label(&record)?;
+        let captions = record.caption.as_slice();
+        let trimmed: Vec<Result<&str, String>> =
+            captions.iter().map(|text| trim_caption(text)).collect();
+        if trimmed.iter().all(Result::is_err) {
+            self.builder.report.empty_captions += trimmed.len();
+            let first = trimmed.into_iter().find_map(Result::err);
             return Err(first.unwrap_or_else(|| "it has no caption".into()));
         }
-        let id = match &line.id {
-            Some(Name::Number(id)) => Some(id.to_string()),
-            Some(Name::Text(id)) => Some(id.clone()),
+        let id = match &record.id {
+            Some(NumberOrText::Number(id)) => Some(id.to_string()),
+            Some(NumberOrText::Text(id)) => Some(id.clone()),
             None => None,
         };
         if let Some(id) = &id
-            && !self.ids.insert(fnv(id.bytes()))
+            && !self.id_hashes.insert(fnv1a(id.bytes()))
         {
             return Err(format!("its id {id:?} occurs twice"));
         }
-        let (picture, second) = pictures(&mut self.builder, &line, size)?;
+        let (image, second_image) = images(&mut self.builder, &record, size)?;
         let builder = &mut self.builder;
-        let key = builder.pictures.key(picture);
-        self.coco_keys &= line.coco_id == Some(key);
-        if let Some(id) = line.coco_id {
-            self.coco.insert(key, id);
+        let key = builder.images.key(image);
+        self.coco_ids_are_keys &= record.coco_id == Some(key);
+        if let Some(id) = record.coco_id {
+            self.coco_ids.insert(key, id);
         }
         let row = Row {
-            second,
-            boxed: line.boxes.is_some(),
+            second_image,
+            has_boxes: record.boxes.is_some(),
             label,
-            record: id.map(|id| builder.id(&id)),
-            question_type: line.question_type.map(|text| builder.word(&text)),
-            answer_type: line.answer_type,
-            ..Row::new(picture)
+            record: id.map(|id| builder.text_id(&id)),
+            question_type: record.question_type.map(|text| builder.intern(&text)),
+            answer_type: record.answer_type,
+            ..Row::new(image)
         };
-        let row = builder.row(row);
-        for (number, text) in captions.iter().enumerate() {
-            if let Err(reason) = builder.caption(row, text) {
-                let record = format!("{record}, caption {}", number + 1);
-                builder.fault(file, record, reason);
+        let row = builder.push_row(row);
+        for (index, text) in captions.iter().enumerate() {
+            if let Err(reason) = builder.push_caption(row, text) {
+                let caption = format!("{name}, caption {}", index + 1);
+                builder.skip(file, caption, reason);
             }
         }
-        for (number, boxed) in line.boxes.into_iter().flatten().enumerate() {
-            if let Err(reason) = self.object(row, &boxed) {
-                let record = format!("{record}, box {}", number + 1);
-                self.builder.fault(file, record, reason);
+        for (index, labeled_box) in record.boxes.into_iter().flatten().enumerate() {
+            if let Err(reason) = self.push_object(row, &labeled_box) {
+                let labeled_box = format!("{name}, box {}", index + 1);
+                self.builder.skip(file, labeled_box, reason);
             }
         }
         Ok(())
     }
 
-    fn label(&mut self, line: &Line) -> Result<Stored, String> {
-        let text = match (&line.label, &line.answers) {
-            (None, None) => return Ok(Stored::None),
+    fn label(&mut self, record: &GenericRecord) -> Result<StoredLabel, String> {
+        let text = match (&record.label, &record.answers) {
+            (None, None) => return Ok(StoredLabel::None),
             (Some(_), Some(_)) => return Err("it has both label and answers".into()),
             (None, Some(answers)) => {
-                let consensus = line.consensus.as_deref();
-                return match (answers.list(), consensus) {
+                let consensus = record.consensus.as_deref();
+                return match (answers.as_slice(), consensus) {
                     ([], _) => Err("it has no answers".into()),
-                    // Soft scores count ten annotators.
-                    ([one], None) => Ok(self.builder.answers(&vec![one.clone(); 10], None)),
+                    // Soft scores assume ten annotators.
+                    ([answer], None) => Ok(self.builder.answers(&vec![answer.clone(); 10], None)),
                     (answers, _) => Ok(self.builder.answers(answers, consensus)),
                 };
             }
-            (Some(Word::Truth(truth)), None) => return Ok(Stored::Truth(*truth)),
-            (Some(Word::Text(text)), None) => text,
+            (Some(TruthOrText::Truth(truth)), None) => return Ok(StoredLabel::Truth(*truth)),
+            (Some(TruthOrText::Text(text)), None) => text,
         };
         match text.to_lowercase().as_str() {
-            "true" => Ok(Stored::Truth(true)),
-            "false" => Ok(Stored::Truth(false)),
-            word => (Entailment::ALL.into_iter())
-                .find(|label| label.word() == word)
-                .map(Stored::Entailment)
+            "true" => Ok(StoredLabel::Truth(true)),
+            "false" => Ok(StoredLabel::Truth(false)),
+            name => Entailment::from_name(name)
+                .map(StoredLabel::Entailment)
                 .ok_or_else(|| {
                     format!(
                         "its label {text:?} is none of true, false, entailment, neutral and contradiction"
@@ -322,38 +326,48 @@ impl Reading {
         }
     }
 
-    fn object(&mut self, row: u32, boxed: &Boxed) -> Result<(), String> {
-        let &[x, y, w, h] = boxed.bbox.as_slice() else {
+    fn push_object(&mut self, row: u32, labeled_box: &LabeledBox) -> Result<(), String> {
+        let &[x, y, w, h] = labeled_box.bbox.as_slice() else {
             return Err("its bbox is not [x, y, width, height]".into());
         };
-        let (labels, fixed) = (&mut self.labels, self.fixed);
-        let mut number = |name: &str, attribute: bool| {
-            let (names, number_of) = if attribute {
-                (&mut labels.attributes, &mut self.attribute_of)
-            } else {
-                (&mut labels.classes, &mut self.class_of)
-            };
-            match number_of.get(name) {
-                Some(&number) => Ok(number),
-                None if fixed => Err(format!("unknown label {name:?}")),
-                None if names.len() >= usize::from(u16::MAX) => Err("too many labels".to_owned()),
-                None => {
-                    number_of.insert(name.into(), names.len());
-                    names.push(name.into());
-                    Ok(names.len() - 1)
-                }
-            }
-        };
+        let (labels, fixed) = (&mut self.labels, self.labels_are_fixed);
+        let class = index_of(
+            &labeled_box.label,
+            &mut labels.classes,
+            &mut self.class_indices,
+            fixed,
+        )?;
+        let (names, indices) = (&mut labels.attributes, &mut self.attribute_indices);
+        let attributes = labeled_box.attributes.iter();
+        let attributes = attributes.map(|name| index_of(name, names, indices, fixed));
         let object = Object {
-            class: number(&boxed.label, false)?,
+            class,
             bbox: [0.0; 4],
-            attributes: (boxed.attributes.iter())
-                .map(|name| number(name, true))
-                .collect::<Result<_, _>>()?,
-            crowd: boxed.crowd,
+            attributes: attributes.collect::<Result<_, _>>()?,
+            crowd: labeled_box.crowd,
             area: 0.0,
         };
         let bbox = [x.0, y.0, w.0, h.0];
-        self.builder.object(row, object, bbox, boxed.area)
+        self.builder
+            .push_object(row, object, bbox, labeled_box.area)
+    }
+}
+
+/// The index of a name, which is added if it is new and `fixed` is false.
+fn index_of(
+    name: &str,
+    names: &mut Vec<String>,
+    indices: &mut HashMap<String, usize>,
+    fixed: bool,
+) -> Result<usize, String> {
+    match indices.get(name) {
+        Some(&index) => Ok(index),
+        None if fixed => Err(format!("unknown label {name:?}")),
+        None if names.len() >= usize::from(u16::MAX) => Err("too many labels".to_owned()),
+        None => {
+            indices.insert(name.into(), names.len());
+            names.push(name.into());
+            Ok(names.len() - 1)
+        }
     }
 }

@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use super::{
     boxes::Number,
-    builder::{Builder, name_of},
-    pictures::Folders,
-    records::{Raw, lists},
+    builder::{SourceBuilder, source_name},
+    folders::Folders,
+    records::{RawRecord, lists},
     source::{CocoIds, FileSource, Row},
 };
 use crate::{DataError, LabelSpace, Limits, Object};
@@ -20,20 +20,20 @@ use crate::{DataError, LabelSpace, Limits, Object};
 pub struct GenomeFiles {
     /// `image_data.json`: sizes and COCO ids.
     pub image_data: PathBuf,
-    /// `region_descriptions.json`: its phrases are the captions.
+    /// `region_descriptions.json`: the phrases are the captions.
     pub regions: PathBuf,
-    /// The folder that has `VG_100K` and `VG_100K_2`, or the pictures `IMAGE_ID.jpg` themselves.
+    /// The folder with `VG_100K` and `VG_100K_2`, or with the images `IMAGE_ID.jpg` themselves.
     pub images: PathBuf,
-    /// `objects.json` and the vocabulary of its names, one class a line with its synonyms behind commas, as
-    /// bottom-up-attention's `objects_vocab.txt`. Without them samples have no objects.
+    /// `objects.json` and its class vocabulary, such as bottom-up-attention's `objects_vocab.txt`: one class per line with
+    /// synonyms after commas. Without them samples have no objects.
     pub objects: Option<(PathBuf, PathBuf)>,
-    /// `attributes.json` (or `scene_graphs.json`'s merged form of it) and the vocabulary of attributes, as
-    /// `attributes_vocab.txt`; only with `objects`.
+    /// `attributes.json` (or the merged form in `scene_graphs.json`) and its vocabulary, such as `attributes_vocab.txt`;
+    /// used only with `objects`.
     pub attributes: Option<(PathBuf, PathBuf)>,
 }
 
 #[derive(Deserialize)]
-struct Image {
+struct ImageRecord {
     #[serde(alias = "id")]
     image_id: u64,
     #[serde(default)]
@@ -44,7 +44,7 @@ struct Image {
 }
 
 #[derive(Deserialize)]
-struct Regions {
+struct RegionsRecord {
     #[serde(alias = "image_id")]
     id: u64,
     regions: Vec<Region>,
@@ -57,14 +57,14 @@ struct Region {
 }
 
 #[derive(Deserialize)]
-struct Objects {
+struct ObjectsRecord {
     #[serde(alias = "id")]
     image_id: u64,
-    objects: Vec<Thing>,
+    objects: Vec<ObjectRecord>,
 }
 
 #[derive(Deserialize)]
-struct Thing {
+struct ObjectRecord {
     object_id: Option<u64>,
     #[serde(default)]
     x: Number,
@@ -79,62 +79,66 @@ struct Thing {
 }
 
 #[derive(Deserialize)]
-struct Attributes {
-    attributes: Vec<Described>,
+struct AttributesRecord {
+    attributes: Vec<AttributeRecord>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Described {
-    Merged { attribute: Attribute },
-    Plain(Attribute),
+enum AttributeRecord {
+    Merged { attribute: ObjectAttributes },
+    Plain(ObjectAttributes),
 }
 
 #[derive(Deserialize)]
-struct Attribute {
+struct ObjectAttributes {
     object_id: Option<u64>,
     #[serde(default)]
     attributes: Option<Vec<String>>,
 }
 
-/// Reads Visual Genome: one sample an image in the order of `image_data.json`, its captions the phrases of its regions,
-/// its key the image id.
+/// Reads Visual Genome: one sample per image in the order of `image_data.json`. The captions are the phrases of its regions,
+/// the key is the image id.
 ///
-/// An object's class is that of the first of its names in the vocabulary, its attributes are all those in theirs; names
-/// are compared in lower case without space around them. Objects of no class are counted as `outside_vocabulary`.
+/// The class of an object is that of its first name in the vocabulary; attributes outside theirs are dropped. Names are
+/// compared in lower case without surrounding white space. Objects without a class are counted as `outside_vocabulary`.
 ///
 /// # Errors
-/// When a file is missing or not in the format, or no image can be used.
+/// If a file is missing or has another format, or no image is valid.
 pub fn visual_genome(files: &GenomeFiles, limits: &Limits) -> Result<FileSource, DataError> {
-    let builder = Builder::new(
-        name_of(&files.image_data),
+    let builder = SourceBuilder::new(
+        source_name(&files.image_data),
         Folders::new(vec![files.images.clone()])?,
         limits,
     );
-    let mut reading = Reading {
+    let mut reader = GenomeReader {
         builder,
         rows: HashMap::new(),
-        coco: HashMap::new(),
+        coco_ids: HashMap::new(),
     };
     let path = files.image_data.as_path();
-    lists(path, &[""], &[], |_, raw| reading.image(path, &raw))?;
+    lists(path, &[""], &[], |_, record| {
+        reader.add_image(path, &record)
+    })?;
     let path = files.regions.as_path();
-    lists(path, &[""], &[], |_, raw| reading.regions(path, &raw))?;
+    lists(path, &[""], &[], |_, record| {
+        reader.add_regions(path, &record);
+    })?;
     let (mut classes, mut attributes) = (Vocabulary::default(), Vocabulary::default());
-    let mut described = HashMap::new();
+    let mut object_attributes = HashMap::new();
     if let Some((path, vocabulary)) = &files.attributes {
         attributes = Vocabulary::read(vocabulary)?;
-        lists(path, &[""], &[], |_, raw| {
-            reading.attributes(path, &raw, &attributes, &mut described);
+        lists(path, &[""], &[], |_, record| {
+            reader.add_attributes(path, &record, &attributes, &mut object_attributes);
         })?;
     }
     if let Some((path, vocabulary)) = &files.objects {
         classes = Vocabulary::read(vocabulary)?;
-        for row in &mut reading.builder.rows {
-            row.boxed = true;
+        for row in &mut reader.builder.rows {
+            row.has_boxes = true;
         }
-        lists(path, &[""], &[], |_, raw| {
-            reading.objects(path, &raw, &classes, &described);
+        lists(path, &[""], &[], |_, record| {
+            reader.add_objects(path, &record, &classes, &object_attributes);
         })?;
     }
     let labels = LabelSpace {
@@ -147,162 +151,169 @@ pub fn visual_genome(files: &GenomeFiles, limits: &Limits) -> Result<FileSource,
         attributes: attributes.names,
         ids: vec![],
     };
-    let coco = CocoIds::Some(reading.coco);
-    reading.builder.finish(&files.regions, labels, coco)
+    let coco_ids = CocoIds::ByKey(reader.coco_ids);
+    reader.builder.finish(&files.regions, labels, coco_ids)
 }
 
-/// Names and their synonyms.
+/// Names with their synonyms.
 #[derive(Default)]
 struct Vocabulary {
     names: Vec<String>,
-    number_of: HashMap<String, usize>,
+    indices: HashMap<String, usize>,
 }
 
 impl Vocabulary {
     fn read(path: &Path) -> Result<Self, DataError> {
         let text = fs::read_to_string(path).map_err(DataError::io(path))?;
-        let mut all = Self::default();
+        let mut vocabulary = Self::default();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let mut synonyms = line.split(',').map(plain).filter(|name| !name.is_empty());
+            let mut synonyms = line
+                .split(',')
+                .map(normalize)
+                .filter(|name| !name.is_empty());
             let Some(name) = synonyms.next() else {
                 continue;
             };
-            let number = all.names.len();
+            let index = vocabulary.names.len();
             for synonym in synonyms.chain([name.clone()]) {
-                // A word that stands on two lines keeps the first.
-                all.number_of.entry(synonym).or_insert(number);
+                // The first line of a word wins.
+                vocabulary.indices.entry(synonym).or_insert(index);
             }
-            all.names.push(name);
+            vocabulary.names.push(name);
         }
-        if all.names.is_empty() || all.names.len() > usize::from(u16::MAX) {
+        let len = vocabulary.names.len();
+        if len == 0 || len > usize::from(u16::MAX) {
             let reason = format!(
-                "{} names; a vocabulary has one a line with synonyms behind commas, 1 to 65535",
-                all.names.len()
+                "{len} names; a vocabulary has 1 to 65535, one per line with synonyms after commas"
             );
             return Err(DataError::Format {
                 path: path.into(),
                 reason,
             });
         }
-        Ok(all)
+        Ok(vocabulary)
     }
 
     fn get(&self, name: &str) -> Option<usize> {
-        self.number_of.get(&plain(name)).copied()
+        self.indices.get(&normalize(name)).copied()
     }
 }
 
-fn plain(name: &str) -> String {
+fn normalize(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
-struct Reading {
-    builder: Builder,
+struct GenomeReader {
+    builder: SourceBuilder,
+    /// By image id.
     rows: HashMap<u64, u32>,
-    coco: HashMap<u64, u64>,
+    /// By image id.
+    coco_ids: HashMap<u64, u64>,
 }
 
-impl Reading {
-    fn image(&mut self, path: &Path, raw: &Raw<'_>) {
+impl GenomeReader {
+    fn add_image(&mut self, path: &Path, raw_record: &RawRecord<'_>) {
         let builder = &mut self.builder;
-        let image = match raw.parse::<Image>() {
+        let image = match raw_record.parse::<ImageRecord>() {
             Ok(image) => image,
             Err(reason) => {
-                return builder.fault(path, format!("image number {}", raw.number), reason);
+                return builder.skip(path, format!("image number {}", raw_record.number), reason);
             }
         };
         let key = image.image_id;
         let record = format!("image {key}");
-        let reason = if self.rows.contains_key(&key) || builder.gone.contains(&key) {
-            return builder.fault(path, record, "its id occurs twice");
+        let reason = if self.rows.contains_key(&key) || builder.skipped_images.contains(&key) {
+            return builder.skip(path, record, "its id occurs twice");
         } else if image.width == 0 || image.height == 0 {
             format!("its size is {}x{}", image.width, image.height)
         } else {
-            let named = image.url.rsplit('/').nth(1).unwrap_or_default();
-            let mut places: Vec<String> = ["VG_100K", "VG_100K_2"]
+            let folder = image.url.rsplit('/').nth(1).unwrap_or_default();
+            let mut candidates: Vec<String> = ["VG_100K", "VG_100K_2"]
                 .map(|folder| format!("{folder}/{key}.jpg"))
                 .into();
-            if named == "VG_100K_2" {
-                places.reverse();
+            if folder == "VG_100K_2" {
+                candidates.reverse();
             }
-            places.push(format!("{key}.jpg"));
-            match builder.find(&places) {
+            candidates.push(format!("{key}.jpg"));
+            match builder.find(&candidates) {
                 Ok((root, file)) => {
                     let size = Some((image.width, image.height));
-                    let picture = builder.pictures.push(key, root, &file, size);
-                    self.rows.insert(key, builder.row(Row::new(picture)));
-                    self.coco.extend(image.coco_id.map(|id| (key, id)));
+                    let image_index = builder.images.push(key, root, &file, size);
+                    self.rows
+                        .insert(key, builder.push_row(Row::new(image_index)));
+                    self.coco_ids.extend(image.coco_id.map(|id| (key, id)));
                     return;
                 }
                 Err(reason) => reason,
             }
         };
-        builder.gone.insert(key);
-        builder.fault(path, record, reason);
+        builder.skipped_images.insert(key);
+        builder.skip(path, record, reason);
     }
 
-    /// The row of an image of another file; a fault where it is not known.
+    /// The row of an image that another file refers to; skips the record if there is none.
     fn row(&mut self, path: &Path, image: u64) -> Option<u32> {
         let row = self.rows.get(&image).copied();
-        if row.is_none() && !self.builder.gone.contains(&image) {
+        if row.is_none() && !self.builder.skipped_images.contains(&image) {
             let reason = "image_data.json has no such image";
-            self.builder.fault(path, format!("image {image}"), reason);
+            self.builder.skip(path, format!("image {image}"), reason);
         }
         row
     }
 
-    fn regions(&mut self, path: &Path, raw: &Raw<'_>) {
-        let record = match raw.parse::<Regions>() {
+    fn add_regions(&mut self, path: &Path, raw_record: &RawRecord<'_>) {
+        let record = match raw_record.parse::<RegionsRecord>() {
             Ok(record) => record,
             Err(reason) => {
-                let record = format!("image number {}", raw.number);
-                return self.builder.fault(path, record, reason);
+                let record = format!("image number {}", raw_record.number);
+                return self.builder.skip(path, record, reason);
             }
         };
         let Some(row) = self.row(path, record.id) else {
             return;
         };
-        for (number, region) in record.regions.iter().enumerate() {
+        for (index, region) in record.regions.iter().enumerate() {
             let added = match &region.phrase {
-                Some(phrase) => self.builder.caption(row, phrase),
+                Some(phrase) => self.builder.push_caption(row, phrase),
                 None => Err("it lacks phrase".into()),
             };
             if let Err(reason) = added {
                 let region = region.region_id.map_or_else(
-                    || format!("image {}, region number {}", record.id, number + 1),
+                    || format!("image {}, region number {}", record.id, index + 1),
                     |id| format!("region {id}"),
                 );
-                self.builder.fault(path, region, reason);
+                self.builder.skip(path, region, reason);
             }
         }
     }
 
-    fn attributes(
+    fn add_attributes(
         &mut self,
         path: &Path,
-        raw: &Raw<'_>,
+        raw_record: &RawRecord<'_>,
         vocabulary: &Vocabulary,
-        described: &mut HashMap<u64, Vec<u16>>,
+        object_attributes: &mut HashMap<u64, Vec<u16>>,
     ) {
-        let record = match raw.parse::<Attributes>() {
+        let record = match raw_record.parse::<AttributesRecord>() {
             Ok(record) => record,
             Err(reason) => {
-                let record = format!("image number {}", raw.number);
-                return self.builder.fault(path, record, reason);
+                let record = format!("image number {}", raw_record.number);
+                return self.builder.skip(path, record, reason);
             }
         };
-        for described_object in record.attributes {
-            let (Described::Merged { attribute } | Described::Plain(attribute)) = described_object;
+        for attribute in record.attributes {
+            let (AttributeRecord::Merged { attribute } | AttributeRecord::Plain(attribute)) =
+                attribute;
             let (Some(object), Some(names)) = (attribute.object_id, attribute.attributes) else {
-                // An object without attributes may stand in the file.
+                // The file also lists objects without attributes.
                 continue;
             };
             for name in names {
                 match vocabulary.get(&name) {
-                    Some(number) => {
-                        let all = described.entry(object).or_default();
-                        if !all.contains(&(number as u16)) {
-                            all.push(number as u16);
+                    Some(index) => {
+                        let attributes = object_attributes.entry(object).or_default();
+                        if !attributes.contains(&(index as u16)) {
+                            attributes.push(index as u16);
                         }
                     }
                     None => self.builder.report.outside_vocabulary += 1,
@@ -311,45 +322,51 @@ impl Reading {
         }
     }
 
-    fn objects(
+    fn add_objects(
         &mut self,
         path: &Path,
-        raw: &Raw<'_>,
+        raw_record: &RawRecord<'_>,
         classes: &Vocabulary,
-        described: &HashMap<u64, Vec<u16>>,
+        object_attributes: &HashMap<u64, Vec<u16>>,
     ) {
-        let record = match raw.parse::<Objects>() {
+        let record = match raw_record.parse::<ObjectsRecord>() {
             Ok(record) => record,
             Err(reason) => {
-                let record = format!("image number {}", raw.number);
-                return self.builder.fault(path, record, reason);
+                let record = format!("image number {}", raw_record.number);
+                return self.builder.skip(path, record, reason);
             }
         };
         let Some(row) = self.row(path, record.image_id) else {
             return;
         };
-        for (number, thing) in record.objects.iter().enumerate() {
-            let Some(class) = thing.names.iter().find_map(|name| classes.get(name)) else {
+        for (index, object_record) in record.objects.iter().enumerate() {
+            let Some(class) = object_record
+                .names
+                .iter()
+                .find_map(|name| classes.get(name))
+            else {
                 self.builder.report.outside_vocabulary += 1;
                 continue;
             };
-            let attributes = thing.object_id.and_then(|id| described.get(&id));
+            let object_id = object_record.object_id;
+            let attributes = object_id.and_then(|id| object_attributes.get(&id));
             let object = Object {
                 class,
                 bbox: [0.0; 4],
-                attributes: attributes.map_or_else(Vec::new, |all| {
-                    all.iter().map(|&number| usize::from(number)).collect()
+                attributes: attributes.map_or_else(Vec::new, |attributes| {
+                    attributes.iter().map(|&index| usize::from(index)).collect()
                 }),
                 crowd: false,
                 area: 0.0,
             };
-            let bbox = [thing.x.0, thing.y.0, thing.w.0, thing.h.0];
-            if let Err(reason) = self.builder.object(row, object, bbox, None) {
-                let object = thing.object_id.map_or_else(
-                    || format!("image {}, object number {}", record.image_id, number + 1),
+            let ObjectRecord { x, y, w, h, .. } = object_record;
+            let bbox = [x.0, y.0, w.0, h.0];
+            if let Err(reason) = self.builder.push_object(row, object, bbox, None) {
+                let object = object_id.map_or_else(
+                    || format!("image {}, object number {}", record.image_id, index + 1),
                     |id| format!("object {id}"),
                 );
-                self.builder.fault(path, object, reason);
+                self.builder.skip(path, object, reason);
             }
         }
     }

@@ -6,9 +6,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    builder::{Builder, name_of},
-    pictures::{Folders, name_key},
-    records::{Raw, lists},
+    builder::{SourceBuilder, source_name},
+    folders::{Folders, name_key},
+    records::{RawRecord, lists},
     source::{CocoIds, FileSource, Row},
 };
 use crate::{DataError, LabelSpace, Limits};
@@ -19,7 +19,7 @@ use crate::{DataError, LabelSpace, Limits};
 pub enum KarpathySplit {
     /// 82,783 images of COCO, 29,000 of Flickr30k.
     Train,
-    /// COCO's 30,504 validation images that are in neither `val` nor `test`; trained on together with `train`.
+    /// The 30,504 images of COCO's validation set that are in neither `val` nor `test`; trained on together with `train`.
     Restval,
     /// 5,000 images of COCO, 1,014 of Flickr30k.
     Val,
@@ -28,14 +28,14 @@ pub enum KarpathySplit {
 }
 
 impl KarpathySplit {
-    /// The 113,287 images of COCO that are trained on.
+    /// The splits to train on: 113,287 images of COCO.
     pub const TRAINING: [Self; 2] = [Self::Train, Self::Restval];
-    /// The images that must never be trained on.
-    pub const HELD_OUT: [Self; 2] = [Self::Val, Self::Test];
+    /// The splits that must not be trained on.
+    pub const EVALUATION: [Self; 2] = [Self::Val, Self::Test];
 }
 
 #[derive(Deserialize)]
-struct Image {
+struct ImageRecord {
     filename: Option<String>,
     filepath: Option<String>,
     cocoid: Option<u64>,
@@ -49,12 +49,12 @@ struct Sentence {
     raw: String,
 }
 
-/// Reads images of the given splits from `dataset_coco.json` or `dataset_flickr30k.json`: one sample an image with its
-/// captions, in the file's order. Its key is the `cocoid`, or the hash of the file's name ([`name_key`]) without one.
-/// Pictures are `filepath/filename` or `filename` in `images`.
+/// Reads the images of some splits from `dataset_coco.json` or `dataset_flickr30k.json`: one sample per image with its
+/// captions, in the file's order. The key is the `cocoid`, otherwise the hash of the file name ([`name_key`]). The images are
+/// `filepath/filename` or `filename` in the folder `images`.
 ///
 /// # Errors
-/// When the file or `images` is missing, it is not in the format, or no image can be used.
+/// If the file or `images` is missing, the file has another format, or no image is valid.
 pub fn karpathy(
     file: impl AsRef<Path>,
     images: impl Into<PathBuf>,
@@ -63,84 +63,84 @@ pub fn karpathy(
 ) -> Result<FileSource, DataError> {
     let file = file.as_ref();
     let folders = Folders::new(vec![images.into()])?;
-    let mut builder = Builder::new(name_of(file), folders, limits);
-    let (mut seen, mut coco) = (HashSet::new(), true);
-    lists(file, &["images"], &[], |_, raw| {
-        match image(file, &mut builder, &raw, splits, &mut seen) {
-            Ok(is_coco) => coco &= is_coco,
-            Err((record, reason)) => builder.fault(file, record, reason),
+    let mut builder = SourceBuilder::new(source_name(file), folders, limits);
+    let (mut keys, mut all_have_coco_ids) = (HashSet::new(), true);
+    lists(file, &["images"], &[], |_, record| {
+        match add_image(file, &mut builder, &record, splits, &mut keys) {
+            Ok(has_coco_id) => all_have_coco_ids &= has_coco_id,
+            Err((record, reason)) => builder.skip(file, record, reason),
         }
     })?;
-    let coco = if coco {
+    let coco_ids = if all_have_coco_ids {
         CocoIds::Keys
     } else {
         CocoIds::Unknown
     };
-    builder.finish(file, LabelSpace::default(), coco)
+    builder.finish(file, LabelSpace::default(), coco_ids)
 }
 
-/// Whether the image is COCO's; else which record is wrong and why.
-fn image(
+/// Adds an image if it is in one of the splits, and returns whether it has a COCO id.
+///
+/// # Errors
+/// The record and why it is skipped.
+fn add_image(
     path: &Path,
-    builder: &mut Builder,
-    raw: &Raw<'_>,
+    builder: &mut SourceBuilder,
+    record: &RawRecord<'_>,
     splits: &[KarpathySplit],
-    seen: &mut HashSet<u64>,
+    keys: &mut HashSet<u64>,
 ) -> Result<bool, (String, String)> {
-    let numbered = |reason: String| (format!("image number {}", raw.number), reason);
-    let image: Image = raw.parse().map_err(numbered)?;
+    let numbered = |reason: String| (format!("image number {}", record.number), reason);
+    let image: ImageRecord = record.parse().map_err(numbered)?;
     let Some(file) = image.filename else {
         return Err(numbered("it lacks filename".into()));
     };
-    let is_coco = image.cocoid.is_some();
+    let has_coco_id = image.cocoid.is_some();
     if !splits.contains(&image.split) {
         builder.report.other_splits += 1;
-        return Ok(is_coco);
+        return Ok(has_coco_id);
     }
-    let record = |reason: String| (format!("image {file}"), reason);
+    let named = |reason: String| (format!("image {file}"), reason);
     let key = image.cocoid.unwrap_or_else(|| name_key(&file));
-    if !seen.insert(key) {
-        return Err(record("it occurs twice".into()));
+    if !keys.insert(key) {
+        return Err(named("it occurs twice".into()));
     }
     let nested = image.filepath.map(|folder| format!("{folder}/{file}"));
-    let places: Vec<String> = nested.into_iter().chain([file.clone()]).collect();
-    let (root, found) = builder.find(&places).map_err(record)?;
-    let picture = builder.pictures.push(key, root, &found, None);
-    let row = builder.row(Row::new(picture));
-    for (number, sentence) in image.sentences.iter().enumerate() {
-        if let Err(reason) = builder.caption(row, &sentence.raw) {
-            builder.fault(
-                path,
-                format!("image {file}, sentence {}", number + 1),
-                reason,
-            );
+    let candidates: Vec<String> = nested.into_iter().chain([file.clone()]).collect();
+    let (root, image_file) = builder.find(&candidates).map_err(named)?;
+    let image_index = builder.images.push(key, root, &image_file, None);
+    let row = builder.push_row(Row::new(image_index));
+    for (index, sentence) in image.sentences.iter().enumerate() {
+        if let Err(reason) = builder.push_caption(row, &sentence.raw) {
+            let sentence = format!("image {file}, sentence {}", index + 1);
+            builder.skip(path, sentence, reason);
         }
     }
-    Ok(is_coco)
+    Ok(has_coco_id)
 }
 
 /// The COCO ids of the images of some splits.
+///
+/// # Errors
+/// If the file is unreadable, or any image is invalid: one that is skipped might be in the splits.
 pub(crate) fn coco_ids(file: &Path, splits: &[KarpathySplit]) -> Result<HashSet<u64>, DataError> {
     let mut ids = HashSet::new();
-    let mut wrong = None;
-    lists(file, &["images"], &[], |_, raw| {
-        match raw.parse::<Image>() {
-            Ok(image) if !splits.contains(&image.split) => {}
-            Ok(Image {
+    let mut first_invalid = None;
+    lists(file, &["images"], &[], |_, record| {
+        let reason = match record.parse::<ImageRecord>() {
+            Ok(image) if !splits.contains(&image.split) => return,
+            Ok(ImageRecord {
                 cocoid: Some(id), ..
             }) => {
                 ids.insert(id);
+                return;
             }
-            Ok(_) => {
-                wrong = wrong
-                    .take()
-                    .or(Some((raw.number, "it lacks cocoid".to_owned())))
-            }
-            Err(reason) => wrong = wrong.take().or(Some((raw.number, reason))),
-        }
+            Ok(_) => "it lacks cocoid".to_owned(),
+            Err(reason) => reason,
+        };
+        first_invalid.get_or_insert((record.number, reason));
     })?;
-    // An image that cannot be read might be the one that leaks: nothing is left out here.
-    match wrong {
+    match first_invalid {
         None => Ok(ids),
         Some((number, reason)) => Err(DataError::Format {
             path: file.into(),

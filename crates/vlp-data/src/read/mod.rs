@@ -1,41 +1,44 @@
-//! Readers of the public data sets' annotation files, each a function that makes a [`FileSource`].
+//! Readers of public data sets' annotation files, each a function that returns a [`FileSource`].
 //!
-//! Files are read record by record. Wrong records are left out one by one, counted and listed in
-//! [`FileSource::report`]; a file that cannot be read at all is an error. Nothing is reordered.
+//! Files are read record by record. Invalid records are skipped one by one, counted and listed in
+//! [`FileSource::report`]; an unreadable file is an error. The order of the records is kept.
 //!
 //! ```no_run
-//! use vlp_data::{Limits, read::{KarpathySplit, VqaFiles, karpathy, vqa}};
+//! use vlp_data::{Limits, read::{CocoFiles, VqaFiles, coco, vqa}};
 //!
 //! let limits = Limits::default();
-//! let captions = karpathy("dataset_coco.json", "coco", &KarpathySplit::TRAINING, &limits)?;
+//! let captions = coco(&CocoFiles::find("coco", Some("train2017"))?, &limits)?;
 //! let questions = vqa(&VqaFiles::find("vqa", "train2014")?, &limits)?;
 //! println!("{}\n{}", captions.report(), questions.report());
 //! # Ok::<(), vlp_data::DataError>(())
 //! ```
 
-pub(crate) mod boxes;
+mod boxes;
 pub(crate) mod builder;
 pub mod cache;
+mod coco;
+mod folders;
 pub(crate) mod generic;
 mod genome;
+pub(crate) mod images;
 pub(crate) mod karpathy;
 mod nlvr2;
-pub(crate) mod pictures;
 pub(crate) mod records;
 mod report;
+mod scanner;
 mod snli_ve;
-pub(crate) mod source;
+mod source;
 mod texts;
 mod vqa;
 
+pub use coco::{CocoFiles, coco};
+pub use folders::name_key;
 pub use generic::{GenericOptions, generic};
 pub use genome::{GenomeFiles, visual_genome};
 pub use karpathy::{KarpathySplit, karpathy};
 pub use nlvr2::nlvr2;
-pub(crate) use pictures::fnv;
-pub use pictures::name_key;
 pub use report::ReadReport;
-pub(crate) use report::caption;
+pub(crate) use report::trim_caption;
 pub use snli_ve::{SnliVeText, snli_ve};
 pub use source::FileSource;
 pub use vqa::{VqaFiles, vqa};

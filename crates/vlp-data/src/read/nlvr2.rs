@@ -6,10 +6,11 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    builder::{Builder, name_of},
-    pictures::{Folders, name_key},
-    records::{Raw, lines},
-    source::{CocoIds, FileSource, Row, Stored},
+    builder::{SourceBuilder, source_name},
+    folders::{Folders, name_key},
+    records::{RawRecord, lines},
+    report::trim_caption,
+    source::{CocoIds, FileSource, Row, StoredLabel},
 };
 use crate::{DataError, LabelSpace, Limits};
 
@@ -34,14 +35,14 @@ enum Directory {
     Name(String),
 }
 
-/// Reads NLVR2's `train.json`, `dev.json` or `test1.json` (JSON lines): one sample a statement, its caption the
-/// sentence, its label the truth, its record the `identifier`, its key the hash of the pair's name ([`name_key`]).
+/// Reads NLVR2's `train.json`, `dev.json` or `test1.json` (JSON lines): one sample per statement. The caption is the
+/// sentence, the label its truth, the record the `identifier`, and the key the hash of the pair's name ([`name_key`]).
 ///
-/// The pictures `SPLIT-SET-PAIR-img0.png` (left) and `-img1.png` (right) are looked for in `images`, and in its folders
-/// `DIRECTORY`, `SPLIT`, `SPLIT/DIRECTORY` and `images/...` of these.
+/// The images `SPLIT-SET-PAIR-img0.png` (left) and `-img1.png` (right) are searched in `images` and in `images/images`,
+/// each with the subfolders `SPLIT/DIRECTORY`, `SPLIT` and `DIRECTORY`.
 ///
 /// # Errors
-/// When the file or `images` is missing, or no line can be used.
+/// If the file or `images` is missing, or no line is valid.
 pub fn nlvr2(
     file: impl AsRef<Path>,
     images: impl Into<PathBuf>,
@@ -54,23 +55,23 @@ pub fn nlvr2(
     } else {
         vec![images]
     };
-    let mut builder = Builder::new(name_of(file), Folders::new(roots)?, limits);
-    let (mut seen, mut pairs) = (HashSet::new(), HashMap::new());
-    lines(file, |raw| {
-        if let Err(reason) = line(&mut builder, &raw, &mut seen, &mut pairs) {
-            builder.fault(file, format!("line {}", raw.number), reason);
+    let mut builder = SourceBuilder::new(source_name(file), Folders::new(roots)?, limits);
+    let (mut identifiers, mut pairs) = (HashSet::new(), HashMap::new());
+    lines(file, |record| {
+        if let Err(reason) = add_line(&mut builder, &record, &mut identifiers, &mut pairs) {
+            builder.skip(file, format!("line {}", record.number), reason);
         }
     })?;
     builder.finish(file, LabelSpace::default(), CocoIds::Unknown)
 }
 
-fn line(
-    builder: &mut Builder,
-    raw: &Raw<'_>,
-    seen: &mut HashSet<u64>,
+fn add_line(
+    builder: &mut SourceBuilder,
+    record: &RawRecord<'_>,
+    identifiers: &mut HashSet<u64>,
     pairs: &mut HashMap<u64, (u32, u32)>,
 ) -> Result<(), String> {
-    let line: Line = raw.parse()?;
+    let line: Line = record.parse()?;
     let identifier = line.identifier.as_str();
     let mut parts = identifier.split('-');
     let split = parts.next().unwrap_or_default();
@@ -79,13 +80,13 @@ fn line(
             "its identifier {identifier:?} is not SPLIT-SET-PAIR-SENTENCE"
         ));
     };
-    if !seen.insert(name_key(identifier)) {
+    if !identifiers.insert(name_key(identifier)) {
         return Err(format!("its identifier {identifier:?} occurs twice"));
     }
-    super::report::caption(&line.sentence).inspect_err(|_| builder.report.empty_captions += 1)?;
+    trim_caption(&line.sentence).inspect_err(|_| builder.report.empty_captions += 1)?;
     let key = name_key(pair);
     let (left, right) = match pairs.get(&key) {
-        Some(&pair) => pair,
+        Some(&images) => images,
         None => {
             let directory = line.directory.map(|directory| match directory {
                 Directory::Number(number) => number.to_string(),
@@ -93,28 +94,28 @@ fn line(
             });
             let mut find = |side: usize| {
                 let name = format!("{pair}-img{side}.png");
-                let mut places = vec![name.clone(), format!("{split}/{name}")];
+                let mut candidates = vec![name.clone(), format!("{split}/{name}")];
                 if let Some(directory) = &directory {
-                    places.insert(0, format!("{split}/{directory}/{name}"));
-                    places.push(format!("{directory}/{name}"));
+                    candidates.insert(0, format!("{split}/{directory}/{name}"));
+                    candidates.push(format!("{directory}/{name}"));
                 }
-                builder.find(&places)
+                builder.find(&candidates)
             };
             let (left, right) = (find(0)?, find(1)?);
-            let left = builder.pictures.push(key, left.0, &left.1, None);
-            let right = builder.pictures.push(key, right.0, &right.1, None);
+            let left = builder.images.push(key, left.0, &left.1, None);
+            let right = builder.images.push(key, right.0, &right.1, None);
             pairs.insert(key, (left, right));
             (left, right)
         }
     };
-    let record = builder.id(identifier);
-    let row = builder.row(Row {
-        second: Some(right),
+    let record = builder.text_id(identifier);
+    let row = builder.push_row(Row {
+        second_image: Some(right),
         record: Some(record),
-        label: line.label.map_or(Stored::None, |label| {
-            Stored::Truth(matches!(label, Truth::True))
+        label: line.label.map_or(StoredLabel::None, |label| {
+            StoredLabel::Truth(matches!(label, Truth::True))
         }),
         ..Row::new(left)
     });
-    builder.caption(row, &line.sentence)
+    builder.push_caption(row, &line.sentence)
 }

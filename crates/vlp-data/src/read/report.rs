@@ -2,66 +2,65 @@ use std::{fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Fault;
+use crate::SkippedRecord;
 
-/// Most faults that are listed; more are only counted.
+/// Maximum number of listed records; the rest is only counted.
 const MAX_LISTED: usize = 10_000;
-/// Longest caption in bytes; a longer one is no caption.
+/// Maximum length of a caption in bytes.
 const MAX_CAPTION: usize = 10_000;
 
-/// What a reader read, mended and left out: the same for every format.
+/// Counts of what a reader read, corrected and skipped, in the same form for every format.
 ///
-/// Whatever is wrong is left out alone, counted in `left_out` and listed in `faults`; the order of the rest does not
-/// change. The counts of kinds below `left_out` are part of it, but for `clipped_boxes`, which are kept, and those that
-/// are left out by request or by the format's rules: `other_splits`, `unlabelled`, `outside_vocabulary`,
-/// `boxes_elsewhere` and `other_members`.
+/// An invalid record is skipped alone, counted in `skipped` and listed in `skipped_records`. The following counts are
+/// included in `skipped`, except `clipped_boxes`, which are kept, and records that are excluded by the options or the
+/// format: `other_splits`, `unlabeled`, `outside_vocabulary`, `boxes_of_other_images` and `other_members`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReadReport {
     /// Samples.
     pub samples: usize,
-    /// Different images of the samples.
+    /// Distinct images of the samples.
     pub images: usize,
-    /// Their captions, questions, statements or hypotheses.
+    /// Captions, questions, statements or hypotheses of the samples.
     pub captions: usize,
-    /// Their boxes.
+    /// Boxes of the samples.
     pub objects: usize,
-    /// Wrong records left out.
-    pub left_out: usize,
-    /// Captions without a word, or of more than 10,000 bytes.
+    /// Skipped invalid records.
+    pub skipped: usize,
+    /// Captions without a word or of more than 10,000 bytes.
     pub empty_captions: usize,
-    /// Boxes without an area inside their image, or with a number that is not finite.
+    /// Boxes without area inside their image, or with a number that is not finite.
     pub empty_boxes: usize,
-    /// Records of which the picture is missing.
-    pub missing_pictures: usize,
-    /// Boxes that reached out of their image by more than half a pixel, clipped.
+    /// Records whose image is missing.
+    pub missing_images: usize,
+    /// Boxes that extended beyond their image by more than half a pixel and were clipped.
     pub clipped_boxes: usize,
     /// Boxes of images that the caption file does not have.
-    pub boxes_elsewhere: usize,
-    /// Records of splits that were not asked for.
+    pub boxes_of_other_images: usize,
+    /// Records of splits that were not requested.
     pub other_splits: usize,
-    /// Records without a label on which the annotators agreed (SNLI-VE's `-`).
-    pub unlabelled: usize,
-    /// Boxes of none of the classes of a vocabulary, and attributes outside of it.
+    /// Records without a label that the annotators agreed on (SNLI-VE's `-`).
+    pub unlabeled: usize,
+    /// Boxes and attributes whose names are not in the vocabulary.
     pub outside_vocabulary: usize,
-    /// Members of shards of kinds that are not read, folders included.
+    /// Shard members that are not read because of their file extension, and folders.
     pub other_members: usize,
-    /// The first 10,000 wrong records, with file and reason.
-    pub faults: Vec<Fault>,
+    /// The first 10,000 skipped records, with file and reason.
+    pub skipped_records: Vec<SkippedRecord>,
 }
 
 impl ReadReport {
-    /// Counts a wrong record, and lists it while there are not too many.
-    pub(crate) fn fault(
+    /// Counts an invalid record, and lists it if there is room.
+    pub(crate) fn skip(
         &mut self,
         source: &str,
         file: &Path,
         record: impl Into<String>,
         reason: impl Into<String>,
     ) {
-        self.left_out += 1;
-        if self.faults.len() < MAX_LISTED {
-            self.faults.push(Fault {
+        self.skipped += 1;
+        if self.skipped_records.len() < MAX_LISTED {
+            self.skipped_records.push(SkippedRecord {
                 source: source.into(),
                 file: file.display().to_string(),
                 record: record.into(),
@@ -72,33 +71,36 @@ impl ReadReport {
 }
 
 impl fmt::Display for ReadReport {
-    /// One line of the counts that are not zero.
+    /// One line; counts that are zero are left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} samples of {} images, {} captions, {} boxes; {} wrong records left out",
-            self.samples, self.images, self.captions, self.objects, self.left_out
+            "{} samples of {} images, {} captions, {} boxes; {} invalid records skipped",
+            self.samples, self.images, self.captions, self.objects, self.skipped
         )?;
         let counts = [
             (self.empty_captions, "captions without words"),
             (self.empty_boxes, "boxes without area"),
-            (self.missing_pictures, "pictures missing"),
+            (self.missing_images, "images missing"),
             (self.clipped_boxes, "boxes clipped"),
-            (self.boxes_elsewhere, "boxes of other images"),
+            (self.boxes_of_other_images, "boxes of other images"),
             (self.other_splits, "records of other splits"),
-            (self.unlabelled, "without a label"),
+            (self.unlabeled, "without a label"),
             (self.outside_vocabulary, "labels outside the vocabulary"),
             (self.other_members, "members of other kinds"),
         ];
-        for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
-            write!(f, ", {count} {what}")?;
+        for (count, name) in counts.iter().filter(|(count, _)| *count > 0) {
+            write!(f, ", {count} {name}")?;
         }
         Ok(())
     }
 }
 
-/// A caption without the space around it, or why it is none.
-pub(crate) fn caption(text: &str) -> Result<&str, String> {
+/// A caption without surrounding white space.
+///
+/// # Errors
+/// What is wrong with a caption that is too long or has no words.
+pub(crate) fn trim_caption(text: &str) -> Result<&str, String> {
     let text = text.trim();
     if text.len() > MAX_CAPTION {
         return Err(format!(

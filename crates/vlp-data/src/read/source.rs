@@ -1,63 +1,63 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    pictures::Pictures,
+    images::Images,
     report::ReadReport,
-    texts::{Groups, Texts},
+    texts::{Groups, TextTable},
 };
 use crate::{
-    AnswerType, DataError, Encoded, Entailment, Label, LabelSpace, Object, Record, Sample, Source,
+    AnswerType, DataError, EncodedImage, Entailment, Label, LabelSpace, Object, Record, Sample,
+    Source,
 };
 
-/// Samples of annotation files: what every reader makes.
+/// Samples of annotation files: the result of every reader.
 ///
-/// The index holds texts, boxes and labels in a few large pieces of memory ([`index_bytes`](Self::index_bytes));
-/// pictures are decoded when they are asked for. Sizes that the annotations do not give are read from the pictures'
-/// first bytes when they are first asked for.
+/// The index holds texts, boxes and labels in a few large allocations ([`index_bytes`](Self::index_bytes)). Images are
+/// decoded on demand; sizes that the annotations lack are read from the image headers on first use.
 #[derive(Serialize, Deserialize)]
 pub struct FileSource {
     pub(crate) name: String,
     pub(crate) labels: LabelSpace,
-    pub(crate) pictures: Pictures,
+    pub(crate) images: Images,
     pub(crate) rows: Vec<Row>,
-    pub(crate) texts: Texts,
+    pub(crate) texts: TextTable,
+    /// Texts of each row.
     pub(crate) captions: Groups,
-    pub(crate) boxes: Vec<Boxed>,
-    pub(crate) boxes_of: Groups,
+    pub(crate) objects: Vec<StoredObject>,
+    /// Objects of each row.
+    pub(crate) row_objects: Groups,
     pub(crate) attributes: Vec<u16>,
-    /// Answers and question types, each different one once.
-    pub(crate) words: Texts,
+    /// Answers and question types.
+    pub(crate) words: TextTable,
     pub(crate) answers: Vec<u32>,
-    pub(crate) coco: CocoIds,
-    /// The file's ids of the classes, where they have any.
-    pub(crate) class_ids: Vec<u64>,
-    /// First samples of the shards; none in files.
-    pub(crate) blocks: Vec<u32>,
+    pub(crate) coco_ids: CocoIds,
+    /// First sample of each shard; empty for other files.
+    pub(crate) block_starts: Vec<u32>,
     pub(crate) report: ReadReport,
 }
 
 /// One sample.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) picture: u32,
-    pub(crate) second: Option<u32>,
-    /// Whether boxes are annotated, be it none.
-    pub(crate) boxed: bool,
-    pub(crate) label: Stored,
-    pub(crate) record: Option<Id>,
+    pub(crate) image: u32,
+    pub(crate) second_image: Option<u32>,
+    /// Whether the image has box annotations, possibly none.
+    pub(crate) has_boxes: bool,
+    pub(crate) label: StoredLabel,
+    pub(crate) record: Option<RecordId>,
     pub(crate) question_type: Option<u32>,
     pub(crate) answer_type: Option<AnswerType>,
 }
 
 impl Row {
-    pub(crate) fn new(picture: u32) -> Self {
+    pub(crate) fn new(image: u32) -> Self {
         Self {
-            picture,
-            second: None,
-            boxed: false,
-            label: Stored::None,
+            image,
+            second_image: None,
+            has_boxes: false,
+            label: StoredLabel::None,
             record: None,
             question_type: None,
             answer_type: None,
@@ -65,19 +65,19 @@ impl Row {
     }
 }
 
-/// A record's id.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub(crate) enum Id {
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum RecordId {
     Number(u64),
+    /// Index into the texts.
     Text(u32),
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub(crate) enum Stored {
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum StoredLabel {
     None,
     Truth(bool),
     Entailment(Entailment),
-    /// `answers[start..start + len]`, and the consensus.
+    /// `answers[start..start + len]`, and the consensus answer.
     Answers {
         start: u32,
         len: u16,
@@ -85,8 +85,8 @@ pub(crate) enum Stored {
     },
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Boxed {
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct StoredObject {
     class: u32,
     bbox: [f32; 4],
     area: f32,
@@ -96,8 +96,8 @@ pub(crate) struct Boxed {
     crowd: bool,
 }
 
-impl Boxed {
-    /// Stores an object, its attributes at the end of `attributes`.
+impl StoredObject {
+    /// Stores an object, with its attributes appended to `attributes`.
     pub(crate) fn new(object: &Object, attributes: &mut Vec<u16>) -> Self {
         let start = attributes.len() as u32;
         attributes.extend(object.attributes.iter().map(|&a| a as u16));
@@ -112,73 +112,74 @@ impl Boxed {
     }
 }
 
-/// How COCO's ids of the images are known.
-#[derive(Serialize, Deserialize)]
+/// COCO's ids of the images.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum CocoIds {
     Unknown,
-    /// They are the keys.
+    /// The ids are the keys.
     Keys,
-    /// By key.
-    Some(HashMap<u64, u64>),
+    /// Ids by key.
+    ByKey(HashMap<u64, u64>),
 }
 
 impl FileSource {
-    /// What was read, mended and left out.
+    /// Counts of what was read, corrected and skipped.
     pub fn report(&self) -> &ReadReport {
         &self.report
     }
 
-    /// Bytes of memory that the index takes; pictures are not held.
+    /// Memory of the index in bytes; images are not in memory.
     pub fn index_bytes(&self) -> usize {
-        self.pictures.bytes()
-            + self.texts.bytes()
-            + self.captions.bytes()
-            + self.boxes_of.bytes()
-            + self.words.bytes()
+        self.images.memory_bytes()
+            + self.texts.memory_bytes()
+            + self.captions.memory_bytes()
+            + self.row_objects.memory_bytes()
+            + self.words.memory_bytes()
             + self.rows.capacity() * size_of::<Row>()
-            + self.boxes.capacity() * size_of::<Boxed>()
+            + self.objects.capacity() * size_of::<StoredObject>()
             + self.attributes.capacity() * size_of::<u16>()
             + self.answers.capacity() * size_of::<u32>()
     }
 
-    /// Whether every number points at something: else an index read from a file is not used.
-    pub(crate) fn sound(&self) -> bool {
+    /// Whether every stored index is in range; if not, a cached index is damaged.
+    pub(crate) fn is_consistent(&self) -> bool {
         let rows = self.rows.len();
-        let (pictures, words) = (self.pictures.len() as u32, self.words.len() as u32);
-        let within = |start: u32, len: u16, of: usize| start as usize + usize::from(len) <= of;
-        let row = |row: &Row| {
-            row.picture < pictures
-                && row.second.is_none_or(|second| second < pictures)
+        let (images, words) = (self.images.len() as u32, self.words.len() as u32);
+        let in_range =
+            |start: u32, len: u16, total: usize| start as usize + usize::from(len) <= total;
+        let row_is_consistent = |row: &Row| {
+            row.image < images
+                && row.second_image.is_none_or(|second| second < images)
                 && row.question_type.is_none_or(|word| word < words)
                 && match row.label {
-                    Stored::Answers {
+                    StoredLabel::Answers {
                         start,
                         len,
                         consensus,
-                    } => consensus < words && within(start, len, self.answers.len()),
+                    } => consensus < words && in_range(start, len, self.answers.len()),
                     _ => true,
                 }
         };
-        let boxed = |boxed: &Boxed| {
-            (boxed.class as usize) < self.labels.classes.len()
-                && within(boxed.start, boxed.len, self.attributes.len())
+        let object_is_consistent = |object: &StoredObject| {
+            (object.class as usize) < self.labels.classes.len()
+                && in_range(object.start, object.len, self.attributes.len())
         };
-        self.pictures.sound()
-            && self.texts.sound()
-            && self.words.sound()
-            && self.captions.sound(rows, self.texts.len())
-            && self.boxes_of.sound(rows, self.boxes.len())
-            && self.rows.iter().all(row)
-            && self.boxes.iter().all(boxed)
+        self.images.is_consistent()
+            && self.texts.is_consistent()
+            && self.words.is_consistent()
+            && self.captions.is_consistent(rows, self.texts.len())
+            && self.row_objects.is_consistent(rows, self.objects.len())
+            && self.rows.iter().all(row_is_consistent)
+            && self.objects.iter().all(object_is_consistent)
             && self.answers.iter().all(|&word| word < words)
-            && self.blocks.is_sorted()
+            && self.block_starts.is_sorted()
     }
 
-    /// VQA's `multiple_choice_answer`, which the vocabulary of answers is built from: the most frequent answer. `None`
-    /// without answers.
+    /// VQA's `multiple_choice_answer`, the most frequent answer, of which the answer vocabulary is built; `None` without
+    /// answers.
     pub fn consensus(&self, index: usize) -> Option<&str> {
         match self.rows.get(index)?.label {
-            Stored::Answers { consensus, .. } => Some(self.words.get(consensus)),
+            StoredLabel::Answers { consensus, .. } => Some(self.words.get(consensus)),
             _ => None,
         }
     }
@@ -192,52 +193,57 @@ impl FileSource {
     }
 
     fn texts(&self, index: usize) -> Vec<String> {
-        let numbers = self.captions.get(index).iter();
-        numbers
-            .map(|&number| self.texts.get(number).to_owned())
-            .collect()
+        let texts = self.captions.get(index).iter();
+        texts.map(|&text| self.texts.get(text).to_owned()).collect()
     }
 
-    fn object(&self, at: u32) -> Option<Object> {
-        let boxed = self.boxes.get(at as usize)?;
-        let start = boxed.start as usize;
-        let attributes = &self.attributes[start..start + usize::from(boxed.len)];
+    fn object(&self, index: u32) -> Option<Object> {
+        let object = self.objects.get(index as usize)?;
+        let start = object.start as usize;
+        let attributes = &self.attributes[start..start + usize::from(object.len)];
         Some(Object {
-            class: boxed.class as usize,
-            bbox: boxed.bbox,
+            class: object.class as usize,
+            bbox: object.bbox,
             attributes: attributes.iter().map(|&a| usize::from(a)).collect(),
-            crowd: boxed.crowd,
-            area: boxed.area,
+            crowd: object.crowd,
+            area: object.area,
         })
     }
 
-    fn stored(&self, row: &Row) -> Option<Label> {
+    fn row_label(&self, row: &Row) -> Option<Label> {
         match row.label {
-            Stored::None => None,
-            Stored::Truth(truth) => Some(Label::Truth(truth)),
-            Stored::Entailment(label) => Some(Label::Entailment(label)),
-            Stored::Answers { start, len, .. } => {
+            StoredLabel::None => None,
+            StoredLabel::Truth(truth) => Some(Label::Truth(truth)),
+            StoredLabel::Entailment(entailment) => Some(Label::Entailment(entailment)),
+            StoredLabel::Answers { start, len, .. } => {
                 let start = start as usize;
                 let answers = self.answers[start..start + usize::from(len)].iter();
-                Some(Label::Answers(
-                    answers
-                        .map(|&word| self.words.get(word).to_owned())
-                        .collect(),
-                ))
+                let answers = answers.map(|&word| self.words.get(word).to_owned());
+                Some(Label::Answers(answers.collect()))
             }
         }
     }
 
-    fn record(&self, row: &Row) -> Option<Record> {
+    fn row_record(&self, row: &Row) -> Option<Record> {
         let id = match row.record? {
-            Id::Number(id) => id.to_string(),
-            Id::Text(at) => self.texts.get(at).to_owned(),
+            RecordId::Number(id) => id.to_string(),
+            RecordId::Text(text) => self.texts.get(text).to_owned(),
         };
+        let question_type = row.question_type.map(|word| self.words.get(word));
         Some(Record {
             id,
-            question_type: row.question_type.map(|at| self.words.get(at).to_owned()),
+            question_type: question_type.map(str::to_owned),
             answer_type: row.answer_type,
         })
+    }
+}
+
+impl fmt::Debug for FileSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileSource")
+            .field("name", &self.name)
+            .field("report", &self.report)
+            .finish_non_exhaustive()
     }
 }
 
@@ -255,15 +261,13 @@ impl Source for FileSource {
     }
 
     fn key(&self, index: usize) -> u64 {
-        self.rows
-            .get(index)
-            .map_or(0, |row| self.pictures.key(row.picture))
+        let row = self.rows.get(index);
+        row.map_or(0, |row| self.images.key(row.image))
     }
 
     fn size(&self, index: usize) -> (usize, usize) {
-        self.rows
-            .get(index)
-            .map_or((0, 0), |row| self.pictures.size(row.picture))
+        let row = self.rows.get(index);
+        row.map_or((0, 0), |row| self.images.size(row.image))
     }
 
     fn captions(&self, index: usize) -> Result<Vec<String>, DataError> {
@@ -271,56 +275,59 @@ impl Source for FileSource {
     }
 
     fn label(&self, index: usize) -> Result<Option<Label>, DataError> {
-        Ok(self.stored(self.row(index)?))
+        Ok(self.row_label(self.row(index)?))
     }
 
     fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
         let row = self.row(index)?;
-        let boxes = || {
-            let numbers = self.boxes_of.get(index).iter();
-            numbers.filter_map(|&at| self.object(at)).collect()
+        let objects = || {
+            let objects = self.row_objects.get(index).iter();
+            objects.filter_map(|&index| self.object(index)).collect()
         };
-        Ok(row.boxed.then(boxes))
+        Ok(row.has_boxes.then(objects))
     }
 
     fn coco_id(&self, index: usize) -> Option<u64> {
         self.rows.get(index)?;
-        match &self.coco {
+        match &self.coco_ids {
             CocoIds::Unknown => None,
             CocoIds::Keys => Some(self.key(index)),
-            CocoIds::Some(ids) => ids.get(&self.key(index)).copied(),
+            CocoIds::ByKey(ids) => ids.get(&self.key(index)).copied(),
         }
     }
 
-    fn encoded(&self, index: usize) -> Result<Option<Encoded>, DataError> {
+    fn encoded_image(&self, index: usize) -> Result<Option<EncodedImage>, DataError> {
         let row = self.row(index)?;
-        let second = row.second.map(|second| self.pictures.encoded(second));
-        Ok(Some(Encoded {
-            picture: self.pictures.encoded(row.picture)?,
-            second: second.transpose()?,
-            annotated: self.pictures.annotated(row.picture),
+        let image = self.images.encoded(row.image)?;
+        let second_image = row.second_image.map(|second| self.images.encoded(second));
+        Ok(Some(EncodedImage {
+            image,
+            second_image: second_image.transpose()?,
+            annotated_size: self.images.annotated_size(row.image),
             consensus: self.consensus(index).map(str::to_owned),
         }))
     }
 
-    fn blocks(&self) -> Vec<usize> {
-        self.blocks.iter().map(|&block| block as usize).collect()
+    fn block_starts(&self) -> Vec<usize> {
+        self.block_starts
+            .iter()
+            .map(|&start| start as usize)
+            .collect()
     }
 
     fn load(&self, index: usize) -> Result<Sample, DataError> {
         let row = self.row(index)?;
+        let image = self.images.load(row.image)?;
+        let second_image = row.second_image.map(|second| self.images.load(second));
         Ok(Sample {
-            key: self.pictures.key(row.picture),
-            name: self.pictures.file(row.picture).to_owned(),
-            picture: self.pictures.load(row.picture)?,
-            second: row
-                .second
-                .map(|second| self.pictures.load(second))
-                .transpose()?,
+            key: self.images.key(row.image),
+            name: self.images.file(row.image).to_owned(),
+            image,
+            second_image: second_image.transpose()?,
             captions: self.texts(index),
             objects: self.objects(index)?,
-            label: self.stored(row),
-            record: self.record(row),
+            label: self.row_label(row),
+            record: self.row_record(row),
         })
     }
 }

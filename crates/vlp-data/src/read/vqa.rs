@@ -7,30 +7,31 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    builder::{Builder, name_of},
-    pictures::Folders,
-    records::{Raw, lists},
-    source::{CocoIds, FileSource, Id, Row, Stored},
+    builder::{SourceBuilder, source_name},
+    folders::Folders,
+    records::{RawRecord, lists},
+    report::trim_caption,
+    source::{CocoIds, FileSource, RecordId, Row, StoredLabel},
 };
 use crate::{AnswerType, DataError, LabelSpace, Limits};
 
-/// VQA v2's files, of one split or of several read as one set (as train and val are for a test submission).
+/// VQA v2's files of one split, or of several that are read as one set (such as train and val for a test submission).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VqaFiles {
     /// `v2_OpenEnded_mscoco_SPLIT_questions.json`, at least one.
     pub questions: Vec<PathBuf>,
-    /// `v2_mscoco_SPLIT_annotations.json`; none for test splits, whose samples have no labels.
+    /// `v2_mscoco_SPLIT_annotations.json`; none for test splits, which have no labels.
     pub annotations: Vec<PathBuf>,
-    /// Folders of pictures whose names end in the image id, such as `COCO_train2014_000000000009.jpg`.
+    /// Folders of images whose names end in the image id, such as `COCO_train2014_000000000009.jpg`.
     pub images: Vec<PathBuf>,
 }
 
 impl VqaFiles {
-    /// Finds the files of a split, such as `train2014` or `test-dev2015`, in `dir`, and its pictures in `SPLIT`,
-    /// `images/SPLIT`, `images` or `../SPLIT`. A `test-dev` split's pictures are the `test` split's.
+    /// Finds the files of a split in `dir`, such as `train2014` or `test-dev2015`, and its images in `SPLIT`,
+    /// `images/SPLIT`, `images` or `../SPLIT`. The images of a `test-dev` split are those of the `test` split.
     ///
     /// # Errors
-    /// [`DataError::Missing`] saying what was looked for.
+    /// [`DataError::Missing`] with what was searched for.
     pub fn find(dir: impl AsRef<Path>, split: &str) -> Result<Self, DataError> {
         let dir = dir.as_ref();
         let questions = dir.join(format!("v2_OpenEnded_mscoco_{split}_questions.json"));
@@ -44,35 +45,32 @@ impl VqaFiles {
                 })
                 .collect();
             splits.sort();
-            let reason = format!("no such file; splits there are: [{}]", splits.join(", "));
+            let reason = format!("no such file; available splits: [{}]", splits.join(", "));
             return Err(DataError::Missing {
                 path: questions,
                 reason,
             });
         }
         let annotations = dir.join(format!("v2_mscoco_{split}_annotations.json"));
-        let of = split.replace("test-dev", "test");
+        let split = split.replace("test-dev", "test");
         let folders = [
-            dir.join(&of),
-            dir.join("images").join(&of),
+            dir.join(&split),
+            dir.join("images").join(&split),
             dir.join("images"),
-            dir.join("..").join(&of),
+            dir.join("..").join(&split),
         ];
         let Some(images) = folders.iter().find(|folder| folder.is_dir()) else {
             return Err(DataError::Missing {
                 path: dir.into(),
                 reason: format!(
-                    "no folder of pictures: neither {of}, images/{of}, images nor ../{of}"
+                    "no folder of images: neither {split}, images/{split}, images nor ../{split}"
                 ),
             });
         };
+        let annotations = annotations.is_file().then_some(annotations);
         Ok(Self {
             questions: vec![questions],
-            annotations: annotations
-                .is_file()
-                .then_some(annotations)
-                .into_iter()
-                .collect(),
+            annotations: annotations.into_iter().collect(),
             images: vec![images.clone()],
         })
     }
@@ -86,7 +84,7 @@ struct Question {
 }
 
 #[derive(Deserialize)]
-struct Annotation {
+struct AnnotationRecord {
     question_id: Option<u64>,
     question_type: Option<String>,
     answer_type: Option<AnswerType>,
@@ -100,12 +98,12 @@ struct Answer {
     answer: String,
 }
 
-/// Reads VQA v2: one sample a question, in the files' order; its caption is the question, its label the raw answers, its
-/// record the `question_id` with question and answer type, its key the `image_id`. With annotation files, questions
-/// without an annotation are left out.
+/// Reads VQA v2: one sample per question, in the files' order. The caption is the question, the label the raw answers, the
+/// record the `question_id` with question and answer type, and the key the `image_id`. If there are annotation files,
+/// questions without an annotation are skipped.
 ///
 /// # Errors
-/// When a file is missing or not in the format, or no question can be used.
+/// If a file is missing or has another format, or no question is valid.
 pub fn vqa(files: &VqaFiles, limits: &Limits) -> Result<FileSource, DataError> {
     let Some(first) = files.questions.first() else {
         return Err(DataError::Config {
@@ -114,136 +112,144 @@ pub fn vqa(files: &VqaFiles, limits: &Limits) -> Result<FileSource, DataError> {
         });
     };
     let folders = Folders::new(files.images.clone())?;
-    let pictures = folders.by_number();
-    let builder = Builder::new(name_of(first), folders, limits);
-    let mut reading = Reading {
-        builder,
-        found: HashMap::new(),
-        asked: HashSet::new(),
-        answered: HashMap::new(),
+    let image_files = folders.by_number();
+    let mut reader = VqaReader {
+        builder: SourceBuilder::new(source_name(first), folders, limits),
+        images: HashMap::new(),
+        question_ids: HashSet::new(),
+        annotations: HashMap::new(),
     };
     for path in &files.annotations {
-        lists(path, &["annotations"], &[], |_, raw| {
-            reading.annotation(path, &raw);
+        lists(path, &["annotations"], &[], |_, record| {
+            reader.add_annotation(path, &record);
         })?;
     }
+    let labeled = !files.annotations.is_empty();
     for path in &files.questions {
-        lists(path, &["questions"], &[], |_, raw| {
-            reading.question(path, &raw, &pictures, !files.annotations.is_empty());
+        lists(path, &["questions"], &[], |_, record| {
+            reader.add_question(path, &record, &image_files, labeled);
         })?;
     }
     if let Some(path) = files.annotations.last() {
-        let mut idle: Vec<u64> = reading.answered.keys().copied().collect();
-        idle.retain(|id| !reading.asked.contains(id));
-        idle.sort_unstable();
-        for id in idle {
-            let builder = &mut reading.builder;
-            builder.fault(
-                path,
-                format!("annotation of question {id}"),
-                "there is no such question",
-            );
+        let mut unused: Vec<u64> = reader.annotations.keys().copied().collect();
+        unused.retain(|id| !reader.question_ids.contains(id));
+        unused.sort_unstable();
+        for id in unused {
+            let record = format!("annotation of question {id}");
+            reader
+                .builder
+                .skip(path, record, "there is no such question");
         }
     }
-    let labels = LabelSpace::default();
-    reading.builder.finish(first, labels, CocoIds::Keys)
+    reader
+        .builder
+        .finish(first, LabelSpace::default(), CocoIds::Keys)
 }
 
-struct Reading {
-    builder: Builder,
-    /// Pictures by image id.
-    found: HashMap<u64, u32>,
-    asked: HashSet<u64>,
-    answered: HashMap<u64, (Stored, Option<u32>, Option<AnswerType>)>,
+struct VqaReader {
+    builder: SourceBuilder,
+    /// Image indices by image id.
+    images: HashMap<u64, u32>,
+    question_ids: HashSet<u64>,
+    /// By question id.
+    annotations: HashMap<u64, Annotation>,
 }
 
-impl Reading {
-    fn annotation(&mut self, path: &Path, raw: &Raw<'_>) {
+#[derive(Clone, Copy)]
+struct Annotation {
+    label: StoredLabel,
+    question_type: Option<u32>,
+    answer_type: Option<AnswerType>,
+}
+
+impl VqaReader {
+    fn add_annotation(&mut self, path: &Path, record: &RawRecord<'_>) {
         let builder = &mut self.builder;
-        let (id, record) = match raw.parse::<Annotation>() {
-            Ok(Annotation {
-                question_id: None, ..
-            }) => {
-                let record = format!("annotation number {}", raw.number);
-                return builder.fault(path, record, "it lacks question_id");
-            }
-            Ok(annotation) => (annotation.question_id.unwrap_or_default(), annotation),
-            Err(reason) => {
-                return builder.fault(path, format!("annotation number {}", raw.number), reason);
-            }
+        let number = || format!("annotation number {}", record.number);
+        let annotation = match record.parse::<AnnotationRecord>() {
+            Ok(annotation) => annotation,
+            Err(reason) => return builder.skip(path, number(), reason),
+        };
+        let Some(id) = annotation.question_id else {
+            return builder.skip(path, number(), "it lacks question_id");
         };
         let name = format!("annotation of question {id}");
-        if self.answered.contains_key(&id) {
-            return builder.fault(path, name, "its question_id occurs twice");
+        if self.annotations.contains_key(&id) {
+            return builder.skip(path, name, "its question_id occurs twice");
         }
-        if record.answers.is_empty() {
-            return builder.fault(path, name, "it has no answers");
+        if annotation.answers.is_empty() {
+            return builder.skip(path, name, "it has no answers");
         }
-        let answers: Vec<String> = record.answers.into_iter().map(|a| a.answer).collect();
-        let label = builder.answers(&answers, record.multiple_choice_answer.as_deref());
-        let question_type = record.question_type.filter(|text| !text.is_empty());
-        let question_type = question_type.map(|text| builder.word(&text));
-        self.answered
-            .insert(id, (label, question_type, record.answer_type));
+        let answers = annotation.answers.into_iter().map(|answer| answer.answer);
+        let answers: Vec<String> = answers.collect();
+        let consensus = annotation.multiple_choice_answer.as_deref();
+        let label = builder.answers(&answers, consensus);
+        let question_type = annotation.question_type.filter(|text| !text.is_empty());
+        let annotation = Annotation {
+            label,
+            question_type: question_type.map(|text| builder.intern(&text)),
+            answer_type: annotation.answer_type,
+        };
+        self.annotations.insert(id, annotation);
     }
 
-    fn question(
+    fn add_question(
         &mut self,
         path: &Path,
-        raw: &Raw<'_>,
-        pictures: &HashMap<u64, (u16, String)>,
-        labelled: bool,
+        record: &RawRecord<'_>,
+        image_files: &HashMap<u64, (u16, String)>,
+        labeled: bool,
     ) {
         let builder = &mut self.builder;
-        let question = match raw.parse::<Question>() {
+        let number = || format!("question number {}", record.number);
+        let question = match record.parse::<Question>() {
             Ok(question) => question,
-            Err(reason) => {
-                return builder.fault(path, format!("question number {}", raw.number), reason);
-            }
+            Err(reason) => return builder.skip(path, number(), reason),
         };
         let Question {
             question_id: Some(id),
-            image_id: Some(image),
+            image_id: Some(image_id),
             question: Some(text),
         } = question
         else {
-            let record = format!("question number {}", raw.number);
-            return builder.fault(path, record, "it lacks question_id, image_id or question");
+            let reason = "it lacks question_id, image_id or question";
+            return builder.skip(path, number(), reason);
         };
-        let record = format!("question {id}");
-        if !self.asked.insert(id) {
-            return builder.fault(path, record, "its question_id occurs twice");
+        let name = format!("question {id}");
+        if !self.question_ids.insert(id) {
+            return builder.skip(path, name, "its question_id occurs twice");
         }
-        let answered = self.answered.get(&id);
-        if labelled && answered.is_none() {
-            return builder.fault(path, record, "it has no annotation");
+        let annotation = self.annotations.get(&id);
+        if labeled && annotation.is_none() {
+            return builder.skip(path, name, "it has no annotation");
         }
-        if let Err(reason) = super::report::caption(&text) {
+        if let Err(reason) = trim_caption(&text) {
             builder.report.empty_captions += 1;
-            return builder.fault(path, record, reason);
+            return builder.skip(path, name, reason);
         }
-        let picture = match self.found.get(&image) {
-            Some(&picture) => picture,
+        let image = match self.images.get(&image_id) {
+            Some(&image) => image,
             None => {
-                let Some((root, file)) = pictures.get(&image) else {
-                    builder.report.missing_pictures += 1;
-                    let reason = builder.folders.missing(&format!("*{image:012}.jpg"));
-                    return builder.fault(path, record, reason);
+                let Some((root, file)) = image_files.get(&image_id) else {
+                    builder.report.missing_images += 1;
+                    let file = format!("*{image_id:012}.jpg");
+                    let reason = builder.folders.missing_message(&file);
+                    return builder.skip(path, name, reason);
                 };
-                let picture = builder.pictures.push(image, *root, file, None);
-                self.found.insert(image, picture);
-                picture
+                let image = builder.images.push(image_id, *root, file, None);
+                self.images.insert(image_id, image);
+                image
             }
         };
-        let mut row = Row::new(picture);
-        row.record = Some(Id::Number(id));
-        if let Some(&(label, question_type, answer_type)) = answered {
-            row.label = label;
-            row.question_type = question_type;
-            row.answer_type = answer_type;
+        let mut row = Row::new(image);
+        row.record = Some(RecordId::Number(id));
+        if let Some(annotation) = annotation {
+            row.label = annotation.label;
+            row.question_type = annotation.question_type;
+            row.answer_type = annotation.answer_type;
         }
-        let row = builder.row(row);
-        // The text was found to be a caption above.
-        let _ = builder.caption(row, &text);
+        let row = builder.push_row(row);
+        // The text was checked above.
+        let _ = builder.push_caption(row, &text);
     }
 }

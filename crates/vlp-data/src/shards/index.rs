@@ -7,40 +7,39 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Blob, Blobs, Manifest,
-    group::{self, Group, Shard},
-    manifest,
+    Blob, BlobStore, Manifest, manifest,
+    members::{self, ImageMember, SampleMembers, ShardContents},
 };
 use crate::{
     DataError, LabelSpace, Limits,
+    hash::fnv1a,
     read::{
-        builder::Builder,
-        cache::{self, Key, Opened},
-        fnv,
-        generic::{Line, Reading},
-        pictures::Pictures,
-        records::Raw,
+        builder::SourceBuilder,
+        cache::{self, CacheKey, CachedSource},
+        generic::{GenericReader, GenericRecord},
+        images::Images,
+        records::RawRecord,
     },
 };
 
 /// How shards are read.
 #[derive(Debug, Clone)]
 pub struct ShardOptions {
-    /// Name for messages; else the manifest's, or the place's.
+    /// Name for messages; by default that of the manifest, or of the store.
     pub name: Option<String>,
-    /// Names of classes and attributes; others are faults. By default the manifest's; without one every name that occurs
-    /// is numbered in the order of its first box.
+    /// Class and attribute names; records with others are skipped. By default those of the manifest; without a manifest,
+    /// names are numbered in the order of their first occurrence.
     pub labels: Option<LabelSpace>,
-    /// Pictures outside are not decoded.
+    /// Images outside these limits are not decoded.
     pub limits: Limits,
-    /// File that the index is kept in, see [`cache`](crate::read::cache); by default it is made anew each time.
+    /// Cache file of the index, see [`cache`](crate::read::cache); by default the index is built each time.
     pub index: Option<PathBuf>,
-    /// Shards that are walked over at once while the index is made.
+    /// Number of shards read in parallel while the index is built.
     pub threads: NonZeroUsize,
 }
 
 impl Default for ShardOptions {
-    /// Everything from the place; four threads; no file for the index.
+    /// Name and labels of the manifest, default limits, no index cache, four threads.
     fn default() -> Self {
         Self {
             name: None,
@@ -52,161 +51,162 @@ impl Default for ShardOptions {
     }
 }
 
-/// Opens a set of shards: those that its [`Manifest`] names, or all `.tar` files of the place by name.
+/// Opens a set of shards: those listed in its [`Manifest`], or all `.tar` files of the store in the order of their names.
 ///
-/// Records that are wrong one by one, and what follows a damaged place of a shard, are left out and listed in the
-/// source's report. Where the index is kept in a file, and no shard has changed, the shards are not walked over.
+/// Invalid records, and everything after the first invalid header of a shard, are skipped and listed in the source's
+/// report. The shards themselves are not read if an index cache is given and up to date.
 ///
 /// # Errors
-/// When there are no shards, one is not as long as the manifest says, the place cannot be read, or no record can be used.
-pub fn open(blobs: Arc<dyn Blobs>, options: ShardOptions) -> Result<Opened, DataError> {
-    let manifest = Manifest::read(blobs.as_ref())?;
-    let shards = manifest::shards(blobs.as_ref(), manifest.as_ref())?;
+/// If there are no shards, the length of one differs from the manifest, the store cannot be read, or no record is valid.
+pub fn open(store: Arc<dyn BlobStore>, options: ShardOptions) -> Result<CachedSource, DataError> {
+    let manifest = Manifest::read(store.as_ref())?;
+    let shards = manifest::shards(store.as_ref(), manifest.as_ref())?;
     let name = options.name.clone();
     let name = name.or_else(|| manifest.as_ref().map(|manifest| manifest.name.clone()));
-    let name = name.unwrap_or_else(|| blobs.name().to_owned());
+    let name = name.unwrap_or_else(|| store.name().to_owned());
     let labels = options.labels.clone();
     let labels = labels.or_else(|| manifest.map(|manifest| manifest.labels));
     let key = options.index.as_ref().map(|_| {
-        let state = |shard: &Blob| (shard.name.clone(), shard.bytes, shard.version.clone());
-        Key::of_shards(
+        let version = |shard: &Blob| (shard.name.clone(), shard.bytes, shard.version.clone());
+        CacheKey::of_shards(
             format!("{name} {:?} {:?}", options.limits, labels),
-            blobs.name(),
-            shards.iter().map(state),
+            store.name(),
+            shards.iter().map(version),
         )
     });
-    let build = || build(blobs.clone(), &shards, name, labels, &options);
+    let build = || build(store.clone(), &shards, name, labels, &options);
     let mut opened = match (&options.index, key) {
-        (Some(path), Some(key)) => cache::keyed(path, &key, build)?,
-        _ => Opened::unkept(build()?),
+        (Some(path), Some(key)) => cache::open_with_key(path, &key, build)?,
+        _ => CachedSource::uncached(build()?),
     };
-    opened.source.pictures.attach(blobs);
+    opened.source.images.attach_store(store);
     Ok(opened)
 }
 
 fn build(
-    blobs: Arc<dyn Blobs>,
+    store: Arc<dyn BlobStore>,
     shards: &[Blob],
     name: String,
     labels: Option<LabelSpace>,
     options: &ShardOptions,
 ) -> Result<crate::FileSource, DataError> {
     let names = shards.iter().map(|shard| shard.name.clone()).collect();
-    let pictures = Pictures::in_shards(blobs.clone(), names, options.limits.clone());
-    let mut reading = Reading::new(Builder::of(name, pictures), labels);
-    let mut firsts = Vec::with_capacity(shards.len());
+    let images = Images::in_shards(store.clone(), names, options.limits.clone());
+    let mut reading = GenericReader::new(SourceBuilder::with_images(name, images), labels);
+    let mut block_starts = Vec::with_capacity(shards.len());
     let threads = options.threads.get();
-    for (wave, some) in shards.chunks(threads).enumerate() {
-        let read = |(at, shard): (usize, &Blob)| {
-            let number = (wave * threads + at) as u32;
-            group::read(blobs.as_ref(), &shard.name, number, shard.bytes)
+    for (chunk_index, chunk) in shards.chunks(threads).enumerate() {
+        let read = |(index, shard): (usize, &Blob)| {
+            let shard_index = (chunk_index * threads + index) as u32;
+            members::read(store.as_ref(), &shard.name, shard_index, shard.bytes)
         };
-        let found: Vec<Result<Shard, DataError>> = std::thread::scope(|scope| {
-            let started: Vec<_> = (some.iter().enumerate())
-                .map(|one| scope.spawn(move || read(one)))
+        let contents: Vec<Result<ShardContents, DataError>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (chunk.iter().enumerate())
+                .map(|shard| scope.spawn(move || read(shard)))
                 .collect();
-            let ended = started.into_iter().map(|thread| {
-                let panicked = |_| DataError::Worker("panic while a shard was read".into());
+            let results = threads.into_iter().map(|thread| {
+                let panicked = |_| DataError::Worker("panic while reading a shard".into());
                 thread.join().map_err(panicked)?
             });
-            ended.collect()
+            results.collect()
         });
-        for (shard, found) in some.iter().zip(found) {
-            firsts.push(reading.builder.rows.len() as u32);
-            let path = PathBuf::from(format!("{}/{}", blobs.name(), shard.name));
-            add(&mut reading, &path, &shard.name, found?);
+        for (shard, contents) in chunk.iter().zip(contents) {
+            block_starts.push(reading.builder.rows.len() as u32);
+            let path = PathBuf::from(format!("{}/{}", store.name(), shard.name));
+            add_shard(&mut reading, &path, &shard.name, contents?);
         }
     }
-    let mut source = reading.finish(Path::new(blobs.name()))?;
-    // A sample has a caption, or it is no row: none is taken out when the source is finished.
-    firsts.dedup();
-    firsts.retain(|&first| (first as usize) < source.rows.len());
-    source.blocks = firsts;
+    let mut source = reading.finish(Path::new(store.name()))?;
+    // Rows without a caption were never added, so that finishing the source removed none.
+    block_starts.dedup();
+    block_starts.retain(|&start| (start as usize) < source.rows.len());
+    source.block_starts = block_starts;
     Ok(source)
 }
 
-fn add(reading: &mut Reading, path: &Path, name: &str, shard: Shard) {
-    reading.builder.report.other_members += shard.others;
-    for (record, reason) in shard.faults {
-        reading.builder.fault(path, record, reason);
+fn add_shard(reading: &mut GenericReader, path: &Path, name: &str, contents: ShardContents) {
+    reading.builder.report.other_members += contents.other_members;
+    for (record, reason) in contents.skipped {
+        reading.builder.skip(path, record, reason);
     }
-    for group in shard.groups {
-        let key = group.key.clone();
-        if let Err((record, reason)) = sample(reading, path, name, group) {
-            reading
-                .builder
-                .fault(path, format!("{key}{record}"), reason);
+    for members in contents.samples {
+        let key = members.key.clone();
+        if let Err((record, reason)) = add_samples(reading, path, name, members) {
+            reading.builder.skip(path, format!("{key}{record}"), reason);
         }
     }
 }
 
-/// The samples of one key; wrong records of several are faults of their own.
-fn sample(
-    reading: &mut Reading,
+/// Adds the samples of one key. If there are several, invalid records are skipped one by one.
+///
+/// # Errors
+/// What to append to the key in the report, and why the key is skipped.
+fn add_samples(
+    reading: &mut GenericReader,
     path: &Path,
     shard: &str,
-    mut group: Group,
+    mut members: SampleMembers,
 ) -> Result<(), (String, String)> {
-    let wrong = |reason: &str| (String::new(), reason.to_owned());
-    let Some(picture) = group.picture.take() else {
-        return Err(wrong("it has no picture"));
+    let invalid = |reason: &str| (String::new(), reason.to_owned());
+    let Some(image) = members.image.take() else {
+        return Err(invalid("it has no image"));
     };
-    let second = group.second.take();
-    let lines: Vec<Result<Line, String>> = match (group.text, group.json) {
-        (Some(text), _) => vec![Ok(Line::of_text(text))],
-        (None, Some(json)) => match Raw::new(&json).parse::<Value>() {
-            Ok(Value::Array(all)) => all.into_iter().map(line).collect(),
-            Ok(one) => vec![line(one)],
+    let second_image = members.second_image.take();
+    let lines: Vec<Result<GenericRecord, String>> = match (members.text, members.json) {
+        (Some(text), _) => vec![Ok(GenericRecord::from_caption(text))],
+        (None, Some(json)) => match RawRecord::new(&json).parse::<Value>() {
+            Ok(Value::Array(records)) => records.into_iter().map(line).collect(),
+            Ok(record) => vec![line(record)],
             Err(reason) => return Err((".json".into(), reason)),
         },
-        (None, None) => return Err(wrong("it has neither .json nor .txt")),
+        (None, None) => return Err(invalid("it has neither .json nor .txt")),
     };
-    let (mut pushed, several) = (None, lines.len() > 1);
-    let mut last = Ok(());
-    for (number, line) in lines.into_iter().enumerate() {
+    let (mut image_indices, several) = (None, lines.len() > 1);
+    let mut result = Ok(());
+    for (index, line) in lines.into_iter().enumerate() {
         let record = match several {
-            true => format!("{}, record {}", group.key, number + 1),
-            false => group.key.clone(),
+            true => format!("{}, record {}", members.key, index + 1),
+            false => members.key.clone(),
         };
         let added = line.and_then(|line| {
-            reading.record(path, &record, line, |builder, line, size| {
-                if let Some(pictures) = pushed {
-                    return Ok(pictures);
+            reading.push_record(path, &record, line, |builder, line, size| {
+                if let Some(indices) = image_indices {
+                    return Ok(indices);
                 }
-                if let (None, Err(reason)) = (size, &picture.size) {
-                    return Err(format!("its picture: {reason}"));
+                if let (None, Err(reason)) = (size, &image.size) {
+                    return Err(format!("its image: {reason}"));
                 }
                 let key = line.image_id.unwrap_or_else(|| match &line.image {
-                    Some(image) => fnv(image.bytes()),
-                    None => fnv(format!("{shard}/{}", group.key).bytes()),
+                    Some(image) => fnv1a(image.bytes()),
+                    None => fnv1a(format!("{shard}/{}", members.key).bytes()),
                 });
-                let mut push = |piece: &group::Piece, name: Option<&str>, size| {
-                    let name = name.unwrap_or(&piece.name);
-                    let at = builder.pictures.push(key, 0, name, size);
-                    builder.pictures.push_span(piece.span);
-                    if let Ok(found) = piece.size {
-                        builder.pictures.found_size(at, found);
+                let mut push = |image: &ImageMember, name: Option<&str>, annotated_size| {
+                    let name = name.unwrap_or(&image.name);
+                    let index = builder.images.push(key, 0, name, annotated_size);
+                    builder.images.push_span(image.span);
+                    if let Ok(size) = image.size {
+                        builder.images.set_header_size(index, size);
                     }
-                    at
+                    index
                 };
-                let left = push(&picture, line.image.as_deref(), size);
-                let right = second
+                let left = push(&image, line.image.as_deref(), size);
+                let right = second_image
                     .as_ref()
                     .map(|right| push(right, line.image2.as_deref(), None));
-                pushed = Some((left, right));
+                image_indices = Some((left, right));
                 Ok((left, right))
             })
         });
         if let Err(reason) = added {
             match several {
-                true => reading.builder.fault(path, record, reason),
-                false => last = Err((String::new(), reason)),
+                true => reading.builder.skip(path, record, reason),
+                false => result = Err((String::new(), reason)),
             }
         }
     }
-    last
+    result
 }
 
-fn line(value: Value) -> Result<Line, String> {
+fn line(value: Value) -> Result<GenericRecord, String> {
     serde_json::from_value(value).map_err(|error| error.to_string())
 }

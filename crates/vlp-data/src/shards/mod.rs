@@ -1,43 +1,52 @@
-//! Samples in tar files in webdataset's layout, read in place: from a folder or, through [`Blobs`], from an object store.
+//! Samples in tar files in WebDataset's layout, read in place from a folder or another [`BlobStore`].
 //!
-//! A sample's members stand side by side and share the name before the first dot:
+//! The members of a sample are consecutive and share the name up to the first dot:
 //!
 //! | member | content |
 //! |---|---|
-//! | `KEY.jpg`, `.jpeg`, `.png`, `.webp` | the picture |
-//! | `KEY.right.jpg` and so on | the right picture of a task about two |
-//! | `KEY.json` | a record of the format that the crate's page describes, or a list of records about the picture; `image` may be left out |
-//! | `KEY.txt` | a caption; where there is one, `KEY.json` is another tool's and not read |
+//! | `KEY.jpg`, `.jpeg`, `.png`, `.webp` | the image |
+//! | `KEY.right.jpg` and so on | the right image of a task about two |
+//! | `KEY.json` | a record in the format of [`generic`](crate::read::generic()), or a list of records about the image; `image` is optional |
+//! | `KEY.txt` | a caption; `KEY.json` is then assumed to be another tool's and ignored |
 //!
-//! Members of other kinds are counted and passed over. [`open`] walks once over the headers and records of every shard and
-//! makes an index with the place of every picture; samples then have random access, as those of any other source. Nothing
-//! is unpacked.
+//! Members of other kinds are counted and ignored. [`open`] reads the headers and records of every shard once and builds an
+//! index with the offset of every image, which gives random access to the samples. Nothing is unpacked.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use vlp_data::{Scenes, ScenesConfig, Source, shards};
+//! use vlp_data::{Image, InMemorySource, LabelSpace, Sample, Source, shards};
 //!
-//! let (dir, config) = (tempfile::tempdir()?, ScenesConfig { count: 6, ..ScenesConfig::default() });
-//! let scenes = Scenes::new(config)?;
-//! let report = shards::pack(&scenes, dir.path().join("set"), &shards::PackOptions::default())?;
+//! let sample = |key: u64| Sample {
+//!     key,
+//!     name: format!("{key}.png"),
+//!     image: Image::filled(8, 6, [key as u8; 3]),
+//!     second_image: None,
+//!     captions: vec![format!("image {key}")],
+//!     objects: None,
+//!     label: None,
+//!     record: None,
+//! };
+//! let source = InMemorySource::new("six", LabelSpace::default(), (0..6).map(sample).collect());
+//! let dir = tempfile::tempdir()?;
+//! let report = shards::pack(&source, dir.path().join("set"), &shards::PackOptions::default())?;
 //! assert_eq!((report.samples, report.shards.len()), (6, 1));
-//! let place = Arc::new(shards::Folder::open(dir.path().join("set"))?);
-//! let opened = shards::open(place, shards::ShardOptions::default())?;
-//! assert_eq!(opened.source.load(3)?.captions, scenes.load(3)?.captions);
+//! let folder = Arc::new(shards::Folder::open(dir.path().join("set"))?);
+//! let opened = shards::open(folder, shards::ShardOptions::default())?;
+//! assert_eq!(opened.source.load(3)?.captions, source.load(3)?.captions);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod blobs;
-mod blocks;
-mod group;
+mod block_cache;
 mod index;
 mod manifest;
+mod members;
 mod pack;
 mod record;
 mod tar;
+mod writer;
 
-pub use blobs::{Blob, Blobs, Folder};
-pub use blocks::{CacheSize, Cached};
+pub use crate::blob_store::{Blob, BlobStore, Folder};
+pub use block_cache::{BlockCacheSize, CachedBlobStore};
 pub use index::{ShardOptions, open};
 pub use manifest::{MANIFEST, Manifest, ShardEntry, verify};
 pub use pack::{PackOptions, PackReport, pack};

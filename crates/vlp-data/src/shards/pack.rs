@@ -1,36 +1,32 @@
-use std::{
-    collections::HashSet,
-    ffi::OsString,
-    fs::{self, File},
-    io::{self, BufWriter, Cursor, Write},
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    thread,
-};
+use std::{collections::HashSet, ffi::OsString, fs, io, num::NonZeroUsize, path::Path, thread};
 
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 
-use super::{MANIFEST, Manifest, ShardEntry, record};
-use crate::{DataError, Fault, Picture, Source, loader::fault};
+use super::{
+    ShardEntry,
+    record::record_json,
+    writer::{ImageRecords, ShardWriter},
+};
+use crate::{DataError, Image, SkippedRecord, Source, skipped_sample::skipped_sample};
 
-/// Most records about one picture in one member.
-const MAX_RECORDS: usize = 1000;
-/// Most faults that are listed.
+/// Largest number of records about one image in one member.
+const MAX_RECORDS_PER_IMAGE: usize = 1000;
+/// Largest number of skipped samples that are listed.
 const MAX_LISTED: usize = 10_000;
 
 /// How a source is packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackOptions {
-    /// Greatest length of a shard, but for one whose first sample alone is longer.
+    /// Largest size of a shard in bytes, exceeded only if its first sample alone is larger.
     pub shard_bytes: u64,
-    /// Most samples of a shard, but for one whose first picture alone has more.
+    /// Largest number of samples in a shard, exceeded only if its first image alone has more.
     pub shard_samples: u64,
-    /// Threads that read and check samples.
+    /// Threads that load samples.
     pub threads: NonZeroUsize,
 }
 
 impl Default for PackOptions {
-    /// 256 MiB, 10,000 samples, a thread for each processor.
+    /// 256 MiB, 10,000 samples, as many threads as the machine has processors.
     fn default() -> Self {
         Self {
             shard_bytes: 256 << 20,
@@ -44,26 +40,26 @@ impl Default for PackOptions {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PackReport {
-    /// Samples written.
+    /// Number of samples written.
     pub samples: u64,
-    /// Members' keys written: samples that follow one another and have the same pictures share one.
-    pub pictures: u64,
+    /// Number of images (or image pairs) written; consecutive samples of one image share it.
+    pub images: u64,
     /// The shards, in order.
     pub shards: Vec<ShardEntry>,
-    /// Samples left out.
+    /// Number of skipped samples.
     pub skipped: u64,
-    /// The first 10,000 of them, with file, record and reason.
-    pub faults: Vec<Fault>,
+    /// The first 10,000 skipped samples.
+    pub skipped_records: Vec<SkippedRecord>,
 }
 
-/// Writes a source's samples, in their order, to shards in the new folder `out`, with a [`Manifest`].
+/// Writes the samples of a source in their order to shards in the new folder `out`, with a [`Manifest`](super::Manifest).
 ///
-/// A picture's file is copied as it is; pictures that are no files are written as PNG. Every picture is decoded first:
-/// samples that cannot be loaded are left out and listed. The same source gives the same bytes. The folder is written
-/// under another name and renamed when it is whole.
+/// Image files are copied unchanged; images without a file are written as PNG. Every image is decoded first, and samples
+/// that cannot be loaded are skipped and listed. The output bytes depend on the source and the options alone. The folder
+/// is written under a temporary name and renamed when it is complete.
 ///
 /// # Errors
-/// When `out` is there and not empty, cannot be written, or no sample can be loaded.
+/// If `out` exists and is not empty, cannot be written, or no sample can be loaded.
 pub fn pack(
     source: &dyn Source,
     out: impl AsRef<Path>,
@@ -71,48 +67,45 @@ pub fn pack(
 ) -> Result<PackReport, DataError> {
     let out = out.as_ref();
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) || out.is_file() {
-        let there = io::Error::new(io::ErrorKind::AlreadyExists, "it is there, and not empty");
-        return Err(DataError::io(out)(there));
+        let error = io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "it already exists and is not empty",
+        );
+        return Err(DataError::io(out)(error));
     }
-    let mut beside = OsString::from(out.file_name().unwrap_or_default());
-    beside.push(".vlp-part");
-    let beside = out.with_file_name(beside);
-    if beside.exists() {
-        // Of a run that was interrupted.
-        fs::remove_dir_all(&beside).map_err(DataError::io(&beside))?;
+    let mut temporary_name = OsString::from(out.file_name().unwrap_or_default());
+    temporary_name.push(".vlp-part");
+    let temporary = out.with_file_name(temporary_name);
+    if temporary.exists() {
+        // Left by an interrupted run.
+        fs::remove_dir_all(&temporary).map_err(DataError::io(&temporary))?;
     }
-    fs::create_dir_all(&beside).map_err(DataError::io(&beside))?;
-    let packed = write(source, &beside, options).and_then(|report| {
-        // Some systems rename onto no folder, not even an empty one.
-        let empty = if out.is_dir() {
+    fs::create_dir_all(&temporary).map_err(DataError::io(&temporary))?;
+    let result = write(source, &temporary, options).and_then(|report| {
+        // Some systems cannot rename onto an existing folder, even an empty one.
+        let removed = if out.is_dir() {
             fs::remove_dir(out)
         } else {
             Ok(())
         };
-        let renamed = empty.and_then(|()| fs::rename(&beside, out));
+        let renamed = removed.and_then(|()| fs::rename(&temporary, out));
         renamed.map_err(DataError::io(out))?;
         Ok(report)
     });
-    if packed.is_err() {
-        // The error is what counts; what is left is overwritten next time.
-        let _ = fs::remove_dir_all(&beside);
+    if result.is_err() {
+        // The first error is reported; leftovers are removed by the next run.
+        let _ = fs::remove_dir_all(&temporary);
     }
-    packed
+    result
 }
 
-/// A sample ready to be written.
-struct Ready {
+/// A loaded sample in the form in which it is written.
+struct EncodedSample {
     key: u64,
     id: Option<String>,
-    picture: Vec<u8>,
-    second: Option<Vec<u8>>,
+    image: Vec<u8>,
+    second_image: Option<Vec<u8>>,
     record: Vec<u8>,
-}
-
-/// Samples of the same pictures.
-struct Group {
-    first: Ready,
-    records: Vec<Vec<u8>>,
 }
 
 fn write(
@@ -120,257 +113,115 @@ fn write(
     folder: &Path,
     options: &PackOptions,
 ) -> Result<PackReport, DataError> {
-    let mut writer = Writer {
-        folder,
-        options,
-        open: None,
-        report: PackReport::default(),
-    };
+    let mut writer = ShardWriter::new(folder, options);
     let mut ids = HashSet::new();
-    let mut group: Option<Group> = None;
+    let mut current: Option<(u64, ImageRecords)> = None;
     let indices: Vec<usize> = (0..source.len()).collect();
     let threads = options.threads.get();
-    for wave in indices.chunks(threads * 16) {
-        let share = wave.len().div_ceil(threads).max(1);
-        let ready: Vec<_> = thread::scope(|scope| {
-            let load = |some: &[usize]| -> Vec<_> {
-                let one = |&index: &usize| ready(source, index);
-                some.iter().map(one).collect()
-            };
-            let started: Vec<_> = (wave.chunks(share))
-                .map(|some| scope.spawn(move || load(some)))
-                .collect();
-            let ended = started.into_iter().map(|thread| {
-                let panicked = |_| DataError::Worker("panic while a sample was packed".into());
-                thread.join().map_err(panicked)
-            });
-            ended.collect::<Result<Vec<_>, _>>()
-        })?;
-        for (&index, ready) in wave.iter().zip(ready.into_iter().flatten()) {
-            let twice = |ready: Ready| match &ready.id {
+    for chunk in indices.chunks(threads * 16) {
+        let samples = encode_samples(source, chunk, threads)?;
+        for (&index, sample) in chunk.iter().zip(samples) {
+            let check_id = |sample: EncodedSample| match &sample.id {
                 Some(id) if !ids.insert(id.clone()) => Err(DataError::Format {
                     path: source.name().into(),
                     reason: format!("the id {id:?} occurs twice"),
                 }),
-                _ => Ok(ready),
+                _ => Ok(sample),
             };
-            let ready = match ready.and_then(twice) {
-                Ok(ready) => ready,
+            let sample = match sample.and_then(check_id) {
+                Ok(sample) => sample,
                 Err(error) => {
-                    writer.report.skipped += 1;
-                    if writer.report.faults.len() < MAX_LISTED {
-                        writer.report.faults.push(fault(source, index, &error));
+                    let report = &mut writer.report;
+                    report.skipped += 1;
+                    if report.skipped_records.len() < MAX_LISTED {
+                        let skipped = skipped_sample(source, index, &error);
+                        report.skipped_records.push(skipped);
                     }
                     continue;
                 }
             };
-            match &mut group {
-                Some(group)
-                    if group.records.len() < MAX_RECORDS
-                        && (group.first.key, &group.first.picture, &group.first.second)
-                            == (ready.key, &ready.picture, &ready.second) =>
+            match &mut current {
+                Some((key, image))
+                    if image.records.len() < MAX_RECORDS_PER_IMAGE
+                        && (*key, &image.image, &image.second_image)
+                            == (sample.key, &sample.image, &sample.second_image) =>
                 {
-                    group.records.push(ready.record);
+                    image.records.push(sample.record);
                 }
                 _ => {
-                    let next = Group {
-                        records: vec![ready.record.clone()],
-                        first: ready,
+                    let next = ImageRecords {
+                        image: sample.image,
+                        second_image: sample.second_image,
+                        records: vec![sample.record],
                     };
-                    if let Some(full) = group.replace(next) {
-                        writer.group(full)?;
+                    if let Some((_, finished)) = current.replace((sample.key, next)) {
+                        writer.write(finished)?;
                     }
                 }
             }
         }
     }
-    if let Some(last) = group {
-        writer.group(last)?;
+    if let Some((_, last)) = current {
+        writer.write(last)?;
     }
     writer.finish(source)
 }
 
-fn ready(source: &dyn Source, index: usize) -> Result<Ready, DataError> {
-    // Decoded also where the file is copied: what cannot be loaded is not packed.
+/// Loads samples in parallel.
+fn encode_samples(
+    source: &dyn Source,
+    indices: &[usize],
+    threads: usize,
+) -> Result<Vec<Result<EncodedSample, DataError>>, DataError> {
+    let encode = |indices: &[usize]| -> Vec<_> {
+        let samples = indices.iter().map(|&index| encode_sample(source, index));
+        samples.collect()
+    };
+    let per_thread = indices.len().div_ceil(threads).max(1);
+    let samples = thread::scope(|scope| {
+        let threads: Vec<_> = (indices.chunks(per_thread))
+            .map(|indices| scope.spawn(move || encode(indices)))
+            .collect();
+        let results = threads.into_iter().map(|thread| {
+            let panicked = |_| DataError::Worker("panic while packing a sample".into());
+            thread.join().map_err(panicked)
+        });
+        results.collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(samples.into_iter().flatten().collect())
+}
+
+fn encode_sample(source: &dyn Source, index: usize) -> Result<EncodedSample, DataError> {
+    // Images are decoded even if their file is copied, so that damaged ones are not packed.
     let sample = source.load(index)?;
-    let encoded = source.encoded(index)?;
+    let encoded = source.encoded_image(index)?;
     let coco_id = source.coco_id(index);
-    let record = record::record(&sample, encoded.as_ref(), coco_id, source.labels())?;
-    let (picture, second) = match encoded {
-        Some(encoded) => (encoded.picture, encoded.second),
+    let record = record_json(&sample, encoded.as_ref(), coco_id, source.labels())?;
+    let (image, second_image) = match encoded {
+        Some(encoded) => (encoded.image, encoded.second_image),
         None => {
-            let second = sample.second.as_ref().map(|s| png(s, &sample.name));
-            (png(&sample.picture, &sample.name)?, second.transpose()?)
+            let second_image = sample.second_image.as_ref();
+            let second_image = second_image.map(|image| png(image, &sample.name));
+            (png(&sample.image, &sample.name)?, second_image.transpose()?)
         }
     };
-    Ok(Ready {
+    Ok(EncodedSample {
         key: sample.key,
         id: sample.record.map(|record| record.id),
-        picture,
-        second,
+        image,
+        second_image,
         record,
     })
 }
 
-fn png(picture: &Picture, name: &str) -> Result<Vec<u8>, DataError> {
+fn png(image: &Image, name: &str) -> Result<Vec<u8>, DataError> {
     let mut bytes = Vec::new();
-    let (width, height) = (picture.width as u32, picture.height as u32);
+    let (width, height) = (image.width as u32, image.height as u32);
     PngEncoder::new(&mut bytes)
-        .write_image(&picture.rgb, width, height, ExtendedColorType::Rgb8)
+        .write_image(&image.rgb, width, height, ExtendedColorType::Rgb8)
         .map_err(|error| DataError::Decode {
             name: name.into(),
             reason: error.to_string(),
         })?;
     Ok(bytes)
-}
-
-/// The extension of a picture's file by its first bytes.
-fn extension(bytes: &[u8]) -> &'static str {
-    match bytes {
-        [0xff, 0xd8, ..] => "jpg",
-        [0x89, b'P', ..] => "png",
-        _ => "webp",
-    }
-}
-
-struct Writer<'a> {
-    folder: &'a Path,
-    options: &'a PackOptions,
-    open: Option<Shard>,
-    report: PackReport,
-}
-
-struct Shard {
-    path: PathBuf,
-    entry: ShardEntry,
-    archive: tar::Builder<Counting>,
-}
-
-/// Counts what goes into a file.
-struct Counting {
-    file: BufWriter<File>,
-    bytes: u64,
-    crc: u32,
-}
-
-impl Write for Counting {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.bytes += written as u64;
-        self.crc = crc32c::crc32c_append(self.crc, &bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Writer<'_> {
-    fn group(&mut self, group: Group) -> Result<(), DataError> {
-        let key = format!("{:09}", self.report.pictures);
-        let record = match group.records.as_slice() {
-            [one] => one.clone(),
-            all => [b"[" as &[u8], &all.join(&b",\n"[..]), b"]"].concat(),
-        };
-        // The record first: the walk over a shard then reads it and the picture's first bytes at once.
-        let first = group.first;
-        let mut members = vec![(format!("{key}.json"), record)];
-        let kind = extension(&first.picture);
-        members.push((format!("{key}.{kind}"), first.picture));
-        if let Some(second) = first.second {
-            members.push((format!("{key}.right.{}", extension(&second)), second));
-        }
-        let padded = |bytes: &Vec<u8>| 512 + (bytes.len() as u64).next_multiple_of(512);
-        let more: u64 = members.iter().map(|(_, bytes)| padded(bytes)).sum();
-        let records = group.records.len() as u64;
-        if let Some(shard) = &self.open {
-            // With the end mark of two blocks.
-            let bytes = shard.archive.get_ref().bytes + more + 1024;
-            let samples = shard.entry.samples + records;
-            if bytes > self.options.shard_bytes || samples > self.options.shard_samples {
-                self.close()?;
-            }
-        }
-        let shard = match &mut self.open {
-            Some(shard) => shard,
-            None => self
-                .open
-                .insert(Shard::create(self.folder, self.report.shards.len())?),
-        };
-        for (name, bytes) in members {
-            let mut header = tar::Header::new_ustar();
-            header.set_size(bytes.len() as u64);
-            header.set_mode(0o644);
-            let archive = &mut shard.archive;
-            let added = archive.append_data(&mut header, name, Cursor::new(bytes));
-            added.map_err(DataError::io(&shard.path))?;
-        }
-        shard.entry.samples += records;
-        self.report.samples += records;
-        self.report.pictures += 1;
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<(), DataError> {
-        let Some(shard) = self.open.take() else {
-            return Ok(());
-        };
-        let path = shard.path;
-        let ended = shard.archive.into_inner().and_then(|mut counting| {
-            counting.flush()?;
-            counting.file.get_ref().sync_all()?;
-            Ok((counting.bytes, counting.crc))
-        });
-        let (bytes, crc32c) = ended.map_err(DataError::io(path))?;
-        self.report.shards.push(ShardEntry {
-            bytes,
-            crc32c,
-            ..shard.entry
-        });
-        Ok(())
-    }
-
-    fn finish(mut self, source: &dyn Source) -> Result<PackReport, DataError> {
-        self.close()?;
-        let report = self.report;
-        if report.samples == 0 {
-            let first = report.faults.first();
-            let first = first.map_or_else(String::new, |fault| format!("; the first: {fault}"));
-            return Err(DataError::Format {
-                path: source.name().into(),
-                reason: format!("none of {} samples can be packed{first}", source.len()),
-            });
-        }
-        let labels = source.labels().clone();
-        let manifest = Manifest::new(source.name().into(), labels, report.shards.clone());
-        let path = self.folder.join(MANIFEST);
-        let written = serde_json::to_vec_pretty(&manifest)
-            .map_err(io::Error::from)
-            .and_then(|bytes| fs::write(&path, bytes));
-        written.map_err(DataError::io(path))?;
-        Ok(report)
-    }
-}
-
-impl Shard {
-    fn create(folder: &Path, number: usize) -> Result<Self, DataError> {
-        let name = format!("{number:06}.tar");
-        let path = folder.join(&name);
-        let file = File::create(&path).map_err(DataError::io(&path))?;
-        Ok(Self {
-            path,
-            entry: ShardEntry {
-                name,
-                bytes: 0,
-                samples: 0,
-                crc32c: 0,
-            },
-            archive: tar::Builder::new(Counting {
-                file: BufWriter::with_capacity(1 << 18, file),
-                bytes: 0,
-                crc: 0,
-            }),
-        })
-    }
 }

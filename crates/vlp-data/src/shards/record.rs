@@ -1,12 +1,12 @@
-//! A sample as the record that stands in a shard.
+//! The JSON record of a sample in a shard.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{AnswerType, DataError, Encoded, Label, LabelSpace, Object, Sample};
+use crate::{AnswerType, DataError, EncodedImage, Label, LabelSpace, Object, Sample};
 
 #[derive(Serialize)]
-struct Entry<'a> {
+struct RecordJson<'a> {
     image: &'a str,
     image_id: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -17,7 +17,7 @@ struct Entry<'a> {
     height: Option<usize>,
     captions: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    boxes: Option<Vec<Boxed<'a>>>,
+    boxes: Option<Vec<BoxJson<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,8 +33,8 @@ struct Entry<'a> {
 }
 
 #[derive(Serialize)]
-struct Boxed<'a> {
-    /// x, y, width, height; in f64, of which the sides of 32 bits come back exactly.
+struct BoxJson<'a> {
+    /// x, y, width, height in f64, from which the f32 coordinates are restored exactly.
     bbox: [f64; 4],
     label: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -44,42 +44,42 @@ struct Boxed<'a> {
     crowd: bool,
 }
 
-/// The record of a sample; its reader makes an equal sample of it.
+/// The record of a sample, from which the reader restores an equal sample.
 ///
 /// # Errors
-/// [`DataError::Format`] where it has no caption or an object of no class of `labels`.
-pub(super) fn record(
+/// [`DataError::Format`] if it has no caption, or an object whose class or attributes are not in `labels`.
+pub(super) fn record_json(
     sample: &Sample,
-    encoded: Option<&Encoded>,
+    encoded: Option<&EncodedImage>,
     coco_id: Option<u64>,
     labels: &LabelSpace,
 ) -> Result<Vec<u8>, DataError> {
-    let wrong = |reason: String| DataError::Format {
+    let invalid = |reason: String| DataError::Format {
         path: sample.name.clone().into(),
         reason,
     };
     if sample.captions.is_empty() {
-        return Err(wrong("it has no caption".into()));
+        return Err(invalid("it has no caption".into()));
     }
     let boxes = sample.objects.as_ref().map(|objects| {
-        let boxed = objects.iter().map(|object| boxed(object, labels));
-        boxed.collect::<Result<_, _>>().map_err(wrong)
+        let boxes = objects.iter().map(|object| box_json(object, labels));
+        boxes.collect::<Result<_, _>>().map_err(invalid)
     });
     let (mut label, mut answers, mut consensus) = (None, None, None);
     match &sample.label {
         None => {}
         Some(Label::Truth(truth)) => label = Some(json!(truth)),
-        Some(Label::Entailment(entailment)) => label = Some(json!(entailment.word())),
-        Some(Label::Answers(given)) => {
-            answers = Some(given.as_slice());
+        Some(Label::Entailment(entailment)) => label = Some(json!(entailment.name())),
+        Some(Label::Answers(list)) => {
+            answers = Some(list.as_slice());
             let stored = encoded.and_then(|encoded| encoded.consensus.as_deref());
-            // A single answer without it would count as ten.
-            let single = (given.len() == 1).then(|| given[0].as_str());
+            // The reader counts a single answer without a consensus ten times.
+            let single = (list.len() == 1).then(|| list[0].as_str());
             consensus = stored.or(single);
         }
     }
-    let annotated = encoded.and_then(|encoded| encoded.annotated);
-    let entry = Entry {
+    let annotated = encoded.and_then(|encoded| encoded.annotated_size);
+    let record = RecordJson {
         image: &sample.name,
         image_id: sample.key,
         coco_id,
@@ -94,25 +94,20 @@ pub(super) fn record(
         question_type: (sample.record.as_ref()).and_then(|record| record.question_type.as_deref()),
         answer_type: sample.record.as_ref().and_then(|record| record.answer_type),
     };
-    serde_json::to_vec(&entry).map_err(|error| wrong(error.to_string()))
+    serde_json::to_vec(&record).map_err(|error| invalid(error.to_string()))
 }
 
-fn boxed<'a>(object: &Object, labels: &'a LabelSpace) -> Result<Boxed<'a>, String> {
-    let name = |names: &'a [String], number: usize, what: &str| {
-        let name = names.get(number).map(String::as_str);
-        name.ok_or_else(|| {
-            format!(
-                "it has an object of the {what} {number}, of {}",
-                names.len()
-            )
-        })
+fn box_json<'a>(object: &Object, labels: &'a LabelSpace) -> Result<BoxJson<'a>, String> {
+    let name = |names: &'a [String], index: usize, what: &str| {
+        let name = names.get(index).map(String::as_str);
+        name.ok_or_else(|| format!("it has an object with {what} {index} of {}", names.len()))
     };
     let [x0, y0, x1, y1] = object.bbox.map(f64::from);
-    Ok(Boxed {
+    Ok(BoxJson {
         bbox: [x0, y0, x1 - x0, y1 - y0],
         label: name(&labels.classes, object.class, "class")?,
         attributes: (object.attributes.iter())
-            .map(|&number| name(&labels.attributes, number, "attribute"))
+            .map(|&index| name(&labels.attributes, index, "attribute"))
             .collect::<Result<_, _>>()?,
         area: f64::from(object.area),
         crowd: object.crowd,

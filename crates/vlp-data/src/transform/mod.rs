@@ -1,9 +1,9 @@
-//! From a picture to the numbers a network takes: resize and normalise.
+//! Resizing and normalization of images.
 
-mod normalise;
+mod normalize;
 mod resize;
 mod rule;
 
-pub use normalise::{MEAN, STD, normalise};
+pub use normalize::{MEAN, STD, normalize};
 pub use resize::{resize, resize_objects};
 pub use rule::ResizeRule;

@@ -2,25 +2,24 @@ use std::cell::RefCell;
 
 use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
+    images::{Image as ResizedImage, ImageRef},
 };
 
-use crate::{DataError, Object, Picture, memory};
+use crate::{DataError, Image, Object, memory};
 
 thread_local! {
-    /// Keeps the memory of the picture between its two passes: fresh pages for each picture cost as much as the filter.
+    /// Reuses the buffer between the two passes of the filter: page faults of a new buffer cost as much as the filter.
     static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
 }
 
-/// Bytes that a thread keeps; what a larger picture took is given back.
-const KEPT: usize = 32 << 20;
+/// Maximum size of the reused buffer in bytes.
+const MAX_BUFFER: usize = 32 << 20;
 
-/// Antialiased bilinear resize, as PIL's `BILINEAR` and torchvision's with antialiasing (the filter widens when
-/// shrinking); within one grey level of PIL.
+/// Antialiased bilinear resize, within one gray level of Pillow's `BILINEAR`.
 ///
 /// # Errors
-/// [`DataError::Config`] when `width` or `height` is 0, [`DataError::Decode`] when `picture.rgb` has the wrong length.
-pub fn resize(picture: &Picture, width: usize, height: usize) -> Result<Picture, DataError> {
+/// [`DataError::Config`] if `width` or `height` is 0, [`DataError::Decode`] if `image.rgb` has the wrong length.
+pub fn resize(image: &Image, width: usize, height: usize) -> Result<Image, DataError> {
     if width == 0 || height == 0 {
         let reason = format!("{width}x{height}; both sides must be at least 1");
         return Err(DataError::Config {
@@ -28,35 +27,35 @@ pub fn resize(picture: &Picture, width: usize, height: usize) -> Result<Picture,
             reason,
         });
     }
-    if (width, height) == (picture.width, picture.height) {
-        return Ok(picture.clone());
+    if (width, height) == (image.width, image.height) {
+        return Ok(image.clone());
     }
-    let bad = |reason: String| DataError::Decode {
+    let resize_error = |reason: String| DataError::Decode {
         name: "to resize".into(),
         reason,
     };
-    let (from_width, from_height) = (picture.width as u32, picture.height as u32);
-    let from = ImageRef::new(from_width, from_height, &picture.rgb, PixelType::U8x3)
-        .map_err(|error| bad(error.to_string()))?;
-    let mut to = Image::new(width as u32, height as u32, PixelType::U8x3);
+    let (source_width, source_height) = (image.width as u32, image.height as u32);
+    let source = ImageRef::new(source_width, source_height, &image.rgb, PixelType::U8x3)
+        .map_err(|error| resize_error(error.to_string()))?;
+    let mut resized = ResizedImage::new(width as u32, height as u32, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    memory::keep();
-    let done = RESIZER.with_borrow_mut(|resizer| {
-        let done = resizer.resize(&from, &mut to, &options);
-        if resizer.size_of_internal_buffers() > KEPT {
+    memory::reuse_freed_blocks();
+    let result = RESIZER.with_borrow_mut(|resizer| {
+        let result = resizer.resize(&source, &mut resized, &options);
+        if resizer.size_of_internal_buffers() > MAX_BUFFER {
             resizer.reset_internal_buffers();
         }
-        done
+        result
     });
-    done.map_err(|error| bad(error.to_string()))?;
-    Ok(Picture {
+    result.map_err(|error| resize_error(error.to_string()))?;
+    Ok(Image {
         width,
         height,
-        rgb: to.into_vec(),
+        rgb: resized.into_vec(),
     })
 }
 
-/// Objects with boxes (and areas) in pixels of a picture resized from `from` to `to`, both width and height.
+/// Scales boxes and areas by a resize of their image from size `from` to `to`, both (width, height).
 pub fn resize_objects(objects: &[Object], from: (usize, usize), to: (usize, usize)) -> Vec<Object> {
     let scale_x = to.0 as f32 / from.0.max(1) as f32;
     let scale_y = to.1 as f32 / from.1.max(1) as f32;

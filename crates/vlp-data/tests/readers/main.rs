@@ -1,4 +1,4 @@
-//! Readers: one table of good and bad records for each format, and real files where variables name them.
+//! Readers: valid and invalid records of each format, and real files if environment variables name them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,18 +13,18 @@ mod tasks;
 use std::{fs, path::Path};
 
 use tempfile::TempDir;
-use vlp_data::{FileSource, Limits, Picture, Source};
+use vlp_data::{FileSource, Image, Limits, Source};
 
 pub(crate) fn limits() -> Limits {
     Limits::default()
 }
 
-/// A folder with pictures of 8 x 6 pixels.
-pub(crate) fn folder(pictures: &[&str]) -> TempDir {
+/// A folder with these images, each 8 x 6 pixels.
+pub(crate) fn folder(images: &[&str]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let picture = Picture::filled(8, 6, [9, 99, 199]);
-    let image = image::RgbImage::from_raw(8, 6, picture.rgb).unwrap();
-    for name in pictures {
+    let image = Image::filled(8, 6, [9, 99, 199]);
+    let image = image::RgbImage::from_raw(8, 6, image.rgb).unwrap();
+    for name in images {
         let path = dir.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         image.save(path).unwrap();
@@ -38,24 +38,29 @@ pub(crate) fn put(dir: &TempDir, name: &str, text: impl AsRef<str>) -> std::path
     path
 }
 
-/// The faults are exactly these (record, part of the reason), in any order.
-pub(crate) fn faults(source: &FileSource, expected: &[(&str, &str)]) {
+/// Asserts that exactly these records are skipped: (record, part of the reason), in any order.
+pub(crate) fn assert_skipped(source: &FileSource, expected: &[(&str, &str)]) {
     let report = source.report();
     for (record, reason) in expected {
         assert!(
             report
-                .faults
+                .skipped_records
                 .iter()
                 .any(|f| f.record == *record && f.reason.contains(reason)),
             "{record}: {reason}: {:#?}",
-            report.faults
+            report.skipped_records
         );
     }
-    assert_eq!(report.faults.len(), expected.len(), "{:#?}", report.faults);
-    assert_eq!(report.left_out, expected.len());
+    assert_eq!(
+        report.skipped_records.len(),
+        expected.len(),
+        "{:#?}",
+        report.skipped_records
+    );
+    assert_eq!(report.skipped, expected.len());
     assert!(
         report
-            .faults
+            .skipped_records
             .iter()
             .all(|f| Path::new(&f.file).is_file() && !f.source.is_empty())
     );
@@ -66,6 +71,7 @@ pub(crate) fn texts(source: &dyn Source) -> Vec<String> {
     (0..source.len()).map(first).collect()
 }
 
-pub(crate) fn long() -> String {
+/// Longer than the limit of captions.
+pub(crate) fn long_text() -> String {
     "word ".repeat(2_000_000)
 }

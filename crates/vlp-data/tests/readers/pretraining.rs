@@ -1,4 +1,4 @@
-//! Karpathy's splits, Visual Genome and files of one's own.
+//! Karpathy's splits, Visual Genome and the generic format.
 
 use std::fs;
 
@@ -10,10 +10,10 @@ use vlp_data::{
     },
 };
 
-use crate::{faults, folder, limits, long, put, texts};
+use crate::{assert_skipped, folder, limits, long_text, put, texts};
 
 #[test]
-fn karpathy_files() {
+fn karpathy_files_are_read() {
     let dir = folder(&["train2014/a.png", "val2014/b.png", "val2014/c.png", "d.png"]);
     let image = |file: &str, path: &str, id: u64, split: &str, captions: &[&str]| {
         json!({ "filepath": path, "filename": file, "cocoid": id, "split": split,
@@ -24,7 +24,7 @@ fn karpathy_files() {
         image("b.png", "val2014", 2, "restval", &["three", "..."]),
         image("c.png", "val2014", 3, "test", &["four"]),
         image("a.png", "train2014", 1, "train", &["again"]),
-        image("x.png", "train2014", 4, "train", &["no picture"]),
+        image("x.png", "train2014", 4, "train", &["no image"]),
         image("d.png", "val2014", 5, "train", &[]),
         image("d.png", "val2014", 6, "everything", &["odd split"]),
     ]});
@@ -32,7 +32,7 @@ fn karpathy_files() {
     let source = karpathy(&path, dir.path(), &KarpathySplit::TRAINING, &limits()).unwrap();
     assert_eq!(texts(&source), ["one", "three"]);
     assert_eq!(source.captions(0).unwrap(), ["one", "two"]);
-    faults(
+    assert_skipped(
         &source,
         &[
             ("image a.png", "occurs twice"),
@@ -60,22 +60,22 @@ fn karpathy_files() {
     assert_eq!(source.load(0).unwrap().captions, ["a dog"]);
     let error = |text: &str| {
         let path = put(&dir, "wrong.json", text);
-        let source = karpathy(path, dir.path(), &KarpathySplit::HELD_OUT, &limits());
+        let source = karpathy(path, dir.path(), &KarpathySplit::EVALUATION, &limits());
         source.err().unwrap().to_string()
     };
     assert!(error("{\"images\": {}}").contains("\"images\" is not a list"));
-    assert!(error("{\"images\": [").contains("is it a part of the file only?"));
+    assert!(error("{\"images\": [").contains("is it truncated?"));
     assert!(error("[]").contains("it must be an object with \"images\""));
-    let all_wrong = error("{\"images\": [{\"split\": \"val\"}]}");
+    let all_invalid = error("{\"images\": [{\"split\": \"val\"}]}");
     assert!(
-        all_wrong
-            .contains("all of 1 records are wrong; the first: image number 1: it lacks filename"),
-        "{all_wrong}"
+        all_invalid
+            .contains("all 1 records are invalid; the first: image number 1: it lacks filename"),
+        "{all_invalid}"
     );
 }
 
 #[test]
-fn visual_genome_files() {
+fn visual_genome_files_are_read() {
     let dir = folder(&["VG_100K/1.png", "VG_100K_2/2.png", "3.png"]);
     for path in ["VG_100K/1", "VG_100K_2/2", "3"] {
         fs::rename(
@@ -102,7 +102,7 @@ fn visual_genome_files() {
     let regions = json!([
         { "id": 1, "regions": [region(11, json!("a red car ")), region(12, json!("  ")), region(13, Value::Null)] },
         { "id": 2, "regions": [region(21, json!("grass"))] },
-        { "id": 5, "regions": [region(51, json!("of the missing picture"))] },
+        { "id": 5, "regions": [region(51, json!("of the missing image"))] },
         { "id": 8, "regions": [region(81, json!("of no image"))] },
     ]);
     let thing = |id: u64, name: &str, bbox: [i32; 4]| json!({ "object_id": id, "x": bbox[0], "y": bbox[1], "w": bbox[2], "h": bbox[3], "names": [name], "synsets": [] });
@@ -136,7 +136,7 @@ fn visual_genome_files() {
     };
     let source = visual_genome(&files, &limits()).unwrap();
     assert_eq!(texts(&source), ["a red car", "grass"]);
-    faults(
+    assert_skipped(
         &source,
         &[
             ("image 1", "occurs twice"),
@@ -186,15 +186,15 @@ fn visual_genome_files() {
     };
     let error = visual_genome(&empty, &limits()).err().unwrap().to_string();
     assert!(
-        error.contains("none.txt") && error.contains("one a line"),
+        error.contains("none.txt") && error.contains("one per line"),
         "{error}"
     );
 }
 
 #[test]
-fn files_of_ones_own() {
-    let dir = folder(&["pictures/a.png", "pictures/b.png"]);
-    let good = [
+fn generic_files_are_read_as_list_and_as_lines() {
+    let dir = folder(&["images/a.png", "images/b.png"]);
+    let valid = [
         json!({ "image": "a.png", "caption": "one" }),
         json!({ "image": "b.png", "captions": ["two", "three"], "image_id": 5, "width": 8, "height": 6,
             "boxes": [{ "bbox": [1, 1, 3, 2], "label": "dog", "attributes": ["wet"] }, { "bbox": [1, 1, 0, 2], "label": "dog" },
@@ -204,9 +204,9 @@ fn files_of_ones_own() {
         json!({ "image": "a.png", "image2": "b.png", "text": "two dogs", "label": true }),
         json!({ "image": "a.png", "text": "a dog", "label": "Neutral", "id": "x" }),
     ];
-    let bad = [
+    let invalid = [
         (
-            json!({ "image": "c.png", "caption": "no picture" }),
+            json!({ "image": "c.png", "caption": "no image" }),
             "c.png is missing",
         ),
         (json!({ "image": "a.png" }), "caption"),
@@ -236,17 +236,17 @@ fn files_of_ones_own() {
             json!({ "image": "a.png", "caption": "x", "id": "3" }),
             "occurs twice",
         ),
-        (json!({ "image": "a.png", "caption": long() }), "bytes"),
+        (json!({ "image": "a.png", "caption": long_text() }), "bytes"),
         (json!(7), "invalid type"),
     ];
-    let records: Vec<Value> = good
+    let records: Vec<Value> = valid
         .iter()
         .cloned()
-        .chain(bad.iter().map(|(record, _)| record.clone()))
+        .chain(invalid.iter().map(|(record, _)| record.clone()))
         .collect();
     let lines: Vec<String> = records.iter().map(Value::to_string).collect();
     let options = || GenericOptions {
-        images: Some(dir.path().join("pictures")),
+        images: Some(dir.path().join("images")),
         ..GenericOptions::default()
     };
     let mut names: Vec<(String, &str)> = vec![
@@ -254,17 +254,18 @@ fn files_of_ones_own() {
         ("record 2, box 4".into(), "[x, y, width, height]"),
     ];
     names.extend(
-        bad.iter()
+        invalid
+            .iter()
             .enumerate()
-            .map(|(at, (_, why))| (format!("record {}", at + 7), *why)),
+            .map(|(index, (_, reason))| (format!("record {}", index + 7), *reason)),
     );
     let expected: Vec<(&str, &str)> = names
         .iter()
-        .map(|(record, why)| (record.as_str(), *why))
+        .map(|(record, reason)| (record.as_str(), *reason))
         .collect();
     for text in [Value::from(records).to_string(), lines.join("\n")] {
         let source = generic(put(&dir, "own.json", text), options()).unwrap();
-        faults(&source, &expected);
+        assert_skipped(&source, &expected);
         assert_eq!(
             texts(&source),
             ["one", "two", "what?", "who?", "two dogs", "a dog"]
@@ -285,7 +286,7 @@ fn files_of_ones_own() {
         );
         assert_eq!(source.consensus(3), Some("cat"));
         let two = source.load(4).unwrap();
-        assert!(two.second.is_some() && two.label == Some(Label::Truth(true)));
+        assert!(two.second_image.is_some() && two.label == Some(Label::Truth(true)));
         let last = source.load(5).unwrap();
         assert_eq!(last.label, Some(Label::Entailment(Entailment::Neutral)));
         assert_eq!(last.record.unwrap().id, "x");
@@ -306,7 +307,7 @@ fn files_of_ones_own() {
         assert!(
             fixed
                 .report()
-                .faults
+                .skipped_records
                 .iter()
                 .any(|f| f.reason.contains("unknown label \"dog\""))
         );

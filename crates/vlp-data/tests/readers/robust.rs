@@ -1,24 +1,24 @@
-//! Broken pictures, wrong JSON, changed bytes and real files.
+//! Damaged images, malformed JSON, mutated bytes and real files.
 
 use std::{fs, path::Path};
 
 use proptest::prelude::*;
 use serde_json::json;
 use vlp_data::{
-    CocoSource, DataError, Source,
-    coco::CocoOptions,
+    DataError, Source,
     read::{
-        GenericOptions, KarpathySplit, SnliVeText, VqaFiles, generic, karpathy, nlvr2, snli_ve, vqa,
+        CocoFiles, GenericOptions, KarpathySplit, SnliVeText, VqaFiles, coco, generic, karpathy,
+        nlvr2, snli_ve, vqa,
     },
 };
 
 use crate::{folder, limits, put};
 
-/// Pictures whose header cannot be read keep their place; loading them says why.
+/// An image with an unreadable header is a sample; loading it is an error.
 #[test]
-fn broken_pictures_are_errors_when_they_are_loaded() {
+fn damaged_images_are_errors_when_they_are_loaded() {
     let dir = folder(&["a.png"]);
-    put(&dir, "b.png", "not a picture");
+    put(&dir, "b.png", "not an image");
     let lines = [
         json!({ "image": "a.png", "caption": "x" }),
         json!({ "image": "b.png", "caption": "y" }),
@@ -39,14 +39,14 @@ fn broken_pictures_are_errors_when_they_are_loaded() {
             .load(1)
             .unwrap_err()
             .to_string()
-            .contains("neither a JPEG nor a PNG nor a WebP")
+            .contains("not a JPEG, PNG or WebP file")
     );
     assert!(source.load(2).is_err() && source.captions(2).is_err());
 }
 
-/// Sizes come from headers alone and are those of the upright picture.
+/// Sizes are those of the upright image.
 #[test]
-fn sizes_from_headers_equal_the_decoded() {
+fn header_sizes_equal_decoded_sizes() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut names: Vec<String> = fs::read_dir(&data)
         .unwrap()
@@ -67,20 +67,16 @@ fn sizes_from_headers_equal_the_decoded() {
     let source = generic(file, options).unwrap();
     assert!(source.len() > 40);
     for (index, name) in names.iter().enumerate() {
-        let picture = source.load(index).unwrap().picture;
-        assert_eq!(
-            source.size(index),
-            (picture.width, picture.height),
-            "{name}"
-        );
+        let image = source.load(index).unwrap().image;
+        assert_eq!(source.size(index), (image.width, image.height), "{name}");
     }
 }
 
 #[test]
-fn coco_faults_keep_the_rest() {
+fn invalid_coco_records_do_not_affect_the_others() {
     let dir = folder(&["images/a.png"]);
     fs::create_dir(dir.path().join("annotations")).unwrap();
-    // NaN is Python's, not JSON's; and the lists stand in another order than they are needed in.
+    // NaN is written by Python but is not JSON; the referenced lists come last.
     let captions = r#"{"annotations": [{"id": 1, "image_id": 1, "caption": "a dog"}, {"id": 2, "image_id": 1, "caption": 7}],
         "images": [{"id": 1, "file_name": "a.png", "width": 8, "height": 6}, {"id": "x"}]}"#;
     let instances = r#"{"annotations": [
@@ -89,9 +85,13 @@ fn coco_faults_keep_the_rest() {
         "categories": [{"id": 3, "name": "dog"}, {"id": 4}]}"#;
     put(&dir, "annotations/captions_x.json", captions);
     put(&dir, "annotations/instances_x.json", instances);
-    let source = CocoSource::open(dir.path(), CocoOptions::default()).unwrap();
+    let source = coco(&CocoFiles::find(dir.path(), None).unwrap(), &limits()).unwrap();
     let report = source.report();
-    let records: Vec<&str> = report.faults.iter().map(|f| f.record.as_str()).collect();
+    let records: Vec<&str> = report
+        .skipped_records
+        .iter()
+        .map(|f| f.record.as_str())
+        .collect();
     assert_eq!(
         records,
         [
@@ -109,13 +109,13 @@ fn coco_faults_keep_the_rest() {
     assert!(
         report
             .to_string()
-            .contains("5 wrong records left out, 2 boxes without area"),
+            .contains("5 invalid records skipped, 2 boxes without area"),
         "{report}"
     );
     assert_eq!(source.coco_id(0), Some(1));
 }
 
-/// Where `VLP_DATA` names a folder of small real files: coco-mini, flickr8k, daquar_vqa, snli_ve and nlvr2 in their
+/// Runs if `VLP_DATA` names a folder of small real files: coco-mini, flickr8k, daquar_vqa, snli_ve and nlvr2 in their
 /// official formats.
 #[test]
 fn real_files_are_read() {
@@ -138,7 +138,7 @@ fn real_files_are_read() {
     let snli = dir.join("snli_ve");
     let sources = [
         ("karpathy train", flickr(&[KarpathySplit::Train])),
-        ("karpathy held out", flickr(&KarpathySplit::HELD_OUT)),
+        ("karpathy evaluation", flickr(&KarpathySplit::EVALUATION)),
         ("vqa", vqa(&daquar, &limits()).unwrap()),
         (
             "snli_ve",
@@ -168,7 +168,7 @@ fn real_files_are_read() {
             let sample = source.load(index).unwrap();
             assert_eq!(
                 source.size(index),
-                (sample.picture.width, sample.picture.height)
+                (sample.image.width, sample.image.height)
             );
         }
     }
@@ -177,9 +177,9 @@ fn real_files_are_read() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
-    /// Whatever bytes change, reading ends in samples that hold what they promise, or in an error with the file's name.
+    /// Mutated files give valid samples or an error with the file's name.
     #[test]
-    fn changed_bytes_never_panic(
+    fn mutated_files_never_panic(
         kind in 0usize..3,
         changes in prop::collection::vec((0.0f64..1.0, prop::sample::select(b"\"{}[]:,\\ -0e9nN\xff".to_vec())), 1..6),
     ) {
@@ -193,18 +193,18 @@ proptest! {
             [0, 1].map(|n| json!({ "identifier": format!("dev-1-0-{n}"), "sentence": "s", "label": "True" }).to_string()).join("\n"),
         ];
         let mut bytes = texts[kind].clone().into_bytes();
-        for (place, byte) in changes {
-            let at = (place * bytes.len() as f64) as usize;
-            bytes[at] = byte;
+        for (position, byte) in changes {
+            let index = (position * bytes.len() as f64) as usize;
+            bytes[index] = byte;
         }
-        let path = dir.path().join(["annotations/captions_x.json", "own.json", "dev.json"][kind]);
+        let path = dir.path().join(["annotations/captions_x.json", "generic.json", "dev.json"][kind]);
         fs::write(&path, bytes).unwrap();
-        let read: Result<Box<dyn Source>, DataError> = match kind {
-            0 => CocoSource::open(dir.path(), CocoOptions::default()).map(|s| Box::new(s) as _),
+        let source: Result<Box<dyn Source>, DataError> = match kind {
+            0 => coco(&CocoFiles::find(dir.path(), None).unwrap(), &limits()).map(|s| Box::new(s) as _),
             1 => generic(&path, GenericOptions::default()).map(|s| Box::new(s) as _),
             _ => nlvr2(&path, dir.path(), &limits()).map(|s| Box::new(s) as _),
         };
-        match read {
+        match source {
             Ok(source) => for index in 0..source.len() {
                 let captions = source.captions(index).unwrap();
                 prop_assert!(!captions.is_empty() && captions.iter().all(|text| !text.trim().is_empty()));

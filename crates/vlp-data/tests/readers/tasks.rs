@@ -8,10 +8,10 @@ use vlp_data::{
     read::{SnliVeText, VqaFiles, name_key, nlvr2, snli_ve, vqa},
 };
 
-use crate::{faults, folder, limits, long, put, texts};
+use crate::{assert_skipped, folder, limits, long_text, put, texts};
 
 #[test]
-fn vqa_files() {
+fn vqa_files_are_read() {
     let dir = folder(&[
         "train2014/COCO_train2014_000000000009.png",
         "train2014/COCO_train2014_000000000010.png",
@@ -21,9 +21,9 @@ fn vqa_files() {
         { "image_id": 9, "question": " What is it? ", "question_id": 90 },
         { "image_id": 10, "question": "How many?", "question_id": 100 },
         { "image_id": 9, "question": "Again?", "question_id": 90 },
-        { "image_id": 11, "question": "Without picture?", "question_id": 110 },
+        { "image_id": 11, "question": "Without image?", "question_id": 110 },
         { "image_id": 9, "question": "?!", "question_id": 91 },
-        { "image_id": 9, "question": long(), "question_id": 92 },
+        { "image_id": 9, "question": long_text(), "question_id": 92 },
         { "image_id": 9, "question": "Without annotation?", "question_id": 93 },
         { "image_id": 9, "question_id": 94 },
         { "image_id": "nine", "question": "Text?", "question_id": 95 },
@@ -38,7 +38,7 @@ fn vqa_files() {
     let mut none = annotation(97);
     none["answers"] = json!([]);
     let mut odd = annotation(98);
-    odd["answer_type"] = json!("colour");
+    odd["answer_type"] = json!("color");
     let annotations = json!({ "annotations": [
         annotation(90), annotation(100), annotation(90), annotation(110), annotation(91), annotation(92), yes, none, odd,
         annotation(99), { "answers": [] },
@@ -56,7 +56,7 @@ fn vqa_files() {
     let files = VqaFiles::find(dir.path(), "train2014").unwrap();
     let source = vqa(&files, &limits()).unwrap();
     assert_eq!(texts(&source), ["What is it?", "How many?", "Is it?"]);
-    faults(
+    assert_skipped(
         &source,
         &[
             ("question 90", "occurs twice"),
@@ -68,7 +68,7 @@ fn vqa_files() {
             ("question number 9", "invalid type"),
             ("annotation of question 90", "occurs twice"),
             ("annotation of question 97", "no answers"),
-            ("annotation number 9", "colour"),
+            ("annotation number 9", "color"),
             ("annotation number 11", "lacks question_id"),
             ("annotation of question 99", "no such question"),
         ],
@@ -113,25 +113,25 @@ fn vqa_files() {
         .unwrap_err()
         .to_string();
     assert!(
-        missing.contains("splits there are: [train2014]"),
+        missing.contains("available splits: [train2014]"),
         "{missing}"
     );
 }
 
 #[test]
-fn nlvr2_files() {
+fn nlvr2_files_are_read() {
     let pair = |pair: &str| [format!("{pair}-img0.png"), format!("{pair}-img1.png")];
-    let mut pictures: Vec<String> = [
+    let mut images: Vec<String> = [
         pair("dev-1-0"),
         pair("images/train/7/train-2-1"),
         pair("images/dev/dev-3-0"),
         pair("odd/dev-5-0"),
     ]
     .concat();
-    pictures.push("dev-4-0-img0.png".into());
-    let names: Vec<&str> = pictures.iter().map(String::as_str).collect();
+    images.push("dev-4-0-img0.png".into());
+    let names: Vec<&str> = images.iter().map(String::as_str).collect();
     let dir = folder(&names);
-    // Left and right must not be mixed up.
+    // Distinguishes the right image from the left one.
     let right = image::RgbImage::from_raw(2, 3, vec![7; 18]).unwrap();
     right.save(dir.path().join("dev-1-0-img1.png")).unwrap();
     let line = |id: &str, sentence: &str, label: &str| json!({ "identifier": id, "sentence": sentence, "label": label, "left_url": "", "writer": "1" });
@@ -139,19 +139,19 @@ fn nlvr2_files() {
     train["directory"] = json!(7);
     let mut named = line("dev-5-0-0", "in a named folder", "True");
     named["directory"] = json!("odd");
-    let unlabelled = json!({ "identifier": "dev-1-0-2", "sentence": "without label" });
+    let unlabeled = json!({ "identifier": "dev-1-0-2", "sentence": "without label" });
     let lines = [
         line("dev-1-0-0", "both have dogs", "True").to_string(),
         train.to_string(),
         "{\"identifier\": \"dev-1-0-1\", ".into(),
         line("dev-1-0-0", "again", "True").to_string(),
-        line("dev-9-0-0", "no pictures", "True").to_string(),
-        line("dev-4-0-0", "no right picture", "True").to_string(),
+        line("dev-9-0-0", "no images", "True").to_string(),
+        line("dev-4-0-0", "no right image", "True").to_string(),
         line("dev-1-0-3", "odd label", "Maybe").to_string(),
         line("dev-1-0-4", "...", "True").to_string(),
         line("dev-1", "odd identifier", "True").to_string(),
         String::new(),
-        unlabelled.to_string(),
+        unlabeled.to_string(),
         line("dev-3-0-0", "nested", "True").to_string(),
         named.to_string(),
     ];
@@ -167,7 +167,7 @@ fn nlvr2_files() {
             "in a named folder"
         ]
     );
-    faults(
+    assert_skipped(
         &source,
         &[
             ("line 3", "EOF"),
@@ -179,10 +179,10 @@ fn nlvr2_files() {
             ("line 9", "SPLIT-SET-PAIR-SENTENCE"),
         ],
     );
-    assert_eq!(source.report().missing_pictures, 2);
+    assert_eq!(source.report().missing_images, 2);
     let sample = source.load(0).unwrap();
-    let right = sample.second.unwrap();
-    assert_eq!((sample.picture.width, right.width, right.height), (8, 2, 3));
+    let right = sample.second_image.unwrap();
+    assert_eq!((sample.image.width, right.width, right.height), (8, 2, 3));
     assert_eq!(
         (sample.label, sample.key),
         (Some(Label::Truth(true)), name_key("dev-1-0"))
@@ -194,10 +194,10 @@ fn nlvr2_files() {
 }
 
 #[test]
-fn snli_ve_files() {
+fn snli_ve_files_are_read() {
     let dir = folder(&["12.png", "13.png"]);
     for name in ["12", "13"] {
-        // The header decides, not the name.
+        // The format is detected by the header, not by the file name.
         fs::rename(
             dir.path().join(format!("{name}.png")),
             dir.path().join(format!("{name}.jpg")),
@@ -238,7 +238,7 @@ fn snli_ve_files() {
             "12.jpg#0",
             "the same pair",
         ),
-        line("Flickr30K_ID", "14", "neutral", "14.jpg#0", "no picture"),
+        line("Flickr30K_ID", "14", "neutral", "14.jpg#0", "no image"),
         line("Flickr30K_ID", "12", "maybe", "12.jpg#3", "odd label"),
         line("Image", "12", "neutral", "12.jpg#4", "no image"),
         line("Flickr30K_ID", "12", "neutral", "12.jpg#5", " "),
@@ -250,7 +250,7 @@ fn snli_ve_files() {
         texts(&source),
         ["people are outdoors", "a dog sleeps", "nobody is there"]
     );
-    faults(
+    assert_skipped(
         &source,
         &[
             ("line 5", "occurs twice"),
@@ -261,7 +261,7 @@ fn snli_ve_files() {
             ("line 10", "expected"),
         ],
     );
-    assert_eq!(source.report().unlabelled, 1);
+    assert_eq!(source.report().unlabeled, 1);
     let labels: Vec<Label> = (0..3).map(|i| source.label(i).unwrap().unwrap()).collect();
     assert_eq!(
         labels,
@@ -288,7 +288,7 @@ fn snli_ve_files() {
     );
     assert_eq!(source.key(0), source.key(2));
 
-    // The premise as text stands before the hypothesis, in the form of BERT's pairs.
+    // With the premise the text is a sentence pair in BERT's form.
     let premise = lines.map(|line| match line.contains("people are outdoors") {
         true => line.replace(r#""sentence1":"""#, r#""sentence1":"Two men talk. ""#),
         false => line,
@@ -298,8 +298,11 @@ fn snli_ve_files() {
     assert_eq!(read(SnliVeText::Hypothesis), texts(&source));
     let both = read(SnliVeText::PremiseAndHypothesis);
     assert_eq!(both[0], "Two men talk. [SEP] people are outdoors");
-    assert_eq!(both[1], "a dog sleeps", "without one, the hypothesis alone");
-    let pieces = vlp_text::WordPieces::bert_uncased();
+    assert_eq!(
+        both[1], "a dog sleeps",
+        "without a premise, the hypothesis alone"
+    );
+    let pieces = vlp_text::WordPieceTokenizer::bert_uncased();
     let ids = |text: &str| pieces.encode(text, 40).ids;
     let (first, second) = (ids("Two men talk."), ids("people are outdoors"));
     assert_eq!(ids(&both[0]), [&first[..], &second[1..]].concat());

@@ -1,5 +1,5 @@
-//! Archives that nobody should have written: no panic, no endless loop, and no read (so no allocation of a length that an
-//! archive names) outside of the archive, which `Memory` checks by its slices.
+//! Random and corrupted archives cause no panic, no endless loop, and no read outside of the archive (and thus no large
+//! allocation), which `MemoryStore` checks.
 
 use proptest::prelude::*;
 use rand::RngExt;
@@ -8,16 +8,16 @@ use vlp_data::{Source, rng};
 
 use crate::{archive, png, raw, try_open};
 
-/// Everything that the reader knows: long names of both kinds, links, folders, several records, two pictures.
-fn base() -> Vec<u8> {
-    let picture = png(5, 4, 9);
+/// A valid archive with every feature: long names of both kinds, links, folders, several records, two images.
+fn valid_archive() -> Vec<u8> {
+    let image = png(5, 4, 9);
     let long = format!("{}/k.txt", "f".repeat(150));
     let mut bytes = archive(&[
         (
             "0.json",
             br#"{"caption": "zero", "boxes": [{"bbox": [0, 0, 2, 2], "label": "a"}]}"#,
         ),
-        ("0.png", &picture),
+        ("0.png", &image),
         (&long, b"long"),
     ]);
     bytes.truncate(bytes.len() - 1024);
@@ -28,15 +28,15 @@ fn base() -> Vec<u8> {
         b"14 path=1.txt\n10 size=3\n",
     ));
     bytes.extend(raw(b"short", EntryType::Regular, b"one"));
-    bytes.extend(raw(b"1.png", EntryType::Regular, &picture));
+    bytes.extend(raw(b"1.png", EntryType::Regular, &image));
     bytes.extend(raw(b"link", EntryType::Symlink, b""));
     bytes.extend(archive(&[
         (
             "2.json",
             br#"[{"text": "two", "label": true, "id": 1}, {"text": "and", "answers": ["b"]}]"#,
         ),
-        ("2.png", &picture),
-        ("2.right.png", &picture),
+        ("2.png", &image),
+        ("2.right.png", &image),
     ]));
     bytes
 }
@@ -46,7 +46,7 @@ enum Change {
     Byte(usize, u8),
     /// A header's field: name, size, type, or the whole size in binary.
     Field(usize, usize, [u8; 12]),
-    Cut(usize),
+    Truncate(usize),
     Remove(usize, usize),
     Repeat(usize, usize),
 }
@@ -67,19 +67,19 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
         ],
         *b"LKxgS12345\0\0",
     ]);
-    let one = prop_oneof![
-        (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Change::Byte(at, byte)),
+    let change = prop_oneof![
+        (any::<usize>(), any::<u8>()).prop_map(|(offset, byte)| Change::Byte(offset, byte)),
         (
             any::<usize>(),
             prop::sample::select(vec![0, 124, 156, 257, 345]),
             octal
         )
-            .prop_map(|(block, at, bytes)| Change::Field(block, at, bytes)),
-        any::<usize>().prop_map(Change::Cut),
-        (any::<usize>(), 1..4_usize).prop_map(|(at, count)| Change::Remove(at, count)),
+            .prop_map(|(block, offset, bytes)| Change::Field(block, offset, bytes)),
+        any::<usize>().prop_map(Change::Truncate),
+        (any::<usize>(), 1..4_usize).prop_map(|(block, count)| Change::Remove(block, count)),
         (any::<usize>(), any::<usize>()).prop_map(|(from, to)| Change::Repeat(from, to)),
     ];
-    prop::collection::vec(one, 1..5)
+    prop::collection::vec(change, 1..5)
 }
 
 fn apply(bytes: &mut Vec<u8>, change: &Change) {
@@ -88,18 +88,18 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
     }
     let blocks = bytes.len() / 512;
     match change {
-        Change::Byte(at, byte) => {
-            let at = at % bytes.len();
-            bytes[at] = *byte;
+        Change::Byte(offset, byte) => {
+            let offset = offset % bytes.len();
+            bytes[offset] = *byte;
         }
-        Change::Field(block, at, value) => {
-            let at = block % blocks * 512 + at;
-            bytes[at..at + 12].copy_from_slice(value);
+        Change::Field(block, offset, value) => {
+            let start = block % blocks * 512 + offset;
+            bytes[start..start + 12].copy_from_slice(value);
         }
-        Change::Cut(at) => bytes.truncate(at % bytes.len()),
-        Change::Remove(at, count) => {
-            let at = at % blocks;
-            bytes.drain(at * 512..(at + count).min(blocks) * 512);
+        Change::Truncate(len) => bytes.truncate(len % bytes.len()),
+        Change::Remove(block, count) => {
+            let block = block % blocks;
+            bytes.drain(block * 512..(block + count).min(blocks) * 512);
         }
         Change::Repeat(from, to) => {
             let from = from % blocks * 512;
@@ -110,8 +110,8 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
     }
 }
 
-/// Right checksums wherever a block may be a header, so that changes are not found out by them.
-fn sums(bytes: &mut [u8]) {
+/// Corrects the checksums of all possible headers, so that changes are not detected by them.
+fn fix_checksums(bytes: &mut [u8]) {
     for block in bytes.chunks_exact_mut(512) {
         if &block[257..262] == b"ustar" {
             block[148..156].fill(b' ');
@@ -121,7 +121,7 @@ fn sums(bytes: &mut [u8]) {
     }
 }
 
-fn read(bytes: Vec<u8>) -> Result<(), TestCaseError> {
+fn check_reading(bytes: Vec<u8>) -> Result<(), TestCaseError> {
     let blocks = bytes.len() / 512;
     match try_open(bytes) {
         Ok(source) => {
@@ -139,36 +139,36 @@ fn read(bytes: Vec<u8>) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6_000) })]
 
-    // 6,000 changed archives, a third of them with the checksums left wrong.
+    // 6,000 corrupted archives, a third of them with wrong checksums.
     #[test]
-    fn changed_archives(changes in changes(), mend in 0..3_u8) {
-        let mut bytes = base();
+    fn corrupted_archives_are_read_safely(changes in changes(), fix in 0..3_u8) {
+        let mut bytes = valid_archive();
         for change in &changes {
             apply(&mut bytes, change);
         }
-        if mend > 0 {
-            sums(&mut bytes);
+        if fix > 0 {
+            fix_checksums(&mut bytes);
         }
-        read(bytes)?;
+        check_reading(bytes)?;
     }
 
-    // 6,000 of bytes by chance, half of them with a mark and sums that make them headers.
+    // 6,000 sequences of random bytes, half of them with valid headers.
     #[test]
-    fn any_bytes(seed: u64, blocks in 0..7_usize, rest in 0..512_usize, marked: bool) {
-        let mut draw = rng(seed, 0, 0, "bytes");
-        let dense = draw.random::<bool>();
-        let byte = |_| if dense || draw.random_ratio(1, 8) { draw.random() } else { b'0' };
+    fn random_bytes_are_read_safely(seed: u64, blocks in 0..7_usize, rest in 0..512_usize, marked: bool) {
+        let mut rng = rng(seed, 0, 0, "bytes");
+        let dense = rng.random::<bool>();
+        let byte = |_| if dense || rng.random_ratio(1, 8) { rng.random() } else { b'0' };
         let mut bytes: Vec<u8> = (0..blocks * 512 + rest).map(byte).collect();
         if marked {
             for block in bytes.chunks_exact_mut(512) {
                 block[257..263].copy_from_slice(b"ustar\0");
-                // Small sizes, so that it goes on.
+                // A small size, so that reading continues.
                 block[124..136].copy_from_slice(b"00000000100\0");
                 let kinds = *b"0051LKxgS7";
-                block[156] = kinds[draw.random_range(0..kinds.len())];
+                block[156] = kinds[rng.random_range(0..kinds.len())];
             }
-            sums(&mut bytes);
+            fix_checksums(&mut bytes);
         }
-        read(bytes)?;
+        check_reading(bytes)?;
     }
 }

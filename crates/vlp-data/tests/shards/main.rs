@@ -1,10 +1,12 @@
-//! Shards: packing and reading back, wrong archives, the cache of blocks, the loader over them, and the cache of indices.
+//! Shards: packing and reading back, invalid archives, the block cache, sample order, and the index cache.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod archives;
-mod blocks;
+mod block_cache;
+#[path = "../common/mod.rs"]
+mod common;
 mod fuzz;
-mod indices;
+mod index_cache;
 mod order;
 mod packing;
 
@@ -17,19 +19,19 @@ use std::{
 };
 
 use vlp_data::{
-    DataError, FileSource, Picture, Source,
-    shards::{Blob, Blobs, ShardOptions, open},
+    DataError, FileSource, Image, Source,
+    shards::{Blob, BlobStore, ShardOptions, open},
 };
 
-/// Shards in memory. Whatever is read must lie inside of them: no length from an archive is believed unchecked.
-#[derive(Default)]
-pub(crate) struct Memory {
+/// Shards in memory. Reads outside of a shard panic, which shows that lengths in an archive are checked.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryStore {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     pub(crate) reads: AtomicU64,
 }
 
-impl Memory {
-    pub(crate) fn of(name: &str, bytes: Vec<u8>) -> Arc<Self> {
+impl MemoryStore {
+    pub(crate) fn single(name: &str, bytes: Vec<u8>) -> Arc<Self> {
         Arc::new(Self {
             files: [(name.to_owned(), bytes)].into(),
             ..Self::default()
@@ -37,17 +39,17 @@ impl Memory {
     }
 }
 
-impl Blobs for Memory {
+impl BlobStore for MemoryStore {
     fn name(&self) -> &str {
         "memory"
     }
 
     fn list(&self) -> Result<Option<Vec<Blob>>, DataError> {
-        let heads = self
+        let blobs = self
             .files
             .keys()
             .filter_map(|name| self.head(name).unwrap());
-        Ok(Some(heads.collect()))
+        Ok(Some(blobs.collect()))
     }
 
     fn head(&self, name: &str) -> Result<Option<Blob>, DataError> {
@@ -66,13 +68,13 @@ impl Blobs for Memory {
 }
 
 pub(crate) fn png(width: usize, height: usize, seed: u8) -> Vec<u8> {
-    let rgb = (0..width * height * 3).map(|at| (at * 37 % 251) as u8 ^ seed);
-    let picture = Picture {
+    let rgb = (0..width * height * 3).map(|index| (index * 37 % 251) as u8 ^ seed);
+    let image = Image {
         width,
         height,
         rgb: rgb.collect(),
     };
-    let image = image::RgbImage::from_raw(width as u32, height as u32, picture.rgb).unwrap();
+    let image = image::RgbImage::from_raw(width as u32, height as u32, image.rgb).unwrap();
     let mut bytes = std::io::Cursor::new(Vec::new());
     image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
@@ -96,34 +98,34 @@ pub(crate) fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-/// A header with a name as it is, which the library would refuse to write.
+/// A header with an arbitrary name, which the `tar` crate might reject, and its content.
 pub(crate) fn raw(name: &[u8], kind: tar::EntryType, bytes: &[u8]) -> Vec<u8> {
     let mut header = header(kind, bytes.len());
     header.as_old_mut().name[..name.len()].copy_from_slice(name);
     header.set_cksum();
-    let mut all = header.as_bytes().to_vec();
-    all.extend_from_slice(bytes);
-    all.resize(all.len().next_multiple_of(512), 0);
-    all
+    let mut member = header.as_bytes().to_vec();
+    member.extend_from_slice(bytes);
+    member.resize(member.len().next_multiple_of(512), 0);
+    member
 }
 
 pub(crate) fn try_open(bytes: Vec<u8>) -> Result<FileSource, DataError> {
-    let opened = open(Memory::of("a.tar", bytes), ShardOptions::default());
+    let opened = open(MemoryStore::single("a.tar", bytes), ShardOptions::default());
     opened.map(|opened| opened.source)
 }
 
-/// The captions of a source, one each.
+/// The captions of samples with one caption each.
 pub(crate) fn captions(source: &FileSource) -> Vec<String> {
-    let all = 0..source.len();
-    all.map(|index| source.captions(index).unwrap().concat())
+    (0..source.len())
+        .map(|index| source.captions(index).unwrap().concat())
         .collect()
 }
 
-/// Its faults as (record, reason).
-pub(crate) fn faults(source: &FileSource) -> Vec<(String, String)> {
-    let faults = source.report().faults.iter();
-    faults
-        .inspect(|fault| assert_eq!(fault.file, "memory/a.tar"))
-        .map(|fault| (fault.record.clone(), fault.reason.clone()))
+/// The skipped records of a source with the reasons.
+pub(crate) fn skipped(source: &FileSource) -> Vec<(String, String)> {
+    let records = source.report().skipped_records.iter();
+    records
+        .inspect(|skipped| assert_eq!(skipped.file, "memory/a.tar"))
+        .map(|skipped| (skipped.record.clone(), skipped.reason.clone()))
         .collect()
 }

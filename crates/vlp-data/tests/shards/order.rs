@@ -1,18 +1,21 @@
-//! The order over shards, and the loader's stream over them.
+//! Sample order over shards, and the loader's stream.
 
 use std::{collections::HashSet, sync::Arc};
 
 use rand::seq::SliceRandom;
 use vlp_data::{
-    Examples, LoadedBatch, Loader, LoaderConfig, Mix, Order, Part, Plan, ResizeRule, Scenes,
-    ScenesConfig, Source, Subset, rng,
-    shards::{Blobs as _, CacheSize, Cached, Folder, PackOptions, ShardOptions, open, pack},
+    BatchPlan, BatchSampler, Examples, InMemorySource, LoadedBatch, Loader, LoaderConfig, Mixture,
+    MixtureComponent, ResizeRule, Source, Subset, rng,
+    shards::{
+        BlobStore as _, BlockCacheSize, CachedBlobStore, Folder, PackOptions, ShardOptions, open,
+        pack,
+    },
 };
 
-use crate::Memory;
+use crate::{MemoryStore, common};
 
-fn plan(batch_size: usize, window: usize, bucket_by_shape: bool) -> Plan {
-    Plan {
+fn plan(batch_size: usize, window: usize, bucket_by_shape: bool) -> BatchPlan {
+    BatchPlan {
         seed: 3,
         batch_size,
         bucket_by_shape,
@@ -20,53 +23,53 @@ fn plan(batch_size: usize, window: usize, bucket_by_shape: bool) -> Plan {
     }
 }
 
-/// Scenes in shards of ten, in memory.
-fn packed(count: usize) -> Arc<Memory> {
+fn noise(count: usize) -> InMemorySource {
+    common::source(common::samples(count, 32))
+}
+
+/// Shards of ten samples, in memory.
+fn packed(count: usize) -> Arc<MemoryStore> {
     let dir = tempfile::tempdir().unwrap();
-    let scenes = Scenes::new(ScenesConfig {
-        count,
-        ..ScenesConfig::default()
-    });
     let options = PackOptions {
         shard_samples: 10,
         ..PackOptions::default()
     };
     let set = dir.path().join("set");
-    pack(&scenes.unwrap(), &set, &options).unwrap();
-    let mut memory = Memory::default();
+    pack(&noise(count), &set, &options).unwrap();
+    let mut store = MemoryStore::default();
     for entry in std::fs::read_dir(&set).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        memory.files.insert(name, std::fs::read(path).unwrap());
+        store.files.insert(name, std::fs::read(path).unwrap());
     }
-    Arc::new(memory)
+    Arc::new(store)
 }
 
-/// The cache of blocks that they are read through, and the source.
-fn opened(memory: Arc<Memory>) -> (Arc<Cached>, Arc<dyn Source>) {
-    let size = CacheSize {
-        block: 32 << 10,
-        blocks: 8,
+/// The shards of a store read through a block cache, and the cache.
+fn open_cached(store: Arc<MemoryStore>) -> (Arc<CachedBlobStore>, Arc<dyn Source>) {
+    let size = BlockCacheSize {
+        block_bytes: 32 << 10,
+        max_blocks: 8,
     };
-    let cached = Arc::new(Cached::new(memory, size).unwrap());
+    let cached = Arc::new(CachedBlobStore::new(store, size).unwrap());
     let source = open(cached.clone(), ShardOptions::default())
         .unwrap()
         .source;
     (cached, Arc::new(source))
 }
 
-fn shards(count: usize) -> (Arc<Cached>, Arc<dyn Source>) {
-    opened(packed(count))
+fn shards(count: usize) -> (Arc<CachedBlobStore>, Arc<dyn Source>) {
+    open_cached(packed(count))
 }
 
-fn order(source: &Arc<dyn Source>, plan: Plan) -> Order {
+fn order(source: &Arc<dyn Source>, plan: BatchPlan) -> BatchSampler {
     let rule = ResizeRule::Square { side: 16 };
-    Order::new(plan, Examples::new(source.clone(), rule)).unwrap()
+    BatchSampler::new(plan, Examples::new(source.clone(), rule)).unwrap()
 }
 
-fn epoch(order: &Order, epoch: u64) -> Vec<usize> {
-    let per = order.batches_per_epoch();
-    (epoch * per..(epoch + 1) * per)
+fn epoch_indices(order: &BatchSampler, epoch: u64) -> Vec<usize> {
+    let batches = order.batches_per_epoch();
+    (epoch * batches..(epoch + 1) * batches)
         .flat_map(|step| order.batch(step).1)
         .collect()
 }
@@ -76,105 +79,115 @@ fn without_a_window_an_epoch_is_one_permutation() {
     let (_, source) = shards(45);
     let order = order(&source, plan(4, 0, false));
     for number in 0..3 {
-        let mut all: Vec<usize> = (0..45).collect();
-        all.shuffle(&mut rng(3, number, 0, "order"));
-        assert_eq!(epoch(&order, number), all[..44]);
+        let mut permutation: Vec<usize> = (0..45).collect();
+        permutation.shuffle(&mut rng(3, number, 0, "order"));
+        assert_eq!(epoch_indices(&order, number), permutation[..44]);
     }
 }
 
 #[test]
-fn a_window_holds_few_shards_and_an_epoch_each_sample_once() {
+fn windows_touch_few_shards_and_epochs_have_each_sample_once() {
     let (_, source) = shards(95);
-    assert_eq!(source.blocks(), (0..95).step_by(10).collect::<Vec<_>>());
+    assert_eq!(
+        source.block_starts(),
+        (0..95).step_by(10).collect::<Vec<_>>()
+    );
     for bucket in [false, true] {
         for window in [1, 8, 11, 40, 1000, usize::MAX] {
             let order = order(&source, plan(4, window, bucket));
-            let mut left_out = HashSet::new();
+            let mut omitted = HashSet::new();
             let mut epochs = HashSet::new();
             for number in 0..30 {
-                let all = epoch(&order, number);
-                let distinct: HashSet<usize> = all.iter().copied().collect();
-                assert_eq!((all.len(), distinct.len()), (92, 92));
-                left_out.extend((0..95).filter(|sample| !distinct.contains(sample)));
-                // Samples of one window come from as many shards as it can touch, and one batch lies in one window.
+                let indices = epoch_indices(&order, number);
+                let distinct: HashSet<usize> = indices.iter().copied().collect();
+                assert_eq!((indices.len(), distinct.len()), (92, 92));
+                omitted.extend((0..95).filter(|sample| !distinct.contains(sample)));
+                // A batch is part of one window, which touches a bounded number of shards.
                 if window < 95 {
-                    let touched = |part: &[usize]| {
+                    let touched_shards = |batch: &[usize]| {
                         let shards: HashSet<usize> =
-                            part.iter().map(|sample| sample / 10).collect();
+                            batch.iter().map(|sample| sample / 10).collect();
                         shards.len()
                     };
-                    let most = window.div_ceil(4) * 4 / 10 + 3;
-                    assert!(all.chunks(4).all(|batch| touched(batch) <= most));
+                    let max_shards = window.div_ceil(4) * 4 / 10 + 3;
+                    assert!(
+                        indices
+                            .chunks(4)
+                            .all(|batch| touched_shards(batch) <= max_shards)
+                    );
                 }
-                epochs.insert(all);
+                epochs.insert(indices);
             }
-            assert_eq!(epochs.len(), 30, "another order in every epoch");
+            assert_eq!(epochs.len(), 30, "two epochs have the same order");
             assert!(
-                left_out.len() > 30,
-                "samples sit out by chance: {}",
-                left_out.len()
+                omitted.len() > 30,
+                "the omitted samples do not vary: {}",
+                omitted.len()
             );
         }
     }
 }
 
 #[test]
-fn blocks_are_known_through_subsets_and_mixtures() {
+fn subsets_and_mixtures_have_block_starts() {
     let (_, source) = shards(30);
     let odd: Vec<usize> = (0..30).filter(|n| n % 2 == 1 && *n != 11).collect();
     let subset: Arc<dyn Source> = Arc::new(Subset::new(source.clone(), odd, "odd").unwrap());
-    assert_eq!(subset.blocks(), [0, 5, 9]);
-    let scenes = Scenes::new(ScenesConfig {
-        count: 4,
-        ..ScenesConfig::default()
-    });
-    let scenes: Arc<dyn Source> = Arc::new(scenes.unwrap());
-    assert_eq!(scenes.blocks(), Vec::<usize>::new());
-    let twice = Part {
+    assert_eq!(subset.block_starts(), [0, 5, 9]);
+    let without_blocks: Arc<dyn Source> = Arc::new(noise(4));
+    assert_eq!(without_blocks.block_starts(), Vec::<usize>::new());
+    let doubled = MixtureComponent {
         weight: 2.0,
-        ..Part::new(subset)
+        ..MixtureComponent::new(subset)
     };
-    let mix = Mix::new(
+    let mix = Mixture::new(
         vec![
-            Part {
-                boxes: false,
-                ..Part::new(scenes.clone())
+            MixtureComponent {
+                keep_boxes: false,
+                ..MixtureComponent::new(without_blocks.clone())
             },
-            twice,
+            doubled,
         ],
         "mix",
     )
     .unwrap();
-    assert_eq!(mix.blocks(), [0, 4, 9, 13, 18, 23, 27]);
-    let alone = Mix::new(vec![Part::new(scenes.clone())], "alone").unwrap();
-    assert_eq!(alone.blocks(), Vec::<usize>::new());
-    // Without blocks a window's length stands for them.
-    let order = order(&scenes, plan(2, 2, false));
-    let pairs: HashSet<usize> = epoch(&order, 0).chunks(2).map(|pair| pair[0] / 2).collect();
+    assert_eq!(mix.block_starts(), [0, 4, 9, 13, 18, 23, 27]);
+    let single = Mixture::new(
+        vec![MixtureComponent::new(without_blocks.clone())],
+        "single",
+    )
+    .unwrap();
+    assert_eq!(single.block_starts(), Vec::<usize>::new());
+    // Without blocks, those of the length of a window are used.
+    let order = order(&without_blocks, plan(2, 2, false));
+    let pairs: HashSet<usize> = epoch_indices(&order, 0)
+        .chunks(2)
+        .map(|pair| pair[0] / 2)
+        .collect();
     assert_eq!(pairs.len(), 2);
 }
 
 #[test]
-fn a_window_makes_reads_sequential() {
-    let blocks = |window| {
+fn windows_make_reads_sequential() {
+    let fetched_blocks = |window| {
         let (cached, source) = shards(400);
         let before = cached.fetched();
-        for index in epoch(&order(&source, plan(4, window, false)), 0) {
+        for index in epoch_indices(&order(&source, plan(4, window, false)), 0) {
             source.load(index).unwrap();
         }
         cached.fetched() - before
     };
-    let (near, far) = (blocks(20), blocks(0));
+    let (windowed, unwindowed) = (fetched_blocks(20), fetched_blocks(0));
     let (cached, _) = shards(400);
     let shards = cached.list().unwrap().unwrap();
-    let once: u64 = shards
+    let total_blocks: u64 = shards
         .iter()
         .map(|shard| shard.bytes.div_ceil(32 << 10))
         .sum();
-    // With a window a block is read about once, and the two windows that it may lie in; without, again and again.
+    // With a window most blocks are read once; those that two windows share may be read twice.
     assert!(
-        near < once * 3 / 2 && far > near * 2,
-        "{near} with, {far} without, {once} at least"
+        windowed < total_blocks * 3 / 2 && unwindowed > windowed * 2,
+        "{windowed} with a window, {unwindowed} without, {total_blocks} blocks"
     );
 }
 
@@ -193,22 +206,22 @@ fn stream(source: &Arc<dyn Source>, window: usize, workers: usize, start: u64) -
 }
 
 #[test]
-fn a_run_goes_on_in_the_middle_of_a_shard() {
+fn streams_resume_in_the_middle_of_a_shard() {
     // Three epochs of nine steps, over shards of ten.
-    let memory = packed(37);
-    let (_, source) = opened(memory.clone());
+    let store = packed(37);
+    let (_, source) = open_cached(store.clone());
     for window in [0, 12] {
-        let whole = stream(&source, window, 0, 0);
-        assert_eq!(whole.len(), 27);
-        assert!(whole.iter().all(|batch| batch.skipped.is_empty()));
+        let batches = stream(&source, window, 0, 0);
+        assert_eq!(batches.len(), 27);
+        assert!(batches.iter().all(|batch| batch.skipped.is_empty()));
         for workers in [0, 1, 3] {
             for start in [0, 1, 5, 9, 14] {
-                // Read anew: nothing of the first run is left.
-                let (_, source) = opened(memory.clone());
-                let rest = stream(&source, window, workers, start);
+                // Opened again, so that nothing is cached.
+                let (_, source) = open_cached(store.clone());
+                let resumed = stream(&source, window, workers, start);
                 assert_eq!(
-                    rest,
-                    whole[start as usize..],
+                    resumed,
+                    batches[start as usize..],
                     "{workers} workers, window {window}"
                 );
             }
@@ -217,24 +230,20 @@ fn a_run_goes_on_in_the_middle_of_a_shard() {
 }
 
 #[test]
-fn what_cannot_be_read_is_skipped() {
+fn samples_of_a_missing_shard_are_skipped() {
     let dir = tempfile::tempdir().unwrap();
-    let scenes = Scenes::new(ScenesConfig {
-        count: 20,
-        ..ScenesConfig::default()
-    });
     let set = dir.path().join("set");
     let options = PackOptions {
         shard_samples: 10,
         ..PackOptions::default()
     };
-    pack(&scenes.unwrap(), &set, &options).unwrap();
-    let place = Arc::new(Folder::open(&set).unwrap());
-    let source: Arc<dyn Source> = Arc::new(open(place, ShardOptions::default()).unwrap().source);
+    pack(&noise(20), &set, &options).unwrap();
+    let folder = Arc::new(Folder::open(&set).unwrap());
+    let source: Arc<dyn Source> = Arc::new(open(folder, ShardOptions::default()).unwrap().source);
     std::fs::remove_file(set.join("000001.tar")).unwrap();
     let config = LoaderConfig {
         workers: 2,
-        max_bad_share: 0.6,
+        max_bad_fraction: 0.6,
         ..LoaderConfig::new(plan(20, 10, false), ResizeRule::Square { side: 16 })
     };
     let batch = Loader::start(source, config).unwrap().next().unwrap();

@@ -1,27 +1,27 @@
-//! From recorded points to what a chart can show: ordered, smoothed and thinned.
+//! Recorded points in order, smoothed and reduced to what a chart can show.
 
-/// The finite steps of a curve in order, with its average and its gaps.
+/// The points of a curve in order of steps, with their moving average.
 #[derive(Debug)]
 pub(crate) struct Series {
     /// Points in order of step; values may be NaN or infinite.
     points: Vec<(f64, f64)>,
     /// Exponential moving average at each point; NaN where the value is not finite.
     smooth: Vec<f64>,
-    /// Number of points the average reaches over; 1 for a curve too short to smooth.
+    /// Span of the moving average in points; 1 for a curve too short to smooth.
     pub(crate) span: usize,
     /// Points whose step or value is not finite.
     pub(crate) not_finite: usize,
 }
 
-/// The points of one stretch of a chart.
+/// The points in one interval of steps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Bucket {
-    /// Lowest and highest raw point, in order of step; one or two points.
+    /// Lowest and highest raw point, in order of step; at most two points.
     pub(crate) raw: Vec<(f64, f64)>,
-    /// Last averaged point.
+    /// Last point of the moving average.
     pub(crate) smooth: Option<(f64, f64)>,
     /// Step of the first value that is not finite.
-    pub(crate) broken: Option<f64>,
+    pub(crate) gap: Option<f64>,
 }
 
 impl Series {
@@ -31,7 +31,7 @@ impl Series {
             .copied()
             .filter(|(step, _)| step.is_finite())
             .collect();
-        // A resumed run may have recorded a step twice: a stable sort keeps their order.
+        // A resumed run may have recorded a step twice; the stable sort keeps the order of those.
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         let finite = points.iter().filter(|(_, value)| value.is_finite()).count();
         let span = (finite / 40).clamp(1, 500);
@@ -45,7 +45,7 @@ impl Series {
     }
 
     /// First and last finite value.
-    pub(crate) fn ends(&self) -> Option<(f64, f64)> {
+    pub(crate) fn first_and_last(&self) -> Option<(f64, f64)> {
         let mut finite = self
             .points
             .iter()
@@ -70,8 +70,8 @@ impl Series {
         Some((steps, values))
     }
 
-    /// The curve in at most `count` stretches of steps, each with its extremes, so that no peak is
-    /// lost. A curve of at most `count` points keeps each of them.
+    /// The curve in at most `count` intervals of steps, each with its extremes, so that no peak is
+    /// lost. A curve of at most `count` points keeps all of them.
     pub(crate) fn buckets(&self, count: usize) -> Vec<Bucket> {
         let Some(first) = self.points.first().map(|point| point.0) else {
             return Vec::new();
@@ -103,7 +103,7 @@ impl Series {
 impl Bucket {
     fn add(&mut self, point: (f64, f64), smooth: f64) {
         if !point.1.is_finite() {
-            self.broken.get_or_insert(point.0);
+            self.gap.get_or_insert(point.0);
             return;
         }
         self.smooth = Some((point.0, smooth));
@@ -117,7 +117,7 @@ impl Bucket {
             [a, b, ..] => {
                 let (low, high) = (a.1.min(b.1), a.1.max(b.1));
                 if point.1 < low || point.1 > high {
-                    // The newcomer replaces the extreme on its side; the other one came before it.
+                    // The point replaces the extreme on its side; the other extreme came before it.
                     let keeps_a = (point.1 < low) == (a.1 > b.1);
                     if !keeps_a {
                         *a = *b;
@@ -129,8 +129,7 @@ impl Bucket {
     }
 }
 
-/// Exponential moving average with the weights of its start corrected (as Adam corrects its
-/// moments), over the finite values.
+/// Exponential moving average of the finite values with bias correction, as Adam's moments have.
 fn average(points: &[(f64, f64)], span: usize) -> Vec<f64> {
     let decay = 1.0 - 2.0 / (span as f64 + 1.0);
     let (mut mean, mut weight) = (0.0, 0.0);
@@ -141,7 +140,7 @@ fn average(points: &[(f64, f64)], span: usize) -> Vec<f64> {
                 return f64::NAN;
             }
             weight = decay * weight + (1.0 - decay);
-            // As a step towards the value, which cannot overflow between finite values of one sign.
+            // As a step towards the value, which does not overflow between finite values of one sign.
             mean += (value / 2.0 - mean / 2.0) * (2.0 * (1.0 - decay) / weight);
             mean
         })
@@ -156,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn averages_start_at_the_first_value() {
+    fn average_starts_at_the_first_value() {
         // Span 3 means decay 1/2: weights 1/2, 1/4, ... divided by their sum.
         let points = [(0.0, 8.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 1.0)];
         let smooth = average(&points, 3);
@@ -167,25 +166,28 @@ mod tests {
     }
 
     #[test]
-    fn gaps_and_order_are_kept() {
+    fn points_are_sorted_and_gaps_are_counted() {
         let series = Series::new(&[
             (2.0, 5.0),
             (0.0, 1.0),
             (1.0, f64::INFINITY),
             (f64::NAN, 7.0),
         ]);
-        assert_eq!((series.not_finite, series.ends()), (2, Some((1.0, 5.0))));
+        assert_eq!(
+            (series.not_finite, series.first_and_last()),
+            (2, Some((1.0, 5.0)))
+        );
         assert_eq!(series.ranges(), Some(((0.0, 2.0), (1.0, 5.0))));
         let buckets = series.buckets(10);
         assert_eq!(buckets.len(), 3);
-        assert_eq!((buckets[1].broken, buckets[1].raw.len()), (Some(1.0), 0));
+        assert_eq!((buckets[1].gap, buckets[1].raw.len()), (Some(1.0), 0));
     }
 
     #[test]
-    fn nothing_finite_is_no_range() {
+    fn curve_without_finite_values_has_no_range() {
         let series = Series::new(&[(0.0, f64::NAN), (1.0, f64::NAN)]);
         assert_eq!(
-            (series.ends(), series.ranges(), series.not_finite),
+            (series.first_and_last(), series.ranges(), series.not_finite),
             (None, None, 2)
         );
         assert!(Series::new(&[]).buckets(10).is_empty());
@@ -193,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn thinning_keeps_the_extremes(
+        fn buckets_keep_the_extremes(
             points in prop::collection::vec((0.0..1e6, -1e3..1e3), 1..400), count in 1_usize..50,
         ) {
             let series = Series::new(&points);

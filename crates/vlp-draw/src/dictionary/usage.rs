@@ -1,281 +1,182 @@
-//! The chart of how much each code is used.
+//! How evenly the codes of a dictionary are used.
 
-use std::fmt::Write;
+use std::cmp::Reverse;
 
-use super::stats::{Usage, percent};
-use crate::curve::Scale;
-use crate::html::text_width;
-use crate::palette::Palette;
+use maud::{Markup, html};
 
-const WIDTH: f64 = 1100.0;
-const HEIGHT: f64 = 250.0;
-const LEFT: f64 = 52.0;
-const RIGHT: f64 = 92.0;
-const TOP: f64 = 24.0;
-const BOTTOM: f64 = 40.0;
-/// Codes drawn as bars of their own; more are one stepped area.
-const BARS: usize = 160;
-/// From this ratio between the most and least used code on, shares are on a log scale.
-const LOG_FROM: f64 = 50.0;
+use super::types::CodeCard;
+use crate::number_format::{grouped, percent};
 
-/// Heights of shares.
-struct Heights {
-    scale: Scale,
-    log: bool,
+/// Codes sorted by use.
+pub(super) struct Usage<'a> {
+    /// Most used first; codes of equal use in order of their indices.
+    sorted: Vec<&'a CodeCard>,
+    used: usize,
+    total: u128,
 }
 
-impl Heights {
-    fn over(lowest: f64, highest: f64) -> Self {
-        let log = highest >= LOG_FROM * lowest;
-        let scale = if log {
-            // Room below the least used code, whose bar would have no height otherwise.
-            Scale::over((lowest / 1.6).log10(), (highest * 1.05).log10())
-        } else {
-            Scale::over(0.0, highest)
-        };
-        Self { scale, log }
-    }
-
-    fn y(&self, share: f64) -> f64 {
-        let place = self
-            .scale
-            .place(if self.log { share.log10() } else { share });
-        HEIGHT - BOTTOM - place.clamp(0.0, 1.0) * (HEIGHT - TOP - BOTTOM)
-    }
-
-    fn ticks(&self) -> Vec<f64> {
-        if !self.log {
-            return self.scale.ticks(5).into_iter().map(|tick| tick.0).collect();
-        }
-        // Shares are at most 1 and a count of u64 has at most 20 digits, with thousands of codes.
-        let powers: Vec<f64> = (-28..=0).map(|power| 10_f64.powi(power)).collect();
-        let inside = |share: &f64| (0.0..=1.0).contains(&self.scale.place(share.log10()));
-        let decades: Vec<f64> = powers.iter().copied().filter(inside).collect();
-        if decades.len() > 2 {
-            return decades;
-        }
-        let steps = powers.iter().flat_map(|p| [*p, 2.0 * p, 5.0 * p]);
-        steps.filter(inside).collect()
-    }
-}
-
-/// Shares of the codes, most used first, as SVG.
-pub(super) fn chart(out: &mut String, usage: &Usage, palette: &Palette) {
-    let (Some(first), Some(last)) = (usage.used().first(), usage.used().last()) else {
-        return;
-    };
-    let share = |uses: u64| usage.share(uses.into());
-    let heights = Heights::over(share(last.uses), share(first.uses));
-    // Writing to a String cannot fail.
-    let _ = write!(
-        out,
-        "<div class=\"scroll\"><svg class=\"usage\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Share of all \
-         uses per code, most used first\" font-family=\"system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, \
-         sans-serif\" font-size=\"11\" fill=\"currentColor\">"
-    );
-    axes(out, usage.len(), &heights);
-    if usage.len() <= BARS {
-        bars(out, usage, palette, &heights);
-    } else {
-        area(out, usage, &heights);
-    }
-    dead(out, usage);
-    even(out, usage.len(), &heights);
-    out.push_str("</svg></div>");
-}
-
-/// Left edge of the code of this rank among `codes`.
-fn x(rank: f64, codes: usize) -> f64 {
-    LEFT + rank / codes as f64 * (WIDTH - LEFT - RIGHT)
-}
-
-fn axes(out: &mut String, codes: usize, heights: &Heights) {
-    let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
-    let scale = if heights.log { ", log scale" } else { "" };
-    let _ = write!(
-        out,
-        "<text x=\"2\" y=\"12\" opacity=\".75\">share of all uses{scale}</text>"
-    );
-    for share in heights.ticks() {
-        let y = heights.y(share);
-        let _ = write!(
-            out,
-            "<path d=\"M{LEFT} {y:.1}H{right}\" stroke=\"currentColor\" stroke-opacity=\".12\"/>\
-             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" opacity=\".7\">{}</text>",
-            LEFT - 6.0,
-            y + 3.5,
-            tick(share)
-        );
-    }
-    for (rank, label) in Scale::over(0.0, codes as f64).ticks(10) {
-        if rank.fract() == 0.0 {
-            let _ = write!(
-                out,
-                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\" opacity=\".7\">{label}</text>",
-                x(rank, codes),
-                bottom + 15.0
-            );
+impl<'a> Usage<'a> {
+    pub(super) fn of(codes: &'a [CodeCard]) -> Self {
+        let mut sorted: Vec<_> = codes.iter().collect();
+        sorted.sort_by_key(|card| (Reverse(card.uses), card.code));
+        Self {
+            used: sorted.partition_point(|card| card.uses > 0),
+            total: sorted.iter().map(|card| u128::from(card.uses)).sum(),
+            sorted,
         }
     }
-    let _ = write!(
-        out,
-        "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\" opacity=\".75\">codes, most used first</text>",
-        (LEFT + right) / 2.0,
-        HEIGHT - 6.0
-    );
-}
 
-/// A share at a tick: as short as it can be said.
-fn tick(share: f64) -> String {
-    let value = share * 100.0;
-    if value == 0.0 {
-        return "0".to_owned();
+    /// Number of codes, including dead ones.
+    pub(super) fn len(&self) -> usize {
+        self.sorted.len()
     }
-    // Two digits that count, as ticks are 1, 2 or 5 times a power of ten, or multiples of them.
-    let decimals = (1.0 - value.log10().floor()).clamp(0.0, 12.0) as usize;
-    let text = format!("{value:.decimals$}");
-    let text = if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        &text
-    };
-    if text_width(text) < 4.2 {
-        format!("{text}%")
-    } else {
-        format!("{value:.0e}%")
-    }
-}
 
-/// One bar per code in its colour, with its number below where all of them fit.
-fn bars(out: &mut String, usage: &Usage, palette: &Palette, heights: &Heights) {
-    let codes = usage.len();
-    let step = x(1.0, codes) - LEFT;
-    let gap = (step * 0.15).min(3.0);
-    for (rank, card) in usage.used().iter().enumerate() {
-        let share = usage.share(card.uses.into());
-        let top = heights.y(share);
-        let _ = write!(
-            out,
-            "<rect x=\"{:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{}\"><title>code {}: {}</title></rect>",
-            x(rank as f64, codes) + gap / 2.0,
-            step - gap,
-            HEIGHT - BOTTOM - top,
-            palette.get(card.code),
-            card.code,
-            percent(share)
-        );
+    /// Codes with a use, most used first.
+    pub(super) fn used(&self) -> &[&'a CodeCard] {
+        &self.sorted[..self.used]
+    }
+
+    /// Codes without any use, in order of their indices.
+    pub(super) fn dead(&self) -> &[&'a CodeCard] {
+        &self.sorted[self.used..]
+    }
+
+    /// Fraction of all uses, in 0..=1.
+    pub(super) fn fraction(&self, uses: u128) -> f64 {
+        uses as f64 / (self.total.max(1)) as f64
+    }
+
+    /// Exponential of the entropy of the fractions: the number of equally used codes with the same entropy.
+    pub(super) fn perplexity(&self) -> f64 {
+        let terms = self.used().iter().map(|card| {
+            let fraction = self.fraction(card.uses.into());
+            -fraction * fraction.ln()
+        });
+        terms.sum::<f64>().exp()
+    }
+
+    /// The smallest number of codes that have at least half of all uses.
+    fn half(&self) -> usize {
+        let mut sum = 0;
+        let last = self.used().iter().position(|card| {
+            sum += u128::from(card.uses);
+            sum * 2 >= self.total
+        });
+        last.map_or(0, |index| index + 1)
     }
 }
 
-/// All codes as one area, a step each, or as many as there are pixels.
-fn area(out: &mut String, usage: &Usage, heights: &Heights) {
-    let codes = usage.len();
-    let steps = codes.min((WIDTH - LEFT - RIGHT) as usize);
-    let _ = write!(out, "<path class=\"area\" d=\"M{LEFT} {}", HEIGHT - BOTTOM);
-    let mut end = 0;
-    for step in 0..steps {
-        let (rank, next) = (step * codes / steps, (step + 1) * codes / steps);
-        let Some(card) = usage.used().get(rank) else {
-            break;
-        };
-        end = next.min(usage.used().len());
-        let top = heights.y(usage.share(card.uses.into()));
-        let _ = write!(out, "V{top:.1}H{:.1}", x(end as f64, codes));
+/// The facts above the chart.
+pub(super) fn summary(usage: &Usage) -> Markup {
+    let codes = grouped(usage.len() as u128);
+    let (perplexity, half) = (usage.perplexity(), usage.half());
+    html! {
+        dl.summary.facts {
+            div { dt { "Uses counted" } dd { (grouped(usage.total)) } }
+            div {
+                dt { "Codes in use" }
+                dd {
+                    (grouped(usage.used().len() as u128)) " of " (codes)
+                    @if !usage.dead().is_empty() {
+                        " · " span.dead { (grouped(usage.dead().len() as u128)) " dead" }
+                    }
+                }
+            }
+            @if usage.total > 0 {
+                div {
+                    dt { "Perplexity" }
+                    dd {
+                        (format_args!("{perplexity:.1}")) " ("
+                        (percent(perplexity / usage.len() as f64)) " of " (codes) ")"
+                    }
+                }
+                div {
+                    dt { "Half of all uses on" }
+                    dd { (grouped(half as u128)) @if half == 1 { " code" } @else { " codes" } }
+                }
+            }
+        }
     }
-    let _ = write!(out, "V{}H{LEFT}Z\"/>", HEIGHT - BOTTOM);
-    debug_assert_eq!(end, usage.used().len());
 }
 
-/// The stretch of the codes without any use.
-fn dead(out: &mut String, usage: &Usage) {
-    let dead = usage.dead().len();
-    if dead == 0 {
-        return;
+/// The indices of the codes without any use.
+pub(super) fn dead_codes(usage: &Usage) -> Markup {
+    let codes: Vec<_> = usage.dead().iter().map(|card| card.code).collect();
+    html! {
+        @if !codes.is_empty() {
+            details {
+                summary { "Dead codes" }
+                p.dead-codes { (ranges(&codes)) }
+            }
+        }
     }
-    let (from, to) = (x(usage.used().len() as f64, usage.len()), WIDTH - RIGHT);
-    let _ = write!(
-        out,
-        "<rect class=\"dead-stretch\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\"/>\
-         <text class=\"dead\" x=\"{to:.1}\" y=\"{}\" text-anchor=\"end\">{} dead</text>",
-        to - from,
-        HEIGHT - TOP - BOTTOM,
-        TOP - 8.0,
-        super::grouped(dead as u128)
-    );
 }
 
-/// The share that every code would have if all were used alike.
-fn even(out: &mut String, codes: usize, heights: &Heights) {
-    let share = 1.0 / codes as f64;
-    let y = heights.y(share);
-    let right = WIDTH - RIGHT;
-    let _ = write!(
-        out,
-        "<path d=\"M{LEFT} {y:.1}H{right}\" stroke=\"currentColor\" stroke-dasharray=\"4 4\" stroke-opacity=\".7\"/>\
-         <text x=\"{}\" y=\"{:.1}\">even: {}</text>\
-         <path d=\"M{LEFT} {bottom}H{right}\" stroke=\"currentColor\" stroke-opacity=\".45\"/>",
-        right + 6.0,
-        y + 3.5,
-        percent(share),
-        bottom = HEIGHT - BOTTOM
-    );
+/// Ascending numbers, with runs of at least three as ranges.
+fn ranges(numbers: &[usize]) -> String {
+    let runs = numbers.chunk_by(|a, b| a.checked_add(1) == Some(*b));
+    let texts: Vec<_> = runs
+        .map(|run| match run {
+            [first, _, .., last] => format!("{first}–{last}"),
+            _ => run
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
+        .collect();
+    texts.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::CodeCard;
 
-    fn drawn(uses: &[u64]) -> String {
-        let codes: Vec<_> = uses
-            .iter()
-            .enumerate()
-            .map(|(code, uses)| CodeCard {
-                code,
-                uses: *uses,
-                ..CodeCard::default()
-            })
-            .collect();
-        let mut svg = String::new();
-        let palette = Palette::of(codes.iter().map(|card| card.code));
-        chart(&mut svg, &Usage::of(&codes), &palette);
-        svg
+    fn cards(uses: &[u64]) -> Vec<CodeCard> {
+        let card = |(code, uses): (usize, &u64)| CodeCard {
+            code,
+            uses: *uses,
+            ..CodeCard::default()
+        };
+        uses.iter().enumerate().map(card).collect()
     }
 
     #[test]
-    fn extreme_uses_are_drawn() {
-        for uses in [
-            &[1][..],
-            &[5; 3],
-            &[u64::MAX, 1],
-            &[u64::MAX; 200],
-            &[1, 0, 0],
-        ] {
-            let svg = drawn(uses);
-            assert!(svg.contains("even:"), "{uses:?}");
-            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    fn perplexity_of_uniform_single_and_mixed_use() {
+        let even = cards(&[7; 16]);
+        let usage = Usage::of(&even);
+        assert!((usage.perplexity() - 16.0).abs() < 1e-9);
+        assert_eq!((usage.half(), usage.dead().len()), (8, 0));
+        let one = cards(&[0, 9, 0]);
+        let usage = Usage::of(&one);
+        assert!((usage.perplexity() - 1.0).abs() < 1e-9);
+        assert_eq!((usage.half(), usage.dead().len()), (1, 2));
+        // Entropy of (1/2, 1/4, 1/4) is 1.5 bits.
+        let mixed = cards(&[2, 4, 2]);
+        assert!((Usage::of(&mixed).perplexity() - 2_f64.powf(1.5)).abs() < 1e-9);
+        let none = cards(&[0, 0]);
+        assert_eq!(Usage::of(&none).half(), 0);
+        let most = cards(&[u64::MAX; 3]);
+        assert!((Usage::of(&most).perplexity() - 3.0).abs() < 1e-9);
+    }
+
+    proptest! {
+        #[test]
+        fn perplexity_is_between_one_and_number_of_used_codes(uses in prop::collection::vec(0_u64..1000, 1..200)) {
+            let codes = cards(&uses);
+            let usage = Usage::of(&codes);
+            prop_assume!(usage.total > 0);
+            let perplexity = usage.perplexity();
+            prop_assert!(perplexity >= 1.0 - 1e-9 && perplexity <= usage.used().len() as f64 + 1e-9);
+            prop_assert!(usage.half() <= usage.used().len());
+            prop_assert_eq!(usage.used().len() + usage.dead().len(), uses.len());
         }
-        assert_eq!(drawn(&[0, 0]), "");
-        let many: Vec<u64> = (0..8192).map(|i| 1_000_000 / (i + 1)).collect();
-        assert!(drawn(&many).len() < 20_000, "{}", drawn(&many).len());
     }
 
     #[test]
-    fn bars_are_as_high_as_their_shares() {
-        let svg = drawn(&[30, 10]);
-        assert!(!svg.contains("log scale"));
-        let full = HEIGHT - TOP - BOTTOM;
-        assert!(svg.contains(&format!("height=\"{full:.1}\"")));
-        assert!(svg.contains(&format!("height=\"{:.1}\"", full / 3.0)));
-        assert!(drawn(&[100, 1]).contains("log scale"));
-        // A third of the codes has no use: a third of the width.
-        let stretch = format!("width=\"{:.1}\"", (WIDTH - LEFT - RIGHT) / 3.0);
-        assert!(drawn(&[30, 10, 0]).contains(&format!("{stretch} height=\"{full:.1}\"")));
-    }
-
-    #[test]
-    fn ticks_are_short() {
-        let texts = [0.0, 0.1, 0.25, 0.02, 0.0005, 1e-9].map(tick);
-        assert_eq!(texts, ["0", "10%", "25%", "2%", "0.05%", "1e-7%"]);
+    fn runs_of_three_are_ranges() {
+        assert_eq!(ranges(&[1, 2, 4, 7, 8, 9, 12]), "1, 2, 4, 7–9, 12");
     }
 }

@@ -1,127 +1,118 @@
-//! The card of a picture with its predictions.
+//! The card of an image with its predictions.
 
-use std::fmt::Write;
+use maud::{Markup, html};
 
-use super::PredictedPicture;
-use crate::bars::{bar, probability};
-use crate::grid::legend;
-use crate::html::Esc;
+use super::types::PredictedImage;
+use crate::bars::bar;
+use crate::boxes::{check_boxes, object_list};
+use crate::grid::code_legend;
+use crate::layout::text_or_empty;
+use crate::number_format::probability;
 use crate::overlay::overlay;
 use crate::palette::Palette;
-use crate::picture::{check_boxes, left_out, objects};
-use crate::shot::Shot;
-use crate::{BoxKind, PictureError};
+use crate::shared_image::SharedImage;
+use crate::{BoxKind, ImageError};
 
-/// Width of the picture on the page, in CSS pixels.
-const WIDTH: f64 = 460.0;
+/// Width of the image on the page, in CSS pixels.
+const IMAGE_WIDTH: f64 = 460.0;
 
-pub(super) fn card(
-    out: &mut String,
+pub(super) fn image_card(
     index: usize,
-    picture: &PredictedPicture,
+    image: &PredictedImage,
     palette: &Palette,
-) -> Result<(), PictureError> {
-    check_boxes(&picture.boxes)?;
-    let size = (picture.width, picture.height);
-    let pixels = (picture.width, picture.height, &picture.rgb[..]);
-    let shot = Shot::new(format!("pixels-{index}"), &picture.title, pixels, WIDTH)?;
-    let boxes = overlay(size, shot.size.0, &picture.boxes);
-    // Writing to a String cannot fail.
-    let _ = write!(
-        out,
-        "<article class=\"card\" id=\"picture-{index}\"><h3 class=\"name\">{}</h3><div class=\"prediction\"><div>\
-         <div class=\"frame\" style=\"max-width:{:.0}px\">{}{}</div>",
-        Esc(&picture.title),
-        shot.size.0,
-        shot.first(),
-        boxes.svg
-    );
-    left_out(out, boxes.left_out);
-    objects(out, "Objects", &picture.boxes, BoxKind::Predicted);
-    objects(out, "True objects", &picture.boxes, BoxKind::Truth);
-    out.push_str("</div><div>");
-    texts(out, picture);
-    out.push_str("</div></div>");
-    heats(out, picture, &shot)?;
-    codes(out, picture, &shot, palette)?;
-    out.push_str("</article>");
-    Ok(())
-}
-
-fn texts(out: &mut String, picture: &PredictedPicture) {
-    if !picture.captions.is_empty() {
-        out.push_str("<h3>Captions</h3><ul class=\"said\">");
-        for (text, log_probability) in &picture.captions {
-            let text = if text.trim().is_empty() {
-                "<i class=\"detail\">empty</i>".to_owned()
-            } else {
-                Esc(text).to_string()
-            };
-            let _ = write!(
-                out,
-                "<li><span>{text}</span><span class=\"score\">log p {log_probability:.2}</span></li>"
-            );
+) -> Result<Markup, ImageError> {
+    check_boxes(&image.boxes)?;
+    let pixels = (image.width, image.height, &image.rgb[..]);
+    let shared = SharedImage::new(format!("pixels-{index}"), &image.title, pixels, IMAGE_WIDTH)?;
+    let width = shared.size.0;
+    let overlay = overlay((image.width, image.height), width, &image.boxes);
+    Ok(html! {
+        article.card id={ "image-" (index) } {
+            h3.name { (image.title) }
+            div.prediction {
+                div {
+                    div.frame style={ "max-width:" (format_args!("{width:.0}")) "px" } {
+                        (shared.draw())
+                        (overlay.svg)
+                    }
+                    (overlay.hint())
+                    (object_list("Objects", &image.boxes, BoxKind::Predicted))
+                    (object_list("True objects", &image.boxes, BoxKind::Truth))
+                }
+                div { (texts(image)) }
+            }
+            (heatmaps(image, &shared)?)
+            (codes(image, &shared, palette)?)
         }
-        out.push_str("</ul>");
-    }
-    for question in &picture.questions {
-        let _ = write!(
-            out,
-            "<h3>Question</h3><p class=\"question\">{}</p>",
-            Esc(&question.question)
-        );
-        bars(out, &question.answers);
-    }
-    if !picture.matches.is_empty() {
-        out.push_str("<h3>Does the text match?</h3><div class=\"matches\">");
-        bars(out, &picture.matches);
-        out.push_str("</div>");
+    })
+}
+
+fn texts(image: &PredictedImage) -> Markup {
+    html! {
+        @if !image.captions.is_empty() {
+            h3 { "Captions" }
+            ul.text-list {
+                @for (text, log_probability) in &image.captions {
+                    li {
+                        span { (text_or_empty(text)) }
+                        span.score { "log p " (format_args!("{log_probability:.2}")) }
+                    }
+                }
+            }
+        }
+        @for question in &image.questions {
+            h3 { "Question" }
+            p.question { (question.question) }
+            (probability_bars(&question.answers))
+        }
+        @if !image.matches.is_empty() {
+            h3 { "Does the text match?" }
+            div.matches { (probability_bars(&image.matches)) }
+        }
     }
 }
 
-fn bars(out: &mut String, answers: &[(String, f32)]) {
-    for (text, value) in answers {
-        bar(out, "", text, f64::from(*value), &probability(*value));
+fn probability_bars(texts: &[(String, f32)]) -> Markup {
+    html! {
+        @for (text, value) in texts { (bar(text, f64::from(*value), &probability(*value))) }
     }
 }
 
-fn heats(out: &mut String, picture: &PredictedPicture, shot: &Shot) -> Result<(), PictureError> {
-    if picture.heats.is_empty() {
-        return Ok(());
-    }
-    out.push_str("<h3>Heat maps</h3><div class=\"heats\">");
-    for heat in &picture.heats {
-        heat.check()?;
-        let _ = write!(
-            out,
-            "<figure>{}<figcaption><b>{}</b> <span class=\"score\">{:.3}</span></figcaption></figure>",
-            shot.again(&heat.title, &heat.layer(shot.size)?),
-            Esc(&heat.title),
-            heat.peak()
-        );
-    }
-    out.push_str("</div>");
-    Ok(())
+fn heatmaps(image: &PredictedImage, shared: &SharedImage) -> Result<Markup, ImageError> {
+    image
+        .heatmaps
+        .iter()
+        .try_for_each(|heatmap| heatmap.check())?;
+    Ok(html! {
+        @if !image.heatmaps.is_empty() {
+            h3 { "Heat maps" }
+            div.heatmaps {
+                @for heatmap in &image.heatmaps {
+                    figure {
+                        (shared.redraw(&heatmap.title, &heatmap.layer(shared.size)?))
+                        figcaption {
+                            b { (heatmap.title) } " " span.score { (format_args!("{:.3}", heatmap.max())) }
+                        }
+                    }
+                }
+            }
+        }
+    })
 }
 
 fn codes(
-    out: &mut String,
-    picture: &PredictedPicture,
-    shot: &Shot,
+    image: &PredictedImage,
+    shared: &SharedImage,
     palette: &Palette,
-) -> Result<(), PictureError> {
-    let Some(grid) = &picture.codes else {
-        return Ok(());
+) -> Result<Markup, ImageError> {
+    let Some(grid) = &image.codes else {
+        return Ok(Markup::default());
     };
     grid.check()?;
-    let mut layer = String::new();
-    grid.layer(&mut layer, shot.size, palette, |_| false)?;
-    let _ = write!(
-        out,
-        "<h3>Codes of the cells</h3><div style=\"max-width:{:.0}px\">{}</div>",
-        shot.size.0,
-        shot.again("codes", &layer)
-    );
-    legend(out, grid, palette, |_| false);
-    Ok(())
+    let layer = grid.layer(shared.size, palette, |_| false)?;
+    Ok(html! {
+        h3 { "Codes of the grid features" }
+        div style={ "max-width:" (format_args!("{:.0}", shared.size.0)) "px" } { (shared.redraw("codes", &layer)) }
+        (code_legend(grid, palette, |_| false))
+    })
 }

@@ -1,83 +1,49 @@
 //! The card of a sample.
 
-use std::fmt::Write;
+use maud::{Markup, html};
 
-use super::{SampleCard, SamplePicture};
-use crate::html::Esc;
+use super::types::{SampleCard, SampleImage};
+use crate::boxes::{check_boxes, object_list};
+use crate::data_uri::rgb_data_uri;
+use crate::layout::{pixelated, text_or_empty};
 use crate::overlay::overlay;
-use crate::picture::{check_boxes, left_out, objects};
-use crate::png::data_uri;
-use crate::{BoxKind, PictureError};
+use crate::{BoxKind, ImageError};
 
-/// Greatest width of a picture on the page, in CSS pixels.
-const WIDTH: f64 = 340.0;
+/// Maximal width of an image on the page, in CSS pixels.
+const MAX_IMAGE_WIDTH: f64 = 340.0;
 
-pub(super) fn card(
-    out: &mut String,
-    index: usize,
-    sample: &SampleCard,
-) -> Result<(), PictureError> {
-    let wide = if sample.pictures.len() > 1 {
-        " wide"
-    } else {
-        ""
-    };
-    // Writing to a String cannot fail.
-    let _ = write!(
-        out,
-        "<figure class=\"card{wide}\" id=\"sample-{index}\"><figcaption>{}</figcaption><div class=\"beside\">",
-        Esc(&sample.title)
-    );
-    for picture in &sample.pictures {
-        shown(out, &sample.title, picture)?;
-    }
-    out.push_str("</div>");
-    if !sample.texts.is_empty() {
-        out.push_str("<ul class=\"said\">");
-        for text in &sample.texts {
-            if text.trim().is_empty() {
-                out.push_str("<li><i class=\"detail\">empty</i></li>");
-            } else {
-                let _ = write!(out, "<li>{}</li>", Esc(text));
+pub(super) fn sample_card(index: usize, sample: &SampleCard) -> Result<Markup, ImageError> {
+    Ok(html! {
+        figure.card.wide[sample.images.len() > 1] id={ "sample-" (index) } {
+            figcaption { (sample.title) }
+            div.image-row { @for image in &sample.images { (sample_image(&sample.title, image)?) } }
+            @if !sample.texts.is_empty() {
+                ul.text-list { @for text in &sample.texts { li { (text_or_empty(text)) } } }
+            }
+            @if !sample.facts.is_empty() {
+                dl.facts { @for (name, value) in &sample.facts { dt { (name) } dd { (value) } } }
             }
         }
-        out.push_str("</ul>");
-    }
-    if !sample.facts.is_empty() {
-        out.push_str("<dl class=\"facts\">");
-        for (name, value) in &sample.facts {
-            let _ = write!(out, "<dt>{}</dt><dd>{}</dd>", Esc(name), Esc(value));
-        }
-        out.push_str("</dl>");
-    }
-    out.push_str("</figure>");
-    Ok(())
+    })
 }
 
-fn shown(out: &mut String, title: &str, picture: &SamplePicture) -> Result<(), PictureError> {
-    let uri = data_uri(picture.width, picture.height, &picture.rgb)?;
-    check_boxes(&picture.boxes)?;
-    let (width, height) = (f64::from(picture.width), f64::from(picture.height));
-    // Upright pictures are narrowed so that one card does not fill a screen.
-    let shown = (400.0 * width / height).clamp(24.0, WIDTH);
-    let boxes = overlay((picture.width, picture.height), shown, &picture.boxes);
-    let pixelated = if shown >= 1.5 * width {
-        " class=\"pixelated\""
-    } else {
-        ""
-    };
-    let _ = write!(
-        out,
-        "<div><div class=\"frame\" style=\"max-width:{shown:.0}px\"><img{pixelated} src=\"{uri}\" width=\"{}\" \
-         height=\"{}\" alt=\"{}\">{}</div>",
-        picture.width,
-        picture.height,
-        Esc(title),
-        boxes.svg
-    );
-    left_out(out, boxes.left_out);
-    objects(out, "Objects", &picture.boxes, BoxKind::Truth);
-    objects(out, "Predicted", &picture.boxes, BoxKind::Predicted);
-    out.push_str("</div>");
-    Ok(())
+fn sample_image(title: &str, image: &SampleImage) -> Result<Markup, ImageError> {
+    let uri = rgb_data_uri(image.width, image.height, &image.rgb)?;
+    check_boxes(&image.boxes)?;
+    let (width, height) = (f64::from(image.width), f64::from(image.height));
+    // Tall images are narrowed so that a card fits on a screen.
+    let shown_width = (400.0 * width / height).clamp(24.0, MAX_IMAGE_WIDTH);
+    let overlay = overlay((image.width, image.height), shown_width, &image.boxes);
+    Ok(html! {
+        div {
+            div.frame style={ "max-width:" (format_args!("{shown_width:.0}")) "px" } {
+                img class=[pixelated(shown_width >= 1.5 * width)] src=(uri) width=(image.width) height=(image.height)
+                    alt=(title);
+                (overlay.svg)
+            }
+            (overlay.hint())
+            (object_list("Objects", &image.boxes, BoxKind::Truth))
+            (object_list("Predicted", &image.boxes, BoxKind::Predicted))
+        }
+    })
 }

@@ -1,14 +1,14 @@
-//! What a page consists of, for the tests of all pages.
+//! Checks of the markup, for the tests of all pages.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-/// The page's tags in order, without their attributes' values.
+/// The tags of the page in order, with the names of their attributes.
 pub(crate) fn tags(page: &str) -> Vec<String> {
     let (mut tags, mut rest) = (Vec::new(), page);
     while let Some(start) = rest.find('<') {
         rest = &rest[start..];
         let end = rest.find('>').expect("an opened tag ends");
         tags.push(rest[..end].split([' ', '\n']).next().unwrap().to_owned());
-        // Attribute names: what stands before each =" outside the quotes.
+        // Attribute names: the text before each =" outside of quotes.
         tags.extend(
             rest[..end]
                 .split('"')
@@ -23,9 +23,9 @@ pub(crate) fn tags(page: &str) -> Vec<String> {
 /// Text that would add markup if it were not escaped.
 pub(crate) const HOSTILE: &str = "</title></style></pre><script>alert(1)</script><img src=x onerror=alert(1)>\" onload=\"x' & ]]> {}";
 
-/// Fails if the page has the address of anything outside it, or lacks what all pages have.
-pub(crate) fn assert_nothing_is_fetched(page: &str) {
-    // Base64 may hold two slashes by chance.
+/// Panics if the page refers to anything outside of it or lacks a part that all pages have.
+pub(crate) fn assert_self_contained(page: &str) {
+    // Base64 may contain two slashes.
     let mut parts = page.split("data:image/png;base64,");
     let mut bare = parts.next().unwrap().to_owned();
     for part in parts {

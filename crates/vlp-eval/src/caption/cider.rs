@@ -1,38 +1,38 @@
-//! CIDEr-D: n-gram cosine similarity, weighted by rarity (Vedantam et al., CVPR 2015).
+//! CIDEr-D: cosine similarity of TF-IDF weighted n-grams (Vedantam et al., CVPR 2015).
 
-use super::ngram::{MAX_N, NgramCounts, NgramTable, shared};
-use super::{TokenizedPair, check};
+use super::ngram::{MAX_N, NgramCounts, NgramTable, common};
+use super::pair::{TokenizedPair, check_pairs};
 use crate::EvalError;
 
-/// Width, in tokens, of the penalty on a difference in length.
+/// Standard deviation, in tokens, of the Gaussian length penalty.
 const SIGMA: f64 = 6.0;
 
-/// Mean CIDEr-D over the pairs, in 0..=10, with the rarity of n-grams taken from their references.
+/// Mean CIDEr-D over the pairs, in 0..=10, with document frequencies from their references.
 ///
 /// # Errors
 /// [`EvalError::Empty`] without pairs, [`EvalError::NoReferences`] for a pair without references.
 pub fn cider_d(pairs: &[TokenizedPair]) -> Result<f64, EvalError> {
-    cider_d_ticking(pairs, &mut || ())
+    cider_d_with_steps(pairs, &mut || ())
 }
 
-/// As [`cider_d`], with two calls of `tick` for each pair.
-pub(super) fn cider_d_ticking(
+/// Same as [`cider_d`]; calls `on_step` twice for each pair.
+pub(super) fn cider_d_with_steps(
     pairs: &[TokenizedPair],
-    tick: &mut dyn FnMut(),
+    on_step: &mut dyn FnMut(),
 ) -> Result<f64, EvalError> {
-    let scores = pair_cider_d_ticking(pairs, tick)?;
+    let scores = pair_cider_d_with_steps(pairs, on_step)?;
     Ok(scores.iter().sum::<f64>() / scores.len() as f64)
 }
 
-/// CIDEr-D of each pair, in 0..=10, with the rarity of n-grams taken from all their references.
+/// CIDEr-D of each pair, in 0..=10, with document frequencies from the references of all pairs.
 ///
 /// # Errors
 /// As [`cider_d`].
 pub fn pair_cider_d(pairs: &[TokenizedPair]) -> Result<Vec<f64>, EvalError> {
-    pair_cider_d_ticking(pairs, &mut || ())
+    pair_cider_d_with_steps(pairs, &mut || ())
 }
 
-/// As [`pair_cider_d`]; `progress` hears how many of how many steps are done, two for each pair.
+/// Same as [`pair_cider_d`]; calls `progress` with the number of finished steps and the total, two for each pair.
 ///
 /// # Errors
 /// As [`cider_d`].
@@ -40,66 +40,63 @@ pub fn pair_cider_d_with_progress(
     pairs: &[TokenizedPair],
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Vec<f64>, EvalError> {
-    let (mut done, total) = (0, CIDER_TICKS * pairs.len());
-    pair_cider_d_ticking(pairs, &mut || {
+    let (mut done, total) = (0, CIDER_STEPS * pairs.len());
+    pair_cider_d_with_steps(pairs, &mut || {
         done += 1;
         progress(done, total);
     })
 }
 
-/// Steps a pair: its references are counted, then it is scored.
-pub(super) const CIDER_TICKS: usize = 2;
+/// Steps for each pair: counting its references and scoring.
+pub(super) const CIDER_STEPS: usize = 2;
 
-fn pair_cider_d_ticking(
+fn pair_cider_d_with_steps(
     pairs: &[TokenizedPair],
-    tick: &mut dyn FnMut(),
+    on_step: &mut dyn FnMut(),
 ) -> Result<Vec<f64>, EvalError> {
-    check("CIDEr-D", pairs)?;
+    check_pairs("CIDEr-D", pairs)?;
     let mut table = NgramTable::default();
     let references: Vec<Vec<NgramCounts>> = pairs
         .iter()
         .map(|p| {
-            tick();
+            on_step();
             p.references.iter().map(|r| table.count(r)).collect()
         })
         .collect();
-    let rarity = Rarity::new(table.lens(), &references);
+    let weights = IdfWeights::new(table.lens(), &references);
     let scores = pairs.iter().zip(&references).map(|(pair, references)| {
         let counts = table.count(&pair.hypothesis);
-        let caption = rarity.weigh(&counts);
-        let sum: f64 = references
-            .iter()
-            .map(|r| similarity(&rarity, &caption, &rarity.weigh(r)))
-            .sum();
-        tick();
-        sum / MAX_N as f64 / references.len() as f64 * 10.0
+        let score = weights.cider_d(&counts, references);
+        on_step();
+        score
     });
     Ok(scores.collect())
 }
 
-/// Inverse document frequency: an image's references together are one document.
+/// Inverse document frequencies; the references of one image are one document.
 #[derive(Clone)]
-pub(super) struct Rarity {
-    /// By length and n-gram: ln(images) - ln(images that hold it).
+pub(super) struct IdfWeights {
+    /// ln(images) - ln(images with the n-gram), by length and n-gram.
     weights: [Vec<f64>; MAX_N],
-    /// Of an n-gram that no reference holds: as if one image held it.
+    /// Weight of an n-gram that is in no reference: as if it were in one image.
     unseen: f64,
 }
 
-impl Rarity {
+impl IdfWeights {
     pub(super) fn new(lens: [usize; MAX_N], references: &[Vec<NgramCounts>]) -> Self {
         let unseen = (references.len() as f64).ln();
         let weights = std::array::from_fn(|n| {
-            // Images that hold the n-gram, and the last of them seen, counted from 1.
-            let mut held = vec![(0_u32, 0_usize); lens[n]];
+            // Number of images with the n-gram, and the last of them, counted from 1.
+            let mut frequencies = vec![(0_u32, 0_usize); lens[n]];
             for (image, references) in references.iter().enumerate() {
                 for &(ngram, _) in references.iter().flat_map(|r| &r[n]) {
-                    let (images, last) = &mut held[ngram as usize];
+                    let (images, last) = &mut frequencies[ngram as usize];
                     *images += u32::from(*last != image + 1);
                     *last = image + 1;
                 }
             }
-            held.iter()
+            frequencies
+                .iter()
                 .map(|&(images, _)| unseen - f64::from(images.max(1)).ln())
                 .collect()
         });
@@ -113,47 +110,60 @@ impl Rarity {
             .unwrap_or(self.unseen)
     }
 
-    pub(super) fn weigh<'a>(&self, counts: &'a NgramCounts) -> Weighed<'a> {
+    /// CIDEr-D of a caption in 0..=10; there must be a reference.
+    pub(super) fn cider_d(&self, caption: &NgramCounts, references: &[NgramCounts]) -> f64 {
+        let caption = self.weighted(caption);
+        let sum: f64 = references
+            .iter()
+            .map(|reference| self.similarity(&caption, &self.weighted(reference)))
+            .sum();
+        sum / MAX_N as f64 / references.len() as f64 * 10.0
+    }
+
+    fn weighted<'a>(&self, counts: &'a NgramCounts) -> WeightedCounts<'a> {
         let norms = std::array::from_fn(|n| {
             let square =
                 |&(ngram, count): &(u32, u32)| (f64::from(count) * self.weight(n, ngram)).powi(2);
             counts[n].iter().map(square).sum::<f64>().sqrt()
         });
         let bigrams = counts[1].iter().map(|&(_, count)| count).sum::<u32>();
-        Weighed {
+        WeightedCounts {
             counts,
             norms,
             length: f64::from(bigrams),
         }
     }
+
+    /// Sum over n of the clipped cosine similarities of two captions, times the length penalty.
+    fn similarity(&self, caption: &WeightedCounts<'_>, reference: &WeightedCounts<'_>) -> f64 {
+        let difference = caption.length - reference.length;
+        let penalty = (-difference * difference / (2.0 * SIGMA * SIGMA)).exp();
+        (0..MAX_N)
+            .map(|n| {
+                let norms = caption.norms[n] * reference.norms[n];
+                let dot_product: f64 = common(&caption.counts[n], &reference.counts[n])
+                    .map(|(ngram, count, reference_count)| {
+                        let weight = self.weight(n, ngram);
+                        f64::from(count.min(reference_count))
+                            * weight
+                            * f64::from(reference_count)
+                            * weight
+                    })
+                    .sum();
+                if norms > 0.0 {
+                    dot_product / norms * penalty
+                } else {
+                    0.0
+                }
+            })
+            .sum()
+    }
 }
 
-/// A caption's n-grams with the norm of each length's weighted counts.
-pub(super) struct Weighed<'a> {
+/// The n-grams of a caption with the norm of the weighted counts of each length.
+struct WeightedCounts<'a> {
     counts: &'a NgramCounts,
     norms: [f64; MAX_N],
-    /// Counted in 2-grams, as the official tool does.
+    /// Number of 2-grams, which the official tool uses as length.
     length: f64,
-}
-
-/// Sum over n of the clipped cosine of two captions, lowered by their difference in length.
-pub(super) fn similarity(rarity: &Rarity, caption: &Weighed<'_>, reference: &Weighed<'_>) -> f64 {
-    let difference = caption.length - reference.length;
-    let penalty = (-difference * difference / (2.0 * SIGMA * SIGMA)).exp();
-    (0..MAX_N)
-        .map(|n| {
-            let norms = caption.norms[n] * reference.norms[n];
-            let product: f64 = shared(&caption.counts[n], &reference.counts[n])
-                .map(|(ngram, ours, theirs)| {
-                    let weight = rarity.weight(n, ngram);
-                    f64::from(ours.min(theirs)) * weight * f64::from(theirs) * weight
-                })
-                .sum();
-            if norms > 0.0 {
-                product / norms * penalty
-            } else {
-                0.0
-            }
-        })
-        .sum()
 }

@@ -1,10 +1,11 @@
-//! CIDEr-D of single captions, with the rarity of n-grams taken from a corpus once: a reward for training.
+//! CIDEr-D of single captions with document frequencies from a corpus: a reward for training.
 
-use super::cider::{Rarity, similarity};
-use super::ngram::{MAX_N, NgramCounts, NgramTable};
-use super::{ptb, split_spaces};
+use super::cider::IdfWeights;
+use super::ngram::{NgramCounts, NgramTable};
+use super::pair::split_at_spaces;
+use super::ptb;
 
-/// What is rare among the captions of many images.
+/// Document frequencies of n-grams in the captions of many images.
 ///
 /// ```
 /// use vlp_eval::caption::CiderCorpus;
@@ -17,7 +18,7 @@ use super::{ptb, split_spaces};
 #[derive(Clone)]
 pub struct CiderCorpus {
     table: NgramTable,
-    rarity: Rarity,
+    weights: IdfWeights,
     images: usize,
 }
 
@@ -28,7 +29,7 @@ impl std::fmt::Debug for CiderCorpus {
 }
 
 impl CiderCorpus {
-    /// The captions of each image are one document.
+    /// Counts the n-grams of captions; the captions of each image are one document.
     pub fn new<'a>(images: impl IntoIterator<Item = &'a [String]>) -> Self {
         let mut table = NgramTable::default();
         let documents: Vec<Vec<NgramCounts>> = images
@@ -36,37 +37,31 @@ impl CiderCorpus {
             .map(|captions| captions.iter().map(|c| table.count(&tokens(c))).collect())
             .collect();
         Self {
-            rarity: Rarity::new(table.lens(), &documents),
+            weights: IdfWeights::new(table.lens(), &documents),
             images: documents.len(),
             table,
         }
     }
 
-    /// CIDEr-D of a caption as written, in 0..=10; 0 without references.
+    /// CIDEr-D of a caption that is not tokenized, in 0..=10; 0 without references.
     ///
-    /// Equal to the official figure of the caption in a set whose references are the corpus.
+    /// Equal to the official score of the caption in a set whose references are the corpus.
     pub fn score(&self, hypothesis: &str, references: &[String]) -> f64 {
         if references.is_empty() {
             return 0.0;
         }
-        // N-grams that the corpus does not hold get numbers for this call alone.
-        let mut new = NgramTable::default();
-        let mut count = |text: &str| self.table.count_over(&mut new, &tokens(text));
+        // Ids of n-grams that are not in the corpus; only for this call.
+        let mut new_ngrams = NgramTable::default();
+        let mut count = |text: &str| self.table.count_with_new(&mut new_ngrams, &tokens(text));
         let counts = count(hypothesis);
         let references: Vec<NgramCounts> = references.iter().map(|r| count(r)).collect();
-        let caption = self.rarity.weigh(&counts);
-        let sum: f64 = references
-            .iter()
-            .map(|r| similarity(&self.rarity, &caption, &self.rarity.weigh(r)))
-            .sum();
-        sum / MAX_N as f64 / references.len() as f64 * 10.0
+        self.weights.cider_d(&counts, &references)
     }
 }
 
 fn tokens(text: &str) -> Vec<String> {
-    let mut all = ptb::tokenize_all([text]);
-    let mut tokens = all.pop().unwrap_or_default();
-    split_spaces(&mut tokens);
+    let mut tokens = ptb::tokenize_all([text]).pop().unwrap_or_default();
+    split_at_spaces(&mut tokens);
     tokens
 }
 
@@ -78,15 +73,15 @@ mod tests {
     use crate::caption::{CaptionPair, tokenize_pairs};
 
     #[test]
-    fn a_caption_of_the_corpus_scores_as_in_the_whole_set() {
+    fn single_caption_scores_as_in_the_whole_set() {
         let captions = [
             ["a dog runs on grass", "the brown dog is running"],
             ["a cat sleeps on a bed", "one cat on the bed, asleep"],
             ["two birds on a wire", "birds sit on the wire"],
         ]
-        .map(|two| two.map(str::to_string).to_vec());
-        let written = ["a dog sleeps on a bed", "a zebra on a bed", "two birds"];
-        let pairs: Vec<CaptionPair<'_>> = written
+        .map(|captions| captions.map(str::to_string).to_vec());
+        let hypotheses = ["a dog sleeps on a bed", "a zebra on a bed", "two birds"];
+        let pairs: Vec<CaptionPair<'_>> = hypotheses
             .iter()
             .zip(&captions)
             .map(|(hypothesis, references)| CaptionPair {
@@ -96,7 +91,7 @@ mod tests {
             .collect();
         let expected = pair_cider_d(&tokenize_pairs(&pairs)).unwrap();
         let corpus = CiderCorpus::new(captions.iter().map(Vec::as_slice));
-        for ((text, references), expected) in written.iter().zip(&captions).zip(expected) {
+        for ((text, references), expected) in hypotheses.iter().zip(&captions).zip(expected) {
             assert!(expected > 0.0);
             assert!(
                 (corpus.score(text, references) - expected).abs() < 1e-12,

@@ -1,77 +1,71 @@
-//! Counts of the 1-grams to 4-grams of a caption.
+//! Counts of the n-grams of captions, for n = 1 to 4.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Longest n-gram that BLEU and CIDEr look at.
+/// Length of the longest n-grams.
 pub(super) const MAX_N: usize = 4;
 
-/// Gives every token and every n-gram a number, so that counting needs no string comparison.
-/// Each length has numbers of its own, from 0.
+/// Ids of tokens and n-grams, so that counting needs no string comparison. The ids of each length start at 0.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NgramTable {
     tokens: HashMap<String, u32>,
-    /// For n = 2 to 4, by the number of its first n-1 tokens and that of its last. Maps by length
-    /// stay small enough for the processor's caches.
+    /// For n = 2 to 4, by the ids of the first n-1 tokens and of the last token. One map per length
+    /// fits into the CPU caches better than a common one.
     ngrams: [HashMap<(u32, u32), u32, BuildHasherDefault<PairHasher>>; MAX_N - 1],
 }
 
-/// How often each n-gram occurs in one caption: for n = 1 to 4, `(n-gram, count)` by rising number.
+/// Counts of n-grams in one caption: for n = 1 to 4, `(id, count)` by ascending id.
 pub(super) type NgramCounts = [Vec<(u32, u32)>; MAX_N];
 
 impl NgramTable {
-    /// Counts the n-grams of a caption; new ones are given numbers.
+    /// Counts the n-grams of a caption and assigns ids to new ones.
     pub(super) fn count(&mut self, tokens: &[String]) -> NgramCounts {
-        let words: Vec<u32> = tokens.iter().map(|t| self.token(t)).collect();
-        let mut found: [Vec<u32>; MAX_N] = Default::default();
-        found[0].clone_from(&words);
-        let mut prefixes = words.as_slice();
-        for (n, map) in self.ngrams.iter_mut().enumerate() {
-            let ends = words.get(n + 1..).unwrap_or_default();
-            let number = |(&prefix, &word)| {
-                let next = map.len() as u32;
-                *map.entry((prefix, word)).or_insert(next)
+        let mut ids: [Vec<u32>; MAX_N] = Default::default();
+        ids[0] = tokens.iter().map(|token| self.token_id(token)).collect();
+        for n in 1..MAX_N {
+            let map = &mut self.ngrams[n - 1];
+            let last_tokens = ids[0].get(n..).unwrap_or_default();
+            let id = |(&prefix, &token)| {
+                let next_id = map.len() as u32;
+                *map.entry((prefix, token)).or_insert(next_id)
             };
-            let list: Vec<u32> = prefixes.iter().zip(ends).map(number).collect();
-            found[n + 1] = list;
-            prefixes = &found[n + 1];
+            ids[n] = ids[n - 1].iter().zip(last_tokens).map(id).collect();
         }
-        found.map(tally)
+        ids.map(count_ids)
     }
 
-    /// As [`Self::count`], with n-grams that are not known yet numbered after these in `new`.
-    pub(super) fn count_over(&self, new: &mut Self, tokens: &[String]) -> NgramCounts {
-        let known = self.lens();
-        let words: Vec<u32> = tokens
-            .iter()
-            .map(|t| match self.tokens.get(t) {
-                Some(&id) => id,
-                None => known[0] as u32 + new.token(t),
-            })
-            .collect();
-        let mut found: [Vec<u32>; MAX_N] = Default::default();
-        found[0] = words;
+    /// Same as [`Self::count`] without changing `self`: new n-grams are added to `new`, with ids that follow those of
+    /// `self`.
+    pub(super) fn count_with_new(&self, new: &mut Self, tokens: &[String]) -> NgramCounts {
+        let lens = self.lens();
+        let token_id = |token: &String| match self.tokens.get(token) {
+            Some(&id) => id,
+            None => lens[0] as u32 + new.token_id(token),
+        };
+        let mut ids: [Vec<u32>; MAX_N] = Default::default();
+        ids[0] = tokens.iter().map(token_id).collect();
         for n in 1..MAX_N {
-            let (map, own) = (&self.ngrams[n - 1], &mut new.ngrams[n - 1]);
-            let ends = found[0].get(n..).unwrap_or_default();
-            let number = |(&prefix, &word): (&u32, &u32)| {
-                map.get(&(prefix, word)).copied().unwrap_or_else(|| {
-                    let next = (known[n] + own.len()) as u32;
-                    *own.entry((prefix, word)).or_insert(next)
+            let (map, new_map) = (&self.ngrams[n - 1], &mut new.ngrams[n - 1]);
+            let last_tokens = ids[0].get(n..).unwrap_or_default();
+            let id = |(&prefix, &token): (&u32, &u32)| {
+                map.get(&(prefix, token)).copied().unwrap_or_else(|| {
+                    let next_id = (lens[n] + new_map.len()) as u32;
+                    *new_map.entry((prefix, token)).or_insert(next_id)
                 })
             };
-            found[n] = found[n - 1].iter().zip(ends).map(number).collect();
+            ids[n] = ids[n - 1].iter().zip(last_tokens).map(id).collect();
         }
-        found.map(tally)
+        ids.map(count_ids)
     }
 
-    /// How many different n-grams of each length were seen.
+    /// Number of different n-grams of each length.
     pub(super) fn lens(&self) -> [usize; MAX_N] {
         let [two, three, four] = [0, 1, 2].map(|n| self.ngrams[n].len());
         [self.tokens.len(), two, three, four]
     }
 
-    fn token(&mut self, token: &str) -> u32 {
+    fn token_id(&mut self, token: &str) -> u32 {
         if let Some(&id) = self.tokens.get(token) {
             return id;
         }
@@ -81,15 +75,15 @@ impl NgramTable {
     }
 }
 
-fn tally(mut list: Vec<u32>) -> Vec<(u32, u32)> {
-    list.sort_unstable();
-    list.chunk_by(|a, b| a == b)
+fn count_ids(mut ids: Vec<u32>) -> Vec<(u32, u32)> {
+    ids.sort_unstable();
+    ids.chunk_by(|a, b| a == b)
         .map(|run| (run[0], run.len() as u32))
         .collect()
 }
 
-/// Pairs of n-grams that both lists hold, with both counts; lists as in [`NgramCounts`].
-pub(super) fn shared<'a>(
+/// N-grams in both lists, as (id, count in `a`, count in `b`); lists as in [`NgramCounts`].
+pub(super) fn common<'a>(
     a: &'a [(u32, u32)],
     b: &'a [(u32, u32)],
 ) -> impl Iterator<Item = (u32, u32, u32)> + 'a {
@@ -104,7 +98,7 @@ pub(super) fn shared<'a>(
     })
 }
 
-/// Multiplicative hash for pairs of small numbers that this module itself hands out.
+/// Multiplicative hash for pairs of small ids, which are not user input.
 #[derive(Debug, Default)]
 pub(super) struct PairHasher(u64);
 
@@ -129,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_every_length() {
+    fn ngrams_of_every_length_are_counted() {
         let mut table = NgramTable::default();
         let tokens: Vec<String> = "a b a b a".split(' ').map(str::to_owned).collect();
         let counts = table.count(&tokens);
@@ -139,10 +133,10 @@ mod tests {
             .collect();
         assert_eq!(sizes, [vec![3, 2], vec![2, 2], vec![2, 1], vec![1, 1]]);
         assert_eq!(table.lens(), [2, 2, 2, 2]);
-        let again = table.count(&tokens[..2]);
+        let prefix_counts = table.count(&tokens[..2]);
         assert_eq!(table.lens(), [2, 2, 2, 2]);
         assert_eq!(
-            shared(&counts[0], &again[0])
+            common(&counts[0], &prefix_counts[0])
                 .map(|s| (s.1, s.2))
                 .collect::<Vec<_>>(),
             [(3, 1), (2, 1)]

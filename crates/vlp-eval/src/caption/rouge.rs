@@ -1,55 +1,55 @@
-//! ROUGE-L: longest common subsequence of caption and reference.
+//! ROUGE-L: longest common subsequence of caption and reference (Lin, 2004).
 
-use super::{TokenizedPair, check};
+use super::pair::{TokenizedPair, check_pairs};
 use crate::EvalError;
 
 /// Weight of recall over precision.
 const BETA: f64 = 1.2;
 
-/// Mean ROUGE-L over the pairs, in 0..=1, as the COCO caption tool computes it.
+/// Mean ROUGE-L over the pairs, in 0..=1, computed as by the COCO caption tool.
 ///
 /// # Errors
 /// [`EvalError::Empty`] without pairs, [`EvalError::NoReferences`] for a pair without references.
 pub fn rouge_l(pairs: &[TokenizedPair]) -> Result<f64, EvalError> {
-    rouge_l_ticking(pairs, &mut || ())
+    rouge_l_with_steps(pairs, &mut || ())
 }
 
-/// As [`rouge_l`], with a call of `tick` after each pair.
-pub(super) fn rouge_l_ticking(
+/// Same as [`rouge_l`]; calls `on_step` after each pair.
+pub(super) fn rouge_l_with_steps(
     pairs: &[TokenizedPair],
-    tick: &mut dyn FnMut(),
+    on_step: &mut dyn FnMut(),
 ) -> Result<f64, EvalError> {
-    check("ROUGE-L", pairs)?;
+    check_pairs("ROUGE-L", pairs)?;
     let mut sum = 0.0;
     for pair in pairs {
         sum += pair_rouge_l(pair);
-        tick();
+        on_step();
     }
     Ok(sum / pairs.len() as f64)
 }
 
-/// ROUGE-L of one caption, in 0..=1: best precision and best recall over the references, which
-/// may be of different references, joined with beta = 1.2.
+/// ROUGE-L of one caption, in 0..=1: the F-measure with beta = 1.2 of the best precision and the best recall, which
+/// may be from different references.
 ///
-/// A text without tokens counts as one empty token, so two of them match: the official tool
-/// splits the empty string so. Without references the score is 0.
+/// As in the official tool, an empty text is one empty token, so two empty texts match. Without references the
+/// score is 0.
 #[must_use]
 pub fn pair_rouge_l(pair: &TokenizedPair) -> f64 {
-    let blank = [String::new()];
-    let or_blank = |tokens| {
+    let empty_token = [String::new()];
+    let or_empty_token = |tokens| {
         if <[String]>::is_empty(tokens) {
-            &blank[..]
+            &empty_token[..]
         } else {
             tokens
         }
     };
-    let caption = or_blank(&pair.hypothesis);
+    let caption = or_empty_token(&pair.hypothesis);
     let (mut precision, mut recall) = (0.0_f64, 0.0_f64);
     for reference in &pair.references {
-        let reference = or_blank(reference);
-        let common = common_subsequence(caption, reference) as f64;
-        precision = precision.max(common / caption.len() as f64);
-        recall = recall.max(common / reference.len() as f64);
+        let reference = or_empty_token(reference);
+        let length = common_subsequence(caption, reference) as f64;
+        precision = precision.max(length / caption.len() as f64);
+        recall = recall.max(length / reference.len() as f64);
     }
     if precision == 0.0 || recall == 0.0 {
         return 0.0;
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn subsequence_keeps_order() {
+    fn common_subsequence_keeps_order() {
         let length = |a, b| common_subsequence(&tokens(a), &tokens(b));
         assert_eq!(length("a b c d", "b d a c"), 2);
         assert_eq!(length("a b c", "x a y b z c"), 3);

@@ -1,7 +1,6 @@
 //! Intersection over union of `[x, y, width, height]` boxes.
 
-/// IoU in 0..=1; against a crowd region the share of the detection that lies in it.
-/// Boxes that only touch have 0.
+/// IoU in 0..=1; for a crowd region the fraction of the detection inside the region. 0 for boxes that only touch.
 pub(super) fn iou(detection: [f64; 4], truth: [f64; 4], crowd: bool) -> f64 {
     let side = |axis: usize| {
         let end = (detection[axis] + detection[axis + 2]).min(truth[axis] + truth[axis + 2]);
@@ -12,13 +11,13 @@ pub(super) fn iou(detection: [f64; 4], truth: [f64; 4], crowd: bool) -> f64 {
         return 0.0;
     }
     let area = detection[2] * detection[3];
-    let shared = width * height;
-    let whole = if crowd {
+    let intersection = width * height;
+    let denominator = if crowd {
         area
     } else {
-        area + truth[2] * truth[3] - shared
+        area + truth[2] * truth[3] - intersection
     };
-    shared / whole
+    intersection / denominator
 }
 
 #[cfg(test)]
@@ -26,7 +25,7 @@ mod tests {
     use super::iou;
 
     #[test]
-    fn overlap_touch_and_crowd() {
+    fn iou_of_overlapping_touching_and_crowd_boxes() {
         let (a, b) = ([0.0, 0.0, 2.0, 2.0], [1.0, 0.0, 2.0, 2.0]);
         assert_eq!(iou(a, b, false), 2.0 / 6.0);
         assert_eq!(iou(a, b, true), 0.5);

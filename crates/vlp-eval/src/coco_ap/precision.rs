@@ -1,44 +1,43 @@
 //! Interpolated precision and recall from matched detections, and their means.
 
-use super::matching::{Outcome, outside};
-use super::{AREAS, CategoryAp, CocoSummary, GroundTruth, MAX_DETECTIONS, THRESHOLDS};
+use std::cmp::Ordering;
 
-/// Recalls at which precision is read: 0, 0.01, .., 1.
+use super::matching::MatchedDetection;
+use super::protocol::{AREAS, MAX_DETECTIONS, THRESHOLDS, is_outside};
+use super::types::{CategoryAp, CocoSummary, GroundTruth};
+
+/// Number of recalls at which precision is interpolated: 0, 0.01, .., 1.
 const RECALLS: usize = 101;
-/// Per-image limits of the three recalls reported over all sizes.
+/// Numbers of detections per image of the three recalls over all sizes.
 const LIMITS: [usize; 3] = [1, 10, MAX_DETECTIONS];
 
-/// One category's figures for one size range, by IoU threshold.
+/// Precision and recall of one category and size range, by IoU threshold.
 struct Curve {
     precision: [f64; THRESHOLDS],
-    /// By limit of [`LIMITS`].
+    /// Indexed as [`LIMITS`].
     recall: [[f64; THRESHOLDS]; 3],
 }
 
-/// One category's figures; a size range without an object to find has none.
-pub(super) struct CategoryTally {
+/// The curves of one category; `None` for a size range without objects.
+pub(super) struct CategoryCurves {
     category_id: u32,
     curves: [Option<Curve>; 4],
 }
 
-impl CategoryTally {
+impl CategoryCurves {
     pub(super) fn new(
         category_id: u32,
         truths: &[&GroundTruth],
-        mut outcomes: Vec<Outcome>,
+        mut detections: Vec<MatchedDetection>,
     ) -> Self {
-        // Stable, and over finite scores: equal ones keep the order of images.
-        outcomes.sort_by(|a, b| {
-            b.score
-                .partial_cmp(&a.score)
-                .unwrap_or(std::cmp::Ordering::Equal)
-        });
+        // The sort is stable: detections with equal scores remain in order of images.
+        detections.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
         let curves = std::array::from_fn(|a| {
-            let wanted = truths
+            let objects = truths
                 .iter()
-                .filter(|g| !g.crowd && !outside(g.area, AREAS[a]))
+                .filter(|g| !g.crowd && !is_outside(g.area, AREAS[a]))
                 .count();
-            (wanted > 0).then(|| Curve::new(&outcomes, a, wanted))
+            (objects > 0).then(|| Curve::new(&detections, a, objects))
         });
         Self {
             category_id,
@@ -48,7 +47,8 @@ impl CategoryTally {
 }
 
 impl Curve {
-    fn new(outcomes: &[Outcome], area: usize, wanted: usize) -> Self {
+    /// `objects` is the number of objects in the size range.
+    fn new(detections: &[MatchedDetection], area: usize, objects: usize) -> Self {
         let mut curve = Self {
             precision: [0.0; THRESHOLDS],
             recall: [[0.0; THRESHOLDS]; 3],
@@ -56,32 +56,32 @@ impl Curve {
         for t in 0..THRESHOLDS {
             let bit = 1_u64 << (area * THRESHOLDS + t);
             let mut hits = [0_usize; 3];
-            let mut seen = 0_usize;
-            // Precision at each hit: interpolation never reads it elsewhere.
-            let mut at_hit = Vec::new();
-            for outcome in outcomes.iter().filter(|o| o.ignored & bit == 0) {
-                seen += 1;
-                if outcome.matched & bit != 0 {
+            let mut count = 0_usize;
+            // Only the precisions at true positives are needed for interpolation.
+            let mut precisions = Vec::new();
+            for detection in detections.iter().filter(|d| d.ignored & bit == 0) {
+                count += 1;
+                if detection.matched & bit != 0 {
                     for (hits, limit) in hits.iter_mut().zip(LIMITS) {
-                        *hits += usize::from(outcome.rank < limit);
+                        *hits += usize::from(detection.rank < limit);
                     }
-                    at_hit.push(hits[2] as f64 / (seen as f64 + f64::EPSILON));
+                    precisions.push(hits[2] as f64 / (count as f64 + f64::EPSILON));
                 }
             }
-            curve.precision[t] = interpolate(&mut at_hit, wanted);
+            curve.precision[t] = interpolate(&mut precisions, objects);
             for (recall, hits) in curve.recall.iter_mut().zip(hits) {
-                recall[t] = hits as f64 / wanted as f64;
+                recall[t] = hits as f64 / objects as f64;
             }
         }
         curve
     }
 }
 
-/// Mean over the 101 recalls of the best precision at that recall or beyond; `at_hit` holds the
-/// precision at the first, second, .. hit.
-fn interpolate(at_hit: &mut [f64], wanted: usize) -> f64 {
-    for k in (1..at_hit.len()).rev() {
-        at_hit[k - 1] = at_hit[k - 1].max(at_hit[k]);
+/// Mean over the 101 recalls of the best precision at that recall or above; `precisions` are those at the first,
+/// second, .. true positive.
+fn interpolate(precisions: &mut [f64], objects: usize) -> f64 {
+    for k in (1..precisions.len()).rev() {
+        precisions[k - 1] = precisions[k - 1].max(precisions[k]);
     }
     let mut sum = 0.0;
     let mut k = 0;
@@ -91,10 +91,10 @@ fn interpolate(at_hit: &mut [f64], wanted: usize) -> f64 {
         } else {
             r as f64 * 0.01
         };
-        while k < at_hit.len() && ((k + 1) as f64 / wanted as f64) < recall {
+        while k < precisions.len() && ((k + 1) as f64 / objects as f64) < recall {
             k += 1;
         }
-        sum += at_hit.get(k).copied().unwrap_or(0.0);
+        sum += precisions.get(k).copied().unwrap_or(0.0);
     }
     sum / RECALLS as f64
 }
@@ -108,17 +108,18 @@ fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / count as f64)
 }
 
-pub(super) fn summarize(tallies: &[CategoryTally]) -> CocoSummary {
-    let curves = |a: usize| tallies.iter().filter_map(move |t| t.curves[a].as_ref());
+/// The COCO metrics over all categories.
+pub(super) fn summarize(categories: &[CategoryCurves]) -> CocoSummary {
+    let curves = |a: usize| categories.iter().filter_map(move |c| c.curves[a].as_ref());
     let ap = |a: usize| mean(curves(a).flat_map(|c| c.precision));
     let ap_at = |t: usize| mean(curves(0).map(|c| c.precision[t]));
     let ar = |a: usize, limit: usize| mean(curves(a).flat_map(|c| c.recall[limit]));
-    let categories = tallies
+    let category_aps = categories
         .iter()
-        .map(|tally| {
-            let curve = tally.curves[0].as_ref();
+        .map(|category| {
+            let curve = category.curves[0].as_ref();
             CategoryAp {
-                category_id: tally.category_id,
+                category_id: category.category_id,
                 ap: curve.and_then(|c| mean(c.precision)),
                 ap50: curve.map(|c| c.precision[0]),
                 ap75: curve.map(|c| c.precision[5]),
@@ -138,6 +139,6 @@ pub(super) fn summarize(tallies: &[CategoryTally]) -> CocoSummary {
         ar_small: ar(1, 2),
         ar_medium: ar(2, 2),
         ar_large: ar(3, 2),
-        categories,
+        categories: category_aps,
     }
 }

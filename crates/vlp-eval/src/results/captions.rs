@@ -5,115 +5,145 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::answers::{Answers, Once};
+use super::error::{FileError, with_file};
+use super::ids::{ExpectedIds, UniqueIds};
 use super::json::{read_array, read_list, write_array};
-use super::{FileError, scored};
+use super::selection::{FileScores, Selection};
 use crate::EvalError;
 use crate::caption::{CaptionPair, CaptionScores, caption_scores};
 
-const RECORD: &str = r#"[{"image_id": int, "caption": str}, ..]"#;
+const EXPECTED: &str = r#"[{"image_id": int, "caption": str}, ..]"#;
 
 /// A generated caption, with the field names of COCO's result files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaptionResult {
-    /// The picture.
+    /// The image.
     pub image_id: u64,
-    /// Its caption, as written: not split, not in lower case.
+    /// Its caption, not tokenized.
     pub caption: String,
 }
 
-/// Writes one caption a picture, in the order given.
+/// Writes one caption per image, in the order of `results`.
 ///
 /// # Errors
-/// [`FileError::Duplicate`] for a picture with two captions, [`FileError::Write`].
+/// [`FileError::Duplicate`] for an image with two captions, [`FileError::Write`].
 pub fn write_captions<'a>(
     file: impl AsRef<Path>,
     results: impl IntoIterator<Item = &'a CaptionResult>,
 ) -> Result<(), FileError> {
-    let (file, mut once) = (file.as_ref(), Once::new());
+    let (file, mut ids) = (file.as_ref(), UniqueIds::new());
     write_array(file, results, |index, r| {
-        once.take(file, "image", index, &r.image_id)
+        ids.insert(file, "image", index, &r.image_id)
     })
 }
 
-/// Reads the captions of `images`, each of which must have one; in the order of the file.
+/// Reads the captions in the order of the file; there must be one for each of `images` and no others.
 ///
 /// # Errors
-/// [`FileError`] naming the record: one that is no caption, a picture captioned twice, not at all
-/// or not known.
+/// [`FileError`] naming the record: an invalid caption, or an image that is repeated, missing or unknown.
 pub fn read_captions(
     file: impl AsRef<Path>,
     images: &[u64],
 ) -> Result<Vec<CaptionResult>, FileError> {
     let file = file.as_ref();
-    let mut answers = Answers::new(file, "image", images);
+    read_expected_captions(file, ExpectedIds::new(file, "image", images))
+}
+
+fn read_expected_captions(
+    file: &Path,
+    mut expected_ids: ExpectedIds<'_, u64>,
+) -> Result<Vec<CaptionResult>, FileError> {
     let mut results = Vec::new();
-    read_array(file, RECORD, |index, result: CaptionResult| {
-        answers.take(index, &result.image_id)?;
+    read_array(file, EXPECTED, |index, result: CaptionResult| {
+        expected_ids.insert(index, &result.image_id)?;
         results.push(result);
         Ok(())
     })?;
-    answers.finish()?;
+    expected_ids.finish()?;
     Ok(results)
 }
 
-/// Scores of a result file against a `captions_*.json`; see [`caption_pairs`].
+/// Scores a result file against a `captions_*.json`; see [`read_annotated_captions`].
 ///
 /// # Errors
-/// As [`caption_pairs`]; [`FileError::Score`] for a picture without a reference.
-pub fn caption(
+/// As [`read_annotated_captions`]; [`FileError::Score`] if there is no caption.
+pub fn score_captions(
     results: impl AsRef<Path>,
     annotations: impl AsRef<Path>,
-    images: Option<&[u64]>,
-) -> Result<CaptionScores, FileError> {
+    selection: &Selection<'_>,
+) -> Result<FileScores<CaptionScores>, FileError> {
     let results = results.as_ref();
-    let found = caption_pairs(results, annotations, images)?;
-    let pairs: Vec<CaptionPair<'_>> = found
-        .iter()
-        .map(|(result, references)| CaptionPair {
-            hypothesis: &result.caption,
-            references,
-        })
-        .collect();
-    scored(results, caption_scores(&pairs))
+    let captions = read_annotated_captions(results, annotations, selection)?;
+    let scores = with_file(results, caption_scores(&captions.pairs()))?;
+    Ok(FileScores::new(
+        scores,
+        captions.results.len(),
+        captions.annotated,
+    ))
 }
 
-/// Captions of a result file, each with the references of its picture in a `captions_*.json`.
-///
-/// `images` names the pictures that must be captioned, and no other may be: `None` for all of the
-/// annotations, a list for a part of them, as Karpathy's 5,000 test pictures are of val2014.
+/// Captions of a result file with the references of their images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AnnotatedCaptions {
+    /// The captions in the order of the result file.
+    pub results: Vec<CaptionResult>,
+    /// For each of `results` the human captions of its image, at least one.
+    pub references: Vec<Vec<String>>,
+    /// Number of images with captions in the annotations.
+    pub annotated: usize,
+}
+
+impl AnnotatedCaptions {
+    /// The captions as input of the metrics.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<CaptionPair<'_>> {
+        let pairs = self.results.iter().zip(&self.references);
+        pairs
+            .map(|(result, references)| CaptionPair {
+                hypothesis: &result.caption,
+                references,
+            })
+            .collect()
+    }
+}
+
+/// Reads the captions of a result file and, for each, the references of its image from a `captions_*.json`.
 ///
 /// # Errors
-/// [`FileError`], as [`read_captions`]; [`FileError::Score`] for a picture without a reference.
-pub fn caption_pairs(
+/// [`FileError`], see [`read_captions`]; [`FileError::Score`] for an image without a reference.
+pub fn read_annotated_captions(
     results: impl AsRef<Path>,
     annotations: impl AsRef<Path>,
-    images: Option<&[u64]>,
-) -> Result<Vec<(CaptionResult, Vec<String>)>, FileError> {
-    let mut references: HashMap<u64, Vec<String>> = HashMap::new();
-    let mut ids = Vec::new();
+    selection: &Selection<'_>,
+) -> Result<AnnotatedCaptions, FileError> {
+    let mut references_by_image: HashMap<u64, Vec<String>> = HashMap::new();
+    let mut image_ids = Vec::new();
     let expected = r#"{"annotations": [{"image_id": int, "caption": str, ..}, ..]}"#;
-    let annotations = annotations.as_ref();
     read_list(
-        annotations,
+        annotations.as_ref(),
         "annotations",
         expected,
-        |_, a: CaptionResult| {
-            let own = references.entry(a.image_id).or_default();
-            if own.is_empty() {
-                ids.push(a.image_id);
+        |_, annotation: CaptionResult| {
+            let captions = references_by_image.entry(annotation.image_id).or_default();
+            if captions.is_empty() {
+                image_ids.push(annotation.image_id);
             }
-            own.push(a.caption);
+            captions.push(annotation.caption);
             Ok(())
         },
     )?;
-    let results = results.as_ref();
-    let captions = read_captions(results, images.unwrap_or(&ids))?;
-    let pair = |(index, result): (usize, CaptionResult)| {
-        let own = references.get(&result.image_id).cloned();
-        let own = own.ok_or(EvalError::NoReferences { index })?;
-        Ok((result, own))
+    let file = results.as_ref();
+    let expected_ids = ExpectedIds::select(file, "image", &image_ids, selection);
+    let results = read_expected_captions(file, expected_ids)?;
+    let references = |(index, result): (usize, &CaptionResult)| {
+        let references = references_by_image.get(&result.image_id).cloned();
+        references.ok_or(EvalError::NoReferences { index })
     };
-    let found: Result<Vec<_>, _> = captions.into_iter().enumerate().map(pair).collect();
-    scored(results, found)
+    let references: Result<Vec<_>, _> = results.iter().enumerate().map(references).collect();
+    Ok(AnnotatedCaptions {
+        references: with_file(file, references)?,
+        results,
+        annotated: image_ids.len(),
+    })
 }

@@ -1,22 +1,25 @@
 //! COCO detections: `[{"image_id", "category_id", "bbox": [x, y, width, height], "score"}]`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::Display;
 use std::path::Path;
 
 use serde::Deserialize;
 
-use super::json::{read_list, read_numbers, write_array};
+use super::error::{FileError, with_file};
+use super::json::{read_list, read_numbers, read_optional_list, write_array};
 use super::python::Number;
-use super::{FileError, scored};
-use crate::coco_ap::{CocoSummary, Detection, GroundTruth, evaluate};
+use super::selection::{FileScores, Selection};
+use crate::EvalError;
+use crate::coco_ap::{CocoSummary, Detection, GroundTruth, check_ground_truth, evaluate};
 
-const RECORD: &str =
+const EXPECTED: &str =
     r#"[{"image_id": int, "category_id": int, "bbox": [x, y, width, height], "score": float}, ..]"#;
 
-/// A picture as `instances_*.json` lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// An image in `instances_*.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageSize {
-    /// The picture.
+    /// The image.
     pub id: u64,
     /// Width in pixels.
     pub width: u32,
@@ -24,11 +27,11 @@ pub struct ImageSize {
     pub height: u32,
 }
 
-/// Writes detections in the order given.
+/// Writes detections in the order of `detections`. If there is an error, no file is written.
 ///
 /// # Errors
-/// [`FileError::BadBox`] for a coordinate that is not finite or a side that is not over 0,
-/// [`FileError::BadScore`], [`FileError::Write`]. Nothing is written then.
+/// [`FileError::BadBox`] for a coordinate that is not finite or a width or height that is not above 0,
+/// [`FileError::BadScore`], [`FileError::Write`].
 pub fn write_detections<'a>(
     file: impl AsRef<Path>,
     detections: impl IntoIterator<Item = &'a Detection>,
@@ -37,16 +40,25 @@ pub fn write_detections<'a>(
     write_array(file, detections, |index, d| check(file, index, d, None))
 }
 
-/// Reads the detections in `images`; in the order of the file. A picture may have none.
+/// Reads detections in the order of the file; each must be in one of `images`. An image may have none.
 ///
-/// A box may stick out of its picture, as DETR's do, but must share a part with it.
+/// A box may extend beyond its image, as those of DETR do, but must overlap it.
 ///
 /// # Errors
-/// [`FileError`] naming the record: one that is no detection, a picture that is not known, a score
-/// that is not finite, a box that is not finite, has no area or lies outside its picture.
+/// [`FileError`] naming the record: an invalid detection, an unknown image, a score
+/// that is not finite, or a box that is not finite, has no area or is outside of its image.
 pub fn read_detections(
     file: impl AsRef<Path>,
     images: &[ImageSize],
+) -> Result<Vec<Detection>, FileError> {
+    let sizes = images.iter().map(|image| (image.id, Some(*image)));
+    read_detections_of(file.as_ref(), &sizes.collect())
+}
+
+/// Same as [`read_detections`], with the size of each image, if it is known.
+fn read_detections_of(
+    file: &Path,
+    sizes: &HashMap<u64, Option<ImageSize>>,
 ) -> Result<Vec<Detection>, FileError> {
     #[derive(Deserialize)]
     struct Record {
@@ -55,10 +67,8 @@ pub fn read_detections(
         bbox: [Number; 4],
         score: Number,
     }
-    let file = file.as_ref();
-    let sizes: HashMap<u64, ImageSize> = images.iter().map(|i| (i.id, *i)).collect();
     let mut detections = Vec::new();
-    read_numbers(file, RECORD, |index, record: Record| {
+    read_numbers(file, EXPECTED, |index, record: Record| {
         let detection = Detection {
             image_id: record.image_id,
             category_id: record.category_id,
@@ -69,10 +79,10 @@ pub fn read_detections(
             file: file.to_owned(),
             index,
             id: format!("image {}", detection.image_id),
-            known: sizes.len(),
+            expected: sizes.len(),
         };
         let size = sizes.get(&detection.image_id).ok_or_else(unknown)?;
-        check(file, index, &detection, Some(size))?;
+        check(file, index, &detection, size.as_ref())?;
         detections.push(detection);
         Ok(())
     })?;
@@ -100,7 +110,7 @@ fn check(
         });
     }
     let [x, y, width, height] = bbox;
-    let outside = |size: &ImageSize| {
+    let is_outside = |size: &ImageSize| {
         let (w, h) = (f64::from(size.width), f64::from(size.height));
         x >= w || y >= h || x + width <= 0.0 || y + height <= 0.0
     };
@@ -109,9 +119,9 @@ fn check(
     } else if width <= 0.0 || height <= 0.0 {
         "has no area".to_owned()
     } else {
-        match size.filter(|size| outside(size)) {
+        match size.filter(|size| is_outside(size)) {
             None => return Ok(()),
-            Some(size) => format!("lies outside the {} x {} picture", size.width, size.height),
+            Some(size) => format!("is outside of the {} x {} image", size.width, size.height),
         }
     };
     Err(FileError::BadBox {
@@ -123,28 +133,179 @@ fn check(
     })
 }
 
-/// Box AP of a result file against an `instances_*.json`, over all its pictures.
+/// Box AP of a result file against an `instances_*.json`.
+///
+/// As in the official tool, objects and detections of categories that the list `categories` lacks are not scored, nor are
+/// objects of images that the list `images` lacks. Without a list `categories` (the official tool fails), every category
+/// is scored. [`FileScores::notes`] name what is not scored.
 ///
 /// # Errors
-/// [`FileError`], as [`read_detections`] and [`evaluate`].
-pub fn coco_ap(
+/// [`FileError`], see [`read_detections`] and [`coco_ap::evaluate`](crate::coco_ap::evaluate); an empty result file with
+/// [`Selection::InResults`].
+pub fn score_detections(
     results: impl AsRef<Path>,
     annotations: impl AsRef<Path>,
-) -> Result<CocoSummary, FileError> {
+    selection: &Selection<'_>,
+) -> Result<FileScores<CocoSummary>, FileError> {
     let annotations = annotations.as_ref();
-    let (mut images, mut truths) = (Vec::new(), Vec::new());
-    let expected = r#"{"images": [{"id": int, "width": int, "height": int, ..}, ..], ..}"#;
-    read_list(annotations, "images", expected, |_, image: ImageSize| {
-        images.push(image);
-        Ok(())
-    })?;
-    let expected = r#"{"annotations": [{"image_id", "category_id", "bbox": [x, y, width, height], "area", "iscrowd"}, ..], ..}"#;
-    read_list(annotations, "annotations", expected, |_, t: GroundTruth| {
-        truths.push(t);
-        Ok(())
-    })?;
+    let Instances {
+        sizes,
+        truths,
+        categories,
+        mut notes,
+    } = read_instances(annotations)?;
     let results = results.as_ref();
-    let detections = read_detections(results, &images)?;
-    let ids: Vec<u64> = images.iter().map(|image| image.id).collect();
-    scored(results, evaluate(&ids, &truths, &detections))
+    let mut detections = read_detections_of(results, &sizes)?;
+    if let Some(categories) = &categories {
+        let mut unlisted = Unlisted::new("detection", "category", "categories");
+        detections.retain(|d| unlisted.retain(categories.contains(&d.category_id), d.category_id));
+        notes.extend(unlisted.note(results));
+    }
+    let image_ids: HashSet<u64> = match *selection {
+        Selection::All => sizes.keys().copied().collect(),
+        Selection::InResults => detections.iter().map(|d| d.image_id).collect(),
+        Selection::Ids(ids) => ids.iter().copied().collect(),
+    };
+    if image_ids.is_empty() {
+        let error = EvalError::Empty {
+            metric: "AP",
+            expected: "image",
+        };
+        return with_file(results, Err(error));
+    }
+    let truths: Vec<GroundTruth> = truths
+        .into_iter()
+        .filter(|truth| image_ids.contains(&truth.image_id))
+        .collect();
+    let scored: Vec<u64> = image_ids.into_iter().collect();
+    let summary = with_file(results, evaluate(&scored, &truths, &detections))?;
+    Ok(FileScores {
+        notes,
+        ..FileScores::new(summary, scored.len(), sizes.len())
+    })
+}
+
+/// An `instances_*.json`, without the objects that the official tool does not score.
+struct Instances {
+    /// Each listed image with its size, if that is given.
+    sizes: HashMap<u64, Option<ImageSize>>,
+    truths: Vec<GroundTruth>,
+    /// Ids of the listed categories; `None` without a list.
+    categories: Option<HashSet<u32>>,
+    notes: Vec<String>,
+}
+
+fn read_instances(file: &Path) -> Result<Instances, FileError> {
+    #[derive(Deserialize)]
+    struct Image {
+        id: u64,
+        width: Option<u32>,
+        height: Option<u32>,
+    }
+    #[derive(Deserialize)]
+    struct Category {
+        id: u32,
+    }
+    let (mut sizes, mut notes, mut repeated) = (HashMap::new(), Vec::new(), None);
+    let expected = r#"{"images": [{"id": int, "width": int, "height": int, ..}, ..], ..}"#;
+    read_list(file, "images", expected, |_, image: Image| {
+        let Image { id, width, height } = image;
+        let size = width.zip(height);
+        let size = size.map(|(width, height)| ImageSize { id, width, height });
+        if sizes.insert(id, size).is_some_and(|first| first != size) {
+            repeated.get_or_insert(id);
+        }
+        Ok(())
+    })?;
+    if let Some(id) = repeated {
+        notes.push(format!(
+            "{}: image {id} is listed with different sizes; the last one is used",
+            file.display()
+        ));
+    }
+    let mut categories = HashSet::new();
+    let expected = r#"{"categories": [{"id": int, ..}, ..], ..}"#;
+    let is_present = read_optional_list(file, "categories", expected, |_, category: Category| {
+        categories.insert(category.id);
+        Ok(())
+    })?;
+    let categories = is_present.then_some(categories);
+    if categories.is_none() {
+        notes.push(format!(
+            "{}: no list \"categories\"; every annotated category is scored",
+            file.display()
+        ));
+    }
+    let mut unlisted_categories = Unlisted::new("annotation", "category", "categories");
+    let mut unlisted_images = Unlisted::new("annotation", "image", "images");
+    let mut truths = Vec::new();
+    let expected = r#"{"annotations": [{"image_id", "category_id", "bbox": [x, y, width, height], "area", "iscrowd"}, ..], ..}"#;
+    read_list(file, "annotations", expected, |index, t: GroundTruth| {
+        with_file(file, check_ground_truth(index, &t))?;
+        let is_listed = categories
+            .as_ref()
+            .is_none_or(|categories| categories.contains(&t.category_id));
+        if unlisted_categories.retain(is_listed, t.category_id)
+            && unlisted_images.retain(sizes.contains_key(&t.image_id), t.image_id)
+        {
+            truths.push(t);
+        }
+        Ok(())
+    })?;
+    notes.extend(unlisted_categories.note(file));
+    notes.extend(unlisted_images.note(file));
+    Ok(Instances {
+        sizes,
+        truths,
+        categories,
+        notes,
+    })
+}
+
+/// Records that are not scored because a list of the annotations lacks an id of theirs.
+struct Unlisted<I> {
+    record: &'static str,
+    kind: &'static str,
+    list: &'static str,
+    count: usize,
+    ids: BTreeSet<I>,
+}
+
+impl<I: Ord + Display> Unlisted<I> {
+    fn new(record: &'static str, kind: &'static str, list: &'static str) -> Self {
+        Self {
+            record,
+            kind,
+            list,
+            count: 0,
+            ids: BTreeSet::new(),
+        }
+    }
+
+    /// `is_listed`; counts a record that is not.
+    fn retain(&mut self, is_listed: bool, id: I) -> bool {
+        if !is_listed {
+            self.count += 1;
+            self.ids.insert(id);
+        }
+        is_listed
+    }
+
+    fn note(&self, file: &Path) -> Option<String> {
+        let Self {
+            record,
+            kind,
+            list,
+            count,
+            ..
+        } = self;
+        let mut ids: Vec<String> = self.ids.iter().take(5).map(ToString::to_string).collect();
+        if self.ids.len() > ids.len() {
+            ids.push("..".to_owned());
+        }
+        let (file, ids) = (file.display(), ids.join(", "));
+        (*count > 0).then(|| {
+            format!("{file}: {record}s that are not scored: {count}, of {kind} {ids}, which {list:?} does not list")
+        })
+    }
 }

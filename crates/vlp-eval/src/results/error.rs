@@ -1,6 +1,6 @@
-//! What can be wrong with a result file or its annotations.
+//! Errors of result files and annotations.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -17,109 +17,117 @@ pub enum FileError {
     Read {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The file could not be written.
-    #[error("{}: not written: {source}", file.display())]
+    #[error("{}: cannot be written: {source}", file.display())]
     Write {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A record that is no JSON, or lacks a field.
+    /// A record that is not valid JSON or lacks a field.
     #[error("{}: record {index}: {reason}; expected {expected}", file.display())]
     BadRecord {
         /// The file.
         file: PathBuf,
-        /// Record that was being read.
+        /// Index of the record.
         index: usize,
-        /// What the reader met, and where.
+        /// The JSON error with its position.
         reason: String,
-        /// What a record looks like.
+        /// The expected format.
         expected: &'static str,
     },
-    /// A line that is not as it should be.
+    /// A line with a wrong format.
     #[error("{}: line {line}: {text:?}; expected {expected}", file.display())]
     BadLine {
         /// The file.
         file: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What it says.
+        /// Its text.
         text: String,
-        /// What it should look like.
+        /// The expected format.
         expected: &'static str,
     },
-    /// Two answers to one id.
-    #[error("{}: record {index}: {id} was answered before, by record {first}; expected one answer for each id", file.display())]
+    /// Two records with the same id.
+    #[error("{}: record {index}: {id} is also the id of record {first}; expected one record for each id", file.display())]
     Duplicate {
         /// The file.
         file: PathBuf,
-        /// The second record.
+        /// Index of the second record.
         index: usize,
-        /// The first one.
+        /// Index of the first record.
         first: usize,
-        /// Which id, such as `question 262148000`.
+        /// The id, such as `question 262148000`.
         id: String,
     },
-    /// An answer to an id that the ground truth does not have.
-    #[error("{}: record {index}: {id} is not among the {known} of the ground truth: is this file for another split?", file.display())]
+    /// A record with an id that is not in the annotations.
+    #[error("{}: record {index}: {id} is not among the {expected} ids of the annotations: is this file for another split?", file.display())]
     UnknownId {
         /// The file.
         file: PathBuf,
-        /// The record.
+        /// Index of the record.
         index: usize,
-        /// Which id.
+        /// The id.
         id: String,
-        /// How many ids there are.
-        known: usize,
+        /// Number of ids in the annotations.
+        expected: usize,
     },
-    /// Ids without an answer.
-    #[error("{}: {count} of {known} are not answered, the first is {id}; expected one record for each", file.display())]
+    /// Ids without a record.
+    #[error("{}: {count} of {expected} ids have no record, the first is {id}; expected one record for each", file.display())]
     Missing {
         /// The file.
         file: PathBuf,
-        /// The first of them.
+        /// The first one.
         id: String,
-        /// How many are not answered.
+        /// Number of ids without a record.
         count: usize,
-        /// How many ids there are.
-        known: usize,
+        /// Number of ids in the annotations.
+        expected: usize,
     },
     /// A score that is NaN or infinite.
     #[error("{}: record {index} (image {image_id}): score is {score}; expected a finite number", file.display())]
     BadScore {
         /// The file.
         file: PathBuf,
-        /// The record.
+        /// Index of the record.
         index: usize,
-        /// Its picture.
+        /// Its image.
         image_id: u64,
         /// The score.
         score: f64,
     },
-    /// A box with a coordinate that is not finite, without an area, or wholly outside its picture.
-    #[error("{}: record {index} (image {image_id}): box {bbox:?} {problem}; expected [x, y, width, height] in pixels with sides over 0", file.display())]
+    /// A box with a coordinate that is not finite, without an area, or entirely outside of its image.
+    #[error("{}: record {index} (image {image_id}): box {bbox:?} {problem}; expected [x, y, width, height] in pixels with width and height above 0", file.display())]
     BadBox {
         /// The file.
         file: PathBuf,
-        /// The record.
+        /// Index of the record.
         index: usize,
-        /// Its picture.
+        /// Its image.
         image_id: u64,
         /// The box.
         bbox: [f64; 4],
-        /// What is wrong with it.
+        /// What is wrong with the box.
         problem: String,
     },
-    /// Records that were read but cannot be scored.
+    /// Records that cannot be scored.
     #[error("{}: {source}", file.display())]
     Score {
         /// The result file.
         file: PathBuf,
-        /// What the metric said.
+        /// The error of the metric.
         source: EvalError,
     },
+}
+
+/// Adds the file to an error of a metric.
+pub(super) fn with_file<T>(file: &Path, result: Result<T, EvalError>) -> Result<T, FileError> {
+    result.map_err(|source| FileError::Score {
+        file: file.to_owned(),
+        source,
+    })
 }

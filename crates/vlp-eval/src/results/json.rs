@@ -1,20 +1,21 @@
-//! JSON files of many records, read and written one record at a time.
+//! JSON files read and written record by record.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserializer, Serialize};
 
-use super::FileError;
-use super::python::{MARK, PythonJson};
+use super::error::FileError;
+use super::python::{NUMBER_PREFIX, PythonJson};
+use super::text_file::{TextReader, open_text};
 
-/// What is done with a record and its index.
+/// Callback for a record and its index.
 type Each<'a, T> = dyn FnMut(usize, T) -> Result<(), FileError> + 'a;
 
-/// Hands every record of the JSON array in `file` to `each`.
+/// Calls `each` with every record of the JSON array in `file`.
 pub(super) fn read_array<T: DeserializeOwned>(
     file: &Path,
     expected: &'static str,
@@ -23,7 +24,7 @@ pub(super) fn read_array<T: DeserializeOwned>(
     read_records(file, expected, false, each)
 }
 
-/// As [`read_array`], for records that hold [`super::python::Number`]s and no text.
+/// Same as [`read_array`] for records with [`super::python::Number`]s and without text.
 pub(super) fn read_numbers<T: DeserializeOwned>(
     file: &Path,
     expected: &'static str,
@@ -35,59 +36,81 @@ pub(super) fn read_numbers<T: DeserializeOwned>(
 fn read_records<T: DeserializeOwned>(
     file: &Path,
     expected: &'static str,
-    quote: bool,
+    quote_numbers: bool,
     mut each: impl FnMut(usize, T) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
-    read(file, expected, quote, |from, state| {
+    read(file, expected, quote_numbers, |deserializer, state| {
         let list = Records {
             state,
             each: &mut each,
         };
-        list.deserialize(from)
+        list.deserialize(deserializer)
     })
 }
 
-/// Hands every record of the array under `key` of the JSON object in `file` to `each`.
+/// Calls `each` with every record of the array under `key` of the JSON object in `file`.
 pub(super) fn read_list<T: DeserializeOwned>(
     file: &Path,
     key: &'static str,
     expected: &'static str,
-    mut each: impl FnMut(usize, T) -> Result<(), FileError>,
+    each: impl FnMut(usize, T) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
-    read(file, expected, false, |from, state| {
+    read_list_under_key(file, key, true, expected, each).map(|_| ())
+}
+
+/// Same as [`read_list`] for a key that may be absent or null, for which it returns `false`.
+pub(super) fn read_optional_list<T: DeserializeOwned>(
+    file: &Path,
+    key: &'static str,
+    expected: &'static str,
+    each: impl FnMut(usize, T) -> Result<(), FileError>,
+) -> Result<bool, FileError> {
+    read_list_under_key(file, key, false, expected, each)
+}
+
+fn read_list_under_key<T: DeserializeOwned>(
+    file: &Path,
+    key: &'static str,
+    required: bool,
+    expected: &'static str,
+    mut each: impl FnMut(usize, T) -> Result<(), FileError>,
+) -> Result<bool, FileError> {
+    let mut is_present = false;
+    read(file, expected, false, |deserializer, state| {
         let list = Records {
             state,
             each: &mut each,
         };
-        from.deserialize_map(Keyed { key, list })
-    })
+        is_present = deserializer.deserialize_map(ListUnderKey { key, required, list })?;
+        Ok(())
+    })?;
+    Ok(is_present)
 }
 
-/// Where reading is, and the error of ours that ended it.
+/// Index of the current record, and the error of the callback.
 #[derive(Default)]
 struct State {
     index: Cell<usize>,
-    stopped: RefCell<Option<FileError>>,
+    error: RefCell<Option<FileError>>,
 }
 
-type Json = serde_json::Deserializer<serde_json::de::IoRead<PythonJson<BufReader<File>>>>;
+type Json = serde_json::Deserializer<serde_json::de::IoRead<PythonJson<TextReader>>>;
 
 fn read(
     file: &Path,
     expected: &'static str,
-    quote: bool,
+    quote_numbers: bool,
     run: impl FnOnce(&mut Json, &State) -> serde_json::Result<()>,
 ) -> Result<(), FileError> {
     let fail = |source| FileError::Read {
         file: file.to_owned(),
         source,
     };
-    let opened = File::open(file).map_err(fail)?;
-    let mut from =
-        serde_json::Deserializer::from_reader(PythonJson::new(BufReader::new(opened), quote));
+    let reader = PythonJson::new(open_text(file)?, quote_numbers);
+    let mut deserializer = serde_json::Deserializer::from_reader(reader);
     let state = State::default();
-    let result = run(&mut from, &state).and_then(|()| from.end());
-    if let Some(error) = state.stopped.take() {
+    let result = run(&mut deserializer, &state).and_then(|()| deserializer.end());
+    if let Some(error) = state.error.take() {
         return Err(error);
     }
     result.map_err(|error| match error.io_error_kind() {
@@ -97,7 +120,7 @@ fn read(
             index: state.index.get(),
             reason: error
                 .to_string()
-                .replace(&format!("string \"{MARK}"), "number \""),
+                .replace(&format!("string \"{NUMBER_PREFIX}"), "number \""),
             expected,
         },
     })
@@ -111,23 +134,23 @@ struct Records<'a, 'b, T> {
 impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Records<'_, '_, T> {
     type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_seq(self)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
     }
 }
 
 impl<'de, T: DeserializeOwned> Visitor<'de> for Records<'_, '_, T> {
     type Value = ();
 
-    fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        to.write_str("a list of records")
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of records")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<(), A::Error> {
-        while let Some(record) = from.next_element::<T>()? {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
+        while let Some(record) = access.next_element::<T>()? {
             let index = self.state.index.get();
             if let Err(error) = (self.each)(index, record) {
-                self.state.stopped.replace(Some(error));
+                self.state.error.replace(Some(error));
                 return Err(serde::de::Error::custom("stopped"));
             }
             self.state.index.set(index + 1);
@@ -136,58 +159,100 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Records<'_, '_, T> {
     }
 }
 
-struct Keyed<'a, 'b, T> {
+/// [`Records`] or null; whether it was a list.
+struct OptionalRecords<'a, 'b, T>(Records<'a, 'b, T>);
+
+impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for OptionalRecords<'_, '_, T> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for OptionalRecords<'_, '_, T> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_none<E>(self) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        self.0.deserialize(deserializer).map(|()| true)
+    }
+}
+
+/// The list under a key of an object; whether there is one.
+struct ListUnderKey<'a, 'b, T> {
     key: &'static str,
+    required: bool,
     list: Records<'a, 'b, T>,
 }
 
-impl<'de, T: DeserializeOwned> Visitor<'de> for Keyed<'_, '_, T> {
-    type Value = ();
+impl<'de, T: DeserializeOwned> Visitor<'de> for ListUnderKey<'_, '_, T> {
+    type Value = bool;
 
-    fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(to, "an object with the list {:?}", self.key)
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "an object with the list {:?}", self.key)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<(), A::Error> {
-        let mut list = Some(self.list);
-        while let Some(key) = from.next_key::<String>()? {
-            match (key == self.key).then(|| list.take()).flatten() {
-                Some(list) => from.next_value_seed(list)?,
-                None => {
-                    from.next_value::<IgnoredAny>()?;
-                }
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<bool, A::Error> {
+        let Self {
+            key: list_key,
+            required,
+            list,
+        } = self;
+        let (mut list, mut is_present) = (Some(list), false);
+        while let Some(key) = access.next_key::<String>()? {
+            if key != list_key {
+                access.next_value::<IgnoredAny>()?;
+                continue;
             }
+            // Python keeps the last of several lists, other tools the first.
+            let Some(list) = list.take() else {
+                let error = format!("there is a second list {list_key:?}");
+                return Err(serde::de::Error::custom(error));
+            };
+            is_present = match required {
+                true => access.next_value_seed(list).map(|()| true)?,
+                false => access.next_value_seed(OptionalRecords(list))?,
+            };
         }
-        match list {
-            None => Ok(()),
-            Some(_) => Err(serde::de::Error::custom(format!("no list {:?}", self.key))),
+        if required && !is_present {
+            let error = format!("no list {list_key:?}");
+            return Err(serde::de::Error::custom(error));
         }
+        Ok(is_present)
     }
 }
 
-/// Writes records as one JSON array, one a line, after `check` has passed each. The file appears
-/// whole or not at all.
+/// Writes records as one JSON array, one per line, if `check` accepts all of them. The file is renamed into place
+/// when it is complete.
 pub(super) fn write_array<T: Serialize>(
     file: &Path,
     records: impl IntoIterator<Item = T>,
     mut check: impl FnMut(usize, &T) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
-    write(file, |to, fail| {
+    write(file, |writer, fail| {
         let mut open = "[\n";
         for (index, record) in records.into_iter().enumerate() {
             check(index, &record)?;
-            to.write_all(open.as_bytes()).map_err(fail)?;
-            serde_json::to_writer(&mut *to, &record).map_err(|e| fail(e.into()))?;
+            writer.write_all(open.as_bytes()).map_err(fail)?;
+            serde_json::to_writer(&mut *writer, &record).map_err(|e| fail(e.into()))?;
             open = ",\n";
         }
         let close = if open == "[\n" { "[]\n" } else { "\n]\n" };
-        to.write_all(close.as_bytes()).map_err(fail)
+        writer.write_all(close.as_bytes()).map_err(fail)
     })
 }
 
 type Fail<'a> = &'a dyn Fn(std::io::Error) -> FileError;
 
-/// Writes a file beside and renames it when it is whole.
+/// Writes a temporary file in the same folder and renames it when it is complete.
 pub(super) fn write(
     file: &Path,
     fill: impl FnOnce(&mut BufWriter<File>, Fail<'_>) -> Result<(), FileError>,
@@ -199,13 +264,13 @@ pub(super) fn write(
     let mut name = file.as_os_str().to_owned();
     name.push(".partial");
     let partial = PathBuf::from(name);
-    let mut to = BufWriter::new(File::create(&partial).map_err(fail)?);
-    let filled = fill(&mut to, &fail)
-        .and_then(|()| to.flush().map_err(fail))
+    let mut writer = BufWriter::new(File::create(&partial).map_err(fail)?);
+    let result = fill(&mut writer, &fail)
+        .and_then(|()| writer.flush().map_err(fail))
         .and_then(|()| std::fs::rename(&partial, file).map_err(fail));
-    if filled.is_err() {
-        // What is half written is of no use; that it stays would be no second error to report.
+    if result.is_err() {
+        // Best effort: the first error is the one to report.
         let _ = std::fs::remove_file(&partial);
     }
-    filled
+    result
 }

@@ -1,103 +1,101 @@
-//! Numbers as Python writes and reads them: `NaN`, `Infinity` and `-Infinity` may stand where
-//! numbers do, and decimals are read to the last bit.
+//! JSON numbers as in Python: `NaN`, `Infinity` and `-Infinity` are numbers, and decimals are rounded correctly.
 
 use std::io::{BufRead, Read};
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// Marks a string that was a number.
-pub(super) const MARK: &str = "#";
+/// Prefix of a string that was a number.
+pub(super) const NUMBER_PREFIX: &str = "#";
 
-/// Reads JSON with decimals and Python's three words turned into strings: [`Number`] then reads
-/// them exactly, and what is not finite can be named with its record.
+/// A reader that turns decimals and the three words of Python into strings. [`Number`] parses
+/// those exactly, and errors for values that are not finite can name their record.
 pub(super) struct PythonJson<R> {
-    from: R,
-    quote: bool,
-    /// Bytes ready to be handed out, from `at` on.
-    ready: Vec<u8>,
-    at: usize,
+    inner: R,
+    quote_numbers: bool,
+    /// Output, of which the first `consumed` bytes have been read.
+    output: Vec<u8>,
+    consumed: usize,
     in_string: bool,
     escaped: bool,
-    /// A number or a word with a capital letter, as far as it was read.
+    /// The number or the word with a capital letter that the input is in.
     word: Vec<u8>,
 }
 
 impl<R: BufRead> PythonJson<R> {
-    /// Without `quote` the text stays as it is, for records without decimals: there the words are
-    /// no JSON.
-    pub(super) fn new(from: R, quote: bool) -> Self {
+    /// Without `quote_numbers` the text is not changed, so that the words of Python are errors.
+    pub(super) fn new(inner: R, quote_numbers: bool) -> Self {
         Self {
-            from,
-            quote,
-            ready: Vec::new(),
-            at: 0,
+            inner,
+            quote_numbers,
+            output: Vec::new(),
+            consumed: 0,
             in_string: false,
             escaped: false,
             word: Vec::new(),
         }
     }
 
-    fn take(&mut self, byte: u8) {
+    fn push(&mut self, byte: u8) {
         if self.in_string {
             self.in_string = self.escaped || byte != b'"';
             self.escaped = !self.escaped && byte == b'\\';
-            self.ready.push(byte);
+            self.output.push(byte);
             return;
         }
-        let belongs = byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-        let starts = byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
-        if belongs && (starts || !self.word.is_empty()) {
+        let continues_word = byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        let starts_word = byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
+        if continues_word && (starts_word || !self.word.is_empty()) {
             self.word.push(byte);
         } else {
             self.end_word();
             self.in_string = byte == b'"';
-            self.ready.push(byte);
+            self.output.push(byte);
         }
     }
 
     fn end_word(&mut self) {
-        let decimal = self.word.iter().any(|b| b".eE".contains(b));
-        let not_finite = matches!(self.word.as_slice(), b"NaN" | b"Infinity" | b"-Infinity");
-        if self.quote && (decimal || not_finite) {
-            self.ready.push(b'"');
-            self.ready.extend(MARK.as_bytes());
-            self.ready.append(&mut self.word);
-            self.ready.push(b'"');
+        let is_decimal = self.word.iter().any(|b| b".eE".contains(b));
+        let is_not_finite = matches!(self.word.as_slice(), b"NaN" | b"Infinity" | b"-Infinity");
+        if self.quote_numbers && (is_decimal || is_not_finite) {
+            self.output.push(b'"');
+            self.output.extend(NUMBER_PREFIX.as_bytes());
+            self.output.append(&mut self.word);
+            self.output.push(b'"');
         } else {
-            self.ready.append(&mut self.word);
+            self.output.append(&mut self.word);
         }
     }
 }
 
 impl<R: BufRead> Read for PythonJson<R> {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        while self.at == self.ready.len() {
-            self.ready.clear();
-            self.at = 0;
-            let chunk = self.from.fill_buf()?.to_vec();
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.consumed == self.output.len() {
+            self.output.clear();
+            self.consumed = 0;
+            let chunk = self.inner.fill_buf()?.to_vec();
             if chunk.is_empty() {
                 self.end_word();
                 break;
             }
-            self.from.consume(chunk.len());
+            self.inner.consume(chunk.len());
             for byte in chunk {
-                self.take(byte);
+                self.push(byte);
             }
         }
-        let count = into.len().min(self.ready.len() - self.at);
-        into[..count].copy_from_slice(&self.ready[self.at..self.at + count]);
-        self.at += count;
+        let count = buffer.len().min(self.output.len() - self.consumed);
+        buffer[..count].copy_from_slice(&self.output[self.consumed..self.consumed + count]);
+        self.consumed += count;
         Ok(count)
     }
 }
 
-/// A number read through [`PythonJson`]; it may not be finite.
+/// A number read through [`PythonJson`]; may be infinite or NaN.
 #[derive(Clone, Copy)]
 pub(super) struct Number(pub(super) f64);
 
 impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(NumberVisitor)
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor)
     }
 }
 
@@ -106,8 +104,8 @@ struct NumberVisitor;
 impl Visitor<'_> for NumberVisitor {
     type Value = Number;
 
-    fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        to.write_str("a number")
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a number")
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Number, E> {
@@ -124,10 +122,12 @@ impl Visitor<'_> for NumberVisitor {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Number, E> {
-        // Rust reads Python's three words as they are, and what is too large as infinite.
-        let number = value.strip_prefix(MARK).and_then(|text| text.parse().ok());
-        let wrong = || E::invalid_type(Unexpected::Str(value), &self);
-        Ok(Number(number.ok_or_else(wrong)?))
+        // Rust parses the three words of Python, and values that are too large as infinite.
+        let number = value
+            .strip_prefix(NUMBER_PREFIX)
+            .and_then(|text| text.parse().ok());
+        let invalid = || E::invalid_type(Unexpected::Str(value), &self);
+        Ok(Number(number.ok_or_else(invalid)?))
     }
 }
 
@@ -137,18 +137,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decimals_are_quoted_outside_strings_whatever_the_chunks() {
+    fn numbers_outside_strings_are_quoted_for_any_chunk_size() {
         let text =
             r#"{"NaN": NaN, "a\"1.5": [Infinity,-Infinity], "b\\": 1.5, "c": [true,-1e-5,-10]}"#;
         let expected = r##"{"NaN": "#NaN", "a\"1.5": ["#Infinity","#-Infinity"], "b\\": "#1.5", "c": [true,"#-1e-5",-10]}"##;
         for size in [1, 2, 3, 7, 64, 1000] {
-            let from = || std::io::BufReader::with_capacity(size, text.as_bytes());
-            let read = |quote| {
-                let mut found = String::new();
-                PythonJson::new(from(), quote)
-                    .read_to_string(&mut found)
+            let reader = || std::io::BufReader::with_capacity(size, text.as_bytes());
+            let read = |quote_numbers| {
+                let mut output = String::new();
+                PythonJson::new(reader(), quote_numbers)
+                    .read_to_string(&mut output)
                     .unwrap();
-                found
+                output
             };
             assert_eq!(read(true), expected, "{size}");
             assert_eq!(read(false), text, "{size}");

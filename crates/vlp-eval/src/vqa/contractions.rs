@@ -1,9 +1,9 @@
-//! Contractions written without their apostrophe, and how the official VQA tool writes them.
+//! Contractions without their apostrophe, and the spelling the official VQA tool replaces them with.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// Stems and the ending an apostrophe belongs into.
+/// Endings without and with the apostrophe, and the stems they follow.
 const STEMS: [(&str, &str, &str); 6] = [
     (
         "nt",
@@ -33,13 +33,13 @@ const STEMS: [(&str, &str, &str); 6] = [
     ),
 ];
 
-/// Stems of `X'd've`, written with one of the two apostrophes.
+/// Stems of `X'd've`, which the tool recognizes with one of the two apostrophes.
 const D_HAVE: &str = "he it she somebody someone something there they we who you";
 
-/// Stems of `Xn't've`, written with one of the two apostrophes.
+/// Stems of `Xn't've`, which the tool recognizes with one of the two apostrophes.
 const NOT_HAVE: &str = "could had might should would";
 
-/// Others. `somebody'd` loses its apostrophe in the official tool, too.
+/// Irregular ones. As in the official tool, `somebody'd` loses its apostrophe.
 const OTHERS: [(&str, &str); 13] = [
     ("maam", "ma'am"),
     ("oclock", "o'clock"),
@@ -56,7 +56,7 @@ const OTHERS: [(&str, &str); 13] = [
     ("y'all'dve", "y'all'd've"),
 ];
 
-/// Contraction by its spelling without an apostrophe.
+/// Contractions by their spelling without the apostrophe.
 pub(super) static CONTRACTIONS: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
     let mut map = HashMap::new();
     for (plain, ending, stems) in STEMS {
@@ -66,11 +66,11 @@ pub(super) static CONTRACTIONS: LazyLock<HashMap<String, String>> = LazyLock::ne
     }
     for (stems, plain, ending) in [(D_HAVE, "d", "'d"), (NOT_HAVE, "nt", "n't")] {
         for stem in stems.split(' ') {
-            let whole = format!("{stem}{ending}'ve");
-            map.insert(format!("{stem}{plain}'ve"), whole.clone());
-            map.insert(format!("{stem}{ending}ve"), whole);
+            let contraction = format!("{stem}{ending}'ve");
+            map.insert(format!("{stem}{plain}'ve"), contraction.clone());
+            map.insert(format!("{stem}{ending}ve"), contraction);
         }
     }
-    map.extend(OTHERS.map(|(plain, whole)| (plain.to_owned(), whole.to_owned())));
+    map.extend(OTHERS.map(|(plain, contraction)| (plain.to_owned(), contraction.to_owned())));
     map
 });

@@ -1,4 +1,4 @@
-//! VQA accuracy: agreement with the human answers (Antol et al., ICCV 2015; the VQA v2 tool).
+//! VQA accuracy: agreement with human answers (Antol et al., ICCV 2015), computed as by the VQA v2 tool.
 
 mod contractions;
 mod normalize;
@@ -8,44 +8,44 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::EvalError;
-use crate::ids::pair_up;
+use crate::ids::match_ids;
 pub use normalize::normalize;
 
-/// A question's human answers, with the field names of `v2_mscoco_*_annotations.json`.
+/// The human answers to a question, with the field names of `v2_mscoco_*_annotations.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct VqaAnnotation {
-    /// The question.
+    /// Id of the question.
     pub question_id: u64,
-    /// First words of the question, such as `how many`.
+    /// The first words of the question, such as `how many`.
     pub question_type: String,
     /// `yes/no`, `number` or `other`.
     pub answer_type: String,
-    /// What people answered, usually ten; in JSON strings or objects with the field `answer`.
-    #[serde(deserialize_with = "answers")]
+    /// The human answers, usually ten; in JSON strings or objects with the field `answer`.
+    #[serde(deserialize_with = "deserialize_answers")]
     pub answers: Vec<String>,
 }
 
-/// A predicted answer, with the field names of VQA's result files.
+/// A predicted answer, with the field names of VQA result files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VqaResult {
-    /// The question.
+    /// Id of the question.
     pub question_id: u64,
     /// The answer.
     pub answer: String,
 }
 
-/// Mean accuracies in 0..=1; the official tool prints them x 100 with two decimals.
+/// Mean accuracies in 0..=1; the official tool prints percentages with two decimals.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VqaAccuracy {
-    /// Over all questions.
+    /// Mean over all questions.
     pub overall: f64,
-    /// By the annotation's question type.
+    /// Means by question type.
     pub by_question_type: BTreeMap<String, f64>,
-    /// By the annotation's answer type.
+    /// Means by answer type.
     pub by_answer_type: BTreeMap<String, f64>,
 }
 
-/// Accuracy of one result for each annotated question.
+/// Mean accuracies of results; there must be one for each annotated question.
 ///
 /// # Errors
 /// [`EvalError`] naming the question: an id that is repeated, missing from the results or unknown,
@@ -60,14 +60,14 @@ pub fn vqa_accuracy(
             expected: "annotated question",
         });
     }
-    let wanted: Vec<u64> = annotations.iter().map(|a| a.question_id).collect();
-    let given: Vec<u64> = results.iter().map(|r| r.question_id).collect();
-    let order = pair_up(("annotations", &wanted), ("results", &given))?;
+    let expected_ids: Vec<u64> = annotations.iter().map(|a| a.question_id).collect();
+    let actual_ids: Vec<u64> = results.iter().map(|r| r.question_id).collect();
+    let result_indices = match_ids(("annotations", &expected_ids), ("results", &actual_ids))?;
 
     let mut overall = Mean::default();
     let mut by_question_type: BTreeMap<String, Mean> = BTreeMap::new();
     let mut by_answer_type: BTreeMap<String, Mean> = BTreeMap::new();
-    for (annotation, at) in annotations.iter().zip(order) {
+    for (annotation, result) in annotations.iter().zip(result_indices) {
         let VqaAnnotation {
             question_id,
             question_type,
@@ -81,7 +81,7 @@ pub fn vqa_accuracy(
                 count,
             });
         }
-        let accuracy = answer_accuracy(&results[at].answer, answers);
+        let accuracy = answer_accuracy(&results[result].answer, answers);
         overall.add(accuracy);
         by_question_type
             .entry(question_type.clone())
@@ -100,27 +100,36 @@ pub fn vqa_accuracy(
     })
 }
 
-/// Accuracy of one answer in 0..=1: against all human answers but one, three equal ones make it
-/// right (`min(1, n / 3)`), averaged over the one left out. 0 without human answers.
+/// Accuracy of one answer in 0..=1: `min(1, n / 3)` for `n` equal human answers among all but one, averaged over the
+/// one left out. 0 without human answers.
 ///
-/// Answers are brought to a common form ([`normalize`]) only where people disagreed; where all
-/// wrote the same, the prediction must be that very text, up to white space at its ends. This is
-/// the tool's present rule; copies of an earlier version normalise the prediction always and the
-/// human answers in part, and give other figures.
+/// Answers are normalized ([`normalize`]) only if the human answers differ; if they are all equal, the
+/// prediction must be the same text, except for leading and trailing white space. This is the current rule of the
+/// tool; earlier versions always normalize the prediction, normalize the human answers in part, and give
+/// different accuracies.
 #[must_use]
-pub fn answer_accuracy(answer: &str, human: &[String]) -> f64 {
+pub fn answer_accuracy(answer: &str, human_answers: &[String]) -> f64 {
     let mut answer = normalize::clean(answer);
-    let mut human: Vec<String> = human.iter().map(|h| normalize::clean(h)).collect();
-    if human.windows(2).any(|pair| pair[0] != pair[1]) {
+    let mut human_answers: Vec<String> = human_answers
+        .iter()
+        .map(|human| normalize::clean(human))
+        .collect();
+    if human_answers.windows(2).any(|pair| pair[0] != pair[1]) {
         answer = normalize(&answer);
-        human.iter_mut().for_each(|h| *h = normalize(h));
+        for human in &mut human_answers {
+            *human = normalize(human);
+        }
     }
-    let equal = human.iter().filter(|&h| *h == answer).count();
-    let left_out = |h: &String| {
-        let others = equal - usize::from(*h == answer);
+    let equal = human_answers
+        .iter()
+        .filter(|&human| *human == answer)
+        .count();
+    let accuracy_without = |left_out: &String| {
+        let others = equal - usize::from(*left_out == answer);
         (others as f64 / 3.0).min(1.0)
     };
-    human.iter().map(left_out).sum::<f64>() / human.len().max(1) as f64
+    let sum: f64 = human_answers.iter().map(accuracy_without).sum();
+    sum / human_answers.len().max(1) as f64
 }
 
 #[derive(Default)]
@@ -140,7 +149,9 @@ impl Mean {
     }
 }
 
-fn answers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+fn deserialize_answers<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Answer {
@@ -150,7 +161,7 @@ fn answers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> 
     let text = |answer| match answer {
         Answer::Text(text) | Answer::Record { answer: text } => text,
     };
-    Ok(Vec::<Answer>::deserialize(from)?
+    Ok(Vec::<Answer>::deserialize(deserializer)?
         .into_iter()
         .map(text)
         .collect())

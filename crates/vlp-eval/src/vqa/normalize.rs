@@ -1,27 +1,28 @@
-//! The common form of VQA answers, quirks of the official tool included.
+//! Normalization of VQA answers, including the quirks of the official tool.
 
 use super::contractions::CONTRACTIONS;
 
-/// Marks that are deleted or become spaces, in the order the official tool goes through them.
-/// Colon and apostrophe are not among them.
-const MARKS: [char; 21] = [
+/// Punctuation that is deleted or replaced by a space, in the order of the official tool.
+/// Colon and apostrophe are not included.
+const PUNCTUATION: [char; 21] = [
     ';', '/', '[', ']', '"', '{', '}', '(', ')', '=', '+', '\\', '_', '-', '>', '<', '@', '`', ',',
     '?', '!',
 ];
 
-/// The official tool hands a flag to its substitution where a count belongs.
-const MOST_PERIODS: usize = 32;
+/// The official tool passes the value of a flag, 32, as the maximal number of substitutions.
+const MAX_PERIODS: usize = 32;
 
-/// Line breaks and tabs become spaces; spaces at the ends go.
+/// Replaces line breaks and tabs by spaces and trims the answer.
 pub(super) fn clean(answer: &str) -> String {
     answer.replace(['\n', '\t'], " ").trim().to_owned()
 }
 
-/// Brings an answer to the form in which the official VQA tool compares answers.
+/// Normalizes an answer as the official VQA tool does before it compares answers.
 ///
-/// A mark is deleted where it touches a space or the answer holds a comma between digits, and
-/// becomes a space otherwise. Periods go unless a digit follows. Then: lower case, `none` and
-/// `zero` to `ten` as digits, no articles, and apostrophes put into contractions (`dont`).
+/// A punctuation character is deleted if one of its occurrences is next to a space or if the answer contains a comma
+/// between digits; otherwise it becomes a space. A period is deleted unless a digit follows. Then the answer is
+/// lower-cased, `none` and `zero` to `ten` become digits, articles are removed, and contractions get their
+/// apostrophe (`dont` becomes `don't`).
 ///
 /// ```
 /// use vlp_eval::vqa::normalize;
@@ -30,7 +31,7 @@ pub(super) fn clean(answer: &str) -> String {
 /// ```
 #[must_use]
 pub fn normalize(answer: &str) -> String {
-    let words = without_periods(&without_marks(answer)).to_lowercase();
+    let words = without_periods(&without_punctuation(answer)).to_lowercase();
     let words: Vec<&str> = words
         .split_whitespace()
         .map(|word| {
@@ -60,18 +61,27 @@ const NUMBERS: [(&str, &str); 12] = [
     ("ten", "10"),
 ];
 
-/// What a mark touches is judged on the answer as given, not on what earlier marks left of it.
-fn without_marks(answer: &str) -> String {
+/// The neighbors of a character are those in the original answer, not in the result of earlier replacements.
+fn without_punctuation(answer: &str) -> String {
     let bytes = answer.as_bytes();
-    let between_digits = |w: &[u8]| w[0].is_ascii_digit() && w[1] == b',' && w[2].is_ascii_digit();
-    let thousands = bytes.windows(3).any(between_digits);
+    let is_comma_in_number =
+        |w: &[u8]| w[0].is_ascii_digit() && w[1] == b',' && w[2].is_ascii_digit();
+    let has_comma_in_number = bytes.windows(3).any(is_comma_in_number);
     let mut out = answer.to_owned();
-    for mark in MARKS {
-        if !answer.contains(mark) {
+    for punctuation in PUNCTUATION {
+        if !answer.contains(punctuation) {
             continue;
         }
-        let by_space = answer.contains(&format!("{mark} ")) || answer.contains(&format!(" {mark}"));
-        out = out.replace(mark, if by_space || thousands { "" } else { " " });
+        let is_next_to_space = answer.contains(&format!("{punctuation} "))
+            || answer.contains(&format!(" {punctuation}"));
+        out = out.replace(
+            punctuation,
+            if is_next_to_space || has_comma_in_number {
+                ""
+            } else {
+                " "
+            },
+        );
     }
     out
 }
@@ -81,8 +91,8 @@ fn without_periods(text: &str) -> String {
     let mut deleted = 0;
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
-        let kept = c != '.' || rest.peek().is_some_and(char::is_ascii_digit);
-        if kept || deleted == MOST_PERIODS {
+        let is_kept = c != '.' || rest.peek().is_some_and(char::is_ascii_digit);
+        if is_kept || deleted == MAX_PERIODS {
             out.push(c);
         } else {
             deleted += 1;

@@ -1,4 +1,4 @@
-//! What the tests of this crate share.
+//! Helpers of this crate's tests.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,13 +10,17 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::prelude::*;
-use vlp_models::{E2eVlpConfig, HeadSizes, ObjectivesConfig, PretrainObjectives};
+use vlp_models::{E2eVlpConfig, Pool, SohoConfig};
 use vlp_objectives::detection::ClassVocabulary;
-use vlp_objectives::{CaptioningConfig, DetectionConfig, ItmConfig, MlmConfig};
-pub use vlp_testing::distance;
-use vlp_vision::{Depth, NormMode, ResNetConfig, Stem};
+use vlp_objectives::{
+    CaptioningConfig, DetectionConfig, HeadSizes, ItmConfig, MlmConfig, ObjectivesConfig,
+    PretrainObjectives,
+};
+use vlp_ops::params::{ParamVisitor, visit_params};
+pub use vlp_testing::max_abs_diff;
+use vlp_vision::{Depth, NormMode, ResNetConfig, Stem, VectorQuantizerConfig};
 
 pub fn small() -> E2eVlpConfig {
     E2eVlpConfig {
@@ -27,8 +31,8 @@ pub fn small() -> E2eVlpConfig {
             ..ResNetConfig::new(Depth::R10)
         },
         d_model: 16,
-        heads: 4,
-        ffn: 32,
+        n_heads: 4,
+        d_ff: 32,
         encoder_layers: 2,
         decoder_layers: 2,
         caption_layers: 0,
@@ -36,7 +40,27 @@ pub fn small() -> E2eVlpConfig {
         max_positions: 12,
         modality_embedding: false,
         recompute: vec![],
-        quantiser: None,
+        quantizer: None,
+    }
+}
+
+pub fn small_soho() -> SohoConfig {
+    SohoConfig {
+        backbone: ResNetConfig {
+            stages: 3,
+            ..small().backbone
+        },
+        d_model: 16,
+        n_heads: 4,
+        d_ff: 32,
+        encoder_layers: 2,
+        decoder_layers: 0,
+        dropout: 0.0,
+        max_positions: 12,
+        pool: Pool::Before,
+        quantizer: Some(VectorQuantizerConfig::new(6)),
+        portrait_mask_bug: false,
+        recompute: vec![],
     }
 }
 
@@ -50,7 +74,7 @@ pub fn vocabulary(classes: usize, attributes: usize) -> Vec<ClassVocabulary> {
 
 pub fn objectives(
     d_model: usize,
-    vocab: usize,
+    vocab_size: usize,
     vocabularies: Vec<ClassVocabulary>,
     device: &Device,
 ) -> PretrainObjectives {
@@ -65,7 +89,7 @@ pub fn objectives(
     .init(
         &HeadSizes {
             d_model,
-            vocab_size: vocab,
+            vocab_size,
             vocabularies,
             codes: 0,
             answers: 0,
@@ -75,53 +99,40 @@ pub fn objectives(
     .unwrap()
 }
 
-pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub fn to_cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter().collect()
 }
 
 #[derive(Default)]
-struct Weights {
-    path: Vec<String>,
-    found: BTreeMap<String, Vec<f32>>,
-    sizes: BTreeMap<String, usize>,
-    read: bool,
+struct Values(BTreeMap<String, Vec<f32>>);
+
+impl ParamVisitor for Values {
+    fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>) {
+        self.0.insert(path.into(), to_cpu(param.val()));
+    }
 }
 
-impl ModuleVisitor for Weights {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
-        self.sizes
-            .insert(path.clone(), param.lazy_shape().num_elements());
-        if self.read {
-            self.found.insert(path, host(param.val()));
+/// Values of all parameters and buffers by path.
+pub fn weights<M: Module>(module: &M) -> BTreeMap<String, Vec<f32>> {
+    let mut values = Values::default();
+    visit_params(module, &mut values);
+    values.0
+}
+
+#[derive(Default)]
+struct Count(usize);
+
+impl ParamVisitor for Count {
+    fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>) {
+        if !path.contains("running_") {
+            self.0 += param.lazy_shape().num_elements();
         }
     }
 }
 
-/// Every parameter and buffer by path.
-pub fn weights<M: Module>(module: &M) -> BTreeMap<String, Vec<f32>> {
-    let mut visitor = Weights {
-        read: true,
-        ..Weights::default()
-    };
-    module.visit(&mut visitor);
-    visitor.found
-}
-
-/// Number of parameters, running statistics left out.
-pub fn parameters<M: Module>(module: &M) -> usize {
-    let mut visitor = Weights::default();
-    module.visit(&mut visitor);
-    visitor
-        .sizes
-        .iter()
-        .filter(|(path, _)| !path.contains("running_"))
-        .map(|(_, n)| n)
-        .sum()
+/// Number of parameters without running statistics.
+pub fn parameter_count<M: Module>(module: &M) -> usize {
+    let mut count = Count::default();
+    visit_params(module, &mut count);
+    count.0
 }

@@ -2,15 +2,15 @@
 
 use burn::prelude::*;
 
-/// Centre and size to corners, `[rows, 4]`.
+/// Center and size to corners, `[rows, 4]`.
 pub fn cxcywh_to_xyxy(boxes: Tensor<2>) -> Tensor<2> {
     let rows = boxes.dims()[0];
-    let centre = boxes.clone().slice([0..rows, 0..2]);
+    let center = boxes.clone().slice([0..rows, 0..2]);
     let half = boxes.slice([0..rows, 2..4]).mul_scalar(0.5);
-    Tensor::cat(vec![centre.clone() - half.clone(), centre + half], 1)
+    Tensor::cat(vec![center.clone() - half.clone(), center + half], 1)
 }
 
-/// Generalised IoU of row `i` of `a` with row `i` of `b` (corners), `[rows]`, in `-1..=1`.
+/// Generalized IoU of row `i` of `a` with row `i` of `b` (corners), `[rows]`, in `-1..=1`.
 pub fn giou(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
     let rows = a.dims()[0];
     let low = |t: &Tensor<2>| t.clone().slice([0..rows, 0..2]);
@@ -22,12 +22,12 @@ pub fn giou(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
     inter / union.clone() - (hull.clone() - union) / hull
 }
 
-/// Centre and size to corners.
+/// Center and size to corners.
 pub fn corners([cx, cy, w, h]: [f32; 4]) -> [f32; 4] {
     [cx - w / 2.0, cy - h / 2.0, cx + w / 2.0, cy + h / 2.0]
 }
 
-/// IoU and generalised IoU of two boxes given by corners.
+/// IoU and generalized IoU of two boxes given by corners.
 pub fn overlap(a: [f32; 4], b: [f32; 4]) -> (f32, f32) {
     let area = |t: [f32; 4]| (t[2] - t[0]) * (t[3] - t[1]);
     let inter =

@@ -4,9 +4,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::{relu, sigmoid};
 use serde::{Deserialize, Serialize};
-use vlp_ops::apply;
+use vlp_ops::{init_weights, linear_layer};
 
-/// A set of class names (COCO, Visual Genome, scenes) with a head of its own.
+/// The size of a set of class names (COCO, Visual Genome, scenes), each of which has its own class head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassVocabulary {
@@ -14,7 +14,7 @@ pub struct ClassVocabulary {
     pub name: String,
     /// Number of classes, no-object not counted.
     pub classes: usize,
-    /// Number of attributes; 0 where none is annotated (COCO).
+    /// Number of attributes; 0 if none is annotated (COCO).
     pub attributes: usize,
 }
 
@@ -23,9 +23,9 @@ pub struct ClassVocabulary {
 pub struct DetectionOutput {
     /// Class logits `[layers, batch, queries, classes + 1]`, no-object last.
     pub logits: Tensor<4>,
-    /// Attribute logits `[layers, batch, queries, attributes]`, where the vocabulary has attributes.
+    /// Attribute logits `[layers, batch, queries, attributes]`, if the vocabulary has attributes.
     pub attributes: Option<Tensor<4>>,
-    /// Centre and size relative to the unpadded picture, `[layers, batch, queries, 4]`.
+    /// Center and size relative to the unpadded image, `[layers, batch, queries, 4]`.
     pub boxes: Tensor<4>,
 }
 
@@ -35,11 +35,15 @@ pub(crate) struct VocabularyHead {
     attribute: Option<Linear>,
 }
 
-/// Three linear layers with ReLU between, then a sigmoid (DETR).
+init_weights!(VocabularyHead { class, attribute });
+
+/// Three linear layers with ReLU between them and a sigmoid at the end (DETR).
 #[derive(Module, Debug)]
 pub(crate) struct BoxHead {
     layers: Vec<Linear>,
 }
+
+init_weights!(BoxHead { layers });
 
 impl ClassVocabulary {
     pub(crate) fn init(&self, d_model: usize, device: &Device) -> VocabularyHead {
@@ -66,7 +70,7 @@ impl BoxHead {
             .iter()
             .enumerate()
             .fold(states, |x, (i, layer)| {
-                let x = apply(layer, x);
+                let x = linear_layer(layer, x);
                 if i < last { relu(x) } else { x }
             });
         sigmoid(x)
@@ -74,7 +78,7 @@ impl BoxHead {
 }
 
 impl VocabularyHead {
-    /// Applies the heads to `states` `[layers, batch, queries, d_model]` at once.
+    /// Predictions of `states` `[layers, batch, queries, d_model]`.
     pub(crate) fn forward(&self, boxes: &BoxHead, states: Tensor<4>) -> DetectionOutput {
         let [layers, batch, queries, width] = states.dims();
         let flat = states.reshape([layers * batch * queries, width]);
@@ -83,11 +87,11 @@ impl VocabularyHead {
             t.reshape([layers, batch, queries, out])
         };
         DetectionOutput {
-            logits: shape(apply(&self.class, flat.clone())),
+            logits: shape(linear_layer(&self.class, flat.clone())),
             attributes: self
                 .attribute
                 .as_ref()
-                .map(|head| shape(apply(head, flat.clone()))),
+                .map(|head| shape(linear_layer(head, flat.clone()))),
             boxes: shape(boxes.forward(flat)),
         }
     }

@@ -1,4 +1,4 @@
-//! Which query answers for which object (DETR, `matcher.py`), on the CPU for a whole batch at once.
+//! Bipartite matching of queries and objects (DETR, `matcher.py`), on the CPU for a whole batch at once.
 
 use burn::prelude::*;
 use burn::tensor::TensorData;
@@ -17,9 +17,9 @@ use crate::error::ObjectiveError;
 pub struct MatchCost {
     /// Minus the probability of the object's class; 1 in DETR.
     pub class: f64,
-    /// L1 distance of centre and size; 5 in DETR.
+    /// L1 distance of center and size; 5 in DETR.
     pub l1: f64,
-    /// Minus the generalised IoU; 2 in DETR.
+    /// Minus the generalized IoU; 2 in DETR.
     pub giou: f64,
     /// Minus the mean probability of the object's attributes; 0 (DETR has none).
     pub attribute: f64,
@@ -36,7 +36,7 @@ impl Default for MatchCost {
     }
 }
 
-/// (query, object) pairs of one picture at one decoder layer, sorted by query.
+/// (query, object) pairs of one image at one decoder layer, sorted by query.
 pub type Pairs = Vec<(usize, usize)>;
 
 /// Finds the cheapest one-to-one assignment of objects to queries.
@@ -46,10 +46,13 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    /// Pairs of every layer and picture: `pairs[layer][picture]`.
+    /// Pairs of every layer and image: `pairs[layer][image]`.
     ///
-    /// One device-to-host copy for the batch: the probabilities of the objects' own classes are gathered
-    /// on the device and travel with the boxes.
+    /// Copies from the device once per batch: the probabilities of the objects' classes are gathered on the device and
+    /// copied together with the boxes.
+    ///
+    /// # Errors
+    /// [`ObjectiveError::NonFinite`] for a prediction that is NaN or infinite.
     pub fn assign(
         &mut self,
         output: &DetectionOutput,
@@ -57,23 +60,23 @@ impl Matcher {
         cost: &MatchCost,
     ) -> Result<Vec<Vec<Pairs>>, ObjectiveError> {
         let [layers, batch, queries, _] = output.logits.dims();
-        let most = targets.iter().map(|t| t.objects.len()).max().unwrap_or(0);
-        if most == 0 {
+        let objects = targets.iter().map(|target| target.objects.len());
+        let max_objects = objects.max().unwrap_or(0);
+        if max_objects == 0 {
             return Ok(vec![vec![vec![]; batch]; layers]);
         }
-        let host = gather(output, targets, cost, most);
-        let columns = most + 4;
+        let rows = gather(output, targets, cost, max_objects);
+        let columns = max_objects + 4;
         let mut pairs = vec![Vec::with_capacity(batch); layers];
         let mut matrix = vec![];
-        for (layer, found) in pairs.iter_mut().enumerate() {
+        for (layer, layer_pairs) in pairs.iter_mut().enumerate() {
             for (image, target) in targets.iter().enumerate() {
-                let objects = target.objects.len();
                 matrix.clear();
                 for query in 0..queries {
-                    let at = ((layer * batch + image) * queries + query) * columns;
-                    let row = &host[at..at + columns];
-                    let bbox = [row[most], row[most + 1], row[most + 2], row[most + 3]];
-                    for (object, gain) in target.objects.iter().zip(row) {
+                    let start = ((layer * batch + image) * queries + query) * columns;
+                    let (gains, bbox) = rows[start..start + columns].split_at(max_objects);
+                    let bbox = [bbox[0], bbox[1], bbox[2], bbox[3]];
+                    for (object, gain) in target.objects.iter().zip(gains) {
                         let l1: f32 = bbox
                             .iter()
                             .zip(&object.bbox)
@@ -87,39 +90,36 @@ impl Matcher {
                         );
                     }
                 }
-                found.push(
-                    self.solver
-                        .assign(&matrix, queries, objects)
-                        .map_err(|source| ObjectiveError::NonFinite {
-                            objective: "detection",
-                            image,
-                            source,
-                        })?,
-                );
+                let assignment = self.solver.assign(&matrix, queries, target.objects.len());
+                layer_pairs.push(assignment.map_err(|source| ObjectiveError::NonFinite {
+                    objective: "detection",
+                    image,
+                    source,
+                })?);
             }
         }
         Ok(pairs)
     }
 }
 
-/// Rows of `most` weighted probabilities (class and attributes) and 4 box values, on the host.
+/// For each layer, image and query, `max_objects` weighted probabilities (class and attributes) and 4 box values.
 fn gather(
     output: &DetectionOutput,
     targets: &[&DetectionTarget],
     cost: &MatchCost,
-    most: usize,
+    max_objects: usize,
 ) -> Vec<f32> {
     let [layers, batch, queries, classes] = output.logits.dims();
     let device = output.logits.device();
-    let mut labels = vec![0i32; batch * most];
-    for (image, target) in targets.iter().enumerate() {
-        for (object, at) in target.objects.iter().zip(image * most..) {
-            labels[at] = object.class as i32;
+    let mut labels = vec![0i32; batch * max_objects];
+    for (labels, target) in labels.chunks_mut(max_objects).zip(targets) {
+        for (label, object) in labels.iter_mut().zip(&target.objects) {
+            *label = object.class as i32;
         }
     }
     let labels: Tensor<4, Int> =
-        Tensor::from_data(TensorData::new(labels, [1, batch, 1, most]), &device);
-    let labels = labels.expand([layers, batch, queries, most]);
+        Tensor::from_data(TensorData::new(labels, [1, batch, 1, max_objects]), &device);
+    let labels = labels.expand([layers, batch, queries, max_objects]);
     let probability = softmax(
         output
             .logits
@@ -133,26 +133,21 @@ fn gather(
         .mul_scalar(cost.class);
     if let Some(logits) = output.attributes.as_ref().filter(|_| cost.attribute != 0.0) {
         let attributes = logits.dims()[3];
-        let mut shares = vec![0f32; batch * attributes * most];
+        let mut weights = vec![0f32; batch * attributes * max_objects];
         for (image, target) in targets.iter().enumerate() {
             for (column, object) in target.objects.iter().enumerate() {
                 for &attribute in &object.attributes {
-                    let at = (image * attributes + attribute) * most + column;
-                    shares[at] = cost.attribute as f32 / object.attributes.len() as f32;
+                    let index = (image * attributes + attribute) * max_objects + column;
+                    weights[index] = cost.attribute as f32 / object.attributes.len() as f32;
                 }
             }
         }
-        let shares: Tensor<4> = Tensor::from_data(
-            TensorData::new(shares, [1, batch, attributes, most]),
-            &device,
-        );
+        let shape = [1, batch, attributes, max_objects];
+        let weights: Tensor<4> = Tensor::from_data(TensorData::new(weights, shape), &device);
+        let weights = weights.without_autodiff();
+        let weights = weights.expand([layers, batch, attributes, max_objects]);
         let probability = softmax(logits.clone().without_autodiff(), 3);
-        gain = gain
-            + probability.matmul(
-                shares
-                    .without_autodiff()
-                    .expand([layers, batch, attributes, most]),
-            );
+        gain = gain + probability.matmul(weights);
     }
     let rows = Tensor::cat(vec![gain, output.boxes.clone().without_autodiff()], 3);
     rows.into_data().iter().collect()

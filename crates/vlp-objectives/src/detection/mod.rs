@@ -3,11 +3,16 @@
 pub mod boxes;
 pub mod heads;
 pub mod matcher;
-pub mod objective;
 pub mod set_loss;
-pub mod target;
+
+mod metrics;
+mod objective;
+mod post_process;
+mod target;
 
 pub use heads::{ClassVocabulary, DetectionOutput};
 pub use matcher::{MatchCost, Matcher};
-pub use objective::{Detection, DetectionConfig, Found};
+pub use metrics::DetectionMetrics;
+pub use objective::{Detection, DetectionConfig};
+pub use post_process::{DetectedObject, post_process};
 pub use target::{DetectionTarget, TargetObject};

@@ -3,21 +3,23 @@
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::Distribution;
-use burn::tensor::activation::softmax;
 use serde::{Deserialize, Serialize};
-use vlp_transformer::{DecoderInput, Memory};
+use vlp_ops::init_weights;
+use vlp_transformer::{Decoder, DecoderInput, Memory};
 
 use super::heads::{BoxHead, ClassVocabulary, DetectionOutput, VocabularyHead};
 use super::matcher::{MatchCost, Matcher};
-use super::set_loss::SetSums;
+use super::metrics::DetectionMetrics;
+use super::post_process::{DetectedObject, post_process};
+use super::set_loss::SetLossSums;
 use super::target::DetectionTarget;
-use crate::draft::Draft;
-use crate::encoded::{Encoded, Needs};
+use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
-use crate::objective::{Losses, Objective};
-use crate::tally::Tally;
-
-const NAME: &str = "detection";
+use crate::loss::zero;
+use crate::objective::{Losses, Objective, Term};
+use crate::pair_builder::PairBuilder;
+use crate::passes::EncoderPasses;
+use crate::targets::Unit;
 
 /// Configuration of [`Detection`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,13 +27,13 @@ const NAME: &str = "detection";
 pub struct DetectionConfig {
     /// Weight of the whole objective; 1 in E2E-VLP.
     pub weight: f64,
-    /// Number of object queries, the most objects a picture can hold; 100 in DETR.
+    /// Number of object queries, the most objects of an image; 100 in DETR.
     pub num_queries: usize,
     /// Weight of the class loss; 1 in DETR.
     pub class_weight: f64,
     /// Weight of the L1 box loss; 5 in DETR.
     pub l1_weight: f64,
-    /// Weight of the generalised IoU loss; 2 in DETR.
+    /// Weight of the generalized IoU loss; 2 in DETR.
     pub giou_weight: f64,
     /// Weight of the attribute loss; 1 in E2E-VLP's formula.
     pub attribute_weight: f64,
@@ -39,7 +41,8 @@ pub struct DetectionConfig {
     pub no_object: f64,
     /// Losses on every decoder layer, not only the last; true in DETR.
     pub aux_losses: bool,
-    /// Queries see the image tokens of the joint pass instead of the image-only pass; false: no text at inference.
+    /// Queries attend to the image tokens of the joint pass instead of the image-only pass. False: detection without
+    /// text.
     pub from_joint: bool,
     /// Weights of the matching cost.
     pub cost: MatchCost,
@@ -74,46 +77,38 @@ pub struct Detection {
     config: DetectionConfig,
 }
 
-/// One detected object.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    /// The query that found it.
-    pub query: usize,
-    /// Index into the vocabulary's classes.
-    pub class: usize,
-    /// Probability of that class.
-    pub score: f32,
-    /// Centre and size relative to the unpadded picture.
-    pub bbox: [f32; 4],
-    /// Probability of every attribute of the vocabulary.
-    pub attributes: Vec<f32>,
-}
+init_weights!(Detection {
+    query_embed = Normal(1.0),
+    heads,
+    box_head;
+    vocabularies, config
+});
 
 impl DetectionConfig {
-    /// Builds queries and heads for a decoder of width `d_model`, a class head for each vocabulary.
+    /// Builds queries and heads for a decoder of width `d_model`, with a class head for each vocabulary.
+    ///
+    /// # Errors
+    /// [`ObjectiveError::Config`] without queries or vocabularies.
     pub fn init(
         &self,
         d_model: usize,
         vocabularies: Vec<ClassVocabulary>,
         device: &Device,
     ) -> Result<Detection, ObjectiveError> {
-        let fail = |key, value: String, hint: &str| {
+        let fail = |key, value: &str, hint: &str| {
             Err(ObjectiveError::Config {
-                objective: NAME,
+                objective: Detection::NAME,
                 key,
-                value,
+                value: value.into(),
                 hint: hint.into(),
             })
         };
         if self.num_queries == 0 {
-            return fail("num_queries", "0".into(), "use at least 1 (100 in DETR)");
+            return fail("num_queries", "0", "use at least 1 (100 in DETR)");
         }
         if vocabularies.is_empty() {
-            return fail(
-                "vocabularies",
-                "[]".into(),
-                "give at least one class vocabulary, or switch detection off",
-            );
+            let hint = "give at least one class vocabulary, or switch detection off";
+            return fail("vocabularies", "[]", hint);
         }
         Ok(Detection {
             query_embed: Param::from_tensor(Tensor::random(
@@ -123,7 +118,7 @@ impl DetectionConfig {
             )),
             heads: vocabularies
                 .iter()
-                .map(|v| v.init(d_model, device))
+                .map(|vocabulary| vocabulary.init(d_model, device))
                 .collect(),
             box_head: BoxHead::new(d_model, device),
             vocabularies,
@@ -133,24 +128,17 @@ impl DetectionConfig {
 }
 
 impl Detection {
-    fn memory<'a>(&self, encoded: &'a Encoded<'_>) -> Result<&'a Memory, ObjectiveError> {
-        if self.config.from_joint {
-            encoded.joint_image(NAME)
-        } else {
-            encoded.image(NAME)
+    /// The image tokens that queries attend to, one row per target.
+    fn memory<'a>(&self, output: &'a EncoderOutput<'_>) -> &'a Memory {
+        match self.config.from_joint {
+            true => &output.joint().image,
+            false => output.image(),
         }
     }
 
-    /// Where every query looks in the picture: the last cross-attention, mean over heads,
-    /// `[batch, queries, image tokens]`.
-    pub fn attention(&self, encoded: &Encoded<'_>) -> Result<Tensor<3>, ObjectiveError> {
-        let memory = self.memory(encoded)?;
-        Ok(encoded.decoder(NAME)?.attention(self.input(memory)))
-    }
-
-    fn input<'a>(&self, memory: &'a Memory) -> DecoderInput<'a> {
-        let [batch, _, width] = memory.states.dims();
-        let shape = [batch, self.config.num_queries, width];
+    fn decoder_input<'a>(&self, memory: &'a Memory) -> DecoderInput<'a> {
+        let [images, _, width] = memory.states.dims();
+        let shape = [images, self.config.num_queries, width];
         DecoderInput {
             x: Tensor::zeros(shape, &memory.states.device()),
             query_pos: Some(self.query_embed.val().unsqueeze::<3>().expand(shape)),
@@ -159,138 +147,124 @@ impl Detection {
         }
     }
 
-    /// Decoder states of the queries, `[layers, batch, queries, d_model]`.
-    pub fn states(&self, encoded: &Encoded<'_>) -> Result<Tensor<4>, ObjectiveError> {
-        let memory = self.memory(encoded)?;
-        let states = encoded.decoder(NAME)?.forward_all(self.input(memory));
-        Ok(Tensor::stack(states, 0))
+    /// Attention weights of the last cross-attention of every query, mean over heads,
+    /// `[images, queries, image tokens]`.
+    pub fn attention_weights(&self, memory: &Memory, decoder: &Decoder) -> Tensor<3> {
+        decoder.attention_weights(self.decoder_input(memory))
     }
 
-    /// Predictions of every layer for one vocabulary.
-    pub fn output(&self, states: Tensor<4>, vocabulary: usize) -> DetectionOutput {
+    /// Decoder states of the queries, `[layers, images, queries, d_model]`.
+    pub fn states(&self, memory: &Memory, decoder: &Decoder) -> Tensor<4> {
+        Tensor::stack(decoder.forward_all(self.decoder_input(memory)), 0)
+    }
+
+    /// Predictions of every layer for one vocabulary, from decoder states `[layers, images, queries, d_model]`.
+    pub fn predict(&self, states: Tensor<4>, vocabulary: usize) -> DetectionOutput {
         self.heads[vocabulary].forward(&self.box_head, states)
     }
 
-    /// Predictions and targets of the pictures of each vocabulary in the batch.
+    /// Predictions and targets of the images of each vocabulary in the batch.
     fn by_vocabulary<'a>(
         &self,
         states: &Tensor<4>,
-        targets: &'a [DetectionTarget],
+        targets: &[&'a DetectionTarget],
     ) -> Vec<(DetectionOutput, Vec<&'a DetectionTarget>)> {
         let mut groups = vec![];
         for vocabulary in 0..self.heads.len() {
-            let rows: Vec<i32> = (0..targets.len())
-                .filter(|&i| targets[i].vocabulary == Some(vocabulary))
-                .map(|i| i as i32)
+            let images: Vec<usize> = (0..targets.len())
+                .filter(|&image| targets[image].vocabulary == Some(vocabulary))
                 .collect();
-            if rows.is_empty() {
+            if images.is_empty() {
                 continue;
             }
-            let chosen = rows.iter().map(|&i| &targets[i as usize]).collect();
-            let states = match rows.len() == targets.len() {
+            let states = match images.len() == targets.len() {
                 true => states.clone(),
-                false => states
-                    .clone()
-                    .select(1, Tensor::from_ints(rows.as_slice(), &states.device())),
+                false => {
+                    let rows: Vec<i32> = images.iter().map(|&image| image as i32).collect();
+                    let rows = Tensor::from_ints(rows.as_slice(), &states.device());
+                    states.clone().select(1, rows)
+                }
             };
-            groups.push((self.output(states, vocabulary), chosen));
+            let targets = images.iter().map(|&image| targets[image]).collect();
+            groups.push((self.predict(states, vocabulary), targets));
         }
         groups
     }
 
-    /// Every query's most probable class for each picture, best score first.
+    /// The object of every query for each image, by descending score.
     pub fn detect(
         &self,
-        encoded: &Encoded<'_>,
+        memory: &Memory,
+        decoder: &Decoder,
         vocabulary: usize,
-    ) -> Result<Vec<Vec<Found>>, ObjectiveError> {
-        let states = self.states(encoded)?;
-        let [layers, batch, queries, width] = states.dims();
-        let last = states.slice([layers - 1..layers, 0..batch, 0..queries, 0..width]);
-        let mut pictures = found(&self.output(last, vocabulary));
-        pictures
-            .iter_mut()
-            .for_each(|found| found.sort_by(|a, b| b.score.total_cmp(&a.score)));
-        Ok(pictures)
+    ) -> Vec<Vec<DetectedObject>> {
+        let states = self.states(memory, decoder);
+        let last = states.dims()[0] - 1;
+        let mut images = post_process(&self.predict(states.narrow(0, last, 1), vocabulary));
+        for objects in &mut images {
+            objects.sort_by(|a, b| b.score.total_cmp(&a.score));
+        }
+        images
     }
-}
 
-/// Each query's detection at the last layer of `output`, in query order (DETR, `PostProcess`).
-pub(crate) fn found(output: &DetectionOutput) -> Vec<Vec<Found>> {
-    let [layers, batch, queries, classes] = output.logits.dims();
-    let from = layers - 1..layers;
-    let host = |t: Tensor<4>| -> Vec<f32> { t.into_data().iter().collect() };
-    let last = |t: &Tensor<4>| {
-        let width = t.dims()[3];
-        t.clone()
-            .slice([from.clone(), 0..batch, 0..queries, 0..width])
-    };
-    let classes_p = host(softmax(last(&output.logits), 3));
-    let boxes = host(last(&output.boxes));
-    let width = output.attributes.as_ref().map_or(0, |a| a.dims()[3]);
-    let attributes = output
-        .attributes
-        .as_ref()
-        .map(|a| host(softmax(last(a), 3)))
-        .unwrap_or_default();
-    (0..batch)
-        .map(|image| {
-            (0..queries)
-                .map(|query| {
-                    let row = image * queries + query;
-                    let p = &classes_p[row * classes..(row + 1) * classes - 1];
-                    let class =
-                        (0..p.len()).fold(0, |best, i| if p[i] > p[best] { i } else { best });
-                    Found {
-                        query: row % queries,
-                        class,
-                        score: p.get(class).copied().unwrap_or(0.0),
-                        bbox: [0, 1, 2, 3].map(|i| boxes[row * 4 + i]),
-                        attributes: attributes
-                            .get(row * width..(row + 1) * width)
-                            .unwrap_or(&[])
-                            .to_vec(),
-                    }
-                })
-                .collect()
-        })
-        .collect()
+    fn terms(&self, sums: SetLossSums, layers: usize) -> Vec<Term> {
+        let weights = [
+            self.config.class_weight,
+            self.config.l1_weight,
+            self.config.giou_weight,
+            self.config.attribute_weight,
+        ];
+        let means = sums.means().into_iter().zip(weights);
+        let terms = means.flat_map(|((name, means), weight)| {
+            (0..layers).map(move |layer| Term {
+                name,
+                layer: (layer + 1 < layers).then_some(layer),
+                weight: weight * self.config.weight,
+                value: means.clone().narrow(0, layer, 1),
+            })
+        });
+        terms.collect()
+    }
 }
 
 impl Objective for Detection {
+    const NAME: &'static str = "detection";
+
     type Target = DetectionTarget;
 
-    fn name(&self) -> &'static str {
-        NAME
-    }
+    type Metrics = DetectionMetrics;
 
-    fn needs(&self) -> Needs {
-        if self.config.from_joint {
-            Needs::JOINT
-        } else {
-            Needs::IMAGE
+    fn unit(&self) -> Unit {
+        match self.config.from_joint {
+            true => Unit::Text,
+            false => Unit::Image,
         }
     }
 
-    fn prepare(&self, draft: &mut Draft<'_>) -> Result<DetectionTarget, ObjectiveError> {
-        let vocabulary = self
-            .vocabularies
-            .iter()
-            .position(|v| v.name == draft.labels.name);
-        Ok(DetectionTarget::of(
-            draft.example,
+    fn passes(&self) -> EncoderPasses {
+        match self.config.from_joint {
+            true => EncoderPasses::JOINT,
+            false => EncoderPasses::IMAGE,
+        }
+    }
+
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<DetectionTarget, ObjectiveError> {
+        let mut vocabularies = self.vocabularies.iter();
+        let vocabulary = vocabularies.position(|vocabulary| vocabulary.name == pair.labels.name);
+        Ok(DetectionTarget::new(
+            pair.example,
             vocabulary,
-            draft.labels,
+            pair.labels,
             self.config.num_queries,
         ))
     }
 
     fn loss(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[DetectionTarget],
+        output: &EncoderOutput<'_>,
+        targets: &[&DetectionTarget],
     ) -> Result<Losses, ObjectiveError> {
-        let states = self.states(encoded)?;
+        let states = self.states(self.memory(output), output.parts.decoder(Self::NAME)?);
         let layers = states.dims()[0];
         let states = match self.config.aux_losses {
             true => states,
@@ -298,62 +272,47 @@ impl Objective for Detection {
         };
         let layers = states.dims()[0];
         let mut matcher = Matcher::default();
-        let mut sums: Option<SetSums> = None;
-        for (output, targets) in self.by_vocabulary(&states, targets) {
-            let pairs = matcher.assign(&output, &targets, &self.config.cost)?;
-            let own = SetSums::new(&output, &targets, &pairs, self.config.no_object);
+        let mut sums: Option<SetLossSums> = None;
+        for (predictions, targets) in self.by_vocabulary(&states, targets) {
+            let pairs = matcher.assign(&predictions, &targets, &self.config.cost)?;
+            let added = SetLossSums::new(&predictions, &targets, &pairs, self.config.no_object);
             sums = Some(match sums {
-                Some(sums) => sums.plus(own),
-                None => own,
+                Some(sums) => sums + added,
+                None => added,
             });
         }
-        let mut losses = Losses::default();
-        losses.report.push((
-            "objects".into(),
-            targets.iter().map(|t| t.objects.len()).sum::<usize>() as f64,
-        ));
-        let dropped: usize = targets.iter().map(|t| t.dropped).sum();
+        let mut losses = match sums {
+            Some(sums) => Losses {
+                terms: self.terms(sums, layers),
+                diagnostics: vec![],
+            },
+            None => Losses::single(Self::NAME, self.config.weight, zero(&states.device())),
+        };
+        let objects: usize = targets.iter().map(|target| target.objects.len()).sum();
+        let dropped: usize = targets.iter().map(|target| target.dropped).sum();
+        losses.diagnostics.push(("objects", objects as f64));
         if dropped > 0 {
-            losses
-                .report
-                .push(("dropped objects".into(), dropped as f64));
-        }
-        let Some(sums) = sums else { return Ok(losses) };
-        let weights = [
-            self.config.class_weight,
-            self.config.l1_weight,
-            self.config.giou_weight,
-            self.config.attribute_weight,
-        ];
-        for ((name, means), weight) in sums.means().into_iter().zip(weights) {
-            for layer in 0..layers {
-                let name = if layer + 1 == layers {
-                    name.to_string()
-                } else {
-                    format!("{name}.{layer}")
-                };
-                let mean = means.clone().narrow(0, layer, 1);
-                losses.terms.push((name, weight * self.config.weight, mean));
-            }
+            losses.diagnostics.push(("dropped_objects", dropped as f64));
         }
         Ok(losses)
     }
 
     fn evaluate(
         &self,
-        encoded: &Encoded<'_>,
-        targets: &[DetectionTarget],
-        tally: &mut Tally,
+        output: &EncoderOutput<'_>,
+        targets: &[&DetectionTarget],
+        metrics: &mut DetectionMetrics,
     ) -> Result<(), ObjectiveError> {
-        let states = self.states(encoded)?;
-        let last = states.dims()[0];
-        let states = states.narrow(0, last - 1, 1);
-        for (output, targets) in self.by_vocabulary(&states, targets) {
-            let pairs = Matcher::default().assign(&output, &targets, &self.config.cost)?;
-            for ((queries, target), pairs) in found(&output).iter().zip(&targets).zip(&pairs[0]) {
-                tally.detections(queries, target);
+        let states = self.states(self.memory(output), output.parts.decoder(Self::NAME)?);
+        let last = states.dims()[0] - 1;
+        let states = states.narrow(0, last, 1);
+        for (predictions, targets) in self.by_vocabulary(&states, targets) {
+            let pairs = Matcher::default().assign(&predictions, &targets, &self.config.cost)?;
+            let objects = post_process(&predictions);
+            for ((objects, target), pairs) in objects.iter().zip(&targets).zip(&pairs[0]) {
+                metrics.record_image(objects, target);
                 for &(query, object) in pairs {
-                    tally.matched(&queries[query], &target.objects[object]);
+                    metrics.record_match(&objects[query], &target.objects[object]);
                 }
             }
         }

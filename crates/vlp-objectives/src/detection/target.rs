@@ -1,36 +1,37 @@
-//! What a picture holds, as the detection objective sees it.
+//! Targets of detection.
 
 use vlp_data::{Example, LabelSpace};
 
-/// One object of a picture.
+/// One object of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetObject {
     /// Index into the vocabulary's classes.
     pub class: usize,
-    /// Centre and size relative to the unpadded picture, in `0..=1`.
+    /// Center and size relative to the unpadded image, in `0..=1`.
     pub bbox: [f32; 4],
-    /// Indices into the vocabulary's attributes; empty where none is annotated.
+    /// Indices into the vocabulary's attributes; empty if none is annotated.
     pub attributes: Vec<usize>,
 }
 
-/// Objects of one picture.
+/// Objects of one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectionTarget {
-    /// Index of the class vocabulary; `None` where boxes are not annotated: no loss.
+    /// Index of the class vocabulary; `None` if boxes are not annotated: the image has no loss.
     pub vocabulary: Option<usize>,
     /// The objects, at most as many as there are queries.
     pub objects: Vec<TargetObject>,
-    /// Objects left out because there are more than queries.
+    /// Number of objects that were dropped because there are more than queries.
     pub dropped: usize,
-    /// Identity of the picture, for held-out scores.
-    pub key: u64,
-    /// Width and height of the original picture in pixels, for held-out scores.
+    /// The image's id, for validation metrics.
+    pub image_id: u64,
+    /// Width and height of the original image in pixels, for validation metrics.
     pub size: (usize, usize),
 }
 
 impl DetectionTarget {
-    /// Objects of an example: crowds and boxes without area left out (DETR), the largest `queries` kept.
-    pub fn of(
+    /// The objects of an example, without crowds and boxes without area (DETR); of more than `queries` objects, the
+    /// largest.
+    pub fn new(
         example: &Example,
         vocabulary: Option<usize>,
         labels: &LabelSpace,
@@ -67,8 +68,8 @@ impl DetectionTarget {
             vocabulary,
             objects,
             dropped,
-            key: example.key,
-            size: example.original,
+            image_id: example.key,
+            size: example.original_size,
         }
     }
 }

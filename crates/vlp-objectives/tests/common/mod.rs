@@ -1,4 +1,4 @@
-//! What the tests of this crate share.
+//! Shared by the tests of this crate.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,18 +12,17 @@ use burn::module::Module;
 use burn::prelude::*;
 use vlp_objectives::Losses;
 use vlp_objectives::detection::{DetectionOutput, DetectionTarget, TargetObject};
-pub use vlp_testing::{host, noise, random, redraw};
+pub use vlp_testing::{noise, random, randomize_weights, to_cpu};
 
 pub fn scalar(tensor: Tensor<1>) -> f64 {
-    host(tensor)[0]
+    to_cpu(tensor)[0]
 }
 
 /// Names with unweighted values.
-pub fn terms(losses: &Losses) -> Vec<(String, f64)> {
-    losses
-        .terms
-        .iter()
-        .map(|(name, _, value)| (name.clone(), scalar(value.clone())))
+pub fn terms(losses: &Losses) -> Vec<(&'static str, f64)> {
+    let terms = losses.terms.iter();
+    terms
+        .map(|term| (term.name, scalar(term.value.clone())))
         .collect()
 }
 
@@ -43,19 +42,19 @@ pub fn predictions(batch: usize, seed: u64, device: &Device) -> DetectionOutput 
     }
 }
 
-/// A picture with `count` random objects, every third of them without attributes.
-pub fn picture(count: usize, seed: u64) -> DetectionTarget {
+/// An image with `count` random objects, every third of them without attributes.
+pub fn image(count: usize, seed: u64) -> DetectionTarget {
     let values = noise(count * 8, seed + 1000);
-    let pick = |value: f64, of: usize| ((value + 1.0) / 2.0 * of as f64) as usize;
+    let pick = |value: f64, count: usize| ((value + 1.0) / 2.0 * count as f64) as usize;
     let object = |i: usize| {
-        let at = &values[8 * i..];
+        let values = &values[8 * i..];
         TargetObject {
-            class: pick(at[0], CLASSES),
-            bbox: [1, 2, 3, 4].map(|k| (at[k] * 0.2 + 0.4) as f32),
+            class: pick(values[0], CLASSES),
+            bbox: [1, 2, 3, 4].map(|side| (values[side] * 0.2 + 0.4) as f32),
             attributes: match i % 3 {
                 0 => vec![],
-                1 => vec![pick(at[5], ATTRIBUTES)],
-                _ => vec![0, 1 + pick(at[6], ATTRIBUTES - 1)],
+                1 => vec![pick(values[5], ATTRIBUTES)],
+                _ => vec![0, 1 + pick(values[6], ATTRIBUTES - 1)],
             },
         }
     };
@@ -63,14 +62,18 @@ pub fn picture(count: usize, seed: u64) -> DetectionTarget {
         vocabulary: Some(0),
         objects: (0..count).map(object).collect(),
         dropped: 0,
-        key: seed,
+        image_id: seed,
         size: (64, 48),
     }
 }
 
-/// Slope of `loss` along a random direction of all weights: by its gradient, and by central difference.
-pub fn slopes<M: Module>(module: &M, seed: u64, loss: impl Fn(&M) -> Tensor<1>) -> (f64, f64) {
-    // Small enough to stay on one side of the ReLUs, the matching and the boxes' corners.
-    let slopes = vlp_testing::slopes(module, seed, 1e-6, loss);
-    (slopes.gradient, slopes.difference)
+/// Derivative of `loss` along a random direction in parameter space: by autodiff and by central differences.
+pub fn numeric_grad<M: Module>(
+    module: &M,
+    seed: u64,
+    loss: impl Fn(&M) -> Tensor<1>,
+) -> (f64, f64) {
+    // Small enough that no ReLU, matching or box corner switches.
+    let grad = vlp_testing::numeric_grad(module, seed, 1e-6, loss);
+    (grad.autodiff, grad.numeric)
 }

@@ -1,16 +1,16 @@
 //! Convolutions and products of many sizes.
 
 use burn::prelude::*;
-use vlp_ops::{Affine, Window, affine, conv2d, conv2d_affine};
-use vlp_testing::{host, random};
+use vlp_ops::{Affine, Conv2dGeometry, affine, conv2d, conv2d_affine};
+use vlp_testing::{to_cpu, random};
 
 use super::Case;
 
 /// One convolution: `[images, in, out, h, w]`, kernel, window.
-pub type Conv = ([usize; 5], [usize; 2], Window);
+pub type Conv = ([usize; 5], [usize; 2], Conv2dGeometry);
 
-pub fn window(stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2]) -> Window {
-    Window {
+pub fn window(stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2]) -> Conv2dGeometry {
+    Conv2dGeometry {
         stride,
         padding,
         dilation,
@@ -98,7 +98,7 @@ pub fn conv_case(case: &Conv, f: &mut dyn FnMut(&Case)) {
 /// gradients of `x`, the weight and the shortcut; scale and shift frozen, as where it holds, or tracked.
 pub fn finished_alike(case: &Conv) {
     let ([n, input, output, h, w], [i, j], window) = *case;
-    let [rows, columns] = window.positions([h, w], [i, j]);
+    let [rows, columns] = window.output_size([h, w], [i, j]);
     let shape = [n, output, rows, columns];
     let run = |fused: bool, device: &Device, tracked: bool, [relu, shortcut]: [bool; 2]| {
         let own = |t: Tensor<4>| {
@@ -126,17 +126,17 @@ pub fn finished_alike(case: &Conv) {
             true => conv2d_affine(x.clone(), weight.clone(), window, after),
             false => affine(conv2d(x.clone(), weight.clone(), window), after),
         };
-        let mut values = vec![host(y.clone())];
+        let mut values = vec![to_cpu(y.clone())];
         if device.is_autodiff() {
             let grads = (y * random(shape, 6, device)).sum().backward();
             let maps = [Some(x), Some(weight), other];
             values.extend(
                 maps.into_iter()
                     .flatten()
-                    .map(|t| host(t.grad(&grads).unwrap())),
+                    .map(|t| to_cpu(t.grad(&grads).unwrap())),
             );
             let lines = [scale, shift].into_iter().filter(|_| tracked);
-            values.extend(lines.map(|t| host(t.grad(&grads).unwrap())));
+            values.extend(lines.map(|t| to_cpu(t.grad(&grads).unwrap())));
         }
         values
     };
@@ -195,7 +195,7 @@ pub fn tied_case([rows, width, words]: [usize; 3], f: &mut dyn FnMut(&Case)) {
             let table = t[1].clone().reshape([words, width]);
             let bias = biased.then(|| t[2].clone());
             let states = t[0].clone().reshape([rows, width]);
-            vlp_ops::tied(states, table, bias).flatten::<1>(0, 1)
+            vlp_ops::tied_logits(states, table, bias).flatten::<1>(0, 1)
         };
         let mut sizes = vec![rows * width, words * width];
         sizes.extend(biased.then_some(words));

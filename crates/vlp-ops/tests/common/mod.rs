@@ -11,7 +11,7 @@ pub mod cases;
 
 use burn::prelude::*;
 use burn::tensor::{DType, TensorData};
-use vlp_testing::{host, noise};
+use vlp_testing::{to_cpu, noise};
 
 /// Values `f` gets, as flat tensors of these sizes, and what it makes of them.
 pub struct Case<'a> {
@@ -46,9 +46,9 @@ fn run(case: &Case, values: &[Vec<f32>], dtype: DType, coarse: bool) -> (Vec<f64
     let grads = (y.clone() * weights(&y, coarse)).sum().backward();
     let grads = inputs
         .iter()
-        .map(|t| host(t.grad(&grads).expect("a gradient")))
+        .map(|t| to_cpu(t.grad(&grads).expect("a gradient")))
         .collect();
-    (host(y), grads)
+    (to_cpu(y), grads)
 }
 
 /// What outputs are weighted with.
@@ -120,7 +120,7 @@ pub fn agree(case: &Case, tolerance: f64) {
             })
             .collect();
         let y = (case.f)(&moved);
-        host((y.clone() * weights(&y, false)).sum())[0]
+        to_cpu((y.clone() * weights(&y, false)).sum())[0]
     };
     let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
     let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };

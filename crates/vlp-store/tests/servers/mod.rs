@@ -1,4 +1,4 @@
-//! Servers on 127.0.0.1 that live as long as a test.
+//! Servers on 127.0.0.1 that run for the duration of a test.
 
 use std::{
     collections::VecDeque,
@@ -12,16 +12,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After how many bytes the next answers are cut off; those after them are not.
+/// Lengths to which the next responses are truncated; further responses are complete.
 #[derive(Clone)]
-pub(crate) struct Cuts(Arc<Mutex<VecDeque<usize>>>);
+pub(crate) struct Truncations(Arc<Mutex<VecDeque<usize>>>);
 
-impl Cuts {
-    pub(crate) fn after(bytes: &[usize]) -> Self {
-        Self(Arc::new(Mutex::new(bytes.iter().copied().collect())))
+impl Truncations {
+    pub(crate) fn new(lengths: &[usize]) -> Self {
+        Self(Arc::new(Mutex::new(lengths.iter().copied().collect())))
     }
 
-    pub(crate) fn left(&self) -> usize {
+    pub(crate) fn remaining(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 
@@ -30,118 +30,119 @@ impl Cuts {
     }
 }
 
-fn listen(answer: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
+fn listen(respond: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let answer = Arc::new(answer);
+    let respond = Arc::new(respond);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let answer = answer.clone();
-            thread::spawn(move || answer(stream));
+            let respond = respond.clone();
+            thread::spawn(move || respond(stream));
         }
     });
     port
 }
 
-/// Byte ranges of a folder's files over HTTP/1.1, one request a connection; answers to GET are cut off.
-pub(crate) struct Ranges {
+/// An HTTP/1.1 server of byte ranges of files, with one request per connection; responses to GET may be truncated.
+pub(crate) struct RangeServer {
     pub(crate) url: String,
-    asked: Arc<Mutex<Vec<(u64, u64)>>>,
+    ranges: Arc<Mutex<Vec<(u64, u64)>>>,
 }
 
-impl Ranges {
-    pub(crate) fn start(folder: &Path, cuts: Cuts, tags: bool) -> Self {
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let (folder, log) = (folder.to_owned(), asked.clone());
-        // A client that has gone is no matter.
+impl RangeServer {
+    pub(crate) fn start(folder: &Path, truncations: Truncations, with_e_tag: bool) -> Self {
+        let ranges = Arc::new(Mutex::new(Vec::new()));
+        let (folder, log) = (folder.to_owned(), ranges.clone());
+        // Errors of closed connections are ignored.
         let port = listen(move |stream| {
-            let _ = answer(stream, &folder, &cuts, tags, &log);
+            let _ = respond(stream, &folder, &truncations, with_e_tag, &log);
         });
         Self {
             url: format!("http://127.0.0.1:{port}"),
-            asked,
+            ranges,
         }
     }
 
-    /// The ranges of the GETs so far.
+    /// The ranges of the GET requests so far.
     pub(crate) fn ranges(&self) -> Vec<(u64, u64)> {
-        self.asked.lock().unwrap().clone()
+        self.ranges.lock().unwrap().clone()
     }
 }
 
-fn answer(
+fn respond(
     mut stream: TcpStream,
     folder: &Path,
-    cuts: &Cuts,
-    tags: bool,
-    asked: &Mutex<Vec<(u64, u64)>>,
+    truncations: &Truncations,
+    with_e_tag: bool,
+    ranges: &Mutex<Vec<(u64, u64)>>,
 ) -> std::io::Result<()> {
-    let (mut first, mut range) = (String::new(), None);
+    let (mut request_line, mut range) = (String::new(), None);
     let mut lines = BufReader::new(stream.try_clone()?);
-    lines.read_line(&mut first)?;
+    lines.read_line(&mut request_line)?;
     loop {
         let mut line = String::new();
         if lines.read_line(&mut line)? == 0 || line.trim().is_empty() {
             break;
         }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("range: bytes=") {
-            let (from, to) = value.trim().split_once('-').unwrap();
+            let (start, end) = value.trim().split_once('-').unwrap();
             range = Some((
-                from.parse::<usize>().unwrap(),
-                to.parse::<usize>().unwrap() + 1,
+                start.parse::<usize>().unwrap(),
+                end.parse::<usize>().unwrap() + 1,
             ));
         }
     }
-    let mut words = first.split(' ');
+    let mut words = request_line.split(' ');
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
     let Ok(bytes) = fs::read(folder.join(path.trim_start_matches('/'))) else {
         return stream.write_all(
             b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         );
     };
-    let (from, to) = range.unwrap_or((0, bytes.len()));
-    let to = to.min(bytes.len());
+    let (start, end) = range.unwrap_or((0, bytes.len()));
+    let end = end.min(bytes.len());
     let status = match range {
         Some(_) => format!(
-            "206 Partial Content\r\nContent-Range: bytes {from}-{}/{}",
-            to - 1,
+            "206 Partial Content\r\nContent-Range: bytes {start}-{}/{}",
+            end - 1,
             bytes.len()
         ),
         None => "200 OK".into(),
     };
-    let tag = if tags { "ETag: \"same\"\r\n" } else { "" };
+    let e_tag = if with_e_tag { "ETag: \"same\"\r\n" } else { "" };
     let head = format!(
-        "HTTP/1.1 {status}\r\n{tag}Last-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\nAccept-Ranges: bytes\r\n\
+        "HTTP/1.1 {status}\r\n{e_tag}Last-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\nAccept-Ranges: bytes\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n",
-        to - from
+        end - start
     );
     stream.write_all(head.as_bytes())?;
     if method != "GET" {
         return Ok(());
     }
-    asked.lock().unwrap().push((from as u64, to as u64));
-    let sent = cuts.next().map_or(to, |after| to.min(from + after));
-    stream.write_all(&bytes[from..sent])?;
+    ranges.lock().unwrap().push((start as u64, end as u64));
+    let truncated_end = truncations.next().map_or(end, |len| end.min(start + len));
+    stream.write_all(&bytes[start..truncated_end])?;
     stream.flush()?;
     stream.shutdown(Shutdown::Both)
 }
 
-/// Passes connections on to another server; what comes back is cut off. Only answers longer than a cut use one up.
-pub(crate) fn proxy(endpoint: &str, cuts: Cuts) -> String {
-    let to = endpoint.trim_start_matches("http://").to_owned();
+/// Forwards connections to another server. A truncation is used up only by a response longer than it.
+pub(crate) fn proxy(endpoint: &str, truncations: Truncations) -> String {
+    let server_address = endpoint.trim_start_matches("http://").to_owned();
     let port = listen(move |client| {
-        let Ok(server) = TcpStream::connect(&to) else {
+        let Ok(server) = TcpStream::connect(&server_address) else {
             return;
         };
-        let (mut up, mut from) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-        thread::spawn(move || std::io::copy(&mut from, &mut up));
+        let (mut request, mut upstream) =
+            (client.try_clone().unwrap(), server.try_clone().unwrap());
+        thread::spawn(move || std::io::copy(&mut request, &mut upstream));
         let (mut server, mut client) = (server, client);
-        let (mut passed, mut buffer) = (0, vec![0; 4096]);
+        let (mut forwarded, mut buffer) = (0, vec![0; 4096]);
         while let Ok(read @ 1..) = server.read(&mut buffer) {
-            passed += read;
-            let cut = cuts.0.lock().unwrap().front().copied();
-            if cut.is_some_and(|after| passed > after) {
-                cuts.next();
+            forwarded += read;
+            let max_len = truncations.0.lock().unwrap().front().copied();
+            if max_len.is_some_and(|max_len| forwarded > max_len) {
+                truncations.next();
                 break;
             }
             if client.write_all(&buffer[..read]).is_err() {
@@ -156,20 +157,23 @@ pub(crate) fn proxy(endpoint: &str, cuts: Cuts) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// moto's S3 server; ends with this value.
-pub(crate) struct S3 {
+/// moto's S3 server, which stops when this is dropped.
+pub(crate) struct S3Server {
     pub(crate) endpoint: String,
     process: Child,
 }
 
-impl S3 {
-    /// Starts it from where `scripts/s3-server` installs it; else why it cannot be.
+impl S3Server {
+    /// Starts the server that `scripts/s3-server` installs.
+    ///
+    /// # Errors
+    /// The reason if that fails.
     pub(crate) fn start() -> Result<Self, String> {
         let program = program()?;
-        // Free now; that another takes it before the server does is improbable, and then the wait below ends.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        // Another process might take the free port before the server does; the wait below then times out.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
         let process = Command::new(&program)
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .stdout(Stdio::null())
@@ -180,9 +184,9 @@ impl S3 {
             endpoint: format!("http://127.0.0.1:{port}"),
             process,
         };
-        let began = Instant::now();
+        let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if began.elapsed() > Duration::from_secs(60) {
+            if start.elapsed() > Duration::from_secs(60) {
                 return Err(format!("{} does not answer", program.display()));
             }
             thread::sleep(Duration::from_millis(50));
@@ -202,7 +206,7 @@ impl S3 {
         .into()
     }
 
-    /// Makes a bucket, and uploads a folder's files below a prefix; the server asks for no signature.
+    /// Creates a bucket and uploads the files of a folder below a prefix; the server does not check signatures.
     pub(crate) fn put(&self, bucket: &str, prefix: &str, folder: &Path) {
         self.request(bucket, &[]);
         for entry in fs::read_dir(folder).unwrap() {
@@ -225,24 +229,24 @@ impl S3 {
         );
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(bytes).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     }
 }
 
-impl Drop for S3 {
+impl Drop for S3Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// `moto_server` of the environment in `VLP_S3_SERVER`, or of `s3-server` in the target folder.
+/// Path of `moto_server` in the Python environment `VLP_S3_SERVER`, by default `s3-server` in the target folder.
 fn program() -> Result<PathBuf, String> {
     let environment = match env::var_os("VLP_S3_SERVER") {
         Some(environment) => PathBuf::from(environment),
-        // The test's own program lies in TARGET/debug/deps.
+        // The test binary is in TARGET/debug/deps.
         None => {
             let test = env::current_exe().map_err(|error| error.to_string())?;
             let target = test.ancestors().nth(3).unwrap_or(Path::new("."));

@@ -1,17 +1,17 @@
-//! The checkpoint store against damage, kills and full disks.
+//! The checkpoint store: damaged files, interrupted writes, full disks, and selection of the best checkpoint.
 
 use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use vlp_train::{CheckpointStore, TrainError, TrainState};
+use vlp_train::{CheckpointScore, CheckpointStore, TrainError, TrainState};
 
 fn state(step: u64) -> TrainState {
     TrainState {
         step,
         skipped: 1,
         skipped_in_row: 0,
-        config: "c0ffee".into(),
+        config_hash: "c0ffee".into(),
     }
 }
 
@@ -19,11 +19,27 @@ fn files(step: u64) -> Vec<(&'static str, Vec<u8>)> {
     vec![("model.bpk", vec![step as u8; 40]), ("ema.bpk", vec![7; 9])]
 }
 
-fn save(store: &CheckpointStore, step: u64, score: Option<f64>) {
-    store.save(&state(step), &files(step), score).unwrap();
+fn score(metric: &str, value: f64) -> CheckpointScore {
+    CheckpointScore {
+        metric: metric.into(),
+        higher_is_better: metric != "loss",
+        value,
+    }
 }
 
-/// Every file below `folder` with its bytes.
+fn save_scored(store: &CheckpointStore, step: u64, score: &CheckpointScore) {
+    store.save(&state(step), &files(step), Some(score)).unwrap();
+}
+
+fn save(store: &CheckpointStore, step: u64) {
+    store.save(&state(step), &files(step), None).unwrap();
+}
+
+fn best_step(store: &CheckpointStore) -> Option<u64> {
+    store.best_step().unwrap().map(|(step, _)| step)
+}
+
+/// Every file below `folder` with its contents.
 fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut all = vec![];
     for entry in fs::read_dir(folder).unwrap() {
@@ -38,46 +54,52 @@ fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn every_changed_byte_is_found_or_harmless() {
+fn every_changed_byte_is_detected_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let store = CheckpointStore::open(folder.path(), 2).unwrap();
-    save(&store, 3, Some(0.25));
-    save(&store, 4, Some(0.5));
-    let whole = store.load(4).unwrap();
-    let (mut found, mut harmless) = (0, 0);
+    save_scored(&store, 3, &score("accuracy", 0.25));
+    save_scored(&store, 4, &score("accuracy", 0.5));
+    let intact = store.at_step(4).unwrap();
+    let (mut detected, mut harmless) = (0, 0);
     for (path, bytes) in tree(&folder.path().join("step-00000004")) {
-        for at in 0..bytes.len() {
+        for index in 0..bytes.len() {
             for flip in [1u8, 0x10, 0x80] {
-                let mut spoilt = bytes.clone();
-                spoilt[at] ^= flip;
-                fs::write(&path, &spoilt).unwrap();
-                match store.load(4) {
-                    Ok(read) => {
-                        // White space of the manifest, nothing else.
+                let mut damaged = bytes.clone();
+                damaged[index] ^= flip;
+                fs::write(&path, &damaged).unwrap();
+                match store.at_step(4) {
+                    Ok(checkpoint) => {
+                        // White space in the manifest, nothing else.
                         assert!(path.ends_with("manifest.json"));
-                        assert!(read.state == whole.state && read.files == whole.files);
+                        assert_eq!(checkpoint.state, intact.state);
+                        assert!(checkpoint.files == intact.files);
                         harmless += 1;
                     }
+                    // The format number itself was changed.
+                    Err(TrainError::Version { .. }) => detected += 1,
                     Err(error) => {
                         let message = error.to_string();
                         assert!(message.contains("step-00000004/"), "{message}");
-                        let (latest, refused) = store.latest().unwrap();
-                        assert_eq!((latest.state.step, refused.len()), (3, 1));
-                        found += 1;
+                        let (latest, errors) = store.latest().unwrap();
+                        assert_eq!((latest.state.step, errors.len()), (3, 1));
+                        detected += 1;
                     }
                 }
             }
         }
         fs::write(&path, &bytes).unwrap();
     }
-    assert!(found > 100 && harmless < found / 10, "{found}, {harmless}");
+    assert!(
+        detected > 100 && harmless < detected / 10,
+        "{detected}, {harmless}"
+    );
 }
 
 #[test]
-fn truncated_and_missing_files_are_named_and_the_previous_checkpoint_serves() {
+fn latest_names_damaged_files_and_returns_the_previous_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let store = CheckpointStore::open(folder.path(), 2).unwrap();
-    for (name, cut) in [
+    for (name, length) in [
         ("model.bpk", Some(39)),
         ("model.bpk", Some(0)),
         ("ema.bpk", None),
@@ -85,16 +107,16 @@ fn truncated_and_missing_files_are_named_and_the_previous_checkpoint_serves() {
         ("manifest.json", Some(0)),
         ("manifest.json", None),
     ] {
-        save(&store, 1, None);
-        save(&store, 2, None);
+        save(&store, 1);
+        save(&store, 2);
         let path = folder.path().join("step-00000002").join(name);
-        match cut {
+        match length {
             Some(len) => fs::write(&path, &fs::read(&path).unwrap()[..len]).unwrap(),
             None => fs::remove_file(&path).unwrap(),
         }
-        let (latest, refused) = store.latest().unwrap();
+        let (latest, errors) = store.latest().unwrap();
         assert_eq!((latest.state, latest.files.len()), (state(1), 2));
-        assert!(refused[0].to_string().contains(name), "{}", refused[0]);
+        assert!(errors[0].to_string().contains(name), "{}", errors[0]);
     }
     fs::remove_file(folder.path().join("step-00000001/model.bpk")).unwrap();
     let message = store.latest().unwrap_err().to_string();
@@ -103,10 +125,10 @@ fn truncated_and_missing_files_are_named_and_the_previous_checkpoint_serves() {
 }
 
 #[test]
-fn half_written_checkpoints_go_and_nothing_else_does() {
+fn open_removes_half_written_checkpoints_only() {
     let folder = tempfile::tempdir().unwrap();
     let store = CheckpointStore::open(folder.path(), 2).unwrap();
-    save(&store, 1, None);
+    save(&store, 1);
     for name in [".writing-77", ".git", "notes"] {
         fs::create_dir(folder.path().join(name)).unwrap();
         fs::write(folder.path().join(name).join("model.bpk"), b"half").unwrap();
@@ -114,70 +136,122 @@ fn half_written_checkpoints_go_and_nothing_else_does() {
     let store = CheckpointStore::open(folder.path(), 2).unwrap();
     assert_eq!(store.steps().unwrap(), [1]);
     assert_eq!(store.latest().unwrap().0.state, state(1));
-    let there = |name: &str| folder.path().join(name).exists();
-    assert!(!there(".writing-77") && there(".git") && there("notes"));
+    let exists = |name: &str| folder.path().join(name).exists();
+    assert!(!exists(".writing-77") && exists(".git") && exists("notes"));
 }
 
 #[test]
-fn a_file_of_a_checkpoint_is_asked_for_by_name() {
+fn missing_files_and_steps_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let store = CheckpointStore::open(folder.path(), 1).unwrap();
-    save(&store, 5, None);
-    let checkpoint = store.load(5).unwrap();
+    save(&store, 5);
+    let checkpoint = store.at_step(5).unwrap();
     assert_eq!(checkpoint.file("ema.bpk").unwrap(), [7; 9]);
     let message = checkpoint.file("other.bpk").unwrap_err().to_string();
     assert!(message.contains("step-00000005/other.bpk"), "{message}");
+    let error = store.at_step(6).unwrap_err();
+    assert!(matches!(error, TrainError::NoStep { step: 6, .. }));
+    let message = error.to_string();
+    assert!(message.ends_with("steps with a checkpoint: 5"), "{message}");
+    let error = store.best().unwrap_err();
+    assert!(matches!(error, TrainError::NoScore { .. }), "{error}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
-    /// The newest `keep` and the best so far stay, and no more.
     #[test]
-    fn best_and_last_are_kept(
+    fn newest_and_best_checkpoints_are_kept(
+        higher_is_better: bool,
         keep in 1usize..4,
-        scores in proptest::collection::vec(proptest::option::of(-2i32..3), 1..8),
+        values in proptest::collection::vec(proptest::option::of(-2i32..3), 1..8),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let store = CheckpointStore::open(folder.path(), keep).unwrap();
         let mut best: Option<(u64, f64)> = None;
-        for (at, score) in scores.iter().enumerate() {
-            let step = at as u64 + 1;
+        let metric = if higher_is_better { "accuracy" } else { "loss" };
+        for (step, value) in (1..).zip(values) {
             // Thirds have no exact decimal.
-            let score = score.map(|s| f64::from(s) / 3.0);
-            save(&store, step, score);
-            if let Some(score) = score.filter(|s| best.is_none_or(|(_, b)| *s > b)) {
-                best = Some((step, score));
+            let value = value.map(|v| f64::from(v) / 3.0);
+            match value {
+                Some(value) => save_scored(&store, step, &score(metric, value)),
+                None => save(&store, step),
             }
-            prop_assert_eq!(store.best().unwrap(), best);
+            let better = |a: f64, b: f64| if higher_is_better { a > b } else { a < b };
+            if let Some(value) = value.filter(|v| best.is_none_or(|(_, b)| better(*v, b))) {
+                best = Some((step, value));
+            }
+            let actual = store.best_step().unwrap().map(|(step, score)| (step, score.value));
+            prop_assert_eq!(actual, best);
             let first = (step + 1).saturating_sub(keep as u64).max(1);
-            let mut wanted: Vec<u64> = (first..=step).collect();
-            wanted.extend(best.map(|(s, _)| s).filter(|s| *s < first));
-            wanted.sort();
-            prop_assert_eq!(store.steps().unwrap(), wanted);
+            let mut expected: Vec<u64> = (first..=step).collect();
+            expected.extend(best.map(|(s, _)| s).filter(|s| *s < first));
+            expected.sort();
+            prop_assert_eq!(store.steps().unwrap(), expected);
         }
     }
 }
 
 #[test]
-fn a_score_that_is_not_finite_is_no_score() {
+fn scores_that_are_not_finite_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let store = CheckpointStore::open(folder.path(), 1).unwrap();
-    save(&store, 1, Some(f64::NAN));
-    save(&store, 2, Some(f64::INFINITY));
-    assert_eq!(store.best().unwrap(), None);
+    save_scored(&store, 1, &score("loss", f64::NAN));
+    save_scored(&store, 2, &score("accuracy", f64::INFINITY));
+    assert_eq!(best_step(&store), None);
 }
 
-/// A file system of 64 KiB, unmounted when dropped.
+#[test]
+fn best_compares_only_the_metric_of_the_newest_score() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = CheckpointStore::open(folder.path(), 9).unwrap();
+    save_scored(&store, 1, &score("dictionary/restarts", 1e6));
+    assert_eq!(best_step(&store), Some(1));
+    save_scored(&store, 2, &score("loss", 0.5));
+    save_scored(&store, 3, &score("loss", 0.75));
+    save(&store, 4);
+    let best = store.best().unwrap();
+    assert_eq!(best.state, state(2));
+    assert_eq!(best.score, Some(score("loss", 0.5)));
+}
+
+#[test]
+fn other_formats_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = CheckpointStore::open(folder.path(), 2).unwrap();
+    save(&store, 1);
+    save(&store, 2);
+    let path = folder.path().join("step-00000002/manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    for (format, reason) in [
+        (1, "written by an older version: "),
+        (99, "written by a newer version: "),
+    ] {
+        let other = text.replace("\"format\": 2", &format!("\"format\": {format}"));
+        assert_ne!(other, text);
+        fs::write(&path, other).unwrap();
+        for error in [
+            store.at_step(2).unwrap_err(),
+            store.latest().unwrap_err(),
+            store.best().unwrap_err(),
+        ] {
+            let message = error.to_string();
+            assert!(message.starts_with(reason), "{message}");
+        }
+    }
+}
+
+/// A mounted file system of 64 KiB, unmounted on drop.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let done = std::process::Command::new("mount")
+        let output = std::process::Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
             .arg(folder.path())
             .output();
-        done.is_ok_and(|d| d.status.success())
+        output
+            .is_ok_and(|o| o.status.success())
             .then_some(Self(folder))
     }
 }
@@ -191,20 +265,21 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_leaves_earlier_checkpoints_as_they_were() {
+fn a_full_disk_leaves_earlier_checkpoints_unchanged() {
     let Some(disk) = SmallDisk::mount() else {
         eprintln!("skipped: mounting a small file system needs root");
         return;
     };
     let folder = disk.0.path().join("checkpoints");
     let store = CheckpointStore::open(&folder, 1).unwrap();
-    save(&store, 1, Some(1.0));
+    save_scored(&store, 1, &score("accuracy", 1.0));
     let before = tree(&folder);
     let large = [
         ("model.bpk", vec![1; 1 << 10]),
         ("optimizer.bpk", vec![2; 1 << 17]),
     ];
-    let error = store.save(&state(2), &large, Some(2.0)).unwrap_err();
+    let better = score("accuracy", 2.0);
+    let error = store.save(&state(2), &large, Some(&better)).unwrap_err();
     assert!(matches!(error, TrainError::Io { .. }));
     let message = error.to_string();
     assert!(
@@ -213,7 +288,7 @@ fn a_full_disk_leaves_earlier_checkpoints_as_they_were() {
     );
     assert!(tree(&folder) == before);
     assert_eq!(store.latest().unwrap().0.state, state(1));
-    // Smaller ones fit again: nothing half-written is left to fill the disk.
-    save(&store, 3, None);
+    // The partial checkpoint was removed, so a small one fits.
+    save(&store, 3);
     assert_eq!(store.steps().unwrap(), [1, 3]);
 }

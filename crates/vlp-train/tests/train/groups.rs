@@ -1,4 +1,4 @@
-//! Parameter groups: rates, decay and rule by path.
+//! Parameter groups: learning rate, weight decay and optimizer by path.
 
 use burn::prelude::*;
 use vlp_train::{GroupConfig, OptimizerKind, TrainError, Trainer, TrainerConfig};
@@ -18,19 +18,20 @@ fn train(config: TrainerConfig, steps: usize) -> [f32; 6] {
 }
 
 #[test]
-fn norms_and_biases_are_not_decayed_unless_asked() {
+fn norms_and_biases_are_decayed_only_if_configured() {
     let mut config = config();
     config.optimizer.weight_decay = 0.5;
-    // AdamW's first step moves by the rate, whatever the gradient: 2 * (1 - 0.1 * 0.5) - 0.1.
-    let (decayed, plain) = (1.8, 1.9);
-    let wanted = [decayed, plain, plain, decayed, plain, plain];
-    assert_close(&train(config.clone(), 1), &wanted);
+    // AdamW's first step has the size of the learning rate: 2 * (1 - 0.1 * 0.5) - 0.1.
+    let (decayed, not_decayed) = (1.8, 1.9);
+    let layer = [decayed, not_decayed, not_decayed];
+    let expected = [layer, layer].concat();
+    assert_close(&train(config.clone(), 1), &expected);
     config.optimizer.decay_norms_and_biases = true;
     assert_close(&train(config, 1), &[decayed; 6]);
 }
 
 #[test]
-fn a_group_has_its_own_rate_and_decay() {
+fn a_group_has_its_own_learning_rate_and_decay() {
     let mut config = config();
     config.optimizer.weight_decay = 0.5;
     config.optimizer.groups = vec![GroupConfig {
@@ -40,13 +41,13 @@ fn a_group_has_its_own_rate_and_decay() {
         kind: OptimizerKind::Adamw,
         frozen_until: 0.0,
     }];
-    // 2 * (1 - 0.01 * 1) - 0.01 for the backbone's weight; its bias and gain are not decayed.
-    let wanted = [1.97, 1.99, 1.99, 1.8, 1.9, 1.9];
-    assert_close(&train(config, 1), &wanted);
+    // 2 * (1 - 0.01 * 1) - 0.01 for the backbone's weight; its bias and gamma are not decayed.
+    let expected = [1.97, 1.99, 1.99, 1.8, 1.9, 1.9];
+    assert_close(&train(config, 1), &expected);
 }
 
 #[test]
-fn the_last_of_several_matching_groups_holds() {
+fn the_last_matching_group_applies() {
     let group = |pattern: &str, learning_rate| GroupConfig {
         pattern: pattern.into(),
         learning_rate,
@@ -60,7 +61,7 @@ fn the_last_of_several_matching_groups_holds() {
 }
 
 #[test]
-fn a_group_can_use_gradient_descent_with_momentum() {
+fn a_group_can_use_sgd_with_momentum() {
     let mut config = config();
     config.optimizer.groups = vec![GroupConfig {
         pattern: "^backbone".into(),
@@ -69,14 +70,14 @@ fn a_group_can_use_gradient_descent_with_momentum() {
         kind: OptimizerKind::Sgd { momentum: 0.9 },
         frozen_until: 0.0,
     }];
-    // PyTorch's rule: g = 1 + 0.5 w, v = g + 0.9 v. Weight: v = 2, then 1.99 + 1.8; bias: v = 1, then 1.9.
+    // As PyTorch: g = 1 + 0.5 w, v = g + 0.9 v. Weight: v = 2, then 1.99 + 1.8; bias: v = 1, then 1.9.
     let (weight, bias) = (2.0 - 0.02 - 0.0379, 2.0 - 0.01 - 0.019);
-    let wanted = [weight, bias, bias, 1.8, 1.8, 1.8];
-    assert_close(&train(config, 2), &wanted);
+    let expected = [weight, bias, bias, 1.8, 1.8, 1.8];
+    assert_close(&train(config, 2), &expected);
 }
 
 #[test]
-fn a_group_stands_still_with_its_norm_until_its_share_of_the_run() {
+fn a_group_and_its_norm_are_frozen_until_the_configured_fraction() {
     let mut config = config();
     config.steps = 8;
     config.optimizer.groups = vec![GroupConfig {
@@ -96,16 +97,16 @@ fn a_group_stands_still_with_its_norm_until_its_share_of_the_run() {
             weight,
         )
     };
-    let first = state(trainer.model());
+    let initial = state(trainer.model());
     for step in 0..8 {
         trainer
             .step(0, |net, _| {
                 Ok::<_, TrainError>(Ok(net.loss(inputs(step, 8))))
             })
             .unwrap();
-        let now = state(trainer.model());
-        let still = now.0 == first.0 && now.1 == first.1;
-        assert_eq!(still, step < 4, "step {step}: {now:?}");
-        assert_ne!(now.2, first.2, "the rest moves");
+        let current = state(trainer.model());
+        let frozen = current.0 == initial.0 && current.1 == initial.1;
+        assert_eq!(frozen, step < 4, "step {step}: {current:?}");
+        assert_ne!(current.2, initial.2, "the linear layer is not frozen");
     }
 }

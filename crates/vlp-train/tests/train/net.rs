@@ -1,4 +1,4 @@
-//! The modules and configurations of these tests.
+//! Modules and configurations that the tests use.
 
 use burn::module::Param;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
@@ -26,42 +26,42 @@ impl Net {
 
     /// Mean squared error against the sum of the inputs.
     pub(crate) fn loss(&self, x: Tensor<2>) -> Tensor<1> {
-        let truth = x.clone().sum_dim(1);
+        let target = x.clone().sum_dim(1);
         let y = self.norm.forward(x);
-        (self.linear.forward(y) - truth).square().mean()
+        (self.linear.forward(y) - target).square().mean()
     }
 }
 
-/// A weight, a bias and a norm's gain, two values each.
+/// A weight, a bias and a norm's gamma, two values each.
 #[derive(Module, Debug)]
-pub(crate) struct Part {
+pub(crate) struct Layer {
     pub(crate) weight: Param<Tensor<1>>,
     pub(crate) bias: Param<Tensor<1>>,
     pub(crate) gamma: Param<Tensor<1>>,
 }
 
-/// Two parts, which groups tell apart by their paths.
+/// Two layers, which groups select by their paths.
 #[derive(Module, Debug)]
 pub(crate) struct Parts {
-    pub(crate) backbone: Part,
-    pub(crate) head: Part,
+    pub(crate) backbone: Layer,
+    pub(crate) head: Layer,
 }
 
 impl Parts {
     /// Every value is 2.
     pub(crate) fn new() -> Self {
-        let part = || Part {
+        let layer = || Layer {
             weight: Param::from_data([2.0, 2.0], &device()),
             bias: Param::from_data([2.0, 2.0], &device()),
             gamma: Param::from_data([2.0, 2.0], &device()),
         };
         Self {
-            backbone: part(),
-            head: part(),
+            backbone: layer(),
+            head: layer(),
         }
     }
 
-    /// A loss whose gradient is `grads` at every parameter.
+    /// A loss with gradient `grads` for every parameter.
     pub(crate) fn loss(&self, grads: [f32; 2]) -> Tensor<1> {
         let grads = Tensor::<1>::from_data(grads, &device());
         [&self.backbone, &self.head]
@@ -72,7 +72,7 @@ impl Parts {
             .unwrap()
     }
 
-    /// First value of weight, bias and gain of the backbone, then of the head.
+    /// First value of weight, bias and gamma of the backbone, then of the head.
     pub(crate) fn firsts(&self) -> [f32; 6] {
         let first = |p: &Param<Tensor<1>>| p.val().into_data().iter::<f32>().next().unwrap();
         let (b, h) = (&self.backbone, &self.head);
@@ -97,7 +97,7 @@ pub(crate) fn config() -> TrainerConfig {
     TrainerConfig {
         steps: 100,
         accumulate: 1,
-        side_by_side: false,
+        data_parallel_halves: false,
         optimizer: OptimizerConfig {
             learning_rate: 0.1,
             weight_decay: 0.0,
@@ -106,7 +106,7 @@ pub(crate) fn config() -> TrainerConfig {
             epsilon: 1e-8,
             decay_norms_and_biases: false,
             clip_norm: 0.0,
-            moments: Default::default(),
+            moment_dtype: Default::default(),
             groups: vec![],
         },
         schedule: ScheduleConfig {
@@ -134,11 +134,14 @@ pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter().collect()
 }
 
-/// Within 1e-5, a few roundings of 32-bit numbers of this size.
-pub(crate) fn assert_close(found: &[f32], wanted: &[f32]) {
-    let near = found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-5);
+/// Asserts equality within 1e-5, a few `f32` roundings of values of this size.
+pub(crate) fn assert_close(actual: &[f32], expected: &[f32]) {
+    let close = actual
+        .iter()
+        .zip(expected)
+        .all(|(a, b)| (a - b).abs() < 1e-5);
     assert!(
-        near && found.len() == wanted.len(),
-        "{found:?}, not {wanted:?}"
+        close && actual.len() == expected.len(),
+        "{actual:?}, expected {expected:?}"
     );
 }

@@ -1,4 +1,4 @@
-//! Going on from a checkpoint is the same as never having stopped.
+//! Resuming from a checkpoint equals an uninterrupted run.
 
 use vlp_train::{CheckpointStore, GroupConfig, OptimizerKind, TrainError, Trainer, TrainerConfig};
 
@@ -24,38 +24,46 @@ fn new() -> Trainer<Net> {
 }
 
 #[test]
-fn a_resumed_run_saves_the_bytes_of_an_unbroken_one() {
+fn a_resumed_run_saves_the_same_bytes_as_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let store = CheckpointStore::open(folder.path(), 1).unwrap();
-    let mut unbroken = new();
+    let mut uninterrupted = new();
     for _ in 0..9 {
-        step(&mut unbroken);
+        step(&mut uninterrupted);
     }
-    let mut broken = new();
+    let mut resumed = new();
     for _ in 0..3 {
         for _ in 0..3 {
-            step(&mut broken);
+            step(&mut resumed);
         }
         store
-            .save(&broken.state("c"), &broken.save().unwrap(), None)
+            .save(
+                &resumed.state("c"),
+                &resumed.checkpoint_files().unwrap(),
+                None,
+            )
             .unwrap();
-        broken = new().resume(&store.latest().unwrap().0, "c").unwrap();
+        resumed = new().resume(&store.latest().unwrap().0, "c").unwrap();
     }
-    assert_eq!(broken.state("c"), unbroken.state("c"));
-    assert!(broken.save().unwrap() == unbroken.save().unwrap());
-    assert!(new().save().unwrap() != unbroken.save().unwrap());
+    assert_eq!(resumed.state("c"), uninterrupted.state("c"));
+    assert!(resumed.checkpoint_files().unwrap() == uninterrupted.checkpoint_files().unwrap());
+    assert!(new().checkpoint_files().unwrap() != uninterrupted.checkpoint_files().unwrap());
 }
 
 #[test]
-fn another_configuration_or_another_module_is_refused() {
+fn resume_refuses_another_configuration_or_module() {
     let folder = tempfile::tempdir().unwrap();
     let store = CheckpointStore::open(folder.path(), 1).unwrap();
     let trainer = new();
     store
-        .save(&trainer.state("c"), &trainer.save().unwrap(), None)
+        .save(
+            &trainer.state("c"),
+            &trainer.checkpoint_files().unwrap(),
+            None,
+        )
         .unwrap();
     let checkpoint = store.latest().unwrap().0;
-    for (result, part) in [
+    for (error, expected) in [
         (
             new().resume(&checkpoint, "d").err(),
             "hash of the configuration",
@@ -68,11 +76,11 @@ fn another_configuration_or_another_module_is_refused() {
             "Missing tensors",
         ),
     ] {
-        let error = result.unwrap();
+        let error = error.unwrap();
         assert!(matches!(error, TrainError::Mismatch { .. }));
         let message = error.to_string();
         assert!(
-            message.contains(part) && message.contains("step-00000000"),
+            message.contains(expected) && message.contains("step-00000000"),
             "{message}"
         );
     }

@@ -1,4 +1,4 @@
-//! What a dictionary is and how it learns.
+//! Configuration of a dictionary.
 
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use super::VisualDictionary;
 use crate::error::VisionError;
 
-/// How rows follow the features that took them.
+/// Update of the codes by the features assigned to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UpdateRule {
-    /// SOHO, equation 3: a row moves towards the mean of its features; a row without features stays.
+    /// SOHO, equation 3: a code moves towards the mean of its features; a code without features stays.
     Paper,
-    /// SOHO's released code: running counts and sums from zero, rows are their quotient with Laplace smoothing.
-    /// Rows without features become zero at the first update and later drift there.
+    /// SOHO's released code: a code is the quotient of running sum and running count, which start at zero, with Laplace
+    /// smoothing. Codes without features become zero at the first update and decay towards zero later.
     Released,
 }
 
@@ -21,26 +21,26 @@ pub enum UpdateRule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DictionaryConfig {
-    /// Rows; 2048 in SOHO.
+    /// Number of codes; 2048 in SOHO.
     pub codes: usize,
     /// The paper's rule or the released code's.
     pub update: UpdateRule,
-    /// Share that a row keeps of itself at an update. Not known of the paper; 0.4 in the released configuration.
+    /// Decay of the moving average at an update, in `0..=1`. Not given in the paper; 0.4 in the released configuration.
     pub decay: f64,
-    /// Raise the share from 0 by this much an update until it is `decay`, as the released code means to but does
-    /// not; 0 for none.
+    /// Raises the decay from 0 to `decay` by this much per update, which the released code intends but does not do; 0 starts
+    /// with `decay`.
     pub ramp: f64,
-    /// Let padded cells count too; true in the released code.
+    /// Let padded grid features count too; true in the released code.
     pub count_padding: bool,
-    /// Start from features of the first batch instead of random rows; false in SOHO.
-    pub start_from_batch: bool,
-    /// Restart a row from a random feature where its moving average of features a batch falls below this; 0 for
-    /// never, as in SOHO.
-    pub restart_below: f64,
+    /// Initialize the codes from features of the first batch instead of N(0, 1); false in SOHO.
+    pub init_from_data: bool,
+    /// Replace a code by a random feature when its moving average of features per batch falls below this; 0 for never, as
+    /// in SOHO.
+    pub dead_code_threshold: f64,
 }
 
 impl DictionaryConfig {
-    /// A dictionary of `codes` rows that learns by the paper's rule.
+    /// A dictionary of `codes` codes with the paper's update rule.
     pub fn new(codes: usize) -> Self {
         Self {
             codes,
@@ -48,15 +48,15 @@ impl DictionaryConfig {
             decay: 0.99,
             ramp: 0.0,
             count_padding: false,
-            start_from_batch: false,
-            restart_below: 0.0,
+            init_from_data: false,
+            dead_code_threshold: 0.0,
         }
     }
 
-    /// Says what is wrong with impossible values.
+    /// Checks the values.
     ///
     /// # Errors
-    /// [`VisionError::Dictionary`] with key, value and what would do.
+    /// [`VisionError::Dictionary`] for the first invalid value.
     pub fn validate(&self) -> Result<(), VisionError> {
         let fail = |key, value: String, hint: &str| {
             Err(VisionError::Dictionary {
@@ -73,18 +73,22 @@ impl DictionaryConfig {
                 return fail(
                     key,
                     value.to_string(),
-                    "use a share between 0 and 1 (decay 0.99, ramp 0)",
+                    "use a value between 0 and 1 (decay 0.99, ramp 0)",
                 );
             }
         }
-        if !self.restart_below.is_finite() || self.restart_below < 0.0 {
-            let hint = "use 0 for never, or a number of features a batch (1, say)";
-            return fail("restart_below", self.restart_below.to_string(), hint);
+        if !self.dead_code_threshold.is_finite() || self.dead_code_threshold < 0.0 {
+            let hint = "use 0 for never, or a number of features per batch such as 1";
+            return fail(
+                "dead_code_threshold",
+                self.dead_code_threshold.to_string(),
+                hint,
+            );
         }
         Ok(())
     }
 
-    /// Builds the dictionary for features of `width`, with rows of N(0, 1).
+    /// Builds the dictionary for features of `width` channels, with codes from N(0, 1).
     ///
     /// # Errors
     /// As [`Self::validate`].

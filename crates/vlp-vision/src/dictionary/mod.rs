@@ -1,49 +1,58 @@
-//! A visual dictionary that learns on the fly (SOHO, section 3.2): every feature takes the nearest row of a
-//! table, and the rows follow the features that took them.
+//! SOHO's visual dictionary (section 3.2): every feature is assigned the nearest code of a table, and in training the codes
+//! are updated by a moving average of their features.
 
 mod config;
-mod health;
 mod update;
+mod usage;
 
 use burn::module::{Flag, Param, RunningState};
 use burn::prelude::*;
 use burn::tensor::FloatDType;
-use vlp_ops::nearest;
+use vlp_ops::{init_weights, nearest_code};
 
 pub use config::{DictionaryConfig, UpdateRule};
-pub use health::Health;
+pub use usage::CodebookUsage;
 
 use crate::error::VisionError;
 
-/// The table with what its update needs; it has no parameter that a gradient reaches.
+/// The table of codes with the state of its update, without trainable parameters.
 ///
-/// Its state is named `running_*`, as that of a batch norm: it moves in every forward pass on an autodiff
-/// device, not in inference, and not after `freeze`.
+/// Like the running statistics of a batch norm, the state changes in every forward pass on an autodiff device, but not in
+/// inference and not after `freeze`.
 #[derive(Module, Debug)]
 pub struct VisualDictionary {
     /// `[codes, width]`.
     pub(crate) running_codes: RunningState<Tensor<2>>,
-    /// Running counts `[codes]` of the released rule.
+    /// Running counts `[codes]` of [`UpdateRule::Released`].
     pub(crate) running_counts: RunningState<Tensor<1>>,
-    /// Running sums `[codes, width]` of the released rule.
+    /// Running sums `[codes, width]` of [`UpdateRule::Released`].
     pub(crate) running_sums: RunningState<Tensor<2>>,
-    /// Moving average of how many features of a batch take each code, `[codes]`.
+    /// Moving average of the number of features per batch, `[codes]`.
     pub(crate) running_usage: RunningState<Tensor<1>>,
-    /// Updates so far and codes restarted so far, `[2]`.
+    /// Number of updates and of restarted codes so far, `[2]`.
     pub(crate) running_totals: RunningState<Tensor<1>>,
     training: Param<Flag>,
     #[module(skip)]
     config: DictionaryConfig,
 }
 
-/// Features after the look-up.
+init_weights!(VisualDictionary {
+    running_codes = Normal(1.0),
+    running_counts = Zeros,
+    running_sums = Zeros,
+    running_usage = Zeros,
+    running_totals = Zeros;
+    training, config
+});
+
+/// Quantized features.
 #[derive(Debug, Clone)]
-pub struct Quantised {
-    /// The nearest rows `[features, width]`; their gradient goes to the features unchanged.
+pub struct Quantized {
+    /// Nearest codes `[features, width]`, with a straight-through gradient to the features.
     pub states: Tensor<2>,
-    /// Number of the nearest row, `[features]`.
+    /// Index of the nearest code, `[features]`.
     pub codes: Tensor<1, Int>,
-    /// The whole table after its update, `[codes, width]`, f32, without gradient.
+    /// The table after its update, `[codes, width]`, f32, without gradient.
     pub table: Tensor<2>,
 }
 
@@ -63,52 +72,60 @@ impl VisualDictionary {
         }
     }
 
-    /// The table as it is, `[codes, width]`, f32, without gradient.
+    /// The table, `[codes, width]`, f32, without gradient.
     pub fn table(&self) -> Tensor<2> {
         let table = self.running_codes.value_sync().without_autodiff();
         table.cast(FloatDType::F32)
     }
 
-    /// Number of the row nearest to each of `features` `[features, width]` by Euclidean distance; of equally near
-    /// ones the first.
-    pub fn nearest(&self, features: Tensor<2>) -> Tensor<1, Int> {
+    /// Index of the nearest code by Euclidean distance; of equally near codes the first.
+    ///
+    /// # Shapes
+    /// - `features`: `[features, width]`
+    /// - output: `[features]`
+    pub fn nearest_codes(&self, features: Tensor<2>) -> Tensor<1, Int> {
         let features = features.without_autodiff();
-        nearest(features.cast(FloatDType::F32), self.table())
+        nearest_code(features.cast(FloatDType::F32), self.table())
     }
 
-    /// Looks `features` `[features, width]` up and, in training, lets the table follow them.
+    /// Quantizes features and, in training, updates the table.
     ///
-    /// `weights` `[features]` says how often each counts for the update: 0 for padding, more than once for a
-    /// picture that stands in the batch several times. Distances and update are f32 whatever the features are.
+    /// `weights` is how often each feature counts in the update: 0 for padding, more than 1 for an image that occurs several
+    /// times in the batch. Distances and updates are in f32 for features of any type.
+    ///
+    /// # Shapes
+    /// - `features`: `[features, width]`
+    /// - `weights`: `[features]`
     ///
     /// # Errors
-    /// [`VisionError::Dictionary`] where the first batch is to fill the table and has too few features.
+    /// [`VisionError::Dictionary`] with [`DictionaryConfig::init_from_data`] if the first batch has fewer features than codes.
     pub fn forward(
         &self,
         features: Tensor<2>,
         weights: Option<Tensor<1>>,
-    ) -> Result<Quantised, VisionError> {
+    ) -> Result<Quantized, VisionError> {
         let training = features.device().is_autodiff() && self.training.is_enabled();
-        let seen = features.clone().without_autodiff().cast(FloatDType::F32);
+        let values = features.clone().without_autodiff().cast(FloatDType::F32);
         let (codes, table) = match training {
             true => {
-                let weights = weights.map(|w| w.without_autodiff().cast(FloatDType::F32));
-                self.learn(seen.clone(), weights)?
+                let weights =
+                    weights.map(|weights| weights.without_autodiff().cast(FloatDType::F32));
+                self.learn(values.clone(), weights)?
             }
             false => {
                 let table = self.table();
-                (nearest(seen.clone(), table.clone()), table)
+                (nearest_code(values.clone(), table.clone()), table)
             }
         };
-        let step = table.clone().select(0, codes.clone()) - seen;
-        let step = step.cast(features.dtype());
-        let on_graph = features.device().is_autodiff();
-        let (step, codes) = match on_graph {
-            true => (Tensor::from_inner(step), Tensor::from_inner(codes)),
-            false => (step, codes),
+        // Straight-through: adds the difference to the features as a constant.
+        let difference = table.clone().select(0, codes.clone()) - values;
+        let difference = difference.cast(features.dtype());
+        let (difference, codes) = match features.device().is_autodiff() {
+            true => (Tensor::from_inner(difference), Tensor::from_inner(codes)),
+            false => (difference, codes),
         };
-        Ok(Quantised {
-            states: features + step,
+        Ok(Quantized {
+            states: features + difference,
             codes,
             table,
         })

@@ -1,21 +1,20 @@
-//! One update of the table by a batch of features.
+//! The update of the table by a batch of features.
 
 use burn::module::RunningState;
 use burn::prelude::*;
 use burn::tensor::{FloatDType, IndexingUpdateOp};
 
-use vlp_ops::nearest;
+use vlp_ops::nearest_code;
 
 use super::{DictionaryConfig, UpdateRule, VisualDictionary};
 use crate::error::VisionError;
 
-/// Laplace smoothing of the released rule.
+/// Laplace smoothing of [`UpdateRule::Released`].
 const SMOOTHING: f64 = 1e-5;
-/// Share kept by the moving average of usage, which only health and restarts read.
-const USAGE: f64 = 0.99;
+/// Decay of the moving average of usage.
+const USAGE_DECAY: f64 = 0.99;
 
-/// Replaces a state by a value without graph.
-fn put<const D: usize>(state: &RunningState<Tensor<D>>, value: Tensor<D>) {
+fn store<const D: usize>(state: &RunningState<Tensor<D>>, value: Tensor<D>) {
     let value = match state.value().is_autodiff() {
         true => Tensor::from_inner(value),
         false => value,
@@ -23,26 +22,27 @@ fn put<const D: usize>(state: &RunningState<Tensor<D>>, value: Tensor<D>) {
     state.update(value);
 }
 
-fn get<const D: usize>(state: &RunningState<Tensor<D>>) -> Tensor<D> {
+fn load<const D: usize>(state: &RunningState<Tensor<D>>) -> Tensor<D> {
     let value = state.value_sync().without_autodiff();
     value.cast(FloatDType::F32)
 }
 
 impl VisualDictionary {
-    /// Codes by the table before the update, and the table after it.
+    /// Assigns codes by the table before the update; returns them with the table after it.
     pub(super) fn learn(
         &self,
         features: Tensor<2>,
         weights: Option<Tensor<1>>,
     ) -> Result<(Tensor<1, Int>, Tensor<2>), VisionError> {
         let config = &self.config;
-        let mut table = get(&self.running_codes);
-        let totals: Vec<f32> = get(&self.running_totals).into_data().iter().collect();
+        let mut table = load(&self.running_codes);
+        let totals: Vec<f32> = load(&self.running_totals).into_data().iter().collect();
         let (updates, mut restarts) = (totals[0], totals[1]);
-        if config.start_from_batch && updates == 0.0 {
-            table = first_rows(config, &features, &weights)?;
+        let is_first = updates == 0.0;
+        if config.init_from_data && is_first {
+            table = initial_codes(config, &features, &weights)?;
         }
-        let codes = nearest(features.clone(), table.clone());
+        let codes = nearest_code(features.clone(), table.clone());
         let [rows, width] = table.dims();
         let device = features.device();
         let options = (&device, FloatDType::F32.into());
@@ -60,48 +60,46 @@ impl VisualDictionary {
             false => config.decay,
         };
         table = match config.update {
-            UpdateRule::Paper => towards_means(table, counts.clone(), sums, decay),
-            UpdateRule::Released => self.quotient(counts.clone(), sums, decay),
+            UpdateRule::Paper => move_towards_means(table, counts.clone(), sums, decay),
+            UpdateRule::Released => self.running_means(counts.clone(), sums, decay),
         };
-        let first = updates == 0.0;
-        let usage = match first {
+        let mut usage = match is_first {
             true => counts,
-            false => get(&self.running_usage).mul_scalar(USAGE) + counts.mul_scalar(1.0 - USAGE),
-        };
-        let usage = match config.restart_below > 0.0 && !first {
-            true => {
-                let (fresh, usage, count) =
-                    self.restart(table, usage, &features, &weights, updates as u64);
-                table = fresh;
-                restarts += count;
-                usage
+            false => {
+                let usage = load(&self.running_usage).mul_scalar(USAGE_DECAY);
+                usage + counts.mul_scalar(1.0 - USAGE_DECAY)
             }
-            false => usage,
         };
-        put(&self.running_usage, usage);
-        put(
+        if config.dead_code_threshold > 0.0 && !is_first {
+            let count;
+            (table, usage, count) =
+                self.restart_dead_codes(table, usage, &features, &weights, updates as u64);
+            restarts += count;
+        }
+        store(&self.running_usage, usage);
+        store(
             &self.running_totals,
             Tensor::from_floats([updates + 1.0, restarts], &device),
         );
-        put(&self.running_codes, table.clone());
+        store(&self.running_codes, table.clone());
         Ok((codes, table))
     }
 
-    /// The released rule: the quotient of running sums and smoothed running counts, for every row.
-    fn quotient(&self, counts: Tensor<1>, sums: Tensor<2>, decay: f64) -> Tensor<2> {
-        let follow = 1.0 - decay;
-        let counts = get(&self.running_counts).mul_scalar(decay) + counts.mul_scalar(follow);
-        let sums = get(&self.running_sums).mul_scalar(decay) + sums.mul_scalar(follow);
+    /// [`UpdateRule::Released`]: running sums over smoothed running counts.
+    fn running_means(&self, counts: Tensor<1>, sums: Tensor<2>, decay: f64) -> Tensor<2> {
+        let update = 1.0 - decay;
+        let counts = load(&self.running_counts).mul_scalar(decay) + counts.mul_scalar(update);
+        let sums = load(&self.running_sums).mul_scalar(decay) + sums.mul_scalar(update);
         let total = counts.clone().sum();
-        let smooth = SMOOTHING * counts.dims()[0] as f64;
-        let sizes = (counts.clone() + SMOOTHING) * (total.clone() / (total + smooth));
-        put(&self.running_counts, counts);
-        put(&self.running_sums, sums.clone());
-        sums / sizes.unsqueeze_dim(1)
+        let smoothing = SMOOTHING * counts.dims()[0] as f64;
+        let smoothed = (counts.clone() + SMOOTHING) * (total.clone() / (total + smoothing));
+        store(&self.running_counts, counts);
+        store(&self.running_sums, sums.clone());
+        sums / smoothed.unsqueeze_dim(1)
     }
 
-    /// Puts random features of the batch into rows that hardly anything takes.
-    fn restart(
+    /// Replaces codes of low usage by random features; returns table, usage and number of replaced codes.
+    fn restart_dead_codes(
         &self,
         table: Tensor<2>,
         usage: Tensor<1>,
@@ -111,37 +109,40 @@ impl VisualDictionary {
     ) -> (Tensor<2>, Tensor<1>, f32) {
         let [rows, width] = table.dims();
         let device = table.device();
-        let count = features.dims()[0] as u64;
-        // A pure function of (update, row): a resumed run restarts from the same features.
-        let at: Vec<i32> = (0..rows as u64)
-            .map(|row| (mix(updates << 20 | row) % count) as i32)
+        let feature_count = features.dims()[0] as u64;
+        // A pure function of (update, row), so that a resumed run takes the same features.
+        let indices: Vec<i32> = (0..rows as u64)
+            .map(|row| (split_mix(updates << 20 | row) % feature_count) as i32)
             .collect();
-        let at = Tensor::<1, Int>::from_ints(at.as_slice(), &device);
-        let real = weights.clone().select(0, at.clone()).greater_elem(0.0);
-        let dead = usage
-            .clone()
-            .lower_elem(self.config.restart_below)
-            .bool_and(real);
-        let found = dead.clone().int().sum().into_scalar::<i64>() as f32;
-        let wide = dead.clone().unsqueeze_dim::<2>(1).expand([rows, width]);
-        let fresh = features.clone().select(0, at);
-        let usage = usage.mask_fill(dead.clone(), 2.0 * self.config.restart_below);
+        let indices = Tensor::<1, Int>::from_ints(indices.as_slice(), &device);
+        // A dead code whose feature is padding waits for the next update.
+        let is_valid = weights.clone().select(0, indices.clone()).greater_elem(0.0);
+        let threshold = self.config.dead_code_threshold;
+        let dead = usage.clone().lower_elem(threshold).bool_and(is_valid);
+        let count = dead.clone().int().sum().into_scalar::<i64>() as f32;
+        let dead_rows = dead.clone().unsqueeze_dim::<2>(1).expand([rows, width]);
+        let replacements = features.clone().select(0, indices);
+        let usage = usage.mask_fill(dead.clone(), 2.0 * threshold);
         if self.config.update == UpdateRule::Released {
-            let size = 2.0 * self.config.restart_below;
-            let counts = get(&self.running_counts).mask_fill(dead, size);
-            let sums = get(&self.running_sums);
-            put(&self.running_counts, counts);
-            put(
-                &self.running_sums,
-                sums.mask_where(wide.clone(), fresh.clone().mul_scalar(size)),
+            let counts = load(&self.running_counts).mask_fill(dead, 2.0 * threshold);
+            let sums = load(&self.running_sums).mask_where(
+                dead_rows.clone(),
+                replacements.clone().mul_scalar(2.0 * threshold),
             );
+            store(&self.running_counts, counts);
+            store(&self.running_sums, sums);
         }
-        (table.mask_where(wide, fresh), usage, found)
+        (table.mask_where(dead_rows, replacements), usage, count)
     }
 }
 
-/// The paper's rule: `d <- decay d + (1 - decay) mean of its features`, where it has any.
-fn towards_means(table: Tensor<2>, counts: Tensor<1>, sums: Tensor<2>, decay: f64) -> Tensor<2> {
+/// [`UpdateRule::Paper`]: `decay * code + (1 - decay) * mean of its features` for codes with features.
+fn move_towards_means(
+    table: Tensor<2>,
+    counts: Tensor<1>,
+    sums: Tensor<2>,
+    decay: f64,
+) -> Tensor<2> {
     let shape = table.dims();
     let unused = counts.clone().lower_equal_elem(0.0);
     let means = sums / counts.mask_fill(unused.clone(), 1.0).unsqueeze_dim(1);
@@ -149,39 +150,39 @@ fn towards_means(table: Tensor<2>, counts: Tensor<1>, sums: Tensor<2>, decay: f6
     moved.mask_where(unused.unsqueeze_dim::<2>(1).expand(shape), table)
 }
 
-/// Features spread evenly over those that count, one for each row.
-fn first_rows(
+/// A feature of positive weight for each code, evenly spaced.
+fn initial_codes(
     config: &DictionaryConfig,
     features: &Tensor<2>,
     weights: &Option<Tensor<1>>,
 ) -> Result<Tensor<2>, VisionError> {
     let count = features.dims()[0];
-    let real: Vec<usize> = match weights {
+    let valid: Vec<usize> = match weights {
         Some(weights) => {
             let weights: Vec<f32> = weights.clone().into_data().iter().collect();
             (0..count).filter(|&i| weights[i] > 0.0).collect()
         }
         None => (0..count).collect(),
     };
-    if real.len() < config.codes {
+    if valid.len() < config.codes {
         return Err(VisionError::Dictionary {
             key: "codes",
             value: config.codes.to_string(),
             hint: format!(
-                "start_from_batch needs a feature for each row, the first batch has {}: use fewer codes, a larger batch, or start_from_batch = false",
-                real.len()
+                "init_from_data needs a feature for each code, the first batch has {}: use fewer codes, a larger batch, or init_from_data = false",
+                valid.len()
             ),
         });
     }
-    let at: Vec<i32> = (0..config.codes)
-        .map(|row| real[row * real.len() / config.codes] as i32)
+    let indices: Vec<i32> = (0..config.codes)
+        .map(|code| valid[code * valid.len() / config.codes] as i32)
         .collect();
-    let at = Tensor::<1, Int>::from_ints(at.as_slice(), &features.device());
-    Ok(features.clone().select(0, at))
+    let indices = Tensor::<1, Int>::from_ints(indices.as_slice(), &features.device());
+    Ok(features.clone().select(0, indices))
 }
 
 /// SplitMix64.
-fn mix(value: u64) -> u64 {
+fn split_mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -1,4 +1,4 @@
-//! What the tests of this crate share.
+//! Helpers of this crate's tests.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,96 +10,79 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
 use burn::tensor::Distribution;
-pub use vlp_testing::{distance, random};
+use vlp_ops::params::{ParamVisitor, visit_params};
+pub use vlp_testing::{max_abs_diff, random};
 
-/// Pixels of [`vlp_testing::noise`].
+/// [`vlp_testing::noise`] in f32.
 pub fn noise(count: usize, seed: u64) -> Vec<f32> {
     let values = vlp_testing::noise(count, seed);
-    values.into_iter().map(|v| v as f32).collect()
+    values.into_iter().map(|value| value as f32).collect()
 }
 
-pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub fn to_cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter().collect()
 }
 
-#[derive(Default)]
-struct Paths {
-    path: Vec<String>,
-    found: BTreeMap<String, bool>,
+struct HasGrad {
     grads: GradientsParams,
+    has_grad: BTreeMap<String, bool>,
 }
 
-impl ModuleVisitor for Paths {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let has = self.grads.get::<D>(param.id).is_some();
-        self.found.insert(self.path.join("."), has);
+impl ParamVisitor for HasGrad {
+    fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>) {
+        let has_grad = self.grads.get::<D>(param.id).is_some();
+        self.has_grad.insert(path.into(), has_grad);
     }
 }
 
-/// Every parameter and buffer of a module: does `grads` hold a gradient of it?
-pub fn trained<M: Module>(module: &M, grads: GradientsParams) -> BTreeMap<String, bool> {
-    let mut paths = Paths {
+/// Whether `grads` holds a gradient, for each parameter and buffer of a module.
+pub fn has_grad<M: Module>(module: &M, grads: GradientsParams) -> BTreeMap<String, bool> {
+    let mut visitor = HasGrad {
         grads,
-        ..Paths::default()
+        has_grad: BTreeMap::new(),
     };
-    module.visit(&mut paths);
-    paths.found
+    visit_params(module, &mut visitor);
+    visitor.has_grad
 }
 
 #[derive(Default)]
-struct Buffers {
-    path: Vec<String>,
-    values: BTreeMap<String, Vec<f32>>,
-}
+struct Buffers(BTreeMap<String, Vec<f32>>);
 
-impl ModuleVisitor for Buffers {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
+impl ParamVisitor for Buffers {
+    fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>) {
         if path.contains("running_") {
-            self.values.insert(path, host(param.val()));
+            self.0.insert(path.into(), to_cpu(param.val()));
         }
     }
 }
 
-/// Running statistics of every norm, the last forward pass taken in.
+/// Running statistics of all norms.
 pub fn statistics<M: Module>(module: &M) -> BTreeMap<String, Vec<f32>> {
     let mut buffers = Buffers::default();
-    module.valid().visit(&mut buffers);
-    buffers.values
+    visit_params(&module.valid(), &mut buffers);
+    buffers.0
 }
 
-struct Scatter;
+struct PerturbNorms;
 
-impl ModuleMapper for Scatter {
+impl ModuleMapper for PerturbNorms {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         if D != 1 {
             return param;
         }
         param.map(|old| {
-            let (device, train) = (old.device(), old.is_require_grad());
+            let (device, trains) = (old.device(), old.is_require_grad());
             let noise = Tensor::random(old.shape(), Distribution::Uniform(-0.2, 0.2), &device);
-            (old.detach() + noise).detach().set_require_grad(train)
+            (old.detach() + noise).detach().set_require_grad(trains)
         })
     }
 }
 
-/// Gains, shifts and statistics of norms away from one and zero, so that mixing them up shows.
-pub fn scatter_norms<M: Module>(module: M) -> M {
-    module.map(&mut Scatter)
+/// Moves scale, shift and statistics of norms away from one and zero, so that confusing them is noticed.
+pub fn perturb_norms<M: Module>(module: M) -> M {
+    module.map(&mut PerturbNorms)
 }

@@ -1,49 +1,53 @@
-//! A preset's training step, as `steps`, `profile` and the benchmarks of `benches/` time it.
+//! The training step of a preset, timed by `steps`, `profile`, `step_memory` and the benchmarks of `benches/`.
 
 use std::error::Error;
 use std::sync::Arc;
 
 use burn::prelude::*;
 use vlp::config::{RunConfig, Sources, resolve};
-use vlp::{Datasets, VlpError, build};
+use vlp::model::{Model, build_model, build_objectives};
+use vlp::{Datasets, VlpError};
 use vlp_data::{DataError, Example, Examples};
-use vlp_models::{PretrainObjectives, initialise};
-use vlp_objectives::{Pretrain, VisionLanguage, total};
+use vlp_models::initialize;
+use vlp_objectives::{Pretrain, PretrainObjectives, VisionLanguage, total};
 use vlp_train::Trainer;
 use vlp_vision::ResNet;
 
-pub(crate) type Done = Result<(), Box<dyn Error>>;
+pub(crate) type BoxResult = Result<(), Box<dyn Error>>;
 
-/// A preset's model with its objectives.
+/// The model of a preset with its objectives.
 pub(crate) type Learner<M> = Pretrain<M, PretrainObjectives>;
 
-/// A preset with its data, on the CPU.
+/// A preset with its data and a device.
 pub(crate) struct Preset {
     pub(crate) config: RunConfig,
     pub(crate) data: Datasets,
     pub(crate) device: Device,
 }
 
-/// What is done with the model of either system.
+/// Code that is generic over the two systems.
 pub(crate) trait Visit {
-    /// `trunk` finds the model's trunk.
+    /// `backbone` returns the model's backbone.
     fn visit<M: VisionLanguage>(
         self,
         preset: &Preset,
         learner: Learner<M>,
-        trunk: fn(&M) -> &ResNet,
-    ) -> Done;
+        backbone: fn(&M) -> &ResNet,
+    ) -> BoxResult;
 }
 
 impl Preset {
-    /// The preset of `[NAME] [--quick] [--set KEY=VALUE]...`; `e2e-vlp-tiny` where no preset is named.
-    pub(crate) fn open(words: &[impl AsRef<str>], device: Device) -> Result<Self, Box<dyn Error>> {
+    /// The preset of `[NAME] [--quick] [--set KEY=VALUE]...`; `e2e-vlp-tiny` by default.
+    pub(crate) fn open(
+        arguments: &[impl AsRef<str>],
+        device: Device,
+    ) -> Result<Self, Box<dyn Error>> {
         let mut sources = Sources::default();
-        let mut words = words.iter().map(AsRef::as_ref);
-        while let Some(word) = words.next() {
-            match word {
+        let mut arguments = arguments.iter().map(AsRef::as_ref);
+        while let Some(argument) = arguments.next() {
+            match argument {
                 "--quick" => sources.quick = true,
-                "--set" => sources.set.extend(words.next().map(str::to_owned)),
+                "--set" => sources.set.extend(arguments.next().map(str::to_owned)),
                 name => sources.preset = Some(name.into()),
             }
         }
@@ -61,60 +65,62 @@ impl Preset {
     pub(crate) fn examples(&self) -> Result<Vec<Example>, DataError> {
         let config = &self.config.data;
         let source = Examples {
-            texts: config.texts,
+            texts_per_image: config.texts_per_image,
             ..Examples::new(Arc::clone(&self.data.train), config.resize.clone())
         };
         (0..config.batch_size).map(|i| source.load(i, 0)).collect()
     }
 
-    /// Builds the model with fresh weights.
-    pub(crate) fn visit(&self, visitor: impl Visit) -> Done {
-        let objectives = build::objectives(&self.config, &self.data, &self.device)?;
-        match build::model(&self.config, &self.data.pieces, &self.device)? {
-            build::Model::E2eVlp(model) => {
-                let learner = initialise(Pretrain { model, objectives }, 1);
+    /// Builds the model with its initial weights.
+    pub(crate) fn visit(&self, visitor: impl Visit) -> BoxResult {
+        let objectives = build_objectives(&self.config, &self.data, &self.device)?;
+        match build_model(&self.config, &self.data.tokenizer, &self.device)? {
+            Model::E2eVlp(model) => {
+                let learner = initialize(Pretrain { model, objectives }, 1);
                 visitor.visit(self, learner, |model| &model.backbone)
             }
-            build::Model::Soho(model) => {
-                let learner = initialise(Pretrain { model, objectives }, 1);
+            Model::Soho(model) => {
+                let learner = initialize(Pretrain { model, objectives }, 1);
                 visitor.visit(self, learner, |model| &model.backbone)
             }
         }
     }
 
-    /// One step as the program takes it: batching, forward, losses, backward, clip, update.
+    /// One step as in `vlp pretrain`: collation, forward, losses, backward, clipping, update.
     pub(crate) fn step<M: VisionLanguage>(
         &self,
         trainer: &mut Trainer<Learner<M>>,
         examples: &[Example],
     ) -> Result<(), VlpError> {
-        let batcher = self.data.batcher(&self.config);
-        trainer.step_side_by_side(1, |model, _| -> Result<_, VlpError> {
-            let batch = batcher.batch(&model.objectives, examples, &self.device)?;
-            let sum = total(&model.losses(&batch)?).ok_or_else(|| "no loss".to_string());
-            Ok((sum, ()))
+        let collator = self.data.collator(&self.config);
+        trainer.step_with_outputs(1, |model, _| -> Result<_, VlpError> {
+            let batch = collator.collate(&model.objectives, examples, &self.device)?;
+            let loss = total(&model.losses(&batch)?).ok_or_else(|| "no loss".to_string());
+            Ok((loss, ()))
         })?;
         Ok(())
     }
 }
 
-/// Whether `flag` is among the words, which lose it.
-pub(crate) fn given(words: &mut Vec<String>, flag: &str) -> bool {
-    let before = words.len();
-    words.retain(|word| word != flag);
-    words.len() < before
+/// Removes `flag` from the arguments. Returns whether it was there.
+pub(crate) fn take_flag(arguments: &mut Vec<String>, flag: &str) -> bool {
+    let count = arguments.len();
+    arguments.retain(|argument| argument != flag);
+    arguments.len() < count
 }
 
-/// Has products made in bf16 where the words have `--bf16`.
+/// Sets bf16 matmul precision if the arguments have `--bf16`.
 #[allow(dead_code, reason = "each example uses a part")]
-pub(crate) fn precision(words: &mut Vec<String>) -> Done {
-    if given(words, "--bf16") && !vlp_ops::use_bf16_products(true) {
-        return Err("this processor has no products in bf16".into());
+pub(crate) fn set_precision(arguments: &mut Vec<String>) -> BoxResult {
+    if take_flag(arguments, "--bf16")
+        && !vlp_ops::set_matmul_precision(vlp_ops::MatmulPrecision::Bf16)
+    {
+        return Err("this processor has no bf16 matmul instructions".into());
     }
     Ok(())
 }
 
-/// The most memory that the process held in MiB, where the system tells.
+/// Peak memory of the process in MiB; `None` on systems without `/proc`.
 #[allow(dead_code, reason = "each example uses a part")]
 pub(crate) fn peak_memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -1,100 +1,102 @@
-//! `vlp data`: look at a source before a run does, and pack it.
+//! `vlp data`: inspect a source before training, and pack it into shards.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
-use vlp::data_page::{page, samples};
-use vlp::source::{Opened, open_plain};
+use vlp::data::{OpenedSource, open_plain};
+use vlp::report::{data_report, sample_cards};
 use vlp::{RunConfig, VlpError};
 use vlp_data::check::{CheckOptions, check};
 use vlp_data::shards::{PackOptions, pack};
 
+use super::common_args::ConfigArgs;
 use super::output::{print, warn};
-use crate::ConfigArgs;
 
 #[derive(Subcommand)]
-pub(crate) enum DataCommand {
-    /// Read every sample once and report what is wrong, with file and record, and how everything is spread.
+pub(super) enum DataCommand {
+    /// Read every sample once and report issues, with file and record, and the distributions of sizes, labels and texts.
     Check(CheckArgs),
-    /// The same without decoding pictures.
+    /// The same report without decoding images.
     Stats(CheckArgs),
     /// Write a page of samples with their boxes and texts.
     View(ViewArgs),
-    /// Pack a source into tar shards (webdataset's layout), which stream from a folder or an object store.
+    /// Pack a source into tar shards (webdataset layout), which are streamed from a folder or an object store.
     Pack(PackArgs),
 }
 
-/// A source, as `--data` takes it, or a path whose kind is told by what is there.
+/// A source as `--data` takes it, or a path whose kind is guessed.
 #[derive(Args)]
 struct SourceArgs {
-    /// `coco:DIR`, `vqa:DIR/SPLIT`, `json:FILE`, `shards:PLACE`, `scenes`, ...; or a plain path.
+    /// `coco:DIR`, `vqa:DIR/SPLIT`, `json:FILE`, `shards:PATH`, `scenes`, ...; or a plain path.
     source: String,
     #[command(flatten)]
     config: ConfigArgs,
 }
 
 #[derive(Args)]
-pub(crate) struct CheckArgs {
+pub(super) struct CheckArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// A source that must share no image with it, such as its test set.
+    /// Another source that must share no image with this one, such as its test set.
     #[arg(long, value_name = "SOURCE")]
     against: Option<String>,
-    /// Write the report as JSON as well.
+    /// Also write the report as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
 #[derive(Args)]
-pub(crate) struct ViewArgs {
+pub(super) struct ViewArgs {
     #[command(flatten)]
     source: SourceArgs,
     /// The page.
     #[arg(long, value_name = "FILE", default_value = "data.html")]
     out: PathBuf,
-    /// Samples to show, evenly through the source.
+    /// Number of samples shown, evenly spaced through the source.
     #[arg(long, default_value_t = 24)]
     count: usize,
 }
 
 #[derive(Args)]
-pub(crate) struct PackArgs {
+pub(super) struct PackArgs {
     #[command(flatten)]
     source: SourceArgs,
     /// A new folder for the shards.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Greatest length of a shard in megabytes.
+    /// Maximum size of a shard in MiB.
     #[arg(long, value_name = "MB", default_value_t = 256)]
     shard_mb: u64,
-    /// Threads that read samples.
+    /// Threads reading samples.
     #[arg(long, default_value_t = 2)]
     threads: usize,
 }
 
-/// What a path is, by what is there.
-fn guess(source: &str) -> String {
+/// `source` with its kind in front, guessed from the files at a plain path.
+fn with_kind(source: &str) -> String {
     let path = Path::new(source);
-    let known = source == "scenes" || source.split_once(':').is_some_and(|(k, _)| k.len() > 1);
-    if known {
+    // A single letter before the colon is a Windows drive.
+    let has_kind = source
+        .split_once(':')
+        .is_some_and(|(kind, _)| kind.len() > 1);
+    if source == "scenes" || has_kind {
         return match source.contains("://") && !source.starts_with("shards:") {
             true => format!("shards:{source}"),
             false => source.into(),
         };
     }
-    let tar = |folder: &Path| {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries
-            .into_iter()
-            .any(|e| e.path().extension().is_some_and(|e| e == "tar"))
+    let has_tar_files = || {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let mut files = entries.map(|entry| entry.path());
+        files.any(|file| file.extension().is_some_and(|e| e == "tar"))
     };
     let kind = if path.join("annotations").is_dir() {
         "coco"
     } else if path.join("image_data.json").is_file() {
         "genome"
-    } else if path.join("index.json").is_file() || (path.is_dir() && tar(path)) {
+    } else if path.join("index.json").is_file() || has_tar_files() {
         "shards"
     } else {
         "json"
@@ -105,17 +107,19 @@ fn guess(source: &str) -> String {
 impl SourceArgs {
     fn config(&self, source: &str) -> Result<RunConfig, VlpError> {
         let mut sources = self.config.sources();
-        sources.set.push(format!("data.source={:?}", guess(source)));
+        sources
+            .set
+            .push(format!("data.source={:?}", with_kind(source)));
         vlp::config::resolve(&sources)
     }
 
-    fn open(&self) -> Result<Opened, VlpError> {
+    fn open(&self) -> Result<OpenedSource, VlpError> {
         open_plain(&self.config(&self.source)?.data)
     }
 }
 
 impl DataCommand {
-    pub(crate) fn run(self) -> Result<(), VlpError> {
+    pub(super) fn run(self) -> Result<(), VlpError> {
         match self {
             Self::Check(args) => args.run(true),
             Self::Stats(args) => args.run(false),
@@ -128,14 +132,12 @@ impl DataCommand {
 impl CheckArgs {
     fn run(self, decode: bool) -> Result<(), VlpError> {
         let opened = self.source.open()?;
-        let other = self
-            .against
-            .as_ref()
-            .map(|other| open_plain(&self.source.config(other)?.data))
-            .transpose()?;
+        let other = self.against.as_ref();
+        let other = other.map(|source| open_plain(&self.source.config(source)?.data));
+        let other = other.transpose()?;
         let options = CheckOptions {
             decode,
-            read: opened.report.as_ref(),
+            read_report: opened.report.as_ref(),
             other: other.as_ref().map(|o| o.source.as_ref()),
             ..CheckOptions::default()
         };
@@ -157,9 +159,9 @@ impl CheckArgs {
         match report.is_clean() {
             true => Ok(()),
             false => Err(VlpError::Config(format!(
-                "{}: {} faults",
+                "{}: {} issues",
                 self.source.source,
-                report.fault_count()
+                report.issue_count()
             ))),
         }
     }
@@ -170,13 +172,13 @@ impl ViewArgs {
         let opened = self.source.open()?;
         let options = CheckOptions {
             decode: false,
-            read: opened.report.as_ref(),
+            read_report: opened.report.as_ref(),
             ..CheckOptions::default()
         };
         let report = check(opened.source.as_ref(), &options, &|_, _| {});
-        let shown = samples(opened.source.as_ref(), self.count);
-        let text = page(&self.source.source, &report, shown)?;
-        std::fs::write(&self.out, text).map_err(|source| VlpError::Io {
+        let cards = sample_cards(opened.source.as_ref(), self.count);
+        let page = data_report(&self.source.source, &report, cards)?;
+        std::fs::write(&self.out, page).map_err(|source| VlpError::Io {
             path: self.out.clone(),
             source,
         })?;
@@ -188,7 +190,7 @@ impl PackArgs {
     fn run(self) -> Result<(), VlpError> {
         if self.out.to_string_lossy().contains("://") {
             return Err(VlpError::Config(format!(
-                "--out {}: give a local folder, and copy it with the store's own tool (aws s3 cp --recursive, gcloud storage cp -r, az storage blob upload-batch)",
+                "--out {}: use a local folder, then upload it with the store's tool (aws s3 cp --recursive, gcloud storage cp -r, az storage blob upload-batch)",
                 self.out.display()
             )));
         }
@@ -198,20 +200,20 @@ impl PackArgs {
             threads: NonZeroUsize::new(self.threads).unwrap_or(NonZeroUsize::MIN),
             ..PackOptions::default()
         };
-        let began = Instant::now();
+        let start = Instant::now();
         let report = pack(opened.source.as_ref(), &self.out, &options)?;
-        let seconds = began.elapsed().as_secs_f64();
+        let seconds = start.elapsed().as_secs_f64();
         let megabytes = report.shards.iter().map(|s| s.bytes).sum::<u64>() as f64 / 1e6;
-        for fault in &report.faults {
-            warn(format_args!("left out: {fault}"));
+        for record in &report.skipped_records {
+            warn(format_args!("skipped: {record}"));
         }
         print(format_args!(
-            "{} samples, {} left out, {} shards in {}: {megabytes:.1} MB in {seconds:.1} s, {:.0} pictures/s, {:.1} MB/s\n",
+            "{} samples, {} skipped, {} shards in {}: {megabytes:.1} MB in {seconds:.1} s, {:.0} images/s, {:.1} MB/s\n",
             report.samples,
             report.skipped,
             report.shards.len(),
             self.out.display(),
-            report.pictures as f64 / seconds,
+            report.images as f64 / seconds,
             megabytes / seconds,
         ))
     }

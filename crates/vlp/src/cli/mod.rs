@@ -1,7 +1,70 @@
-//! Commands with many flags, a file each.
+//! The command line: one file for each subcommand.
 
-pub(crate) mod data;
-pub(crate) mod memory;
+mod common_args;
+mod config;
+mod data;
+mod dictionary;
+mod evaluate;
 pub(crate) mod output;
-pub(crate) mod predict;
-pub(crate) mod score;
+mod predict;
+mod scenes;
+mod score;
+mod train;
+mod weights;
+
+use clap::{Parser, Subcommand};
+use vlp::VlpError;
+
+/// End-to-end vision-language pre-training.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Pre-train a model and write a run folder with checkpoints, metrics and a report page.
+    Pretrain(train::PretrainArgs),
+    /// Fine-tune a pre-trained model for a task: vqa, nlvr2, snli-ve, retrieval, caption or detection.
+    Finetune(train::FinetuneArgs),
+    /// Evaluate a run's model on validation examples.
+    Evaluate(evaluate::EvaluateArgs),
+    /// Score a result file against annotations, as the official tools do: vqa, caption, detection or nlvr2.
+    Score(score::ScoreArgs),
+    /// Apply a run's model to images: objects, a caption, answers, matching texts.
+    Predict(predict::PredictArgs),
+    /// Inspect data before training: check, stats, view; pack it into shards.
+    #[command(subcommand)]
+    Data(data::DataCommand),
+    /// Write generated scenes as COCO, VQA v2, NLVR2 and SNLI-VE files with PNG images.
+    Scenes(scenes::ScenesArgs),
+    /// Write a page about a run's visual dictionary: typical patches and words of each code, images by code.
+    Dictionary(dictionary::DictionaryArgs),
+    /// Inspect a checkpoint of another project, or export a run's weights as safetensors.
+    #[command(subcommand)]
+    Weights(weights::WeightsCommand),
+    /// Show configurations.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+/// Parses the command line and runs the command.
+///
+/// # Errors
+/// That of the command.
+pub(crate) fn run() -> Result<(), VlpError> {
+    match Cli::parse().command {
+        Command::Pretrain(args) => args.run(),
+        Command::Finetune(args) => args.run(),
+        Command::Evaluate(args) => args.run(),
+        Command::Score(args) => args.run(),
+        Command::Predict(args) => args.run(),
+        Command::Data(command) => command.run(),
+        Command::Scenes(args) => args.run(),
+        Command::Dictionary(args) => args.run(),
+        Command::Weights(command) => command.run(),
+        Command::Config(command) => command.run(),
+    }
+}

@@ -1,17 +1,18 @@
-//! What the program writes to its standard streams.
+//! Standard output and standard error.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 
 use vlp::VlpError;
+use vlp::format::format_metric;
 
-/// Writes to standard output at once. A reader that has seen enough (`| head`) is no fault.
+/// Writes to standard output and flushes. A reader that closed the pipe (`| head`) is not an error.
 ///
 /// # Errors
 /// [`VlpError::Io`] for any other reason, such as a full disk.
-pub(crate) fn print(text: Arguments<'_>) -> Result<(), VlpError> {
-    let mut out = io::stdout().lock();
-    match out.write_fmt(text).and_then(|()| out.flush()) {
+pub(super) fn print(text: Arguments<'_>) -> Result<(), VlpError> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_fmt(text).and_then(|()| stdout.flush()) {
         Err(source) if source.kind() != ErrorKind::BrokenPipe => Err(VlpError::Io {
             path: "standard output".into(),
             source,
@@ -20,7 +21,15 @@ pub(crate) fn print(text: Arguments<'_>) -> Result<(), VlpError> {
     }
 }
 
-/// Writes a line to standard error, for whoever still reads it.
+/// Prints a line with a metric's name and value.
+///
+/// # Errors
+/// As [`print`].
+pub(super) fn print_metric(name: &str, value: Option<f64>) -> Result<(), VlpError> {
+    print(format_args!("{name:34} {:>9}\n", format_metric(value)))
+}
+
+/// Writes a line to standard error; failures are ignored.
 pub(crate) fn warn(text: Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

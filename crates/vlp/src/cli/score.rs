@@ -1,17 +1,16 @@
-//! `vlp score`: result files against annotations, as the official tools score them.
+//! `vlp score`: scores result files against annotations, as the official tools do.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use vlp::VlpError;
-use vlp::results::figure;
 use vlp_eval::caption::meteor::Meteor;
 use vlp_eval::caption::{CaptionPair, caption_scores, tokenize_pairs};
-use vlp_eval::results;
+use vlp_eval::results as files;
 
-use super::output::print;
+use super::output::print_metric;
 
-/// What a result file answers.
+/// Task of a result file.
 #[derive(Clone, Copy, ValueEnum)]
 enum Task {
     /// VQA v2: `[{"question_id", "answer"}]` against `v2_mscoco_*_annotations.json`.
@@ -24,22 +23,22 @@ enum Task {
     Nlvr2,
 }
 
-/// A result file and what is true.
+/// A result file and its annotations.
 #[derive(Args)]
-pub(crate) struct ScoreArgs {
-    /// What the file answers.
+pub(super) struct ScoreArgs {
+    /// The task.
     task: Task,
     /// The result file.
     results: PathBuf,
     /// The annotations.
     annotations: PathBuf,
-    /// METEOR's own `meteor-1.5.jar`, to score captions by it as well; needs Java.
+    /// The official `meteor-1.5.jar`, to compute METEOR of captions as well; needs Java.
     #[arg(long, value_name = "JAR")]
     meteor: Option<PathBuf>,
 }
 
-/// COCO's twelve numbers in the order of the official tool.
-const COCO: [&str; 12] = [
+/// COCO's twelve metrics in the order of the official tool.
+const COCO_METRICS: [&str; 12] = [
     "AP",
     "AP50",
     "AP75",
@@ -54,59 +53,55 @@ const COCO: [&str; 12] = [
     "AR large",
 ];
 
-fn show(name: &str, value: Option<f64>) -> Result<(), VlpError> {
-    print(format_args!("{name:34} {:>9}\n", figure(value)))
-}
-
 impl ScoreArgs {
-    pub(crate) fn run(self) -> Result<(), VlpError> {
-        let (found, truth) = (&self.results, &self.annotations);
+    pub(super) fn run(self) -> Result<(), VlpError> {
+        let (results, annotations) = (&self.results, &self.annotations);
         match self.task {
             Task::Vqa => {
-                let scores = results::vqa(found, truth)?;
-                show("VQA accuracy", Some(scores.overall))?;
+                let scores = files::score_vqa(results, annotations)?;
+                print_metric("VQA accuracy", Some(scores.overall))?;
                 for (kind, value) in scores.by_answer_type.iter().chain(&scores.by_question_type) {
-                    show(&format!("  {kind}"), Some(*value))?;
+                    print_metric(&format!("  {kind}"), Some(*value))?;
                 }
             }
             Task::Caption => self.captions()?,
             Task::Detection => {
-                let scores = results::coco_ap(found, truth)?;
-                for (name, value) in COCO.iter().zip(scores.numbers()) {
-                    show(name, value)?;
+                let scores = files::score_detections(results, annotations)?;
+                for (name, value) in COCO_METRICS.iter().zip(scores.stats()) {
+                    print_metric(name, value)?;
                 }
             }
             Task::Nlvr2 => {
-                let scores = results::nlvr2(found, truth)?;
-                show("NLVR2 accuracy", Some(scores.accuracy))?;
-                show("NLVR2 consistency", Some(scores.consistency))?;
+                let scores = files::score_nlvr2(results, annotations)?;
+                print_metric("NLVR2 accuracy", Some(scores.accuracy))?;
+                print_metric("NLVR2 consistency", Some(scores.consistency))?;
             }
         }
         Ok(())
     }
 
     fn captions(&self) -> Result<(), VlpError> {
-        let wrong = |reason: String| VlpError::Config(reason);
-        let found = results::caption_pairs(&self.results, &self.annotations, None)?;
-        let pairs: Vec<CaptionPair<'_>> = found
+        let invalid = |reason: String| VlpError::Config(reason);
+        let captions = files::read_caption_pairs(&self.results, &self.annotations, None)?;
+        let pairs: Vec<CaptionPair<'_>> = captions
             .iter()
             .map(|(result, references)| CaptionPair {
                 hypothesis: &result.caption,
                 references,
             })
             .collect();
-        let scores = caption_scores(&pairs).map_err(|e| wrong(e.to_string()))?;
+        let scores = caption_scores(&pairs).map_err(|e| invalid(e.to_string()))?;
         for (n, value) in scores.bleu.iter().enumerate() {
-            show(&format!("BLEU-{}", n + 1), Some(*value))?;
+            print_metric(&format!("BLEU-{}", n + 1), Some(*value))?;
         }
-        show("ROUGE-L", Some(scores.rouge_l))?;
-        show("CIDEr-D", Some(scores.cider_d))?;
+        print_metric("ROUGE-L", Some(scores.rouge_l))?;
+        print_metric("CIDEr-D", Some(scores.cider_d))?;
         if let Some(jar) = &self.meteor {
-            let mut meteor = Meteor::new(jar).map_err(|e| wrong(e.to_string()))?;
-            let scored = meteor.score(&tokenize_pairs(&pairs));
-            show(
+            let mut meteor = Meteor::new(jar).map_err(|e| invalid(e.to_string()))?;
+            let scores = meteor.score(&tokenize_pairs(&pairs));
+            print_metric(
                 "METEOR",
-                Some(scored.map_err(|e| wrong(e.to_string()))?.meteor),
+                Some(scores.map_err(|e| invalid(e.to_string()))?.meteor),
             )?;
         }
         Ok(())

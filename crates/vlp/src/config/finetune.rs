@@ -1,14 +1,14 @@
-//! The configuration of a downstream run: that of the run it starts from, with a task's values laid over.
+//! The configuration of a fine-tuning run: that of the pre-trained run, overridden by the task's values.
 
 use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::resolve::{lay_over, merge, suggest};
+use super::resolve::{merge, override_with, suggest};
 use super::{RunConfig, Sources};
 use crate::error::VlpError;
 
-/// (name, TOML text) of every task.
+/// Name and TOML text of every task.
 pub const TASKS: [(&str, &str); 6] = [
     ("vqa", include_str!("../../presets/tasks/vqa.toml")),
     ("nlvr2", include_str!("../../presets/tasks/nlvr2.toml")),
@@ -24,61 +24,65 @@ pub const TASKS: [(&str, &str); 6] = [
     ),
 ];
 
-/// A visual dictionary stands still while a task is trained: its codes keep the meaning that pre-training gave them.
-const STILL: &str = r"\.dictionary\.";
+/// Pattern of the visual dictionary's parameters. They are frozen so that codes keep their meaning.
+const DICTIONARY: &str = r"\.dictionary\.";
 
-/// The configuration of `task` on the weights of the run at `from`: its data, model and training values, the task's
-/// objective alone (as that run had it, if it did), then `sources`.
+/// The configuration of `task`, starting from the run in the folder `from` with the configuration `run`: its data, model and
+/// training values, only the task's objective (as configured in `run`, if it is there), then the overrides in `sources`.
 ///
 /// # Errors
-/// [`VlpError::Config`] for an unknown task or value, [`VlpError::RunFolder`] where `from` is no run.
-pub fn finetune(task: &str, from: &Path, sources: &Sources) -> Result<RunConfig, VlpError> {
-    let names: Vec<&str> = TASKS.iter().map(|(name, _)| *name).collect();
+/// [`VlpError::Config`] for an unknown task or value.
+pub fn finetune(
+    task: &str,
+    run: &RunConfig,
+    from: &Path,
+    sources: &Sources,
+) -> Result<RunConfig, VlpError> {
     let Some((_, text)) = TASKS.iter().find(|(name, _)| *name == task) else {
+        let names: Vec<&str> = TASKS.iter().map(|(name, _)| *name).collect();
+        let suggestion = suggest(task, &names);
         return Err(VlpError::Config(format!(
-            "task \"{task}\" is unknown{}",
-            suggest(task, &names)
+            "task \"{task}\" is unknown{suggestion}"
         )));
     };
-    let run = crate::portable::run_config(from)?;
-    let encoded = Table::try_from(&run).map_err(|e| VlpError::Config(e.to_string()))?;
-    let mut table = encoded;
-    let parsed = text.parse::<Table>();
-    let mut over = parsed.map_err(|e| VlpError::Config(format!("task {task}: {e}")))?;
-    let quick = over.remove("quick");
+    let mut table = Table::try_from(run).map_err(|e| VlpError::Config(e.to_string()))?;
+    let task_table = text.parse::<Table>();
+    let mut task_table = task_table.map_err(|e| VlpError::Config(format!("task {task}: {e}")))?;
+    let quick = task_table.remove("quick");
     let mut objectives = Table::new();
-    if let (Some(Value::Table(own)), Some(Value::Table(wanted))) =
-        (table.remove("objectives"), over.remove("objectives"))
+    if let (Some(Value::Table(run_objectives)), Some(Value::Table(task_objectives))) =
+        (table.remove("objectives"), task_table.remove("objectives"))
     {
-        for (name, values) in wanted {
-            // As the run trained it: its head is taken over.
-            let known = own.get(&name).cloned();
-            objectives.insert(name, known.unwrap_or(values));
+        for (name, values) in task_objectives {
+            // The head is loaded from the run, so it must be configured as there.
+            let run_values = run_objectives.get(&name).cloned();
+            objectives.insert(name, run_values.unwrap_or(values));
         }
     }
-    merge(&mut table, over);
-    if run.model.quantiser().is_some() {
-        hold_dictionary(&mut table);
+    merge(&mut table, task_table);
+    if run.model.quantizer().is_some() {
+        freeze_dictionary(&mut table);
     }
     table.insert("objectives".into(), Value::Table(objectives));
     let path = from.to_string_lossy().into_owned();
     table.insert("from".into(), Value::String(path));
-    lay_over(table, quick, sources)
+    override_with(table, quick, sources)
 }
 
-/// Adds the group that holds the dictionary.
-fn hold_dictionary(table: &mut Table) {
+/// Adds an optimizer group that freezes the dictionary.
+fn freeze_dictionary(table: &mut Table) {
     let groups = table
         .get_mut("train")
         .and_then(|train| train.get_mut("optimizer"))
         .and_then(|optimizer| optimizer.get_mut("groups"))
         .and_then(Value::as_array_mut);
-    let held = |group: &Value| group.get("pattern").and_then(Value::as_str) == Some(STILL);
-    if let Some(groups) = groups.filter(|groups| !groups.iter().any(held)) {
-        let mut group = Table::new();
+    let is_frozen =
+        |group: &Value| group.get("pattern").and_then(Value::as_str) == Some(DICTIONARY);
+    if let Some(groups) = groups.filter(|groups| !groups.iter().any(is_frozen)) {
         let mut rule = Table::new();
         rule.insert("rule".into(), Value::String("adamw".into()));
-        group.insert("pattern".into(), Value::String(STILL.into()));
+        let mut group = Table::new();
+        group.insert("pattern".into(), Value::String(DICTIONARY.into()));
         group.insert("learning_rate".into(), Value::Float(0.0));
         group.insert("weight_decay".into(), Value::Float(0.0));
         group.insert("kind".into(), Value::Table(rule));

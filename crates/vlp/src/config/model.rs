@@ -1,16 +1,14 @@
-//! Which system is trained.
+//! `model`: the model of either system.
 
 use serde::{Deserialize, Serialize};
 use vlp_models::{E2eVlpConfig, SohoConfig};
-use vlp_vision::{QuantiserConfig, ResNetConfig};
+use vlp_vision::{ResNetConfig, VectorQuantizerConfig};
 
-/// Configuration of the model of either system, told apart by `system`.
+/// Configuration of the model; `system` decides which other keys it has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "system", rename_all = "kebab-case")]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "one of it exists in a run, and it is read only"
-)]
+#[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a run")]
 pub enum ModelConfig {
     /// E2E-VLP.
     E2eVlp(E2eVlpConfig),
@@ -19,69 +17,69 @@ pub enum ModelConfig {
 }
 
 impl ModelConfig {
-    /// Width of the tokens.
+    /// Width of the tokens, `d_model`.
     pub fn d_model(&self) -> usize {
         match self {
-            Self::E2eVlp(own) => own.d_model,
-            Self::Soho(own) => own.d_model,
+            Self::E2eVlp(model) => model.d_model,
+            Self::Soho(model) => model.d_model,
         }
     }
 
-    /// Attention heads.
-    pub fn heads(&self) -> usize {
+    /// Number of attention heads.
+    pub fn n_heads(&self) -> usize {
         match self {
-            Self::E2eVlp(own) => own.heads,
-            Self::Soho(own) => own.heads,
+            Self::E2eVlp(model) => model.n_heads,
+            Self::Soho(model) => model.n_heads,
         }
     }
 
     /// Visual backbone.
     pub fn backbone(&self) -> &ResNetConfig {
         match self {
-            Self::E2eVlp(own) => &own.backbone,
-            Self::Soho(own) => &own.backbone,
+            Self::E2eVlp(model) => &model.backbone,
+            Self::Soho(model) => &model.backbone,
         }
     }
 
-    /// Dropout.
+    /// Dropout probability.
     pub fn dropout(&self) -> f64 {
         match self {
-            Self::E2eVlp(own) => own.dropout,
-            Self::Soho(own) => own.dropout,
+            Self::E2eVlp(model) => model.dropout,
+            Self::Soho(model) => model.dropout,
         }
     }
 
-    /// The same model, all of whose layers keep what the backward pass needs.
+    /// The same model without recomputation in the backward pass.
     #[must_use]
-    pub fn keeping(mut self) -> Self {
+    pub fn without_recompute(mut self) -> Self {
         match &mut self {
-            Self::E2eVlp(own) => own.recompute.clear(),
-            Self::Soho(own) => own.recompute.clear(),
+            Self::E2eVlp(model) => model.recompute.clear(),
+            Self::Soho(model) => model.recompute.clear(),
         }
         self
     }
 
-    /// Longest text in tokens.
+    /// Maximum length of a text in tokens.
     pub fn max_positions(&self) -> usize {
         match self {
-            Self::E2eVlp(own) => own.max_positions,
-            Self::Soho(own) => own.max_positions,
+            Self::E2eVlp(model) => model.max_positions,
+            Self::Soho(model) => model.max_positions,
         }
     }
 
     /// The visual dictionary, if there is one.
-    pub fn quantiser(&self) -> Option<&QuantiserConfig> {
+    pub fn quantizer(&self) -> Option<&VectorQuantizerConfig> {
         match self {
-            Self::E2eVlp(own) => own.quantiser.as_ref(),
-            Self::Soho(own) => own.quantiser.as_ref(),
+            Self::E2eVlp(model) => model.quantizer.as_ref(),
+            Self::Soho(model) => model.quantizer.as_ref(),
         }
     }
 
     /// Whether there is a decoder for detection and captions.
-    pub fn decodes(&self) -> bool {
+    pub fn has_decoder(&self) -> bool {
         match self {
             Self::E2eVlp(_) => true,
-            Self::Soho(own) => own.decoder_layers > 0,
+            Self::Soho(model) => model.decoder_layers > 0,
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The presets, as TOML files compiled into the program.
+//! The presets: TOML files compiled into the program.
 
-/// (name, TOML text) of every preset; the first is the default.
+/// Name and TOML text of every preset; the first is the default.
 pub const PRESETS: [(&str, &str); 8] = [
     (
         "e2e-vlp-tiny",

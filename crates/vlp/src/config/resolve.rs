@@ -1,4 +1,4 @@
-//! Laying a file and single values over a preset, and saying what is wrong with them.
+//! Overriding a preset with a file and single values, and error messages for values that do not fit.
 
 use std::path::PathBuf;
 
@@ -7,46 +7,51 @@ use toml::{Table, Value};
 use super::{PRESETS, RunConfig, preset_names};
 use crate::error::VlpError;
 
-/// Where values come from, each over the last.
+/// Where values come from; later fields override earlier ones.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// Name of a preset; the first one where left out.
+    /// Name of a preset; the first of [`PRESETS`] if `None`.
     pub preset: Option<String>,
     /// A TOML file with any part of the configuration.
     pub file: Option<PathBuf>,
-    /// Lay the preset's `[quick]` values over it.
+    /// Apply the preset's `[quick]` values.
     pub quick: bool,
-    /// `key.path=value` each, value in TOML (or a bare string).
+    /// `key.path=value` entries, values in TOML or as bare strings.
     pub set: Vec<String>,
 }
 
 /// The resolved configuration.
+///
+/// # Errors
+/// [`VlpError::Config`] for an unknown preset, key or value, [`VlpError::Io`] for a file that cannot be read.
 pub fn resolve(sources: &Sources) -> Result<RunConfig, VlpError> {
-    let file = file(sources)?;
-    let named = file
-        .get("preset")
-        .and_then(Value::as_str)
-        .map(str::to_string);
-    let name = sources
-        .preset
-        .clone()
-        .or(named)
-        .unwrap_or_else(|| PRESETS[0].0.to_string());
-    let Some((_, text)) = PRESETS.iter().find(|(known, _)| *known == name) else {
-        let names = preset_names();
+    let file = read_file(sources)?;
+    let preset_of_file = file.get("preset").and_then(Value::as_str);
+    let name = sources.preset.as_deref().or(preset_of_file);
+    let name = name.unwrap_or(PRESETS[0].0);
+    let Some((_, text)) = PRESETS.iter().find(|(preset, _)| *preset == name) else {
+        let suggestion = suggest(name, &preset_names());
         return Err(VlpError::Config(format!(
-            "preset \"{name}\" is unknown{}",
-            suggest(&name, &names)
+            "preset \"{name}\" is unknown{suggestion}"
         )));
     };
-    let parsed = text.parse::<Table>();
-    let mut table = parsed.map_err(|e| VlpError::Config(format!("preset {name}: {e}")))?;
+    let table = text.parse::<Table>();
+    let mut table = table.map_err(|e| VlpError::Config(format!("preset {name}: {e}")))?;
     let quick = table.remove("quick");
-    table.insert("preset".into(), Value::String(name));
-    lay_over(table, quick, sources)
+    table.insert("preset".into(), Value::String(name.into()));
+    override_with(table, quick, sources)
 }
 
-fn file(sources: &Sources) -> Result<Table, VlpError> {
+/// The configuration of a run, overridden by `sources`, whose preset is ignored.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn overlay(config: &RunConfig, sources: &Sources) -> Result<RunConfig, VlpError> {
+    let table = Table::try_from(config).map_err(|e| VlpError::Config(e.to_string()))?;
+    override_with(table, None, sources)
+}
+
+fn read_file(sources: &Sources) -> Result<Table, VlpError> {
     let Some(path) = &sources.file else {
         return Ok(Table::new());
     };
@@ -55,41 +60,41 @@ fn file(sources: &Sources) -> Result<Table, VlpError> {
     table.map_err(|e| VlpError::Config(format!("{}: {e}", path.display())))
 }
 
-/// Values of `data` that tell of one source, and are left behind where another takes its place.
-const OF_THE_SOURCE: [&str; 4] = ["heldout", "images", "mix", "karpathy"];
+/// Keys of `data` that belong to `data.source`; they are dropped when another source is set.
+const SOURCE_KEYS: [&str; 4] = ["validation", "images", "mix", "karpathy"];
 
-/// Lays a file, quick values and single values over `table`, whose `preset` stays.
-pub(super) fn lay_over(
+/// Overrides `table` with a file, quick values and single values; its `preset` is kept.
+pub(super) fn override_with(
     mut table: Table,
     quick: Option<Value>,
     sources: &Sources,
 ) -> Result<RunConfig, VlpError> {
     let source = |table: &Table| table.get("data")?.get("source").cloned();
-    let whole = laid(table.clone(), quick.clone(), sources)?;
-    if source(&whole) == source(&table) {
-        return typed(whole);
+    let overridden = apply(table.clone(), quick.clone(), sources)?;
+    if source(&overridden) == source(&table) {
+        return typed(overridden);
     }
     if let Some(Value::Table(data)) = table.get_mut("data") {
-        for key in OF_THE_SOURCE {
+        for key in SOURCE_KEYS {
             data.remove(key);
         }
     }
-    typed(laid(table, quick, sources)?)
+    typed(apply(table, quick, sources)?)
 }
 
-fn laid(mut table: Table, quick: Option<Value>, sources: &Sources) -> Result<Table, VlpError> {
-    let mut file = file(sources)?;
+fn apply(mut table: Table, quick: Option<Value>, sources: &Sources) -> Result<Table, VlpError> {
+    let mut file = read_file(sources)?;
     // A copy of a preset may have quick values of its own.
     let quick = file.remove("quick").or(quick);
     file.remove("preset");
     merge(&mut table, file);
     if let Some(path) = &sources.file {
-        // A file that is wrong by itself is named.
+        // Checked here to name the file in the error.
         typed(table.clone()).map_err(|e| VlpError::Config(format!("{}: {e}", path.display())))?;
     }
     if let (true, Some(Value::Table(quick))) = (sources.quick, quick) {
         for (key, value) in quick {
-            put(&mut table, &key, value)?;
+            set_value(&mut table, &key, value)?;
         }
     }
     for entry in &sources.set {
@@ -98,37 +103,31 @@ fn laid(mut table: Table, quick: Option<Value>, sources: &Sources) -> Result<Tab
                 "--set {entry}: write key.path=value"
             )));
         };
-        put(&mut table, key.trim(), value(text.trim()))?;
+        set_value(&mut table, key.trim(), parse_value(text.trim()))?;
     }
     Ok(table)
-}
-
-/// A run's configuration with `sources` laid over; their preset is not read.
-pub fn overlay(config: &RunConfig, sources: &Sources) -> Result<RunConfig, VlpError> {
-    let table = Table::try_from(config).map_err(|e| VlpError::Config(e.to_string()))?;
-    lay_over(table, None, sources)
 }
 
 fn typed(table: Table) -> Result<RunConfig, VlpError> {
     Value::Table(table)
         .try_into()
-        .map_err(|e: toml::de::Error| VlpError::Config(explain(&e.to_string())))
+        .map_err(|e: toml::de::Error| VlpError::Config(describe_error(&e.to_string())))
 }
 
-/// A value as TOML reads it; what TOML cannot read is a string.
-fn value(text: &str) -> Value {
-    let parsed = format!("v = {text}").parse::<Table>().ok();
-    parsed
-        .and_then(|mut t| t.remove("v"))
+/// A TOML value; text that is not TOML is a string.
+fn parse_value(text: &str) -> Value {
+    let table = format!("v = {text}").parse::<Table>().ok();
+    table
+        .and_then(|mut table| table.remove("v"))
         .unwrap_or_else(|| Value::String(text.into()))
 }
 
-pub(super) fn merge(base: &mut Table, over: Table) {
-    for (key, value) in over {
+pub(super) fn merge(base: &mut Table, overrides: Table) {
+    for (key, value) in overrides {
         match (base.get_mut(&key), value) {
-            // Tables with a tag (`kind`) are whole values: another kind has other fields.
+            // A table with a tag (`kind`) is replaced: other kinds have other fields.
             (Some(Value::Table(old)), Value::Table(new)) if !new.contains_key("kind") => {
-                merge(old, new)
+                merge(old, new);
             }
             (_, value) => {
                 base.insert(key, value);
@@ -137,77 +136,71 @@ pub(super) fn merge(base: &mut Table, over: Table) {
     }
 }
 
-/// Puts a value at `a.b.c`; a value `off` or `false` at a table removes it (switches an objective off).
-fn put(table: &mut Table, path: &str, value: Value) -> Result<(), VlpError> {
-    let mut at = table;
-    let mut keys = path.split('.').peekable();
-    while let Some(key) = keys.next() {
-        if keys.peek().is_none() {
-            let off = matches!(&value, Value::Boolean(false)) || value.as_str() == Some("off");
-            if off && matches!(at.get(key), Some(Value::Table(_))) {
-                at.remove(key);
-            } else {
-                at.insert(key.into(), value);
-            }
-            return Ok(());
-        }
-        at = match at.entry(key).or_insert_with(|| Value::Table(Table::new())) {
-            Value::Table(inner) => inner,
+/// Sets the value at `a.b.c`; `off` or `false` removes a table (switches an objective off).
+fn set_value(table: &mut Table, path: &str, value: Value) -> Result<(), VlpError> {
+    let (parents, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut inner = table;
+    for parent in parents.split('.').filter(|name| !name.is_empty()) {
+        let entry = inner.entry(parent);
+        inner = match entry.or_insert_with(|| Value::Table(Table::new())) {
+            Value::Table(table) => table,
             _ => {
                 return Err(VlpError::Config(format!(
-                    "{path}: \"{key}\" holds a value, not a table of values"
+                    "{path}: \"{parent}\" is a value, not a table"
                 )));
             }
         };
     }
+    let off = matches!(&value, Value::Boolean(false)) || value.as_str() == Some("off");
+    if off && matches!(inner.get(key), Some(Value::Table(_))) {
+        inner.remove(key);
+    } else {
+        inner.insert(key.into(), value);
+    }
     Ok(())
 }
 
-/// Adds the nearest known name to serde's "unknown field" message.
-fn explain(message: &str) -> String {
+/// serde's error message with the nearest known name for an unknown one.
+fn describe_error(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    match quoted.split_first() {
-        Some((unknown, known))
-            if message.contains("unknown field") || message.contains("unknown variant") =>
-        {
-            let what = if message.contains("unknown field") {
-                "key"
-            } else {
-                "value"
-            };
-            let place = message
-                .lines()
-                .find_map(|l| l.trim().strip_prefix("in `"))
-                .map(|p| p.trim_end_matches('`'));
-            let known: Vec<&str> = known
-                .iter()
-                .copied()
-                .filter(|k| Some(*k) != place)
-                .collect();
-            let place = place.map(|p| format!(" in [{p}]")).unwrap_or_default();
-            format!(
-                "unknown {what} \"{unknown}\"{place}{}",
-                suggest(unknown, &known)
-            )
-        }
+    let what = match message {
+        _ if message.contains("unknown field") => "key",
+        _ if message.contains("unknown variant") => "value",
         // serde says what is wrong on one line and where on the next.
-        _ => match message.trim().rsplit_once("\nin `") {
-            Some((what, place)) => format!("{}: {what}", place.trim_end_matches('`')),
-            None => message.trim().to_string(),
-        },
-    }
+        _ => {
+            return match message.trim().rsplit_once("\nin `") {
+                Some((problem, key)) => format!("{}: {problem}", key.trim_end_matches('`')),
+                None => message.trim().to_string(),
+            };
+        }
+    };
+    let Some((unknown, names)) = quoted.split_first() else {
+        return message.trim().to_string();
+    };
+    let mut lines = message.lines();
+    let table = lines.find_map(|line| line.trim().strip_prefix("in `"));
+    let table = table.map(|table| table.trim_end_matches('`'));
+    let names: Vec<&str> = (names.iter().copied())
+        .filter(|name| Some(*name) != table)
+        .collect();
+    let within = table.map(|table| format!(" in [{table}]"));
+    format!(
+        "unknown {what} \"{unknown}\"{}{}",
+        within.unwrap_or_default(),
+        suggest(unknown, &names)
+    )
 }
 
 /// `; did you mean "x"? Known: ...`.
-pub(super) fn suggest(name: &str, known: &[&str]) -> String {
-    let near = known
+pub(crate) fn suggest(name: &str, names: &[&str]) -> String {
+    let similarity = |other: &&str| strsim::jaro_winkler(name, other);
+    let nearest = names
         .iter()
-        .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-    let guess = near.filter(|n| strsim::jaro_winkler(name, n) > 0.7);
-    let guess = guess
-        .map(|n| format!("; did you mean \"{n}\"?"))
-        .unwrap_or_default();
-    format!("{guess} Known: {}", known.join(", "))
+        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
+        .filter(|other| similarity(other) > 0.7);
+    let guess = nearest.map(|other| format!("; did you mean \"{other}\"?"));
+    let names = names.join(", ");
+    format!("{} Known: {names}", guess.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -223,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn every_preset_resolves_and_survives_a_round_trip() {
+    fn presets_resolve_and_round_trip_through_toml() {
         for name in preset_names() {
             for quick in [false, true] {
                 let config = resolve(&Sources {
@@ -234,15 +227,15 @@ mod tests {
                 .unwrap();
                 assert_eq!(config.preset, name);
                 let text = toml::to_string(&config).unwrap();
-                let again: RunConfig = toml::from_str(&text).unwrap();
-                assert_eq!(again, config, "{name}");
-                assert_eq!(again.fingerprint().unwrap(), config.fingerprint().unwrap());
+                let reread: RunConfig = toml::from_str(&text).unwrap();
+                assert_eq!(reread, config, "{name}");
+                assert_eq!(reread.fingerprint().unwrap(), config.fingerprint().unwrap());
             }
         }
     }
 
     #[test]
-    fn later_values_win_and_objectives_switch_off() {
+    fn later_values_override_and_objectives_switch_off() {
         let config = set(&[
             "train.steps=7",
             "data.source=coco:/some/where",
@@ -257,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_get_the_nearest_one() {
+    fn unknown_names_suggest_the_nearest_one() {
         for (entry, part) in [
             ("trian=7", "did you mean \"train\"?"),
             ("train.stepz=7", "did you mean \"steps\"?"),
@@ -283,14 +276,14 @@ mod tests {
     }
 
     #[test]
-    fn another_source_leaves_behind_what_told_of_the_first() {
+    fn changing_the_source_drops_keys_of_the_old_one() {
         let run = set(&[
             "data.source=karpathy:a.json",
-            "data.heldout=karpathy-test:a.json",
-            "data.images=pictures",
+            "data.validation=karpathy-test:a.json",
+            "data.images=images",
         ])
         .unwrap();
-        let over = |entries: &[&str]| {
+        let overridden = |entries: &[&str]| {
             let set = entries.iter().map(|s| s.to_string()).collect();
             let sources = Sources {
                 set,
@@ -298,16 +291,16 @@ mod tests {
             };
             overlay(&run, &sources).unwrap().data
         };
-        let other = over(&["data.source=vqa:b/train2014"]);
-        assert_eq!((other.heldout, other.images), (None, None));
-        let both = over(&["data.source=json:b.json", "data.images=elsewhere"]);
+        let other = overridden(&["data.source=vqa:b/train2014"]);
+        assert_eq!((other.validation, other.images), (None, None));
+        let both = overridden(&["data.source=json:b.json", "data.images=elsewhere"]);
         assert_eq!(
-            (both.heldout, both.images),
+            (both.validation, both.images),
             (None, Some("elsewhere".into()))
         );
         for same in [
-            over(&["train.steps=3"]),
-            over(&["data.source=karpathy:a.json"]),
+            overridden(&["train.steps=3"]),
+            overridden(&["data.source=karpathy:a.json"]),
         ] {
             assert_eq!(same, run.data);
         }

@@ -1,4 +1,4 @@
-//! One case on disk: its JSON and its tensors.
+//! A case on disk: JSON and tensors.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub(crate) struct Values {
     /// Sizes, outermost first; none for a scalar.
     pub(crate) shape: Vec<usize>,
     /// Row-major values.
-    pub(crate) at: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
 pub(crate) struct Case {
@@ -22,7 +22,7 @@ pub(crate) struct Case {
     pub(crate) tensors: BTreeMap<String, Values>,
 }
 
-/// Names of all cases of a folder, in order.
+/// Names of all cases of a folder, sorted.
 pub(crate) fn discover(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
@@ -48,15 +48,15 @@ impl Case {
         let mut tensors = BTreeMap::new();
         for (key, view) in file.tensors() {
             let data = view.data();
-            let at = match view.dtype() {
-                Dtype::F32 => words(data, |b| f64::from(f32::from_le_bytes(b))),
-                Dtype::F64 => words(data, f64::from_le_bytes),
-                Dtype::I64 => words(data, |b| i64::from_le_bytes(b) as f64),
-                Dtype::BOOL => words(data, |[b]| f64::from(b)),
+            let values = match view.dtype() {
+                Dtype::F32 => numbers(data, |b| f64::from(f32::from_le_bytes(b))),
+                Dtype::F64 => numbers(data, f64::from_le_bytes),
+                Dtype::I64 => numbers(data, |b| i64::from_le_bytes(b) as f64),
+                Dtype::BOOL => numbers(data, |[b]| f64::from(b)),
                 other => return Err(format!("{key}: a tensor of type {other:?}")),
             };
             let shape = view.shape().to_vec();
-            tensors.insert(key, Values { shape, at });
+            tensors.insert(key, Values { shape, values });
         }
         Ok(Self { json, tensors })
     }
@@ -67,8 +67,8 @@ impl Case {
             .ok_or_else(|| format!("no tensor {key}"))
     }
 
-    /// All tensors whose name starts with `prefix`, which is taken off.
-    pub(crate) fn under<'a>(&'a self, prefix: &str) -> BTreeMap<&'a str, &'a Values> {
+    /// All tensors whose name starts with `prefix`, without it.
+    pub(crate) fn with_prefix<'a>(&'a self, prefix: &str) -> BTreeMap<&'a str, &'a Values> {
         self.tensors
             .iter()
             .filter_map(|(key, values)| Some((key.strip_prefix(prefix)?, values)))
@@ -76,7 +76,7 @@ impl Case {
     }
 }
 
-fn words<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+fn numbers<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f64) -> Vec<f64> {
     bytes
         .chunks_exact(N)
         .map(|b| value(b.try_into().unwrap()))
@@ -88,13 +88,11 @@ impl Values {
         self.shape
             .clone()
             .try_into()
-            .unwrap_or_else(|shape: Vec<usize>| {
-                panic!("{} dimensions expected, found {shape:?}", D)
-            })
+            .unwrap_or_else(|shape: Vec<usize>| panic!("expected {D} dimensions, got {shape:?}"))
     }
 
     pub(crate) fn floats(&self) -> Vec<f32> {
-        self.at.iter().map(|&v| v as f32).collect()
+        self.values.iter().map(|&v| v as f32).collect()
     }
 
     pub(crate) fn float<const D: usize>(&self, device: &Device) -> Tensor<D> {
@@ -102,39 +100,39 @@ impl Values {
     }
 
     pub(crate) fn int<const D: usize>(&self, device: &Device) -> Tensor<D, Int> {
-        let at: Vec<i32> = self.at.iter().map(|&v| v as i32).collect();
-        Tensor::from_data(TensorData::new(at, self.dims::<D>()), device)
+        let values: Vec<i32> = self.values.iter().map(|&v| v as i32).collect();
+        Tensor::from_data(TensorData::new(values, self.dims::<D>()), device)
     }
 
     pub(crate) fn mask<const D: usize>(&self, device: &Device) -> Tensor<D, Bool> {
-        let at: Vec<bool> = self.at.iter().map(|&v| v != 0.0).collect();
-        Tensor::from_data(TensorData::new(at, self.dims::<D>()), device)
+        let values: Vec<bool> = self.values.iter().map(|&v| v != 0.0).collect();
+        Tensor::from_data(TensorData::new(values, self.dims::<D>()), device)
     }
 
-    /// Rows of a matrix, or of anything seen as one.
+    /// Rows along the last dimension.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[f64]> {
         let width = self.shape.last().copied().unwrap_or(1).max(1);
-        self.at.chunks(width)
+        self.values.chunks(width)
     }
 
     pub(crate) fn scalar(value: f64) -> Self {
         Self {
             shape: vec![],
-            at: vec![value],
+            values: vec![value],
         }
     }
 
     pub(crate) fn of<const D: usize>(tensor: Tensor<D>) -> Self {
         Self {
             shape: tensor.dims().to_vec(),
-            at: tensor.into_data().iter::<f32>().map(f64::from).collect(),
+            values: tensor.into_data().iter::<f32>().map(f64::from).collect(),
         }
     }
 
     pub(crate) fn of_mask<const D: usize>(tensor: Tensor<D, Bool>) -> Self {
         Self {
             shape: tensor.dims().to_vec(),
-            at: tensor
+            values: tensor
                 .int()
                 .into_data()
                 .iter::<i64>()

@@ -1,53 +1,59 @@
-//! Whole E2E-VLP models: outputs, losses, gradients and three optimiser steps.
+//! Whole E2E-VLP models: outputs, losses, gradients and three optimizer steps.
 
 use burn::prelude::*;
 use serde_json::Value;
-use vlp_models::{
-    E2eVlp, E2eVlpConfig, HeadSizes, ObjectivesConfig, PretrainObjectives, PretrainTargets,
-};
+use vlp_models::{E2eVlp, E2eVlpConfig};
 use vlp_objectives::captioning::CaptionTarget;
 use vlp_objectives::detection::{
     ClassVocabulary, DetectionConfig, DetectionTarget, MatchCost, Matcher, TargetObject,
 };
 use vlp_objectives::mlm::MlmTarget;
-use vlp_objectives::{Batch, CaptioningConfig, ItmConfig, MlmConfig, Pretrain};
+use vlp_objectives::{
+    Batch, CaptioningConfig, HeadSizes, ItmConfig, MlmConfig, ObjectivesConfig, Pairing, Pretrain,
+    PretrainObjectives, PretrainTargets,
+};
 use vlp_train::{GroupConfig, OptimizerConfig, OptimizerKind};
 use vlp_transformer::TextBatch;
 use vlp_vision::ResNetConfig;
 use vlp_vision::resnet::Depth;
 
 use crate::case::{Case, Values};
-use crate::model::{
-    Outputs, images, inner, judge_losses, judge_outputs, judge_training, load, size,
-};
-use crate::names::place;
+use crate::model::{Outputs, images, judge_losses, judge_outputs, judge_training, load, size};
+use crate::names::torch_param;
 use crate::report::Report;
 
 type Model = Pretrain<E2eVlp, PretrainObjectives>;
 
 pub(crate) fn run(case: &Case, report: &mut Report) -> Result<(), String> {
     let device = Device::default().autodiff();
-    let model = load(case, build(&case.json["spec"], &device)?, place, report)?;
+    let model = load(
+        case,
+        build(&case.json["spec"], &device)?,
+        torch_param,
+        report,
+    )?;
+    let inference_batch = batch(case, &Device::default())?;
     let batch = batch(case, &device)?;
     let outputs = outputs(case, &model, &batch)?;
     judge_outputs(case, "", &outputs, report);
-    let own = outputs
+    let expected = &case.json["tensors"];
+    for name in outputs
         .keys()
-        .filter(|name| !case.json["tensors"][name.as_str()].is_object());
-    for name in own {
+        .filter(|name| !expected[name.as_str()].is_object())
+    {
         report.fail(name, "PyTorch has no such output");
     }
-    // Inference takes other ways (fused attention, no graph) to the same numbers.
-    let found = self::outputs(case, &model.valid(), &inner(&batch))?;
-    judge_outputs(case, "inference:", &found, report);
-    judge_losses(case, &model, &batch, place, report)?;
+    // Inference uses other code (fused attention, no graph) with the same results.
+    let outputs = self::outputs(case, &model.valid(), &inference_batch)?;
+    judge_outputs(case, "inference:", &outputs, report);
+    judge_losses(case, &model, &batch, torch_param, report)?;
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
-    let rates = &case.json["spec"]["lr"];
+    let learning_rates = &case.json["spec"]["lr"];
     let optimizer = OptimizerConfig {
-        learning_rate: number(&rates[0]),
+        learning_rate: number(&learning_rates[0]),
         groups: vec![GroupConfig {
             pattern: r"^model\.backbone\.".into(),
-            learning_rate: number(&rates[1]),
+            learning_rate: number(&learning_rates[1]),
             weight_decay: 1e-4,
             kind: OptimizerKind::Adamw,
             frozen_until: 0.0,
@@ -67,8 +73,8 @@ fn build(spec: &Value, device: &Device) -> Result<Model, String> {
             ..ResNetConfig::new(depth)
         },
         d_model: get("dim")?,
-        heads: get("heads")?,
-        ffn: get("ffn")?,
+        n_heads: get("heads")?,
+        d_ff: get("ffn")?,
         encoder_layers: get("enc_layers")?,
         decoder_layers: get("dec_layers")?,
         caption_layers: get("cap_layers")?,
@@ -76,7 +82,7 @@ fn build(spec: &Value, device: &Device) -> Result<Model, String> {
         max_positions: get("max_len")?,
         modality_embedding: false,
         recompute: vec![],
-        quantiser: None,
+        quantizer: None,
     };
     let objectives = ObjectivesConfig {
         itm: Some(ItmConfig::default()),
@@ -99,16 +105,16 @@ fn build(spec: &Value, device: &Device) -> Result<Model, String> {
         classes: get("classes")?,
         attributes: get("attrs")?,
     };
-    let vocab = get("vocab")?;
+    let vocab_size = get("vocab")?;
     let sizes = HeadSizes {
         d_model: model.d_model,
-        vocab_size: vocab,
+        vocab_size,
         vocabularies: vec![vocabulary],
         codes: 0,
         answers: 0,
     };
     Ok(Pretrain {
-        model: model.init(vocab, device).map_err(|e| e.to_string())?,
+        model: model.init(vocab_size, device).map_err(|e| e.to_string())?,
         objectives: objectives.init(&sizes, device).map_err(|e| e.to_string())?,
     })
 }
@@ -129,18 +135,18 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
                 .collect();
             Ok(PretrainTargets {
                 itc: None,
-                itm: Some(itm.at[row] != 0.0),
+                itm: Some(itm.values[row] != 0.0),
                 mlm: Some(MlmTarget {
                     masked: masked.map(|(i, &id)| (i, id as u32)).collect(),
                 }),
                 mvm: None,
                 detection: Some(target(case, "in.targets.", row)?),
                 caption: Some(CaptionTarget {
-                    draw: 0,
-                    key: 0,
+                    seed: 0,
+                    image_id: 0,
                     ids: caption,
                     references: vec![],
-                    ends: (0, 0),
+                    bos_eos: (0, 0),
                     pad: 0,
                 }),
                 vqa: None,
@@ -161,8 +167,10 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
             .rows()
             .map(|row| row.iter().map(|&id| id as u32).collect())
             .collect(),
-        image_of: (0..rows).collect(),
-        cells: vec![None; rows],
+        pairing: Pairing::one_to_one(rows),
+        image_texts: None,
+        target_index: (0..rows).collect(),
+        visual_masks: vec![None; rows],
         targets,
     })
 }
@@ -172,13 +180,13 @@ pub(crate) fn target(case: &Case, prefix: &str, image: usize) -> Result<Detectio
     let get = |key: &str| case.get(&format!("{prefix}{image}.{key}"));
     let (attributes, boxes) = (get("attrs")?, get("boxes")?);
     let objects = get("labels")?
-        .at
+        .values
         .iter()
         .enumerate()
         .map(|(i, &class)| TargetObject {
             class: class as usize,
-            bbox: std::array::from_fn(|k| boxes.at[4 * i + k] as f32),
-            attributes: Some(attributes.at[i])
+            bbox: std::array::from_fn(|k| boxes.values[4 * i + k] as f32),
+            attributes: Some(attributes.values[i])
                 .filter(|a| *a >= 0.0)
                 .map(|a| a as usize)
                 .into_iter()
@@ -188,34 +196,34 @@ pub(crate) fn target(case: &Case, prefix: &str, image: usize) -> Result<Detectio
         vocabulary: Some(0),
         objects: objects.collect(),
         dropped: 0,
-        key: image as u64,
+        image_id: image as u64,
         size: (1, 1),
     })
 }
 
-/// Pairs as PyTorch has them: queries, then objects, `[2, pairs]`.
+/// Pairs as in PyTorch: queries, then objects, `[2, pairs]`.
 pub(crate) fn pair_values(pairs: &[(usize, usize)]) -> Values {
     let queries = pairs.iter().map(|p| p.0 as f64);
     Values {
         shape: vec![2, pairs.len()],
-        at: queries.chain(pairs.iter().map(|p| p.1 as f64)).collect(),
+        values: queries.chain(pairs.iter().map(|p| p.1 as f64)).collect(),
     }
 }
 
-/// Everything the reference returns, under its names.
+/// Everything the reference returns, by its names.
 fn outputs(case: &Case, model: &Model, batch: &Batch<PretrainTargets>) -> Result<Outputs, String> {
     let Pretrain {
         model: vlp,
         objectives,
     } = model;
     let fail = |e: vlp_objectives::ObjectiveError| e.to_string();
-    let mut out = Outputs::new();
+    let mut outputs = Outputs::new();
     let device = batch.images.pixels.device();
     let image = vlp
         .image_tokens(&batch.images, 1)
         .map_err(|e| e.to_string())?;
     let encoder = vlp.encode_all(&vlp.joint_tokens(&image.tokens, &batch.text));
-    let encoded = model.encode(batch).map_err(fail)?;
+    let output = model.encode(batch).map_err(fail)?;
     let (itm, mlm) = (
         objectives.itm.as_ref().unwrap(),
         objectives.mlm.as_ref().unwrap(),
@@ -224,46 +232,50 @@ fn outputs(case: &Case, model: &Model, batch: &Batch<PretrainTargets>) -> Result
         objectives.detection.as_ref().unwrap(),
         objectives.caption.as_ref().unwrap(),
     );
-    for (i, map) in image.maps.into_iter().enumerate() {
-        out.insert(format!("stages.{i}"), Values::of(map));
+    for (i, features) in image.feature_maps.into_iter().enumerate() {
+        outputs.insert(format!("stages.{i}"), Values::of(features));
     }
     for (i, states) in encoder.into_iter().enumerate() {
-        out.insert(format!("encoder.{i}"), Values::of(states));
+        outputs.insert(format!("encoder.{i}"), Values::of(states));
     }
-    out.insert("src".into(), Values::of(image.tokens.states));
-    out.insert("pos".into(), Values::of(image.tokens.pos));
-    out.insert("pad".into(), Values::of_mask(image.tokens.pad_mask));
-    out.insert(
+    outputs.insert("src".into(), Values::of(image.tokens.states));
+    outputs.insert("pos".into(), Values::of(image.tokens.pos));
+    outputs.insert("pad".into(), Values::of_mask(image.tokens.pad_mask));
+    outputs.insert(
         "itm".into(),
-        Values::of(itm.logits(&encoded).map_err(fail)?),
+        Values::of(itm.logits(output.joint().text.cls())),
     );
-    let text = encoded.text("mlm").map_err(fail)?.states.clone();
+    let text = output.joint().text.states.clone();
     let [n, length, width] = text.dims();
-    let logits = mlm.logits(text.reshape([n * length, width]), encoded.words.words());
+    let logits = mlm.logits(
+        text.reshape([n * length, width]),
+        output.parts.token_embedding(),
+    );
     let vocab = logits.dims()[1];
-    out.insert("mlm".into(), Values::of(logits.reshape([n, length, vocab])));
-    let memory = encoded.image("caption").map_err(fail)?;
-    out.insert("image_memory".into(), Values::of(memory.states.clone()));
+    outputs.insert("mlm".into(), Values::of(logits.reshape([n, length, vocab])));
+    let memory = output.image();
+    outputs.insert("image_memory".into(), Values::of(memory.states.clone()));
     let ids = case.get("in.caption_ids")?.int::<2>(&device);
     let text = TextBatch {
         pad_mask: ids.clone().equal_elem(0),
         ids,
     };
-    out.insert(
+    outputs.insert(
         "caption".into(),
-        Values::of(caption.logits(&encoded, &text).map_err(fail)?),
+        Values::of(caption.head(&output).map_err(fail)?.logits(&text)),
     );
-    let states = detection.states(&encoded).map_err(fail)?;
-    let found = detection.output(states.clone(), 0);
+    let decoder = output.parts.decoder("detection").map_err(fail)?;
+    let states = detection.states(memory, decoder);
+    let predictions = detection.predict(states.clone(), 0);
     let stacks = [
         ("hs", Some(states)),
-        ("logits", Some(found.logits.clone())),
-        ("attrs", found.attributes.clone()),
-        ("boxes", Some(found.boxes.clone())),
+        ("logits", Some(predictions.logits.clone())),
+        ("attrs", predictions.attributes.clone()),
+        ("boxes", Some(predictions.boxes.clone())),
     ];
     for (name, stack) in stacks {
         for (i, layer) in stack.into_iter().flat_map(|s| s.iter_dim(0)).enumerate() {
-            out.insert(format!("{name}.{i}"), Values::of(layer.squeeze_dim::<3>(0)));
+            outputs.insert(format!("{name}.{i}"), Values::of(layer.squeeze_dim::<3>(0)));
         }
     }
     let targets: Vec<&DetectionTarget> = batch
@@ -276,12 +288,12 @@ fn outputs(case: &Case, model: &Model, batch: &Batch<PretrainTargets>) -> Result
         ..MatchCost::default()
     };
     let pairs = Matcher::default()
-        .assign(&found, &targets, &cost)
+        .assign(&predictions, &targets, &cost)
         .map_err(fail)?;
     for (layer, images) in pairs.iter().enumerate() {
         for (image, pairs) in images.iter().enumerate() {
-            out.insert(format!("match.{layer}.{image}"), pair_values(pairs));
+            outputs.insert(format!("match.{layer}.{image}"), pair_values(pairs));
         }
     }
-    Ok(out)
+    Ok(outputs)
 }

@@ -1,11 +1,10 @@
-//! Golden tensors: every case of a folder is run through the product and compared with PyTorch.
+//! Golden tensors: every case of a folder is computed and compared with PyTorch.
 //!
-//! `VLP_GOLDEN_DIR` names the folder; without it the cases beside these tests are run. A case is a
-//! `NAME.json` with a `NAME.safetensors` beside it, as `scripts/golden/golden.py` writes them.
+//! `VLP_GOLDEN_DIR` names the folder; by default it is that of these tests' fixtures. A case is a `NAME.json` with a
+//! `NAME.safetensors`, written by `scripts/golden/golden.py`.
 //!
-//! A ratio is `max|difference|` over a fifth of what the case allows, so that above 5 it disagrees.
-//! For a model's output that is `max|difference| / max(err_f32, 3e-6 max|value|)`, where `err_f32` is how
-//! far PyTorch's own f32 run is from its f64 run.
+//! A ratio is `max|difference|` divided by a fifth of the tolerance; above 5 the values disagree. For a model's output it is
+//! `max|difference| / max(err_f32, 3e-6 max|value|)`, where `err_f32` is the difference between PyTorch's f32 and f64 runs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -35,7 +34,7 @@ fn folder() -> PathBuf {
     )
 }
 
-/// Runs one case; a panic of the product is a disagreement of that case, not the end of the run.
+/// Runs one case; a panic is a failure of that case, not the end of the run.
 fn run(name: &str, report: &mut Report, check: impl FnOnce(&mut Report) -> Result<(), String>) {
     report.begin(name);
     match catch_unwind(AssertUnwindSafe(|| check(report))) {
@@ -46,7 +45,7 @@ fn run(name: &str, report: &mut Report, check: impl FnOnce(&mut Report) -> Resul
 }
 
 #[test]
-fn golden() {
+fn outputs_agree_with_pytorch() {
     let folder = folder();
     let names = case::discover(&folder);
     assert!(!names.is_empty(), "no case in {}", folder.display());

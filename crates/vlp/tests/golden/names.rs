@@ -1,4 +1,4 @@
-//! PyTorch's names of the reference's weights, and their way into our modules.
+//! PyTorch's names of the reference's weights, and loading them into modules.
 
 use std::collections::BTreeSet;
 
@@ -6,18 +6,18 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::prelude::*;
 use burn::tensor::TensorData;
 
-/// Where the weights of a parameter stand in PyTorch.
+/// The PyTorch parameter that holds the weights of a parameter.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct TorchParam {
     pub(crate) name: String,
-    /// Which third of a joint query, key and value projection.
+    /// Which third of a joint query, key and value projection it is.
     pub(crate) third: Option<usize>,
-    /// PyTorch keeps linear weights as `[out, in]`.
+    /// PyTorch stores linear weights as `[out, in]`.
     pub(crate) transposed: bool,
 }
 
-/// The place of the parameter at `path` of a pre-training module, `None` if PyTorch has none.
-pub(crate) fn place(path: &str) -> Option<Place> {
+/// The PyTorch parameter of the parameter at `path` of a pre-training module; `None` if there is none.
+pub(crate) fn torch_param(path: &str) -> Option<TorchParam> {
     let (owner, leaf) = path.rsplit_once('.')?;
     let numbers: Vec<usize> = owner.split('.').filter_map(|s| s.parse().ok()).collect();
     let tail = owner.rsplit('.').next().unwrap_or_default();
@@ -49,7 +49,7 @@ pub(crate) fn place(path: &str) -> Option<Place> {
         match (rest, leaf) {
             ("detection", "query_embed") => "query_embed".into(),
             ("mlm" | "caption", "bias") => {
-                return Some(Place {
+                return Some(TorchParam {
                     name: format!("{rest}_bias"),
                     third,
                     transposed: false,
@@ -91,14 +91,14 @@ pub(crate) fn place(path: &str) -> Option<Place> {
         Some(_) => format!("{torch}.in_proj_{leaf}"),
         None => format!("{torch}.{leaf}"),
     };
-    Some(Place {
+    Some(TorchParam {
         name,
         third,
         transposed: leaf == "weight" && !table,
     })
 }
 
-/// The owner's name in a transformer layer and its third of the projection.
+/// PyTorch's name of a module in a transformer layer, and its third of the projection.
 pub(crate) fn attention(owner: &str) -> (String, Option<usize>) {
     let owner = owner
         .replace(".feed_forward.inner", ".linear1")
@@ -115,68 +115,69 @@ pub(crate) fn attention(owner: &str) -> (String, Option<usize>) {
     }
 }
 
-/// Puts PyTorch's weights into a module.
-pub(crate) struct Load<'a> {
+/// Loads PyTorch's weights into a module.
+pub(crate) struct TorchWeights<'a> {
     /// Values by PyTorch name.
     pub(crate) weights: &'a dyn Fn(&str) -> Option<Vec<f32>>,
-    /// Place of a parameter by path.
-    pub(crate) place: fn(&str) -> Option<Place>,
-    /// PyTorch names that found their parameter.
+    /// The PyTorch parameter of a path.
+    pub(crate) torch_param: fn(&str) -> Option<TorchParam>,
+    /// PyTorch names that were loaded.
     pub(crate) used: BTreeSet<String>,
-    /// What did not fit.
+    /// Messages about parameters that were not loaded.
     pub(crate) problems: Vec<String>,
     path: Vec<String>,
 }
 
-impl<'a> Load<'a> {
+impl<'a> TorchWeights<'a> {
     pub(crate) fn new(
         weights: &'a dyn Fn(&str) -> Option<Vec<f32>>,
-        place: fn(&str) -> Option<Place>,
+        torch_param: fn(&str) -> Option<TorchParam>,
     ) -> Self {
         Self {
             weights,
-            place,
+            torch_param,
             used: BTreeSet::new(),
             problems: vec![],
             path: vec![],
         }
     }
 
-    pub(crate) fn fill<M: Module>(&mut self, module: M) -> M {
+    pub(crate) fn load<M: Module>(&mut self, module: M) -> M {
         module.map(self)
     }
 
     fn values(&mut self, shape: &[usize]) -> Result<Vec<f32>, String> {
         let path = self.path.join(".");
-        let place = (self.place)(&path).ok_or_else(|| format!("{path} has no PyTorch name"))?;
-        let all = (self.weights)(&place.name)
-            .ok_or_else(|| format!("{} is missing (for {path})", place.name))?;
+        let torch =
+            (self.torch_param)(&path).ok_or_else(|| format!("{path} has no PyTorch name"))?;
+        let weights = (self.weights)(&torch.name)
+            .ok_or_else(|| format!("{} is missing (for {path})", torch.name))?;
         let count: usize = shape.iter().product();
-        let start = place.third.unwrap_or(0) * count;
-        let expected = if place.third.is_some() {
+        let start = torch.third.unwrap_or(0) * count;
+        let expected = if torch.third.is_some() {
             3 * count
         } else {
             count
         };
-        if all.len() != expected {
+        if weights.len() != expected {
             return Err(format!(
                 "{} has {} values, {path} takes {expected}",
-                place.name,
-                all.len()
+                torch.name,
+                weights.len()
             ));
         }
-        self.used.insert(place.name);
-        let own = &all[start..start + count];
+        self.used.insert(torch.name);
+        let values = &weights[start..start + count];
         Ok(match shape {
-            &[rows, columns] if place.transposed => (0..count)
-                .map(|i| own[(i % columns) * rows + i / columns])
+            &[rows, columns] if torch.transposed => (0..count)
+                .map(|i| values[(i % columns) * rows + i / columns])
                 .collect(),
-            _ => own.to_vec(),
+            _ => values.to_vec(),
         })
     }
 }
 
-impl ModuleMapper for Load<'_> {
+impl ModuleMapper for TorchWeights<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.into());
     }
@@ -186,12 +187,12 @@ impl ModuleMapper for Load<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        // Counters of our own, which no output depends on.
-        let own = ["running_usage", "running_totals"];
+        // Counters that PyTorch does not have and no output depends on.
+        let counters = ["running_usage", "running_totals"];
         if self
             .path
             .last()
-            .is_some_and(|leaf| own.contains(&leaf.as_str()))
+            .is_some_and(|leaf| counters.contains(&leaf.as_str()))
         {
             return param;
         }

@@ -1,9 +1,9 @@
-//! Operations on their own, through the functions the product computes them with.
+//! Single operations, computed by the functions of the library.
 
 mod dictionary;
 mod layers;
 mod matching;
-mod optimisers;
+mod optimizers;
 mod text;
 mod vision;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::case::{Case, Values};
 use crate::report::Report;
 
-/// Largest relative error: `max|difference| <= 3e-6 max|value|`.
+/// Maximum relative error: `max|difference| <= 3e-6 max|value|`.
 const RELATIVE: f64 = 3e-6;
 
 /// One operation of a case with its inputs, expected outputs and attributes.
@@ -54,9 +54,9 @@ pub(crate) fn run(
         "layer_norm_" => layers::layer_norm(&mut op),
         "gelu" => layers::gelu(&mut op),
         "mha_cross" | "mha_causal" => layers::attention(&mut op),
-        "adamw" | "sgd" => optimisers::trace(&mut op),
+        "adamw" | "sgd" => optimizers::trace(&mut op),
         "dictionary_average" | "dictionary_paper" => dictionary::updates(&mut op),
-        "tokenizer" => text::word_pieces(&mut op),
+        "tokenizer" => text::tokenizer(&mut op),
         _ => {
             op.report.skip(name);
             Ok(())
@@ -86,14 +86,14 @@ impl Op<'_> {
 
     fn judge_within(
         &mut self,
-        shown: &str,
+        label: &str,
         name: &str,
         got: &Values,
         relative: f64,
     ) -> Result<(), String> {
         let want = self.output(name)?;
-        let largest = want.at.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
-        self.report.tensor(shown, got, &want, relative * largest);
+        let largest = want.values.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        self.report.tensor(label, got, &want, relative * largest);
         Ok(())
     }
 }

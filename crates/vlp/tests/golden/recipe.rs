@@ -1,4 +1,4 @@
-//! Values that are not stored but follow from a name, a place and a seed.
+//! Values that are computed from a name, an index and a seed instead of stored.
 
 /// `offset + scale * u(i)` for `count` values: SplitMix64 of the FNV-1a hash of the name, `u` in `[-1, 1)`.
 pub(crate) fn hashed(name: &str, count: usize, scale: f64, offset: f64, seed: u64) -> Vec<f32> {

@@ -1,4 +1,4 @@
-//! What agreed and what did not.
+//! Which values agree and which do not.
 
 use crate::case::Values;
 
@@ -30,7 +30,7 @@ impl Report {
             .push(format!("{}/{name}: {message}", self.case));
     }
 
-    /// Counts a difference against the largest that agrees.
+    /// Compares a difference with the tolerance.
     pub(crate) fn judge(&mut self, name: &str, difference: f64, allowed: f64) {
         let ratio = match difference {
             0.0 => 0.0,
@@ -38,7 +38,7 @@ impl Report {
         };
         self.judged += 1;
         println!("{}/{name}: {ratio:.3}", self.case);
-        // A ratio that is not a number is worse than any.
+        // NaN is worse than any number.
         if self
             .worst
             .as_ref()
@@ -54,42 +54,42 @@ impl Report {
         }
     }
 
-    /// Judges every value of a tensor against one bound.
+    /// Compares all values of a tensor with one tolerance.
     pub(crate) fn tensor(&mut self, name: &str, got: &Values, want: &Values, allowed: f64) {
         if got.shape != want.shape {
             let message = format!("shape {:?}, expected {:?}", got.shape, want.shape);
             return self.fail(name, &message);
         }
-        self.judge(name, largest_difference(&got.at, &want.at), allowed);
+        self.judge(name, largest_difference(&got.values, &want.values), allowed);
     }
 
-    /// Judges integers, masks and pairs, which must be equal.
+    /// Compares integers, masks and pairs, which must be equal.
     pub(crate) fn equal(&mut self, name: &str, got: &Values, want: &Values) {
         self.tensor(name, got, want, 0.0);
     }
 
-    /// Shows a value that is not judged.
+    /// Prints a value that is not judged.
     pub(crate) fn note(&self, name: &str, got: f64, want: f64) {
         println!("{}/{name}: {got} ({want} expected; not judged)", self.case);
     }
 
-    /// Prints the verdict and fails the test where anything disagreed.
+    /// Prints the summary and fails the test if anything disagrees.
     pub(crate) fn finish(self) {
         for failure in &self.failures {
             println!("DISAGREES {failure}");
         }
-        let (ratio, place) = self
+        let (ratio, name) = self
             .worst
             .unwrap_or((f64::NAN, "nothing was judged".into()));
         println!(
-            "golden: {} tensors, worst ratio {ratio:.3} ({place}), {} skipped",
+            "golden: {} tensors, worst ratio {ratio:.3} ({name}), {} skipped",
             self.judged, self.skipped
         );
         assert!(self.failures.is_empty(), "{} disagree", self.failures.len());
     }
 }
 
-/// Largest distance of two rows of values; NaN if either holds one.
+/// Maximum difference of two lists of values; NaN if one has a NaN.
 pub(crate) fn largest_difference(got: &[f64], want: &[f64]) -> f64 {
     got.iter().zip(want).fold(0.0, |worst, (a, b)| {
         let difference = (a - b).abs();

@@ -1,48 +1,45 @@
-//! Whole SOHO models: outputs, the dictionary after its update, losses, gradients and three optimiser steps.
+//! Whole SOHO models: outputs, the dictionary after its update, losses, gradients and three optimizer steps.
 
 use burn::prelude::*;
-use vlp_models::{
-    HeadSizes, ObjectivesConfig, Pool, PretrainObjectives, PretrainTargets, Soho, SohoConfig,
-};
+use vlp_models::{Pool, Soho, SohoConfig};
 use vlp_objectives::mlm::MlmTarget;
 use vlp_objectives::{
-    Batch, CellDraw, CellRule, Codes, ItmConfig, MlmConfig, MlmHead, MvmConfig, MvmHead, Pretrain,
+    Batch, Codes, HeadSizes, ItmConfig, MaskSampling, MlmConfig, MlmHead, MvmConfig, MvmHead,
+    ObjectivesConfig, Pairing, Pretrain, PretrainObjectives, PretrainTargets, VisualMask,
 };
 use vlp_train::{GroupConfig, OptimizerConfig, OptimizerKind};
 use vlp_transformer::TextBatch;
 use vlp_vision::resnet::Depth;
-use vlp_vision::{DictionaryConfig, Fusion, QuantiserConfig, ResNetConfig, UpdateRule};
+use vlp_vision::{DictionaryConfig, Fusion, ResNetConfig, UpdateRule, VectorQuantizerConfig};
 
 use crate::case::{Case, Values};
-use crate::model::{
-    Outputs, images, inner, judge_losses, judge_outputs, judge_training, load, size,
-};
-use crate::names::{Place, place as shared};
+use crate::model::{Outputs, images, judge_losses, judge_outputs, judge_training, load, size};
+use crate::names::{TorchParam, torch_param as backbone_param};
 use crate::report::Report;
 
 type Model = Pretrain<Soho, PretrainObjectives>;
 
 pub(crate) fn run(case: &Case, report: &mut Report) -> Result<(), String> {
     let device = Device::default().autodiff();
-    // Every forward pass in training moves the dictionary: each judgement starts from a model of its own.
-    let mut fresh = || load(case, build(case, &device)?, place, report);
-    let (looked_at, judged, trained) = (fresh()?, fresh()?, fresh()?);
-    let batch = batch(case, &device)?;
+    // Every forward pass in training updates the dictionary: each comparison needs a new model.
+    let mut new_model = || load(case, build(case, &device)?, torch_param, report);
+    let (output_model, loss_model, trained_model) = (new_model()?, new_model()?, new_model()?);
     let unmasked = Batch {
-        cells: vec![],
-        ..inner(&batch)
+        visual_masks: vec![],
+        ..batch(case, &Device::default())?
     };
+    let batch = batch(case, &device)?;
     let mut outputs = Outputs::new();
-    for (name, value) in self::outputs(&looked_at.valid(), &unmasked)? {
-        let kept = ["indices", "quant", "visual", "mlm", "itm", "mvm"];
-        if kept.contains(&name.as_str()) {
+    for (name, value) in self::outputs(&output_model.valid(), &unmasked)? {
+        let names = ["indices", "quant", "visual", "mlm", "itm", "mvm"];
+        if names.contains(&name.as_str()) {
             outputs.insert(format!("eval.{name}"), value);
         }
     }
-    outputs.extend(self::outputs(&looked_at, &batch)?);
-    outputs.extend(after_update(&looked_at.model.valid()));
+    outputs.extend(self::outputs(&output_model, &batch)?);
+    outputs.extend(after_update(&output_model.model.valid()));
     judge_outputs(case, "", &outputs, report);
-    judge_losses(case, &judged, &batch, place, report)?;
+    judge_losses(case, &loss_model, &batch, torch_param, report)?;
     let optimizer = OptimizerConfig {
         weight_decay: 0.01,
         groups: vec![GroupConfig {
@@ -54,7 +51,7 @@ pub(crate) fn run(case: &Case, report: &mut Report) -> Result<(), String> {
         }],
         ..OptimizerConfig::default()
     };
-    judge_training(case, trained, &batch, optimizer, report)
+    judge_training(case, trained_model, &batch, optimizer, report)
 }
 
 fn build(case: &Case, device: &Device) -> Result<Model, String> {
@@ -78,16 +75,16 @@ fn build(case: &Case, device: &Device) -> Result<Model, String> {
             ..ResNetConfig::new(depth)
         },
         d_model: get("dim")?,
-        heads: get("heads")?,
-        ffn: get("ffn")?,
+        n_heads: get("heads")?,
+        d_ff: get("ffn")?,
         encoder_layers: get("layers")?,
         decoder_layers: 0,
         dropout: 0.0,
         max_positions: get("max_len")?,
         pool: Pool::Before,
-        quantiser: Some(QuantiserConfig {
+        quantizer: Some(VectorQuantizerConfig {
             fusion: match choice("mix").as_str() {
-                "quant" => Fusion::Quantised,
+                "quant" => Fusion::Quantized,
                 "add" => Fusion::Sum,
                 "gate" => Fusion::Gate,
                 other => return Err(format!("mix {other}")),
@@ -95,7 +92,7 @@ fn build(case: &Case, device: &Device) -> Result<Model, String> {
             linear: true,
             dictionary,
         }),
-        portrait_mask_fault: false,
+        portrait_mask_bug: false,
         recompute: vec![],
     };
     let objectives = ObjectivesConfig {
@@ -113,25 +110,25 @@ fn build(case: &Case, device: &Device) -> Result<Model, String> {
         }),
         ..ObjectivesConfig::default()
     };
-    let vocab = get("vocab")?;
+    let vocab_size = get("vocab")?;
     let sizes = HeadSizes {
         d_model: model.d_model,
-        vocab_size: vocab,
+        vocab_size,
         vocabularies: vec![],
         codes: get("codes")?,
         answers: 0,
     };
     Ok(Pretrain {
-        model: model.init(vocab, device).map_err(|e| e.to_string())?,
+        model: model.init(vocab_size, device).map_err(|e| e.to_string())?,
         objectives: objectives.init(&sizes, device).map_err(|e| e.to_string())?,
     })
 }
 
-/// The place of the parameter at `path` of a pre-training module, `None` if PyTorch has none.
-fn place(path: &str) -> Option<Place> {
+/// The PyTorch parameter of the parameter at `path` of a pre-training module; `None` if there is none.
+fn torch_param(path: &str) -> Option<TorchParam> {
     let (owner, leaf) = path.rsplit_once('.')?;
-    let found = |name: String, transposed| {
-        Some(Place {
+    let param = |name: String, transposed| {
+        Some(TorchParam {
             name,
             third: None,
             transposed,
@@ -143,20 +140,20 @@ fn place(path: &str) -> Option<Place> {
         other => other,
     };
     if owner.starts_with("model.backbone.") {
-        return shared(path);
+        return backbone_param(path);
     }
     if owner == "objectives.itm.head" {
-        return found("match_class.weight".into(), true);
+        return param("match_class.weight".into(), true);
     }
     let rest = owner.strip_prefix("model.")?;
     if let Some(table) = rest.strip_prefix("words.") {
         let table = match table {
-            "norm" => return found(format!("embeddings.LayerNorm.{tensor}"), false),
+            "norm" => return param(format!("embeddings.LayerNorm.{tensor}"), false),
             "word" => "word_embeddings",
             "position" => "position_embeddings",
             _ => "token_type_embeddings",
         };
-        return found(format!("embeddings.{table}.weight"), false);
+        return param(format!("embeddings.{table}.weight"), false);
     }
     if let Some(layer) = rest.strip_prefix("encoder.layers.") {
         let (number, part) = layer.split_once('.')?;
@@ -172,19 +169,19 @@ fn place(path: &str) -> Option<Place> {
             _ => return None,
         };
         let name = format!("encoder.{number}.{part}.{tensor}");
-        return found(name, tensor == "weight");
+        return param(name, tensor == "weight");
     }
     match (rest, leaf) {
-        ("input_proj.conv", _) => found("neck.conv.weight".into(), false),
-        ("input_proj.norm", _) => found(format!("neck.bn.{tensor}"), false),
-        ("quantiser.gate.conv", _) => found("neck.gate_conv.weight".into(), false),
-        ("quantiser.gate.norm", _) => found(format!("neck.gate_bn.{tensor}"), false),
-        ("quantiser.linear", _) => found(format!("neck.pos_line.{tensor}"), leaf == "weight"),
-        ("quantiser", "mask") => found("neck.mask_emb.weight".into(), false),
-        ("norm", _) => found(format!("neck.ln.{tensor}"), false),
-        ("quantiser.dictionary", "running_codes") => found("neck.vq.embed".into(), false),
-        ("quantiser.dictionary", "running_counts") => found("neck.vq.cluster_size".into(), false),
-        ("quantiser.dictionary", "running_sums") => found("neck.vq.embed_avg".into(), false),
+        ("input_proj.conv", _) => param("neck.conv.weight".into(), false),
+        ("input_proj.norm", _) => param(format!("neck.bn.{tensor}"), false),
+        ("quantizer.gate.conv", _) => param("neck.gate_conv.weight".into(), false),
+        ("quantizer.gate.norm", _) => param(format!("neck.gate_bn.{tensor}"), false),
+        ("quantizer.linear", _) => param(format!("neck.pos_line.{tensor}"), leaf == "weight"),
+        ("quantizer", "mask") => param("neck.mask_emb.weight".into(), false),
+        ("norm", _) => param(format!("neck.ln.{tensor}"), false),
+        ("quantizer.dictionary", "running_codes") => param("neck.vq.embed".into(), false),
+        ("quantizer.dictionary", "running_counts") => param("neck.vq.cluster_size".into(), false),
+        ("quantizer.dictionary", "running_sums") => param("neck.vq.embed_avg".into(), false),
         _ => None,
     }
 }
@@ -194,12 +191,12 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
     let ids = case.get("in.ids")?;
     let (rows, count) = (ids.shape[0], images.pixels.dims()[0]);
     let labels: Vec<&[f64]> = case.get("in.mlm_labels")?.rows().collect();
-    let (itm, kept) = (case.get("in.itm_labels")?, case.get("in.keep")?);
+    let (itm, active) = (case.get("in.itm_labels")?, case.get("in.keep")?);
     let targets = (0..rows).map(|row| {
         let masked = labels[row].iter().enumerate().filter(|(_, id)| **id >= 0.0);
         PretrainTargets {
             itc: None,
-            itm: Some(itm.at[row] != 0.0),
+            itm: Some(itm.values[row] != 0.0),
             mlm: Some(MlmTarget {
                 masked: masked.map(|(i, &id)| (i, id as u32)).collect(),
             }),
@@ -212,14 +209,14 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
         }
     });
     let [_, h, w] = images.pad_mask.dims();
-    // Five halvings of the trunk, rounded up, and the pool's, rounded down.
-    let cells: usize = [h, w].iter().map(|side| side.div_ceil(32) / 2).product();
-    let draws = case.get("in.where")?.at.iter().enumerate();
-    let draws = draws.map(|(row, &cell)| {
-        Some(CellDraw {
-            at: (cell + 0.5) / cells as f64,
-            keep: kept.at[row] != 0.0,
-            rule: CellRule::Batch,
+    // The backbone divides by 32, rounding up, and the pool by 2, rounding down.
+    let tokens: usize = [h, w].iter().map(|side| side.div_ceil(32) / 2).product();
+    let positions = case.get("in.where")?.values.iter().enumerate();
+    let visual_masks = positions.map(|(row, &token)| {
+        Some(VisualMask {
+            position: (token + 0.5) / tokens as f64,
+            active: active.values[row] != 0.0,
+            sampling: MaskSampling::Batch,
         })
     });
     Ok(Batch {
@@ -233,70 +230,80 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
             .rows()
             .map(|row| row.iter().map(|&id| id as u32).collect())
             .collect(),
-        image_of: (0..rows).map(|row| row / (rows / count)).collect(),
-        cells: draws.collect(),
+        pairing: Pairing::new(count, (0..rows).map(|row| row / (rows / count)).collect()),
+        image_texts: None,
+        target_index: (0..rows).collect(),
+        visual_masks: visual_masks.collect(),
         targets: targets.collect(),
         images,
     })
 }
 
-/// Everything the reference returns, under its names, of one forward pass.
+/// Everything the reference returns of one forward pass, by its names.
 fn outputs(model: &Model, batch: &Batch<PretrainTargets>) -> Result<Outputs, String> {
     let Pretrain {
         model: soho,
         objectives,
     } = model;
     let inputs = batch.inputs();
-    let mut out = Outputs::new();
-    let cells = soho
-        .cells(&batch.images, inputs.copies())
+    let mut outputs = Outputs::new();
+    let visual_tokens = soho
+        .visual_tokens(&batch.images, batch.pairing.texts_per_image())
         .map_err(|e| e.to_string())?;
-    let (Some(map), Some(quantiser)) = (&cells.quantised, &soho.quantiser) else {
+    let (Some(quantized), Some(quantizer)) = (&visual_tokens.quantized, &soho.quantizer) else {
         return Err("no dictionary".into());
     };
-    for (i, stage) in cells.maps.iter().enumerate() {
-        out.insert(format!("stages.{i}"), Values::of(stage.clone()));
+    for (i, stage) in visual_tokens.feature_maps.iter().enumerate() {
+        outputs.insert(format!("stages.{i}"), Values::of(stage.clone()));
     }
-    let codes = Codes::read(map, cells.pad_mask.clone(), &inputs, &quantiser.dictionary);
-    let rows = batch.image_of.len();
-    let quant = inputs.beside_texts(map.quantised.clone());
-    let [_, count, width] = quant.dims();
-    let device = quant.device();
-    out.insert(
+    let codes = Codes::read(quantized, visual_tokens.pad_mask.clone(), &inputs);
+    let rows = batch.pairing.texts();
+    let states = batch.pairing.gather_per_text(quantized.quantized.clone());
+    let [_, count, width] = states.dims();
+    let device = states.device();
+    outputs.insert(
         "projected".into(),
-        Values::of(inputs.beside_texts(cells.projected.clone())),
+        Values::of(
+            batch
+                .pairing
+                .gather_per_text(visual_tokens.projected.clone()),
+        ),
     );
-    out.insert(
+    outputs.insert(
         "quant".into(),
-        Values::of(quant.reshape([rows * count, width])),
+        Values::of(states.reshape([rows * count, width])),
     );
-    let indices = inputs.beside_texts(map.codes.clone().float());
-    out.insert("indices".into(), Values::of(indices));
+    let indices = batch
+        .pairing
+        .gather_per_text(quantized.codes.clone().float());
+    outputs.insert("indices".into(), Values::of(indices));
     let mut labels = Values {
         shape: vec![rows, count],
-        at: vec![-100.0; rows * count],
+        values: vec![-100.0; rows * count],
     };
-    for &(row, cell, code) in &codes.masked {
-        labels.at[row * count + cell] = code as f64;
+    for token in &codes.masked {
+        labels.values[token.row * count + token.position] = token.code as f64;
     }
-    out.insert("mvm_labels".into(), labels);
-    let pos = inputs.beside_texts(cells.pos.clone());
-    out.insert("pos".into(), Values::of(pos.clone()));
-    let mut tokens = inputs.beside_texts(cells.tokens.clone());
-    if let Some(hidden) = codes.hidden(rows, &device) {
-        tokens = quantiser.mask(tokens, hidden);
+    outputs.insert("mvm_labels".into(), labels);
+    let pos = batch.pairing.gather_per_text(visual_tokens.pos.clone());
+    outputs.insert("pos".into(), Values::of(pos.clone()));
+    let mut tokens = batch.pairing.gather_per_text(visual_tokens.tokens.clone());
+    if let Some(mask) = codes.mask(rows, &device) {
+        tokens = quantizer.mask(tokens, mask);
     }
-    let visual = soho.visual(tokens, pos);
-    out.insert("visual".into(), Values::of(visual.clone()));
-    let pad_mask = inputs.mask_beside_texts(cells.pad_mask.clone());
-    out.insert("visual_pad".into(), Values::of_mask(pad_mask.clone()));
+    let visual = soho.add_positions(tokens, pos);
+    outputs.insert("visual".into(), Values::of(visual.clone()));
+    let pad_mask = batch
+        .pairing
+        .gather_mask_per_text(visual_tokens.pad_mask.clone());
+    outputs.insert("visual_pad".into(), Values::of_mask(pad_mask.clone()));
     let words = soho.words.forward(batch.text.ids.clone());
     let length = words.dims()[1];
-    let both = Tensor::cat(vec![batch.text.pad_mask.clone(), pad_mask], 1);
-    let layers = soho.encode_all(Tensor::cat(vec![words, visual], 1), both);
+    let joint_mask = Tensor::cat(vec![batch.text.pad_mask.clone(), pad_mask], 1);
+    let layers = soho.encode_all(Tensor::cat(vec![words, visual], 1), joint_mask);
     let last = layers.last().ok_or("no layer")?.clone();
     for (i, states) in layers.into_iter().enumerate() {
-        out.insert(format!("encoder.{i}"), Values::of(states));
+        outputs.insert(format!("encoder.{i}"), Values::of(states));
     }
     let flat = |from: usize, to: usize| {
         let part = last.clone().slice(s![.., from..to]);
@@ -311,29 +318,32 @@ fn outputs(model: &Model, batch: &Batch<PretrainTargets>) -> Result<Outputs, Str
         } => (itm, mlm, mvm),
         _ => return Err("an objective is missing".into()),
     };
-    let head = |logits: Tensor<2>, places: usize| {
+    let head = |logits: Tensor<2>, positions: usize| {
         let width = logits.dims()[1];
-        Values::of(logits.reshape([rows, places, width]))
+        Values::of(logits.reshape([rows, positions, width]))
     };
     let text = flat(0, length);
-    out.insert(
+    outputs.insert(
         "mlm".into(),
-        head(mlm.logits(text.clone(), soho.words.words()), length),
+        head(
+            mlm.logits(text.clone(), soho.words.token_embedding()),
+            length,
+        ),
     );
-    let image = mvm.logits(flat(length, length + count), map.table.clone());
-    out.insert("mvm".into(), head(image, count));
+    let image = mvm.logits(flat(length, length + count), quantized.table.clone());
+    outputs.insert("mvm".into(), head(image, count));
     let first = last.slice(s![.., 0..1]).reshape([rows, width]);
-    out.insert("itm".into(), Values::of(itm.classify(first)));
-    Ok(out)
+    outputs.insert("itm".into(), Values::of(itm.logits(first)));
+    Ok(outputs)
 }
 
-/// State of dictionary and norm after one training pass.
+/// Buffers of dictionary and norm after one training pass.
 fn after_update(soho: &Soho) -> Outputs {
-    let mut found = Outputs::new();
-    let Some(quantiser) = &soho.quantiser else {
-        return found;
+    let mut outputs = Outputs::new();
+    let Some(quantizer) = &soho.quantizer else {
+        return outputs;
     };
-    let [codes, counts, sums] = quantiser.dictionary.state();
+    let [codes, counts, sums] = quantizer.dictionary.state();
     let norm = &soho.input_proj.norm;
     let flat = |values: Tensor<2>| values.squeeze_dim::<1>(1);
     let states = [
@@ -347,7 +357,7 @@ fn after_update(soho: &Soho) -> Outputs {
         ("bn.running_var", Values::of(norm.running_var.value_sync())),
     ];
     for (name, values) in states {
-        found.insert(format!("after_update.{name}"), values);
+        outputs.insert(format!("after_update.{name}"), values);
     }
-    found
+    outputs
 }

@@ -1,8 +1,8 @@
-//! Parity: imported weights give the outputs of the library that they come from.
+//! Parity: a model with imported weights has the outputs of the library that the weights come from.
 //!
-//! `VLP_PARITY_DIR` names the folder of cases; without it the small ones beside these tests are run. A case is what
-//! `scripts/parity/parity.py` writes: `NAME.json` with sizes, `NAME.safetensors` with inputs and outputs, and one or
-//! more files of the same weights.
+//! `VLP_PARITY_DIR` names the folder of cases; by default it is that of these tests' fixtures. A case is written by
+//! `scripts/parity/parity.py`: `NAME.json` with sizes, `NAME.safetensors` with inputs and outputs, and one or more files of
+//! the same weights.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 
 use case::{Case, Values};
 
-/// Largest difference that agrees, as a share of an output's range: both sides compute in f32, whose rounding
-/// comes to some 1e-6 of the range after the deepest model.
+/// Maximum difference relative to an output's range. Both sides compute in f32, whose rounding errors are about 1e-6 of the
+/// range for the deepest model.
 const LIMIT: f64 = 1e-4;
 
 fn folder() -> PathBuf {
@@ -30,23 +30,30 @@ fn folder() -> PathBuf {
     )
 }
 
-/// Largest difference as a share of the range of `want`; NaN where either holds one or `want` is constant.
-fn share(got: &Values, want: &Values) -> f64 {
-    let (low, high) = want.at.iter().fold((f64::MAX, f64::MIN), |(low, high), v| {
-        (low.min(*v), high.max(*v))
-    });
-    let differences = got.at.iter().zip(&want.at).map(|(a, b)| (a - b).abs());
-    // Unlike `f64::max` this keeps what is not a number.
+/// Maximum difference relative to the range of `want`; NaN if one has a NaN or `want` is constant.
+fn relative_difference(got: &Values, want: &Values) -> f64 {
+    let (low, high) = want
+        .values
+        .iter()
+        .fold((f64::MAX, f64::MIN), |(low, high), v| {
+            (low.min(*v), high.max(*v))
+        });
+    let differences = got
+        .values
+        .iter()
+        .zip(&want.values)
+        .map(|(a, b)| (a - b).abs());
+    // Unlike `f64::max` this propagates NaN.
     let worst = differences.fold(0.0, |worst: f64, d| if d <= worst { worst } else { d });
     worst / (high - low)
 }
 
-/// Every output of a case from one of its files; what disagrees, in words.
+/// Compares all outputs of a case with weights from one of its files. Returns messages about those that disagree.
 fn judge(case: &Case, weights: &Path) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let file = weights.file_name().unwrap_or_default().to_string_lossy();
     let (outputs, note) = models::outputs(case, weights)?;
     println!("{note}");
-    let expected = case.under("out.");
+    let expected = case.with_prefix("out.");
     assert!(!expected.is_empty(), "{file}: no output to compare");
     let mut disagreements = vec![];
     for (name, want) in expected {
@@ -56,19 +63,22 @@ fn judge(case: &Case, weights: &Path) -> Result<Vec<String>, Box<dyn std::error:
             disagreements.push(format!("{file} {name}: shape {got:?}, expected {want:?}"));
             continue;
         }
-        let share = share(got, want);
-        println!("{file} {name} {:?}: {share:.1e} of the range", got.shape);
-        // False for what is not a number.
-        let agrees = share <= LIMIT;
+        let difference = relative_difference(got, want);
+        println!(
+            "{file} {name} {:?}: {difference:.1e} of the range",
+            got.shape
+        );
+        // False for NaN.
+        let agrees = difference <= LIMIT;
         if !agrees {
-            disagreements.push(format!("{file} {name}: {share:.1e} of the range"));
+            disagreements.push(format!("{file} {name}: {difference:.1e} of the range"));
         }
     }
     Ok(disagreements)
 }
 
 #[test]
-fn parity() {
+fn imported_models_have_the_outputs_of_their_library() {
     let folder = folder();
     let names = case::discover(&folder);
     assert!(!names.is_empty(), "no case in {}", folder.display());
@@ -80,7 +90,7 @@ fn parity() {
         for file in files {
             let file = file.as_str().unwrap();
             match judge(&case, &folder.join(file)) {
-                Ok(found) => disagreements.extend(found),
+                Ok(messages) => disagreements.extend(messages),
                 Err(error) => disagreements.push(format!("{file}: {error}")),
             }
         }

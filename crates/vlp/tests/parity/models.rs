@@ -1,4 +1,4 @@
-//! Models of the sizes of a case, filled by the import and run.
+//! Models with the sizes of a case, loaded by the import.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -6,11 +6,12 @@ use std::path::Path;
 
 use burn::prelude::*;
 use vlp::weights::import;
-use vlp_models::{
-    E2eVlp, E2eVlpConfig, HeadSizes, ObjectivesConfig, Pool, PretrainObjectives, Soho, SohoConfig,
-};
+use vlp_models::{E2eVlp, E2eVlpConfig, Pool, Soho, SohoConfig};
 use vlp_objectives::detection::{ClassVocabulary, DetectionConfig};
-use vlp_objectives::{Inputs, MlmConfig, Needs, Pretrain, TextEncoder, VisionLanguage};
+use vlp_objectives::{
+    EncoderPasses, HeadSizes, Inputs, MlmConfig, ObjectivesConfig, Pairing, Pretrain,
+    PretrainObjectives, VisionLanguage,
+};
 use vlp_transformer::{AttentionBias, TextBatch};
 use vlp_vision::resnet::Depth;
 use vlp_vision::{PaddedImages, ResNetConfig};
@@ -18,10 +19,10 @@ use vlp_vision::{PaddedImages, ResNetConfig};
 use crate::case::{Case, Values};
 
 type Outputs = BTreeMap<String, Values>;
-type Found<T> = Result<T, Box<dyn Error>>;
+type BoxResult<T> = Result<T, Box<dyn Error>>;
 
-/// Outputs by the case's names, and what the import says of the file.
-pub(crate) fn outputs(case: &Case, weights: &Path) -> Found<(Outputs, String)> {
+/// Outputs by their names in the case, and the summary of the import.
+pub(crate) fn outputs(case: &Case, weights: &Path) -> BoxResult<(Outputs, String)> {
     let device = Device::default();
     match case.json["kind"].as_str() {
         Some("resnet") => resnet(case, weights, &device),
@@ -31,25 +32,25 @@ pub(crate) fn outputs(case: &Case, weights: &Path) -> Found<(Outputs, String)> {
     }
 }
 
-fn size(case: &Case, key: &str) -> Found<usize> {
+fn size(case: &Case, key: &str) -> BoxResult<usize> {
     let value = case.json[key].as_u64();
     Ok(value.ok_or_else(|| format!("size {key} is missing"))? as usize)
 }
 
-fn trunk(case: &Case) -> Found<ResNetConfig> {
+fn backbone(case: &Case) -> BoxResult<ResNetConfig> {
     Ok(ResNetConfig {
         width: size(case, "width")?,
         ..ResNetConfig::new(Depth::try_from(size(case, "depth")? as u32)?)
     })
 }
 
-/// E2E-VLP around a trunk, no larger than it must be.
-fn least(backbone: ResNetConfig) -> E2eVlpConfig {
+/// The smallest E2E-VLP with a backbone.
+fn minimal_e2e_vlp(backbone: ResNetConfig) -> E2eVlpConfig {
     E2eVlpConfig {
         backbone,
         d_model: 8,
-        heads: 2,
-        ffn: 8,
+        n_heads: 2,
+        d_ff: 8,
         encoder_layers: 1,
         decoder_layers: 1,
         caption_layers: 0,
@@ -57,75 +58,76 @@ fn least(backbone: ResNetConfig) -> E2eVlpConfig {
         max_positions: 8,
         modality_embedding: false,
         recompute: vec![],
-        quantiser: None,
+        quantizer: None,
     }
 }
 
-/// The trunk's maps.
-fn resnet(case: &Case, weights: &Path, device: &Device) -> Found<(Outputs, String)> {
-    let own = Pretrain {
-        model: least(trunk(case)?).init(8, device)?,
+/// Feature maps of the backbone.
+fn resnet(case: &Case, weights: &Path, device: &Device) -> BoxResult<(Outputs, String)> {
+    let pretrain = Pretrain {
+        model: minimal_e2e_vlp(backbone(case)?).init(8, device)?,
         objectives: heads(ObjectivesConfig::default(), 8, 8, 0, device)?,
     };
-    let (own, note): (Pretrain<E2eVlp, PretrainObjectives>, _) = import(own, weights)?;
-    let maps = own
+    let (pretrain, note): (Pretrain<E2eVlp, PretrainObjectives>, _) = import(pretrain, weights)?;
+    let feature_maps = pretrain
         .model
         .backbone
         .forward(case.get("in.pixels")?.float(device));
-    let named = |(stage, map)| (format!("stages.{stage}"), Values::of(map));
-    Ok((maps.into_iter().enumerate().map(named).collect(), note))
+    let outputs = feature_maps.into_iter().enumerate();
+    let outputs = outputs.map(|(stage, map)| (format!("stages.{stage}"), Values::of(map)));
+    Ok((outputs.collect(), note))
 }
 
-/// SOHO's text embedding, its encoder over words alone and the head of masked words: of one text, as the objectives
-/// run them, and of two segments.
-fn bert(case: &Case, weights: &Path, device: &Device) -> Found<(Outputs, String)> {
-    let (d_model, vocab) = (size(case, "d_model")?, size(case, "vocab")?);
+/// SOHO's text embedding, its encoder on text only, and the MLM head: for one text, as in the objectives, and for two
+/// segments.
+fn bert(case: &Case, weights: &Path, device: &Device) -> BoxResult<(Outputs, String)> {
+    let (d_model, vocab_size) = (size(case, "d_model")?, size(case, "vocab")?);
     let config = SohoConfig {
         backbone: ResNetConfig {
             width: 1,
             ..ResNetConfig::new(Depth::R10)
         },
         d_model,
-        heads: size(case, "heads")?,
-        ffn: size(case, "ffn")?,
+        n_heads: size(case, "heads")?,
+        d_ff: size(case, "ffn")?,
         encoder_layers: size(case, "layers")?,
         decoder_layers: 0,
         dropout: 0.0,
         max_positions: size(case, "positions")?,
         pool: Pool::None,
-        quantiser: None,
-        portrait_mask_fault: false,
+        quantizer: None,
+        portrait_mask_bug: false,
         recompute: vec![],
     };
-    // A `BertModel` has no head, and an import that lacks one is an error.
+    // A `BertModel` has no MLM head, and a missing tensor is an error of the import.
     let predicts = case.tensors.contains_key("out.one.mlm");
     let objectives = ObjectivesConfig {
         mlm: predicts.then(MlmConfig::default),
         ..ObjectivesConfig::default()
     };
-    let own = Pretrain {
-        model: config.init(vocab, device)?,
-        objectives: heads(objectives, d_model, vocab, 0, device)?,
+    let pretrain = Pretrain {
+        model: config.init(vocab_size, device)?,
+        objectives: heads(objectives, d_model, vocab_size, 0, device)?,
     };
-    let (own, note): (Pretrain<Soho, PretrainObjectives>, _) = import(own, weights)?;
+    let (pretrain, note): (Pretrain<Soho, PretrainObjectives>, _) = import(pretrain, weights)?;
     let text = TextBatch {
         ids: case.get("in.ids")?.int(device),
         pad_mask: case.get("in.pad")?.mask(device),
     };
-    let model = &own.model;
+    let model = &pretrain.model;
     let embedded = model.words.forward(text.ids.clone());
     let one = (embedded, model.encode_text(&text).states);
     let types = case.get("in.types")?.int(device);
-    let embedded = model.words.forward_typed(text.ids, types);
+    let embedded = model.words.forward_with_token_types(text.ids, types);
     let bias = AttentionBias::padding(text.pad_mask);
     let states = model.encoder.forward(embedded.clone(), None, Some(&bias));
     let mut outputs = Outputs::new();
     for (prefix, (embedding, states)) in [("one", one), ("pair", (embedded, states))] {
         let [rows, length, width] = states.dims();
-        if let Some(mlm) = &own.objectives.mlm {
+        if let Some(mlm) = &pretrain.objectives.mlm {
             let flat = states.clone().reshape([rows * length, width]);
-            let logits = mlm.logits(flat, model.words.words());
-            let logits = Values::of(logits.reshape([rows, length, vocab]));
+            let logits = mlm.logits(flat, model.words.token_embedding());
+            let logits = Values::of(logits.reshape([rows, length, vocab_size]));
             outputs.insert(format!("{prefix}.mlm"), logits);
         }
         outputs.insert(format!("{prefix}.embedding"), Values::of(embedding));
@@ -134,16 +136,16 @@ fn bert(case: &Case, weights: &Path, device: &Device) -> Found<(Outputs, String)
     Ok((outputs, note))
 }
 
-/// E2E-VLP's image-only pass and the detection of its queries.
-fn detr(case: &Case, weights: &Path, device: &Device) -> Found<(Outputs, String)> {
+/// E2E-VLP's image-only pass and detection.
+fn detr(case: &Case, weights: &Path, device: &Device) -> BoxResult<(Outputs, String)> {
     let (d_model, layers) = (size(case, "d_model")?, size(case, "layers")?);
     let config = E2eVlpConfig {
         d_model,
-        heads: size(case, "heads")?,
-        ffn: size(case, "ffn")?,
+        n_heads: size(case, "heads")?,
+        d_ff: size(case, "ffn")?,
         encoder_layers: layers,
         decoder_layers: layers,
-        ..least(trunk(case)?)
+        ..minimal_e2e_vlp(backbone(case)?)
     };
     let objectives = ObjectivesConfig {
         detection: Some(DetectionConfig {
@@ -152,44 +154,46 @@ fn detr(case: &Case, weights: &Path, device: &Device) -> Found<(Outputs, String)
         }),
         ..ObjectivesConfig::default()
     };
-    let own = Pretrain {
+    let pretrain = Pretrain {
         model: config.init(8, device)?,
         objectives: heads(objectives, d_model, 8, size(case, "classes")?, device)?,
     };
-    let (own, note): (Pretrain<E2eVlp, PretrainObjectives>, _) = import(own, weights)?;
+    let (pretrain, note): (Pretrain<E2eVlp, PretrainObjectives>, _) = import(pretrain, weights)?;
     let images = PaddedImages {
         pixels: case.get("in.pixels")?.float(device),
         pad_mask: case.get("in.pad")?.mask(device),
     };
-    let inputs = Inputs {
-        images: &images,
-        text: &TextBatch::pack(&[], 0, device),
-        image_of: &[],
-        cells: &[],
-    };
-    let encoded = own.model.encode(&inputs, Needs::IMAGE)?;
-    let memory = encoded.image("detection")?.states.clone();
-    let detection = own.objectives.detection.as_ref().ok_or("no detection")?;
-    let states = detection.states(&encoded)?.narrow(0, layers - 1, 1);
-    let found = detection.output(states.clone(), 0);
+    let text = TextBatch::collate(&[], 0, device);
+    let pairing = Pairing::new(images.pixels.dims()[0], vec![]);
+    let inputs = Inputs::new(&images, &text, &pairing);
+    let output = pretrain.model.encode(&inputs, EncoderPasses::IMAGE)?;
+    let memory = output.image();
+    let detection = pretrain
+        .objectives
+        .detection
+        .as_ref()
+        .ok_or("no detection")?;
+    let states = detection.states(memory, output.parts.decoder("detection")?);
+    let states = states.narrow(0, layers - 1, 1);
+    let predictions = detection.predict(states.clone(), 0);
     let last = |stack: Tensor<4>| Values::of(stack.squeeze_dim::<3>(0));
     let outputs = Outputs::from([
-        ("memory".to_owned(), Values::of(memory)),
+        ("memory".to_owned(), Values::of(memory.states.clone())),
         ("states".to_owned(), last(states)),
-        ("logits".to_owned(), last(found.logits)),
-        ("boxes".to_owned(), last(found.boxes)),
+        ("logits".to_owned(), last(predictions.logits)),
+        ("boxes".to_owned(), last(predictions.boxes)),
     ]);
     Ok((outputs, note))
 }
 
-/// Heads for these sizes; `classes` 0 for no detection.
+/// Heads of these sizes; `classes` is 0 without detection.
 fn heads(
     config: ObjectivesConfig,
     d_model: usize,
     vocab_size: usize,
     classes: usize,
     device: &Device,
-) -> Found<PretrainObjectives> {
+) -> BoxResult<PretrainObjectives> {
     let vocabulary = ClassVocabulary {
         name: "parity".into(),
         classes,

@@ -7,23 +7,23 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// Widths and pictures that make a step some ten milliseconds.
+/// Sizes with which a step takes some ten milliseconds.
 const TINY: [&str; 16] = [
     "data.batch_size=4",
     "data.scenes.resolution=32",
     "data.scenes.count=40",
     "model.d_model=16",
-    "model.heads=2",
-    "model.ffn=32",
+    "model.n_heads=2",
+    "model.d_ff=32",
     "model.encoder_layers=1",
     "model.decoder_layers=1",
     "model.backbone.width=8",
     "objectives.detection.num_queries=5",
     "eval.examples=4",
-    "eval.pictures=1",
+    "eval.images=1",
     "train.schedule.warmup_steps=2",
     "train.accumulate=1",
-    "train.side_by_side=false",
+    "train.data_parallel_halves=false",
     "train.steps=4",
 ];
 
@@ -34,7 +34,7 @@ pub(crate) fn vlp(args: &[&str]) -> Command {
     command
 }
 
-/// `vlp pretrain --out OUT` on the smallest model, with `set` over it.
+/// `vlp pretrain --out OUT` on the smallest model, overridden by `set`.
 pub(crate) fn tiny(out: &Path, set: &[&str]) -> Command {
     let mut command = vlp(&["pretrain", "--out"]);
     command.arg(out);
@@ -54,7 +54,7 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Runs a command that must succeed; what it wrote to stderr.
+/// Runs a command that must succeed. Returns its stderr.
 pub(crate) fn succeed(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = stderr(&output);
@@ -62,7 +62,7 @@ pub(crate) fn succeed(command: &mut Command) -> String {
     text
 }
 
-/// Runs a command that must fail with exit code 1, one error line and no panic; the line.
+/// Runs a command that must fail with exit code 1, an error line and no panic. Returns the line.
 pub(crate) fn fail(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = stderr(&output);
@@ -81,11 +81,11 @@ pub(crate) fn losses(run: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     text.lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .filter(|record| record.get("loss/total").is_some())
+        .filter(|record| record.get("train/loss").is_some())
         .collect()
 }
 
-/// SHA-256 of weights, optimiser state and average in the newest checkpoint's manifest.
+/// Step of the newest checkpoint, and SHA-256 of its weights, optimizer state and average from its manifest.
 pub(crate) fn hashes(run: &Path) -> (u64, Value) {
     let mut steps: Vec<_> = std::fs::read_dir(run.join("checkpoints"))
         .unwrap()

@@ -17,15 +17,15 @@ fn tiny(set: &[&str]) -> RunConfig {
         "data.scenes.backgrounds=[\"plain\"]",
         "data.scenes.max_extent=0.4",
         "model.d_model=32",
-        "model.heads=2",
-        "model.ffn=64",
+        "model.n_heads=2",
+        "model.d_ff=64",
         "model.encoder_layers=1",
         "model.decoder_layers=1",
         "model.backbone.width=8",
         "model.backbone.stages=2",
         "objectives.detection.num_queries=6",
         "train.schedule.warmup_steps=1",
-        "eval.pictures=1",
+        "eval.images=1",
     ];
     resolve(&Sources {
         set: small.iter().chain(set).map(ToString::to_string).collect(),

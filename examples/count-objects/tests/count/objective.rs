@@ -5,52 +5,28 @@ use std::sync::Arc;
 use burn::prelude::*;
 use burn::tensor::{Distribution, TensorData, Tolerance};
 use count_objects::{CountConfig, CountObjects};
-use vlp_data::{Example, Examples, LabelSpace, ResizeRule, Scenes, ScenesConfig, Source};
-use vlp_objectives::{Draft, Encoded, Objective, ObjectiveError, Tally};
-use vlp_text::WordPieces;
-use vlp_transformer::{Memory, TextEmbedding, TextEmbeddingConfig};
-
-const WIDTH: usize = 8;
+use vlp_data::{Example, Examples, LabelSpace, ResizeRule, Source};
+use vlp_objectives::testing::{self, D_MODEL, Rig};
+use vlp_objectives::{
+    EncoderOutput, EncoderPasses, Metrics, Objective, ObjectiveError, ObjectiveSet, PairBuilder,
+    Score, VisionLanguage,
+};
+use vlp_scenes::{Scenes, ScenesConfig};
+use vlp_text::WordPieceTokenizer;
+use vlp_transformer::Memory;
 
 fn device() -> Device {
     vlp::device::pick("flex").unwrap()
 }
 
 fn count(max: usize) -> CountObjects {
-    CountConfig { weight: 1.0, max }.init(WIDTH, &device())
-}
-
-fn words() -> TextEmbedding {
-    TextEmbeddingConfig {
-        vocab_size: 10,
-        d_model: WIDTH,
-        max_len: 4,
-        types: 2,
-        dropout: 0.0,
-    }
-    .init(&device())
-}
-
-fn encoded(words: &TextEmbedding, image: Option<Memory>) -> Encoded<'_> {
-    Encoded {
-        maps: vec![],
-        text: None,
-        joint_image: None,
-        looks: None,
-        image,
-        grid: [1, 1],
-        codes: None,
-        text_encoder: None,
-        words,
-        decoder: None,
-        caption_decoder: None,
-    }
+    CountConfig { weight: 1.0, max }.init(D_MODEL, &device())
 }
 
 /// Random states, with `padding[row]` tokens of padding at the end of each row.
 fn memory(tokens: usize, padding: &[usize]) -> Memory {
     let device = device();
-    let shape = [padding.len(), tokens, WIDTH];
+    let shape = [padding.len(), tokens, D_MODEL];
     let mask: Vec<bool> = (padding.iter())
         .flat_map(|&pad| (0..tokens).map(move |token| token >= tokens - pad))
         .collect();
@@ -76,23 +52,39 @@ fn example() -> (Example, LabelSpace) {
 }
 
 fn target(objective: &CountObjects, example: &Example, labels: &LabelSpace) -> Option<usize> {
-    let pieces = WordPieces::scenes();
-    let mut draft = Draft::new(example, 0, labels, &pieces, 28, 1);
-    let text = draft.text.clone();
-    let target = objective.prepare(&mut draft).unwrap();
-    assert_eq!(draft.text, text, "counting leaves the text alone");
+    let tokenizer = WordPieceTokenizer::scenes();
+    let mut pair = PairBuilder::new(example, 0, labels, &tokenizer, 28, 1);
+    let text = pair.text.clone();
+    let target = objective.prepare(&mut pair).unwrap();
+    assert_eq!(pair.text, text, "counting does not change the text");
     target
 }
 
+/// Passes the output of the kit's model with `image` for the image-only pass to `test`.
+fn with_output<T>(image: Option<Memory>, test: impl FnOnce(&EncoderOutput<'_>) -> T) -> T {
+    let rig = Rig::new(&device()).unwrap();
+    let model = rig.model().unwrap().valid();
+    let collator = rig.collator();
+    let batch = collator
+        .collate(&Some(count(4)), &rig.examples[..1], &device())
+        .unwrap();
+    let output = model.encode(&batch.inputs(), EncoderPasses::NONE).unwrap();
+    test(&EncoderOutput { image, ..output })
+}
+
 #[test]
-fn the_target_is_the_number_of_objects_where_it_is_known() {
+fn objective_conforms() {
+    testing::check(&device(), |rig| {
+        Ok(CountConfig::default().init(D_MODEL, &rig.device))
+    })
+    .unwrap();
+}
+
+#[test]
+fn target_is_the_number_of_objects_if_it_is_known() {
     let (mut example, labels) = example();
     assert_eq!(target(&count(4), &example, &labels), Some(3));
-    assert_eq!(
-        target(&count(2), &example, &labels),
-        Some(2),
-        "cut at the greatest"
-    );
+    assert_eq!(target(&count(2), &example, &labels), Some(2));
     example.objects.as_mut().unwrap()[1].crowd = true;
     assert_eq!(target(&count(4), &example, &labels), None);
     example.objects = Some(vec![]);
@@ -103,80 +95,68 @@ fn the_target_is_the_number_of_objects_where_it_is_known() {
 
 #[test]
 fn padding_does_not_change_the_logits() {
-    let (objective, words) = (count(4), words());
+    let objective = count(4);
     let padded = memory(6, &[0, 2]);
     let alone = Memory {
         states: padded.states.clone().slice([1..2, 0..4]),
         pos: padded.pos.clone().slice([1..2, 0..4]),
         pad_mask: padded.pad_mask.clone().slice([1..2, 0..4]),
     };
-    let batch = objective.logits(&encoded(&words, Some(padded))).unwrap();
-    let single = objective.logits(&encoded(&words, Some(alone))).unwrap();
+    let (batch, alone) = (objective.logits(&padded), objective.logits(&alone));
     assert_eq!(batch.dims(), [2, 5]);
-    // The same four states in another order of summation: a few units of f32's last place.
+    // The same four states, added in another order.
     batch
         .narrow(0, 1, 1)
         .into_data()
-        .assert_approx_eq::<f32>(&single.into_data(), Tolerance::absolute(1e-5));
+        .assert_approx_eq::<f32>(&alone.into_data(), Tolerance::absolute(1e-5));
 }
 
 #[test]
-fn pictures_without_a_known_count_do_not_matter() {
-    let (objective, words) = (count(4), words());
-    let memory = memory(6, &[0, 1, 2]);
-    let first = memory
-        .clone()
-        .select(Tensor::from_ints([0, 2], &memory.states.device()));
-    let all = encoded(&words, Some(memory));
-    let loss = |encoded: &Encoded<'_>, targets: &[Option<usize>]| {
-        let losses = objective.loss(encoded, targets).unwrap();
-        losses.terms[0].2.clone().into_scalar::<f32>()
+fn images_with_unknown_count_do_not_change_the_loss() {
+    let objective = count(4);
+    let all = memory(6, &[0, 1, 2]);
+    let labeled = all.select(Tensor::from_ints([0, 2], &device()));
+    let loss = |image: &Memory, targets: &[&Option<usize>]| {
+        with_output(Some(image.clone()), |output| {
+            let losses = objective.loss(output, targets).unwrap();
+            losses.terms[0].value.clone().into_scalar::<f32>()
+        })
     };
-    let some = loss(&all, &[Some(1), None, Some(4)]);
-    let only = loss(&encoded(&words, Some(first)), &[Some(1), Some(4)]);
-    assert!(some > 0.0 && (some - only).abs() < 1e-5, "{some} {only}");
-    assert_eq!(loss(&all, &[None, None, None]), 0.0);
-
-    let mut tally = Tally::default();
-    objective
-        .evaluate(&all, &[None, None, None], &mut tally)
-        .unwrap();
-    assert!(tally.scores(&WordPieces::scenes()).unwrap().is_empty());
+    let with_unknown = loss(&all, &[&Some(1), &None, &Some(4)]);
+    let without = loss(&labeled, &[&Some(1), &Some(4)]);
+    assert!(with_unknown > 0.0 && (with_unknown - without).abs() < 1e-5);
+    assert_eq!(loss(&all, &[&None, &None, &None]), 0.0);
 }
 
 #[test]
-fn accuracy_is_the_share_of_right_counts() {
-    let (objective, words) = (count(4), words());
-    let all = encoded(&words, Some(memory(6, &[0, 1, 2])));
-    let logits = objective.logits(&all).unwrap();
-    let best = vlp_objectives::loss::argmax(logits);
-    let wrong = (best[2] + 1) % 5;
-    let mut tally = Tally::default();
-    objective
-        .evaluate(
-            &all,
-            &[Some(best[0]), Some(best[1]), Some(wrong)],
-            &mut tally,
-        )
-        .unwrap();
-    let scores = tally.scores(&WordPieces::scenes()).unwrap();
-    assert_eq!(
-        scores,
-        vec![("count accuracy".to_string(), Some(2.0 / 3.0))]
-    );
+fn accuracy_is_the_fraction_of_right_counts() {
+    let objective = count(4);
+    let image = memory(6, &[0, 1, 2, 0]);
+    let counts = vlp_objectives::loss::argmax(objective.logits(&image));
+    let right = [Some(counts[0]), Some(counts[1])];
+    let wrong = Some((counts[2] + 1) % 5);
+    let targets = [&right[0], &right[1], &wrong, &None];
+    let rig = Rig::new(&device()).unwrap();
+    let scores = with_output(Some(image), |output| {
+        let mut metrics = count_objects::CountMetrics::default();
+        objective.evaluate(output, &targets, &mut metrics).unwrap();
+        metrics.scores(&rig.metric_context()).unwrap()
+    });
+    assert_eq!(scores, [Score::higher("count/accuracy", Some(2.0 / 3.0))]);
 }
 
 #[test]
-fn a_model_without_the_image_only_pass_is_an_error_that_says_so() {
-    let words = words();
-    let error = count(4)
-        .loss(&encoded(&words, None), &[Some(1)])
-        .unwrap_err();
-    assert!(matches!(
+fn missing_image_only_pass_is_an_error() {
+    let set = Some(count(4));
+    let targets = [Some(Some(1))];
+    let targets = vlp_objectives::Targets::new(&targets, &[0]);
+    let error = with_output(None, |output| set.losses(output, &targets).unwrap_err());
+    let is_expected = matches!(
         error,
         ObjectiveError::Missing {
             objective: "count",
             ..
         }
-    ));
+    );
+    assert!(is_expected, "{error}");
 }

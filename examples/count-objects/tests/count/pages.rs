@@ -1,6 +1,6 @@
-//! The pages say what the code is.
+//! The documentation quotes the code.
 
-/// Text of the fenced blocks that open with `fence`.
+/// Text of the fenced blocks that begin with `fence`.
 fn blocks(page: &str, fence: &str) -> Vec<String> {
     let mut blocks = vec![];
     let mut lines = page.lines();
@@ -12,17 +12,17 @@ fn blocks(page: &str, fence: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_blocks_of_the_page_are_the_file() {
+fn code_blocks_of_the_page_are_the_file() {
     let page = include_str!("../../../../docs/adding-a-task.md");
     let blocks = blocks(page, "```rust,ignore");
     assert!(blocks.len() > 3);
-    // Blocks of items are parted by an empty line.
+    // There is an empty line between two blocks.
     let joined = blocks.join("\n");
     let file = include_str!("../../src/count.rs");
-    for (number, (found, want)) in joined.lines().zip(file.lines()).enumerate() {
+    for (number, (quoted, line)) in joined.lines().zip(file.lines()).enumerate() {
         assert_eq!(
-            found,
-            want,
+            quoted,
+            line,
             "line {} of src/count.rs differs in docs/adding-a-task.md",
             number + 1
         );

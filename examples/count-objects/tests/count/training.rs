@@ -4,16 +4,17 @@ use std::path::Path;
 
 use count_objects::{CountConfig, pretrain};
 use vlp::Results;
-use vlp::pretrain::{PretrainOptions, RunChoice};
 use vlp::run::RunFolder;
-use vlp::{Datasets, RunConfig, View, pretrain_with};
-use vlp_train::log::read_all;
-use vlp_train::trainer::MODEL;
+use vlp::train::{RunChoice, TrainOptions};
+use vlp::{Datasets, Heads, RunConfig, train_with};
+use vlp_objectives::Score;
+use vlp_train::log::read_records;
+use vlp_train::trainer::MODEL_FILE;
 
 use crate::tiny;
 
-fn options(config: &RunConfig, run: RunChoice, stop_at: Option<u64>) -> PretrainOptions {
-    PretrainOptions {
+fn options(config: &RunConfig, run: RunChoice, stop_at: Option<u64>) -> TrainOptions {
+    TrainOptions {
         config: config.clone(),
         run,
         device: "flex".into(),
@@ -26,27 +27,30 @@ fn train(config: &RunConfig, folder: &Path, count: Option<&CountConfig>) -> Resu
     pretrain(&options(config, run, None), count).unwrap()
 }
 
-fn accuracy(scores: &[(String, Option<f64>)]) -> Option<f64> {
-    scores.iter().find(|(name, _)| name == "count accuracy")?.1
+fn accuracy(scores: &[Score]) -> Option<f64> {
+    scores
+        .iter()
+        .find(|score| score.name == "count/accuracy")?
+        .value
 }
 
 /// Losses of the counting objective, step by step.
 fn losses(folder: &Path) -> Vec<f64> {
-    let records = read_all(&folder.join("metrics.jsonl")).unwrap();
+    let records = read_records(&folder.join("metrics.jsonl")).unwrap();
     (records.iter())
-        .filter_map(|(_, record)| record.get("loss/count")?.as_f64())
+        .filter_map(|(_, record)| record.get("train/count")?.as_f64())
         .collect()
 }
 
-/// Share of the held-out pictures that have the commonest count.
+/// Fraction of the validation images that have the most frequent count.
 fn majority(config: &RunConfig) -> f64 {
     let data = Datasets::open(config).unwrap();
-    let (examples, _) = data.heldout(config, 0..config.eval.examples);
-    let mut pictures = [0; 7];
+    let (examples, _) = data.load_validation(config, 0..config.eval.examples);
+    let mut images = [0; 7];
     for example in &examples {
-        pictures[example.objects.as_ref().unwrap().len()] += 1;
+        images[example.objects.as_ref().unwrap().len()] += 1;
     }
-    f64::from(*pictures.iter().max().unwrap()) / examples.len() as f64
+    f64::from(*images.iter().max().unwrap()) / examples.len() as f64
 }
 
 #[test]
@@ -55,25 +59,26 @@ fn a_short_run_learns_to_count() {
         "train.steps=60",
         "train.optimizer.learning_rate=3e-3",
         "eval.examples=192",
+        "checkpoint.best_by=count/accuracy",
     ]);
     let folder = tempfile::tempdir().unwrap();
-    // Alone: an option is a set by itself.
-    let results = pretrain_with(
+    // An option is a set by itself.
+    let results = train_with(
         &options(&config, RunChoice::New(folder.path().into()), None),
         |config, _, device| {
             Ok(Some(
                 CountConfig::default().init(config.model.d_model(), device),
             ))
         },
-        |_| View::default(),
+        |_| Heads::default(),
     )
     .unwrap();
     assert_eq!(results.trained.len(), 1);
     let losses = losses(folder.path());
     assert_eq!(losses.len(), 60);
-    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     let (first, last) = (mean(&losses[..10]), mean(&losses[50..]));
-    let (before, after) = (accuracy(&results.untrained), accuracy(&results.trained));
+    let (before, after) = (accuracy(&results.initial), accuracy(&results.trained));
     let (before, after) = (before.unwrap(), after.unwrap());
     let majority = majority(&config);
     eprintln!(
@@ -85,7 +90,7 @@ fn a_short_run_learns_to_count() {
 }
 
 #[test]
-fn a_resumed_run_with_all_five_is_the_unbroken_one() {
+fn resumed_run_equals_uninterrupted_run() {
     let config = tiny(&[
         "data.batch_size=4",
         "train.steps=6",
@@ -93,32 +98,32 @@ fn a_resumed_run_with_all_five_is_the_unbroken_one() {
         "checkpoint.every=3",
     ]);
     let count = CountConfig::default();
-    let (whole, broken) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (whole, broken) = (whole.path(), broken.path());
-    let unbroken = train(&config, whole, Some(&count));
-    let stopped = options(&config, RunChoice::New(broken.into()), Some(3));
-    pretrain(&stopped, Some(&count)).unwrap();
-    let resumed = options(&config, RunChoice::Resume(broken.into()), None);
-    let resumed = pretrain(&resumed, Some(&count)).unwrap();
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [whole, stopped] = [0, 1].map(|i| folders[i].path());
+    let uninterrupted = train(&config, whole, Some(&count));
+    let first_part = options(&config, RunChoice::New(stopped.into()), Some(3));
+    pretrain(&first_part, Some(&count)).unwrap();
+    let second_part = options(&config, RunChoice::Resume(stopped.into()), None);
+    let resumed = pretrain(&second_part, Some(&count)).unwrap();
 
-    assert!(accuracy(&unbroken.trained).is_some());
-    assert_eq!(unbroken.untrained, resumed.untrained);
-    assert_eq!(unbroken.trained, resumed.trained);
-    let metrics = |run: &Path| read_all(&run.join("metrics.jsonl")).unwrap();
-    assert_eq!(metrics(whole), metrics(broken));
+    assert!(accuracy(&uninterrupted.trained).is_some());
+    assert_eq!(uninterrupted.initial, resumed.initial);
+    assert_eq!(uninterrupted.trained, resumed.trained);
+    let metrics = |run: &Path| read_records(&run.join("metrics.jsonl")).unwrap();
+    assert_eq!(metrics(whole), metrics(stopped));
 
-    // The head is in the checkpoint under the place of its objective in the tuple.
+    // The path of the head has the index of its objective in the tuple.
     let folder = RunFolder::open(whole).unwrap().0;
-    let weights = folder.checkpoints().join("step-00000006").join(MODEL);
+    let weights = folder.checkpoints().join("step-00000006").join(MODEL_FILE);
     let bytes = std::fs::read(weights).unwrap();
     for name in ["objectives.0.itm.head.weight", "objectives.1.head.weight"] {
-        let found = bytes.windows(name.len()).any(|w| w == name.as_bytes());
-        assert!(found, "{name}");
+        let is_stored = bytes.windows(name.len()).any(|w| w == name.as_bytes());
+        assert!(is_stored, "{name}");
     }
 }
 
 #[test]
-fn switched_off_it_leaves_no_trace() {
+fn switched_off_objective_has_no_losses_and_metrics() {
     let config = tiny(&["data.batch_size=4", "train.steps=1", "eval.examples=4"]);
     let folder = tempfile::tempdir().unwrap();
     let results = train(&config, folder.path(), None);
@@ -127,6 +132,6 @@ fn switched_off_it_leaves_no_trace() {
         results
             .trained
             .iter()
-            .any(|(name, _)| name == "ITM accuracy")
+            .any(|score| score.name == "itm/accuracy")
     );
 }

@@ -1,8 +1,10 @@
-//! A caption of one picture, greedy or by beams.
+//! A caption of one image, greedy or by beams.
 
 use burn::prelude::*;
-use vlp_models::{E2eVlp, PretrainObjectives};
-use vlp_objectives::{Inputs, Needs, Pretrain, VisionLanguage};
+use vlp_models::E2eVlp;
+use vlp_objectives::{
+    EncoderPasses, Inputs, Pairing, Pretrain, PretrainObjectives, VisionLanguage,
+};
 use vlp_transformer::{GenerationConfig, TextBatch};
 use vlp_vision::PaddedImages;
 
@@ -10,7 +12,7 @@ use super::Case;
 use crate::arrays::Arrays;
 use crate::batch;
 use crate::error::PeerError;
-use crate::figures::{Figure, Figures};
+use crate::output::{Output, Outputs};
 
 /// BERT's `[CLS]`.
 const FIRST: u32 = 101;
@@ -21,7 +23,7 @@ const TOKENS: usize = 20;
 struct Caption {
     model: Pretrain<E2eVlp, PretrainObjectives>,
     images: PaddedImages,
-    /// Not read: a caption is written from the picture alone.
+    /// Not read: a caption is written from the image alone.
     text: TextBatch,
     search: GenerationConfig,
 }
@@ -35,34 +37,30 @@ pub(super) fn load(
     Ok(Box::new(Caption {
         model,
         images: batch::images(inputs, device)?,
-        text: TextBatch::pack(&[&[FIRST]], 0, device),
+        text: TextBatch::collate(&[&[FIRST]], 0, device),
         search: GenerationConfig {
-            beams,
+            num_beams: beams,
             ..GenerationConfig::greedy(FIRST, NEVER, TOKENS)
         },
     }))
 }
 
 impl Case for Caption {
-    fn run(&mut self) -> Result<Figures, PeerError> {
+    fn run(&mut self) -> Result<Outputs, PeerError> {
         let Pretrain { model, objectives } = &self.model;
-        let inputs = Inputs {
-            images: &self.images,
-            text: &self.text,
-            image_of: &[0],
-            cells: &[],
-        };
-        let encoded = model.encode(&inputs, Needs::IMAGE)?;
+        let pairing = Pairing::one_to_one(1);
+        let inputs = Inputs::new(&self.images, &self.text, &pairing);
+        let encoded = model.encode(&inputs, EncoderPasses::IMAGE)?;
         let Some(head) = &objectives.caption else {
             return Err(PeerError::Request("the preset writes no captions".into()));
         };
-        let written = head.generate(&encoded, &self.search)?;
+        let written = head.generator(&encoded)?.beam_search(&self.search);
         let score = written.iter().map(|own| own.score).sum();
         let ids = written.iter().flat_map(|own| &own.ids);
         let ids = ids.map(|&id| f64::from(id)).sum();
         Ok(vec![
-            ("score".into(), Figure::number(score)),
-            ("ids".into(), Figure::number(ids)),
+            ("score".into(), Output::number(score)),
+            ("ids".into(), Output::number(ids)),
         ])
     }
 }

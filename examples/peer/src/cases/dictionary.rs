@@ -7,8 +7,8 @@ use vlp_vision::{DictionaryConfig, VisualDictionary};
 use super::Case;
 use crate::arrays::Arrays;
 use crate::error::PeerError;
-use crate::figures::{Figure, Figures};
 use crate::module;
+use crate::output::{Output, Outputs};
 
 struct Dictionary {
     dictionary: VisualDictionary,
@@ -34,10 +34,10 @@ pub(super) fn load(inputs: &Arrays, device: &Device) -> Result<Box<dyn Case>, Pe
 }
 
 impl Case for Dictionary {
-    fn run(&mut self) -> Result<Figures, PeerError> {
-        let codes = self.dictionary.nearest(self.features.clone());
+    fn run(&mut self) -> Result<Outputs, PeerError> {
+        let codes = self.dictionary.nearest_codes(self.features.clone());
         let (features, table) = (self.features.clone(), self.dictionary.table());
-        let distance = Figure::later(move || {
+        let distance = Output::later(move || {
             let count = features.dims()[0];
             let step = features - table.select(0, codes);
             let values: Vec<f64> = step.into_data().iter().collect();

@@ -1,8 +1,10 @@
-//! E2E-VLP in inference: pairs, pieces and objects of one picture with its text.
+//! E2E-VLP in inference: pairs, pieces and objects of one image with its text.
 
 use burn::prelude::*;
-use vlp_models::{E2eVlp, PretrainObjectives};
-use vlp_objectives::{Inputs, Needs, Pretrain, VisionLanguage};
+use vlp_models::E2eVlp;
+use vlp_objectives::{
+    EncoderPasses, Inputs, Pairing, Pretrain, PretrainObjectives, VisionLanguage,
+};
 use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
 
@@ -10,13 +12,13 @@ use super::Case;
 use crate::arrays::Arrays;
 use crate::batch;
 use crate::error::PeerError;
-use crate::figures::{Figure, Figures};
+use crate::output::{Output, Outputs};
 
 struct Forward {
     model: Pretrain<E2eVlp, PretrainObjectives>,
     images: PaddedImages,
     text: TextBatch,
-    image_of: Vec<usize>,
+    pairing: Pairing,
 }
 
 pub(super) fn load(
@@ -29,40 +31,35 @@ pub(super) fn load(
         model,
         images: batch::images(inputs, device)?,
         text,
-        image_of: (0..ids.len()).collect(),
+        pairing: Pairing::one_to_one(ids.len()),
     }))
 }
 
 impl Case for Forward {
-    fn run(&mut self) -> Result<Figures, PeerError> {
+    fn run(&mut self) -> Result<Outputs, PeerError> {
         let Pretrain { model, objectives } = &self.model;
-        let inputs = Inputs {
-            images: &self.images,
-            text: &self.text,
-            image_of: &self.image_of,
-            cells: &[],
-        };
-        let encoded = model.encode(&inputs, Needs::JOINT.or(Needs::IMAGE))?;
-        let mut found: Figures = vec![];
-        let mut add = |name: &str, figure: Figure| found.push((name.into(), figure));
+        let inputs = Inputs::new(&self.images, &self.text, &self.pairing);
+        let encoded = model.encode(&inputs, EncoderPasses::JOINT.union(EncoderPasses::IMAGE))?;
+        let mut outputs: Outputs = vec![];
+        let mut add = |name: &str, output: Output| outputs.push((name.into(), output));
         if let Some(itm) = &objectives.itm {
-            add("itm", Figure::tensor(itm.logits(&encoded)?));
+            add("itm", Output::tensor(itm.logits(encoded.joint().text.cls())));
         }
         if let Some(mlm) = &objectives.mlm {
-            let states = encoded.text("mlm")?.states.clone();
-            let logits = mlm.logits(states.flatten(0, 1), encoded.words.words());
-            add("mlm", Figure::tensor(logits));
+            let states = encoded.joint().text.states.clone();
+            let logits = mlm.logits(states.flatten(0, 1), encoded.parts.token_embedding());
+            add("mlm", Output::tensor(logits));
         }
         if let Some(detection) = &objectives.detection {
-            let states = detection.states(&encoded)?;
+            let states = detection.states(encoded.image(), encoded.parts.decoder("detection")?);
             let last = states.dims()[0] - 1;
-            let output = detection.output(states.narrow(0, last, 1), 0);
-            add("class", Figure::tensor(output.logits));
-            add("boxes", Figure::tensor(output.boxes));
+            let output = detection.predict(states.narrow(0, last, 1), 0);
+            add("class", Output::tensor(output.logits));
+            add("boxes", Output::tensor(output.boxes));
             if let Some(attributes) = output.attributes {
-                add("attribute", Figure::tensor(attributes));
+                add("attribute", Output::tensor(attributes));
             }
         }
-        Ok(found)
+        Ok(outputs)
     }
 }

@@ -1,12 +1,12 @@
-//! From the bytes of a JPEG to normalised pixels.
+//! From the bytes of a JPEG to normalized pixels.
 
-use vlp_data::transform::{normalise, resize};
-use vlp_data::{Limits, decode_picture};
+use vlp_data::transform::{normalize, resize};
+use vlp_data::{Limits, decode_image};
 
 use super::Case;
 use crate::arrays::Arrays;
 use crate::error::PeerError;
-use crate::figures::{Figure, Figures, digest};
+use crate::output::{Output, Outputs, digest};
 
 const WIDTH: usize = 1066;
 const HEIGHT: usize = 800;
@@ -21,13 +21,13 @@ pub(super) fn load(inputs: &Arrays) -> Result<Box<dyn Case>, PeerError> {
 }
 
 impl Case for Jpeg {
-    fn run(&mut self) -> Result<Figures, PeerError> {
-        let picture = decode_picture(&self.file, "jpeg", &Limits::default())?;
-        let pixels = normalise(&resize(&picture, WIDTH, HEIGHT)?);
-        let found = Figure::later(move || {
+    fn run(&mut self) -> Result<Outputs, PeerError> {
+        let image = decode_image(&self.file, "jpeg", &Limits::default())?;
+        let pixels = normalize(&resize(&image, WIDTH, HEIGHT)?);
+        let output = Output::later(move || {
             let values: Vec<f64> = pixels.into_iter().map(f64::from).collect();
             digest(&values)
         });
-        Ok(vec![("pixels".into(), found)])
+        Ok(vec![("pixels".into(), output)])
     }
 }

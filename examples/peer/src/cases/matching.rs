@@ -11,7 +11,7 @@ use vlp_objectives::detection::{
 use super::Case;
 use crate::arrays::Arrays;
 use crate::error::PeerError;
-use crate::figures::{Figure, Figures};
+use crate::output::{Output, Outputs};
 
 struct Matching {
     output: DetectionOutput,
@@ -27,8 +27,8 @@ pub(super) fn load(inputs: &Arrays, device: &Device) -> Result<Box<dyn Case>, Pe
     let tensor = |values: Vec<f32>, width: usize| {
         Tensor::from_data(TensorData::new(values, [1, n, queries, width]), device)
     };
-    let pictures = classes.chunks(objects).zip(wanted.chunks(objects));
-    let targets = pictures.enumerate().map(|(image, (classes, boxes))| {
+    let images = classes.chunks(objects).zip(wanted.chunks(objects));
+    let targets = images.enumerate().map(|(image, (classes, boxes))| {
         let objects = classes.iter().zip(boxes);
         let objects = objects.map(|(&class, &bbox)| TargetObject {
             class: class as usize,
@@ -39,7 +39,7 @@ pub(super) fn load(inputs: &Arrays, device: &Device) -> Result<Box<dyn Case>, Pe
             vocabulary: Some(0),
             objects: objects.collect(),
             dropped: 0,
-            key: image as u64,
+            image_id: image as u64,
             size: (1, 1),
         }
     });
@@ -54,12 +54,12 @@ pub(super) fn load(inputs: &Arrays, device: &Device) -> Result<Box<dyn Case>, Pe
 }
 
 impl Case for Matching {
-    fn run(&mut self) -> Result<Figures, PeerError> {
+    fn run(&mut self) -> Result<Outputs, PeerError> {
         let targets: Vec<&DetectionTarget> = self.targets.iter().collect();
         let cost = MatchCost::default();
         let pairs = Matcher::default().assign(&self.output, &targets, &cost)?;
         let (output, targets) = (self.output.clone(), self.targets.clone());
-        let sum = Figure::later(move || {
+        let sum = Output::later(move || {
             let [_, _, queries, width] = output.logits.dims();
             let chances: Vec<f32> = softmax(output.logits, 3).into_data().iter().collect();
             let boxes: Vec<f32> = output.boxes.into_data().iter().collect();

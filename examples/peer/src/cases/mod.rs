@@ -1,13 +1,13 @@
 //! What each case loads and runs.
 
+mod backbone;
 mod caption;
 mod dictionary;
 mod forward;
 mod jpeg;
 mod matching;
 mod step;
-mod tokenise;
-mod trunk;
+mod tokenize;
 
 use std::path::Path;
 
@@ -15,13 +15,13 @@ use burn::prelude::*;
 
 use crate::arrays::Arrays;
 use crate::error::PeerError;
-use crate::figures::Figures;
+use crate::output::Outputs;
 use crate::setup::{Setup, System};
 
 /// A case whose files are loaded.
 pub(crate) trait Case {
     /// Runs it once; what this takes is what is timed.
-    fn run(&mut self) -> Result<Figures, PeerError>;
+    fn run(&mut self) -> Result<Outputs, PeerError>;
 }
 
 /// Loads the files of a case onto a device.
@@ -45,12 +45,12 @@ pub(crate) fn load(
         return with_model(case, &setup, system, &arrays, &device);
     }
     Ok(match case {
-        "resnet50-384" | "resnet50-800x1333" => trunk::load(file()?, &arrays, plain)?,
+        "resnet50-384" | "resnet50-800x1333" => backbone::load(file()?, &arrays, plain)?,
         "dictionary" => dictionary::load(&arrays, plain)?,
         "matching" => matching::load(&arrays, plain)?,
         "jpeg" => jpeg::load(&arrays)?,
-        "tokenise" => tokenise::load(&arrays, false)?,
-        "tokenise-batched" => tokenise::load(&arrays, true)?,
+        "tokenize" => tokenize::load(&arrays, false)?,
+        "tokenize-batched" => tokenize::load(&arrays, true)?,
         _ => return Err(unknown(case)),
     })
 }

@@ -1,15 +1,16 @@
 //! A training step as a run makes it: forward, losses, backward, clipping, update.
 
 use burn::prelude::*;
-use vlp_models::{PretrainObjectives, PretrainTargets};
-use vlp_objectives::{Batch, Pretrain, VisionLanguage, total};
+use vlp_objectives::{
+    Batch, Pretrain, PretrainObjectives, PretrainTargets, VisionLanguage, total,
+};
 use vlp_train::Trainer;
 
 use super::Case;
 use crate::arrays::Arrays;
 use crate::batch;
 use crate::error::PeerError;
-use crate::figures::{Figure, Figures};
+use crate::output::{Output, Outputs};
 use crate::setup::Setup;
 
 struct Step<M: VisionLanguage> {
@@ -24,7 +25,7 @@ pub(super) fn load<M: VisionLanguage + 'static>(
     device: &Device,
 ) -> Result<Box<dyn Case>, PeerError> {
     let mvm = setup.config.objectives.mvm.as_ref();
-    let rule = mvm.map(|own| own.cell).unwrap_or_default();
+    let rule = mvm.map(|own| own.mask_sampling).unwrap_or_default();
     Ok(Box::new(Step {
         trainer: Trainer::new(model, setup.config.train.clone())?,
         batch: batch::batch(inputs, rule, device)?,
@@ -32,27 +33,28 @@ pub(super) fn load<M: VisionLanguage + 'static>(
 }
 
 impl<M: VisionLanguage> Case for Step<M> {
-    fn run(&mut self) -> Result<Figures, PeerError> {
-        let (batch, mut found) = (&self.batch, Figures::new());
-        let mut add = |name: &str, value: &Tensor<1>| {
+    fn run(&mut self) -> Result<Outputs, PeerError> {
+        let (batch, mut found) = (&self.batch, Outputs::new());
+        let mut add = |name: String, value: &Tensor<1>| {
             let value = value.clone().without_autodiff();
-            found.push((name.into(), Figure::tensor(value)));
+            found.push((name, Output::tensor(value)));
         };
         let report = self.trainer.step(0, |model, _| -> Result<_, PeerError> {
             let losses = model.losses(batch)?;
-            for (name, _, value) in losses.iter().flat_map(|(_, own)| &own.terms) {
-                add(name, value);
+            for term in losses.iter().flat_map(|(_, losses)| &losses.terms) {
+                let layer = term.layer.map(|layer| format!(".{layer}"));
+                add(format!("{}{}", term.name, layer.unwrap_or_default()), &term.value);
             }
             let Some(sum) = total(&losses) else {
                 return Ok(Err("no objective has a loss".into()));
             };
-            add("total", &sum);
+            add("total".into(), &sum);
             Ok(Ok(sum))
         })?;
         if let Some(reason) = report.skipped {
             return Err(PeerError::Skipped(reason));
         }
-        found.push(("grad_norm".into(), Figure::number(report.grad_norm.into())));
+        found.push(("grad_norm".into(), Output::number(report.grad_norm.into())));
         Ok(found)
     }
 }

@@ -1,7 +1,7 @@
 //! The files that both sides read: the same in every run.
 
+mod images;
 mod photo;
-mod pictures;
 mod scene;
 mod sentences;
 mod texts;
@@ -35,45 +35,45 @@ pub(crate) fn prepare(case: &str, folder: &Path) -> Result<(Option<PathBuf>, Pat
 fn inputs(case: &str, setup: Option<&Setup>) -> Result<Arrays, PeerError> {
     let mut inputs = Arrays::default();
     match (case, setup) {
-        ("resnet50-384", _) => pictures::unpadded(&mut inputs, [1, 384, 384]),
-        ("resnet50-800x1333", _) => pictures::unpadded(&mut inputs, [1, 800, 1333]),
+        ("resnet50-384", _) => images::unpadded(&mut inputs, [1, 384, 384]),
+        ("resnet50-800x1333", _) => images::unpadded(&mut inputs, [1, 800, 1333]),
         ("e2e-384" | "start", Some(setup)) => {
-            pictures::unpadded(&mut inputs, [1, 384, 384]);
+            images::unpadded(&mut inputs, [1, 384, 384]);
             texts::whole(&mut inputs, setup, TEXT);
         }
         ("e2e-800x1333", Some(setup)) => {
-            pictures::unpadded(&mut inputs, [1, 800, 1333]);
+            images::unpadded(&mut inputs, [1, 800, 1333]);
             texts::whole(&mut inputs, setup, TEXT);
         }
         ("caption-beam1" | "caption-beam5", _) => {
-            pictures::unpadded(&mut inputs, [1, 384, 384]);
+            images::unpadded(&mut inputs, [1, 384, 384]);
         }
         ("e2e-step", Some(setup)) => {
-            pictures::padded(&mut inputs, [2, 256, 256]);
+            images::padded(&mut inputs, [2, 256, 256]);
             texts::masked(&mut inputs, setup, 2, 1, TEXT);
             texts::captions(&mut inputs, setup, 2, 20);
             scene::objects(&mut inputs, setup, 2, 10);
         }
         ("tiny-step", Some(setup)) => {
-            pictures::unpadded(&mut inputs, [16, 64, 64]);
+            images::unpadded(&mut inputs, [16, 64, 64]);
             texts::masked(&mut inputs, setup, 16, 1, 28);
             texts::captions(&mut inputs, setup, 16, 28);
             scene::objects(&mut inputs, setup, 16, 3);
         }
         ("soho-r101-step", Some(setup)) => {
-            pictures::padded(&mut inputs, [2, 256, 256]);
+            images::padded(&mut inputs, [2, 256, 256]);
             texts::masked(&mut inputs, setup, 2, 1, 16);
-            texts::cells(&mut inputs, setup, 2, 1);
+            texts::visual_masks(&mut inputs, setup, 2, 1);
         }
         ("soho-r18-step", Some(setup)) => {
-            pictures::padded(&mut inputs, [2, 256, 256]);
+            images::padded(&mut inputs, [2, 256, 256]);
             texts::masked(&mut inputs, setup, 2, 4, 16);
-            texts::cells(&mut inputs, setup, 2, 4);
+            texts::visual_masks(&mut inputs, setup, 2, 4);
         }
         ("soho-tiny-step", Some(setup)) => {
-            pictures::unpadded(&mut inputs, [8, 64, 64]);
+            images::unpadded(&mut inputs, [8, 64, 64]);
             texts::masked(&mut inputs, setup, 8, 4, 28);
-            texts::cells(&mut inputs, setup, 8, 4);
+            texts::visual_masks(&mut inputs, setup, 8, 4);
         }
         ("dictionary", _) => {
             normal(&mut inputs, "features", &[2400, 768]);
@@ -88,7 +88,7 @@ fn inputs(case: &str, setup: Option<&Setup>) -> Result<Arrays, PeerError> {
             inputs.put("classes", &[32, 20], &classes);
         }
         ("jpeg", _) => photo::jpeg(&mut inputs)?,
-        ("tokenise" | "tokenise-batched", _) => sentences::captions(&mut inputs),
+        ("tokenize" | "tokenize-batched", _) => sentences::captions(&mut inputs),
         _ => return Err(crate::cases::unknown(case)),
     }
     Ok(inputs)

@@ -1,4 +1,4 @@
-//! A picture with the detail of a photograph, as a JPEG.
+//! A image with the detail of a photograph, as a JPEG.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
@@ -51,7 +51,7 @@ pub(super) fn jpeg(inputs: &mut Arrays) -> Result<(), PeerError> {
     let encoder = JpegEncoder::new_with_quality(&mut file, QUALITY);
     encoder
         .write_image(&rgb, WIDTH as u32, HEIGHT as u32, ExtendedColorType::Rgb8)
-        .map_err(|e| PeerError::file("the picture", e))?;
+        .map_err(|e| PeerError::file("the image", e))?;
     inputs.put("jpeg", &[file.len()], &file);
     Ok(())
 }

@@ -22,8 +22,8 @@ pub(super) fn write(case: &str, setup: Option<&Setup>, file: &Path) -> Result<bo
     let mut values = match setup {
         Some(setup) => setup.build(&device)?.drawn(SEED),
         None if case.starts_with("resnet50") => {
-            let trunk = ResNetConfig::new(Depth::R50).init(&device)?;
-            module::values(&vlp_models::initialise(trunk, SEED))
+            let backbone = ResNetConfig::new(Depth::R50).init(&device)?;
+            module::values(&vlp_models::initialize(backbone, SEED))
         }
         None => return Ok(false),
     };

@@ -1,4 +1,4 @@
-//! A process that answers lines with lines, and never keeps the caller waiting for ever.
+//! A process that responds to each line with a line, with a timeout.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,29 +8,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::MeteorError;
+use super::error::MeteorError;
 
-/// So much of the error output is kept, in bytes.
-const KEPT: usize = 2000;
+/// Number of bytes of standard error that are kept.
+const MAX_STDERR: usize = 2000;
 
-/// Pipes are served by threads: a process that neither reads nor writes blocks those alone. They
+/// Threads read and write the pipes, so a process that hangs does not block the caller. They
 /// end with the process.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
     requests: Sender<String>,
-    answers: Receiver<String>,
+    responses: Receiver<String>,
     stderr: Arc<Mutex<Vec<u8>>>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Process {
     pub(super) fn start(
         program: &OsStr,
         options: &[&OsStr],
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Self, MeteorError> {
-        let fail = |source| MeteorError::NoJava {
+        let fail = |source| MeteorError::JavaNotStarted {
             java: program.display().to_string(),
             source,
         };
@@ -41,12 +41,12 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(fail)?;
-        let (requests, to_send) = channel::<String>();
-        let (answered, answers) = channel();
+        let (requests, request_queue) = channel::<String>();
+        let (response_sender, responses) = channel();
         if let Some(mut stdin) = child.stdin.take() {
             thread::spawn(move || {
-                for line in to_send {
-                    // A closed pipe shows as the end of the answers.
+                for line in request_queue {
+                    // The caller notices a closed pipe by the end of the responses.
                     if writeln!(stdin, "{line}")
                         .and_then(|()| stdin.flush())
                         .is_err()
@@ -59,72 +59,72 @@ impl Process {
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                    if answered.send(line).is_err() {
+                    if response_sender.send(line).is_err() {
                         break;
                     }
                 }
             });
         }
         let stderr = Arc::new(Mutex::new(Vec::new()));
-        if let Some(mut from) = child.stderr.take() {
-            let kept = Arc::clone(&stderr);
+        if let Some(mut pipe) = child.stderr.take() {
+            let stderr = Arc::clone(&stderr);
             thread::spawn(move || {
-                let mut chunk = [0; KEPT];
-                while let Ok(count @ 1..) = from.read(&mut chunk) {
-                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                    kept.extend(&chunk[..count]);
-                    let old = kept.len().saturating_sub(KEPT);
-                    kept.drain(..old);
+                let mut chunk = [0; MAX_STDERR];
+                while let Ok(count @ 1..) = pipe.read(&mut chunk) {
+                    let mut stderr = stderr.lock().unwrap_or_else(PoisonError::into_inner);
+                    stderr.extend(&chunk[..count]);
+                    let excess = stderr.len().saturating_sub(MAX_STDERR);
+                    stderr.drain(..excess);
                 }
             });
         }
         Ok(Self {
             child,
             requests,
-            answers,
+            responses,
             stderr,
-            patience,
+            timeout,
         })
     }
 
     pub(super) fn send(&mut self, line: String) -> Result<(), MeteorError> {
-        self.requests.send(line).map_err(|_| self.ended())
+        self.requests.send(line).map_err(|_| self.exited())
     }
 
-    /// The next line, without spaces at its ends.
+    /// The next line, trimmed.
     pub(super) fn receive(&mut self) -> Result<String, MeteorError> {
-        match self.answers.recv_timeout(self.patience) {
+        match self.responses.recv_timeout(self.timeout) {
             Ok(line) => Ok(line.trim().to_owned()),
-            Err(RecvTimeoutError::Disconnected) => Err(self.ended()),
+            Err(RecvTimeoutError::Disconnected) => Err(self.exited()),
             Err(RecvTimeoutError::Timeout) => {
-                self.end();
-                Err(MeteorError::NoAnswer {
-                    seconds: self.patience.as_secs(),
-                    stderr: self.said(),
+                self.kill();
+                Err(MeteorError::Timeout {
+                    seconds: self.timeout.as_secs(),
+                    stderr: self.stderr(),
                 })
             }
         }
     }
 
-    fn ended(&mut self) -> MeteorError {
-        self.end();
-        // Its last words may still be on their way.
+    fn exited(&mut self) -> MeteorError {
+        self.kill();
+        // Its last output may not have been read yet.
         thread::sleep(Duration::from_millis(50));
-        MeteorError::Ended {
-            stderr: self.said(),
+        MeteorError::Exited {
+            stderr: self.stderr(),
         }
     }
 
-    fn said(&self) -> String {
-        let kept = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        match String::from_utf8_lossy(&kept).trim() {
-            "" => "it said nothing".to_owned(),
-            said => said.to_owned(),
+    fn stderr(&self) -> String {
+        let stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        match String::from_utf8_lossy(&stderr).trim() {
+            "" => "no error output".to_owned(),
+            text => text.to_owned(),
         }
     }
 
-    fn end(&mut self) {
-        // Both fail only where the process has ended already.
+    fn kill(&mut self) {
+        // Both fail only if the process has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -132,6 +132,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.end();
+        self.kill();
     }
 }

@@ -1,11 +1,11 @@
 //! Abbreviations that keep their period.
 
-/// Names and titles, which a capital follows, in any case.
+/// Names and titles in any case; a capital letter follows them.
 pub(super) const TITLES: &str = "adj|adm|adv|alex|assoc|asst|attys?|ave|brig|capt|cf|cie|cmdr|col|\
     comdr|cpl|dept|det|drs?|elec|ens|ft|gen|govs?|hon|insp|invt|jos|lieut|lt|maj|messrs|mlle|mme|\
     mrs?|ms|msgr|mt|natl|pfc|ph|pres|profs?|pvt|reps?|rev|sens?|sfc|sgt|spc|ste?|supts?|treas|vs|wm";
 
-/// As [`TITLES`], but not in capitals throughout.
+/// More titles, not in upper case.
 pub(super) const SMALL_TITLES: &str = "(?i-u:m)[ft]g";
 
 /// Words within a sentence, in any case: months, days, states, companies, addresses, others.
@@ -16,17 +16,17 @@ pub(super) const WORDS: &str = "jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|mo
     assn|bancorp|bhd|bros|cos?|corp|inc|intl|ltd|plc|rt|sys|univ|bldg|blvd|rd|\
     al|(?:ed|ph)\\.d|esq|est|etc|ext|jr|seq|sq|sr|tel";
 
-/// As [`WORDS`], but with a capital only, since the small word is a common one.
-pub(super) const CAPITALISED: &str = "A(?i-u:rk|z)|D(?i-u:el)|I(?i-u:ll)|L(?i-u:a)|\
+/// More of [`WORDS`], capitalized only, as the lower-case word is a common one.
+pub(super) const CAPITALIZED: &str = "A(?i-u:rk|z)|D(?i-u:el)|I(?i-u:ll)|L(?i-u:a)|\
     M(?i-u:ass|iss)|O(?i-u:re)|P(?i-u:a)|T(?i-u:ex)|W(?i-u:ash)";
 
-/// As [`WORDS`], but not in capitals throughout.
+/// More of [`WORDS`], not in upper case.
 pub(super) const SMALL_WORDS: &str = "(?i-u:p)p?t[ey]s?";
 
-/// Before a number only.
+/// Abbreviations only before a number.
 pub(super) const BEFORE_NUMBER: &str = "art|ca|figs?|nos?|op|pp|prop";
 
-/// Words that open a sentence, with a capital: behind a letter and a period the period is a stop.
+/// Capitalized words at the start of a sentence: a period between a letter and one of these ends a sentence.
 pub(super) const OPENERS: &str = "A(?i-u:bout|ccording|dditionally|fter|n|s|t)?|B(?i-u:ut)|\
     E(?i-u:arlier)|H(?i-u:e|er|ere|owever)|I(?i-u:f|n|t)|L(?i-u:ast)|M(?i-u:any|ore|[rs]\\.)|\
     N(?i-u:ow)|O(?i-u:nce|ne|ther|ur)|S(?i-u:he|ince|o|ome|uch)|\

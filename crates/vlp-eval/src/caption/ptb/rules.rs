@@ -1,5 +1,5 @@
-//! The rules of the tokeniser: at each place the one with the longest match wins, the first of
-//! equals. Some rules match text behind their token, which then is matched again.
+//! The rules of the tokenizer. At each offset the rule with the longest match applies, among equals the first one.
+//! Some rules also match text after their token, which is then matched again.
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
@@ -8,51 +8,53 @@ use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::{Anchored, Input, MatchKind};
 
 use super::abbreviations::{
-    BEFORE_NUMBER, CAPITALISED, OPENERS, SMALL_TITLES, SMALL_WORDS, TITLES, WORDS,
+    BEFORE_NUMBER, CAPITALIZED, OPENERS, SMALL_TITLES, SMALL_WORDS, TITLES, WORDS,
 };
 use super::spelling::Spelling;
 
 /// Which part of a match is the token.
 #[derive(Debug, Clone, Copy)]
-enum Part {
+enum TokenPart {
     All,
-    /// All but this many bytes.
+    /// All but this many bytes at the end.
     Less(usize),
-    /// The first of several bytes.
+    /// This many bytes at the start.
     First(usize),
-    /// What precedes the last apostrophe.
+    /// The part before the last apostrophe.
     BeforeApostrophe,
-    /// What precedes the n of `n't`.
+    /// The part before the n of `n't`.
     BeforeNt,
     /// Up to the last period.
     ToPeriod,
-    /// All but this many characters.
+    /// All but this many characters at the end.
     LessChars(usize),
 }
 
-/// One rule: its pattern, and what its match turns into.
+/// One rule: its pattern, and how its match becomes a token.
 pub(super) struct Rule {
     pattern: String,
-    part: Part,
+    part: TokenPart,
     pub(super) spelling: Spelling,
 }
 
 impl Rule {
-    /// Bytes of the token within the rule's match.
+    /// Length in bytes of the token in a match of the rule.
     pub(super) fn token_length(&self, matched: &str) -> usize {
         let apostrophe = || {
-            let mark = matched.rfind(['\'', '`', '\u{92}', '’', '\u{91}', '‘', '‛']);
-            mark.max(matched.to_ascii_lowercase().rfind("&apos;"))
-                .unwrap_or(matched.len())
+            let character = matched.rfind(['\'', '`', '\u{92}', '’', '\u{91}', '‘', '‛']);
+            let entity = matched.to_ascii_lowercase().rfind("&apos;");
+            character.max(entity).unwrap_or(matched.len())
         };
         match self.part {
-            Part::All => matched.len(),
-            Part::Less(bytes) => matched.len() - bytes,
-            Part::First(bytes) => bytes,
-            Part::BeforeApostrophe => apostrophe(),
-            Part::BeforeNt => apostrophe() - 1,
-            Part::ToPeriod => matched.rfind('.').map_or(matched.len(), |at| at + 1),
-            Part::LessChars(count) => {
+            TokenPart::All => matched.len(),
+            TokenPart::Less(bytes) => matched.len() - bytes,
+            TokenPart::First(bytes) => bytes,
+            TokenPart::BeforeApostrophe => apostrophe(),
+            TokenPart::BeforeNt => apostrophe() - 1,
+            TokenPart::ToPeriod => matched
+                .rfind('.')
+                .map_or(matched.len(), |period| period + 1),
+            TokenPart::LessChars(count) => {
                 matched.len()
                     - matched
                         .chars()
@@ -69,18 +71,18 @@ const SPACE_OR_LINE: &str =
     r"[ \t\r\n\u{A0}\u{2000}-\u{200A}\u{3000}\u{2028}\u{2029}\u{0B}\u{0C}\u{85}]";
 const APOSTROPHE: &str = r"(?:['\u{92}\u{2019}]|(?i-u:&apos;))";
 const ANY_APOSTROPHE: &str = r"(?:['`\u{91}\u{92}\u{2018}\u{2019}\u{201B}]|(?i-u:&apos;))";
-/// The tokeniser knows the basic plane only.
+/// Only the Basic Multilingual Plane, as in the official tokenizer.
 const BASIC_LETTER: &str = r"[\p{L}&&[\u{0}-\u{FFFF}]]";
 const BASIC_DIGIT: &str = r"[\p{Nd}&&[\u{0}-\u{FFFF}]]";
-/// What may follow a token inside a sentence.
+/// Punctuation within a sentence.
 const PAUSE: &str = r"[,;:\u{3001}]";
 const HYPHEN: &str = r"[-_\u{58A}\u{2010}\u{2011}]";
 
 fn rules() -> Vec<Rule> {
-    use Part::{All, BeforeApostrophe, BeforeNt, First, Less, LessChars, ToPeriod};
     use Spelling::{
         Ampersand, Bracket, Currency, Dropped, Entity, Fraction, Quotes, Same, Spaced, Word,
     };
+    use TokenPart::{All, BeforeApostrophe, BeforeNt, First, Less, LessChars, ToPeriod};
 
     let letter = format!(
         r"(?:[\p{{L}}\p{{M}}\u{{AD}}\u{{2C2}}-\u{{2C5}}\u{{2D2}}-\u{{2FF}}\u{{384}}\u{{385}}\u{{3F6}}&&[\u{{0}}-\u{{FFFF}}]]|{ENTITY_LETTER})"
@@ -99,7 +101,7 @@ fn rules() -> Vec<Rule> {
     let number = format!(
         r"[-+]?(?:{BASIC_DIGIT}+|{BASIC_DIGIT}*(?:[.:,\u{{AD}}\u{{66B}}\u{{66C}}]{BASIC_DIGIT}+)+)"
     );
-    let within = format!("(?:(?i-u:{WORDS})|{CAPITALISED}|{SMALL_WORDS})");
+    let within = format!("(?:(?i-u:{WORDS})|{CAPITALIZED}|{SMALL_WORDS})");
     let side = "[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}";
 
     let tag_name = "[A-Za-z][A-Za-z0-9_:.-]*";
@@ -124,7 +126,7 @@ fn rules() -> Vec<Rule> {
         fixed(Less(3), Same, "(?i-u:cannot)"),
         fixed(Less(2), Same, "(?i-u:gonna|gotta|lemme|gimme|wanna)"),
         fixed(First(2), Same, "(?i-u:'tis|'twas)"),
-        // Markup, as old corpora hold it.
+        // Markup, as in old corpora.
         rule(All, Spaced, tag),
         fixed(
             All,
@@ -151,7 +153,7 @@ fn rules() -> Vec<Rule> {
             Same,
             format!("(?i-u:y){APOSTROPHE}{BASIC_LETTER}"),
         ),
-        // Addresses and names of the net.
+        // URLs, host names, mail addresses, handles and hashtags.
         fixed(
             All,
             Same,
@@ -214,7 +216,7 @@ fn rules() -> Vec<Rule> {
             Same,
             format!(r"[A-Za-z]\.{SPACE_OR_LINE}+(?:{OPENERS}){SPACE_OR_LINE}"),
         ),
-        // Any two characters behind let the period win over a word that holds it.
+        // The two characters after the period make this match longer than that of a word with a period.
         rule(LessChars(2), Same, format!(r"{within}\.(?s:..)")),
         rule(
             ToPeriod,
@@ -227,7 +229,7 @@ fn rules() -> Vec<Rule> {
             format!(r"(?:[A-Za-z]|(?i-u:{TITLES})|{SMALL_TITLES}|{within}|{acronym})\."),
         ),
         rule(LessChars(1), Same, format!("{acronym}{SPACE_OR_LINE}")),
-        // Names of files.
+        // File names.
         rule(
             LessChars(1),
             Same,
@@ -247,7 +249,7 @@ fn rules() -> Vec<Rule> {
             Spaced,
             r"(?:\([0-9]{2,3}\)[ \u{A0}]?|(?:\+\+?)?(?:[0-9]{2,4}[- \u{A0}])?[0-9]{2,4}[- \u{A0}])[0-9]{3,4}[- \u{A0}]?[0-9]{3,5}|(?:(?:\+\+?)?[0-9]{2,4}\.)?[0-9]{2,4}\.[0-9]{3,4}\.[0-9]{3,5}",
         ),
-        // Quotes, brackets, faces.
+        // Quotes, brackets, emoticons.
         fixed(All, Quotes, r#""|(?i-u:&quot;)"#),
         fixed(All, Entity("<"), "<|(?i-u:&lt;)"),
         fixed(All, Entity(">"), ">|(?i-u:&gt;)"),
@@ -262,7 +264,7 @@ fn rules() -> Vec<Rule> {
             r"[-^x=~<>']_[-^x=~<>']|\([-^x=~<>'][_.]?[-^x=~<>']\)|\([\^x=~<>']-[\^x=~<>'`]\)",
         ),
         fixed(All, Bracket, r"[()\[\]{}]"),
-        // Dashes and marks.
+        // Dashes and punctuation.
         fixed(All, Dropped, "---?-?"),
         fixed(All, Same, "-+"),
         fixed(
@@ -285,7 +287,7 @@ fn rules() -> Vec<Rule> {
         rule(All, Word, format!("{mixed}|{compound}")),
         rule(LessChars(1), Ampersand, format!(r"{ampersands}\.{PAUSE}")),
         fixed(All, Ampersand, ampersands),
-        // What is left.
+        // Others.
         fixed(First(1), Dropped, r"'[A-Za-z][^ \t\n\r\u{A0}]"),
         rule(All, Quotes, clitic.clone()),
         rule(
@@ -306,7 +308,7 @@ fn rules() -> Vec<Rule> {
     ]
 }
 
-/// Words an apostrophe belongs to.
+/// Words that contain an apostrophe.
 fn apostrophe_words() -> String {
     [
         format!("{APOSTROPHE}n{APOSTROPHE}?"),
@@ -322,14 +324,14 @@ fn apostrophe_words() -> String {
     .join("|")
 }
 
-/// Endings that make words with periods between them one token.
+/// File extensions: words with periods and one of these at the end are one token.
 const EXTENSIONS: &str = "bat|bmp|c|cgi|class|cpp|dll|docx?|exe|gif|gz|h|html?|jar|java|jpe?g|mov|\
     mp3|pdf|php|pl|png|ppt|ps|py|sql|tar|txt|wav|x|xml|zip";
 
 /// Letters written as entities.
 const ENTITY_LETTER: &str = "(?i-u:&[aeiou](?:acute|grave|uml);)";
 
-/// Signs that are tokens of their own.
+/// Characters that are single tokens.
 const SYMBOL: &str = r"[+%&~^|\\\u{A6}\u{A7}\u{A8}\u{A9}\u{AC}\u{AE}\u{AF}\u{B0}-\u{BA}\u{D7}\u{F7}\u{387}\u{5BE}\u{5C0}\u{5C3}\u{5C6}\u{5F3}\u{5F4}\u{600}-\u{603}\u{606}-\u{60A}\u{60C}\u{614}\u{61B}\u{61E}\u{66A}\u{66D}\u{703}-\u{70D}\u{7F6}-\u{7F8}\u{964}\u{965}\u{E4F}\u{1FBD}\u{2016}\u{2017}\u{2020}-\u{2023}\u{2030}-\u{2038}\u{203B}\u{203E}-\u{2042}\u{2044}\u{207A}-\u{207F}\u{208A}-\u{208E}\u{2100}-\u{214F}\u{2190}-\u{2BFF}\u{3012}\u{30FB}\u{FF01}-\u{FF0F}\u{FF1A}-\u{FF20}\u{FF3B}-\u{FF40}\u{FF5B}-\u{FF65}]";
 
 struct Lexer {
@@ -337,12 +339,12 @@ struct Lexer {
     automaton: DFA,
 }
 
-// The patterns are constants, and a test reads every one of them.
+// The patterns are constants, and tests compile all of them.
 #[expect(clippy::expect_used)]
 static LEXER: LazyLock<Lexer> = LazyLock::new(|| {
     let rules = rules();
     let patterns: Vec<&str> = rules.iter().map(|r| r.pattern.as_str()).collect();
-    // `All` keeps every rule alive to its longest match; the first rule of equals is reported.
+    // With `All` every rule reaches its longest match; among equals the first rule is reported.
     let automaton = DFA::builder()
         .configure(
             DFA::config()
@@ -355,21 +357,19 @@ static LEXER: LazyLock<Lexer> = LazyLock::new(|| {
 });
 
 thread_local! {
-    /// States of the automaton met so far.
+    /// Cached states of the automaton.
     static STATES: RefCell<Cache> = RefCell::new(LEXER.automaton.create_cache());
 }
 
-/// The rule with the longest match at `at`, and where that match ends.
-pub(super) fn longest_match(text: &str, at: usize) -> Option<(&'static Rule, usize)> {
+/// The rule with the longest match at `offset`, and the end of that match.
+pub(super) fn longest_match(text: &str, offset: usize) -> Option<(&'static Rule, usize)> {
     let input = Input::new(text)
-        .span(at..text.len())
+        .span(offset..text.len())
         .anchored(Anchored::Yes);
-    let found = STATES.with_borrow_mut(|cache| LEXER.automaton.try_search_fwd(cache, &input));
-    // An error would need a byte the automaton gives up at, or a limit on its cache: it has none.
-    found
-        .ok()
-        .flatten()
-        .map(|m| (&LEXER.rules[m.pattern().as_usize()], m.offset()))
+    let result = STATES.with_borrow_mut(|cache| LEXER.automaton.try_search_fwd(cache, &input));
+    // The search only fails at quit bytes or if it gives up on its cache, neither of which is configured.
+    let longest = result.ok().flatten()?;
+    Some((&LEXER.rules[longest.pattern().as_usize()], longest.offset()))
 }
 
 #[cfg(test)]
@@ -377,7 +377,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn longest_then_first_rule_wins() {
+    fn longest_match_applies() {
         let length =
             |text| longest_match(text, 0).map(|(rule, end)| rule.token_length(&text[..end]));
         assert_eq!(length("cannot \n"), Some(3));

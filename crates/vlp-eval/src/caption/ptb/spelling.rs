@@ -1,9 +1,9 @@
-//! How a matched piece of text is written as a token.
+//! The spelling of matched text as a token.
 
-/// Kind of respelling a rule asks for; every token is lower-cased afterwards.
+/// Replacements in matched text; all tokens are lower-cased afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spelling {
-    /// As it is.
+    /// No replacement.
     Same,
     /// Without soft hyphens.
     Word,
@@ -19,12 +19,13 @@ pub(super) enum Spelling {
     Quotes,
     /// Brackets become `-lrb-`, `-rrb-` (round), `s` (square) or `c` (curly).
     Bracket,
-    /// This character.
+    /// The token is this character.
     Entity(&'static str),
     /// No token.
     Dropped,
 }
 
+/// The token for matched text, empty if there is none.
 pub(super) fn spell(spelling: Spelling, text: &str) -> String {
     match spelling {
         Spelling::Same => text.to_owned(),
@@ -92,11 +93,11 @@ fn map_chars(text: &str, map: impl Fn(char) -> Option<&'static str>) -> String {
     out
 }
 
-/// Replaces an ASCII entity, written in any case.
-fn replace_entity(text: &str, entity: &str, by: &str) -> String {
+/// Replaces an ASCII entity in any case.
+fn replace_entity(text: &str, entity: &str, replacement: &str) -> String {
     let mut out = text.to_owned();
-    while let Some(at) = out.to_ascii_lowercase().find(entity) {
-        out.replace_range(at..at + entity.len(), by);
+    while let Some(start) = out.to_ascii_lowercase().find(entity) {
+        out.replace_range(start..start + entity.len(), replacement);
     }
     out
 }

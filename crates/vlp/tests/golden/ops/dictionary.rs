@@ -1,4 +1,4 @@
-//! Three updates of a visual dictionary by either rule.
+//! Three updates of a visual dictionary by each rule.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::prelude::*;
@@ -7,10 +7,10 @@ use vlp_vision::{DictionaryConfig, UpdateRule};
 use super::Op;
 use crate::case::Values;
 
-/// Puts the given rows into the dictionary.
-struct Rows(Tensor<2>, String);
+/// Replaces the codes of the dictionary.
+struct CodesMapper(Tensor<2>, String);
 
-impl ModuleMapper for Rows {
+impl ModuleMapper for CodesMapper {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.1 = name.into();
     }
@@ -37,13 +37,13 @@ pub(crate) fn updates(op: &mut Op<'_>) -> Result<(), String> {
         ..DictionaryConfig::new(codes)
     };
     let dictionary = config.init(width, &device).map_err(|e| e.to_string())?;
-    let dictionary = dictionary.map(&mut Rows(rows, String::new()));
+    let dictionary = dictionary.map(&mut CodesMapper(rows, String::new()));
     let batches = op.input("x")?.float::<3>(&device);
     for (i, batch) in batches.iter_dim(0).enumerate() {
-        let found = dictionary.forward(batch.squeeze_dim::<2>(0), None);
-        let found = found.map_err(|e| e.to_string())?;
-        op.judge(&format!("quant{i}"), &Values::of(found.states))?;
-        op.judge(&format!("index{i}"), &Values::of(found.codes.float()))?;
+        let quantized = dictionary.forward(batch.squeeze_dim::<2>(0), None);
+        let quantized = quantized.map_err(|e| e.to_string())?;
+        op.judge(&format!("quant{i}"), &Values::of(quantized.states))?;
+        op.judge(&format!("index{i}"), &Values::of(quantized.codes.float()))?;
         let [table, counts, _] = dictionary.state();
         op.judge(&format!("embed{i}"), &Values::of(table))?;
         let counts = Values::of(counts.squeeze_dim::<1>(1));

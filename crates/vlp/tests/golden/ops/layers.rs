@@ -7,9 +7,9 @@ use vlp_transformer::{AttentionBias, MultiHeadAttentionConfig};
 
 use super::{Op, RELATIVE};
 use crate::case::Values;
-use crate::names::{Load, Place, attention as pytorch_owner};
+use crate::names::{TorchParam, TorchWeights, attention as torch_module};
 
-/// A row of almost equal values: its spread is lost in f32 before any operation.
+/// A row of almost equal values, whose variance is lost to rounding in f32.
 const ILL_CONDITIONED: usize = 7;
 
 pub(crate) fn layer_norm(op: &mut Op<'_>) -> Result<(), String> {
@@ -29,21 +29,21 @@ pub(crate) fn layer_norm(op: &mut Op<'_>) -> Result<(), String> {
     if got.shape != want.shape {
         return Err(format!("shape {:?}, expected {:?}", got.shape, want.shape));
     }
-    let kept = |values: &Values| -> Values {
+    let well_conditioned = |values: &Values| -> Values {
         let rows = values
             .rows()
             .enumerate()
             .filter(|(i, _)| *i != ILL_CONDITIONED);
-        let at: Vec<f64> = rows.flat_map(|(_, row)| row.iter().copied()).collect();
+        let values: Vec<f64> = rows.flat_map(|(_, row)| row.iter().copied()).collect();
         Values {
-            shape: vec![at.len()],
-            at,
+            shape: vec![values.len()],
+            values,
         }
     };
-    let want = kept(&want);
-    let largest = want.at.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+    let want = well_conditioned(&want);
+    let largest = want.values.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
     op.report
-        .tensor("y", &kept(&got), &want, RELATIVE * largest);
+        .tensor("y", &well_conditioned(&got), &want, RELATIVE * largest);
     Ok(())
 }
 
@@ -58,17 +58,17 @@ pub(crate) fn attention(op: &mut Op<'_>) -> Result<(), String> {
     let keys = op.input("kv").unwrap_or(&query).clone();
     let config = MultiHeadAttentionConfig {
         d_model: query.shape[2],
-        heads: op.number("heads")? as usize,
+        n_heads: op.number("heads")? as usize,
         dropout: 0.0,
     };
-    let place = |path: &str| {
+    let torch_param = |path: &str| {
         let (owner, leaf) = path.rsplit_once('.')?;
-        let (torch, third) = pytorch_owner(&format!(".{owner}"));
+        let (torch, third) = torch_module(&format!(".{owner}"));
         let name = match third {
             Some(_) => format!("in_proj_{leaf}"),
             None => format!("{}.{leaf}", torch.trim_start_matches('.')),
         };
-        Some(Place {
+        Some(TorchParam {
             name,
             third,
             transposed: leaf == "weight",
@@ -81,15 +81,15 @@ pub(crate) fn attention(op: &mut Op<'_>) -> Result<(), String> {
             .ok()
             .map(Values::floats)
     };
-    // With a graph the scores are computed one by one, without one they are fused.
-    for (shown, device) in [
+    // With a graph attention is computed step by step, without one it is fused.
+    for (label, device) in [
         ("y", op.device.clone().autodiff()),
         ("y (fused)", op.device.clone()),
     ] {
-        let mut load = Load::new(&weights, place);
-        let layer = load.fill(config.init(&device).map_err(|e| e.to_string())?);
-        if !load.problems.is_empty() {
-            return Err(load.problems.join("; "));
+        let mut loader = TorchWeights::new(&weights, torch_param);
+        let layer = loader.load(config.init(&device).map_err(|e| e.to_string())?);
+        if !loader.problems.is_empty() {
+            return Err(loader.problems.join("; "));
         }
         let bias = match op.input("key_pad") {
             Ok(mask) => AttentionBias::padding(mask.mask(&device)),
@@ -97,7 +97,7 @@ pub(crate) fn attention(op: &mut Op<'_>) -> Result<(), String> {
         };
         let (q, kv) = (query.float::<3>(&device), keys.float::<3>(&device));
         let got = Values::of(layer.forward(q, kv.clone(), kv, Some(&bias)));
-        op.judge_within(shown, "y", &got, RELATIVE)?;
+        op.judge_within(label, "y", &got, RELATIVE)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use vlp_vision::{resize_mask, sine_positions};
 
 use super::Op;
 use crate::case::Values;
-use crate::names::{Load, Place};
+use crate::names::{TorchParam, TorchWeights};
 
 pub(crate) fn sine(op: &mut Op<'_>) -> Result<(), String> {
     let pad = op.input("pad")?.mask(&op.device);
@@ -26,7 +26,7 @@ pub(crate) fn mask_resize(op: &mut Op<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// A 1x1 convolution that changes nothing, and the norm to be tried behind it.
+/// An identity 1x1 convolution followed by the norm under test.
 fn norm(op: &Op<'_>, channels: usize, device: &Device) -> Result<ConvNorm, String> {
     let identity = |name: &str| match name {
         "conv.weight" => Some(
@@ -35,27 +35,28 @@ fn norm(op: &Op<'_>, channels: usize, device: &Device) -> Result<ConvNorm, Strin
                 .collect(),
         ),
         "norm.weight" | "norm.running_var" => {
-            Some(given(op, name).unwrap_or_else(|| vec![1.0; channels]))
+            Some(norm_input(op, name).unwrap_or_else(|| vec![1.0; channels]))
         }
-        _ => Some(given(op, name).unwrap_or_else(|| vec![0.0; channels])),
+        _ => Some(norm_input(op, name).unwrap_or_else(|| vec![0.0; channels])),
     };
-    let place = |path: &str| {
+    let torch_param = |path: &str| {
         let name = path.replace("gamma", "weight").replace("beta", "bias");
-        Some(Place {
+        Some(TorchParam {
             name,
             third: None,
             transposed: false,
         })
     };
-    let mut load = Load::new(&identity, place);
-    let layer = load.fill(ConvSpec::pointwise(channels, channels, 1).init(device));
-    load.problems
+    let mut loader = TorchWeights::new(&identity, torch_param);
+    let layer = loader.load(ConvSpec::conv1x1(channels, channels, 1).init(device));
+    loader
+        .problems
         .is_empty()
         .then_some(layer)
-        .ok_or_else(|| load.problems.join("; "))
+        .ok_or_else(|| loader.problems.join("; "))
 }
 
-fn given(op: &Op<'_>, name: &str) -> Option<Vec<f32>> {
+fn norm_input(op: &Op<'_>, name: &str) -> Option<Vec<f32>> {
     op.input(name.strip_prefix("norm.")?)
         .ok()
         .map(Values::floats)
@@ -63,7 +64,7 @@ fn given(op: &Op<'_>, name: &str) -> Option<Vec<f32>> {
 
 pub(crate) fn frozen_norm(op: &mut Op<'_>) -> Result<(), String> {
     let x = op.input("x")?.clone();
-    // On a training device: frozen means that the batch has no say there either.
+    // On an autodiff device: batch statistics must not be used there either.
     let device = op.device.clone().autodiff();
     let layer = norm(op, x.shape[1], &device)?.freeze();
     op.judge("y", &Values::of(layer.forward(x.float::<4>(&device))))
@@ -98,7 +99,7 @@ pub(crate) fn convolution(op: &mut Op<'_>) -> Result<(), String> {
     let mut conv = spec.init(&device).conv;
     if conv.padding != PaddingConfig2d::Explicit(padding, padding, padding, padding) {
         return Err(format!(
-            "padding {padding} of a kernel of {kernel} is not the backbone's"
+            "padding {padding} of kernel size {kernel} does not occur in the backbone"
         ));
     }
     conv.weight = conv.weight.map(|_| w.float(&device).require_grad());

@@ -1,0 +1,214 @@
+use std::{fmt, sync::Arc};
+
+use crate::{
+    DataError, LabelSpace, Object, Sample, Source, hash::fnv1a, source::wrapped_block_starts,
+};
+
+/// One source of a [`Mixture`].
+#[derive(Clone)]
+pub struct MixtureComponent {
+    /// The samples.
+    pub source: Arc<dyn Source>,
+    /// Number of times that each sample occurs per epoch, above 0. The fractional part selects evenly spaced samples, the
+    /// same in every epoch: 2.5 takes each sample twice and every second one a third time, 0.5 takes every second one.
+    pub weight: f64,
+    /// Name of the image set that the keys belong to, such as `coco`. Equal keys of components with the same name are the
+    /// same image; with different names they are not.
+    pub image_set: String,
+    /// Whether to keep the boxes. Components that keep them must have equal classes and attributes. Others must drop them,
+    /// because an image annotated for other classes may contain unannotated objects of these.
+    pub keep_boxes: bool,
+}
+
+impl MixtureComponent {
+    /// A component of weight 1 that keeps its boxes, with the name of the source as `image_set`.
+    pub fn new(source: Arc<dyn Source>) -> Self {
+        Self {
+            image_set: source.name().to_owned(),
+            source,
+            weight: 1.0,
+            keep_boxes: true,
+        }
+    }
+
+    fn key(&self, inner_index: usize) -> u64 {
+        let key = self.source.key(inner_index).to_le_bytes();
+        fnv1a(self.image_set.bytes().chain([0]).chain(key))
+    }
+}
+
+impl fmt::Debug for MixtureComponent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MixtureComponent")
+            .field("source", &self.source.name())
+            .field("weight", &self.weight)
+            .field("image_set", &self.image_set)
+            .field("keep_boxes", &self.keep_boxes)
+            .finish()
+    }
+}
+
+/// The weighted concatenation of several sources.
+///
+/// A key is the hash of the component's `image_set` and the source's key, so that image sets with overlapping ids do not
+/// collide.
+#[derive(Debug, Clone)]
+pub struct Mixture {
+    components: Vec<MixtureComponent>,
+    /// Index of the first sample of each component, and the length.
+    starts: Vec<usize>,
+    labels: LabelSpace,
+    name: String,
+}
+
+impl Mixture {
+    /// A mixture of `components`, in this order.
+    ///
+    /// # Errors
+    /// [`DataError::Config`] if there is no component, a weight is not above 0, or two components keep boxes of different
+    /// label spaces.
+    pub fn new(
+        components: Vec<MixtureComponent>,
+        name: impl Into<String>,
+    ) -> Result<Self, DataError> {
+        let config_error = |field, reason| Err(DataError::Config { field, reason });
+        if components.is_empty() {
+            return config_error("mixture", "it has no components".into());
+        }
+        let mut labels: Option<(&LabelSpace, &str)> = None;
+        let mut starts = vec![0];
+        for component in &components {
+            let name = component.source.name();
+            let len = component.source.len() as f64 * component.weight;
+            if !(component.weight > 0.0 && len <= 1e12) {
+                let weight = component.weight;
+                let reason = format!("{weight} of {name}; it must be above 0, and finite");
+                return config_error("mixture.weight", reason);
+            }
+            starts.push(starts.last().copied().unwrap_or_default() + len.round() as usize);
+            let space = component.source.labels();
+            if !component.keep_boxes || (space.classes.is_empty() && space.attributes.is_empty()) {
+                continue;
+            }
+            match labels {
+                Some((first, first_name))
+                    if (&first.classes, &first.attributes)
+                        != (&space.classes, &space.attributes) =>
+                {
+                    let reason = format!(
+                        "{first_name} has {} classes and {} attributes, {name} has {} and {} others; `keep_boxes` must be \
+                         false for one of them",
+                        first.classes.len(),
+                        first.attributes.len(),
+                        space.classes.len(),
+                        space.attributes.len()
+                    );
+                    return config_error("mixture.keep_boxes", reason);
+                }
+                Some(_) => {}
+                None => labels = Some((space, name)),
+            }
+        }
+        let labels = labels.map_or_else(LabelSpace::default, |(space, _)| space.clone());
+        Ok(Self {
+            labels,
+            starts,
+            name: name.into(),
+            components,
+        })
+    }
+
+    /// The component of a sample and the sample's index in it; `None` if `index` is out of range.
+    pub fn locate(&self, index: usize) -> Option<(usize, usize)> {
+        // The first start is 0, so the partition point is at least 1.
+        let component = self.starts.partition_point(|&start| start <= index) - 1;
+        let end = *self.starts.get(component + 1)?;
+        let (start, inner_len) = (
+            self.starts[component],
+            self.components[component].source.len(),
+        );
+        // Whole rounds over the component first, then `remainder` evenly spaced samples.
+        let (count, offset) = (end - start, index - start);
+        let (rounds, remainder) = (count / inner_len, count % inner_len);
+        let inner_index = if offset < rounds * inner_len {
+            offset % inner_len
+        } else {
+            let rest = (offset - rounds * inner_len) as u128;
+            (rest * inner_len as u128 / remainder.max(1) as u128) as usize
+        };
+        Some((component, inner_index))
+    }
+
+    fn component(&self, index: usize) -> Result<(&MixtureComponent, usize), DataError> {
+        match self.locate(index) {
+            Some((component, inner_index)) => Ok((&self.components[component], inner_index)),
+            None => Err(DataError::Index {
+                name: self.name.clone(),
+                index,
+                len: self.len(),
+            }),
+        }
+    }
+}
+
+impl Source for Mixture {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.starts.last().copied().unwrap_or_default()
+    }
+
+    fn labels(&self) -> &LabelSpace {
+        &self.labels
+    }
+
+    fn inner(&self, index: usize) -> Option<(&dyn Source, usize)> {
+        let (component, inner_index) = self.component(index).ok()?;
+        Some((component.source.as_ref(), inner_index))
+    }
+
+    fn key(&self, index: usize) -> u64 {
+        self.component(index)
+            .map_or(0, |(component, inner_index)| component.key(inner_index))
+    }
+
+    fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
+        let (component, inner_index) = self.component(index)?;
+        if !component.keep_boxes {
+            return Ok(None);
+        }
+        component.source.objects(inner_index)
+    }
+
+    fn block_starts(&self) -> Vec<usize> {
+        let components = self.components.iter();
+        let block_starts: Vec<_> = components.map(|c| c.source.block_starts()).collect();
+        if block_starts.iter().all(Vec::is_empty) {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for (block_starts, ends) in block_starts.iter().zip(self.starts.windows(2)) {
+            let (start, end) = (ends[0], ends[1]);
+            let block_starts = match block_starts.is_empty() {
+                true => &[0][..],
+                false => block_starts,
+            };
+            let inner_indices = (start..end).filter_map(|index| Some(self.locate(index)?.1));
+            let starts = wrapped_block_starts(block_starts, inner_indices);
+            all.extend(starts.into_iter().map(|index| start + index));
+        }
+        all
+    }
+
+    fn load(&self, index: usize) -> Result<Sample, DataError> {
+        let (component, inner_index) = self.component(index)?;
+        let sample = component.source.load(inner_index)?;
+        Ok(Sample {
+            key: component.key(inner_index),
+            objects: sample.objects.filter(|_| component.keep_boxes),
+            ..sample
+        })
+    }
+}

@@ -1,0 +1,289 @@
+mod files;
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use serde::Deserialize;
+
+pub use files::CocoFiles;
+
+use super::{
+    boxes::Number,
+    builder::{NamesById, SourceBuilder},
+    folders::Folders,
+    records::{RawRecord, lists},
+    source::{CocoIds, FileSource, Row},
+};
+use crate::{DataError, LabelSpace, Limits, Object};
+
+// Required fields are optional here, so that an error can name the record's id.
+
+#[derive(Deserialize)]
+struct ImageRecord {
+    id: Option<u64>,
+    file_name: Option<String>,
+    width: Option<usize>,
+    height: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct CaptionRecord {
+    id: Option<u64>,
+    image_id: Option<u64>,
+    caption: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct InstanceRecord {
+    id: Option<u64>,
+    image_id: Option<u64>,
+    category_id: Option<u64>,
+    /// x, y, width, height in pixels.
+    bbox: Option<Vec<Number>>,
+    area: Option<f64>,
+    #[serde(default)]
+    iscrowd: u8,
+    #[serde(default)]
+    attribute_ids: Vec<u64>,
+}
+
+#[derive(Deserialize)]
+struct Category {
+    id: u64,
+    name: String,
+}
+
+/// Reads COCO's caption and instance files, or any files in their format: one sample per image with a caption, in the order
+/// of the caption file, with objects if there is an instances file.
+///
+/// Boxes are in pixels of the stored image, as in COCO's own tools, which ignore the EXIF orientation. It is applied only to
+/// images whose annotated size is that of the upright image. The key and the [`coco_id`](crate::Source::coco_id) are the
+/// file's image id, so [`TestImageFilter`](crate::TestImageFilter) must not be applied to other data in this format.
+///
+/// # Errors
+/// If a file is missing or has another format, or all records are invalid. Single invalid records are skipped and listed in
+/// [`FileSource::report`].
+pub fn coco(files: &CocoFiles, limits: &Limits) -> Result<FileSource, DataError> {
+    let name = files.name();
+    let folders = Folders::new(vec![files.images.clone()])?;
+    let mut reader = CocoReader {
+        builder: SourceBuilder::new(name.clone(), folders, limits),
+        rows: HashMap::new(),
+        captioned_images: HashSet::new(),
+    };
+    // The order of the lists in a file is not fixed, so each file is read twice: first the lists that the other refers to.
+    let path = files.captions.as_path();
+    lists(path, &["images"], &[], |_, record| {
+        reader.add_image(path, &record);
+    })?;
+    let mut caption_ids = HashSet::new();
+    lists(path, &["annotations"], &[], |_, record| {
+        reader.add_caption(path, &record, &mut caption_ids);
+    })?;
+    let (mut classes, mut attributes) = (NamesById::default(), NamesById::default());
+    if let Some(path) = &files.instances {
+        let mut image_ids = HashSet::new();
+        let builder = &mut reader.builder;
+        let optional = ["attributes", "images"];
+        lists(path, &["categories"], &optional, |list, record| {
+            if list == "images" {
+                let image = record.parse::<ImageRecord>().ok();
+                image_ids.extend(image.and_then(|image| image.id));
+                return;
+            }
+            let (kind, names) = match list {
+                "categories" => ("category", &mut classes),
+                _ => ("attribute", &mut attributes),
+            };
+            match record.parse::<Category>() {
+                Ok(Category { id, name }) => {
+                    if !names.push(id, name) {
+                        builder.skip(path, format!("{kind} {id}"), "its id occurs twice");
+                    }
+                }
+                Err(reason) => {
+                    builder.skip(path, format!("{kind} number {}", record.number), reason);
+                }
+            }
+        })?;
+        for row in &mut builder.rows {
+            row.has_boxes = true;
+        }
+        let mut instances = InstanceContext {
+            classes: &classes,
+            attributes: &attributes,
+            image_ids: &image_ids,
+            instance_ids: HashSet::new(),
+        };
+        lists(path, &["annotations"], &[], |_, record| {
+            reader.add_instance(path, &record, &mut instances);
+        })?;
+    }
+    let labels = LabelSpace {
+        name,
+        classes: classes.names,
+        attributes: attributes.names,
+        ids: classes.ids,
+    };
+    reader.builder.finish(path, labels, CocoIds::Keys)
+}
+
+struct CocoReader {
+    builder: SourceBuilder,
+    /// By image id.
+    rows: HashMap<u64, u32>,
+    /// Ids of images that have a caption.
+    captioned_images: HashSet<u64>,
+}
+
+/// The other lists of the instances file, and the ids read so far.
+struct InstanceContext<'a> {
+    classes: &'a NamesById,
+    attributes: &'a NamesById,
+    image_ids: &'a HashSet<u64>,
+    instance_ids: HashSet<u64>,
+}
+
+fn record_name(kind: &str, id: Option<u64>) -> String {
+    id.map_or_else(|| format!("{kind} without id"), |id| format!("{kind} {id}"))
+}
+
+impl CocoReader {
+    fn add_image(&mut self, path: &Path, record: &RawRecord<'_>) {
+        let builder = &mut self.builder;
+        let image = match record.parse::<ImageRecord>() {
+            Ok(image) => image,
+            Err(reason) => {
+                let name = format!("image number {}", record.number);
+                return builder.skip(path, name, reason);
+            }
+        };
+        let name = record_name("image", image.id);
+        let ImageRecord {
+            id: Some(key),
+            file_name: Some(file),
+            width: Some(width),
+            height: Some(height),
+        } = image
+        else {
+            // Its captions and boxes are dropped without entries of their own.
+            builder.skipped_images.extend(image.id);
+            return builder.skip(path, name, "it lacks id, file_name, width or height");
+        };
+        let reason = if self.rows.contains_key(&key) || builder.skipped_images.contains(&key) {
+            // The first record of an id is kept.
+            return builder.skip(path, name, "its id occurs twice");
+        } else if width == 0 || height == 0 || width.max(height) > u32::MAX as usize {
+            format!("its size is {width}x{height}")
+        } else {
+            match builder.find(&[file]) {
+                Ok((root, file)) => {
+                    let size = Some((width as u32, height as u32));
+                    let image = builder.images.push(key, root, &file, size);
+                    self.rows.insert(key, builder.push_row(Row::new(image)));
+                    return;
+                }
+                Err(reason) => reason,
+            }
+        };
+        builder.skipped_images.insert(key);
+        builder.skip(path, name, reason);
+    }
+
+    fn add_caption(&mut self, path: &Path, record: &RawRecord<'_>, caption_ids: &mut HashSet<u64>) {
+        let builder = &mut self.builder;
+        let caption = match record.parse::<CaptionRecord>() {
+            Ok(caption) => caption,
+            Err(reason) => {
+                let name = format!("caption number {}", record.number);
+                return builder.skip(path, name, reason);
+            }
+        };
+        let name = record_name("caption", caption.id);
+        let reason = match (caption.id, caption.image_id, caption.caption) {
+            (Some(id), ..) if !caption_ids.insert(id) => "its id occurs twice".into(),
+            (_, Some(image), Some(text)) => match self.rows.get(&image) {
+                Some(&row) => match builder.push_caption(row, &text) {
+                    Ok(()) => {
+                        self.captioned_images.insert(image);
+                        return;
+                    }
+                    Err(reason) => reason,
+                },
+                None if builder.skipped_images.contains(&image) => return,
+                None => format!("the file has no image {image}"),
+            },
+            _ => "it lacks image_id or caption".into(),
+        };
+        builder.skip(path, name, reason);
+    }
+
+    fn add_instance(
+        &mut self,
+        path: &Path,
+        record: &RawRecord<'_>,
+        context: &mut InstanceContext<'_>,
+    ) {
+        let builder = &mut self.builder;
+        let instance = match record.parse::<InstanceRecord>() {
+            Ok(instance) => instance,
+            Err(reason) => {
+                let name = format!("instance number {}", record.number);
+                return builder.skip(path, name, reason);
+            }
+        };
+        let name = record_name("instance", instance.id);
+        let ids = &mut context.instance_ids;
+        if instance.id.is_some_and(|id| !ids.insert(id)) {
+            return builder.skip(path, name, "its id occurs twice");
+        }
+        let Some(image) = instance.image_id else {
+            return builder.skip(path, name, "it lacks image_id");
+        };
+        let is_known =
+            context.image_ids.contains(&image) || builder.skipped_images.contains(&image);
+        let row = match self.rows.get(&image) {
+            Some(&row) if self.captioned_images.contains(&image) => row,
+            None if !is_known => {
+                return builder.skip(path, name, format!("no image {image}"));
+            }
+            _ => {
+                builder.report.boxes_of_other_images += 1;
+                return;
+            }
+        };
+        let added = object(&instance, context.classes, context.attributes)
+            .and_then(|(object, bbox)| builder.push_object(row, object, bbox, instance.area));
+        if let Err(reason) = added {
+            builder.skip(path, name, reason);
+        }
+    }
+}
+
+/// The object of a record without its box, and the box.
+fn object(
+    instance: &InstanceRecord,
+    classes: &NamesById,
+    attributes: &NamesById,
+) -> Result<(Object, [f64; 4]), String> {
+    let category = instance.category_id.ok_or("it lacks category_id")?;
+    let class = classes.indices.get(&category);
+    let &class = class.ok_or_else(|| format!("unknown category {category}"))?;
+    let Some(&[x, y, w, h]) = instance.bbox.as_deref().and_then(|bbox| bbox.first_chunk()) else {
+        return Err("its bbox is not [x, y, width, height]".into());
+    };
+    let attribute = |id: &u64| {
+        let index = attributes.indices.get(id).copied();
+        index.ok_or_else(|| format!("unknown attribute {id}"))
+    };
+    let object = Object {
+        class,
+        bbox: [0.0; 4],
+        attributes: (instance.attribute_ids.iter().map(attribute)).collect::<Result<_, _>>()?,
+        crowd: instance.iscrowd != 0,
+        area: 0.0,
+    };
+    Ok((object, [x.0, y.0, w.0, h.0]))
+}

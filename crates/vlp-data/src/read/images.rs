@@ -1,0 +1,299 @@
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{folders::Folders, texts::TextTable};
+use crate::{
+    DataError, Image, Limits,
+    blob_store::BlobStore,
+    decode::{apply_orientation, decode_image, decode_stored, image_size},
+};
+
+/// Images of a source by index; decoded on demand.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Images {
+    location: Location,
+    files: TextTable,
+    entries: Vec<ImageEntry>,
+    limits: Limits,
+}
+
+/// Where the image bytes are.
+#[derive(Debug, Serialize, Deserialize)]
+enum Location {
+    /// Files in these folders.
+    Folders(Vec<PathBuf>),
+    /// Members of these shards.
+    Shards {
+        names: Vec<String>,
+        /// By image.
+        spans: Vec<Span>,
+        /// `None` only between reading a cached index and [`Images::attach_store`].
+        #[serde(skip)]
+        store: Option<Arc<dyn BlobStore>>,
+    },
+}
+
+/// Byte range of an image in a shard.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Span {
+    pub(crate) shard: u32,
+    pub(crate) start: u64,
+    pub(crate) len: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ImageEntry {
+    key: u64,
+    /// Index of the folder.
+    root: u16,
+    /// Whether the size comes from an annotation, so that the image must have it.
+    size_is_annotated: bool,
+    #[serde(with = "optional_size")]
+    size: OnceLock<(u32, u32)>,
+}
+
+/// Serializes a size that may not have been read yet as an `Option`.
+mod optional_size {
+    use std::sync::OnceLock;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    type Size = OnceLock<(u32, u32)>;
+
+    pub(super) fn serialize<S: Serializer>(size: &Size, serializer: S) -> Result<S::Ok, S::Error> {
+        size.get().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Size, D::Error> {
+        let size = Option::<(u32, u32)>::deserialize(deserializer)?;
+        Ok(size.map_or_else(OnceLock::new, OnceLock::from))
+    }
+}
+
+impl Images {
+    pub(crate) fn in_folders(folders: &Folders, limits: Limits) -> Self {
+        Self::new(Location::Folders(folders.roots.clone()), limits)
+    }
+
+    pub(crate) fn in_shards(store: Arc<dyn BlobStore>, names: Vec<String>, limits: Limits) -> Self {
+        let location = Location::Shards {
+            names,
+            spans: Vec::new(),
+            store: Some(store),
+        };
+        Self::new(location, limits)
+    }
+
+    fn new(location: Location, limits: Limits) -> Self {
+        Self {
+            location,
+            files: TextTable::default(),
+            entries: Vec::new(),
+            limits,
+        }
+    }
+
+    /// Sets the store of an index that was read from its cache.
+    pub(crate) fn attach_store(&mut self, new_store: Arc<dyn BlobStore>) {
+        if let Location::Shards { store, .. } = &mut self.location {
+            *store = Some(new_store);
+        }
+    }
+
+    /// Adds the byte range of the image pushed last.
+    pub(crate) fn push_span(&mut self, span: Span) {
+        if let Location::Shards { spans, .. } = &mut self.location {
+            spans.push(span);
+        }
+    }
+
+    /// Whether every stored index is in range.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let is_located = match &self.location {
+            Location::Folders(roots) => {
+                let in_roots = |entry: &ImageEntry| usize::from(entry.root) < roots.len();
+                self.entries.iter().all(in_roots)
+            }
+            Location::Shards { names, spans, .. } => {
+                spans.len() == self.entries.len()
+                    && spans.iter().all(|span| (span.shard as usize) < names.len())
+            }
+        };
+        is_located && self.files.is_consistent() && self.files.len() == self.entries.len()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Adds an image with its annotated size, if any, and returns its index.
+    pub(crate) fn push(
+        &mut self,
+        key: u64,
+        root: u16,
+        file: &str,
+        annotated_size: Option<(u32, u32)>,
+    ) -> u32 {
+        self.entries.push(ImageEntry {
+            key,
+            root,
+            size_is_annotated: annotated_size.is_some(),
+            size: annotated_size.map_or_else(OnceLock::new, OnceLock::from),
+        });
+        self.files.push(file)
+    }
+
+    pub(crate) fn key(&self, index: u32) -> u64 {
+        let entry = self.entries.get(index as usize);
+        entry.map_or(0, |entry| entry.key)
+    }
+
+    pub(crate) fn file(&self, index: u32) -> &str {
+        self.files.get(index)
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let spans = match &self.location {
+            Location::Folders(_) => 0,
+            Location::Shards { spans, .. } => spans.capacity() * size_of::<Span>(),
+        };
+        self.files.memory_bytes() + self.entries.capacity() * size_of::<ImageEntry>() + spans
+    }
+
+    /// Path of the image file, or `STORE/SHARD:MEMBER`, for messages.
+    fn path(&self, index: u32) -> PathBuf {
+        let file = self.files.get(index);
+        match &self.location {
+            Location::Folders(roots) => {
+                let root = self.entries.get(index as usize).map_or(0, |e| e.root);
+                let root = roots.get(usize::from(root));
+                root.map_or_else(PathBuf::new, |root| root.join(file))
+            }
+            Location::Shards {
+                names,
+                spans,
+                store,
+            } => {
+                let span = spans.get(index as usize);
+                let shard = span.and_then(|span| names.get(span.shard as usize));
+                let store = store.as_ref().map_or("", |store| store.name());
+                let shard = shard.map_or("", String::as_str);
+                PathBuf::from(format!("{store}/{shard}:{file}"))
+            }
+        }
+    }
+
+    /// At most `max_len` bytes from the start of the image file.
+    fn prefix(&self, index: u32, max_len: u64) -> Result<Vec<u8>, DataError> {
+        if let Location::Shards {
+            names,
+            spans,
+            store: Some(store),
+        } = &self.location
+            && let Some(span) = spans.get(index as usize)
+            && let Some(name) = names.get(span.shard as usize)
+        {
+            let len = u64::from(span.len).min(max_len) as usize;
+            return store.read(name, span.start, len);
+        }
+        let path = self.path(index);
+        let mut bytes = Vec::new();
+        let file = File::open(&path).map_err(DataError::io(&path))?;
+        let read = file.take(max_len).read_to_end(&mut bytes);
+        read.map_err(DataError::io(&path))?;
+        Ok(bytes)
+    }
+
+    /// The bytes of the image file.
+    pub(crate) fn encoded(&self, index: u32) -> Result<Vec<u8>, DataError> {
+        match &self.location {
+            Location::Folders(_) => {
+                let path = self.path(index);
+                fs::read(&path).map_err(DataError::io(path))
+            }
+            Location::Shards { .. } => self.prefix(index, u64::MAX),
+        }
+    }
+
+    /// The annotated size, if any.
+    pub(crate) fn annotated_size(&self, index: u32) -> Option<(usize, usize)> {
+        let entry = self.entries.get(index as usize);
+        entry
+            .filter(|entry| entry.size_is_annotated)
+            .map(|_| self.size(index))
+    }
+
+    /// Stores the size of an image header; an annotated size is kept.
+    pub(crate) fn set_header_size(&self, index: u32, size: (u32, u32)) {
+        if let Some(entry) = self.entries.get(index as usize) {
+            // Fails for an annotated size.
+            let _ = entry.size.set(size);
+        }
+    }
+
+    /// Annotated width and height, otherwise those of the image header, which is read once.
+    ///
+    /// An unreadable image counts as one pixel; loading it gives the error.
+    pub(crate) fn size(&self, index: u32) -> (usize, usize) {
+        let Some(entry) = self.entries.get(index as usize) else {
+            return (0, 0);
+        };
+        let (width, height) = *entry.size.get_or_init(|| {
+            let (width, height) = self.header_size(index).unwrap_or((1, 1));
+            (width as u32, height as u32)
+        });
+        (width as usize, height as usize)
+    }
+
+    fn header_size(&self, index: u32) -> Result<(usize, usize), DataError> {
+        let name = self.path(index).display().to_string();
+        header_size(&name, |max_len| self.prefix(index, max_len))
+    }
+
+    /// The upright image. If the stored pixels have the annotated size, the EXIF orientation is ignored: boxes are in
+    /// pixels of the stored image in most data sets, as in COCO's own tools.
+    pub(crate) fn load(&self, index: u32) -> Result<Image, DataError> {
+        let bytes = self.encoded(index)?;
+        let name = self.path(index).display().to_string();
+        let Some(annotated_size) = self.annotated_size(index) else {
+            return decode_image(&bytes, &name, &self.limits);
+        };
+        let (mut image, orientation) = decode_stored(&bytes, &name, &self.limits)?;
+        if (image.width, image.height) != annotated_size {
+            image = apply_orientation(image, orientation, &name)?;
+        }
+        if (image.width, image.height) == annotated_size {
+            return Ok(image);
+        }
+        let reason = format!(
+            "it is {}x{}, its annotation says {}x{}",
+            image.width, image.height, annotated_size.0, annotated_size.1
+        );
+        Err(DataError::Decode { name, reason })
+    }
+}
+
+/// Width and height of the upright image, from the shortest sufficient prefix of its file; `prefix` reads at most that many
+/// bytes.
+pub(crate) fn header_size(
+    name: &str,
+    mut prefix: impl FnMut(u64) -> Result<Vec<u8>, DataError>,
+) -> Result<(usize, usize), DataError> {
+    // The first length nearly always covers the metadata, the second a large EXIF thumbnail.
+    for max_len in [1 << 14, 1 << 18] {
+        let bytes = prefix(max_len)?;
+        let size = image_size(&bytes, name);
+        if size.is_ok() || (bytes.len() as u64) < max_len {
+            return size;
+        }
+    }
+    image_size(&prefix(1 << 30)?, name)
+}

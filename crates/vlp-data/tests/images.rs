@@ -1,0 +1,379 @@
+//! Decoding and resizing compared with Pillow (`scripts/make_fixtures.py`), and damaged files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{fs, path::PathBuf};
+
+use proptest::prelude::*;
+use vlp_data::{
+    DataError, Image, Limits, Object, ResizeRule, decode_image, rng,
+    transform::{resize, resize_objects},
+};
+
+fn data(name: &str) -> Vec<u8> {
+    fs::read(
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/data")
+            .join(name),
+    )
+    .unwrap()
+}
+
+fn decode(name: &str) -> Image {
+    decode_image(&data(name), name, &Limits::default()).unwrap()
+}
+
+fn max_abs_diff(a: &Image, b: &Image) -> u8 {
+    assert_eq!((a.width, a.height), (b.width, b.height));
+    a.rgb
+        .iter()
+        .zip(&b.rgb)
+        .map(|(a, b)| a.abs_diff(*b))
+        .max()
+        .unwrap()
+}
+
+#[test]
+fn decoded_pixels_equal_pillow() {
+    let mut names: Vec<String> = ["rgb", "gray", "palette", "bit", "deep", "alpha"]
+        .map(|n| format!("{n}.png"))
+        .into();
+    names.extend(["rgb", "progressive", "gray", "cmyk"].map(|n| format!("{n}.jpg")));
+    names.extend((1..=8).flat_map(|n| [format!("exif{n}.jpg"), format!("exif{n}.png")]));
+    names.extend(
+        [
+            "lossy",
+            "lossless",
+            "alpha",
+            "alpha_lossy",
+            "exif3",
+            "exif6",
+        ]
+        .map(|n| format!("{n}.webp")),
+    );
+    for name in names {
+        let expected = decode(&format!("{}.expected.png", name.replace('.', "_")));
+        let decoded = decode(&name);
+        // PNG and WebP decode exactly except for the rounding of alpha. JPEG decoders may differ in the rounding of the
+        // inverse DCT and of the color conversion; CMYK has another multiplication.
+        let tolerance = match name.as_str() {
+            "cmyk.jpg" => 4,
+            name if name.starts_with("alpha") => 1,
+            name if name.ends_with("png") || name.ends_with("webp") => 0,
+            _ => 3,
+        };
+        let diff = max_abs_diff(&decoded, &expected);
+        assert!(diff <= tolerance, "{name}: {diff}");
+    }
+}
+
+/// A PNG of transparent red and opaque blue, with a palette.
+const TRANSPARENT_PALETTE: &[u8] = b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x02\x00\x00\x00\x01\
+        \x08\x03\x00\x00\x00\xc3\xfc\x8f\xb8\x00\x00\x00\x06\x50\x4c\x54\x45\xff\x00\x00\x00\x00\xff\x6c\
+        \xa1\xfd\x8e\x00\x00\x00\x02\x74\x52\x4e\x53\x00\xff\x5b\x91\x22\xb5\x00\x00\x00\x0b\x49\x44\x41\
+        \x54\x78\x9c\x63\x60\x60\x04\x00\x00\x04\x00\x02\xbf\x7a\x3f\x4a\x00\x00\x00\x00\x49\x45\x4e\x44\
+        \xae\x42\x60\x82";
+
+#[test]
+fn transparency_is_composited_on_white() {
+    let png = |image: image::DynamicImage| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    };
+    let gray = |data: Vec<u8>| image::GrayAlphaImage::from_raw(2, 1, data).unwrap();
+    let gray16 = |data: Vec<u16>| image::ImageBuffer::from_raw(2, 1, data).unwrap();
+    let rgba16 = |data: Vec<u16>| image::ImageBuffer::from_raw(2, 1, data).unwrap();
+    let cases = [
+        (
+            "gray 8",
+            png(gray(vec![9, 0, 51, 255]).into()),
+            [255, 255, 255, 51, 51, 51],
+        ),
+        (
+            "gray 16",
+            png(image::DynamicImage::ImageLumaA16(gray16(vec![
+                9,
+                0,
+                51 * 257,
+                65_535,
+            ]))),
+            [255, 255, 255, 51, 51, 51],
+        ),
+        (
+            "color 16",
+            png(image::DynamicImage::ImageRgba16(rgba16(vec![
+                0, 0, 65_535, 0, 257, 514, 771, 65_535,
+            ]))),
+            [255, 255, 255, 1, 2, 3],
+        ),
+        (
+            "palette",
+            TRANSPARENT_PALETTE.to_vec(),
+            [255, 255, 255, 0, 0, 255],
+        ),
+    ];
+    for (name, bytes, expected) in cases {
+        let image = decode_image(&bytes, name, &Limits::default()).unwrap();
+        assert_eq!((image.width, image.height), (2, 1), "{name}");
+        assert_eq!(image.rgb, expected, "{name}");
+    }
+}
+
+#[test]
+fn resized_pixels_equal_pillow() {
+    let source = decode("source.png");
+    for (width, height) in [(74, 52), (18, 13), (5, 61), (37, 9), (1, 1), (100, 30)] {
+        let expected = decode(&format!("resized_{width}x{height}.png"));
+        let diff = max_abs_diff(&resize(&source, width, height).unwrap(), &expected);
+        // The fixed-point filters have different precision.
+        assert!(diff <= 1, "{width}x{height}: {diff}");
+    }
+    assert!(resize(&source, 0, 5).is_err());
+    let wrong_length = Image {
+        width: 9,
+        height: 9,
+        rgb: vec![0; 5],
+    };
+    assert!(resize(&wrong_length, 3, 3).is_err());
+}
+
+#[test]
+fn boxes_are_scaled_with_the_image() {
+    let object = Object {
+        class: 1,
+        bbox: [10.0, 20.0, 30.0, 60.0],
+        attributes: vec![2],
+        crowd: true,
+        area: 100.0,
+    };
+    let resized = resize_objects(std::slice::from_ref(&object), (100, 80), (200, 40));
+    assert_eq!(resized[0].bbox, [20.0, 10.0, 60.0, 30.0]);
+    assert_eq!(resized[0].area, 100.0);
+    assert_eq!(
+        (resized[0].class, resized[0].crowd, &resized[0].attributes),
+        (1, true, &object.attributes)
+    );
+}
+
+#[test]
+fn target_sizes_equal_detr_and_soho() {
+    let mut rng = rng(0, 0, 0, "resize");
+    let detr = ResizeRule::Detr {
+        short: vec![800],
+        max: 1333,
+    };
+    let soho = ResizeRule::Soho {
+        short: 600,
+        max: 1000,
+    };
+    let cases = [
+        // Image, DETR, SOHO.
+        ((640, 480), (1066, 800), (800, 600)),
+        ((480, 640), (800, 1066), (600, 800)),
+        ((640, 427), (1199, 800), (899, 600)),
+        ((1000, 300), (1333, 400), (1000, 300)),
+        // Python rounds 1333 * 3 / 8 = 499.875 up and 666.5 to even.
+        ((800, 300), (1333, 500), (1000, 375)),
+        ((500, 250), (1332, 666), (1000, 500)),
+        ((1066, 800), (1066, 800), (800, 600)),
+        // DETR keeps an image whose short side is already the target.
+        ((2000, 1), (2000, 1), (1000, 1)),
+    ];
+    for ((width, height), by_detr, by_soho) in cases {
+        assert_eq!(
+            detr.target_size(width, height, &mut rng),
+            by_detr,
+            "DETR {width}x{height}"
+        );
+        assert_eq!(
+            soho.target_size(width, height, &mut rng),
+            by_soho,
+            "SOHO {width}x{height}"
+        );
+    }
+    assert_eq!(
+        ResizeRule::Square { side: 64 }.target_size(640, 480, &mut rng),
+        (64, 64)
+    );
+    assert_eq!(
+        ResizeRule::Exact {
+            width: 8,
+            height: 9
+        }
+        .target_size(640, 480, &mut rng),
+        (8, 9)
+    );
+    assert_eq!(ResizeRule::Keep.target_size(640, 480, &mut rng), (640, 480));
+    let within = ResizeRule::Within { side: 128 };
+    for (size, target) in [
+        ((640, 480), (128, 96)),
+        ((480, 641), (96, 128)),
+        ((5000, 3), (128, 1)),
+        ((128, 128), (128, 128)),
+        ((64, 20), (64, 20)),
+    ] {
+        assert_eq!(within.target_size(size.0, size.1, &mut rng), target);
+    }
+}
+
+#[test]
+fn detr_draws_every_short_side() {
+    let rule = ResizeRule::Detr {
+        short: vec![480, 512, 544],
+        max: 1333,
+    };
+    let short_side = |key| rule.target_size(640, 640, &mut rng(1, 0, key, "resize")).0;
+    let mut sizes: Vec<usize> = (0..60).map(short_side).collect();
+    assert_eq!(short_side(5), short_side(5));
+    sizes.sort_unstable();
+    sizes.dedup();
+    assert_eq!(sizes, [480, 512, 544]);
+}
+
+#[test]
+fn resize_rules_are_serialized_and_checked() {
+    let rule = ResizeRule::Detr {
+        short: vec![480, 800],
+        max: 1333,
+    };
+    let json = serde_json::to_string(&rule).unwrap();
+    assert_eq!(json, r#"{"kind":"detr","short":[480,800],"max":1333}"#);
+    assert_eq!(serde_json::from_str::<ResizeRule>(&json).unwrap(), rule);
+    assert!(serde_json::from_str::<ResizeRule>(r#"{"kind":"square","size":3}"#).is_err());
+    assert!(rule.check().is_ok());
+    for rule in [
+        ResizeRule::Detr {
+            short: vec![],
+            max: 9,
+        },
+        ResizeRule::Detr {
+            short: vec![10],
+            max: 9,
+        },
+        ResizeRule::Soho { short: 0, max: 9 },
+        ResizeRule::Square { side: 0 },
+    ] {
+        assert!(
+            matches!(rule.check(), Err(DataError::Config { .. })),
+            "{rule:?}"
+        );
+    }
+}
+
+#[test]
+fn limits_are_checked_before_decoding() {
+    // The header alone is sufficient.
+    for (name, header) in [
+        ("rgb.png", 40),
+        ("rgb.jpg", 700),
+        ("lossy.webp", 30),
+        ("lossless.webp", 30),
+        ("alpha_lossy.webp", 30),
+        ("exif6.webp", 30),
+    ] {
+        let bytes = data(name);
+        let start = &bytes[..header.min(bytes.len())];
+        for limits in [
+            Limits {
+                max_side: 20,
+                ..Limits::default()
+            },
+            Limits {
+                max_pixels: 100,
+                ..Limits::default()
+            },
+            Limits {
+                min_side: 17,
+                ..Limits::default()
+            },
+        ] {
+            let error = decode_image(start, name, &limits).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            let error = decode_image(&bytes, name, &limits).unwrap_err();
+            assert!(matches!(error, DataError::Limit { .. }), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn errors_of_truncated_images_name_them() {
+    for name in [
+        "rgb.jpg",
+        "progressive.jpg",
+        "cmyk.jpg",
+        "rgb.png",
+        "alpha.png",
+        "lossy.webp",
+        "lossless.webp",
+        "alpha.webp",
+        "alpha_lossy.webp",
+        "exif6.webp",
+    ] {
+        let bytes = data(name);
+        for percent in [0, 10, 30, 50, 70, 90] {
+            let truncated = &bytes[..bytes.len() * percent / 100];
+            let error = decode_image(truncated, name, &Limits::default());
+            let error = error.expect_err(&format!("{name} truncated to {percent} %"));
+            assert!(
+                matches!(error, DataError::Decode { .. }) && error.to_string().contains(name),
+                "{error}"
+            );
+        }
+    }
+    let error = decode_image(b"GIF89a", "a.gif", &Limits::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "image a.gif: not a JPEG, PNG or WebP file"
+    );
+    let error = decode_image(&data("animated.webp"), "a.webp", &Limits::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "image a.webp: an animated WebP; only still images are supported"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+    #[test]
+    fn mutated_bytes_never_panic(
+        which in 0usize..11,
+        changes in prop::collection::vec((0.0f64..1.0, any::<u8>()), 1..12),
+        cut in 0.3f64..1.4,
+    ) {
+        let name = [
+            "rgb.jpg", "progressive.jpg", "cmyk.jpg", "exif6.jpg", "palette.png", "exif6.png", "lossy.webp",
+            "lossless.webp", "alpha_lossy.webp", "exif6.webp", "animated.webp",
+        ][which];
+        let mut bytes = data(name);
+        for (position, value) in changes {
+            let index = (position * bytes.len() as f64) as usize;
+            bytes[index] = value;
+        }
+        bytes.truncate((cut * bytes.len() as f64) as usize);
+        let limits = Limits { max_pixels: 1_000_000, ..Limits::default() };
+        match decode_image(&bytes, name, &limits) {
+            Ok(image) => {
+                prop_assert!(image.width * image.height <= 1_000_000);
+                prop_assert_eq!(image.rgb.len(), image.width * image.height * 3);
+            }
+            Err(error) => prop_assert!(error.to_string().contains(name)),
+        }
+    }
+
+    #[test]
+    fn target_sizes_preserve_the_aspect_ratio(width in 1usize..3000, height in 1usize..3000, short in 1usize..900, more in 0usize..900) {
+        let max = short + more;
+        for rule in [ResizeRule::Detr { short: vec![short], max }, ResizeRule::Soho { short, max }] {
+            let (w, h) = rule.target_size(width, height, &mut rng(0, 0, 0, "resize"));
+            prop_assert!(w >= 1 && h >= 1);
+            // DETR may exceed max by the rounding of the short side, at most half a pixel times the ratio.
+            let ratio = width.max(height) as f64 / width.min(height) as f64;
+            prop_assert!((w.max(h) as f64) <= max as f64 + ratio);
+            if w > 1 && h > 1 {
+                let (resized, original) = (w as f64 / h as f64, width as f64 / height as f64);
+                prop_assert!((resized / original - 1.0).abs() <= 1.0 / (w.min(h) - 1) as f64 + 1e-9, "{resized} {original}");
+            }
+        }
+    }
+}

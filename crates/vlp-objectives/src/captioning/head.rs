@@ -1,0 +1,80 @@
+//! Logits of captions.
+
+use burn::prelude::*;
+use vlp_ops::tied_logits;
+use vlp_transformer::{AttentionBias, Decoder, DecoderInput, Memory, TextBatch, TextEmbedding};
+
+use crate::loss::gather_positions;
+
+/// What computes the logits of captions of a batch of images.
+#[derive(Debug)]
+pub struct CaptionHead<'a> {
+    /// Bias of the output layer, `[vocab]`. Its weight is the token embedding.
+    pub bias: Tensor<1>,
+    /// Decoder of captions.
+    pub decoder: &'a Decoder,
+    /// Embedding of the tokens.
+    pub text_embedding: &'a TextEmbedding,
+    /// The encoded images.
+    pub memory: &'a Memory,
+}
+
+impl CaptionHead<'_> {
+    /// Logits `[rows, vocab]` of decoder states `[rows, d_model]`.
+    pub(super) fn project(&self, states: Tensor<2>) -> Tensor<2> {
+        let token_embedding = self.text_embedding.token_embedding();
+        tied_logits(states, token_embedding, Some(self.bias.clone()))
+    }
+
+    fn decoder_input(&self, text: &TextBatch) -> DecoderInput<'_> {
+        let length = text.ids.dims()[1];
+        let causal = AttentionBias::causal(length, &text.ids.device());
+        DecoderInput {
+            x: self.text_embedding.forward(text.ids.clone()),
+            query_pos: None,
+            bias: Some(causal.or(AttentionBias::padding(text.pad_mask.clone()))),
+            memory: self.memory,
+        }
+    }
+
+    /// Logits `[images, length, vocab]` of the token after each token of `text`, one text per image.
+    pub fn logits(&self, text: &TextBatch) -> Tensor<3> {
+        let states = self.decoder.forward(self.decoder_input(text));
+        let [images, length, width] = states.dims();
+        let logits = self.project(states.reshape([images * length, width]));
+        let vocab = logits.dims()[1];
+        logits.reshape([images, length, vocab])
+    }
+
+    /// Attention weights of the last cross-attention for each token of `text`, mean over heads,
+    /// `[images, length, image tokens]`. Those at a token belong to the prediction of the token after it.
+    pub fn attention_weights(&self, text: &TextBatch) -> Tensor<3> {
+        self.decoder.attention_weights(self.decoder_input(text))
+    }
+
+    /// Logits `[tokens, vocab]` of every token of `texts` but the first ones, text by text, and those tokens; `None`
+    /// without such tokens.
+    pub(super) fn teacher_forced_logits(
+        &self,
+        texts: &[&[u32]],
+        pad: u32,
+    ) -> Option<(Tensor<2>, Vec<i32>)> {
+        let (mut positions, mut labels) = (vec![], vec![]);
+        for (row, ids) in texts.iter().enumerate() {
+            for (position, &id) in ids.iter().skip(1).enumerate() {
+                positions.push((row, position));
+                labels.push(id as i32);
+            }
+        }
+        if positions.is_empty() {
+            return None;
+        }
+        let inputs: Vec<&[u32]> = texts
+            .iter()
+            .map(|ids| &ids[..ids.len().saturating_sub(1)])
+            .collect();
+        let text = TextBatch::collate(&inputs, pad, &self.memory.states.device());
+        let states = self.decoder.forward(self.decoder_input(&text));
+        Some((self.project(gather_positions(states, &positions)), labels))
+    }
+}

@@ -1,0 +1,280 @@
+//! The captioning objective.
+
+use std::sync::Arc;
+
+use burn::module::Param;
+use burn::prelude::*;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use vlp_ops::init_weights;
+use vlp_transformer::{GeneratedSequence, GenerationConfig, Sampling};
+
+use super::generator::CaptionGenerator;
+use super::head::CaptionHead;
+use super::metrics::CaptionMetrics;
+use super::reward::CaptionReward;
+use super::self_critical::{RewardedImage, SelfCritical, SelfCriticalLoss};
+use crate::encoder_output::EncoderOutput;
+use crate::error::ObjectiveError;
+use crate::loss::{cross_entropy, zero};
+use crate::objective::{Losses, Objective};
+use crate::pair_builder::PairBuilder;
+use crate::passes::EncoderPasses;
+use crate::targets::Unit;
+
+/// Configuration of [`Captioning`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaptioningConfig {
+    /// Weight of the loss; 1 in E2E-VLP.
+    pub weight: f64,
+    /// Most tokens of a caption: longer training captions are cut, `[CLS]` and `[SEP]` included, and generation stops.
+    pub max_new_tokens: usize,
+    /// Beams on validation images; 1 is greedy search.
+    pub num_beams: usize,
+    /// Exponent of the length by which log-probabilities of beams are divided.
+    pub length_penalty: f64,
+    /// Fewest tokens of a generated caption.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub min_new_tokens: usize,
+    /// No n-gram of this size occurs twice in a generated caption; 0 allows all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub no_repeat_ngram_size: usize,
+    /// Sample captions at random instead of searching the most probable ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
+    /// Train on the reward of sampled captions instead of cross entropy; not in the paper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_critical: Option<SelfCritical>,
+}
+
+fn is_zero(value: &usize) -> bool {
+    *value == 0
+}
+
+impl Default for CaptioningConfig {
+    fn default() -> Self {
+        Self {
+            weight: 1.0,
+            max_new_tokens: 40,
+            num_beams: 1,
+            length_penalty: 0.0,
+            min_new_tokens: 0,
+            no_repeat_ngram_size: 0,
+            sampling: None,
+            self_critical: None,
+        }
+    }
+}
+
+/// Output layer of the caption decoder: the transposed token embedding and a bias.
+#[derive(Module, Debug)]
+pub struct Captioning {
+    bias: Param<Tensor<1>>,
+    #[module(skip)]
+    config: CaptioningConfig,
+    #[module(skip)]
+    reward: Option<Arc<dyn CaptionReward>>,
+}
+
+init_weights!(Captioning { bias = Zeros; config, reward });
+
+impl CaptioningConfig {
+    /// Beam search from `bos` to `eos`; [`Self::sampling`] is not part of it.
+    pub fn generation(&self, bos: u32, eos: u32) -> GenerationConfig {
+        GenerationConfig {
+            bos,
+            eos,
+            max_new_tokens: self.max_new_tokens,
+            min_new_tokens: self.min_new_tokens,
+            num_beams: self.num_beams,
+            length_penalty: self.length_penalty,
+            no_repeat_ngram_size: self.no_repeat_ngram_size,
+        }
+    }
+
+    /// Builds the output layer.
+    pub fn init(&self, vocab_size: usize, device: &Device) -> Captioning {
+        Captioning {
+            bias: Param::from_tensor(Tensor::zeros([vocab_size], device)),
+            config: self.clone(),
+            reward: None,
+        }
+    }
+}
+
+/// The example's own caption, whatever text entered the encoder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaptionTarget {
+    /// `[CLS]` ... `[SEP]`.
+    pub ids: Vec<u32>,
+    /// All captions of the image, for validation metrics.
+    pub references: Vec<String>,
+    /// First and last token of a caption.
+    pub bos_eos: (u32, u32),
+    /// Padding token.
+    pub pad: u32,
+    /// Seed of captions sampled for this example.
+    pub seed: u64,
+    /// The image's id, for result files.
+    pub image_id: u64,
+}
+
+impl Captioning {
+    /// With the reward that self-critical training needs.
+    #[must_use]
+    pub fn with_reward(mut self, reward: Arc<dyn CaptionReward>) -> Self {
+        self.reward = Some(reward);
+        self
+    }
+
+    /// The logits of captions of a batch.
+    ///
+    /// # Errors
+    /// [`ObjectiveError::Missing`] for a model without a decoder.
+    pub fn head<'a>(
+        &self,
+        output: &'a EncoderOutput<'_>,
+    ) -> Result<CaptionHead<'a>, ObjectiveError> {
+        Ok(CaptionHead {
+            bias: self.bias.val(),
+            decoder: output.parts.caption_decoder(Self::NAME)?,
+            text_embedding: output.parts.text_embedding,
+            memory: output.image(),
+        })
+    }
+
+    /// A generator of captions of a batch.
+    ///
+    /// # Errors
+    /// As [`Self::head`].
+    pub fn generator<'a>(
+        &self,
+        output: &'a EncoderOutput<'_>,
+    ) -> Result<CaptionGenerator<'a>, ObjectiveError> {
+        Ok(CaptionGenerator::new(self.head(output)?))
+    }
+
+    /// Captions as `config` says, by beam search or sampled: one seed per image.
+    ///
+    /// # Errors
+    /// As [`Self::head`].
+    pub fn generate(
+        &self,
+        output: &EncoderOutput<'_>,
+        config: &CaptioningConfig,
+        (bos, eos): (u32, u32),
+        seeds: &[u64],
+    ) -> Result<Vec<GeneratedSequence>, ObjectiveError> {
+        let generator = self.generator(output)?;
+        let generation = config.generation(bos, eos);
+        Ok(match &config.sampling {
+            Some(sampling) => generator.sample(&generation, sampling, seeds),
+            None => generator.beam_search(&generation),
+        })
+    }
+
+    fn self_critical_loss(
+        &self,
+        config: &SelfCritical,
+        output: &EncoderOutput<'_>,
+        targets: &[&CaptionTarget],
+    ) -> Result<Losses, ObjectiveError> {
+        let Some(reward) = &self.reward else {
+            return Err(ObjectiveError::Config {
+                objective: Self::NAME,
+                key: "self_critical",
+                value: "on".into(),
+                hint: "give the objective a reward (Captioning::with_reward)".into(),
+            });
+        };
+        let ((bos, eos), pad) = targets.first().map_or(((0, 0), 0), |t| (t.bos_eos, t.pad));
+        let loss = SelfCriticalLoss {
+            samples: config.samples,
+            reward: reward.as_ref(),
+            greedy: GenerationConfig {
+                num_beams: 1,
+                ..self.config.generation(bos, eos)
+            },
+            sampling: self.config.sampling.unwrap_or_default(),
+            pad,
+        };
+        let images = targets.iter().map(|target| RewardedImage {
+            references: &target.references,
+            seed: target.seed,
+        });
+        let images: Vec<RewardedImage<'_>> = images.collect();
+        let (value, reward) = loss.compute(&self.head(output)?, &images);
+        Ok(Losses {
+            diagnostics: vec![("reward", reward)],
+            ..Losses::single(Self::NAME, self.config.weight, value)
+        })
+    }
+}
+
+impl Objective for Captioning {
+    const NAME: &'static str = "caption";
+
+    type Target = CaptionTarget;
+
+    type Metrics = CaptionMetrics;
+
+    fn unit(&self) -> Unit {
+        Unit::Image
+    }
+
+    fn passes(&self) -> EncoderPasses {
+        EncoderPasses::IMAGE
+    }
+
+    fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<CaptionTarget, ObjectiveError> {
+        let special = pair.tokenizer.special_tokens();
+        let caption = pair.example.texts.first().map_or("", String::as_str);
+        Ok(CaptionTarget {
+            ids: pair
+                .tokenizer
+                .encode(caption, self.config.max_new_tokens)
+                .ids,
+            references: pair.example.captions.clone(),
+            bos_eos: (special.cls, special.sep),
+            pad: special.pad,
+            seed: pair.rng(Self::NAME).random(),
+            image_id: pair.example.key,
+        })
+    }
+
+    fn loss(
+        &self,
+        output: &EncoderOutput<'_>,
+        targets: &[&CaptionTarget],
+    ) -> Result<Losses, ObjectiveError> {
+        if let Some(config) = &self.config.self_critical {
+            return self.self_critical_loss(config, output, targets);
+        }
+        let head = self.head(output)?;
+        let texts: Vec<&[u32]> = targets.iter().map(|target| target.ids.as_slice()).collect();
+        let pad = targets.first().map_or(0, |target| target.pad);
+        let value = match head.teacher_forced_logits(&texts, pad) {
+            Some((logits, labels)) => cross_entropy(logits, &labels),
+            None => zero(&head.memory.states.device()),
+        };
+        Ok(Losses::single(Self::NAME, self.config.weight, value))
+    }
+
+    fn evaluate(
+        &self,
+        output: &EncoderOutput<'_>,
+        targets: &[&CaptionTarget],
+        metrics: &mut CaptionMetrics,
+    ) -> Result<(), ObjectiveError> {
+        let Some(first) = targets.first() else {
+            return Ok(());
+        };
+        let seeds: Vec<u64> = targets.iter().map(|target| target.seed).collect();
+        let captions = self.generate(output, &self.config, first.bos_eos, &seeds)?;
+        for (caption, target) in captions.iter().zip(targets) {
+            metrics.record(target.image_id, &caption.ids, &target.references);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! Examples to batches.
+
+use burn::prelude::*;
+use vlp_data::{AnswerVocabulary, Example, LabelSpace};
+use vlp_text::WordPieceTokenizer;
+use vlp_transformer::TextBatch;
+use vlp_vision::PaddedImages;
+use vlp_vision::padded::ImageView;
+
+use crate::batch::Batch;
+use crate::error::ObjectiveError;
+use crate::inputs::{MaskSampling, VisualMask};
+use crate::pair_builder::PairBuilder;
+use crate::pairing::Pairing;
+use crate::passes::EncoderPasses;
+use crate::set::ObjectiveSet;
+
+/// Turns loaded examples into batches.
+#[derive(Debug, Clone, Copy)]
+pub struct Collator<'a> {
+    /// The model's tokenizer.
+    pub tokenizer: &'a WordPieceTokenizer,
+    /// Names of the data set's classes and attributes.
+    pub labels: &'a LabelSpace,
+    /// Longest text in tokens.
+    pub max_text_len: usize,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Padded heights and widths are multiples of this; 1 in DETR, 32 in SOHO.
+    pub size_multiple: usize,
+    /// The answer vocabulary, for data sets of questions.
+    pub answers: Option<&'a AnswerVocabulary>,
+    /// Pair every image with the first text of every example: `n` positive pairs and `n (n - 1)` negative ones, on
+    /// which SOHO trains retrieval.
+    pub all_pairs: bool,
+    /// Set every pixel to zero, for baselines that see the text alone.
+    pub hide_images: bool,
+}
+
+impl Collator<'_> {
+    /// Prepares every example for `objectives` and moves the batch to `device`.
+    ///
+    /// # Errors
+    /// [`ObjectiveError::Vision`] for images that cannot be padded, or that of an objective which cannot use an example.
+    pub fn collate<O: ObjectiveSet>(
+        &self,
+        objectives: &O,
+        examples: &[Example],
+        device: &Device,
+    ) -> Result<Batch<O::Targets>, ObjectiveError> {
+        let (mut ids, mut image_index, mut visual_masks) = (vec![], vec![], vec![]);
+        let (mut targets, mut target_index) = (vec![], vec![]);
+        let (mut views, mut image_texts) = (vec![], vec![]);
+        let reads_text = objectives.passes().contains(EncoderPasses::TEXT);
+        for example in examples {
+            let first_image = views.len();
+            views.push(first_view(example));
+            if let Some(second) = &example.second_image {
+                views.push(ImageView {
+                    pixels: &second.pixels,
+                    height: second.height,
+                    width: second.width,
+                });
+            }
+            let images = first_image..views.len();
+            if reads_text {
+                let text = self.pair(example, 0).text.ids;
+                image_texts.extend(images.clone().map(|_| text.clone()));
+            }
+            for mut pair in self.pairs(example, examples) {
+                let target = objectives.prepare(&mut pair)?;
+                // A text about two images is a row with either.
+                for image in images.clone() {
+                    target_index.push(targets.len());
+                    ids.push(pair.text.ids.clone());
+                    visual_masks.push(pair.visual_mask);
+                    image_index.push(image);
+                }
+                targets.push(target);
+            }
+        }
+        share_positions(&mut visual_masks);
+        Ok(Batch {
+            images: self.pad_images(&views, device)?,
+            text: self.pad_texts(&ids, device),
+            ids,
+            pairing: Pairing::new(views.len(), image_index),
+            visual_masks,
+            image_texts: reads_text.then(|| self.pad_texts(&image_texts, device)),
+            targets,
+            target_index,
+            all_pairs: self.all_pairs.then_some(examples.len()),
+            pad: self.pad(),
+        })
+    }
+
+    /// The (first) image of an example by itself, padded as in a batch of one.
+    ///
+    /// # Errors
+    /// [`ObjectiveError::Vision`] for an image that cannot be padded.
+    pub fn image(
+        &self,
+        example: &Example,
+        device: &Device,
+    ) -> Result<PaddedImages, ObjectiveError> {
+        self.pad_images(&[first_view(example)], device)
+    }
+
+    /// A text of an example before any objective has prepared it.
+    pub fn pair<'b>(&'b self, example: &'b Example, text_index: usize) -> PairBuilder<'b> {
+        let (labels, tokenizer, max_len) = (self.labels, self.tokenizer, self.max_text_len);
+        PairBuilder {
+            answers: self.answers,
+            ..PairBuilder::new(example, text_index, labels, tokenizer, max_len, self.seed)
+        }
+    }
+
+    /// The texts paired with an image: those of the example, or the first ones of the whole batch.
+    fn pairs<'b>(&'b self, example: &'b Example, batch: &'b [Example]) -> Vec<PairBuilder<'b>> {
+        if !self.all_pairs {
+            let texts = 0..example.texts.len();
+            return texts.map(|index| self.pair(example, index)).collect();
+        }
+        let first = self.pair(example, 0);
+        let pair_with = |(index, other): (usize, &'b Example)| {
+            let text = other.texts.first().map_or("", String::as_str);
+            PairBuilder {
+                text: self.tokenizer.encode(text, self.max_text_len),
+                // The image's own text has index 0, with which image targets are prepared.
+                text_index: if std::ptr::eq(other, example) {
+                    0
+                } else {
+                    index + 1
+                },
+                matched: example.key == other.key || example.captions.iter().any(|c| c == text),
+                fixed: true,
+                ..first.clone()
+            }
+        };
+        batch.iter().enumerate().map(pair_with).collect()
+    }
+
+    fn pad(&self) -> u32 {
+        self.tokenizer.special_tokens().pad
+    }
+
+    fn pad_texts(&self, ids: &[Vec<u32>], device: &Device) -> TextBatch {
+        let texts: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+        TextBatch::collate(&texts, self.pad(), device)
+    }
+
+    fn pad_images(
+        &self,
+        views: &[ImageView<'_>],
+        device: &Device,
+    ) -> Result<PaddedImages, ObjectiveError> {
+        let mut images = PaddedImages::collate(views, self.size_multiple, device)?;
+        if self.hide_images {
+            images.pixels = images.pixels.zeros_like();
+        }
+        Ok(images)
+    }
+}
+
+fn first_view(example: &Example) -> ImageView<'_> {
+    ImageView {
+        pixels: &example.pixels,
+        height: example.height,
+        width: example.width,
+    }
+}
+
+/// With [`MaskSampling::Batch`] the position of the first text is used for the whole batch.
+fn share_positions(masks: &mut [Option<VisualMask>]) {
+    let Some(first) = masks.first().copied().flatten() else {
+        return;
+    };
+    for mask in masks.iter_mut().flatten() {
+        if mask.sampling == MaskSampling::Batch {
+            mask.position = first.position;
+        }
+    }
+}

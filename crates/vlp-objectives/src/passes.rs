@@ -1,0 +1,41 @@
+//! Passes of an encoder.
+
+use std::fmt;
+
+/// A set of encoder passes, as bit flags. A pass that nobody asks for is not run.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct EncoderPasses(u8);
+
+impl EncoderPasses {
+    /// No pass: the backbone alone.
+    pub const NONE: Self = Self(0);
+    /// Each text together with its image.
+    pub const JOINT: Self = Self(1);
+    /// Each image alone, so that nothing of the text can leak.
+    pub const IMAGE: Self = Self(2);
+    /// The unmodified text of each image alone.
+    pub const TEXT: Self = Self(4);
+
+    /// The passes in either set.
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether every pass of `other` is in this set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl fmt::Debug for EncoderPasses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Self::JOINT, "JOINT"),
+            (Self::IMAGE, "IMAGE"),
+            (Self::TEXT, "TEXT"),
+        ];
+        let names = names.into_iter().filter(|(pass, _)| self.contains(*pass));
+        let names: Vec<&str> = names.map(|(_, name)| name).collect();
+        write!(f, "EncoderPasses({})", names.join(" | "))
+    }
+}

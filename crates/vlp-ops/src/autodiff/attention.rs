@@ -1,0 +1,156 @@
+//! [`attention`](crate::attention()) on the CPU.
+
+use super::prelude::*;
+use crate::DropoutMask;
+use crate::cpu::attention::{self as kernels, AttentionShape, Inputs};
+use crate::dispatch::takes_fast_path;
+
+#[backend_extension(Flex, Autodiff)]
+trait AttentionBackend: Backend {
+    fn attend(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        dropout: Option<DropoutMask>,
+        n_heads: usize,
+    ) -> FloatTensor<Self>;
+}
+
+pub(crate) fn accepts(
+    query: &Tensor<3>,
+    key: &Tensor<3>,
+    value: &Tensor<3>,
+    bias: Option<&Tensor<4>>,
+    n_heads: usize,
+) -> bool {
+    let ([batch, queries, width], [_, keys, _]) = (query.dims(), key.dims());
+    let bias_fits = bias.is_none_or(|bias| {
+        let [b, h, q, k] = bias.dims();
+        let fits = (b == 1 || b == batch) && h == 1 && (q == 1 || q == queries) && k == keys;
+        fits && takes_fast_path(bias)
+    });
+    let inputs_fit = key.dims() == [batch, keys, width] && value.dims() == key.dims();
+    let heads_fit = n_heads > 0 && width.is_multiple_of(n_heads);
+    inputs_fit && heads_fit && bias_fits && [query, key, value].into_iter().all(takes_fast_path)
+}
+
+pub(crate) fn attention(
+    query: Tensor<3>,
+    key: Tensor<3>,
+    value: Tensor<3>,
+    bias: Option<Tensor<4>>,
+    dropout: Option<DropoutMask>,
+    n_heads: usize,
+) -> Tensor<3> {
+    let bias = OptionalTensor::into_dispatch(bias, &query.device());
+    let [query, key, value] = [query, key, value].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(<Dispatch as AttentionBackend>::attend(
+        query, key, value, bias, dropout, n_heads,
+    ))
+}
+
+/// What both passes read.
+#[derive(Debug, Clone)]
+struct Operands {
+    query: Array,
+    key: Array,
+    value: Array,
+    bias: OptionalTensor,
+    dropout: Option<DropoutMask>,
+    shape: AttentionShape,
+}
+
+impl Operands {
+    fn new(
+        [query, key, value, bias]: [&Array; 4],
+        dropout: Option<DropoutMask>,
+        n_heads: usize,
+    ) -> Self {
+        let [batch, queries, width] = query.shape().dims();
+        let [_, keys, _]: [usize; 3] = key.shape().dims();
+        let [bias_batch, _, bias_rows, _]: [usize; 4] = bias.shape().dims();
+        Self {
+            query: contiguous(query),
+            key: contiguous(key),
+            value: contiguous(value),
+            bias: OptionalTensor::new(bias),
+            dropout,
+            shape: AttentionShape {
+                batch,
+                n_heads,
+                queries,
+                keys,
+                width,
+                bias: [bias_batch, bias_rows],
+            },
+        }
+    }
+
+    fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            query: as_slice(&self.query),
+            key: as_slice(&self.key),
+            value: as_slice(&self.value),
+            bias: self.bias.values(),
+            dropout: self.dropout,
+        }
+    }
+
+    /// The output, and what the backward pass recomputes the weights from.
+    fn forward(&self) -> (Array, Vec<f32>) {
+        let (output, log_sum_exp) = kernels::forward(&self.shape, &self.inputs());
+        (from_vec(output, self.query.shape()), log_sum_exp)
+    }
+}
+
+impl AttentionBackend for Flex {
+    fn attend(
+        query: Array,
+        key: Array,
+        value: Array,
+        bias: Array,
+        dropout: Option<DropoutMask>,
+        n_heads: usize,
+    ) -> Array {
+        let operands = Operands::new([&query, &key, &value, &bias], dropout, n_heads);
+        operands.forward().0
+    }
+}
+
+impl<C: CheckpointStrategy> AttentionBackend for Autodiff<Flex, C> {
+    fn attend(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        dropout: Option<DropoutMask>,
+        n_heads: usize,
+    ) -> FloatTensor<Self> {
+        let arrays = [&query, &key, &value, &bias].map(|tensor| tensor.primitive());
+        let operands = Operands::new(arrays, dropout, n_heads);
+        let (output, log_sum_exp) = operands.forward();
+        let inputs = [query.node(), key.node(), value.node()];
+        let state = |output: &Array, _: &mut _| (operands, output.clone(), log_sum_exp);
+        record::<C, _, _>(inputs, output, state, backward)
+    }
+}
+
+fn backward(
+    (operands, output, log_sum_exp): (Operands, Array, Vec<f32>),
+    grad: Array,
+    parents: &mut Parents<'_, 3>,
+) {
+    let grad = contiguous(&grad);
+    let grads = kernels::backward(
+        &operands.shape,
+        &operands.inputs(),
+        as_slice(&output),
+        &log_sum_exp,
+        as_slice(&grad),
+    );
+    let inputs = [&operands.query, &operands.key, &operands.value];
+    for (i, (grad, input)) in grads.into_iter().zip(inputs).enumerate() {
+        parents.add_grad(i, from_vec(grad, input.shape()));
+    }
+}

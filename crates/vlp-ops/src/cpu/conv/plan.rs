@@ -1,0 +1,357 @@
+//! Which algorithm computes a convolution.
+
+use std::fmt;
+
+use super::shape::ConvShape;
+use super::strided_input_grad;
+use super::{amx, direct, winograd};
+use crate::{MatmulPrecision, SimdLevel};
+
+/// What is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The output, without gradients to follow: rounding changes outputs by no more than itself.
+    Inference,
+    /// The output, with gradients to follow. Rounding decides which values near zero pass a ReLU, and with them whole gradients: so
+    /// sums are formed in several levels.
+    Training,
+    /// The gradient of the input.
+    InputGrad,
+    /// The gradient of the weight.
+    WeightGrad,
+}
+
+/// The instructions at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hardware {
+    pub(super) simd: SimdLevel,
+    /// Whether AMX multiplies matrices in bf16.
+    pub(super) amx: bool,
+}
+
+impl Hardware {
+    /// Those in use.
+    pub(super) fn current() -> Self {
+        Self {
+            simd: crate::simd_level(),
+            amx: crate::cpu::bf16::amx_in_use(),
+        }
+    }
+}
+
+/// An algorithm for one pass of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Algorithm {
+    /// Tiles of AMX, in bf16, on a padded input.
+    Amx,
+    /// Winograd's F(2x2, 3x3): fewer multiplications.
+    Winograd,
+    /// Sums over taps in vector registers, on a padded input.
+    Direct,
+    /// A kernel of 1x1: one matrix multiplication per image.
+    Pointwise,
+    /// Matrix multiplication by tiles of the im2col matrix.
+    Im2col,
+    /// The gradient of the im2col matrix by matrix multiplication, scattered to the input.
+    Col2im,
+    /// The input's gradient at a stride above 1: one convolution for each residue of rows and columns modulo the stride.
+    StridedParts,
+    /// burn's own forward pass, which is faster for small outputs with few taps.
+    Burn,
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Amx => "AMX tiles",
+            Self::Winograd => "Winograd",
+            Self::Direct => "direct",
+            Self::Pointwise => "pointwise matmul",
+            Self::Im2col => "im2col",
+            Self::Col2im => "col2im",
+            Self::StridedParts => "strided parts",
+            Self::Burn => "burn",
+        })
+    }
+}
+
+/// Chooses the algorithm for a pass. This is the only place that decides it.
+///
+/// The choice does not depend on the instruction set in f32. In bf16 there is one without AVX-512 BF16 no more than without the
+/// precision: `set_matmul_precision` refuses it.
+pub(super) fn plan(
+    shape: &ConvShape,
+    pass: Pass,
+    precision: MatmulPrecision,
+    hardware: Hardware,
+) -> Algorithm {
+    let bf16 = precision == MatmulPrecision::Bf16 && hardware.simd == SimdLevel::Avx512;
+    let chooser = Chooser {
+        bf16,
+        amx: bf16 && hardware.amx,
+    };
+    match pass {
+        Pass::Inference => chooser.forward(shape, true),
+        Pass::Training => chooser.forward(shape, false),
+        Pass::InputGrad => chooser.input_grad(shape),
+        Pass::WeightGrad => chooser.weight_grad(shape),
+    }
+}
+
+/// Chooses the algorithm for one part of [`Algorithm::StridedParts`], a convolution at stride 1; `None` where none is fast.
+pub(super) fn plan_part(
+    part: &ConvShape,
+    precision: MatmulPrecision,
+    hardware: Hardware,
+) -> Option<Algorithm> {
+    let bf16 = precision == MatmulPrecision::Bf16 && hardware.simd == SimdLevel::Avx512;
+    let chooser = Chooser {
+        bf16,
+        amx: bf16 && hardware.amx,
+    };
+    chooser.part(part)
+}
+
+struct Chooser {
+    bf16: bool,
+    amx: bool,
+}
+
+impl Chooser {
+    fn forward(&self, shape: &ConvShape, inference: bool) -> Algorithm {
+        if shape.is_pointwise() {
+            return self.matmul(shape);
+        }
+        if self.amx && amx::fits(shape) {
+            return Algorithm::Amx;
+        }
+        if inference && self.winograd(shape) {
+            return Algorithm::Winograd;
+        }
+        if self.direct(shape) {
+            return Algorithm::Direct;
+        }
+        match is_tiny(shape) {
+            true => Algorithm::Burn,
+            false => Algorithm::Im2col,
+        }
+    }
+
+    fn weight_grad(&self, shape: &ConvShape) -> Algorithm {
+        /// Fewest outputs that pay for the packing of bf16.
+        const MIN_BF16_OUTPUTS: usize = 8;
+        if self.amx && amx::fits(shape) {
+            Algorithm::Amx
+        } else if self.bf16 && shape.out_channels >= MIN_BF16_OUTPUTS {
+            Algorithm::Im2col
+        } else if self.winograd(shape) {
+            Algorithm::Winograd
+        } else {
+            Algorithm::Direct
+        }
+    }
+
+    fn input_grad(&self, shape: &ConvShape) -> Algorithm {
+        if shape.is_pointwise() && shape.units_are_images() {
+            return Algorithm::Pointwise;
+        }
+        if let Some(transposed) = shape.transposed() {
+            if shape.is_pointwise() {
+                return Algorithm::Im2col;
+            }
+            if self.amx && amx::fits(&transposed) {
+                return Algorithm::Amx;
+            }
+            if self.winograd(&transposed) {
+                return Algorithm::Winograd;
+            }
+            if self.direct(&transposed) {
+                return Algorithm::Direct;
+            }
+            // With many positions, rotating the kernel pays.
+            let positions = shape.images * shape.output_area();
+            if !shape.units_are_images() || positions >= 2 * shape.out_channels {
+                return Algorithm::Im2col;
+            }
+        }
+        let parts = strided_input_grad::Parts::new(shape);
+        match parts.is_some_and(|parts| parts.shapes().all(|part| self.part(&part).is_some())) {
+            true => Algorithm::StridedParts,
+            false => Algorithm::Col2im,
+        }
+    }
+
+    fn part(&self, part: &ConvShape) -> Option<Algorithm> {
+        if part.is_pointwise() {
+            Some(self.matmul(part))
+        } else if self.amx && amx::fits(part) {
+            Some(Algorithm::Amx)
+        } else {
+            self.direct(part).then_some(Algorithm::Direct)
+        }
+    }
+
+    /// For a kernel of 1x1: one multiplication per image, or tiles of all images where they are small.
+    fn matmul(&self, shape: &ConvShape) -> Algorithm {
+        match shape.units_are_images() {
+            true => Algorithm::Pointwise,
+            false => Algorithm::Im2col,
+        }
+    }
+
+    /// In bf16 the sum over taps is faster, and the transforms would add to its rounding.
+    fn winograd(&self, shape: &ConvShape) -> bool {
+        !self.bf16 && winograd::fits(shape)
+    }
+
+    fn direct(&self, shape: &ConvShape) -> bool {
+        !self.bf16 && direct::fits(shape)
+    }
+}
+
+/// Whether there are so few positions and taps that burn's own forward pass is faster.
+fn is_tiny(shape: &ConvShape) -> bool {
+    let positions = shape.images * shape.output_area();
+    positions < 4 * ConvShape::tile(shape.depth()) && shape.depth() <= 576
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Conv2dGeometry;
+
+    fn shape(
+        [images, in_channels, side, out_channels]: [usize; 4],
+        [kernel, stride, padding]: [usize; 3],
+    ) -> ConvShape {
+        let geometry = Conv2dGeometry {
+            stride: [stride; 2],
+            padding: [padding; 2],
+            dilation: [1; 2],
+        };
+        let weight = [out_channels, in_channels, kernel, kernel];
+        ConvShape::new([images, in_channels, side, side], weight, geometry)
+    }
+
+    /// Shape (images, inputs, side, outputs; kernel, stride, padding), and the algorithms of inference, training, the input's gradient and
+    /// the weight's: in f32, in bf16 by AVX-512, in bf16 by AMX.
+    #[test]
+    fn algorithms_follow_from_shape_pass_precision_and_hardware() {
+        use Algorithm::*;
+        let stem = shape([16, 3, 32, 24], [3, 1, 1]);
+        let wide = shape([16, 64, 32, 64], [3, 1, 1]);
+        let deep = shape([16, 512, 4, 512], [3, 1, 1]);
+        let strided = shape([16, 64, 32, 128], [3, 2, 1]);
+        let pointwise = shape([16, 64, 32, 128], [1, 1, 0]);
+        let small_pointwise = shape([16, 1024, 4, 256], [1, 1, 0]);
+        let strided_pointwise = shape([16, 64, 32, 128], [1, 2, 0]);
+        let tiny = shape([1, 16, 4, 16], [3, 1, 1]);
+        let large_kernel = shape([1, 3, 384, 64], [7, 2, 3]);
+        for (name, shape, f32, bf16, amx) in [
+            (
+                "stem",
+                stem,
+                [Direct, Direct, Direct, Direct],
+                [Im2col, Im2col, Im2col, Im2col],
+                [Im2col, Im2col, Im2col, Im2col],
+            ),
+            (
+                "wide",
+                wide,
+                [Winograd, Direct, Winograd, Winograd],
+                [Im2col, Im2col, Im2col, Im2col],
+                [Amx, Amx, Amx, Amx],
+            ),
+            (
+                "deep",
+                deep,
+                [Im2col, Im2col, Im2col, Direct],
+                [Im2col, Im2col, Im2col, Im2col],
+                [Amx, Amx, Amx, Amx],
+            ),
+            (
+                "strided",
+                strided,
+                [Direct, Direct, StridedParts, Direct],
+                [Im2col, Im2col, Col2im, Im2col],
+                [Amx, Amx, StridedParts, Amx],
+            ),
+            (
+                "pointwise",
+                pointwise,
+                [Pointwise, Pointwise, Pointwise, Direct],
+                [Pointwise, Pointwise, Pointwise, Im2col],
+                [Pointwise, Pointwise, Pointwise, Amx],
+            ),
+            (
+                "small pointwise",
+                small_pointwise,
+                [Im2col, Im2col, Im2col, Direct],
+                [Im2col, Im2col, Im2col, Im2col],
+                [Im2col, Im2col, Im2col, Amx],
+            ),
+            (
+                "strided pointwise",
+                strided_pointwise,
+                [Pointwise, Pointwise, Pointwise, Direct],
+                [Pointwise, Pointwise, Pointwise, Im2col],
+                [Pointwise, Pointwise, Pointwise, Amx],
+            ),
+            (
+                "tiny",
+                tiny,
+                [Burn, Burn, Col2im, Direct],
+                [Burn, Burn, Col2im, Im2col],
+                [Amx, Amx, Amx, Amx],
+            ),
+            (
+                "large kernel",
+                large_kernel,
+                [Direct, Direct, StridedParts, Direct],
+                [Im2col, Im2col, Col2im, Im2col],
+                [Im2col, Im2col, Col2im, Im2col],
+            ),
+        ] {
+            let passes = [
+                Pass::Inference,
+                Pass::Training,
+                Pass::InputGrad,
+                Pass::WeightGrad,
+            ];
+            for (precision, amx, algorithms) in [
+                (MatmulPrecision::F32, false, f32),
+                (MatmulPrecision::Bf16, false, bf16),
+                (MatmulPrecision::Bf16, true, amx),
+            ] {
+                let hardware = Hardware {
+                    simd: SimdLevel::Avx512,
+                    amx,
+                };
+                for (pass, algorithm) in passes.into_iter().zip(algorithms) {
+                    let planned = plan(&shape, pass, precision, hardware);
+                    assert_eq!(
+                        planned, algorithm,
+                        "{name}, {pass:?}, {precision:?}, AMX {amx}"
+                    );
+                }
+            }
+            // A lowered instruction set has no bf16.
+            let lowered = Hardware {
+                simd: SimdLevel::Avx2,
+                amx: false,
+            };
+            for (pass, algorithm) in passes.into_iter().zip(f32) {
+                let planned = plan(&shape, pass, MatmulPrecision::Bf16, lowered);
+                assert_eq!(planned, algorithm, "{name}, {pass:?}, AVX2");
+            }
+        }
+    }
+
+    #[test]
+    fn algorithms_have_names() {
+        assert_eq!(
+            format!("{}, {}", Algorithm::Winograd, Algorithm::Amx),
+            "Winograd, AMX tiles"
+        );
+    }
+}

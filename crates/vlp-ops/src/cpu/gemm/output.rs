@@ -1,0 +1,131 @@
+//! Output memory that several tasks write at once.
+#![allow(
+    unsafe_code,
+    reason = "tasks write disjoint parts of one allocation through a pointer"
+)]
+
+use std::mem::MaybeUninit;
+
+use super::{Matrix, matmul_into};
+use crate::flops::count_matmul;
+
+/// The output of several tasks, each of which writes a part of it.
+///
+/// The one rule: while a task uses a part (by any of the unsafe methods), no other task uses an overlapping one.
+pub(crate) struct DisjointOutput(*mut f32);
+
+// SAFETY: the pointer is used by unsafe methods alone, whose callers keep to the rule above.
+unsafe impl Sync for DisjointOutput {}
+
+impl DisjointOutput {
+    /// Allocates `length` values, which `f` writes.
+    ///
+    /// # Safety
+    /// `f` must write every value, and nothing beyond them.
+    pub(crate) unsafe fn fill(length: usize, f: impl FnOnce(&Self)) -> Vec<f32> {
+        let mut out = Vec::with_capacity(length);
+        f(&Self(out.as_mut_ptr()));
+        // SAFETY: the capacity suffices, and the caller guarantees that `f` wrote all values.
+        unsafe { out.set_len(length) };
+        out
+    }
+
+    /// Writes a matmul from value `start` on, in rows `stride` values apart. Counts its operations.
+    ///
+    /// # Safety
+    /// All rows must be inside the output, and written before if `add`; no other task may access them during the call.
+    pub(crate) unsafe fn matmul(
+        &self,
+        start: usize,
+        shape: [usize; 3],
+        stride: usize,
+        add: bool,
+        left: Matrix<'_>,
+        right: Matrix<'_>,
+    ) {
+        count_matmul(shape);
+        // SAFETY: guaranteed by the caller.
+        unsafe { matmul_into(shape, self.ptr(start, stride), add, left, right) };
+    }
+
+    /// Where a matrix begins whose first value is value `start`, with rows `stride` values apart.
+    pub(crate) fn ptr(&self, start: usize, stride: usize) -> OutPtr {
+        OutPtr {
+            ptr: self.0.wrapping_add(start),
+            stride,
+        }
+    }
+
+    /// `count` values from `start` on, to be written.
+    ///
+    /// # Safety
+    /// They must be inside the output, and no other task may access them while the slice lives.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn uninit_slice(
+        &self,
+        start: usize,
+        count: usize,
+    ) -> &mut [MaybeUninit<f32>] {
+        // SAFETY: guaranteed by the caller.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(start).cast(), count) }
+    }
+
+    /// `count` values from `start` on.
+    ///
+    /// # Safety
+    /// As for [`Self::uninit_slice`]; all of them must have been written.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn slice(&self, start: usize, count: usize) -> &mut [f32] {
+        // SAFETY: guaranteed by the caller.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), count) }
+    }
+}
+
+/// Where a result matrix is written: rows `stride` values apart.
+#[derive(Clone, Copy)]
+pub(crate) struct OutPtr {
+    pub(crate) ptr: *mut f32,
+    pub(crate) stride: usize,
+}
+
+// SAFETY: the pointer is used by unsafe functions alone, whose callers make sure that no two tasks write the same values.
+unsafe impl Sync for OutPtr {}
+
+impl OutPtr {
+    /// From a row and a column on.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn offset(self, row: usize, column: usize) -> Self {
+        Self {
+            ptr: self.ptr.wrapping_add(row * self.stride + column),
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_fill_disjoint_parts() {
+        const PART: usize = 7;
+        // SAFETY: each thread writes its own part, and the parts are all of the output.
+        let values = unsafe {
+            DisjointOutput::fill(4 * PART, |output| {
+                std::thread::scope(|scope| {
+                    for part in 0..4 {
+                        scope.spawn(move || {
+                            let slice = output.uninit_slice(part * PART, PART);
+                            slice.fill(MaybeUninit::new(part as f32));
+                            output.slice(part * PART, PART)[0] += 0.5;
+                        });
+                    }
+                });
+            })
+        };
+        for (part, values) in values.chunks(PART).enumerate() {
+            assert_eq!(values[0], part as f32 + 0.5);
+            assert!(values[1..].iter().all(|value| *value == part as f32));
+        }
+    }
+}

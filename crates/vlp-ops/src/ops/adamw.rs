@@ -1,0 +1,136 @@
+//! One AdamW update (Loshchilov & Hutter 2019) in one pass, in place where the tensors are not shared.
+//!
+//! Needed as long as burn's optimizer is a dozen element-wise passes, which its CPU backend runs on one thread.
+
+use burn::prelude::*;
+
+use super::stochastic_rounding::{moment_dtype, round_to_bf16};
+
+/// Constants of one update.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamWStep {
+    /// Factor of the gradient: 1, or less where it is clipped.
+    pub grad_scale: f32,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Decoupled weight decay, multiplied by the learning rate.
+    pub weight_decay: f32,
+    /// Decay rate of the first moment, in `0..1`.
+    pub beta1: f32,
+    /// Decay rate of the second moment, in `0..1`.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
+    /// Number of this update, from 1.
+    pub step_number: i32,
+    /// Whether the moments are stored in bf16, rounded stochastically: half of their memory.
+    pub bf16_moments: bool,
+}
+
+impl Default for AdamWStep {
+    /// The first update with the defaults of `torch.optim.AdamW`.
+    fn default() -> Self {
+        Self {
+            grad_scale: 1.0,
+            learning_rate: 1e-3,
+            weight_decay: 1e-2,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            step_number: 1,
+            bf16_moments: false,
+        }
+    }
+}
+
+/// Returns `(parameter, first moment, second moment)` after the update, all of one shape. Without `moments` they start at zero.
+pub fn adamw<const D: usize>(
+    parameter: Tensor<D>,
+    grad: Tensor<D>,
+    moments: Option<(Tensor<D>, Tensor<D>)>,
+    step: AdamWStep,
+) -> (Tensor<D>, Tensor<D>, Tensor<D>) {
+    let dtype = moment_dtype(step.bf16_moments);
+    let (first, second) = match moments {
+        Some((first, second)) if first.dtype() == dtype && second.dtype() == dtype => {
+            (first, second)
+        }
+        Some((first, second)) => (first.cast(dtype), second.cast(dtype)),
+        None => {
+            let zeros = Tensor::zeros(grad.dims(), (&grad.device(), dtype));
+            (zeros.clone(), zeros)
+        }
+    };
+    cpu_path! {
+        use crate::dispatch::{takes_fast_path, takes_fast_path_as};
+        let fits = |t: &&Tensor<D>| !t.device().is_autodiff() && t.dims() == grad.dims();
+        let moments_fit = takes_fast_path_as(&first, dtype) && takes_fast_path_as(&second, dtype);
+        if [&parameter, &grad, &first, &second].iter().all(fits)
+            && takes_fast_path(&parameter)
+            && takes_fast_path(&grad)
+            && moments_fit
+        {
+            return update_in_place(parameter, grad, first, second, step);
+        }
+    }
+    let grad = scale_grad(grad, step.grad_scale);
+    let to_f32 = |moment: Tensor<D>| match step.bf16_moments {
+        true => moment.cast(burn::tensor::DType::F32),
+        false => moment,
+    };
+    let first = to_f32(first).mul_scalar(step.beta1) + grad.clone().mul_scalar(1.0 - step.beta1);
+    let second = to_f32(second).mul_scalar(step.beta2) + grad.square().mul_scalar(1.0 - step.beta2);
+    let mean = first
+        .clone()
+        .div_scalar(1.0 - step.beta1.powi(step.step_number));
+    let square = second
+        .clone()
+        .div_scalar(1.0 - step.beta2.powi(step.step_number));
+    let delta = mean.div(square.sqrt().add_scalar(step.epsilon));
+    let decayed = parameter.mul_scalar(1.0 - step.learning_rate * f64::from(step.weight_decay));
+    let to_dtype = |moment| match step.bf16_moments {
+        true => round_to_bf16(moment),
+        false => moment,
+    };
+    (
+        decayed - delta.mul_scalar(step.learning_rate),
+        to_dtype(first),
+        to_dtype(second),
+    )
+}
+
+/// `grad * factor`, without a pass for 1.
+pub(crate) fn scale_grad<const D: usize>(grad: Tensor<D>, factor: f32) -> Tensor<D> {
+    if factor == 1.0 {
+        return grad;
+    }
+    grad.mul_scalar(factor)
+}
+
+cpu_path! {
+    fn update_in_place<const D: usize>(
+        parameter: Tensor<D>,
+        grad: Tensor<D>,
+        first: Tensor<D>,
+        second: Tensor<D>,
+        step: AdamWStep,
+    ) -> (Tensor<D>, Tensor<D>, Tensor<D>) {
+        use crate::cpu::optimizer;
+        use crate::cpu::tensor::{as_slice, into_array, into_writable};
+        use burn::tensor::bf16;
+
+        let [parameter, grad, first, second] = [parameter, grad, first, second].map(into_array);
+        let (mut parameter, grad) = (into_writable(parameter), into_writable(grad));
+        let (mut first, mut second) = (into_writable(first), into_writable(second));
+        let (p, g) = (parameter.storage_mut::<f32>(), as_slice(&grad));
+        if step.bf16_moments {
+            let (m, v) = (first.storage_mut::<bf16>(), second.storage_mut::<bf16>());
+            optimizer::adamw(p, g, m, v, step);
+        } else {
+            let (m, v) = (first.storage_mut::<f32>(), second.storage_mut::<f32>());
+            optimizer::adamw(p, g, m, v, step);
+        }
+        let tensor = Tensor::from_primitive::<burn::backend::Flex>;
+        (tensor(parameter), tensor(first), tensor(second))
+    }
+}

@@ -1,0 +1,49 @@
+//! A frozen norm with what follows it in a residual network: scale, shift, shortcut and ReLU in one pass.
+//!
+//! Needed as long as burn's CPU backend runs each of the four as a pass of its own on one thread.
+
+use burn::prelude::*;
+
+/// A frozen norm with what follows it in a residual block: `relu(x * scale + shift + shortcut)`.
+#[derive(Debug, Clone)]
+pub struct Affine {
+    /// `[channels]`.
+    pub scale: Tensor<1>,
+    /// `[channels]`.
+    pub shift: Tensor<1>,
+    /// Added to the result, `[batch, channels, h, w]`.
+    pub shortcut: Option<Tensor<4>>,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+}
+
+/// Applies [`Affine`].
+///
+/// # Shapes
+/// - `x`: `[batch, channels, h, w]`
+/// - output: `[batch, channels, h, w]`
+pub fn affine(x: Tensor<4>, affine: Affine) -> Tensor<4> {
+    cpu_path! {
+        if crate::dispatch::takes_fast_path(&x) && affine.takes_fast_path(x.dims()) {
+            return crate::autodiff::affine::affine(x, affine);
+        }
+    }
+    let Affine {
+        scale,
+        shift,
+        shortcut,
+        relu,
+    } = affine;
+    // Both are reshaped first: a GPU fuses the operations that follow each other into one kernel.
+    let [scale, shift] = [scale, shift].map(|line| line.reshape([1, -1, 1, 1]));
+    let y = x * scale + shift;
+    let y = match shortcut {
+        Some(shortcut) => y + shortcut,
+        None => y,
+    };
+    if relu {
+        burn::tensor::activation::relu(y)
+    } else {
+        y
+    }
+}

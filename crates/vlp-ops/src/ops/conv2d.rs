@@ -1,0 +1,79 @@
+//! Convolution of images, and with a frozen norm behind it.
+//!
+//! Needed as long as burn's CPU backend has no backward pass of its own for convolutions: it composes the gradients of a convolution
+//! with the whole output as its kernel and a transposed convolution.
+
+use burn::prelude::*;
+use burn::tensor::module;
+use burn::tensor::ops::ConvOptions;
+
+use crate::{Affine, Conv2dGeometry, affine};
+
+/// Convolution without bias.
+///
+/// On the CPU, outputs with and without autodiff may differ by rounding, and an infinite or NaN input may reach outputs (or
+/// gradients) next to those whose kernel covers it.
+///
+/// # Shapes
+/// - `x`: `[batch, in, h, w]`
+/// - `weight`: `[out, in, kernel rows, kernel columns]`
+/// - output: `[batch, out, h', w']`, with [`Conv2dGeometry::output_size`]
+pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, geometry: Conv2dGeometry) -> Tensor<4> {
+    cpu_path! {
+        if fast_output_shape(&x, &weight, geometry).is_some() {
+            return crate::autodiff::conv2d::conv2d(x, weight, geometry);
+        }
+    }
+    let Conv2dGeometry {
+        stride,
+        padding,
+        dilation,
+    } = geometry;
+    module::conv2d(
+        x,
+        weight,
+        None,
+        ConvOptions::new(stride, padding, dilation, 1),
+    )
+}
+
+/// [`affine`](crate::affine()) of [`conv2d`]: the same values. On the CPU the norm costs no pass of its own where scale and shift are
+/// frozen.
+///
+/// # Shapes
+/// As [`conv2d`]; those of `after` fit the output.
+pub fn conv2d_affine(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    geometry: Conv2dGeometry,
+    after: Affine,
+) -> Tensor<4> {
+    cpu_path! {
+        let output = fast_output_shape(&x, &weight, geometry);
+        if output.is_some_and(|shape| after.takes_fast_path(shape)) {
+            return crate::autodiff::conv2d_affine::conv2d_affine(x, weight, geometry, after);
+        }
+    }
+    affine(conv2d(x, weight, geometry), after)
+}
+
+cpu_path! {
+    /// The output's shape, where the fast path applies.
+    fn fast_output_shape(
+        x: &Tensor<4>,
+        weight: &Tensor<4>,
+        geometry: Conv2dGeometry,
+    ) -> Option<[usize; 4]> {
+        use crate::dispatch::takes_fast_path;
+        let [images, channels, height, width] = x.dims();
+        let [output, weight_channels, rows, columns] = weight.dims();
+        /// Keeps all products of lengths far from an overflow.
+        const MAX_LEN: usize = 1 << 20;
+        let [h, w] = geometry.output_size([height, width], [rows, columns]);
+        let lengths = [geometry.stride, geometry.padding, geometry.dilation, [h, w]];
+        let is_small = lengths.as_flattened().iter().all(|length| *length <= MAX_LEN);
+        let fits = channels == weight_channels && h > 0 && w > 0 && is_small;
+        let applies = fits && takes_fast_path(x) && takes_fast_path(weight);
+        applies.then_some([images, output, h, w])
+    }
+}

@@ -1,0 +1,27 @@
+//! Log-probability of one class per row, its gradient in one pass.
+//!
+//! Needed as long as burn composes it of a log-softmax and a gather, whose gradients are matrices of their own.
+
+use burn::prelude::*;
+use burn::tensor::activation::log_softmax;
+
+/// `log softmax(logits)` at one class of each row. Every class is below the number of classes.
+///
+/// # Shapes
+/// - `logits`: `[rows, classes]`
+/// - `classes`: one per row
+/// - output: `[rows]`
+pub fn log_prob(logits: Tensor<2>, classes: &[i32]) -> Tensor<1> {
+    cpu_path! {
+        let [rows, width] = logits.dims();
+        let in_range = classes.iter().all(|&class| class >= 0 && (class as usize) < width);
+        let fits = classes.len() == rows && in_range;
+        if fits && crate::dispatch::takes_fast_path(&logits) {
+            return crate::autodiff::log_prob::log_prob(logits, classes);
+        }
+    }
+    let classes: Tensor<1, Int> = Tensor::from_ints(classes, &logits.device());
+    log_softmax(logits, 1)
+        .gather(1, classes.unsqueeze_dim(1))
+        .squeeze_dim(1)
+}

@@ -1,0 +1,101 @@
+//! Visits and maps the float parameters of a module together with their paths.
+//!
+//! burn's [`ModuleVisitor`] and [`ModuleMapper`] pass names of submodules one at a time through `enter_module` and
+//! `exit_module`; the functions here join them to paths such as `encoder.layers.0.attention.query.weight`.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::prelude::*;
+
+/// Called for each float parameter and buffer of a module by [`visit_params`].
+pub trait ParamVisitor {
+    /// `path` is made of field names and indices joined by dots.
+    fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>);
+}
+
+/// Called for each float parameter and buffer of a module by [`map_params`].
+pub trait ParamMapper {
+    /// The parameter that takes the place of `param`; `path` is made of field names and indices joined by dots.
+    fn map<const D: usize>(&mut self, path: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>>;
+}
+
+/// Visits all float parameters and buffers of `module` in the order of its fields. Parameters that are not initialized yet
+/// stay so unless the visitor reads their values.
+pub fn visit_params<M: Module>(module: &M, visitor: &mut impl ParamVisitor) {
+    module.visit(&mut WithPath::new(visitor));
+}
+
+/// Replaces all float parameters and buffers of `module` by what the mapper returns for them.
+pub fn map_params<M: Module>(module: M, mapper: &mut impl ParamMapper) -> M {
+    module.map(&mut WithPath::new(mapper))
+}
+
+/// `param` with other values, on its device and with its setting of `require_grad`; its id stays.
+///
+/// # Panics
+/// Where the shape of `data` is not the parameter's.
+pub fn with_data<const D: usize>(param: Param<Tensor<D>>, data: TensorData) -> Param<Tensor<D>> {
+    assert_eq!(
+        data.shape(),
+        &param.lazy_shape(),
+        "shape of a parameter's values"
+    );
+    param.map(|old| Tensor::from_data(data, &old.device()).set_require_grad(old.is_require_grad()))
+}
+
+struct WithPath<'a, T> {
+    /// Names with a dot behind each.
+    path: String,
+    inner: &'a mut T,
+}
+
+impl<'a, T> WithPath<'a, T> {
+    fn new(inner: &'a mut T) -> Self {
+        Self {
+            path: String::new(),
+            inner,
+        }
+    }
+
+    fn enter(&mut self, name: &str) {
+        self.path.push_str(name);
+        self.path.push('.');
+    }
+
+    fn exit(&mut self, name: &str) {
+        self.path.truncate(self.path.len() - name.len() - 1);
+    }
+
+    fn parts(&mut self) -> (&str, &mut T) {
+        (self.path.strip_suffix('.').unwrap_or_default(), self.inner)
+    }
+}
+
+impl<T: ParamVisitor> ModuleVisitor for WithPath<'_, T> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.enter(name);
+    }
+
+    fn exit_module(&mut self, name: &str, _container_type: &str) {
+        self.exit(name);
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let (path, visitor) = self.parts();
+        visitor.visit(path, param);
+    }
+}
+
+impl<T: ParamMapper> ModuleMapper for WithPath<'_, T> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.enter(name);
+    }
+
+    fn exit_module(&mut self, name: &str, _container_type: &str) {
+        self.exit(name);
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (path, mapper) = self.parts();
+        mapper.map(path, param)
+    }
+}

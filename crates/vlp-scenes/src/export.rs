@@ -1,0 +1,261 @@
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use image::{ImageFormat, RgbImage, codecs::jpeg::JpegEncoder};
+use serde_json::{Value, json};
+use vlp_data::{DataError, Image, Object, Source};
+
+use crate::{Scenes, Split};
+
+impl Scenes {
+    /// Writes the whole split to `dir` in the formats of the public data sets, for other tools and for
+    /// [`read::coco`](vlp_data::read::coco()). Existing files of the same names are replaced.
+    ///
+    /// | path | format |
+    /// |---|---|
+    /// | `annotations/captions_SPLIT.json`, `annotations/instances_SPLIT.json`, `SPLIT/KEY.png` | COCO; attributes as `attribute_ids` next to `category_id`, named in `attributes` |
+    /// | `vqa/v2_OpenEnded_mscoco_SPLIT_questions.json`, `vqa/v2_mscoco_SPLIT_annotations.json` | VQA v2 |
+    /// | `nlvr2/train.json` (`dev`, `test1`), `nlvr2/images/...` | NLVR2, one JSON per line |
+    /// | `snli_ve/snli_ve_train.jsonl` (`dev`, `test`), `snli_ve/flickr30k_images/KEY.jpg` | SNLI-VE |
+    ///
+    /// # Errors
+    /// [`DataError::Io`] if a folder or file cannot be written.
+    pub fn write_to(&self, dir: impl AsRef<Path>) -> Result<(), DataError> {
+        let dir = dir.as_ref();
+        self.write_coco(dir)?;
+        self.write_vqa(&dir.join("vqa"))?;
+        self.write_nlvr2(&dir.join("nlvr2"))?;
+        self.write_snli_ve(&dir.join("snli_ve"))
+    }
+
+    fn write_coco(&self, dir: &Path) -> Result<(), DataError> {
+        let split = self.config.split.name();
+        let image_folder = create_folder(dir.join(split))?;
+        let (mut images, mut captions, mut instances) = (Vec::new(), Vec::new(), Vec::new());
+        for index in 0..self.len() {
+            let sample = self.load(index)?;
+            write_png(&image_folder.join(&sample.name), &sample.image)?;
+            images.push(json!({
+                "id": sample.key, "file_name": sample.name,
+                "width": sample.image.width, "height": sample.image.height,
+                "license": 0, "coco_url": "", "flickr_url": "", "date_captured": "",
+            }));
+            for caption in sample.captions {
+                captions.push(
+                    json!({ "id": captions.len() + 1, "image_id": sample.key, "caption": caption }),
+                );
+            }
+            for object in sample.objects.unwrap_or_default() {
+                instances.push(instance(instances.len() + 1, sample.key, &object));
+            }
+        }
+        let annotations = create_folder(dir.join("annotations"))?;
+        let info = json!({ "description": self.name, "version": "1.0" });
+        let captions =
+            json!({ "info": info, "licenses": [], "images": images, "annotations": captions });
+        write_json(
+            &annotations.join(format!("captions_{split}.json")),
+            &captions,
+        )?;
+        let classes = categories(&self.labels.classes, Some("shape"));
+        let attributes = categories(&self.labels.attributes, None);
+        let instances = json!({
+            "info": info, "licenses": [], "images": images, "annotations": instances,
+            "categories": classes, "attributes": attributes,
+        });
+        write_json(
+            &annotations.join(format!("instances_{split}.json")),
+            &instances,
+        )
+    }
+
+    fn write_vqa(&self, dir: &Path) -> Result<(), DataError> {
+        let dir = create_folder(dir.to_owned())?;
+        let split = self.config.split.name();
+        let (mut questions, mut annotations) = (Vec::new(), Vec::new());
+        for index in 0..self.len() {
+            let key = self.key(index);
+            for (number, question) in self.questions(&self.scene(index)).into_iter().enumerate() {
+                let id = key * 1000 + number as u64;
+                let answers: Vec<Value> = (question.answers.iter().enumerate())
+                    .map(|(index, answer)| {
+                        let confidence = if *answer == question.answer {
+                            "yes"
+                        } else {
+                            "maybe"
+                        };
+                        json!({ "answer": answer, "answer_confidence": confidence, "answer_id": index + 1 })
+                    })
+                    .collect();
+                questions
+                    .push(json!({ "image_id": key, "question": question.text, "question_id": id }));
+                annotations.push(json!({
+                    "question_id": id, "image_id": key, "question_type": question.question_type,
+                    "answer_type": question.answer_type, "multiple_choice_answer": question.answer,
+                    "answers": answers,
+                }));
+            }
+        }
+        let with_header = |content: Value| {
+            let mut file = json!({
+                "info": { "description": self.name }, "license": {},
+                "data_type": "mscoco", "data_subtype": split,
+            });
+            if let (Some(file), Value::Object(content)) = (file.as_object_mut(), content) {
+                file.extend(content);
+            }
+            file
+        };
+        let questions = with_header(json!({ "task_type": "Open-Ended", "questions": questions }));
+        write_json(
+            &dir.join(format!("v2_OpenEnded_mscoco_{split}_questions.json")),
+            &questions,
+        )?;
+        let annotations = with_header(json!({ "annotations": annotations }));
+        write_json(
+            &dir.join(format!("v2_mscoco_{split}_annotations.json")),
+            &annotations,
+        )
+    }
+
+    /// A fourth as many sentences as scenes, each with two pairs.
+    fn write_nlvr2(&self, dir: &Path) -> Result<(), DataError> {
+        let split = match self.config.split {
+            Split::Train => "train",
+            Split::Val => "dev",
+            Split::Test => "test1",
+        };
+        let train = self.config.split == Split::Train;
+        let subfolder = if train { "0" } else { "" };
+        let image_folder = create_folder(dir.join("images").join(split).join(subfolder))?;
+        let mut lines = Vec::new();
+        for statement in (0..self.len().div_ceil(4))
+            .filter_map(|set| self.statements(set))
+            .flatten()
+        {
+            let pair = format!("{split}-{}-{}", statement.set, statement.pair);
+            for (number, index) in [statement.left, statement.right].into_iter().enumerate() {
+                let image = self.scene(index).draw(self.config.resolution);
+                write_png(
+                    &image_folder.join(format!("{pair}-img{number}.png")),
+                    &image,
+                )?;
+            }
+            let mut line = json!({
+                "identifier": format!("{pair}-0"), "sentence": statement.text,
+                "label": if statement.label { "True" } else { "False" },
+                "left_url": "", "right_url": "", "writer": "0", "validation": {},
+                "synset": "shape", "query": "shapes0",
+            });
+            if train {
+                line["directory"] = json!(0);
+            } else {
+                line["extra_validations"] = json!({});
+            }
+            lines.push(line);
+        }
+        write_lines(&dir.join(format!("{split}.json")), &lines)
+    }
+
+    fn write_snli_ve(&self, dir: &Path) -> Result<(), DataError> {
+        let split = ["train", "dev", "test"][self.config.split as usize];
+        let image_folder = create_folder(dir.join("flickr30k_images"))?;
+        let mut lines = Vec::new();
+        for index in 0..self.len() {
+            let (key, scene) = (self.key(index), self.scene(index));
+            write_jpeg(
+                &image_folder.join(format!("{key}.jpg")),
+                &scene.draw(self.config.resolution),
+            )?;
+            for (number, hypothesis) in self.hypotheses(&scene).into_iter().enumerate() {
+                lines.push(json!({
+                    "Flickr30K_ID": key.to_string(), "gold_label": hypothesis.label,
+                    "annotator_labels": hypothesis.annotator_labels, "captionID": format!("{key}.jpg#0"),
+                    "pairID": format!("{key}.jpg#{number}{}", &hypothesis.label.name()[..1]),
+                    "sentence1": "", "sentence1_binary_parse": "", "sentence1_parse": "",
+                    "sentence2": hypothesis.text, "sentence2_binary_parse": "", "sentence2_parse": "",
+                }));
+            }
+        }
+        write_lines(&dir.join(format!("snli_ve_{split}.jsonl")), &lines)
+    }
+}
+
+/// An entry of `annotations`; ids count from 1, as in COCO.
+fn instance(id: usize, image_id: u64, object: &Object) -> Value {
+    let [x0, y0, x1, y1] = object.bbox.map(f64::from);
+    let attributes: Vec<usize> = object
+        .attributes
+        .iter()
+        .map(|attribute| attribute + 1)
+        .collect();
+    json!({
+        "id": id, "image_id": image_id, "category_id": object.class + 1,
+        "bbox": [x0, y0, x1 - x0, y1 - y0], "area": f64::from(object.area), "iscrowd": 0,
+        "attribute_ids": attributes,
+    })
+}
+
+/// Entries of `categories` or `attributes`.
+fn categories(names: &[String], supercategory: Option<&str>) -> Vec<Value> {
+    let category = |(index, name): (usize, &String)| match supercategory {
+        Some(supercategory) => {
+            json!({ "id": index + 1, "name": name, "supercategory": supercategory })
+        }
+        None => json!({ "id": index + 1, "name": name }),
+    };
+    names.iter().enumerate().map(category).collect()
+}
+
+fn create_folder(path: PathBuf) -> Result<PathBuf, DataError> {
+    fs::create_dir_all(&path).map_err(DataError::io(&path))?;
+    Ok(path)
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<(), DataError> {
+    write_lines(path, std::slice::from_ref(value))
+}
+
+fn write_lines(path: &Path, lines: &[Value]) -> Result<(), DataError> {
+    let file = fs::File::create(path).map_err(DataError::io(path))?;
+    let mut file = std::io::BufWriter::new(file);
+    let mut write = || {
+        lines.iter().try_for_each(|line| writeln!(file, "{line}"))?;
+        file.flush()
+    };
+    write().map_err(DataError::io(path))
+}
+
+fn write_png(path: &Path, image: &Image) -> Result<(), DataError> {
+    let image = rgb_image(path, image)?;
+    image
+        .save_with_format(path, ImageFormat::Png)
+        .map_err(|error| io_error(path, &error))
+}
+
+fn write_jpeg(path: &Path, image: &Image) -> Result<(), DataError> {
+    let image = rgb_image(path, image)?;
+    let file = fs::File::create(path).map_err(DataError::io(path))?;
+    let mut file = std::io::BufWriter::new(file);
+    image
+        .write_with_encoder(JpegEncoder::new_with_quality(&mut file, 95))
+        .map_err(|error| io_error(path, &error))
+}
+
+fn rgb_image(path: &Path, image: &Image) -> Result<RgbImage, DataError> {
+    let (width, height) = (image.width as u32, image.height as u32);
+    RgbImage::from_raw(width, height, image.rgb.clone()).ok_or_else(|| DataError::Decode {
+        name: path.display().to_string(),
+        reason: "size and pixels disagree".into(),
+    })
+}
+
+fn io_error(path: &Path, error: &image::ImageError) -> DataError {
+    DataError::Io {
+        path: path.into(),
+        source: std::io::Error::other(error.to_string()),
+    }
+}

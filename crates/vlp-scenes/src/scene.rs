@@ -1,0 +1,193 @@
+use rand::{Rng, RngExt, seq::SliceRandom};
+use vlp_data::rng;
+
+use crate::{Background, Color, Phrase, ScenesConfig, Shape, Size, Texture};
+
+/// Largest intersection over union of two boxes.
+const MAX_IOU: f32 = 0.1;
+/// Largest fraction of the smaller of two boxes that the other may cover.
+const MAX_COVER: f32 = 0.25;
+/// Smallest distance in x (or y) between the centers of the outermost object on a side and the next one, so that the
+/// outermost one is visually unambiguous.
+const CLEARANCE: f32 = 0.04;
+/// Distance of boxes from the image border.
+const MARGIN: f32 = 0.02;
+/// Attempts to place all objects of a scene, and attempts to place each object.
+const SCENE_ATTEMPTS: usize = 400;
+const OBJECT_ATTEMPTS: usize = 30;
+
+/// A drawn object. Lengths are fractions of the image side; x points right and y down.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SceneObject {
+    /// Its shape, which is its class.
+    pub shape: Shape,
+    /// Its color.
+    pub color: Color,
+    /// Its size.
+    pub size: Size,
+    /// Its fill pattern.
+    pub texture: Texture,
+    /// Center of its box.
+    pub x: f32,
+    /// Center of its box.
+    pub y: f32,
+    /// Longer side of its box.
+    pub extent: f32,
+    /// Rotation in degrees, -12 to 12.
+    pub angle: f32,
+    /// Width of its box.
+    pub width: f32,
+    /// Height of its box.
+    pub height: f32,
+}
+
+impl SceneObject {
+    /// Random properties and extent, at the center of the image.
+    fn random(config: &ScenesConfig, size: Size, rng: &mut impl Rng) -> Self {
+        let (min_extent, max_extent) = config.extent_range(size);
+        let mut object = Self {
+            shape: pick(&config.shapes, rng),
+            color: pick(&config.colors, rng),
+            size,
+            texture: pick(&config.textures, rng),
+            x: 0.5,
+            y: 0.5,
+            extent: rng.random_range(min_extent..=max_extent),
+            angle: rng.random_range(-12.0..=12.0),
+            width: 0.0,
+            height: 0.0,
+        };
+        object.update_box_size();
+        object
+    }
+
+    /// Left, top, right, bottom of the tight box, 0 to 1.
+    pub fn bbox(&self) -> [f32; 4] {
+        let (half_width, half_height) = (self.width / 2.0, self.height / 2.0);
+        [
+            self.x - half_width,
+            self.y - half_height,
+            self.x + half_width,
+            self.y + half_height,
+        ]
+    }
+
+    /// Whether two objects overlap more than scenes allow.
+    fn overlaps(&self, other: &Self) -> bool {
+        let (a, b) = (self.bbox(), other.bbox());
+        let width = (a[2].min(b[2]) - a[0].max(b[0])).max(0.0);
+        let height = (a[3].min(b[3]) - a[1].max(b[1])).max(0.0);
+        let shared = width * height;
+        let (area_a, area_b) = (self.width * self.height, other.width * other.height);
+        shared > MAX_IOU * (area_a + area_b - shared) || shared > MAX_COVER * area_a.min(area_b)
+    }
+}
+
+/// The content of an image, independent of its resolution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scene {
+    /// One to six objects in drawing order.
+    pub objects: Vec<SceneObject>,
+    /// Kind of background.
+    pub background: Background,
+    /// Two light background colors, red, green and blue.
+    pub tints: [[u8; 3]; 2],
+    /// Direction of a gradient background in degrees.
+    pub gradient_angle: f32,
+    /// Seed of a noise background and of the captions, questions and hypotheses.
+    pub seed: u64,
+}
+
+impl Scene {
+    /// A pure function of the configuration (without resolution and count) and the index.
+    pub(crate) fn generate(config: &ScenesConfig, index: usize) -> Self {
+        let mut rng = rng(config.seed, config.split as u64, index as u64, "scene");
+        let count = rng.random_range(config.min_objects..=config.max_objects);
+        let tint = |rng: &mut _| -> [u8; 3] {
+            std::array::from_fn(|_| Rng::next_u32(rng) as u8 % 46 + 205)
+        };
+        let tints = [tint(&mut rng), tint(&mut rng)];
+        let background = pick(&config.backgrounds, &mut rng);
+        let (gradient_angle, seed) = (rng.random_range(0.0..360.0), rng.random());
+        let objects = (0..SCENE_ATTEMPTS)
+            .find_map(|_| scatter(config, count, &mut rng))
+            .unwrap_or_else(|| grid(config, count, &mut rng));
+        Self {
+            objects,
+            background,
+            tints,
+            gradient_angle,
+            seed,
+        }
+    }
+
+    /// Number of objects that a phrase matches.
+    pub(crate) fn count(&self, phrase: &Phrase) -> usize {
+        let objects = self.objects.iter();
+        objects.filter(|object| phrase.matches(object)).count()
+    }
+
+    /// The objects in random order.
+    pub(crate) fn shuffled_objects(&self, rng: &mut impl Rng) -> Vec<&SceneObject> {
+        let mut objects: Vec<&SceneObject> = self.objects.iter().collect();
+        objects.shuffle(rng);
+        objects
+    }
+}
+
+/// A random element.
+pub(crate) fn pick<T: Copy>(items: &[T], rng: &mut impl Rng) -> T {
+    items[rng.random_range(0..items.len())]
+}
+
+/// Objects at random positions; `None` if one of them does not fit or the outermost one on a side is ambiguous.
+fn scatter(config: &ScenesConfig, count: usize, rng: &mut impl Rng) -> Option<Vec<SceneObject>> {
+    let mut objects: Vec<SceneObject> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut object = SceneObject::random(config, pick(&config.sizes, rng), rng);
+        let (min_x, min_y) = (MARGIN + object.width / 2.0, MARGIN + object.height / 2.0);
+        let fits = (0..OBJECT_ATTEMPTS).any(|_| {
+            object.x = rng.random_range(min_x..=1.0 - min_x);
+            object.y = rng.random_range(min_y..=1.0 - min_y);
+            !objects.iter().any(|other| other.overlaps(&object))
+        });
+        if !fits {
+            return None;
+        }
+        objects.push(object);
+    }
+    let clear = has_clearance(objects.iter().map(|object| object.x))
+        && has_clearance(objects.iter().map(|object| object.y));
+    clear.then_some(objects)
+}
+
+/// Whether the smallest and the largest coordinate have [`CLEARANCE`] from the others.
+fn has_clearance(coordinates: impl Iterator<Item = f32>) -> bool {
+    let mut coordinates: Vec<f32> = coordinates.collect();
+    coordinates.sort_by(f32::total_cmp);
+    let gap = |pair: &[f32]| pair[1] - pair[0] >= CLEARANCE;
+    let mut gaps = coordinates.windows(2);
+    let first = gaps.next().is_none_or(gap);
+    first && gaps.last().is_none_or(gap)
+}
+
+/// Objects of the smallest extent, one in each grid cell; these always fit.
+fn grid(config: &ScenesConfig, count: usize, rng: &mut impl Rng) -> Vec<SceneObject> {
+    let columns = (count as f32).sqrt().ceil() as usize;
+    let cell = 1.0 / columns as f32;
+    let min_extent = |size: &Size| config.extent_range(*size).0;
+    let smallest = config
+        .sizes
+        .iter()
+        .copied()
+        .min_by(|a, b| min_extent(a).total_cmp(&min_extent(b)));
+    let object = |index: usize| {
+        let mut object = SceneObject::random(config, smallest.unwrap_or(Size::Small), rng);
+        object.extent = smallest.map_or(object.extent, |size| min_extent(&size));
+        object.update_box_size();
+        object.x = cell * ((index % columns) as f32 + 0.5);
+        object.y = cell * ((index / columns) as f32 + 0.5);
+        object
+    };
+    (0..count).map(object).collect()
+}

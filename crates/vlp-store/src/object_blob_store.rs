@@ -1,0 +1,209 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, path::Path};
+use url::Url;
+use vlp_data::{
+    DataError,
+    shards::{Blob, BlobStore},
+};
+
+use crate::{
+    StoreError,
+    range_reader::{RangeError, RangeReader},
+    runtime::Runtime,
+};
+
+/// Number and delays of the attempts to read a byte range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Consecutive attempts without any data after which the read fails, at least 1.
+    pub max_attempts: u32,
+    /// Delay before the first retry; it doubles with each further one.
+    pub initial_delay: Duration,
+    /// Largest delay.
+    pub max_delay: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// Six attempts with delays of 0.2, 0.4, 0.8 seconds and so on, at most 10 seconds.
+    ///
+    /// These concern truncated responses. Requests that fail without a response are retried by the `object_store`
+    /// client, for up to three minutes.
+    fn default() -> Self {
+        Self {
+            max_attempts: 6,
+            initial_delay: Duration::from_millis(200),
+            max_delay: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The objects below a URL: `s3://BUCKET/PREFIX`, `gs://`, `az://`, `https://`, `http://` or `file://`.
+///
+/// Any number of threads may read at once. A truncated read resumes where it stopped if the object's ETag is unchanged.
+/// Each read is a request; wrap the store in a [`CachedBlobStore`](vlp_data::shards::CachedBlobStore) as
+/// [`open`](crate::open) does.
+pub struct ObjectBlobStore {
+    url: String,
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    retry_policy: RetryPolicy,
+    /// False for HTTP, as not all servers can list files.
+    can_list: bool,
+    runtime: Runtime,
+}
+
+impl fmt::Debug for ObjectBlobStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectBlobStore")
+            .field("url", &self.url)
+            .field("retry_policy", &self.retry_policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ObjectBlobStore {
+    /// Opens the store at a URL without sending a request.
+    ///
+    /// Credentials, region and endpoint are read from the environment variables `AWS_...`, `GOOGLE_...` and `AZURE_...`,
+    /// such as `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT` and `AWS_ALLOW_HTTP`.
+    ///
+    /// # Errors
+    /// [`StoreError::Url`], [`StoreError::Open`] or [`StoreError::Thread`].
+    pub fn open(url: &str) -> Result<Self, StoreError> {
+        let options = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            let prefixes = ["AWS_", "GOOGLE_", "AZURE_"];
+            let is_option = prefixes.iter().any(|prefix| name.starts_with(prefix));
+            is_option.then_some((name, value.into_string().ok()?))
+        });
+        Self::with_options(url, options, RetryPolicy::default())
+    }
+
+    /// Like [`open`](Self::open), with options instead of environment variables. Their names are those of the variables,
+    /// in any case.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn with_options(
+        url: &str,
+        options: impl IntoIterator<Item = (String, String)>,
+        retry_policy: RetryPolicy,
+    ) -> Result<Self, StoreError> {
+        let invalid = |reason: String| StoreError::Url {
+            url: url.into(),
+            reason,
+        };
+        let parsed = Url::parse(url).map_err(|error| invalid(error.to_string()))?;
+        if parsed.cannot_be_a_base() || parsed.query().is_some() {
+            return Err(invalid("not the URL of an object store".into()));
+        }
+        let is_http = matches!(parsed.scheme(), "http" | "https");
+        let mut options: Vec<(String, String)> = options.into_iter().collect();
+        if parsed.scheme() == "http" {
+            // The scheme is explicit consent to unencrypted HTTP.
+            options.push(("allow_http".into(), "true".into()));
+        }
+        let (store, prefix) =
+            object_store::parse_url_opts(&parsed, options).map_err(|source| StoreError::Open {
+                url: url.into(),
+                source,
+            })?;
+        let runtime = Runtime::start().map_err(|reason| StoreError::Thread {
+            url: url.into(),
+            reason,
+        })?;
+        Ok(Self {
+            url: url.trim_end_matches('/').into(),
+            store: Arc::from(store),
+            prefix,
+            retry_policy,
+            can_list: !is_http,
+            runtime,
+        })
+    }
+
+    fn object_url(&self, name: &str) -> String {
+        format!("{}/{name}", self.url)
+    }
+
+    fn object_path(&self, name: &str) -> Path {
+        name.split('/')
+            .fold(self.prefix.clone(), |path, part| path.join(part))
+    }
+
+    fn wait<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.runtime
+            .wait(request)
+            .ok_or_else(|| StoreError::Thread {
+                url: self.url.clone(),
+                reason: "a request panicked".into(),
+            })
+    }
+}
+
+fn blob(name: String, metadata: &ObjectMeta) -> Blob {
+    let modified = || metadata.last_modified.timestamp_millis().to_string();
+    Blob {
+        name,
+        bytes: metadata.size,
+        version: metadata.e_tag.clone().unwrap_or_else(modified),
+    }
+}
+
+impl BlobStore for ObjectBlobStore {
+    fn name(&self) -> &str {
+        &self.url
+    }
+
+    fn list(&self) -> Result<Option<Vec<Blob>>, DataError> {
+        if !self.can_list {
+            return Ok(None);
+        }
+        let (store, prefix) = (self.store.clone(), self.prefix.clone());
+        let request = async move { store.list_with_delimiter(Some(&prefix)).await };
+        let list = self.wait(request)?.map_err(|source| StoreError::Metadata {
+            url: self.url.clone(),
+            source,
+        })?;
+        let named_blob = |metadata: &ObjectMeta| {
+            let name = metadata.location.filename()?.to_owned();
+            Some(blob(name, metadata))
+        };
+        let mut blobs: Vec<Blob> = list.objects.iter().filter_map(named_blob).collect();
+        blobs.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Some(blobs))
+    }
+
+    fn head(&self, name: &str) -> Result<Option<Blob>, DataError> {
+        let (store, path) = (self.store.clone(), self.object_path(name));
+        match self.wait(async move { store.head(&path).await })? {
+            Ok(metadata) => Ok(Some(blob(name.to_owned(), &metadata))),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(DataError::from(StoreError::Metadata {
+                url: self.object_url(name),
+                source,
+            })),
+        }
+    }
+
+    fn read(&self, name: &str, start: u64, len: usize) -> Result<Vec<u8>, DataError> {
+        if len == 0 {
+            return Ok(Vec::new());
+        }
+        let range = start..start.saturating_add(len as u64);
+        let (store, path) = (self.store.clone(), self.object_path(name));
+        let reader = RangeReader::new(store, path, range.clone(), self.retry_policy);
+        let read_error = |error: RangeError| StoreError::Read {
+            url: self.object_url(name),
+            range,
+            received: error.received,
+            attempts: error.attempts,
+            source: error.source,
+        };
+        Ok(self.wait(reader.read())?.map_err(read_error)?)
+    }
+}

@@ -1,0 +1,63 @@
+//! Files that are written completely or not at all.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::TrainError;
+
+/// SHA-256 in hexadecimal, as `sha256sum` prints it.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
+}
+
+/// Writes and syncs a new file.
+///
+/// # Errors
+/// [`TrainError::Io`].
+pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let mut file = File::create(path).map_err(TrainError::io(path, "create the file"))?;
+    file.write_all(bytes)
+        .map_err(TrainError::io(path, "write the file (is the disk full?)"))?;
+    file.sync_all()
+        .map_err(TrainError::io(path, "flush the file to disk"))
+}
+
+/// Replaces a file by an atomic rename: readers see either the old contents or the new.
+///
+/// # Errors
+/// [`TrainError::Io`].
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let temporary = path.with_extension("tmp");
+    write_synced(&temporary, bytes)?;
+    fs::rename(&temporary, path).map_err(TrainError::io(path, "rename the file"))?;
+    sync_parent(path)
+}
+
+/// Syncs the parent folder, which makes a rename in it durable.
+///
+/// # Errors
+/// [`TrainError::Io`].
+pub fn sync_parent(path: &Path) -> Result<(), TrainError> {
+    let parent = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let folder = File::open(parent).map_err(TrainError::io(parent, "open the folder"))?;
+    folder
+        .sync_all()
+        .map_err(TrainError::io(parent, "flush the folder to disk"))
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// [`TrainError::Io`].
+pub fn read_file(path: &Path) -> Result<Vec<u8>, TrainError> {
+    fs::read(path).map_err(TrainError::io(path, "read the file"))
+}

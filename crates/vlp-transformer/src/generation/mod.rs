@@ -1,0 +1,71 @@
+//! Text generation by beam search or sampling over any [`TokenScorer`], with Hugging Face's names and meanings of options.
+
+mod beam;
+mod constraints;
+mod sample;
+
+use serde::{Deserialize, Serialize};
+
+pub use beam::beam_search;
+pub use sample::{Sampling, sample};
+
+/// Scores the next token of every row of a batch; may cache what it needs for that.
+pub trait TokenScorer {
+    /// Log-probabilities of the token after `last`, a row of vocabulary size for each row of the batch.
+    ///
+    /// The first call gets the first token of each row, later calls the token that was chosen last. Rows keep their order
+    /// between calls except for [`Self::reorder`].
+    fn next_log_probs(&mut self, last: &[u32]) -> Vec<Vec<f32>>;
+
+    /// Replaces row `i` by a copy of row `rows[i]`.
+    fn reorder(&mut self, rows: &[usize]);
+}
+
+/// Options of generation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GenerationConfig {
+    /// First token.
+    pub bos: u32,
+    /// Token that ends a text.
+    pub eos: u32,
+    /// Maximum number of generated tokens, `eos` included, `bos` not.
+    pub max_new_tokens: usize,
+    /// Minimum number of generated tokens before `eos` is allowed.
+    #[serde(default)]
+    pub min_new_tokens: usize,
+    /// Number of beams; 1 is greedy search.
+    pub num_beams: usize,
+    /// Sums of log-probabilities are divided by `length ^ length_penalty`; 0 compares plain sums.
+    pub length_penalty: f64,
+    /// No n-gram of this size occurs twice in a text; 0 allows all.
+    #[serde(default)]
+    pub no_repeat_ngram_size: usize,
+}
+
+impl GenerationConfig {
+    /// Greedy search from `bos` to `eos`.
+    pub fn greedy(bos: u32, eos: u32, max_new_tokens: usize) -> Self {
+        Self {
+            bos,
+            eos,
+            max_new_tokens,
+            min_new_tokens: 0,
+            num_beams: 1,
+            length_penalty: 0.0,
+            no_repeat_ngram_size: 0,
+        }
+    }
+
+    fn score(&self, sum: f64, length: usize) -> f64 {
+        sum / (length.max(1) as f64).powf(self.length_penalty)
+    }
+}
+
+/// A generated text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GeneratedSequence {
+    /// Tokens between `bos` and `eos`, without both.
+    pub ids: Vec<u32>,
+    /// Sum of log-probabilities, that of `eos` included if the text ended, divided by the length penalty.
+    pub score: f64,
+}

@@ -1,0 +1,47 @@
+//! `vlp dictionary`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use vlp::VlpError;
+use vlp::eval::codebook;
+use vlp::format::format_metric;
+
+use super::common_args::{CheckpointArgs, DeviceArgs};
+use super::output::print;
+
+#[derive(Args)]
+pub(super) struct DictionaryArgs {
+    /// Folder of the run.
+    run: PathBuf,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
+    /// Number of validation images.
+    #[arg(long, default_value_t = 256)]
+    images: usize,
+    /// The page; dictionary.html in the run's folder by default.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+impl DictionaryArgs {
+    pub(super) fn run(self) -> Result<(), VlpError> {
+        let device = self.device.pick()?;
+        let codebook = codebook(
+            &self.run,
+            self.checkpoint.choice,
+            self.images,
+            self.out,
+            &device,
+        )?;
+        let header = format_args!("{:44} {:>9} {:>9}\n", "", "initial", "trained");
+        print(header)?;
+        for (name, before, after) in codebook.rows {
+            let (before, after) = (format_metric(before), format_metric(after));
+            print(format_args!("{name:44} {before:>9} {after:>9}\n"))?;
+        }
+        print(format_args!("\n{}\n", codebook.path.display()))
+    }
+}

@@ -1,0 +1,45 @@
+//! `vlp evaluate`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use vlp::VlpError;
+use vlp::eval::{evaluate_run, write_results};
+
+use super::common_args::{CheckpointArgs, ConfigArgs, DeviceArgs};
+use super::output::{print, print_metric, warn};
+
+#[derive(Args)]
+pub(super) struct EvaluateArgs {
+    /// Folder of the run.
+    run: PathBuf,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
+    /// Folder for result files in the formats of the official tools: answers, captions, detections, truth of statements.
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+impl EvaluateArgs {
+    pub(super) fn run(self) -> Result<(), VlpError> {
+        let device = self.device.pick()?;
+        let sources = self.config.sources();
+        let validation = evaluate_run(&self.run, self.checkpoint.choice, &sources, &device)?;
+        for score in &validation.scores {
+            print_metric(&score.name, score.value)?;
+        }
+        for problem in &validation.unreadable {
+            warn(format_args!("skipped: {problem}"));
+        }
+        if let Some(folder) = self.results {
+            for file in write_results(&validation.predictions, &folder)? {
+                print(format_args!("{}\n", file.display()))?;
+            }
+        }
+        Ok(())
+    }
+}

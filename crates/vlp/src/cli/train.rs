@@ -1,0 +1,94 @@
+//! `vlp pretrain` and `vlp finetune`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use vlp::VlpError;
+use vlp::config::finetune;
+use vlp::run::{RunFolder, run_config};
+use vlp::train::{RunChoice, TrainOptions, train};
+
+use super::common_args::{CheckpointArgs, ConfigArgs, DeviceArgs};
+use super::output::print;
+
+#[derive(Args)]
+pub(super) struct PretrainArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Folder of the run; it must not exist, or be empty.
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "resume",
+        conflicts_with = "resume"
+    )]
+    out: Option<PathBuf>,
+    /// Resume a run that was stopped, with its own configuration.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "steps", "seed", "quick", "set"])]
+    resume: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Stop after this step; continue with --resume.
+    #[arg(long, value_name = "STEP")]
+    stop_at: Option<u64>,
+}
+
+impl PretrainArgs {
+    pub(super) fn run(self) -> Result<(), VlpError> {
+        let (config, run) = match (self.resume, self.out) {
+            (Some(path), _) => (RunFolder::open(&path)?.1, RunChoice::Resume(path)),
+            (None, Some(path)) => (self.config.resolve()?, RunChoice::New(path)),
+            (None, None) => {
+                return Err(VlpError::Config("give --out DIR or --resume RUN".into()));
+            }
+        };
+        let results = train(&TrainOptions {
+            config,
+            run,
+            device: self.device.name,
+            stop_at: self.stop_at,
+        })?;
+        print(format_args!("{results}"))
+    }
+}
+
+#[derive(Args)]
+pub(super) struct FinetuneArgs {
+    /// The task: vqa, nlvr2, snli-ve, retrieval, caption or detection.
+    task: String,
+    /// Folder of the run to start from.
+    #[arg(long, value_name = "RUN")]
+    from: PathBuf,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
+    /// Folder of the new run.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Train the same model from its initial weights instead, to measure what pre-training gains.
+    #[arg(long)]
+    from_scratch: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+impl FinetuneArgs {
+    pub(super) fn run(self) -> Result<(), VlpError> {
+        let pretrained = run_config(&self.from)?;
+        let sources = self.config.sources();
+        let mut config = finetune(&self.task, &pretrained, &self.from, &sources)?;
+        if self.from_scratch {
+            config.from = None;
+        } else {
+            config.from_checkpoint = self.checkpoint.choice;
+        }
+        let results = train(&TrainOptions {
+            config,
+            run: RunChoice::New(self.out),
+            device: self.device.name,
+            stop_at: None,
+        })?;
+        print(format_args!("{results}"))
+    }
+}

@@ -1,0 +1,145 @@
+//! `data`: sources and batches.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use vlp_data::{AnswerVocabulary, CaptionChoice, ResizeRule};
+use vlp_scenes::ScenesConfig;
+
+use super::source_kind::SourceKind;
+use crate::error::VlpError;
+
+/// Data sources and batches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DataConfig {
+    /// Training data: `scenes` (generated), `coco:DIR`, `vqa:DIR/SPLIT`, `nlvr2:FILE`, `snli-ve:FILE`, `karpathy:FILE`,
+    /// `karpathy-test:FILE`, `json:FILE`, `genome:DIR`, or `shards:PATH` (a folder or a URL).
+    #[serde(default = "scenes")]
+    pub source: String,
+    /// Validation data, if it is a source of its own; else a fraction of `source`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<String>,
+    /// Further training sources, mixed with `source`.
+    #[serde(default)]
+    pub mix: Vec<MixConfig>,
+    /// Karpathy's `dataset_coco.json`, whose validation and test images are removed from every training source. By default
+    /// the file of that name next to the source, if it exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub karpathy: Option<PathBuf>,
+    /// Folder in which the index of annotation files is cached between runs; rebuilt in every run if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<PathBuf>,
+    /// For shards read over a network: read shard after shard and shuffle within this many samples; 0 shuffles all.
+    #[serde(default)]
+    pub window: usize,
+    /// Folder of the images of sources that name a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<PathBuf>,
+    /// Task of generated scenes; other sources have a task of their own.
+    #[serde(default)]
+    pub task: TaskKind,
+    /// Questions for which an answer must be correct to enter the vocabulary; 9 in VQA v2.
+    #[serde(default = "min_answers")]
+    pub min_answers: usize,
+    /// Put the premise of `snli-ve:` as text before the hypothesis, separated by `[SEP]`; both must fit into
+    /// `data.max_text_len`. In the papers the image alone is the premise.
+    #[serde(default)]
+    pub premise: bool,
+    /// Pair every image of a batch with every text, as SOHO trains retrieval (t = 24).
+    #[serde(default)]
+    pub all_pairs: bool,
+    /// Replace all images by zeros, to measure what texts alone reveal.
+    #[serde(default)]
+    pub hide_images: bool,
+    /// Images in a batch; 32 in E2E-VLP.
+    pub batch_size: usize,
+    /// Threads that load and prepare images. Batches do not depend on it.
+    pub workers: usize,
+    /// WordPiece vocabulary: `scenes`, `bert-base-uncased` (30,522 tokens), or the path of a `vocab.txt` or of a BERT
+    /// `tokenizer.json`.
+    pub tokenizer: String,
+    /// Maximum length of a text in tokens, `[CLS]` and `[SEP]` included; 40 in E2E-VLP, 16 in SOHO.
+    pub max_text_len: usize,
+    /// Texts of each image in a batch; 1 in E2E-VLP, 4 in SOHO.
+    #[serde(default = "one")]
+    pub texts_per_image: usize,
+    /// Which caption of another image is used for negative pairs; `first` in SOHO's released code.
+    #[serde(default)]
+    pub negative_caption: CaptionChoice,
+    /// Batch images of similar shapes together, which reduces padding.
+    pub bucket_by_shape: bool,
+    /// Batches are padded to sides that are multiples of this; 1 in DETR, 32 in SOHO.
+    #[serde(default = "one")]
+    pub pad_multiple: usize,
+    /// Fraction of unreadable samples, `0..=1`, above which a run stops.
+    pub max_bad_fraction: f64,
+    /// Fraction of the images of a source used for validation instead of training, chosen by image id.
+    pub validation_fraction: f64,
+    /// Size of training images.
+    pub resize: ResizeRule,
+    /// Size of validation images; as in training if absent. DETR: short side 800, long side at most 1333.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_resize: Option<ResizeRule>,
+    /// Generated scenes.
+    #[serde(default)]
+    pub scenes: ScenesConfig,
+}
+
+fn min_answers() -> usize {
+    AnswerVocabulary::MIN_COUNT
+}
+
+fn one() -> usize {
+    1
+}
+
+fn scenes() -> String {
+    "scenes".into()
+}
+
+impl DataConfig {
+    /// Parses [`Self::source`].
+    ///
+    /// # Errors
+    /// [`VlpError::Config`] for an unknown kind.
+    pub fn kind(&self) -> Result<SourceKind, VlpError> {
+        SourceKind::parse("data.source", &self.source)
+    }
+}
+
+/// A further training source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct MixConfig {
+    /// The source, as `data.source`.
+    pub source: String,
+    /// Number of times each of its samples occurs in an epoch, above 0; a value below 1 takes that fraction of them.
+    #[serde(default = "one_time")]
+    pub weight: f64,
+    /// Train on its boxes too; possible only if its classes are those of `data.source`.
+    #[serde(default)]
+    pub boxes: bool,
+}
+
+fn one_time() -> f64 {
+    1.0
+}
+
+/// Task of generated scenes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TaskKind {
+    /// Captions and boxes.
+    #[default]
+    Captions,
+    /// Questions with answers.
+    Vqa,
+    /// Statements about two scenes.
+    Nlvr2,
+    /// Hypotheses.
+    SnliVe,
+}

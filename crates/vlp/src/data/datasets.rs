@@ -1,0 +1,173 @@
+//! Training and validation data of a configuration.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use vlp_data::{
+    AnswerVocabulary, BatchPlan, CaptionChoice, Example, Examples, LabelSpace, Limits, Loader,
+    LoaderConfig, Source, split_by_key,
+};
+use vlp_objectives::{Collator, MetricContext};
+use vlp_scenes::Split;
+use vlp_text::WordPieceTokenizer;
+
+use super::source::{answer_vocabulary, open_source};
+use super::tokenizer::load_tokenizer;
+use super::training_source::open_training_source;
+use crate::config::{RunConfig, SourceKind, TaskKind};
+use crate::error::VlpError;
+
+/// Training and validation data of a run.
+#[non_exhaustive]
+pub struct Datasets {
+    /// Training samples.
+    pub train: Arc<dyn Source>,
+    /// Validation samples, never trained on.
+    pub validation: Arc<dyn Source>,
+    /// Names of classes and attributes.
+    pub labels: LabelSpace,
+    /// The tokenizer.
+    pub tokenizer: WordPieceTokenizer,
+    /// Answers to questions; empty for data without questions.
+    pub answers: AnswerVocabulary,
+    /// Messages about skipped annotations.
+    pub notes: Vec<String>,
+}
+
+impl fmt::Debug for Datasets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Datasets")
+            .field("train", &self.train.name())
+            .field("validation", &self.validation.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Datasets {
+    /// Opens the sources and the tokenizer of `config.data`.
+    ///
+    /// # Errors
+    /// [`VlpError::Config`] for sources that cannot be read or leave no training or validation samples.
+    pub fn open(config: &RunConfig) -> Result<Self, VlpError> {
+        let data = &config.data;
+        let tokenizer = load_tokenizer(&data.tokenizer)?;
+        let opened = open_training_source(data)?;
+        let mut notes = opened.notes;
+        let (train, validation): (Arc<dyn Source>, Arc<dyn Source>) = match &data.validation {
+            Some(spec) => {
+                let count = validation_scenes(config);
+                let validation = open_source("data.validation", spec, data, Split::Test, count)?;
+                notes.extend(validation.notes);
+                (opened.source, validation.source)
+            }
+            // Scenes have a test split.
+            None if data.kind()? == SourceKind::Scenes => {
+                let count = validation_scenes(config);
+                let validation =
+                    open_source("data.source", &data.source, data, Split::Test, count)?;
+                (opened.source, validation.source)
+            }
+            None => {
+                let (validation, train) =
+                    split_by_key(&opened.source, data.validation_fraction, config.seed)?;
+                (Arc::new(train), Arc::new(validation))
+            }
+        };
+        for (split, source) in [("training", &train), ("validation", &validation)] {
+            if source.is_empty() {
+                return Err(VlpError::Config(format!(
+                    "data.source = \"{}\" leaves no {split} images (data.validation_fraction = {})",
+                    data.source, data.validation_fraction
+                )));
+            }
+        }
+        Ok(Self {
+            labels: train.labels().clone(),
+            train,
+            validation,
+            tokenizer,
+            answers: answer_vocabulary(&opened.consensus, data.min_answers),
+            notes,
+        })
+    }
+
+    /// Makes batches of these examples.
+    pub fn collator<'a>(&'a self, config: &RunConfig) -> Collator<'a> {
+        Collator {
+            tokenizer: &self.tokenizer,
+            labels: &self.labels,
+            max_text_len: config.data.max_text_len,
+            seed: config.seed,
+            size_multiple: config.data.pad_multiple,
+            answers: Some(&self.answers),
+            all_pairs: config.data.all_pairs,
+            hide_images: config.data.hide_images,
+        }
+    }
+
+    /// Names for the metrics of these data.
+    pub(crate) fn metric_context(&self) -> MetricContext<'_> {
+        MetricContext {
+            tokenizer: &self.tokenizer,
+            labels: &self.labels,
+        }
+    }
+
+    /// The training batches from batch `start_step` on.
+    ///
+    /// # Errors
+    /// [`VlpError::Data`] for values that the loader refuses.
+    pub fn loader(&self, config: &RunConfig, start_step: u64) -> Result<Loader, VlpError> {
+        let data = &config.data;
+        let plan = BatchPlan {
+            seed: config.seed,
+            batch_size: data.batch_size.min(self.train.len()),
+            bucket_by_shape: data.bucket_by_shape,
+            window: data.window,
+        };
+        let loader = LoaderConfig {
+            limits: Limits::default(),
+            workers: data.workers,
+            start_step,
+            caption: CaptionChoice::Random,
+            negative_caption: data.negative_caption,
+            texts_per_image: data.texts_per_image,
+            max_bad_fraction: data.max_bad_fraction,
+            ..LoaderConfig::new(plan, data.resize.clone())
+        };
+        Ok(Loader::start(Arc::clone(&self.train), loader)?)
+    }
+
+    /// Loads the validation examples of these indices. Returns the readable ones and messages about the others.
+    pub fn load_validation(
+        &self,
+        config: &RunConfig,
+        range: Range<usize>,
+    ) -> (Vec<Example>, Vec<String>) {
+        let data = &config.data;
+        let rule = data.eval_resize.as_ref().unwrap_or(&data.resize).clone();
+        let loader = Examples {
+            texts_per_image: data.texts_per_image,
+            ..Examples::new(Arc::clone(&self.validation), rule)
+        };
+        let (mut examples, mut errors) = (vec![], vec![]);
+        for index in range.start..range.end.min(self.validation.len()) {
+            match loader.load(index, 0) {
+                Ok(example) => examples.push(example),
+                Err(error) => errors.push(error.to_string()),
+            }
+        }
+        (examples, errors)
+    }
+}
+
+/// Number of generated validation scenes.
+fn validation_scenes(config: &RunConfig) -> usize {
+    let count = config.eval.examples.max(config.eval.images).max(1);
+    match config.data.task {
+        // A statement is about two scenes, and not every pair of scenes has one.
+        TaskKind::Nlvr2 => 4 * count.max(64),
+        _ => count,
+    }
+}

@@ -1,0 +1,12 @@
+//! Training and validation data of a configuration.
+
+mod datasets;
+mod source;
+mod tokenizer;
+mod training_source;
+mod vocabulary;
+
+pub use datasets::Datasets;
+pub use source::{OpenedSource, open_plain};
+pub use tokenizer::load_tokenizer;
+pub use vocabulary::Vocabulary;

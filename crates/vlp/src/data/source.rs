@@ -1,0 +1,285 @@
+//! Opening a data source.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fmt, fs};
+
+use vlp_data::read::{
+    CocoFiles, FileSource, GenericOptions, GenomeFiles, KarpathySplit, ReadReport, SnliVeText,
+    VqaFiles, cache, coco, generic, karpathy, nlvr2, snli_ve, visual_genome, vqa,
+};
+#[cfg(feature = "cloud")]
+use vlp_data::shards::BlockCacheSize;
+use vlp_data::shards::{self, BlobStore, ShardOptions};
+use vlp_data::{AnswerVocabulary, DataError, Limits, Source};
+use vlp_eval::vqa::normalize;
+use vlp_scenes::{Scenes, ScenesConfig, ScenesTask, Split, Task};
+use vlp_train::atomic_file::sha256_hex;
+
+use crate::config::{DataConfig, SourceKind, TaskKind};
+use crate::error::VlpError;
+
+/// Maximum number of skipped records that notes list one by one.
+const MAX_LISTED: usize = 20;
+/// Number of generated questions whose answers make the vocabulary; all answers occur among them.
+const SCENES_QUESTIONS: usize = 4096;
+
+/// A data source with facts about its samples.
+#[non_exhaustive]
+pub struct OpenedSource {
+    /// The samples.
+    pub source: Arc<dyn Source>,
+    /// Sample index and consensus answer of questions, ascending.
+    pub(super) consensus: Vec<(usize, String)>,
+    /// Messages about skipped records.
+    pub(super) notes: Vec<String>,
+    /// What reading the annotation files skipped; `None` for generated scenes.
+    pub report: Option<ReadReport>,
+}
+
+impl fmt::Debug for OpenedSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenedSource")
+            .field("source", &self.source.name())
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens `data.source` only: without `data.mix`, and without removing test images.
+///
+/// # Errors
+/// [`VlpError::Config`] that names the source and the problem.
+pub fn open_plain(data: &DataConfig) -> Result<OpenedSource, VlpError> {
+    let count = data.scenes.count;
+    open_source("data.source", &data.source, data, Split::Train, count)
+}
+
+/// Opens the source `spec`, the value of `key`; of generated scenes, `count` scenes of `split`.
+pub(super) fn open_source(
+    key: &str,
+    spec: &str,
+    data: &DataConfig,
+    split: Split,
+    count: usize,
+) -> Result<OpenedSource, VlpError> {
+    if let Some(folder) = &data.index {
+        fs::create_dir_all(folder).map_err(VlpError::io(folder))?;
+    }
+    let kind = SourceKind::parse(key, spec)?;
+    let opener = FileOpener {
+        spec,
+        data,
+        limits: Limits::default(),
+    };
+    let source = opener.open(&kind).map_err(|e| {
+        let hint = match kind {
+            SourceKind::Coco(_) => "; use a folder with annotations/captions_SPLIT.json and images",
+            _ => "",
+        };
+        VlpError::Config(format!("{key} = \"{spec}\": {e}{hint}"))
+    })?;
+    let Some(source) = source else {
+        return open_scenes(data, split, count);
+    };
+    let consensus = (0..source.len()).filter_map(|i| Some((i, source.consensus(i)?.to_owned())));
+    Ok(OpenedSource {
+        consensus: consensus.collect(),
+        notes: skipped_notes(source.report()),
+        report: Some(source.report().clone()),
+        source: Arc::new(source),
+    })
+}
+
+/// Opens sources of files.
+struct FileOpener<'a> {
+    spec: &'a str,
+    data: &'a DataConfig,
+    limits: Limits,
+}
+
+impl FileOpener<'_> {
+    /// The source; `None` for generated scenes.
+    fn open(&self, kind: &SourceKind) -> Result<Option<FileSource>, DataError> {
+        let limits = &self.limits;
+        let source = match kind {
+            SourceKind::Scenes => return Ok(None),
+            SourceKind::Coco(dir) => {
+                let files = CocoFiles::find(dir, None)?;
+                let inputs = files.inputs();
+                let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+                self.cached(&inputs, &|| coco(&files, limits))
+            }
+            SourceKind::Vqa(path) => {
+                let split = path.file_name().unwrap_or_default().to_string_lossy();
+                let dir = path.parent().unwrap_or(Path::new("."));
+                let files = VqaFiles::find(dir, &split)?;
+                let inputs = files.questions.iter().chain(&files.annotations);
+                let inputs: Vec<&Path> =
+                    inputs.chain(&files.images).map(PathBuf::as_path).collect();
+                self.cached(&inputs, &|| vqa(&files, limits))
+            }
+            SourceKind::Nlvr2(file) => {
+                self.cached_file(file, &|images| nlvr2(file, images, limits))
+            }
+            SourceKind::SnliVe(file) => {
+                let text = match self.data.premise {
+                    true => SnliVeText::PremiseAndHypothesis,
+                    false => SnliVeText::Hypothesis,
+                };
+                self.cached_file(file, &|images| snli_ve(file, images, text, limits))
+            }
+            SourceKind::Karpathy(file) => self.cached_file(file, &|images| {
+                karpathy(file, images, &KarpathySplit::TRAINING, limits)
+            }),
+            SourceKind::KarpathyTest(file) => self.cached_file(file, &|images| {
+                karpathy(file, images, &[KarpathySplit::Test], limits)
+            }),
+            SourceKind::Json(file) => self.cached_file(file, &|_| {
+                let options = GenericOptions {
+                    images: self.data.images.clone(),
+                    ..GenericOptions::default()
+                };
+                generic(file, options)
+            }),
+            SourceKind::Genome(dir) => {
+                let files = genome_files(dir, self.data.images.as_deref());
+                let mut inputs = vec![files.image_data.as_path(), &files.regions, &files.images];
+                let pairs = files.objects.iter().chain(&files.attributes);
+                inputs.extend(pairs.flat_map(|(a, b)| [a.as_path(), b.as_path()]));
+                self.cached(&inputs, &|| visual_genome(&files, limits))
+            }
+            SourceKind::Shards(path) => {
+                let options = ShardOptions {
+                    index: (self.data.index.as_deref()).map(|folder| index_file(folder, self.spec)),
+                    ..ShardOptions::default()
+                };
+                let blobs = open_blobs(&path.to_string_lossy())?;
+                Ok(shards::open(blobs, options)?.source)
+            }
+        };
+        source.map(Some)
+    }
+
+    /// Reads a source of one annotation file and a folder of images.
+    fn cached_file(
+        &self,
+        file: &Path,
+        read: &dyn Fn(PathBuf) -> Result<FileSource, DataError>,
+    ) -> Result<FileSource, DataError> {
+        let parent = || file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        let images = self.data.images.clone().unwrap_or_else(parent);
+        self.cached(&[file, &images], &|| read(images.clone()))
+    }
+
+    /// Reads a source, or its index in `data.index` if the inputs have not changed.
+    fn cached(
+        &self,
+        inputs: &[&Path],
+        read: &dyn Fn() -> Result<FileSource, DataError>,
+    ) -> Result<FileSource, DataError> {
+        let (spec, data) = (self.spec, self.data);
+        let Some(folder) = &data.index else {
+            return read();
+        };
+        let inputs: Vec<PathBuf> = inputs.iter().map(|path| path.to_path_buf()).collect();
+        let premise = if data.premise { " premise" } else { "" };
+        let options = format!("{spec} {:?} {:?}{premise}", data.images, self.limits);
+        Ok(cache::open_or_build(&index_file(folder, spec), &inputs, &options, read)?.source)
+    }
+}
+
+/// The index file of a source: the end of its name, and a hash.
+fn index_file(folder: &Path, spec: &str) -> PathBuf {
+    let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let name: String = spec.chars().map(safe).collect();
+    let hash = sha256_hex(spec.as_bytes());
+    let start = name.len().saturating_sub(40);
+    folder.join(format!("{}-{}.index", &name[start..], &hash[..8]))
+}
+
+/// Visual Genome's files in a folder; objects and attributes if they exist.
+fn genome_files(dir: &Path, images: Option<&Path>) -> GenomeFiles {
+    let if_both_exist = |annotations: &str, vocabulary: &str| {
+        let files = (dir.join(annotations), dir.join(vocabulary));
+        (files.0.is_file() && files.1.is_file()).then_some(files)
+    };
+    GenomeFiles {
+        image_data: dir.join("image_data.json"),
+        regions: dir.join("region_descriptions.json"),
+        images: images.unwrap_or(dir).to_path_buf(),
+        objects: if_both_exist("objects.json", "objects_vocab.txt"),
+        attributes: if_both_exist("attributes.json", "attributes_vocab.txt"),
+    }
+}
+
+#[cfg(feature = "cloud")]
+fn open_blobs(path: &str) -> Result<Arc<dyn BlobStore>, DataError> {
+    vlp_store::open(path, BlockCacheSize::default())
+}
+
+#[cfg(not(feature = "cloud"))]
+fn open_blobs(path: &str) -> Result<Arc<dyn BlobStore>, DataError> {
+    match path.contains("://") {
+        false => Ok(Arc::new(shards::Folder::open(path)?)),
+        true => Err(DataError::Config {
+            field: "shards",
+            reason: format!(
+                "{path}: this build reads only local folders; build with --features cloud"
+            ),
+        }),
+    }
+}
+
+fn open_scenes(data: &DataConfig, split: Split, count: usize) -> Result<OpenedSource, VlpError> {
+    let config = ScenesConfig {
+        split,
+        count,
+        ..data.scenes.clone()
+    };
+    let task = match data.task {
+        TaskKind::Captions => None,
+        TaskKind::Vqa => Some(Task::Vqa),
+        TaskKind::Nlvr2 => Some(Task::Nlvr2),
+        TaskKind::SnliVe => Some(Task::SnliVe),
+    };
+    let mut consensus = vec![];
+    let source: Arc<dyn Source> = match task {
+        None => Arc::new(Scenes::new(config)?),
+        Some(task) => {
+            let source = ScenesTask::new(config, task)?;
+            let questions = 0..source.len().min(SCENES_QUESTIONS);
+            consensus.extend(questions.filter_map(|i| Some((i, source.consensus(i)?))));
+            Arc::new(source)
+        }
+    };
+    Ok(OpenedSource {
+        source,
+        consensus,
+        notes: vec![],
+        report: None,
+    })
+}
+
+/// The vocabulary of the consensus answers of at least `min_count` questions; empty without questions.
+pub(super) fn answer_vocabulary(
+    consensus: &[(usize, String)],
+    min_count: usize,
+) -> AnswerVocabulary {
+    let answers = consensus.iter().map(|(_, answer)| answer.as_str());
+    AnswerVocabulary::build(answers, min_count, normalize)
+}
+
+/// Messages about what a reader skipped or mended.
+fn skipped_notes(report: &ReadReport) -> Vec<String> {
+    let mut notes: Vec<String> = match report.skipped {
+        0 => vec![],
+        _ => vec![report.to_string()],
+    };
+    let records = &report.skipped_records;
+    notes.extend(records.iter().take(MAX_LISTED).map(ToString::to_string));
+    if records.len() > MAX_LISTED {
+        notes.push(format!("... and {} more", records.len() - MAX_LISTED));
+    }
+    notes
+}

@@ -1,0 +1,160 @@
+//! The training data: `data.source` and `data.mix`, without test images.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use vlp_data::{Mixture, MixtureComponent, Source, TestImageFilter};
+use vlp_scenes::Split;
+
+use super::source::{OpenedSource, open_source};
+use crate::config::{DataConfig, SourceKind};
+use crate::error::VlpError;
+
+/// Number of samples whose ids are looked at to tell whether a source has COCO's images.
+const COCO_ID_SAMPLES: usize = 64;
+
+/// Opens `data.source` and all sources of `data.mix`, without the test images of `data.karpathy`.
+pub(super) fn open_training_source(data: &DataConfig) -> Result<OpenedSource, VlpError> {
+    let mut opened = open_filtered(data, "data.source", &data.source)?;
+    if data.mix.is_empty() {
+        return Ok(opened);
+    }
+    let mut components = vec![MixtureComponent {
+        source: Arc::clone(&opened.source),
+        weight: 1.0,
+        image_set: image_set(&data.source),
+        keep_boxes: true,
+    }];
+    for (number, mix) in data.mix.iter().enumerate() {
+        let key = format!("data.mix[{number}].source");
+        let component = open_filtered(data, &key, &mix.source)?;
+        opened.notes.extend(component.notes);
+        opened.consensus.extend(component.consensus);
+        components.push(MixtureComponent {
+            source: component.source,
+            weight: mix.weight,
+            image_set: image_set(&mix.source),
+            keep_boxes: mix.boxes,
+        });
+    }
+    let mixture = Mixture::new(components, "mixture");
+    let mixture = mixture.map_err(|e| VlpError::Config(format!("data.mix: {e}")))?;
+    opened.source = Arc::new(mixture);
+    opened.report = None;
+    Ok(opened)
+}
+
+/// Opens a source without the test images of Karpathy's split.
+fn open_filtered(data: &DataConfig, key: &str, spec: &str) -> Result<OpenedSource, VlpError> {
+    let mut opened = open_source(key, spec, data, Split::Train, data.scenes.count)?;
+    let kind = SourceKind::parse(key, spec)?;
+    let Some(file) = data.karpathy.clone().or_else(|| karpathy_file(&kind)) else {
+        if has_coco_ids(opened.source.as_ref()) && !matches!(kind, SourceKind::Karpathy(_)) {
+            opened.notes.push(format!(
+                "{spec}: no test images are removed; set data.karpathy to Karpathy's dataset_coco.json, whose test images must not be trained on"
+            ));
+        }
+        return Ok(opened);
+    };
+    let invalid = |e| VlpError::Config(format!("data.karpathy = {}: {e}", file.display()));
+    let filter = TestImageFilter::from_karpathy(&file).map_err(invalid)?;
+    let (subset, removed) = filter.remove(&opened.source).map_err(invalid)?;
+    if removed.samples > 0 {
+        opened.notes.push(format!(
+            "{spec}: {} samples of {} test images of Karpathy's split removed from training",
+            removed.samples, removed.images
+        ));
+        // Answers to removed questions are not in the vocabulary.
+        let indices = subset.indices();
+        (opened.consensus).retain(|(index, _)| indices.binary_search(index).is_ok());
+        opened.source = Arc::new(subset);
+    }
+    Ok(opened)
+}
+
+/// Karpathy's file next to a source of COCO's images.
+fn karpathy_file(kind: &SourceKind) -> Option<PathBuf> {
+    let (SourceKind::Coco(dir) | SourceKind::Genome(dir)) = kind else {
+        return None;
+    };
+    ["", "annotations"]
+        .map(|folder| dir.join(folder).join("dataset_coco.json"))
+        .into_iter()
+        .find(|file| file.is_file())
+}
+
+/// Whether a source's images have COCO ids.
+fn has_coco_ids(source: &dyn Source) -> bool {
+    (0..source.len().min(COCO_ID_SAMPLES)).any(|index| source.coco_id(index).is_some())
+}
+
+/// Name of the set of images that a source's image ids refer to; all sources of COCO's images share it.
+fn image_set(spec: &str) -> String {
+    let kind = spec.split_once(':').map_or(spec, |(kind, _)| kind);
+    match kind {
+        "coco" | "vqa" | "karpathy" | "karpathy-test" => "coco".into(),
+        "json" | "shards" => spec.into(),
+        other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+    use vlp_scenes::{Scenes, ScenesConfig};
+
+    use super::*;
+    use crate::config::{Sources, resolve};
+    use crate::data::source::answer_vocabulary;
+
+    #[test]
+    fn answers_of_removed_test_images_are_not_in_the_vocabulary() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = 6;
+        let scenes = ScenesConfig {
+            count,
+            ..ScenesConfig::default()
+        };
+        Scenes::new(scenes)
+            .unwrap()
+            .write_to(folder.path())
+            .unwrap();
+        // Images 1 and 4 are test images and have an answer of their own.
+        let file = folder.path().join("vqa/v2_mscoco_train_annotations.json");
+        let mut annotations: Value =
+            serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        for annotation in annotations["annotations"].as_array_mut().unwrap() {
+            let in_test = [1, 4].contains(&annotation["image_id"].as_u64().unwrap());
+            annotation["multiple_choice_answer"] = json!(if in_test { "zebra" } else { "horse" });
+        }
+        std::fs::write(&file, annotations.to_string()).unwrap();
+        let image = |id: usize| {
+            let split = ["val", "train", "test"][if [1, 4].contains(&id) { id / 2 } else { 1 }];
+            json!({"cocoid": id, "split": split, "filename": "x.jpg", "sentences": []})
+        };
+        let images: Vec<Value> = (0..count).map(image).collect();
+        let karpathy = folder.path().join("karpathy.json");
+        std::fs::write(&karpathy, json!({ "images": images }).to_string()).unwrap();
+
+        let mut data = resolve(&Sources::default()).unwrap().data;
+        data.source = format!("vqa:{}/vqa/train", folder.path().display());
+        let vocabulary = |data: &DataConfig| {
+            let opened = open_training_source(data).unwrap();
+            let indices: Vec<usize> = opened.consensus.iter().map(|(index, _)| *index).collect();
+            let answers = answer_vocabulary(&opened.consensus, 1);
+            (answers, indices, opened.source.len())
+        };
+        let (answers, indices, len) = vocabulary(&data);
+        assert_eq!(answers.len(), 2, "{:?}", answers.answers());
+        assert_eq!(indices, (0..len).collect::<Vec<_>>());
+        data.karpathy = Some(karpathy);
+        let (answers, indices, remaining) = vocabulary(&data);
+        assert_eq!(answers.answers(), ["horse"]);
+        assert!(
+            indices.len() == remaining && remaining < len,
+            "{remaining} of {len}"
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! Evaluating a model on validation examples.
+
+use std::path::{Path, PathBuf};
+
+use burn::prelude::*;
+use vlp_data::AnswerVocabulary;
+use vlp_eval::results;
+use vlp_objectives::{Metrics, ObjectiveSet, Predictions, Pretrain, Score, VisionLanguage};
+
+use super::retrieval::{Retriever, retrieval_metrics};
+use crate::config::{CheckpointChoice, RunConfig, Sources, overlay};
+use crate::data::Datasets;
+use crate::error::VlpError;
+use crate::model::{AnyModel, Heads};
+use crate::run::TrainedModel;
+
+/// Metrics and predictions of a model on validation examples.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Validation {
+    /// The metrics.
+    pub scores: Vec<Score>,
+    /// Number of examples.
+    pub examples: usize,
+    /// Messages about unreadable examples.
+    pub unreadable: Vec<String>,
+    /// Predictions for result files.
+    pub predictions: Predictions,
+}
+
+/// The metrics that [`evaluate`] computes, without values.
+///
+/// # Errors
+/// [`VlpError::Objective`] from the objectives' metrics.
+pub(crate) fn list_metrics<O: ObjectiveSet>(
+    objectives: &O,
+    heads: Heads<'_>,
+    config: &RunConfig,
+    data: &Datasets,
+) -> Result<Vec<Score>, VlpError> {
+    let mut scores = objectives.metrics().scores(&data.metric_context())?;
+    if config.eval.retrieval > 0 {
+        scores.extend(retrieval_metrics(heads.itm.is_some(), heads.itc.is_some()));
+    }
+    Ok(scores)
+}
+
+/// Evaluates `model` (without autodiff) on the validation examples of a configuration, one batch in memory at a time. Masks
+/// and negative pairs are drawn from the example, so they are the same for all models. Measures retrieval too if `heads`
+/// has a head for it and `eval.retrieval` is not 0.
+///
+/// # Errors
+/// [`VlpError::Objective`] for images too small for the model, [`VlpError::Config`] if `eval.folds` does not fit.
+pub fn evaluate<M: VisionLanguage, O: ObjectiveSet>(
+    model: &Pretrain<M, O>,
+    heads: Heads<'_>,
+    config: &RunConfig,
+    data: &Datasets,
+    device: &Device,
+) -> Result<Validation, VlpError> {
+    let (mut unreadable, mut count) = (vec![], 0);
+    let collator = data.collator(config);
+    let mut metrics = model.metrics();
+    let batch_size = config.data.batch_size;
+    for start in (0..config.eval.examples).step_by(batch_size) {
+        let end = config.eval.examples.min(start + batch_size);
+        let (examples, errors) = data.load_validation(config, start..end);
+        unreadable.extend(errors);
+        count += examples.len();
+        if !examples.is_empty() {
+            let batch = collator.collate(&model.objectives, &examples, device)?;
+            model.evaluate(&batch, &mut metrics)?;
+        }
+    }
+    let context = data.metric_context();
+    let mut scores = metrics.scores(&context)?;
+    if config.eval.retrieval > 0 && (heads.itm.is_some() || heads.itc.is_some()) {
+        let (examples, _) = data.load_validation(config, 0..config.eval.retrieval);
+        let retriever = Retriever {
+            model: &model.model,
+            itm: heads.itm,
+            itc: heads.itc,
+            collator: &collator,
+            device,
+        };
+        scores.extend(retriever.scores(&examples, &config.eval)?);
+    }
+    let mut predictions = Predictions::default();
+    metrics.predictions(&context, &mut predictions);
+    Ok(Validation {
+        scores,
+        examples: count,
+        unreadable,
+        predictions,
+    })
+}
+
+/// Evaluates a checkpoint of a run on the validation examples of its configuration, overridden by `sources` (other data,
+/// more examples).
+///
+/// # Errors
+/// As [`TrainedModel::open`], and if the data cannot be read or have other classes.
+pub fn evaluate_run(
+    run: &Path,
+    checkpoint: CheckpointChoice,
+    sources: &Sources,
+    device: &Device,
+) -> Result<Validation, VlpError> {
+    let trained = TrainedModel::open_checkpoint(run, checkpoint, device)?;
+    let config = overlay(&trained.config, sources)?;
+    let mut data = Datasets::open(&config)?;
+    let labels = &trained.vocabulary.labels;
+    if !data.labels.same_names(labels) && config.objectives.detection.is_some() {
+        return Err(VlpError::Config(format!(
+            "data.source = \"{}\" has other classes than the run was trained for ({})",
+            config.data.source, labels.name
+        )));
+    }
+    data.answers = AnswerVocabulary::new(trained.vocabulary.answers.clone());
+    let heads = Heads::from(trained.model().objectives());
+    match trained.model() {
+        AnyModel::E2eVlp(model) => evaluate(model, heads, &config, &data, device),
+        AnyModel::Soho(model) => evaluate(model, heads, &config, &data, device),
+    }
+}
+
+/// Writes predictions in the formats of the official tools: `vqa.json`, `captions.json`, `detections.json` and `nlvr2.csv`,
+/// without empty ones. Returns the files written.
+///
+/// # Errors
+/// [`VlpError::Io`] if the folder cannot be created, [`VlpError::Results`] for predictions that the tools would refuse.
+pub fn write_results(predictions: &Predictions, folder: &Path) -> Result<Vec<PathBuf>, VlpError> {
+    std::fs::create_dir_all(folder).map_err(VlpError::io(folder))?;
+    let mut files = vec![];
+    let mut add_file = |name: &str| {
+        files.push(folder.join(name));
+        folder.join(name)
+    };
+    if !predictions.answers.is_empty() {
+        results::write_vqa(add_file("vqa.json"), &predictions.answers)?;
+    }
+    if !predictions.captions.is_empty() {
+        results::write_captions(add_file("captions.json"), &predictions.captions)?;
+    }
+    if !predictions.detections.is_empty() {
+        results::write_detections(add_file("detections.json"), &predictions.detections)?;
+    }
+    if !predictions.statements.is_empty() {
+        results::write_nlvr2(add_file("nlvr2.csv"), &predictions.statements)?;
+    }
+    Ok(files)
+}

@@ -1,0 +1,102 @@
+//! Building model and objectives from a configuration.
+
+use std::sync::Arc;
+
+use burn::prelude::*;
+use vlp_data::LabelSpace;
+use vlp_eval::caption::CiderCorpus;
+use vlp_models::{E2eVlp, Soho};
+use vlp_objectives::detection::ClassVocabulary;
+use vlp_objectives::{CiderReward, HeadSizes, PretrainObjectives, SelfCritical};
+use vlp_text::WordPieceTokenizer;
+
+use crate::config::{ModelConfig, RunConfig};
+use crate::data::Datasets;
+use crate::error::VlpError;
+
+/// The model of either system, without heads.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "callers destructure it at once")]
+pub enum Model {
+    /// E2E-VLP.
+    E2eVlp(E2eVlp),
+    /// SOHO.
+    Soho(Soho),
+}
+
+/// The model on `device`; [`vlp_models::initialize`] draws its weights.
+///
+/// # Errors
+/// [`VlpError::Config`] if texts may be longer than `model.max_positions`, [`VlpError::Model`] for sizes that do not fit.
+pub fn build_model(
+    config: &RunConfig,
+    tokenizer: &WordPieceTokenizer,
+    device: &Device,
+) -> Result<Model, VlpError> {
+    let caption = config.objectives.caption.as_ref();
+    let caption_tokens = caption.map_or(0, |caption| caption.max_new_tokens);
+    let longest = config.data.max_text_len.max(caption_tokens);
+    let max_positions = config.model.max_positions();
+    if longest > max_positions {
+        return Err(VlpError::Config(format!(
+            "model.max_positions = {max_positions}: texts have up to {longest} tokens (data.max_text_len, objectives.caption.max_new_tokens)"
+        )));
+    }
+    let vocab_size = tokenizer.vocab_size();
+    Ok(match &config.model {
+        ModelConfig::E2eVlp(model) => Model::E2eVlp(model.init(vocab_size, device)?),
+        ModelConfig::Soho(model) => Model::Soho(model.init(vocab_size, device)?),
+    })
+}
+
+/// The configured objectives, with heads for the labels and answers of the data.
+///
+/// # Errors
+/// [`VlpError::Model`] for sizes that do not fit, [`VlpError::Data`] if captions for the CIDEr reward cannot be read.
+pub fn build_objectives(
+    config: &RunConfig,
+    data: &Datasets,
+    device: &Device,
+) -> Result<PretrainObjectives, VlpError> {
+    let sizes = head_sizes(config, &data.labels, data.answers.len(), &data.tokenizer);
+    let mut objectives = config.objectives.init(&sizes, device)?;
+    let caption = config.objectives.caption.as_ref();
+    if let Some(self_critical) = caption.and_then(|caption| caption.self_critical.as_ref()) {
+        let reward = Arc::new(cider_reward(self_critical, data)?);
+        let caption = objectives.caption;
+        objectives.caption = caption.map(|caption| caption.with_reward(reward));
+    }
+    Ok(objectives)
+}
+
+/// CIDEr-D with document frequencies of the training captions.
+fn cider_reward(config: &SelfCritical, data: &Datasets) -> Result<CiderReward, VlpError> {
+    let images = data.train.len().min(config.documents);
+    let captions: Vec<Vec<String>> = (0..images)
+        .map(|index| data.train.captions(index))
+        .collect::<Result<_, _>>()?;
+    Ok(CiderReward {
+        corpus: CiderCorpus::new(captions.iter().map(Vec::as_slice)),
+        tokenizer: data.tokenizer.clone(),
+    })
+}
+
+/// Sizes of the heads.
+pub(super) fn head_sizes(
+    config: &RunConfig,
+    labels: &LabelSpace,
+    answers: usize,
+    tokenizer: &WordPieceTokenizer,
+) -> HeadSizes {
+    HeadSizes {
+        d_model: config.model.d_model(),
+        vocab_size: tokenizer.vocab_size(),
+        vocabularies: vec![ClassVocabulary {
+            name: labels.name.clone(),
+            classes: labels.classes.len(),
+            attributes: labels.attributes.len(),
+        }],
+        answers,
+        codes: config.model.quantizer().map_or(0, |q| q.dictionary.codes),
+    }
+}

@@ -1,0 +1,171 @@
+//! Predictions for image files, as JSON and as an HTML page.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use vlp_data::Image;
+use vlp_draw::{
+    AnsweredQuestion, BoxKind, DrawnBox, Heatmap, PredictedImage, PredictionPage, render_prediction,
+};
+
+use super::attention_map::AttentionMap;
+use super::prediction::{Object, Prediction, Request, read_image};
+use super::predictor::Predictor;
+use crate::error::VlpError;
+
+/// Attributes shown with a box.
+const ATTRIBUTES: usize = 3;
+/// File name extensions of images in folders.
+const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+
+/// An item of `predictions.json`.
+#[derive(Serialize)]
+struct Item<'a> {
+    image: &'a str,
+    #[serde(flatten)]
+    prediction: &'a Prediction,
+}
+
+/// The image files of `paths`: files as they are, and all image files of folders, sorted by name.
+fn image_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, VlpError> {
+    let mut files = vec![];
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).map_err(VlpError::io(path))?;
+        let mut images: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        images.retain(|file| {
+            let extension = file.extension().unwrap_or_default().to_ascii_lowercase();
+            EXTENSIONS.iter().any(|image| extension == *image)
+        });
+        images.sort();
+        files.extend(images);
+    }
+    Ok(files)
+}
+
+/// Predicts with all heads of the model for the images at `paths`, in batches, and writes `predictions.json` and
+/// `predictions.html` into `out`. Returns messages about unreadable files, which are skipped.
+///
+/// # Errors
+/// [`VlpError::RunFolder`] if no image can be read; as [`Predictor::predict`].
+pub fn write_folder(
+    model: &Predictor,
+    paths: &[PathBuf],
+    request: &Request,
+    out: &Path,
+) -> Result<Vec<String>, VlpError> {
+    let trained = model.trained();
+    let files = image_files(paths)?;
+    let (mut skipped, mut predictions, mut cards) = (vec![], vec![], vec![]);
+    std::fs::create_dir_all(out).map_err(VlpError::io(out))?;
+    for batch in files.chunks(trained.config.data.batch_size.max(1)) {
+        let (mut names, mut images) = (vec![], vec![]);
+        for file in batch {
+            match read_image(file) {
+                Ok(image) => {
+                    let name = file.file_name().unwrap_or_default();
+                    names.push(name.to_string_lossy().into_owned());
+                    images.push(image);
+                }
+                Err(error) => skipped.push(error.to_string()),
+            }
+        }
+        let batch_predictions = model.predict(&images, request)?;
+        for ((name, image), prediction) in names.into_iter().zip(&images).zip(batch_predictions) {
+            cards.push(card(&name, image, &prediction, request));
+            predictions.push((name, prediction));
+        }
+    }
+    if predictions.is_empty() {
+        let reason = match skipped.first() {
+            Some(first) => format!("nothing to write: {first}"),
+            None => "nothing to write: no image file was given".into(),
+        };
+        return Err(VlpError::RunFolder {
+            path: out.into(),
+            reason,
+        });
+    }
+    let items = predictions.iter();
+    let items = items.map(|(image, prediction)| Item { image, prediction });
+    let file = out.join("predictions.json");
+    let text = serde_json::to_vec_pretty(&items.collect::<Vec<_>>());
+    let text = text.map_err(|e| VlpError::RunFolder {
+        path: file.clone(),
+        reason: format!("cannot be encoded: {e}"),
+    })?;
+    std::fs::write(&file, text).map_err(VlpError::io(&file))?;
+    let page = PredictionPage {
+        title: "vlp predictions".into(),
+        summary: vec![
+            ("preset".into(), trained.config.preset.clone()),
+            ("steps".into(), trained.step.to_string()),
+            ("images".into(), predictions.len().to_string()),
+        ],
+        images: cards,
+        notes: skipped.clone(),
+    };
+    let file = out.join("predictions.html");
+    std::fs::write(&file, render_prediction(&page)?).map_err(VlpError::io(&file))?;
+    Ok(skipped)
+}
+
+fn card(name: &str, image: &Image, prediction: &Prediction, request: &Request) -> PredictedImage {
+    let objects = prediction.objects.iter().flatten();
+    let captions = prediction.caption.iter();
+    let answers = prediction.answers.iter().flatten();
+    let questions = request.questions.iter().zip(answers);
+    let matches = prediction.matches.iter().flatten();
+    PredictedImage {
+        title: name.into(),
+        width: image.width as u32,
+        height: image.height as u32,
+        rgb: image.rgb.clone(),
+        boxes: objects.map(drawn_box).collect(),
+        captions: captions
+            .map(|caption| (caption.text.clone(), caption.log_probability as f32))
+            .collect(),
+        questions: questions
+            .map(|(question, answers)| AnsweredQuestion {
+                question: question.clone(),
+                answers: answers.clone(),
+            })
+            .collect(),
+        matches: (request.texts.iter().cloned())
+            .zip(matches.copied())
+            .collect(),
+        heatmaps: prediction.attention_maps.iter().map(heatmap).collect(),
+        ..PredictedImage::default()
+    }
+}
+
+fn drawn_box(object: &Object) -> DrawnBox {
+    let [x0, y0, x1, y1] = object.bbox;
+    let attributes = object.attributes.iter().take(ATTRIBUTES);
+    let attributes: Vec<&str> = attributes.map(|(name, _)| name.as_str()).collect();
+    DrawnBox {
+        x0: x0.min(x1),
+        y0: y0.min(y1),
+        x1: x1.max(x0),
+        y1: y1.max(y0),
+        label: object.class.clone(),
+        score: Some(object.score),
+        kind: BoxKind::Predicted,
+        detail: attributes.join(", "),
+    }
+}
+
+fn heatmap(map: &AttentionMap) -> Heatmap {
+    Heatmap {
+        title: match map.source.as_str() {
+            "object" | "caption" => map.query.clone(),
+            text => format!("{} ({text})", map.query),
+        },
+        rows: map.rows as u32,
+        columns: map.columns as u32,
+        weights: map.weights.clone(),
+    }
+}

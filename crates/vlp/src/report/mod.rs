@@ -1,0 +1,9 @@
+//! HTML pages of runs and of data.
+
+mod boxes;
+mod data_report;
+mod run_report;
+
+pub(crate) use boxes::{name_or_index, top_indices};
+pub use data_report::{data_report, sample_cards};
+pub use run_report::RunReport;

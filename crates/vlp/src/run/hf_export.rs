@@ -1,0 +1,76 @@
+//! Writing a run's model as a folder in Hugging Face's layout or as one `.safetensors` file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::prelude::*;
+use vlp_train::atomic_file::write_atomic;
+use vlp_weights::SafetensorsWriter;
+
+use super::folder::RunFolder;
+use super::hf_folder::{HfConfig, config_file, tokenizer_file, weights_file};
+use super::trained::TrainedModel;
+use crate::config::{CheckpointChoice, ModelConfig};
+use crate::error::VlpError;
+
+/// Writes model and heads of a checkpoint: as one file if `path` ends in `.safetensors`, with the parameter paths as names,
+/// else as a folder in Hugging Face's layout. Returns the number of tensors.
+///
+/// # Errors
+/// As [`TrainedModel::open`]; [`VlpError::RunFolder`] if the folder is not empty, [`VlpError::Weights`] if a file cannot be
+/// written.
+pub fn export(
+    run: &Path,
+    checkpoint: CheckpointChoice,
+    path: &Path,
+    device: &Device,
+) -> Result<usize, VlpError> {
+    let trained = TrainedModel::open_checkpoint(run, checkpoint, device)?;
+    match path.extension().is_some_and(|e| e == "safetensors") {
+        true => write_weights(&trained, path),
+        false => write_folder(trained, path),
+    }
+}
+
+fn write_folder(trained: TrainedModel, folder: &Path) -> Result<usize, VlpError> {
+    RunFolder::check_vacant(folder)?;
+    std::fs::create_dir_all(folder).map_err(VlpError::io(folder))?;
+    let count = write_weights(&trained, &weights_file(folder))?;
+    let tokenizer = trained.tokenizer.to_tokenizer_json()?;
+    write_atomic(&tokenizer_file(folder), tokenizer.as_bytes())?;
+    let mut run = trained.config;
+    (run.from, run.weights) = (None, vec![]);
+    let config = HfConfig {
+        model_type: match run.model {
+            ModelConfig::E2eVlp(_) => "vlp-e2e-vlp".into(),
+            ModelConfig::Soho(_) => "vlp-soho".into(),
+        },
+        vlp_version: env!("CARGO_PKG_VERSION").into(),
+        step: trained.step,
+        vocabulary: trained.vocabulary,
+        run,
+    };
+    // Written last: a folder without it is not taken for a model.
+    let target = RunFolder {
+        path: folder.into(),
+    };
+    target.write_json(&config_file(folder), &config)?;
+    Ok(count)
+}
+
+fn write_weights(trained: &TrainedModel, file: &Path) -> Result<usize, VlpError> {
+    let params = trained.model().params();
+    let shapes = params.iter();
+    let shapes = shapes.map(|(path, data)| (path.clone(), data.shape().to_vec()));
+    let metadata = BTreeMap::from([
+        ("format".to_string(), "pt".to_string()),
+        ("preset".to_string(), trained.config.preset.clone()),
+        ("step".to_string(), trained.step.to_string()),
+    ]);
+    let mut writer = SafetensorsWriter::create(file, &shapes.collect(), &metadata)?;
+    for (path, data) in &params {
+        writer.write(path, &data.iter::<f32>().collect::<Vec<_>>())?;
+    }
+    writer.finish()?;
+    Ok(params.len())
+}

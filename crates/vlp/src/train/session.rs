@@ -1,0 +1,254 @@
+//! One session of a run: from the start or a checkpoint to the end or a stop.
+
+use std::time::Instant;
+
+use vlp_data::LoadedBatch;
+use vlp_objectives::{
+    Collator, ObjectiveError, ObjectiveSet, Pretrain, Score, VisionLanguage, total,
+};
+use vlp_train::{CheckpointScore, CheckpointStore, RunLog, StepReport, Trainer};
+
+use super::Run;
+use super::loss_values::{LossValue, mean_losses, read_losses};
+use super::model_selection::checkpoint_score;
+use super::progress::Progress;
+use crate::device;
+use crate::error::VlpError;
+use crate::eval::evaluate;
+use crate::format::format_duration;
+use crate::model::Heads;
+use crate::run::Results;
+use crate::run::log_keys::{GRAD_NORM, LEARNING_RATE, SKIPPED_STEPS};
+
+/// A run being trained.
+pub(super) struct Session<'a, M: VisionLanguage, O: ObjectiveSet, H> {
+    run: Run<'a>,
+    heads: &'a H,
+    collator: Collator<'a>,
+    trainer: Trainer<Pretrain<M, O>>,
+    checkpoints: CheckpointStore,
+    log: RunLog,
+    config_hash: String,
+    pub(super) results: Results,
+    notes: Vec<String>,
+    /// Messages of the last evaluation about unreadable examples.
+    unreadable: Vec<String>,
+    /// Wall time of earlier sessions in seconds.
+    earlier_seconds: f64,
+    started: Instant,
+}
+
+impl<'a, M, O, H> Session<'a, M, O, H>
+where
+    M: VisionLanguage,
+    O: ObjectiveSet,
+    H: Fn(&O) -> Heads<'_>,
+{
+    /// Resumes from the newest complete checkpoint, or evaluates the initial weights.
+    pub(super) fn start(
+        run: Run<'a>,
+        model: Pretrain<M, O>,
+        heads: &'a H,
+        weights_notes: Vec<String>,
+    ) -> Result<Self, VlpError> {
+        let config = run.config;
+        let config_hash = config.fingerprint()?;
+        let checkpoints = CheckpointStore::open(run.folder.checkpoints(), config.checkpoint.keep)?;
+        let mut trainer = Trainer::new(model, config.train.clone())?;
+        let mut notes = run.data.notes.clone();
+        if !checkpoints.steps()?.is_empty() {
+            let (checkpoint, unusable) = checkpoints.latest()?;
+            notes.extend(unusable.iter().map(|e| format!("checkpoint skipped: {e}")));
+            trainer = trainer.resume(&checkpoint, &config_hash)?;
+        }
+        notes.extend(weights_notes);
+        let log = RunLog::open(&run.folder.path, trainer.step_count())?;
+        let saved: Option<Results> = run.folder.read_json(&run.folder.results())?;
+        let mut results = saved.unwrap_or_default();
+        results.device = run.device_name.into();
+        results.simd = device::simd_level().to_string();
+        let mut session = Self {
+            run,
+            heads,
+            collator: run.data.collator(config),
+            trainer,
+            checkpoints,
+            log,
+            config_hash,
+            earlier_seconds: results.seconds,
+            results,
+            notes,
+            unreadable: vec![],
+            started: Instant::now(),
+        };
+        if session.results.initial.is_empty() {
+            session.results.initial = session.evaluate()?;
+            session.write_results()?;
+        }
+        Ok(session)
+    }
+
+    /// Messages for the report page.
+    pub(super) fn notes(&self) -> Vec<String> {
+        [self.notes.as_slice(), &self.unreadable].concat()
+    }
+
+    /// Evaluates the model on the validation examples.
+    fn evaluate(&mut self) -> Result<Vec<Score>, VlpError> {
+        let Run {
+            config,
+            data,
+            device,
+            ..
+        } = self.run;
+        let model = self.trainer.eval_model();
+        let heads = (self.heads)(&model.objectives);
+        let validation = evaluate(&model, heads, config, data, device)?;
+        (self.unreadable, self.results.examples) = (validation.unreadable, validation.examples);
+        Ok(validation.scores)
+    }
+
+    /// Trains to the last step (returns true) or to `stop_at` (false).
+    pub(super) fn train(&mut self, stop_at: Option<u64>) -> Result<bool, VlpError> {
+        let config = self.run.config;
+        let total_steps = config.train.steps;
+        let accumulate = config.train.accumulate as u64;
+        let first_step = self.trainer.step_count();
+        let mut loader = self.run.data.loader(config, first_step * accumulate)?;
+        let mut progress = Progress::new(first_step, total_steps);
+        while self.trainer.step_count() < total_steps {
+            if stop_at.is_some_and(|stop_at| self.trainer.step_count() >= stop_at) {
+                progress.finish();
+                return Ok(false);
+            }
+            let mut batches = Vec::with_capacity(accumulate as usize);
+            for _ in 0..accumulate {
+                let batch = loader.next()?;
+                for sample in &batch.skipped {
+                    progress.line(&format!("skipped a sample: {sample}"));
+                    self.notes.push(sample.to_string());
+                }
+                batches.push(batch);
+            }
+            let (report, losses) = self.step(&batches)?;
+            let step = self.trainer.step_count();
+            if let Some(reason) = &report.skipped {
+                let note = format!("step {step} skipped: {reason}");
+                progress.line(&note);
+                self.notes.push(note);
+            }
+            let samples = batches.iter().map(|batch| batch.examples.len()).sum();
+            let shown = losses.iter();
+            let shown = shown.filter_map(|loss| Some((loss.name.as_deref()?, loss.value)));
+            progress.step(step, &shown.collect::<Vec<_>>(), samples);
+            self.log_step(step, &report, losses)?;
+            let is_due =
+                |every: u64| step == total_steps || (every > 0 && step.is_multiple_of(every));
+            let mut score = None;
+            if is_due(config.eval.every) {
+                score = self.evaluate_step(step)?;
+            }
+            if is_due(config.checkpoint.every) {
+                self.save_checkpoint(step, score.as_ref())?;
+            }
+        }
+        progress.finish();
+        let idle = loader.wait_time().as_secs_f64();
+        let percentage = 100.0 * idle / self.started.elapsed().as_secs_f64().max(1e-9);
+        self.notes.push(format!(
+            "waited for data {} ({percentage:.1} % of the training time)",
+            format_duration(idle)
+        ));
+        Ok(true)
+    }
+
+    /// One optimizer step over the accumulated batches. Returns the mean losses too.
+    fn step(&mut self, batches: &[LoadedBatch]) -> Result<(StepReport, Vec<LossValue>), VlpError> {
+        let device = self.run.device.clone().autodiff();
+        let collator = self.collator;
+        let (report, losses) = self.trainer.step_with_outputs(
+            self.run.config.seed,
+            |model: &Pretrain<M, O>, index| -> Result<_, VlpError> {
+                let skip = |reason: String| Ok((Err(reason), vec![]));
+                let examples = &batches[index].examples;
+                if examples.is_empty() {
+                    return skip("no sample of the batch could be read".into());
+                }
+                let batch = collator.collate(&model.objectives, examples, &device)?;
+                let losses = match model.losses(&batch) {
+                    Ok(losses) => losses,
+                    Err(error @ ObjectiveError::NonFinite { .. }) => {
+                        return skip(error.to_string());
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                let Some(total) = total(&losses) else {
+                    return skip("no objective has a loss".into());
+                };
+                let values = read_losses(&losses, &total);
+                let loss = match values.iter().find(|loss| !loss.value.is_finite()) {
+                    Some(loss) => Err(format!("{} is not finite", loss.key)),
+                    None => Ok(total),
+                };
+                Ok((loss, values))
+            },
+        )?;
+        Ok((report, mean_losses(losses, batches.len())))
+    }
+
+    fn log_step(
+        &mut self,
+        step: u64,
+        report: &StepReport,
+        losses: Vec<LossValue>,
+    ) -> Result<(), VlpError> {
+        let losses = losses.into_iter();
+        let mut record: Vec<(String, f32)> = losses.map(|loss| (loss.key, loss.value)).collect();
+        record.push((GRAD_NORM.into(), report.grad_norm));
+        record.push((LEARNING_RATE.into(), report.learning_rate as f32));
+        record.push((SKIPPED_STEPS.into(), self.trainer.skipped() as f32));
+        Ok(self.log.write(step, &record)?)
+    }
+
+    /// Evaluates and logs the metrics. Returns the score of a checkpoint of this step.
+    fn evaluate_step(&mut self, step: u64) -> Result<Option<CheckpointScore>, VlpError> {
+        let scores = self.evaluate()?;
+        let record = scores.iter();
+        let record = record.filter_map(|score| Some((score.name.clone(), score.value? as f32)));
+        self.log.write(step, &record.collect::<Vec<_>>())?;
+        let score = checkpoint_score(&scores, &self.run.config.checkpoint.best_by)?;
+        self.results.trained = scores;
+        Ok(score)
+    }
+
+    fn save_checkpoint(
+        &mut self,
+        step: u64,
+        score: Option<&CheckpointScore>,
+    ) -> Result<(), VlpError> {
+        self.results.step = step;
+        self.write_results()?;
+        let files = self.trainer.checkpoint_files()?;
+        let state = self.trainer.state(&self.config_hash);
+        self.checkpoints.save(&state, &files, score)?;
+        Ok(())
+    }
+
+    fn write_results(&mut self) -> Result<(), VlpError> {
+        self.results.skipped_steps = self.trainer.skipped();
+        self.results.seconds = self.earlier_seconds + self.started.elapsed().as_secs_f64();
+        let folder = self.run.folder;
+        folder.write_json(&folder.results(), &self.results)
+    }
+
+    /// Writes the final results. Returns the trained model, without autodiff.
+    pub(super) fn finish(&mut self) -> Result<Pretrain<M, O>, VlpError> {
+        let step = self.trainer.step_count();
+        if self.results.trained.is_empty() || self.results.step != step {
+            self.results.trained = self.evaluate()?;
+        }
+        self.results.step = step;
+        self.write_results()?;
+        Ok(self.trainer.eval_model())
+    }
+}

@@ -1,0 +1,96 @@
+//! Prediction for image files.
+
+use std::path::PathBuf;
+use std::{fs, slice};
+
+use serde_json::Value;
+use vlp::predict::{Request, read_image};
+use vlp_data::Image;
+use vlp_scenes::{Scenes, ScenesConfig};
+use vlp_transformer::Sampling;
+
+use crate::support::{fail, succeed, tiny, vlp};
+
+#[test]
+fn predict_uses_all_heads_and_names_missing_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, out) = (folder.path().join("run"), folder.path().join("out"));
+    let scenes = ScenesConfig {
+        count: 3,
+        ..ScenesConfig::default()
+    };
+    Scenes::new(scenes)
+        .unwrap()
+        .write_to(folder.path().join("data"))
+        .unwrap();
+    let images: PathBuf = folder.path().join("data/train");
+    fs::write(images.join("broken.png"), b"no image").unwrap();
+    succeed(&mut tiny(&run, &[]));
+    let mut command = vlp(&["predict"]);
+    command.arg(&run).arg(&images).arg("--out").arg(&out);
+    let text = succeed(command.args(["--text", "a red circle", "--threshold", "0"]));
+    assert!(
+        text.contains("skipped") && text.contains("broken.png"),
+        "{text}"
+    );
+    let text = fs::read(out.join("predictions.json")).unwrap();
+    let predictions: Vec<Value> = serde_json::from_slice(&text).unwrap();
+    assert_eq!(predictions.len(), 3);
+    for prediction in &predictions {
+        assert_eq!(prediction["objects"].as_array().unwrap().len(), 5);
+        assert!(prediction["caption"]["text"].is_string());
+        let probability = prediction["matches"][0].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&probability));
+    }
+    assert!(
+        fs::read_to_string(out.join("predictions.html"))
+            .unwrap()
+            .contains("a red circle")
+    );
+    // Predictions do not depend on the batch.
+    let model = vlp::Predictor::load(&run).unwrap();
+    let name = predictions[1]["image"].as_str().unwrap();
+    let image = read_image(images.join(name)).unwrap();
+    assert_eq!(
+        model.caption(&image).unwrap().text,
+        predictions[1]["caption"]["text"]
+    );
+    // Nor do sampled captions.
+    let mut request = Request {
+        caption: model.trained().config.objectives.caption.clone(),
+        seed: 3,
+        ..Request::default()
+    };
+    let sampling = request
+        .caption
+        .as_mut()
+        .unwrap()
+        .sampling
+        .insert(Sampling::default());
+    sampling.temperature = 5.0;
+    let other = read_image(images.join(predictions[0]["image"].as_str().unwrap())).unwrap();
+    let sample = |images: &[Image], index: usize, seed: u64| {
+        let request = Request {
+            seed,
+            ..request.clone()
+        };
+        let text = model.predict(images, &request).unwrap()[index]
+            .caption
+            .clone();
+        text.unwrap().text
+    };
+    let alone = sample(slice::from_ref(&image), 0, 3);
+    assert_eq!(sample(&[other.clone(), image.clone()], 1, 3), alone);
+    assert_ne!(sample(slice::from_ref(&image), 0, 4), alone, "another seed");
+    assert_ne!(sample(&[other], 0, 3), alone, "another image");
+    let line = fail(
+        vlp(&["predict"])
+            .arg(&run)
+            .arg(&images)
+            .args(["--question", "what?"]),
+    );
+    assert!(
+        line.contains("objectives.vqa") && line.contains("finetune"),
+        "{line}"
+    );
+}

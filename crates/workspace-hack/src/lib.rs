@@ -1,0 +1,1 @@
+#![doc = "Holds nothing but its dependencies: see the manifest."]

@@ -1,0 +1,125 @@
+//! Whether building one package alone takes the features that building the whole workspace takes.
+//!
+//! Cargo unifies features over the packages of one command, `cargo test --workspace` those of development dependencies too.
+//! Where `-p CRATE` asks for fewer features of a shared dependency, that dependency and all that depends on it are built again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+/// Feature sets of each dependency, by `name version`: a dependency of both proc macros and programs may have two.
+type Features = BTreeMap<String, BTreeSet<String>>;
+
+/// Fails where a workspace package alone builds a dependency with other features than the workspace does.
+pub(crate) fn run(root: &Path) -> Result<(), String> {
+    let workspace = features(root, "normal,build,dev", &["--workspace"])?;
+    let mut differences = Vec::new();
+    for package in packages(root)? {
+        let alone = features(root, "normal,build", &["--package", &package])?;
+        for (dependency, wanted) in missing(&alone, &workspace) {
+            differences.push(format!(
+                "cargo build -p {package}: {dependency} is built again, with the features {wanted:?}"
+            ));
+        }
+    }
+    if differences.is_empty() {
+        println!("every package alone builds its dependencies with the workspace's features");
+        return Ok(());
+    }
+    for line in &differences {
+        println!("{line}");
+    }
+    Err(format!(
+        "{} dependencies are built twice; crates/workspace-hack/Cargo.toml is to ask for the workspace's features of each \
+         (`cargo tree --workspace --format '{{p}} {{f}}'` shows them)",
+        differences.len()
+    ))
+}
+
+/// Dependencies whose features in `alone` are none of those in `workspace`, with the features.
+fn missing<'a>(alone: &'a Features, workspace: &Features) -> Vec<(&'a str, &'a str)> {
+    let sets = alone
+        .iter()
+        .flat_map(|(name, sets)| sets.iter().map(move |set| (name.as_str(), set.as_str())));
+    sets.filter(|(name, set)| !workspace.get(*name).is_some_and(|sets| sets.contains(*set)))
+        .collect()
+}
+
+fn features(root: &Path, edges: &str, arguments: &[&str]) -> Result<Features, String> {
+    let text = cargo(
+        root,
+        &[
+            &[
+                "tree", "--edges", edges, "--prefix", "none", "--format", "{p}|{f}",
+            ],
+            arguments,
+        ]
+        .concat(),
+    )?;
+    Ok(parse(&text))
+}
+
+/// Reads lines of `name vVERSION (SOURCE)|FEATURES (*)`; packages of the workspace itself are left out.
+fn parse(text: &str) -> Features {
+    let mut features = Features::new();
+    for line in text.lines() {
+        let line = line.trim_end_matches(" (*)");
+        let Some((package, set)) = line.split_once('|') else {
+            continue;
+        };
+        let mut words = package.split(' ');
+        let (Some(name), Some(version)) = (words.next(), words.next()) else {
+            continue;
+        };
+        // A path in brackets is a member of the workspace.
+        if words.any(|word| word.starts_with("(/") || word.contains(":\\")) {
+            continue;
+        }
+        let sets = features.entry(format!("{name} {version}")).or_default();
+        sets.insert(set.to_owned());
+    }
+    features
+}
+
+/// Names of the workspace's packages.
+fn packages(root: &Path) -> Result<Vec<String>, String> {
+    let text = cargo(root, &["metadata", "--no-deps", "--format-version", "1"])?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let names = packages.filter_map(|package| package["name"].as_str());
+    Ok(names.map(str::to_owned).collect())
+}
+
+fn cargo(root: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(arguments)
+        .current_dir(root)
+        .output()
+        .map_err(|error| format!("cargo could not be started: {error}"))?;
+    if !output.status.success() {
+        return Err(format!(
+            "cargo {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        ));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_smaller_feature_set_is_reported_and_a_second_one_of_the_workspace_is_not() {
+        let workspace = parse(
+            "vlp v0.1.0 (/src/vlp)|\nsyn v3.0.9|derive,full\nlibc v0.2.1|std\nlibc v0.2.1|extra,std (*)\nserde v1.0.1|std\n",
+        );
+        let alone = parse(
+            "vlp v0.1.0 (/src/vlp)|\nsyn v3.0.9|derive\nlibc v0.2.1|std\nserde v1.0.1|std (*)\n",
+        );
+        assert_eq!(missing(&alone, &workspace), [("syn v3.0.9", "derive")]);
+        assert!(missing(&workspace, &workspace).is_empty());
+    }
+}
