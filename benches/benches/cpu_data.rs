@@ -9,11 +9,11 @@ use image::codecs::jpeg::JpegEncoder;
 use vlp_assign::Hungarian;
 use vlp_data::transform::{normalize, resize};
 use vlp_data::{Examples, Limits, ResizeRule, decode_image};
-use vlp_scenes::{Scenes, ScenesConfig};
 use vlp_eval::caption::{CaptionPair, caption_scores};
 use vlp_eval::coco_ap::{Detection, GroundTruth, evaluate};
 use vlp_eval::retrieval::retrieval;
 use vlp_eval::vqa::{VqaAnnotation, VqaResult, vqa_accuracy};
+use vlp_scenes::{Scenes, ScenesConfig};
 use vlp_text::WordPieceTokenizer;
 
 const CAPTION: &str = "A man riding a wave on top of a surfboard.";
@@ -60,7 +60,7 @@ fn images(c: &mut Criterion) {
 
 fn texts(c: &mut Criterion) {
     let pieces = WordPieceTokenizer::bert_uncased();
-    let mut group = c.benchmark_group("word pieces");
+    let mut group = c.benchmark_group("tokenizer");
     group.bench_function("encode a caption", |b| {
         b.iter(|| pieces.encode(black_box(CAPTION), 40))
     });

@@ -78,10 +78,9 @@ impl Visit for Paths<'_> {
                 Ok::<_, ObjectiveError>(itm.logits(output.joint().text.cls()))
             };
             match_all()?;
-            group.bench_function(
-                format!("matching of {images} images, {texts} texts"),
-                |b| b.iter(match_all),
-            );
+            group.bench_function(format!("matching of {images} images, {texts} texts"), |b| {
+                b.iter(match_all)
+            });
         }
         let objectives = &preset.config.objectives;
         if let (Some(caption), Some(config)) = (&still.objectives.caption, &objectives.caption) {

@@ -6,7 +6,7 @@ use burn::prelude::*;
 use burn::tensor::Distribution;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use vlp_ops::{Affine, AdamWStep, SgdStep, Conv2dGeometry};
+use vlp_ops::{AdamWStep, Affine, Conv2dGeometry, SgdStep};
 
 /// Trainable on a device with autodiff.
 fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {

@@ -17,7 +17,7 @@ class E2eVlp(nn.Module):
         modality = nn.Parameter(torch.zeros(width)) if size.get("modality") else None
         self.model = Holder(
             backbone=backbone, input_proj=nn.Linear(backbone.channels, width),
-            words=TextEmbedding(shape["words"], shape["places"], shape["types"], width), modality=modality,
+            words=TextEmbedding(shape["words"], shape["positions"], shape["types"], width), modality=modality,
             encoder=Encoder(size["encoder"], width, heads, inner), decoder=Decoder(size["decoder"], width, heads, inner))
         boxes = nn.ModuleList([nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, 4)])
         head = Holder(**{"class": nn.Linear(width, shape["classes"] + 1)})

@@ -103,16 +103,16 @@ class Decoder(nn.Module):
 
 
 class TextEmbedding(nn.Module):
-    """BERT's: words, places and the first token type, normalized."""
+    """BERT's: tokens, positions and the first token type, normalized."""
 
-    def __init__(self, words, places, types, width):
+    def __init__(self, words, positions, types, width):
         super().__init__()
-        self.word, self.position = nn.Embedding(words, width), nn.Embedding(places, width)
+        self.word, self.position = nn.Embedding(words, width), nn.Embedding(positions, width)
         self.token_type, self.norm = nn.Embedding(types, width), nn.LayerNorm(width, eps=1e-12)
 
     def forward(self, ids, start=0):
-        places = self.position.weight[start:start + ids.shape[1]]
-        return self.norm(self.word(ids) + places + self.token_type.weight[0])
+        positions = self.position.weight[start:start + ids.shape[1]]
+        return self.norm(self.word(ids) + positions + self.token_type.weight[0])
 
 
 def resize_mask(pad, size):

@@ -14,7 +14,7 @@ from e2e import E2eVlp
 from resnet import ResNet
 from soho import Soho
 
-SHAPE = {"words": 300, "places": 64, "types": 2, "queries": 12, "classes": 7, "attributes": 5, "codes": 8}
+SHAPE = {"words": 300, "positions": 64, "types": 2, "queries": 12, "classes": 7, "attributes": 5, "codes": 8}
 
 
 def randomize(module):
@@ -102,19 +102,19 @@ def module(case):
 def main():
     torch.manual_seed(1)
     with tempfile.TemporaryDirectory() as folder:
-        place = lambda name: str(Path(folder, name))
+        path_of = lambda name: str(Path(folder, name))
         for case in [*CASES, "start"]:
             model, file = module(case), None
             if model is not None:
-                file = place("weights.safetensors")
+                file = path_of("weights.safetensors")
                 save_file(weights.export(randomize(model)), file)
-            save_file(inputs(case), place("inputs.safetensors"))
-            request = {"case": case, "weights": file, "inputs": place("inputs.safetensors"), "repeats": 1}
+            save_file(inputs(case), path_of("inputs.safetensors"))
+            request = {"case": case, "weights": file, "inputs": path_of("inputs.safetensors"), "repeats": 1}
             answer = peer.answer(request, {})
             bad = [k for k, v in answer["losses"].items() if v is None]
             assert answer["losses"] and not bad and len(answer["seconds"]) == 1, answer
             print(f"{case:18} {answer['seconds'][0] * 1e3:9.2f} ms  {answer['losses']}", flush=True)
-        strict(place("strict.safetensors"))
+        strict(path_of("strict.safetensors"))
         greedy()
     print("every case ran")
 

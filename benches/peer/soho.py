@@ -90,7 +90,7 @@ class Soho(nn.Module):
         quantizer.gate = ConvNorm(2 * width, 2, 1) if size["gate"] else None
         self.model = Holder(
             backbone=backbone, input_proj=ConvNorm(backbone.channels, width, 1), quantizer=quantizer, norm=nn.LayerNorm(width),
-            words=TextEmbedding(shape["words"], shape["places"], shape["types"], width),
+            words=TextEmbedding(shape["words"], shape["positions"], shape["types"], width),
             encoder=Encoder(size["encoder"], width, size["heads"], size["ffn"], bert=True))
         self.objectives = Holder(itm=Holder(head=nn.Linear(width, 2, bias=size["itm_bias"])),
                                  mlm=MlmHead(width, shape["words"], tied=size["tied"]))
@@ -123,10 +123,10 @@ class Soho(nn.Module):
             if not keep[row]:
                 continue
             real = (~pad[image]).nonzero()[:, 0]
-            places = real if self.size["sample"] else torch.arange(codes.shape[1])
-            if not len(places):
+            positions = real if self.size["sample"] else torch.arange(codes.shape[1])
+            if not len(positions):
                 continue
-            at = places[min(int(at_share[row] * len(places)), len(places) - 1)]
+            at = positions[min(int(at_share[row] * len(positions)), len(positions) - 1)]
             if not pad[image, at]:
                 rows[row] = (codes[image] == codes[image, at]) & ~pad[image]
         return rows.to(device)

@@ -11,7 +11,7 @@ def shapes(tensors):
     rows = lambda name, axis=0: tensors[name].shape[axis] if name in tensors else 0
     return {
         "words": rows("model.words.word.weight"),
-        "places": rows("model.words.position.weight"),
+        "positions": rows("model.words.position.weight"),
         "types": rows("model.words.token_type.weight"),
         "queries": rows("objectives.detection.query_embed"),
         "classes": rows("objectives.detection.heads.0.class.weight", 1) - 1,

@@ -1,7 +1,8 @@
-//! The stages of continuous integration, with their times.
+//! The stages of continuous integration, with their times and the tests that were skipped.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A stage: its name, the arguments of `cargo`, and environment variables.
@@ -89,25 +90,25 @@ const QUICK: &str = "target/quick";
 /// Runs the named stages, or all, in order up to the first that fails; prints the time of each.
 pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
     let stages = choose(names)?;
-    let mut times = Vec::new();
+    let (mut times, mut skipped) = (Vec::new(), Vec::new());
     let mut failed = None;
     for stage in &stages {
         println!("== {}: cargo {}", stage.name, stage.cargo);
         let start = Instant::now();
-        let result = execute(root, stage);
+        let result = execute(root, stage, &mut skipped);
         times.push((stage.name, start.elapsed()));
         if let Err(reason) = result {
             failed = Some(format!("{} failed: {reason}", stage.name));
             break;
         }
     }
-    print!("\n{}", summary(&times));
+    print!("\n{}{}", skips(&skipped), summary(&times));
     match failed {
         None => Ok(()),
         Some(message) => {
-            let skipped = stages.len() - times.len();
-            Err(if skipped > 0 {
-                format!("{message}; {skipped} stages not run")
+            let remaining = stages.len() - times.len();
+            Err(if remaining > 0 {
+                format!("{message}; {remaining} stages not run")
             } else {
                 message
             })
@@ -130,22 +131,52 @@ fn choose(names: &[&str]) -> Result<Vec<&'static Stage>, String> {
         .collect())
 }
 
-fn execute(root: &Path, stage: &Stage) -> Result<(), String> {
+/// What a test prints where the machine lacks something that it needs.
+const SKIPPED: &str = "SKIPPED: ";
+
+/// Runs a stage; what its tests skipped is added to `skipped`.
+fn execute(root: &Path, stage: &Stage, skipped: &mut Vec<String>) -> Result<(), String> {
     let quick = root.join(QUICK);
     if stage.cargo.ends_with(QUICK) && quick.exists() {
         std::fs::remove_dir_all(&quick).map_err(|error| format!("{QUICK}: {error}"))?;
     }
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
         .args(stage.cargo.split(' '))
         .envs(stage.env.iter().copied())
-        .current_dir(root)
-        .status()
-        .map_err(|error| format!("cargo could not be started: {error}"))?;
+        .current_dir(root);
+    let is_test = stage.cargo.starts_with("test ");
+    if is_test {
+        // What passing tests print is shown too: it says what they skipped.
+        command.args(["--", "--show-output"]).stdout(Stdio::piped());
+    }
+    let failed = |error| format!("cargo could not be started: {error}");
+    let mut child = command.spawn().map_err(failed)?;
+    for line in child
+        .stdout
+        .take()
+        .into_iter()
+        .flat_map(|out| BufReader::new(out).lines())
+    {
+        let line = line.map_err(|error| format!("output of cargo: {error}"))?;
+        println!("{line}");
+        if let Some(reason) = line.strip_prefix(SKIPPED) {
+            skipped.push(format!("{}: {reason}", stage.name));
+        }
+    }
+    let status = child.wait().map_err(failed)?;
     if status.success() {
         Ok(())
     } else {
         Err(status.to_string())
     }
+}
+
+/// The tests that were skipped, with their reasons.
+fn skips(skipped: &[String]) -> String {
+    let mut text = format!("{} tests skipped\n", skipped.len());
+    text.extend(skipped.iter().map(|line| format!("  {line}\n")));
+    text
 }
 
 fn summary(times: &[(&str, Duration)]) -> String {

@@ -32,7 +32,7 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // This crate lies one folder below the repository's root.
+    // This crate is one folder below the repository's root.
     let Some(root) = Path::new(env!("CARGO_MANIFEST_DIR")).parent() else {
         return ExitCode::FAILURE;
     };

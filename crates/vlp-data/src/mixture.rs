@@ -188,7 +188,7 @@ impl Source for Mixture {
         if block_starts.iter().all(Vec::is_empty) {
             return Vec::new();
         }
-        let mut all = Vec::new();
+        let mut mixture_starts = Vec::new();
         for (block_starts, ends) in block_starts.iter().zip(self.starts.windows(2)) {
             let (start, end) = (ends[0], ends[1]);
             let block_starts = match block_starts.is_empty() {
@@ -197,9 +197,9 @@ impl Source for Mixture {
             };
             let inner_indices = (start..end).filter_map(|index| Some(self.locate(index)?.1));
             let starts = wrapped_block_starts(block_starts, inner_indices);
-            all.extend(starts.into_iter().map(|index| start + index));
+            mixture_starts.extend(starts.into_iter().map(|index| start + index));
         }
-        all
+        mixture_starts
     }
 
     fn load(&self, index: usize) -> Result<Sample, DataError> {

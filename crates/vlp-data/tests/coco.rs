@@ -271,7 +271,7 @@ fn split_by_key_is_stable() {
 #[test]
 fn real_files_are_read() {
     let Some(dir) = std::env::var_os("VLP_COCO") else {
-        println!("skipped: VLP_COCO names no folder of COCO files");
+        println!("SKIPPED: VLP_COCO names no folder of COCO files");
         return;
     };
     let source = open(&dir).unwrap();

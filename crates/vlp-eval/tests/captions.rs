@@ -85,7 +85,7 @@ fn val2017_equals_the_official_tool() {
         caption: String,
     }
     let Ok(path) = std::env::var("VLP_CAPTIONS") else {
-        eprintln!("skipped: set VLP_CAPTIONS to the path of COCO's captions_val2017.json");
+        eprintln!("SKIPPED: VLP_CAPTIONS is not set to the path of COCO's captions_val2017.json");
         return;
     };
     let text = std::fs::read_to_string(path).unwrap();

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use serde::Deserialize;
 use vlp_eval::EvalError;
-use vlp_eval::coco_ap::{Detection, GroundTruth, evaluate};
+use vlp_eval::coco_ap::{Detection, DetectionCollection, GroundTruth, evaluate};
 
 /// Image, category, x, y, width, height, area, crowd.
 type Truth = (u64, u32, f64, f64, f64, f64, f64, u8);
@@ -173,8 +173,58 @@ fn records_are_read_from_coco_json() {
     assert!(truth.crowd && truth.area == 11.5 && truth.bbox == [1.0, 2.0, 3.0, 4.0]);
     let json = serde_json::to_string(&truth).unwrap();
     assert!(json.contains("\"iscrowd\":1"), "{json}");
-    let invalid = text.replace("\"iscrowd\":1", "\"iscrowd\":3");
-    assert!(serde_json::from_str::<GroundTruth>(&invalid).is_err());
+    for (flag, crowd) in [
+        ("true", true),
+        ("1.0", true),
+        ("false", false),
+        ("0", false),
+        ("0.0", false),
+        ("null", false),
+    ] {
+        let text = text.replace("\"iscrowd\":1", &format!("\"iscrowd\":{flag}"));
+        let truth: GroundTruth = serde_json::from_str(&text).unwrap();
+        assert_eq!(truth.crowd, crowd, "{flag}");
+    }
+    for area in ["", "\"area\":null,"] {
+        let text = text.replace("\"area\":11.5,", area);
+        let text = text.replace(",\"iscrowd\":1", "");
+        let truth: GroundTruth = serde_json::from_str(&text).unwrap();
+        assert!(!truth.crowd && truth.area == 12.0, "{text}");
+    }
+    for flag in ["3", "0.5", "-1", "\"1\""] {
+        let text = text.replace("\"iscrowd\":1", &format!("\"iscrowd\":{flag}"));
+        let error = serde_json::from_str::<GroundTruth>(&text).unwrap_err();
+        assert!(error.to_string().contains("expected 0 or 1"), "{error}");
+    }
+}
+
+#[test]
+fn image_that_is_added_twice_counts_once() {
+    for case in cases() {
+        let (truths, detections) = (case.truths(), case.detections());
+        let of_image = |image: u64| {
+            let truths = truths.iter().filter(|t| t.image_id == image).cloned();
+            let detections = detections.iter().filter(|d| d.image_id == image).cloned();
+            (truths.collect::<Vec<_>>(), detections.collect::<Vec<_>>())
+        };
+        let mut parts = [
+            DetectionCollection::default(),
+            DetectionCollection::default(),
+        ];
+        for (index, &image) in case.images.iter().enumerate() {
+            // Every second image is in both parts, and all are added twice.
+            for part in &mut parts[index % 2..] {
+                let (truths, detections) = of_image(image);
+                assert!(part.add_image(image, truths.clone(), detections.clone()));
+                assert!(!part.add_image(image, truths, detections));
+            }
+        }
+        let [mut collection, other] = parts;
+        collection.merge(other);
+        assert_eq!(collection.len(), case.images.len());
+        let expected = evaluate(&case.images, &truths, &detections).unwrap();
+        assert_eq!(collection.evaluate().unwrap(), expected, "{}", case.name);
+    }
 }
 
 proptest! {

@@ -24,7 +24,7 @@ struct Record {
 #[test]
 fn equals_the_official_tool() {
     let Some(jar) = std::env::var_os("VLP_METEOR_JAR") else {
-        eprintln!("skipped: VLP_METEOR_JAR does not name meteor-1.5.jar");
+        eprintln!("SKIPPED: VLP_METEOR_JAR is not set to the path of meteor-1.5.jar");
         return;
     };
     let mut meteor = Meteor::new(jar).unwrap();

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use vlp_eval::coco_ap::{Detection, GroundTruth, evaluate};
 use vlp_eval::nlvr2::{Nlvr2Label, nlvr2};
 use vlp_eval::results::{
-    CaptionResult, ImageSize, read_captions, read_detections, read_nlvr2, read_vqa,
+    CaptionResult, ImageSize, Selection, read_captions, read_detections, read_nlvr2, read_vqa,
     read_vqa_question_ids, score_captions, score_detections, score_nlvr2, score_vqa,
     write_captions, write_detections, write_nlvr2, write_vqa,
 };
@@ -45,7 +45,9 @@ fn vqa_files_give_the_official_accuracy() {
         .collect();
     let file = folder.path().join("results.json");
     write_vqa(&file, &results).unwrap();
-    let accuracy = score_vqa(&file, &annotations).unwrap();
+    let accuracy = score_vqa(&file, &annotations, &Selection::All)
+        .unwrap()
+        .scores;
     assert!((100.0 * accuracy.overall - fixture["overall"].as_f64().unwrap()).abs() < 1e-11); // as tests/vqa.rs
     let question_file = write(
         &folder,
@@ -87,13 +89,14 @@ fn caption_files_give_the_official_scores() {
         "b.json",
         &json!({"annotations": annotations}).to_string(),
     );
-    let scores = score_captions(&file, &annotation_file, None).unwrap();
-    assert_eq!(
-        scores,
-        score_captions(&file, &larger_file, Some(&image_ids)).unwrap()
-    );
-    assert!((scores.cider_d - case["scores"]["cider_d"].as_f64().unwrap()).abs() < 1e-9); // as tests/captions.rs
-    let error = score_captions(&file, &larger_file, None)
+    let scores = score_captions(&file, &annotation_file, &Selection::All).unwrap();
+    for selection in [Selection::Ids(&image_ids), Selection::InResults] {
+        let of_larger_file = score_captions(&file, &larger_file, &selection).unwrap();
+        assert_eq!(of_larger_file.scores, scores.scores);
+        assert_eq!((of_larger_file.scored, of_larger_file.annotated), (12, 13));
+    }
+    assert!((scores.scores.cider_d - case["scores"]["cider_d"].as_f64().unwrap()).abs() < 1e-9); // as tests/captions.rs
+    let error = score_captions(&file, &larger_file, &Selection::All)
         .unwrap_err()
         .to_string();
     assert!(
@@ -101,8 +104,8 @@ fn caption_files_give_the_official_scores() {
         "{error}"
     );
     let single = write(&folder, "c.json", r#"[{"image_id": 7, "caption": "x"}]"#);
-    let scores = score_captions(&single, &annotation_file, Some(&[7])).unwrap();
-    assert_eq!(scores.rouge_l, 0.0);
+    let scores = score_captions(&single, &annotation_file, &Selection::Ids(&[7])).unwrap();
+    assert_eq!(scores.scores.rouge_l, 0.0);
 }
 
 #[test]
@@ -137,17 +140,18 @@ fn detection_files_give_the_metrics_of_slices() {
             .collect();
         let image = |id: &u64| json!({"id": id, "width": 4000, "height": 4000, "file_name": "x"});
         let image_records: Vec<Value> = images.iter().map(image).collect();
-        let annotations = json!({"annotations": truths, "images": image_records, "categories": []});
+        let mut category_ids: Vec<u32> = truths.iter().map(|t| t.category_id).collect();
+        category_ids.extend(detections.iter().map(|d| d.category_id));
+        let categories: Vec<Value> = category_ids.iter().map(|id| json!({"id": id})).collect();
+        let annotations =
+            json!({"annotations": truths, "images": image_records, "categories": categories});
         let annotations = write(&folder, "instances.json", &annotations.to_string());
         let file = folder.path().join("results.json");
         write_detections(&file, &detections).unwrap();
         let expected = evaluate(&images, &truths, &detections).unwrap();
-        assert_eq!(
-            score_detections(&file, &annotations).unwrap(),
-            expected,
-            "{}",
-            case["name"]
-        );
+        let scores = score_detections(&file, &annotations, &Selection::All).unwrap();
+        assert_eq!(scores.scores, expected, "{}", case["name"]);
+        assert_eq!(scores.notes, [""; 0]);
     }
 }
 
@@ -191,7 +195,9 @@ fn nlvr2_files_give_the_official_accuracy() {
             .unwrap()
             .starts_with("dev-0-0-0,False\n")
     );
-    let scores = score_nlvr2(&file, &annotations).unwrap();
+    let scores = score_nlvr2(&file, &annotations, &Selection::All)
+        .unwrap()
+        .scores;
     assert_eq!(scores, nlvr2(&labels, &predictions).unwrap());
     assert!((scores.accuracy - fixture["accuracy"].as_f64().unwrap()).abs() < 1e-12);
 }

@@ -6,8 +6,8 @@ use burn::prelude::*;
 use burn::tensor::Distribution;
 use serde::{Deserialize, Serialize};
 use vlp_objectives::{
-    Codes, EncoderOutput, EncoderPasses, Inputs, JointOutput, ObjectiveError, SharedParts, TextStates,
-    VisionLanguage,
+    Codes, EncoderOutput, EncoderPasses, Inputs, JointOutput, ObjectiveError, SharedParts,
+    TextStates, VisionLanguage,
 };
 use vlp_ops::{init_weights, linear_layer};
 use vlp_transformer::{
@@ -246,7 +246,9 @@ impl E2eVlp {
         let mut tokens = Memory {
             states: inputs.pairing.gather_per_text(image.tokens.states.clone()),
             pos: inputs.pairing.gather_per_text(image.tokens.pos.clone()),
-            pad_mask: inputs.pairing.gather_mask_per_text(image.tokens.pad_mask.clone()),
+            pad_mask: inputs
+                .pairing
+                .gather_mask_per_text(image.tokens.pad_mask.clone()),
         };
         let texts = inputs.pairing.texts();
         let mask = codes.and_then(|codes| codes.mask(texts, &tokens.states.device()));
@@ -298,7 +300,9 @@ impl E2eVlp {
             states: self.encode_tokens(&image.tokens),
             ..image.tokens
         });
-        let text = inputs.image_texts.filter(|_| passes.contains(EncoderPasses::TEXT));
+        let text = inputs
+            .image_texts
+            .filter(|_| passes.contains(EncoderPasses::TEXT));
         let output = EncoderOutput {
             feature_maps: image.feature_maps,
             grid: image.grid,
@@ -311,7 +315,10 @@ impl E2eVlp {
                 text_embedding: &self.words,
                 decoder: Some(&self.decoder),
                 caption_decoder: self.caption_decoder.as_ref(),
-                dictionary: self.quantizer.as_ref().map(|quantizer| &quantizer.dictionary),
+                dictionary: self
+                    .quantizer
+                    .as_ref()
+                    .map(|quantizer| &quantizer.dictionary),
             },
         };
         Ok((output, attention_weights.flatten()))

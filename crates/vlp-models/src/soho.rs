@@ -4,8 +4,8 @@ use burn::nn::pool::MaxPool2dConfig;
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 use vlp_objectives::{
-    Codes, EncoderOutput, EncoderPasses, Inputs, JointOutput, ObjectiveError, SharedParts, TextStates,
-    VisionLanguage,
+    Codes, EncoderOutput, EncoderPasses, Inputs, JointOutput, ObjectiveError, SharedParts,
+    TextStates, VisionLanguage,
 };
 use vlp_ops::{LayerNorm, init_weights};
 use vlp_transformer::{
@@ -319,7 +319,9 @@ impl Soho {
                 pad_mask: visual.pad_mask,
             }
         });
-        let text = inputs.image_texts.filter(|_| passes.contains(EncoderPasses::TEXT));
+        let text = inputs
+            .image_texts
+            .filter(|_| passes.contains(EncoderPasses::TEXT));
         let output = EncoderOutput {
             feature_maps: visual.feature_maps,
             grid: visual.grid,
@@ -332,7 +334,10 @@ impl Soho {
                 text_embedding: &self.words,
                 decoder: self.decoder.as_ref(),
                 caption_decoder: None,
-                dictionary: self.quantizer.as_ref().map(|quantizer| &quantizer.dictionary),
+                dictionary: self
+                    .quantizer
+                    .as_ref()
+                    .map(|quantizer| &quantizer.dictionary),
             },
         };
         Ok((output, attention_weights.flatten()))

@@ -11,8 +11,8 @@ use vlp_objectives::{
 };
 use vlp_testing::random;
 use vlp_transformer::TextBatch;
-use vlp_vision::padded::ImageView;
 use vlp_vision::PaddedImages;
+use vlp_vision::padded::ImageView;
 
 /// Rounding of two layers in f32 on values of size 1.
 const ROUNDING: f64 = 1e-5;

@@ -1,7 +1,7 @@
-//! Times the fast paths of `vlp-ops` against burn's own operations, turn by turn in one process, and products in bf16
-//! where the processor has them.
+//! Times the fast paths of `vlp-ops` against burn's own operations, alternately in one process, and matmuls in bf16 where
+//! the processor supports it.
 //!
-//! `cargo run -p vlp-ops --example ops [operation or step...]`: everything, or what contains one of the words.
+//! `cargo run -p vlp-ops --example ops [word...]`: everything, or the cases whose name contains one of the words.
 
 #![allow(clippy::print_stdout)]
 
@@ -15,34 +15,34 @@ use vlp_ops::{
     use_fast_paths,
 };
 
-const TURNS: usize = 9;
+const ROUNDS: usize = 9;
 
-/// Prints the least milliseconds of `f` with burn's own operations and with the fast paths, of products also in bf16.
-fn compare(words: &[String], name: &str, flops: f64, mut f: impl FnMut()) {
-    if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
+/// Prints the shortest time of `f` with burn's own operations, with the fast paths, and for matmuls (`flops > 0`) in bf16.
+fn compare(filters: &[String], name: &str, flops: f64, mut f: impl FnMut()) {
+    if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
         return;
     }
-    let narrow = flops > 0.0 && set_matmul_precision(MatmulPrecision::Bf16);
-    let ways = if narrow { 3 } else { 2 };
+    let with_bf16 = flops > 0.0 && set_matmul_precision(MatmulPrecision::Bf16);
+    let variants = if with_bf16 { 3 } else { 2 };
     let mut best = [f64::INFINITY; 3];
-    for turn in 0..ways * TURNS {
-        let way = turn % ways;
-        use_fast_paths(way > 0);
-        let precision = [MatmulPrecision::F32, MatmulPrecision::Bf16][usize::from(way == 2)];
+    for round in 0..variants * ROUNDS {
+        let variant = round % variants;
+        use_fast_paths(variant > 0);
+        let precision = [MatmulPrecision::F32, MatmulPrecision::Bf16][usize::from(variant == 2)];
         let _ = set_matmul_precision(precision);
         let start = Instant::now();
         f();
-        best[way] = best[way].min(start.elapsed().as_secs_f64() * 1e3);
+        best[variant] = best[variant].min(start.elapsed().as_secs_f64() * 1e3);
     }
     use_fast_paths(true);
     let _ = set_matmul_precision(MatmulPrecision::F32);
-    let [burn, ours, bf16] = best;
-    let ratio = burn / ours;
-    print!("{name:48} burn {burn:9.2} ms   ours {ours:9.2} ms   {ratio:6.2} x");
+    let [burn, fast, bf16] = best;
+    let ratio = burn / fast;
+    print!("{name:48} burn {burn:9.2} ms   fast {fast:9.2} ms   {ratio:6.2} x");
     if flops > 0.0 {
-        print!("   {:6.0} GFLOP/s", flops / ours / 1e6);
+        print!("   {:6.0} GFLOP/s", flops / fast / 1e6);
     }
-    if narrow {
+    if with_bf16 {
         print!("   bf16 {bf16:9.2} ms   {:6.2} x", burn / bf16);
     }
     println!();
@@ -52,12 +52,12 @@ fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
 }
 
-/// Backward from a gradient that is a tensor of its own, as inside a network.
-fn pull<const D: usize>(y: Tensor<D>) {
+/// Runs the backward pass from a gradient that is a separate tensor, as inside a network.
+fn backward<const D: usize>(y: Tensor<D>) {
     black_box((y.clone() * y.detach()).sum().backward());
 }
 
-fn convolutions(words: &[String], device: &Device, grad: &Device) {
+fn convolutions(filters: &[String], device: &Device, grad: &Device) {
     // Images, input, output, side, kernel, stride.
     let cases = [
         [1, 3, 64, 384, 7, 2],
@@ -74,47 +74,56 @@ fn convolutions(words: &[String], device: &Device, grad: &Device) {
         [16, 256, 256, 8, 3, 1],
     ];
     for [n, input, output, side, k, stride] in cases {
-        let window = Conv2dGeometry {
+        let geometry = Conv2dGeometry {
             stride: [stride; 2],
             padding: [k / 2; 2],
             dilation: [1; 2],
         };
-        let [h, w] = window.output_size([side; 2], [k; 2]);
+        let [h, w] = geometry.output_size([side; 2], [k; 2]);
         let flops = 2.0 * (n * output * h * w * input * k * k) as f64;
-        let name = format!("convolution {n}x{input}x{side}x{side} to {output}, {k}/{stride}");
+        let name = format!("conv2d {n}x{input}x{side}x{side} to {output}, {k}/{stride}");
         let (x, weight) = (
             random([n, input, side, side], device),
             random([output, input, k, k], device),
         );
-        compare(words, &format!("{name} forward"), flops, || {
-            black_box(vlp_ops::conv2d(x.clone(), weight.clone(), window));
+        compare(filters, &format!("{name} forward"), flops, || {
+            black_box(vlp_ops::conv2d(x.clone(), weight.clone(), geometry));
         });
         let x = random([n, input, side, side], grad).require_grad();
         let weight = random([output, input, k, k], grad).require_grad();
-        compare(words, &format!("{name} both ways"), 3.0 * flops, || {
-            pull(vlp_ops::conv2d(x.clone(), weight.clone(), window));
-        });
+        compare(
+            filters,
+            &format!("{name} forward and backward"),
+            3.0 * flops,
+            || {
+                backward(vlp_ops::conv2d(x.clone(), weight.clone(), geometry));
+            },
+        );
     }
 }
 
-fn norms(words: &[String], shape: [usize; 4], device: &Device) {
+fn norms(filters: &[String], shape: [usize; 4], device: &Device) {
     let tracked = device.is_autodiff();
-    let own = |map: Tensor<4>| if tracked { map.require_grad() } else { map };
-    let [x, shortcut] = [(); 2].map(|()| own(random(shape, device)));
+    let leaf = |x: Tensor<4>| if tracked { x.require_grad() } else { x };
+    let [x, shortcut] = [(); 2].map(|()| leaf(random(shape, device)));
     let [scale, shift] = [(); 2].map(|()| random([shape[1]], device));
     let run = |y: Tensor<4>| {
         if tracked {
-            pull(y);
+            backward(y);
         } else {
             black_box(y);
         }
     };
-    let ways = if tracked { "both ways" } else { "forward" };
+    let pass = if tracked {
+        "forward and backward"
+    } else {
+        "forward"
+    };
     let [n, c, h, w] = shape;
-    let of = format!("{n}x{c}x{h}x{w} with shortcut {ways}");
-    let args = || (x.clone(), scale.clone(), shift.clone());
-    compare(words, &format!("affine {of}"), 0.0, || {
-        let (x, scale, shift) = args();
+    let case = format!("{n}x{c}x{h}x{w} with shortcut {pass}");
+    let arguments = || (x.clone(), scale.clone(), shift.clone());
+    compare(filters, &format!("affine {case}"), 0.0, || {
+        let (x, scale, shift) = arguments();
         let shortcut = Some(shortcut.clone());
         let after = Affine {
             scale,
@@ -124,46 +133,51 @@ fn norms(words: &[String], shape: [usize; 4], device: &Device) {
         };
         run(vlp_ops::affine(x, after));
     });
-    compare(words, &format!("batch norm {of}"), 0.0, || {
-        let (x, scale, shift) = args();
+    compare(filters, &format!("batch norm {case}"), 0.0, || {
+        let (x, scale, shift) = arguments();
         let shortcut = Some(shortcut.clone());
         run(vlp_ops::batch_norm(x, scale, shift, 1e-5, shortcut, true).output);
     });
 }
 
-fn others(words: &[String], device: &Device, grad: &Device) {
-    let window = Conv2dGeometry {
+fn others(filters: &[String], device: &Device, grad: &Device) {
+    let geometry = Conv2dGeometry {
         stride: [2; 2],
         padding: [1; 2],
         dilation: [1; 2],
     };
     let wide = random([1, 64, 400, 667], device);
-    compare(words, "max pool 64x400x667, 3/2 forward", 0.0, || {
-        black_box(vlp_ops::max_pool2d(wide.clone(), [3; 2], window));
+    compare(filters, "max pool 64x400x667, 3/2 forward", 0.0, || {
+        black_box(vlp_ops::max_pool2d(wide.clone(), [3; 2], geometry));
     });
     let small = random([2, 64, 128, 128], grad).require_grad();
-    compare(words, "max pool 2x64x128x128, 3/2 both ways", 0.0, || {
-        pull(vlp_ops::max_pool2d(small.clone(), [3; 2], window));
-    });
-    for (device, ways) in [(device, "forward"), (grad, "both ways")] {
+    compare(
+        filters,
+        "max pool 2x64x128x128, 3/2 forward and backward",
+        0.0,
+        || {
+            backward(vlp_ops::max_pool2d(small.clone(), [3; 2], geometry));
+        },
+    );
+    for (device, pass) in [(device, "forward"), (grad, "forward and backward")] {
         let x = random([4096, 768], device);
         let tracked = device.is_autodiff();
         let x = if tracked { x.require_grad() } else { x };
         let run = |y: Tensor<2>| {
             if tracked {
-                pull(y);
+                backward(y);
             } else {
                 black_box(y);
             }
         };
-        compare(words, &format!("gelu 4096x768 {ways}"), 0.0, || {
+        compare(filters, &format!("gelu 4096x768 {pass}"), 0.0, || {
             run(vlp_ops::gelu(x.clone()))
         });
-        compare(words, &format!("softmax 4096x768 {ways}"), 0.0, || {
+        compare(filters, &format!("softmax 4096x768 {pass}"), 0.0, || {
             run(vlp_ops::softmax(x.clone()))
         });
         let (gamma, beta) = (random([768], device), random([768], device));
-        compare(words, &format!("layer norm 4096x768 {ways}"), 0.0, || {
+        compare(filters, &format!("layer norm 4096x768 {pass}"), 0.0, || {
             run(vlp_ops::layer_norm(
                 x.clone(),
                 gamma.clone(),
@@ -177,7 +191,7 @@ fn others(words: &[String], device: &Device, grad: &Device) {
             [32, 64, 16, 16],
             [32, 256, 4, 4],
         ] {
-            norms(words, shape, device);
+            norms(filters, shape, device);
         }
     }
     for (name, bf16) in [("adamw 2048x1024", false), ("adamw 2048x1024 bf16", true)] {
@@ -191,7 +205,7 @@ fn others(words: &[String], device: &Device, grad: &Device) {
         let gradient = random(shape, device);
         let moments = || random(shape, device).square();
         let mut state = Some((random(shape, device), moments(), moments()));
-        compare(words, name, 0.0, || {
+        compare(filters, name, 0.0, || {
             if let Some((parameter, first, second)) = state.take() {
                 let moments = Some((first, second));
                 state = Some(vlp_ops::adamw(parameter, gradient.clone(), moments, step));
@@ -202,9 +216,9 @@ fn others(words: &[String], device: &Device, grad: &Device) {
 
 fn main() {
     join_thread_pool();
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let filters: Vec<String> = std::env::args().skip(1).collect();
     let device = Device::flex();
     let grad = device.clone().autodiff();
-    convolutions(&words, &device, &grad);
-    others(&words, &device, &grad);
+    convolutions(&filters, &device, &grad);
+    others(&filters, &device, &grad);
 }

@@ -2,9 +2,9 @@
 
 /// Has glibc's allocator keep freed pages instead of returning them to the kernel. Call it once at the start of `main`.
 ///
-/// A training step allocates and frees hundreds of large tensors. By default glibc serves them by `mmap` or trims the heap when
-/// they are freed, and the kernel has to zero the same pages again at the next allocation: a third of a SOHO step on the CPU.
-/// The settings: heaps are never trimmed, nothing is mapped by itself, and a heap grows by 64 MiB at a time.
+/// A training step allocates and frees hundreds of large tensors. By default glibc serves them by `mmap` or trims the heap
+/// when they are freed, and the kernel has to zero the same pages again at the next allocation: a third of a SOHO step on
+/// the CPU. The settings: heaps are never trimmed, nothing is mapped by itself, and a heap grows by 64 MiB at a time.
 ///
 /// Nothing happens where the environment already configures the allocator (`MALLOC_*_` variables or
 /// `GLIBC_TUNABLES`), nor on other systems or C libraries. Another global allocator is not affected.
@@ -33,8 +33,8 @@ mod glibc {
             return;
         }
         for (_, parameter, value) in SETTINGS {
-            // SAFETY: `mallopt` takes two integers, locks the allocator itself and has no other preconditions. A value that it
-            // rejects leaves the setting as it was.
+            // SAFETY: `mallopt` takes two integers, locks the allocator itself and has no other preconditions. A value that
+            // it rejects leaves the setting as it was.
             #[allow(unsafe_code, reason = "a call of the C library")]
             unsafe {
                 libc::mallopt(parameter, value);

@@ -28,9 +28,9 @@ pub enum MatmulPrecision {
 /// `torch.backends.mkldnn.conv.fp32_precision = "bf16"`.
 ///
 /// Returns whether the precision is supported. bf16 needs the feature `flex`, x86-64 with AVX-512 BF16 (Zen 4, Cooper Lake,
-/// Sapphire Rapids), and [`simd_level`](crate::simd_level) not lowered; otherwise f32 stays in use. AMX is used where present
-/// (Sapphire Rapids and later, on Linux). bf16 is faster than f32 on AMD processors and with AMX; on other Intel processors it
-/// is not.
+/// Sapphire Rapids), and [`simd_level`](crate::simd_level) not lowered; otherwise f32 stays in use. AMX is used where
+/// present (Sapphire Rapids and later, on Linux). bf16 is faster than f32 on AMD processors and with AMX; on other Intel
+/// processors it is not.
 #[must_use = "false means that the processor does not support the precision"]
 pub fn set_matmul_precision(precision: MatmulPrecision) -> bool {
     let bf16 = precision == MatmulPrecision::Bf16;

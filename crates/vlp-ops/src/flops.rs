@@ -12,11 +12,11 @@ pub fn count_flops(on: bool) {
     COUNTING.store(on, Ordering::Relaxed);
 }
 
-/// Floating-point operations of the CPU fast paths since [`count_flops`]: one multiplication and one addition for each term of
-/// a matrix multiplication, in linear layers, tied logits, attention and convolutions, forward and backward.
+/// Floating-point operations of the CPU fast paths since [`count_flops`]: one multiplication and one addition for each term
+/// of a matrix multiplication, in linear layers, tied logits, attention and convolutions, forward and backward.
 ///
-/// A convolution counts as the sum over all taps, also where it is computed with fewer operations (Winograd). What burn computes
-/// itself and element-wise work are not counted.
+/// A convolution counts as the sum over all taps, also where it is computed with fewer operations (Winograd). What burn
+/// computes itself and element-wise work are not counted.
 pub fn flops() -> u64 {
     FLOPS.load(Ordering::Relaxed)
 }

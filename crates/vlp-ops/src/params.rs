@@ -43,7 +43,7 @@ pub fn with_data<const D: usize>(param: Param<Tensor<D>>, data: TensorData) -> P
 }
 
 struct WithPath<'a, T> {
-    /// Names with a dot behind each.
+    /// Names, each followed by a dot.
     path: String,
     inner: &'a mut T,
 }

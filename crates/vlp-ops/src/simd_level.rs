@@ -49,9 +49,9 @@ impl fmt::Display for SimdError {
 
 impl std::error::Error for SimdError {}
 
-/// The instruction set that the CPU kernels of this process use: that of the processor, or a lower one named by the environment
-/// variable `VLP_SIMD` (`scalar`, `neon`, `avx2` or `avx512`). A higher one than the processor's, or one of another
-/// architecture, changes nothing.
+/// The instruction set that the CPU kernels of this process use: that of the processor, or a lower one named by the
+/// environment variable `VLP_SIMD` (`scalar`, `neon`, `avx2` or `avx512`). A higher one than the processor's, or one of
+/// another architecture, changes nothing.
 ///
 /// A program calls this once at the start of `main`, to report an invalid value. The kernels make the same choice without it,
 /// and ignore an invalid value.

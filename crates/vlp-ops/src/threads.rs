@@ -3,12 +3,12 @@
 /// Makes the calling thread a member of the thread pool that runs every operation, for as long as the process runs. A program
 /// whose main thread runs the operations calls it once, first thing in `main`.
 ///
-/// Returns whether it came in time: before the first operation, and outside of any rayon pool. Without the feature `flex` there
-/// is nothing to do, and it returns true.
+/// Returns whether it came in time: before the first operation, and outside of any rayon pool. Without the feature `flex`
+/// there is nothing to do, and it returns true.
 ///
-/// A thread outside the pool hands each operation over and sleeps until it is done, which costs a tenth of a training step and
-/// more. Between operations the pool's other threads spin for up to a millisecond, since waking a thread takes longer than many
-/// operations.
+/// A thread outside the pool hands each operation over and sleeps until it is done, which costs a tenth of a training step
+/// and more. Between operations the pool's other threads spin for up to a millisecond, since waking a thread takes longer
+/// than many operations.
 pub fn join_thread_pool() -> bool {
     cpu_path! {
         return crate::cpu::threads::join_pool();

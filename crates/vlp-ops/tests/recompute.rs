@@ -1,4 +1,4 @@
-//! Layers that are computed again: the same values and gradients, and nothing kept meanwhile.
+//! Recomputed layers: the same values and gradients, and no activations kept meanwhile.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,10 +8,10 @@ use burn::backend::Flex;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::{Bytes, Gradients};
-use vlp_ops::{LayerNorm, linear_layer, dropout, gelu, recompute, is_recomputing};
-use vlp_testing::{to_cpu, random, randomize_weights};
+use vlp_ops::{LayerNorm, dropout, gelu, is_recomputing, linear_layer, recompute};
+use vlp_testing::{random, randomize_weights, to_cpu};
 
-/// A layer with what its second pass could get wrong: dropout, two inputs, several parameters.
+/// A layer with dropout, two inputs and several parameters.
 #[derive(Module, Debug)]
 struct Layer {
     inner: Linear,
@@ -31,16 +31,16 @@ impl Layer {
         randomize_weights(layer, 4)
     }
 
-    fn forward(&self, x: Tensor<3>, beside: Option<Tensor<3>>) -> Tensor<3> {
-        let query = match beside {
-            Some(beside) => x.clone() + beside,
+    fn forward(&self, x: Tensor<3>, second: Option<Tensor<3>>) -> Tensor<3> {
+        let query = match second {
+            Some(second) => x.clone() + second,
             None => x.clone(),
         };
         let y = gelu(self.norm.forward(linear_layer(&self.inner, query)));
         x + linear_layer(&self.outer, dropout(&self.dropout, y))
     }
 
-    fn slopes(&self, grads: &Gradients) -> Vec<Option<Vec<f64>>> {
+    fn gradients(&self, grads: &Gradients) -> Vec<Option<Vec<f64>>> {
         let [a, b] = [&self.inner, &self.outer];
         let weight = |l: &Linear| l.weight.val().grad(grads).map(to_cpu);
         let bias = |l: &Linear| l.bias.as_ref().unwrap().val().grad(grads).map(to_cpu);
@@ -48,37 +48,39 @@ impl Layer {
     }
 }
 
-/// Two layers, one after the other, then gradients of everything.
-fn outcome(
+/// The output of two layers in sequence, and all gradients.
+fn output_and_gradients(
     layers: &[Layer; 2],
     inputs: [Tensor<3>; 2],
-    again: bool,
+    recomputed: bool,
 ) -> (Vec<f64>, Vec<Option<Vec<f64>>>) {
-    let [x, beside] = inputs;
-    // What falls out is drawn from the device's stream.
+    let [x, second] = inputs;
+    // Dropout takes its seed from the device's stream.
     x.device().seed(9);
     let mut y = x.clone();
     for layer in layers {
-        let beside = Some(beside.clone());
-        y = match again {
-            true => recompute(layer, y, beside, |l: &Layer, x, beside| {
-                l.forward(x, beside)
+        let second = Some(second.clone());
+        y = match recomputed {
+            true => recompute(layer, y, second, |l: &Layer, x, second| {
+                l.forward(x, second)
             }),
-            false => layer.forward(y, beside),
+            false => layer.forward(y, second),
         };
     }
     let weights = random(y.dims(), 5, &y.device());
     let grads = (y.clone() * weights).sum().backward();
-    let mut slopes = vec![x.grad(&grads).map(to_cpu), beside.grad(&grads).map(to_cpu)];
-    layers.iter().for_each(|l| slopes.extend(l.slopes(&grads)));
-    (to_cpu(y), slopes)
+    let mut gradients = vec![x.grad(&grads).map(to_cpu), second.grad(&grads).map(to_cpu)];
+    layers
+        .iter()
+        .for_each(|l| gradients.extend(l.gradients(&grads)));
+    (to_cpu(y), gradients)
 }
 
-/// Tests that draw from the device's stream take turns.
+/// Tests that use the device's random stream take turns.
 static STREAM: Mutex<()> = Mutex::new(());
 
 #[test]
-fn values_and_gradients_are_the_same_bits() {
+fn values_and_gradients_have_the_same_bits() {
     let _turn = STREAM.lock().unwrap();
     let device = Device::flex().autodiff();
     let layers = [Layer::new(&device), Layer::new(&device)];
@@ -88,35 +90,35 @@ fn values_and_gradients_are_the_same_bits() {
         [a, b]
     };
     let frozen = layers.clone().map(|layer| layer.no_grad());
-    for (layers, wants) in [(&layers, 8), (&half_frozen, 6), (&frozen, 0)] {
+    for (layers, parameter_grads) in [(&layers, 8), (&half_frozen, 6), (&frozen, 0)] {
         for tracked in [[true, true], [true, false], [false, true], [false, false]] {
-            if wants == 0 && tracked == [false; 2] {
+            if parameter_grads == 0 && tracked == [false; 2] {
                 continue;
             }
-            let input = |at: usize| {
-                let x = random([2, 3, 6], at as u64, &device);
-                if tracked[at] { x.require_grad() } else { x }
+            let input = |index: usize| {
+                let x = random([2, 3, 6], index as u64, &device);
+                if tracked[index] { x.require_grad() } else { x }
             };
-            let wanted = outcome(layers, [input(0), input(1)], false);
-            let found = outcome(layers, [input(0), input(1)], true);
-            assert!(wanted == found, "{wants} {tracked:?}");
-            let some = found.1.iter().flatten().count();
+            let expected = output_and_gradients(layers, [input(0), input(1)], false);
+            let recomputed = output_and_gradients(layers, [input(0), input(1)], true);
+            assert!(expected == recomputed, "{parameter_grads} {tracked:?}");
+            let grads = recomputed.1.iter().flatten().count();
             assert_eq!(
-                some,
-                wants + usize::from(tracked[0]) + usize::from(tracked[1])
+                grads,
+                parameter_grads + usize::from(tracked[0]) + usize::from(tracked[1])
             );
         }
     }
 }
 
 #[test]
-fn without_gradients_a_layer_runs_once() {
+fn layer_runs_once_without_gradients_and_twice_with() {
     static RUNS: AtomicUsize = AtomicUsize::new(0);
-    static AGAIN: AtomicUsize = AtomicUsize::new(0);
-    let count = |l: &Layer, x, beside| {
+    static RECOMPUTATIONS: AtomicUsize = AtomicUsize::new(0);
+    let count = |l: &Layer, x, second| {
         RUNS.fetch_add(1, Ordering::Relaxed);
-        AGAIN.fetch_add(usize::from(is_recomputing()), Ordering::Relaxed);
-        l.forward(x, beside)
+        RECOMPUTATIONS.fetch_add(usize::from(is_recomputing()), Ordering::Relaxed);
+        l.forward(x, second)
     };
     let _turn = STREAM.lock().unwrap();
     for (device, runs) in [(Device::flex(), 1), (Device::flex().autodiff(), 2)] {
@@ -128,33 +130,33 @@ fn without_gradients_a_layer_runs_once() {
             y.backward();
         }
         assert_eq!(RUNS.load(Ordering::Relaxed), runs);
-        assert_eq!(AGAIN.load(Ordering::Relaxed), runs - 1);
+        assert_eq!(RECOMPUTATIONS.load(Ordering::Relaxed), runs - 1);
         assert!(!is_recomputing());
     }
 }
 
 #[test]
-fn nothing_inside_is_kept_until_the_backward_pass() {
+fn activations_are_not_kept_until_the_backward_pass() {
     let _turn = STREAM.lock().unwrap();
     let device = Device::flex().autodiff();
     let layer = Layer::new(&device);
-    // The memory of a value inside of the layer.
-    let inside: Arc<Mutex<Weak<Bytes>>> = Arc::default();
-    let alive = || inside.lock().unwrap().upgrade().is_some();
-    let note = Arc::clone(&inside);
+    // The memory of an activation inside the layer.
+    let activation: Arc<Mutex<Weak<Bytes>>> = Arc::default();
+    let is_alive = || activation.lock().unwrap().upgrade().is_some();
+    let activation_of_f = Arc::clone(&activation);
     let f = move |l: &Layer, x: Tensor<3>, _: Option<Tensor<3>>| {
         let y = linear_layer(&l.inner, x);
-        let kept = y.clone().inner().try_into_primitive::<Flex>().unwrap();
-        *note.lock().unwrap() = Arc::downgrade(&kept.data_arc());
+        let primitive = y.clone().inner().try_into_primitive::<Flex>().unwrap();
+        *activation_of_f.lock().unwrap() = Arc::downgrade(&primitive.data_arc());
         linear_layer(&l.outer, gelu(y))
     };
     let x = || random([1, 2, 6], 1, &device);
     let y = f(&layer, x(), None);
-    assert!(alive());
+    assert!(is_alive());
     drop(y.sum().backward());
-    assert!(!alive());
+    assert!(!is_alive());
     let y = recompute(&layer, x(), None, f.clone());
-    assert!(!alive());
+    assert!(!is_alive());
     drop(y.sum().backward());
-    assert!(!alive());
+    assert!(!is_alive());
 }

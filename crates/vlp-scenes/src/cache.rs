@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use crate::{Scene, Scenes};
+use crate::Scene;
 
 /// Largest number of scenes that are cached (about 40 MB).
 ///
@@ -23,17 +23,20 @@ impl fmt::Debug for SceneCache {
     }
 }
 
-impl Scenes {
-    /// The scene at an index, cached if the set is small enough.
-    pub(crate) fn cached_scene(&self, index: usize) -> Cow<'_, Scene> {
-        let count = self.config.count;
+impl SceneCache {
+    /// The scene at an index of a set of `count` scenes; not cached if the set is too large.
+    pub(crate) fn get_or_generate(
+        &self,
+        index: usize,
+        count: usize,
+        generate: impl FnOnce() -> Scene,
+    ) -> Cow<'_, Scene> {
         if index >= count || count > MAX_CACHED {
-            return Cow::Owned(self.scene(index));
+            return Cow::Owned(generate());
         }
         let slots = self
-            .cache
             .0
             .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(count).collect());
-        Cow::Borrowed(slots[index].get_or_init(|| self.scene(index)))
+        Cow::Borrowed(slots[index].get_or_init(generate))
     }
 }

@@ -178,7 +178,7 @@ impl CaptionBuilder<'_> {
         });
         let (which, what) = by_color
             .chain(by_shape)
-            .find(|(which, _)| which.is_unique(self.scene))?;
+            .find(|(which, _)| self.scene.has_unique(which))?;
         caption(which, what)
     }
 

@@ -27,7 +27,7 @@ impl Claim {
                 .outermost(scene)
                 .is_some_and(|object| what.matches(object)),
             Self::Only(which, what) => {
-                which.is_unique(scene)
+                scene.has_unique(which)
                     && scene
                         .objects
                         .iter()

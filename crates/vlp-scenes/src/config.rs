@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use vlp_data::DataError;
 
-use crate::{Color, Phrase, Shape, Size, Texture};
+use crate::{Color, Shape, Size, Texture};
 
 /// One of three sets that share no scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -156,16 +156,6 @@ impl ScenesConfig {
             return invalid("scenes.count", format!("{}; at most 10^9", self.count));
         }
         Ok(())
-    }
-
-    /// Whether scenes may contain objects of the named color and shape.
-    pub(crate) fn can_generate(&self, phrase: &Phrase) -> bool {
-        phrase
-            .color
-            .is_none_or(|color| self.colors.contains(&color))
-            && phrase
-                .shape
-                .is_none_or(|shape| self.shapes.contains(&shape))
     }
 
     /// Smallest and largest extent of a size.

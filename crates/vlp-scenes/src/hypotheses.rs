@@ -1,7 +1,7 @@
 use rand::{Rng, RngExt};
 use vlp_data::{Entailment, rng};
 
-use crate::{Claim, Phrase, Relation, Scene, Scenes, Side, claim::pairs, scene::pick};
+use crate::{Claim, Phrase, Relation, Scene, Scenes, Side, claim::pairs, random::pick};
 
 /// Attempts to turn a true claim into a false one.
 const FALSE_CLAIM_ATTEMPTS: usize = 40;
@@ -103,7 +103,7 @@ impl Scenes {
             };
             candidates.retain(|claim| {
                 let mut phrases = claim.phrases().into_iter();
-                !claim.holds(scene) && phrases.all(|phrase| self.config.can_generate(&phrase))
+                !claim.holds(scene) && phrases.all(|phrase| self.can_generate(&phrase))
             });
             if !candidates.is_empty() {
                 return candidates.swap_remove(rng.random_range(0..candidates.len()));

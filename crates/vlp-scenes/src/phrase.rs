@@ -1,4 +1,4 @@
-use crate::{Color, Scene, SceneObject, Shape, Size, Texture};
+use crate::{Color, SceneObject, Shape, Size, Texture};
 
 /// A noun phrase; it matches every object that has all the named properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -44,11 +44,6 @@ impl Phrase {
             && self.texture.is_none_or(|texture| texture == object.texture)
             && self.color.is_none_or(|color| color == object.color)
             && self.shape.is_none_or(|shape| shape == object.shape)
-    }
-
-    /// Whether exactly one object of a scene matches.
-    pub(crate) fn is_unique(&self, scene: &Scene) -> bool {
-        scene.count(self) == 1
     }
 
     /// The adjectives in the order size, texture, color, with a space after each.

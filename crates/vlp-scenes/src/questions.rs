@@ -2,7 +2,7 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use vlp_data::{AnswerType, rng};
 
-use crate::{Phrase, Relation, Scene, SceneObject, Scenes, Side, scene::pick};
+use crate::{Phrase, Relation, Scene, SceneObject, Scenes, Side, random::pick};
 
 /// Probability that an annotator gives another answer than the right one.
 const DISSENT: f64 = 0.06;
@@ -117,7 +117,7 @@ impl Scenes {
         if !yes {
             // Changes one word about an existing object, so that neither word alone gives the answer away.
             let mut absent = what.variants();
-            absent.retain(|what| self.config.can_generate(what) && scene.count(what) == 0);
+            absent.retain(|what| self.can_generate(what) && scene.count(what) == 0);
             what = *absent.get(rng.random_range(0..absent.len().max(1)))?;
         }
         let text = format!("is there {}?", what.with_article());
@@ -130,7 +130,7 @@ fn is_placed(scene: &Scene, objects: &[&SceneObject], rng: &mut ChaCha8Rng) -> O
     let unique: Vec<&SceneObject> = objects
         .iter()
         .copied()
-        .filter(|object| phrase(object).is_unique(scene))
+        .filter(|object| scene.has_unique(&phrase(object)))
         .collect();
     let partner = |a: &SceneObject| {
         unique
@@ -159,7 +159,7 @@ fn first_unique<'a>(
     objects
         .iter()
         .map(|&object| (object, phrase(object)))
-        .find(|(_, which)| which.is_unique(scene))
+        .find(|(_, which)| scene.has_unique(which))
 }
 
 impl Question {

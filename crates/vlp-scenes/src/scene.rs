@@ -1,12 +1,8 @@
 use rand::{Rng, RngExt, seq::SliceRandom};
 use vlp_data::rng;
 
-use crate::{Background, Color, Phrase, ScenesConfig, Shape, Size, Texture};
+use crate::{Background, Phrase, SceneObject, ScenesConfig, Size, random::pick};
 
-/// Largest intersection over union of two boxes.
-const MAX_IOU: f32 = 0.1;
-/// Largest fraction of the smaller of two boxes that the other may cover.
-const MAX_COVER: f32 = 0.25;
 /// Smallest distance in x (or y) between the centers of the outermost object on a side and the next one, so that the
 /// outermost one is visually unambiguous.
 const CLEARANCE: f32 = 0.04;
@@ -15,73 +11,6 @@ const MARGIN: f32 = 0.02;
 /// Attempts to place all objects of a scene, and attempts to place each object.
 const SCENE_ATTEMPTS: usize = 400;
 const OBJECT_ATTEMPTS: usize = 30;
-
-/// A drawn object. Lengths are fractions of the image side; x points right and y down.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SceneObject {
-    /// Its shape, which is its class.
-    pub shape: Shape,
-    /// Its color.
-    pub color: Color,
-    /// Its size.
-    pub size: Size,
-    /// Its fill pattern.
-    pub texture: Texture,
-    /// Center of its box.
-    pub x: f32,
-    /// Center of its box.
-    pub y: f32,
-    /// Longer side of its box.
-    pub extent: f32,
-    /// Rotation in degrees, -12 to 12.
-    pub angle: f32,
-    /// Width of its box.
-    pub width: f32,
-    /// Height of its box.
-    pub height: f32,
-}
-
-impl SceneObject {
-    /// Random properties and extent, at the center of the image.
-    fn random(config: &ScenesConfig, size: Size, rng: &mut impl Rng) -> Self {
-        let (min_extent, max_extent) = config.extent_range(size);
-        let mut object = Self {
-            shape: pick(&config.shapes, rng),
-            color: pick(&config.colors, rng),
-            size,
-            texture: pick(&config.textures, rng),
-            x: 0.5,
-            y: 0.5,
-            extent: rng.random_range(min_extent..=max_extent),
-            angle: rng.random_range(-12.0..=12.0),
-            width: 0.0,
-            height: 0.0,
-        };
-        object.update_box_size();
-        object
-    }
-
-    /// Left, top, right, bottom of the tight box, 0 to 1.
-    pub fn bbox(&self) -> [f32; 4] {
-        let (half_width, half_height) = (self.width / 2.0, self.height / 2.0);
-        [
-            self.x - half_width,
-            self.y - half_height,
-            self.x + half_width,
-            self.y + half_height,
-        ]
-    }
-
-    /// Whether two objects overlap more than scenes allow.
-    fn overlaps(&self, other: &Self) -> bool {
-        let (a, b) = (self.bbox(), other.bbox());
-        let width = (a[2].min(b[2]) - a[0].max(b[0])).max(0.0);
-        let height = (a[3].min(b[3]) - a[1].max(b[1])).max(0.0);
-        let shared = width * height;
-        let (area_a, area_b) = (self.width * self.height, other.width * other.height);
-        shared > MAX_IOU * (area_a + area_b - shared) || shared > MAX_COVER * area_a.min(area_b)
-    }
-}
 
 /// The content of an image, independent of its resolution.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,17 +56,17 @@ impl Scene {
         objects.filter(|object| phrase.matches(object)).count()
     }
 
+    /// Whether a phrase matches exactly one object.
+    pub(crate) fn has_unique(&self, phrase: &Phrase) -> bool {
+        self.count(phrase) == 1
+    }
+
     /// The objects in random order.
     pub(crate) fn shuffled_objects(&self, rng: &mut impl Rng) -> Vec<&SceneObject> {
         let mut objects: Vec<&SceneObject> = self.objects.iter().collect();
         objects.shuffle(rng);
         objects
     }
-}
-
-/// A random element.
-pub(crate) fn pick<T: Copy>(items: &[T], rng: &mut impl Rng) -> T {
-    items[rng.random_range(0..items.len())]
 }
 
 /// Objects at random positions; `None` if one of them does not fit or the outermost one on a side is ambiguous.

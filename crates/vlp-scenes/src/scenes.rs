@@ -1,8 +1,8 @@
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use vlp_data::{DataError, Label, LabelSpace, Object, Sample, Source};
 
-use crate::{Scene, SceneObject, ScenesConfig, cache::SceneCache};
+use crate::{Phrase, Scene, SceneObject, ScenesConfig, cache::SceneCache};
 
 /// Distance between the first keys of two splits.
 const SPLIT_KEY_STRIDE: u64 = 1_000_000_000;
@@ -63,6 +63,24 @@ impl Scenes {
     /// The scene at an index, which may exceed `len()`.
     pub fn scene(&self, index: usize) -> Scene {
         Scene::generate(&self.config, index)
+    }
+
+    /// The scene at an index, from the cache if possible.
+    pub(crate) fn cached_scene(&self, index: usize) -> Cow<'_, Scene> {
+        let generate = || self.scene(index);
+        self.cache
+            .get_or_generate(index, self.config.count, generate)
+    }
+
+    /// Whether scenes may contain objects of the named color and shape.
+    pub(crate) fn can_generate(&self, phrase: &Phrase) -> bool {
+        let config = &self.config;
+        phrase
+            .color
+            .is_none_or(|color| config.colors.contains(&color))
+            && phrase
+                .shape
+                .is_none_or(|shape| config.shapes.contains(&shape))
     }
 
     /// Class and attribute indices of an object and its box in pixels.

@@ -3,6 +3,7 @@
 mod error;
 mod object_blob_store;
 mod range_reader;
+mod retry_policy;
 mod runtime;
 
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use vlp_data::{
 };
 
 pub use error::StoreError;
-pub use object_blob_store::{ObjectBlobStore, RetryPolicy};
+pub use object_blob_store::ObjectBlobStore;
+pub use retry_policy::RetryPolicy;
 
 /// Opens shards at a local path, or at the URL of an object store, which is read through a cache of blocks.
 ///

@@ -214,7 +214,7 @@ fn file_urls_are_read_and_invalid_urls_rejected() {
 fn s3() -> Option<S3Server> {
     let server = S3Server::start();
     if let Err(reason) = &server {
-        eprintln!("skipped: {reason}");
+        eprintln!("SKIPPED: {reason}");
     }
     server.ok()
 }

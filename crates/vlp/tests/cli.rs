@@ -389,17 +389,3 @@ fn bad_records_are_skipped_and_named_and_training_continues() {
         "{line}"
     );
 }
-
-#[test]
-fn config_list_and_show_print_presets_and_values() {
-    let output = vlp(&["config", "list"]).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        text.starts_with("e2e-vlp-tiny") && text.lines().count() == vlp::config::PRESETS.len(),
-        "{text}"
-    );
-    let output = vlp(&["config", "show", "--steps", "7"]).output().unwrap();
-    let config: toml::Table = String::from_utf8(output.stdout).unwrap().parse().unwrap();
-    assert_eq!(config["train"]["steps"].as_integer(), Some(7));
-    assert_eq!(config["preset"].as_str(), Some("e2e-vlp-tiny"));
-}

@@ -1,4 +1,4 @@
-//! Data, result files, exported models and task options from the command line.
+//! Configurations, data, result files, exported models and task options from the command line.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -365,4 +365,18 @@ fn exported_model_replaces_its_run_and_caption_flags_apply() {
             .args(["--top-p", "0"]),
     );
     assert!(line.contains("--top-p 0"), "{line}");
+}
+
+#[test]
+fn config_list_and_show_print_presets_and_values() {
+    let output = vlp(&["config", "list"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.starts_with("e2e-vlp-tiny") && text.lines().count() == vlp::config::PRESETS.len(),
+        "{text}"
+    );
+    let output = vlp(&["config", "show", "--steps", "7"]).output().unwrap();
+    let config: toml::Table = String::from_utf8(output.stdout).unwrap().parse().unwrap();
+    assert_eq!(config["train"]["steps"].as_integer(), Some(7));
+    assert_eq!(config["preset"].as_str(), Some("e2e-vlp-tiny"));
 }

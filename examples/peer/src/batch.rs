@@ -44,7 +44,7 @@ pub(crate) fn texts(
     Ok((text, host))
 }
 
-/// The whole batch; `rule` is how cells are chosen where `mask_at` is given.
+/// The whole batch; `rule` is how image tokens are chosen where `mask_at` is given.
 pub(crate) fn batch(
     inputs: &Arrays,
     rule: MaskSampling,
@@ -62,19 +62,21 @@ pub(crate) fn batch(
     };
     let ([_, length], labels) = inputs.get::<i32, 2>("mlm_labels")?;
     let (_, matched) = inputs.get::<i32, 1>("itm_labels")?;
-    let cells = cells(inputs, rule, rows)?;
+    let visual_masks = visual_masks(inputs, rule, rows)?;
     let mut captions = captions(inputs)?.into_iter();
     let mut objects = objects(inputs)?.into_iter();
     let masked = labels.chunks(length).map(|row| {
-        let places = row.iter().enumerate().filter(|(_, id)| **id >= 0);
-        places.map(|(at, &id)| (at, id as u32)).collect()
+        let positions = row.iter().enumerate().filter(|(_, id)| **id >= 0);
+        positions
+            .map(|(position, &id)| (position, id as u32))
+            .collect()
     });
-    let targets = masked.zip(&matched).zip(&cells);
-    let targets = targets.map(|((masked, &matched), cell)| PretrainTargets {
+    let targets = masked.zip(&matched).zip(&visual_masks);
+    let targets = targets.map(|((masked, &matched), visual_mask)| PretrainTargets {
         itm: Some(matched != 0),
         itc: None,
         mlm: Some(MlmTarget { masked }),
-        mvm: cell.map(|_| ()),
+        mvm: visual_mask.map(|_| ()),
         detection: objects.next(),
         caption: captions.next(),
         vqa: None,
@@ -89,13 +91,13 @@ pub(crate) fn batch(
         text,
         image_texts: None,
         ids,
-        visual_masks: cells,
+        visual_masks,
         all_pairs: None,
         pad: PAD,
     })
 }
 
-fn cells(
+fn visual_masks(
     inputs: &Arrays,
     rule: MaskSampling,
     rows: usize,
@@ -145,8 +147,8 @@ fn objects(inputs: &Arrays) -> Result<Vec<DetectionTarget>, PeerError> {
     let (_, boxes) = inputs.get::<f32, 3>("boxes")?;
     let (boxes, _) = boxes.as_chunks::<4>();
     let images = counts.iter().enumerate().map(|(image, &count)| {
-        let places = image * most..image * most + (count as usize).min(most);
-        let objects = places.map(|at| TargetObject {
+        let rows = image * most..image * most + (count as usize).min(most);
+        let objects = rows.map(|at| TargetObject {
             class: classes[at] as usize,
             bbox: boxes[at],
             attributes: attributes[at * each..(at + 1) * each]

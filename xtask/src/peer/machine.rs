@@ -1,4 +1,4 @@
-//! Where and when figures were taken.
+//! The machine, the date, and how busy the processor is.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -14,7 +14,7 @@ struct Side {
     median: f64,
     /// Peak resident memory in bytes, or the GPU's.
     peak: f64,
-    /// Largest share of the cores that other processes took meanwhile, in percent.
+    /// Largest fraction of the cores that other processes took meanwhile, in percent.
     others: f64,
     losses: BTreeMap<String, f64>,
 }

@@ -40,7 +40,7 @@ impl Worker {
         self.child.id()
     }
 
-    /// The share of the cores that other processes took while `request` was answered, and the answer.
+    /// The fraction of the cores that other processes took while `request` was answered, and the answer.
     pub(super) fn ask_watched(&mut self, request: &Value) -> Result<(Option<f64>, Value), String> {
         let process = self.child.id();
         let ticks = || Some((machine::ticks()?, machine::ticks_of(process)?));

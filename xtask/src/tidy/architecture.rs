@@ -32,7 +32,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     )]
 }
 
-/// The page with its table renewed; `None` where there is no page or no place for the table.
+/// The page with its table renewed; `None` where there is no page or no markers for the table.
 pub(super) fn renewed(tree: &Tree) -> Option<String> {
     let (before, _, after) = parts(tree.text(PAGE)?)?;
     Some(format!("{before}\n{}\n{after}", table(tree)))
@@ -47,8 +47,8 @@ fn parts(text: &str) -> Option<(&str, &str, &str)> {
 
 fn table(tree: &Tree) -> String {
     let mut lines = "\n| crate | layer | depends on |\n| --- | --- | --- |\n".to_owned();
-    for place in &LAYERS {
-        let Some(member) = tree.crates.iter().find(|member| member.name == place.name) else {
+    for rule in &LAYERS {
+        let Some(member) = tree.crates.iter().find(|member| member.name == rule.name) else {
             continue;
         };
         let dependencies = member.dependencies();
@@ -65,7 +65,7 @@ fn table(tree: &Tree) -> String {
         } else {
             named.join(", ")
         };
-        lines += &format!("| `{}` | {} | {depends} |\n", place.name, place.layer);
+        lines += &format!("| `{}` | {} | {depends} |\n", rule.name, rule.layer);
     }
     lines
 }

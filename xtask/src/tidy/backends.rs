@@ -43,14 +43,14 @@ fn shared(tree: &Tree) -> Option<Violation> {
 
 fn check_crate(member: &Crate) -> Vec<Violation> {
     let mut violations = Vec::new();
-    let mut report = |line: usize, backend: &str, place: &str| {
-        let right = if place == "dev-dependencies" {
+    let mut report = |line: usize, backend: &str, section: &str| {
+        let right = if section == "dev-dependencies" {
             format!("tests may name {TESTS} alone")
         } else {
             "only the vlp crate chooses one".to_owned()
         };
         let message = format!(
-            "{} names burn's backend {backend:?} under [{place}]; {right}",
+            "{} names burn's backend {backend:?} under [{section}]; {right}",
             member.name
         );
         violations.push(Violation::new(member.path(), line, message));
@@ -64,7 +64,7 @@ fn check_crate(member: &Crate) -> Vec<Violation> {
             .features()
             .into_iter()
             .filter(|name| dependency.name == "burn" && BACKENDS.contains(name));
-        let place = if dependency.dev {
+        let section = if dependency.dev {
             "dev-dependencies"
         } else {
             "dependencies"
@@ -73,7 +73,7 @@ fn check_crate(member: &Crate) -> Vec<Violation> {
             if !(dependency.dev && backend == TESTS) {
                 // The same key may stand under several headings: the line of the one that names it.
                 let line = member.line_naming(dependency.name, backend);
-                report(line, backend, place);
+                report(line, backend, section);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! No file refers to a place outside the repository.
+//! No file refers to a path outside the repository.
 
 use super::{Violation, tree::Tree};
 
@@ -13,9 +13,9 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (path, text) in tree.texts("") {
         for (index, line) in text.lines().enumerate() {
-            for place in FORBIDDEN.iter().filter(|place| line.contains(**place)) {
+            for outside in FORBIDDEN.iter().filter(|outside| line.contains(**outside)) {
                 let message = format!(
-                    "names {place:?}, a place outside the repository; take the path from the user"
+                    "names {outside:?}, a path outside the repository; take the path from the user"
                 );
                 violations.push(Violation::new(path, index + 1, message));
             }

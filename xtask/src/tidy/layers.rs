@@ -9,8 +9,8 @@ use super::{
     tree::{FEATURES, Tree},
 };
 
-/// A crate's place: it may depend on crates of lower layers only.
-pub(super) struct Place {
+/// What a crate may depend on: it may depend on crates of lower layers only.
+pub(super) struct CrateRule {
     pub(super) name: &'static str,
     pub(super) layer: u32,
     /// May use burn, itself or through others.
@@ -19,8 +19,8 @@ pub(super) struct Place {
     alone: bool,
 }
 
-const fn place(name: &'static str, layer: u32, burn: bool, alone: bool) -> Place {
-    Place {
+const fn rule(name: &'static str, layer: u32, burn: bool, alone: bool) -> CrateRule {
+    CrateRule {
         name,
         layer,
         burn,
@@ -34,31 +34,31 @@ pub(super) const EXTENDS: &str = "vlp-ops";
 /// What the tests of other crates share; not published.
 pub(super) const TESTING: &str = "vlp-testing";
 
-/// The layers, lowest first: the one place that says what depends on what.
-pub(super) const LAYERS: [Place; 16] = [
-    place("vlp-assign", 0, false, false),
-    place("vlp-draw", 0, false, false),
-    place("vlp-eval", 0, false, false),
+/// The layers, lowest first; nothing else says what depends on what.
+pub(super) const LAYERS: [CrateRule; 16] = [
+    rule("vlp-assign", 0, false, false),
+    rule("vlp-draw", 0, false, false),
+    rule("vlp-eval", 0, false, false),
     // For tests alone: below every crate whose tests use it.
-    place(TESTING, 0, true, true),
-    place("vlp-text", 0, false, false),
-    place("vlp-weights", 0, false, false),
-    place("vlp-data", 1, false, false),
+    rule(TESTING, 0, true, true),
+    rule("vlp-text", 0, false, false),
+    rule("vlp-weights", 0, false, false),
+    rule("vlp-data", 1, false, false),
     // The one crate below `vlp` that knows backends: it extends one.
-    place(EXTENDS, 1, true, false),
-    place("vlp-train", 2, true, false),
-    place("vlp-transformer", 2, true, false),
-    place("vlp-vision", 2, true, false),
+    rule(EXTENDS, 1, true, false),
+    rule("vlp-train", 2, true, false),
+    rule("vlp-transformer", 2, true, false),
+    rule("vlp-vision", 2, true, false),
     // Its tests count the tokens of generated captions.
-    place("vlp-scenes", 2, false, false),
-    place("vlp-store", 2, false, false),
-    place("vlp-objectives", 3, true, false),
-    place("vlp-models", 4, true, false),
-    place("vlp", 5, true, false),
+    rule("vlp-scenes", 2, false, false),
+    rule("vlp-store", 2, false, false),
+    rule("vlp-objectives", 3, true, false),
+    rule("vlp-models", 4, true, false),
+    rule("vlp", 5, true, false),
 ];
 
-pub(super) fn find(name: &str) -> Option<&'static Place> {
-    LAYERS.iter().find(|place| place.name == name)
+pub(super) fn find(name: &str) -> Option<&'static CrateRule> {
+    LAYERS.iter().find(|rule| rule.name == name)
 }
 
 const TABLE: &str = "the table in xtask/src/tidy/layers.rs";
@@ -118,12 +118,13 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
         }
     }
     // A tree without any of the crates is no workspace of this kind.
-    for place in LAYERS.iter().filter(|place| {
-        !tree.crates.is_empty() && !tree.crates.iter().any(|c| c.name == place.name)
-    }) {
+    for rule in LAYERS
+        .iter()
+        .filter(|rule| !tree.crates.is_empty() && !tree.crates.iter().any(|c| c.name == rule.name))
+    {
         let message = format!(
             "{} is missing; take it out of the table or add crates/{}",
-            place.name, place.name
+            rule.name, rule.name
         );
         violations.push(Violation::new("xtask/src/tidy/layers.rs", 1, message));
     }

@@ -46,7 +46,7 @@ impl fmt::Display for Violation {
 
 /// Crates that are published, lowest layer first.
 pub(crate) fn published() -> impl Iterator<Item = &'static str> {
-    let names = layers::LAYERS.iter().map(|place| place.name);
+    let names = layers::LAYERS.iter().map(|rule| rule.name);
     names.filter(|name| *name != layers::TESTING)
 }
 

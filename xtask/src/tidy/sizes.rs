@@ -31,8 +31,8 @@ pub(super) fn summary(tree: &Tree) -> String {
         return String::new();
     }
     lengths.sort_unstable();
-    // Nearest rank: the smallest length that this share of the files does not exceed.
-    let rank = |share: usize| lengths[(lengths.len() * share).div_ceil(100).max(1) - 1].0;
+    // Nearest rank: the smallest length that this percentage of the files does not exceed.
+    let rank = |percent: usize| lengths[(lengths.len() * percent).div_ceil(100).max(1) - 1].0;
     let mut text = format!(
         "{} Rust files: median {} lines, 90th percentile {}\n",
         lengths.len(),

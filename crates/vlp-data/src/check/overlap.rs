@@ -8,9 +8,9 @@ use crate::Source;
 
 /// Groups of samples with equal pixels; the samples of a group have different image keys.
 pub(super) fn duplicates(hashes: &PixelHashes) -> Duplicates {
-    let mut all: Vec<(u64, usize)> = [&hashes.single[..], &hashes.pairs].concat();
-    all.sort_unstable();
-    let mut groups: Vec<Vec<usize>> = all
+    let mut entries: Vec<(u64, usize)> = [&hashes.single[..], &hashes.pairs].concat();
+    entries.sort_unstable();
+    let mut groups: Vec<Vec<usize>> = entries
         .chunk_by(|a, b| a.0 == b.0)
         .filter(|group| group.len() > 1)
         .map(|group| group.iter().map(|&(_, index)| index).collect())

@@ -1,56 +1,18 @@
-use std::{collections::HashSet, ffi::OsString, fs, io, num::NonZeroUsize, path::Path, thread};
+use std::{collections::HashSet, ffi::OsString, fs, io, path::Path, thread};
 
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 
 use super::{
-    ShardEntry,
+    PackOptions, PackReport,
     record::record_json,
     writer::{ImageRecords, ShardWriter},
 };
-use crate::{DataError, Image, SkippedRecord, Source, skipped_sample::skipped_sample};
+use crate::{DataError, Image, Source, skipped_sample::skipped_sample};
 
 /// Largest number of records about one image in one member.
 const MAX_RECORDS_PER_IMAGE: usize = 1000;
 /// Largest number of skipped samples that are listed.
 const MAX_LISTED: usize = 10_000;
-
-/// How a source is packed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackOptions {
-    /// Largest size of a shard in bytes, exceeded only if its first sample alone is larger.
-    pub shard_bytes: u64,
-    /// Largest number of samples in a shard, exceeded only if its first image alone has more.
-    pub shard_samples: u64,
-    /// Threads that load samples.
-    pub threads: NonZeroUsize,
-}
-
-impl Default for PackOptions {
-    /// 256 MiB, 10,000 samples, as many threads as the machine has processors.
-    fn default() -> Self {
-        Self {
-            shard_bytes: 256 << 20,
-            shard_samples: 10_000,
-            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-        }
-    }
-}
-
-/// What was packed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PackReport {
-    /// Number of samples written.
-    pub samples: u64,
-    /// Number of images (or image pairs) written; consecutive samples of one image share it.
-    pub images: u64,
-    /// The shards, in order.
-    pub shards: Vec<ShardEntry>,
-    /// Number of skipped samples.
-    pub skipped: u64,
-    /// The first 10,000 skipped samples.
-    pub skipped_records: Vec<SkippedRecord>,
-}
 
 /// Writes the samples of a source in their order to shards in the new folder `out`, with a [`Manifest`](super::Manifest).
 ///

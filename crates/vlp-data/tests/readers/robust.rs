@@ -120,7 +120,7 @@ fn invalid_coco_records_do_not_affect_the_others() {
 #[test]
 fn real_files_are_read() {
     let Some(dir) = std::env::var_os("VLP_DATA") else {
-        println!("skipped: VLP_DATA names no folder of real files");
+        println!("SKIPPED: VLP_DATA names no folder of real files");
         return;
     };
     let dir = Path::new(&dir);

@@ -296,14 +296,14 @@ fn snli_ve_files_are_read() {
     let file = put(&dir, "snli_ve_dev.jsonl", premise.join("\n"));
     let read = |text| texts(&snli_ve(&file, dir.path(), text, &limits()).unwrap());
     assert_eq!(read(SnliVeText::Hypothesis), texts(&source));
-    let both = read(SnliVeText::PremiseAndHypothesis);
-    assert_eq!(both[0], "Two men talk. [SEP] people are outdoors");
+    let sentence_pairs = read(SnliVeText::PremiseAndHypothesis);
+    assert_eq!(sentence_pairs[0], "Two men talk. [SEP] people are outdoors");
     assert_eq!(
-        both[1], "a dog sleeps",
+        sentence_pairs[1], "a dog sleeps",
         "without a premise, the hypothesis alone"
     );
     let pieces = vlp_text::WordPieceTokenizer::bert_uncased();
     let ids = |text: &str| pieces.encode(text, 40).ids;
     let (first, second) = (ids("Two men talk."), ids("people are outdoors"));
-    assert_eq!(ids(&both[0]), [&first[..], &second[1..]].concat());
+    assert_eq!(ids(&sentence_pairs[0]), [&first[..], &second[1..]].concat());
 }

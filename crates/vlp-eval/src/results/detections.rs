@@ -147,24 +147,31 @@ pub fn score_detections(
     annotations: impl AsRef<Path>,
     selection: &Selection<'_>,
 ) -> Result<FileScores<CocoSummary>, FileError> {
-    let annotations = annotations.as_ref();
     let Instances {
-        sizes,
+        mut sizes,
         truths,
         categories,
         mut notes,
-    } = read_instances(annotations)?;
-    let results = results.as_ref();
-    let mut detections = read_detections_of(results, &sizes)?;
-    if let Some(categories) = &categories {
-        let mut unlisted = Unlisted::new("detection", "category", "categories");
-        detections.retain(|d| unlisted.retain(categories.contains(&d.category_id), d.category_id));
-        notes.extend(unlisted.note(results));
+    } = read_instances(annotations.as_ref())?;
+    let (results, annotated) = (results.as_ref(), sizes.len());
+    if let Selection::Ids(ids) = *selection {
+        if let Some(index) = ids.iter().position(|id| !sizes.contains_key(id)) {
+            let error = EvalError::UnknownId {
+                list: "selected images",
+                index,
+                id: ids[index].to_string(),
+            };
+            return with_file(annotations.as_ref(), Err(error));
+        }
+        let ids: HashSet<u64> = ids.iter().copied().collect();
+        sizes.retain(|id, _| ids.contains(id));
     }
-    let image_ids: HashSet<u64> = match *selection {
-        Selection::All => sizes.keys().copied().collect(),
-        Selection::InResults => detections.iter().map(|d| d.image_id).collect(),
-        Selection::Ids(ids) => ids.iter().copied().collect(),
+    let mut detections = read_detections_of(results, &sizes)?;
+    let detected_images: HashSet<u64> = detections.iter().map(|d| d.image_id).collect();
+    let detected = detected_images.len();
+    let image_ids = match *selection {
+        Selection::All | Selection::Ids(_) => sizes.keys().copied().collect(),
+        Selection::InResults => detected_images,
     };
     if image_ids.is_empty() {
         let error = EvalError::Empty {
@@ -172,6 +179,11 @@ pub fn score_detections(
             expected: "image",
         };
         return with_file(results, Err(error));
+    }
+    if let Some(categories) = &categories {
+        let mut unlisted = Unlisted::new("detection", "category", "categories");
+        detections.retain(|d| unlisted.retain(categories.contains(&d.category_id), d.category_id));
+        notes.extend(unlisted.note(results));
     }
     let truths: Vec<GroundTruth> = truths
         .into_iter()
@@ -181,7 +193,8 @@ pub fn score_detections(
     let summary = with_file(results, evaluate(&scored, &truths, &detections))?;
     Ok(FileScores {
         notes,
-        ..FileScores::new(summary, scored.len(), sizes.len())
+        without_results: scored.len() - detected,
+        ..FileScores::new(summary, scored.len(), annotated)
     })
 }
 

@@ -81,7 +81,11 @@ fn read_list_under_key<T: DeserializeOwned>(
             state,
             each: &mut each,
         };
-        is_present = deserializer.deserialize_map(ListUnderKey { key, required, list })?;
+        is_present = deserializer.deserialize_map(ListUnderKey {
+            key,
+            required,
+            list,
+        })?;
         Ok(())
     })?;
     Ok(is_present)

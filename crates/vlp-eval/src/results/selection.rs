@@ -22,6 +22,8 @@ pub struct FileScores<S> {
     pub scored: usize,
     /// Number of those in the annotations.
     pub annotated: usize,
+    /// Number of scored images without a detection; 0 for other files.
+    pub without_results: usize,
     /// Records that were not scored, as in the official tools; one sentence each.
     pub notes: Vec<String>,
 }
@@ -32,6 +34,7 @@ impl<S> FileScores<S> {
             scores,
             scored,
             annotated,
+            without_results: 0,
             notes: Vec::new(),
         }
     }

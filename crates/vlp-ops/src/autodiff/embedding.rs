@@ -47,8 +47,8 @@ type State = (FloatTensor<Autodiff<Flex>>, Vec<i64>);
 fn backward((table, ids): State, grad: Array, parents: &mut Parents<'_, 1>) {
     let grad = contiguous(&grad);
     let [rows, width] = table.shape().dims();
-    // The gradient so far is taken out and added to in place, instead of `add_grad` with a gradient of the whole table: the table
-    // may be most of the model, while the ids are few.
+    // The gradient so far is taken out and added to in place, instead of `add_grad` with a gradient of the whole table: the
+    // table may be most of the model, while the ids are few.
     let mut total = match parents.grads.remove::<Flex>(&table) {
         Some(total) => into_writable(total),
         None => from_vec(vec![0.0; rows * width], [rows, width]),

@@ -85,8 +85,8 @@ impl NchwShape {
         (values, results)
     }
 
-    /// `f` on every strip and its slices of two tensors, either of which may be empty, on all threads; the results in the order
-    /// of channels.
+    /// `f` on every strip and its slices of two tensors, either of which may be empty, on all threads; the results in the
+    /// order of channels.
     pub(crate) fn for_strips<T: Send, R: Send>(
         &self,
         first: &mut [T],

@@ -115,8 +115,8 @@ pub(crate) struct NormGrads {
 
 /// Gradients of the input and, if `with_shortcut`, of the shortcut.
 ///
-/// `grad` is the gradient of the output; its buffer is reused unless it is shared. `output` is needed behind a ReLU, `x` where sums
-/// are needed. `channel_grad` gets the channel and its sums.
+/// `grad` is the gradient of the output; its buffer is reused unless it is shared. `output` is needed behind a ReLU, `x`
+/// where sums are needed. `channel_grad` gets the channel and its sums.
 pub(crate) fn backward(
     grad: Array,
     output: Option<&Array>,

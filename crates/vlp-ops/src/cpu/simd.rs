@@ -6,8 +6,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::{SimdLevel, simd_level};
 
-/// Runs `f` with the vector instructions in use. They apply to `f` itself and to what is inlined into it: so closures on the way
-/// are marked `#[inline(always)]`, functions too, and plain loops stand in place of `for_each` and `sum`.
+/// Runs `f` with the vector instructions in use. They apply to `f` itself and to what is inlined into it: so closures on the
+/// way are marked `#[inline(always)]`, functions too, and plain loops stand in place of `for_each` and `sum`.
 #[inline(always)]
 pub(crate) fn simd_dispatch<R>(f: impl FnOnce() -> R) -> R {
     struct Call<F>(F);
@@ -89,8 +89,8 @@ pub(crate) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     for (a, b) in a_rest.iter().zip(b_rest) {
         tail += f(*a, *b);
     }
-    // `black_box` hides this reduction from the loop above. The compiler would arrange its lanes in pairs otherwise, instead of
-    // one vector.
+    // `black_box` hides this reduction from the loop above. The compiler would arrange its lanes in pairs otherwise, instead
+    // of one vector.
     let mut lanes = std::hint::black_box(lanes);
     let mut half = 8;
     while half > 0 {

@@ -1,7 +1,7 @@
 //! Keeps the pool's threads awake between operations.
 //!
-//! A training step consists of hundreds of operations, most of them shorter than it takes to wake a sleeping thread: 30 us on a
-//! virtual machine. Rayon's threads fall asleep after about 10 us without work.
+//! A training step consists of hundreds of operations, most of them shorter than it takes to wake a sleeping thread: 30 us
+//! on a virtual machine. Rayon's threads fall asleep after about 10 us without work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,8 +11,8 @@ use rayon::Yield;
 
 /// How long a thread spins for the next operation before it may sleep; OpenMP runtimes use the same.
 const PATIENCE: Duration = Duration::from_millis(1);
-/// How long a thread spins in all. Rayon may have started the spinning inside another wait of the same thread, whose end cannot
-/// be seen from here. The next operation starts a new spin.
+/// How long a thread spins in all. Rayon may have started the spinning inside another wait of the same thread, whose end
+/// cannot be seen from here. The next operation starts a new spin.
 const LIMIT: Duration = Duration::from_millis(50);
 
 /// A thread that runs operations.

@@ -50,8 +50,8 @@ pub(crate) fn into_writable(tensor: Array) -> Array {
     Array::from_data(contiguous(&tensor).into_data())
 }
 
-/// `f` on `length` values of unspecified content, in memory that each thread keeps, up to 32 MiB. A new buffer would be zeroed by
-/// the one thread that allocates it, which took a quarter of a Winograd convolution.
+/// `f` on `length` values of unspecified content, in memory that each thread keeps, up to 32 MiB. A new buffer would be
+/// zeroed by the one thread that allocates it, which took a quarter of a Winograd convolution.
 pub(crate) fn with_scratch<R>(length: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     const MAX_KEPT: usize = 1 << 23;
     if length > MAX_KEPT {
@@ -72,9 +72,9 @@ pub(crate) fn with_scratch<R>(length: usize, f: impl FnOnce(&mut [f32]) -> R) ->
 /// Values that one task works on: enough to pay for the task, and fixed, so that sums do not depend on the number of threads.
 pub(crate) const CHUNK_LEN: usize = 1 << 15;
 
-/// Values whose results are staged in the L1 cache where several tensors are read and written at once. A processor delays a load
-/// that follows a store whose address agrees in the last 12 bits (4K aliasing), and large tensors start at like offsets of a page.
-/// Without staging AdamW was three times as slow.
+/// Values whose results are staged in the L1 cache where several tensors are read and written at once. A processor delays a
+/// load that follows a store whose address agrees in the last 12 bits (4K aliasing), and large tensors start at like offsets
+/// of a page. Without staging AdamW was three times as slow.
 pub(crate) const STAGING_LEN: usize = 128;
 
 /// Rows of `width` values that one task works on.
@@ -82,7 +82,8 @@ pub(crate) fn rows_per_chunk(width: usize) -> usize {
     (CHUNK_LEN / width.max(1)).max(1)
 }
 
-/// `f` on the index and the values of each block of `size` values of `out`; on all threads where there is more than one block.
+/// `f` on the index and the values of each block of `size` values of `out`; on all threads where there is more than one
+/// block.
 pub(crate) fn for_blocks<T: Send>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     if out.len() <= size {
         simd_dispatch(
@@ -101,8 +102,8 @@ pub(crate) fn for_blocks<T: Send>(out: &mut [T], size: usize, f: impl Fn(usize, 
 
 /// A vector of `length` zeros, after `f` has run on its blocks as in [`for_blocks`].
 ///
-/// `vec![0.0; length]` is zeroed by the thread that allocates it, while all others wait. Here each block is zeroed by the task that
-/// writes it next, in that core's cache.
+/// `vec![0.0; length]` is zeroed by the thread that allocates it, while all others wait. Here each block is zeroed by the
+/// task that writes it next, in that core's cache.
 pub(crate) fn alloc_blocks<T: Copy + Default + Send>(
     length: usize,
     size: usize,

@@ -1,4 +1,5 @@
-//! Operations composed of burn's, with a gradient of their own: fewer and larger kernels on a GPU than those that autodiff composes.
+//! Operations composed of burn's, with a gradient of their own: fewer and larger kernels on a GPU than those that autodiff
+//! composes.
 //!
 //! Needed as long as burn's autodiff takes layer norm, softmax and attention apart into single operations.
 // On a build for the CPU alone, only the tests use them.

@@ -43,7 +43,8 @@ impl Default for AdamWStep {
     }
 }
 
-/// Returns `(parameter, first moment, second moment)` after the update, all of one shape. Without `moments` they start at zero.
+/// Returns `(parameter, first moment, second moment)` after the update, all of one shape. Without `moments` they start at
+/// zero.
 pub fn adamw<const D: usize>(
     parameter: Tensor<D>,
     grad: Tensor<D>,

@@ -17,8 +17,8 @@ pub struct BatchNormOutput {
     pub variance: Tensor<1>,
 }
 
-/// `(x - mean) / sqrt(variance + epsilon) * gamma + beta + shortcut`, through ReLU if `relu`, with the mean and the biased variance
-/// of each channel of the batch.
+/// `(x - mean) / sqrt(variance + epsilon) * gamma + beta + shortcut`, through ReLU if `relu`, with the mean and the biased
+/// variance of each channel of the batch.
 ///
 /// # Shapes
 /// - `x`, `shortcut`: `[batch, channels, h, w]`

@@ -1,7 +1,7 @@
-//! Convolution of images, and with a frozen norm behind it.
+//! Convolution of images, also followed by a frozen norm.
 //!
-//! Needed as long as burn's CPU backend has no backward pass of its own for convolutions: it composes the gradients of a convolution
-//! with the whole output as its kernel and a transposed convolution.
+//! Needed as long as burn's CPU backend has no backward pass of its own for convolutions: it composes the gradients of a
+//! convolution with the whole output as its kernel and a transposed convolution.
 
 use burn::prelude::*;
 use burn::tensor::module;
@@ -37,8 +37,8 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, geometry: Conv2dGeometry) -> Tens
     )
 }
 
-/// [`affine`](crate::affine()) of [`conv2d`]: the same values. On the CPU the norm costs no pass of its own where scale and shift are
-/// frozen.
+/// [`affine`](crate::affine()) of [`conv2d`]: the same values. On the CPU the norm costs no pass of its own where scale and
+/// shift are frozen.
 ///
 /// # Shapes
 /// As [`conv2d`]; those of `after` fit the output.

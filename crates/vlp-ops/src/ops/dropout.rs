@@ -10,7 +10,8 @@ use burn::tensor::Distribution;
 use super::recompute::{replay_mask, replay_seed};
 use crate::dispatch::is_cpu;
 
-/// Which values of one tensor dropout sets to zero: each with the same probability, as a function of a seed and the value's index.
+/// Which values of one tensor dropout sets to zero: each with the same probability, as a function of a seed and the value's
+/// index.
 #[derive(Debug, Clone, Copy)]
 pub struct DropoutMask {
     seed: [u32; 2],
@@ -18,8 +19,8 @@ pub struct DropoutMask {
 }
 
 impl DropoutMask {
-    /// Samples a seed from the device's random stream, which `device.seed` controls. `None` where the layer drops nothing: without
-    /// autodiff, with probability 0, or switched off.
+    /// Samples a seed from the device's random stream, which `device.seed` controls. `None` where the layer drops nothing:
+    /// without autodiff, with probability 0, or switched off.
     ///
     /// On a GPU no seed is read back: there the stream decides when [`factors`](Self::factors) are computed.
     pub fn sample(layer: &Dropout, device: &Device) -> Option<Self> {

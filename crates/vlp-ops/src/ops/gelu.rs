@@ -1,7 +1,7 @@
 //! GELU with the exact error function (Hendrycks & Gimpel 2016).
 //!
-//! Needed as long as burn's CPU backend runs element-wise functions value by value on one thread, and its gradient is that of the tanh
-//! approximation, off by 4e-4.
+//! Needed as long as burn's CPU backend runs element-wise functions value by value on one thread, and its gradient is that
+//! of the tanh approximation, off by 4e-4.
 
 use std::f64::consts::FRAC_1_SQRT_2;
 

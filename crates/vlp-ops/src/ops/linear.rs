@@ -1,7 +1,7 @@
 //! Linear layers, and logits over a table of embeddings: one matmul with a bias, all leading axes taken as one.
 //!
-//! Needed as long as burn multiplies a batch of sequences by one matmul per sequence, copies transposed tables, and sums one gradient
-//! matrix per sequence.
+//! Needed as long as burn multiplies a batch of sequences by one matmul per sequence, copies transposed tables, and sums one
+//! gradient matrix per sequence.
 
 use burn::nn::Linear;
 use burn::prelude::*;

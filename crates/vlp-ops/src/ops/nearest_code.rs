@@ -4,10 +4,11 @@
 
 use burn::prelude::*;
 
-/// Index of the row of `table` nearest to each row of `x` by Euclidean distance; the first of several nearest rows. Without gradient.
+/// Index of the row of `table` nearest to each row of `x` by Euclidean distance; the first of several nearest rows. Without
+/// gradient.
 ///
-/// On the CPU a NaN distance is never the least (a row with NaN gets index 0); elsewhere it always is. The search stays in f32 where matmuls are in
-/// bf16: its result is an index, which rounding would change.
+/// On the CPU a NaN distance is never the least (a row with NaN gets index 0); elsewhere it always is. The search stays in
+/// f32 where matmuls are in bf16: its result is an index, which rounding would change.
 ///
 /// # Shapes
 /// - `x`: `[rows, width]`

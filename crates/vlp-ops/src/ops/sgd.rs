@@ -31,8 +31,8 @@ impl Default for SgdStep {
     }
 }
 
-/// Returns `(parameter, velocity)` after the update (`torch.optim.SGD` without dampening), all of one shape. The first velocity is the
-/// gradient.
+/// Returns `(parameter, velocity)` after the update (`torch.optim.SGD` without dampening), all of one shape. The first
+/// velocity is the gradient.
 pub fn sgd<const D: usize>(
     parameter: Tensor<D>,
     grad: Tensor<D>,

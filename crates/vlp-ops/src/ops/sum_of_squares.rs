@@ -6,15 +6,15 @@ use burn::prelude::*;
 
 /// Values that are concatenated to be summed at once: 16 MiB.
 const MAX_CONCATENATED: usize = 1 << 22;
-/// Values are summed in rows first, then the sums of the rows: in a fixed order, which burn's sum of all values has not (it adds
-/// atomically), and without a loop over millions of values. Bounds for the length of a row, powers of two.
+/// Values are summed in rows first, then the sums of the rows: in a fixed order, which burn's sum of all values has not (it
+/// adds atomically), and without a loop over millions of values. Bounds for the length of a row, powers of two.
 const MIN_ROW: usize = 256;
 const MAX_ROW: usize = 4096;
 
 /// Sum of the squares of all values, without gradient; `None` without any tensor.
 ///
-/// On the CPU each tensor is read in place. On a GPU small tensors are concatenated: few large sums keep it busy, hundreds of small
-/// ones do not.
+/// On the CPU each tensor is read in place. On a GPU small tensors are concatenated: few large sums keep it busy, hundreds
+/// of small ones do not.
 ///
 /// # Shapes
 /// - each tensor: any length

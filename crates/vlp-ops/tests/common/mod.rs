@@ -1,4 +1,4 @@
-//! One operation three ways: fast in f32, burn's own in f64, and by finite differences.
+//! Compares an operation of this crate in f32 with burn's own in f64 and with finite differences.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,12 +11,12 @@ pub mod cases;
 
 use burn::prelude::*;
 use burn::tensor::{DType, TensorData};
-use vlp_testing::{to_cpu, noise};
+use vlp_testing::{noise, to_cpu};
 
-/// Values `f` gets, as flat tensors of these sizes, and what it makes of them.
+/// A function of flat tensors of these lengths.
 pub struct Case<'a> {
     pub name: String,
-    pub sizes: Vec<usize>,
+    pub lengths: Vec<usize>,
     pub f: &'a (dyn Fn(&[Tensor<1>]) -> Tensor<1> + Sync),
 }
 
@@ -27,23 +27,38 @@ fn tensors(values: &[Vec<f32>], device: &Device, dtype: DType) -> Vec<Tensor<1>>
         .collect()
 }
 
-/// As they are, or with no more bits than bf16 has.
-fn cut(values: Vec<f64>, coarse: bool) -> Vec<f32> {
-    let bits = |value: f32| f32::from_bits(value.to_bits() & 0xffff_0000);
-    let values = values.into_iter().map(|value| value as f32);
-    values.map(|v| if coarse { bits(v) } else { v }).collect()
+/// Inputs that bf16 represents exactly, or any f32 values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Values {
+    F32,
+    Bf16,
 }
 
-/// Outputs and all gradients of `sum(f(x) * c)`, `c` coarse or not.
-fn run(case: &Case, values: &[Vec<f32>], dtype: DType, coarse: bool) -> (Vec<f64>, Vec<Vec<f64>>) {
+impl Values {
+    fn round(self, values: Vec<f64>) -> Vec<f32> {
+        let truncate = |value: f32| match self {
+            Self::F32 => value,
+            Self::Bf16 => f32::from_bits(value.to_bits() & 0xffff_0000),
+        };
+        values.into_iter().map(|v| truncate(v as f32)).collect()
+    }
+}
+
+/// Outputs, and the gradients of `sum(f(x) * weights)`.
+fn run(
+    case: &Case,
+    inputs: &[Vec<f32>],
+    dtype: DType,
+    values: Values,
+) -> (Vec<f64>, Vec<Vec<f64>>) {
     let device = Device::flex().autodiff();
-    let inputs: Vec<_> = tensors(values, &device, dtype)
+    let inputs: Vec<_> = tensors(inputs, &device, dtype)
         .into_iter()
         .map(|t| t.require_grad())
         .collect();
     let y = (case.f)(&inputs);
     assert_eq!(y.dtype(), dtype);
-    let grads = (y.clone() * weights(&y, coarse)).sum().backward();
+    let grads = (y.clone() * weights(&y, values)).sum().backward();
     let grads = inputs
         .iter()
         .map(|t| to_cpu(t.grad(&grads).expect("a gradient")))
@@ -51,65 +66,71 @@ fn run(case: &Case, values: &[Vec<f32>], dtype: DType, coarse: bool) -> (Vec<f64
     (to_cpu(y), grads)
 }
 
-/// What outputs are weighted with.
-fn weights(y: &Tensor<1>, coarse: bool) -> Tensor<1> {
-    let values = cut(noise(y.dims()[0], 77), coarse);
+/// Weights of the outputs in the loss.
+fn weights(y: &Tensor<1>, values: Values) -> Tensor<1> {
+    let values = values.round(noise(y.dims()[0], 77));
     Tensor::from_data(TensorData::new(values, y.dims()), (&y.device(), y.dtype()))
 }
 
-/// Values within `tolerance` of the largest one.
-pub fn close(name: &str, what: &str, fast: &[f64], own: &[f64], tolerance: f64) {
-    assert_eq!(fast.len(), own.len(), "{name}: {what}");
-    // Sums cancel: what rounding costs goes with the largest value (or the inputs, of about 1), not with each.
-    let scale = own.iter().fold(1f64, |m, v| m.max(v.abs()));
-    for (i, (a, b)) in fast.iter().zip(own).enumerate() {
+/// Asserts that all values are equal within `tolerance` times the largest one.
+pub fn assert_close(name: &str, what: &str, actual: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(actual.len(), expected.len(), "{name}: {what}");
+    // Terms cancel in sums, so the rounding error is in proportion to the largest value (or the inputs, of about 1).
+    let scale = expected.iter().fold(1f64, |m, v| m.max(v.abs()));
+    for (i, (a, b)) in actual.iter().zip(expected).enumerate() {
         let distance = (a - b).abs();
         assert!(
             distance <= tolerance * scale,
-            "{name}: {what} {i}: {a} against {b} (scale {scale})"
+            "{name}: {what} {i}: {a}, expected {b} (scale {scale})"
         );
     }
 }
 
-fn drawn(case: &Case, seed: u64, coarse: bool) -> Vec<Vec<f32>> {
-    let double = |size: usize, seed| noise(size, seed).iter().map(|v| 2.0 * v).collect();
-    let sizes = (seed..).zip(&case.sizes);
-    sizes
-        .map(|(seed, size)| cut(double(*size, seed), coarse))
+fn random_inputs(case: &Case, seed: u64, values: Values) -> Vec<Vec<f32>> {
+    let double = |length: usize, seed| noise(length, seed).iter().map(|v| 2.0 * v).collect();
+    let lengths = (seed..).zip(&case.lengths);
+    lengths
+        .map(|(seed, length)| values.round(double(*length, seed)))
         .collect()
 }
 
-/// The fast path in f32 against burn's operation in f64, outputs and gradients, which are returned.
-fn compare(case: &Case, values: &[Vec<f32>], tolerance: f64, coarse: bool) -> Vec<Vec<f64>> {
-    let (fast, fast_grads) = run(case, values, DType::F32, coarse);
-    let (own, own_grads) = run(case, values, DType::F64, coarse);
-    close(&case.name, "output", &fast, &own, tolerance);
-    for (i, (a, b)) in fast_grads.iter().zip(&own_grads).enumerate() {
-        close(&case.name, &format!("gradient {i}, value"), a, b, tolerance);
+/// Compares outputs and gradients of the fast path in f32 with burn's operation in f64; returns the gradients.
+fn compare_with_f64(
+    case: &Case,
+    inputs: &[Vec<f32>],
+    tolerance: f64,
+    values: Values,
+) -> Vec<Vec<f64>> {
+    let (output, grads) = run(case, inputs, DType::F32, values);
+    let (expected_output, expected_grads) = run(case, inputs, DType::F64, values);
+    assert_close(&case.name, "output", &output, &expected_output, tolerance);
+    for (i, (a, b)) in grads.iter().zip(&expected_grads).enumerate() {
+        assert_close(&case.name, &format!("gradient {i}, value"), a, b, tolerance);
     }
-    fast_grads
+    grads
 }
 
-/// As [`agree`], with values that bf16 holds whole and without the slope: products in bf16 are then exact.
-pub fn agree_on_coarse(case: &Case, tolerance: f64) {
-    compare(case, &drawn(case, 11, true), tolerance, true);
+/// [`check`] without finite differences, for inputs that bf16 represents exactly: their products in bf16 are exact.
+pub fn check_bf16_values(case: &Case, tolerance: f64) {
+    let inputs = random_inputs(case, 11, Values::Bf16);
+    compare_with_f64(case, &inputs, tolerance, Values::Bf16);
 }
 
-/// The fast path in f32 against burn's operation in f64, outputs and gradients, within `tolerance` of the largest
-/// value; then the gradient against the slope of burn's operation along a random direction.
-pub fn agree(case: &Case, tolerance: f64) {
-    let values = drawn(case, 11, false);
-    let fast_grads = compare(case, &values, tolerance, false);
+/// Compares outputs and gradients of the fast path in f32 with burn's operation in f64, within `tolerance` times the largest
+/// value; then the gradient with a finite difference of burn's operation along a random direction.
+pub fn check(case: &Case, tolerance: f64) {
+    let inputs = random_inputs(case, 11, Values::F32);
+    let grads = compare_with_f64(case, &inputs, tolerance, Values::F32);
 
-    let steps: Vec<Vec<f64>> = (0u64..)
-        .zip(&case.sizes)
-        .map(|(i, size)| noise(*size, 31 + i))
+    let direction: Vec<Vec<f64>> = (0u64..)
+        .zip(&case.lengths)
+        .map(|(i, length)| noise(*length, 31 + i))
         .collect();
-    let at = |scale: f64| -> f64 {
+    let loss_at = |scale: f64| -> f64 {
         let device = Device::flex();
-        let moved: Vec<Tensor<1>> = values
+        let moved: Vec<Tensor<1>> = inputs
             .iter()
-            .zip(&steps)
+            .zip(&direction)
             .map(|(v, s)| {
                 let moved: Vec<f64> = v
                     .iter()
@@ -120,40 +141,47 @@ pub fn agree(case: &Case, tolerance: f64) {
             })
             .collect();
         let y = (case.f)(&moved);
-        to_cpu((y.clone() * weights(&y, false)).sum())[0]
+        to_cpu((y.clone() * weights(&y, Values::F32)).sum())[0]
     };
-    let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
+    let numeric_grad = (loss_at(1e-6) - loss_at(-1e-6)) / 2e-6;
     let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
-    let slope: f64 = fast_grads.iter().zip(&steps).map(|(g, s)| dot(g, s)).sum();
-    let size: f64 = fast_grads
+    let grad: f64 = grads.iter().zip(&direction).map(|(g, s)| dot(g, s)).sum();
+    let scale: f64 = grads
         .iter()
-        .zip(&steps)
+        .zip(&direction)
         .map(|(g, s)| dot(g, g).sqrt() * dot(s, s).sqrt())
         .sum();
     // Rounding of the f32 gradient and of the difference (1e-16 / 1e-6 of the loss).
     assert!(
-        (difference - slope).abs() <= 2.0 * tolerance * size.max(1.0) + 1e-6,
-        "{}: slope {slope}, difference {difference}",
+        (numeric_grad - grad).abs() <= 2.0 * tolerance * scale.max(1.0) + 1e-6,
+        "{}: gradient {grad}, finite difference {numeric_grad}",
         case.name
     );
 }
 
-/// Outputs and gradients are the same bits on one thread and on three.
-pub fn threads_do_not_matter(case: &Case) {
-    let values: Vec<Vec<f32>> = (0u64..)
-        .zip(&case.sizes)
-        .map(|(i, size)| noise(*size, 51 + i).iter().map(|v| *v as f32).collect())
+/// Asserts that outputs and gradients have the same bits on one thread and on three.
+pub fn check_threads(case: &Case) {
+    let inputs: Vec<Vec<f32>> = (0u64..)
+        .zip(&case.lengths)
+        .map(|(i, length)| Values::F32.round(noise(*length, 51 + i)))
         .collect();
     let results = [1, 3].map(|threads| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .unwrap();
-        pool.install(|| run(case, &values, DType::F32, false))
+        pool.install(|| run(case, &inputs, DType::F32, Values::F32))
     });
     assert!(
         results[0] == results[1],
-        "{}: results depend on the threads",
+        "{}: results depend on the number of threads",
         case.name
     );
+}
+
+/// Says that a test is skipped for lack of instructions; fails instead where `VLP_REQUIRE_SIMD=1`.
+pub fn skip(reason: &str) {
+    let required = std::env::var_os("VLP_REQUIRE_SIMD").is_some_and(|value| value == "1");
+    assert!(!required, "SKIPPED: {reason}");
+    eprintln!("SKIPPED: {reason}");
 }

@@ -267,7 +267,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_leaves_earlier_checkpoints_unchanged() {
     let Some(disk) = SmallDisk::mount() else {
-        eprintln!("skipped: mounting a small file system needs root");
+        eprintln!("SKIPPED: mounting a small file system needs root");
         return;
     };
     let folder = disk.0.path().join("checkpoints");

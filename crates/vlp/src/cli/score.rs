@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use vlp::VlpError;
 use vlp_eval::caption::meteor::Meteor;
-use vlp_eval::caption::{CaptionPair, caption_scores, tokenize_pairs};
-use vlp_eval::results as files;
+use vlp_eval::caption::{caption_scores, tokenize_pairs};
+use vlp_eval::results::{self, FileError, FileScores, Selection};
 
-use super::output::print_metric;
+use super::output::{print, print_metric, warn};
 
 /// Task of a result file.
 #[derive(Clone, Copy, ValueEnum)]
@@ -32,6 +32,10 @@ pub(super) struct ScoreArgs {
     results: PathBuf,
     /// The annotations.
     annotations: PathBuf,
+    /// Score only the images, questions or NLVR2 pairs that are in the result file, such as the test images of Karpathy's
+    /// split. Without this, captions, answers and predictions must be complete, and an image without detections counts.
+    #[arg(long)]
+    subset: bool,
     /// The official `meteor-1.5.jar`, to compute METEOR of captions as well; needs Java.
     #[arg(long, value_name = "JAR")]
     meteor: Option<PathBuf>,
@@ -55,42 +59,37 @@ const COCO_METRICS: [&str; 12] = [
 
 impl ScoreArgs {
     pub(super) fn run(self) -> Result<(), VlpError> {
-        let (results, annotations) = (&self.results, &self.annotations);
+        if self.meteor.is_some() && !matches!(self.task, Task::Caption) {
+            let reason = "--meteor: only captions have METEOR (vlp score caption)";
+            return Err(VlpError::Config(reason.into()));
+        }
         match self.task {
-            Task::Vqa => {
-                let scores = files::score_vqa(results, annotations)?;
-                print_metric("VQA accuracy", Some(scores.overall))?;
-                for (kind, value) in scores.by_answer_type.iter().chain(&scores.by_question_type) {
-                    print_metric(&format!("  {kind}"), Some(*value))?;
-                }
-            }
-            Task::Caption => self.captions()?,
-            Task::Detection => {
-                let scores = files::score_detections(results, annotations)?;
-                for (name, value) in COCO_METRICS.iter().zip(scores.stats()) {
-                    print_metric(name, value)?;
-                }
-            }
-            Task::Nlvr2 => {
-                let scores = files::score_nlvr2(results, annotations)?;
-                print_metric("NLVR2 accuracy", Some(scores.accuracy))?;
-                print_metric("NLVR2 consistency", Some(scores.consistency))?;
-            }
+            Task::Vqa => self.vqa(),
+            Task::Caption => self.captions(),
+            Task::Detection => self.detections(),
+            Task::Nlvr2 => self.nlvr2(),
+        }
+    }
+
+    fn vqa(&self) -> Result<(), VlpError> {
+        let scores = results::score_vqa(&self.results, &self.annotations, &self.selection());
+        let scores = print_scored("questions", scores.map_err(add_hint)?)?;
+        print_metric("VQA accuracy", Some(scores.overall))?;
+        for (kind, value) in scores.by_answer_type.iter().chain(&scores.by_question_type) {
+            print_metric(&format!("  {kind}"), Some(*value))?;
         }
         Ok(())
     }
 
     fn captions(&self) -> Result<(), VlpError> {
         let invalid = |reason: String| VlpError::Config(reason);
-        let captions = files::read_caption_pairs(&self.results, &self.annotations, None)?;
-        let pairs: Vec<CaptionPair<'_>> = captions
-            .iter()
-            .map(|(result, references)| CaptionPair {
-                hypothesis: &result.caption,
-                references,
-            })
-            .collect();
+        let selection = self.selection();
+        let captions =
+            results::read_annotated_captions(&self.results, &self.annotations, &selection);
+        let captions = captions.map_err(add_hint)?;
+        let pairs = captions.pairs();
         let scores = caption_scores(&pairs).map_err(|e| invalid(e.to_string()))?;
+        print_count("images", pairs.len(), captions.annotated)?;
         for (n, value) in scores.bleu.iter().enumerate() {
             print_metric(&format!("BLEU-{}", n + 1), Some(*value))?;
         }
@@ -99,11 +98,68 @@ impl ScoreArgs {
         if let Some(jar) = &self.meteor {
             let mut meteor = Meteor::new(jar).map_err(|e| invalid(e.to_string()))?;
             let scores = meteor.score(&tokenize_pairs(&pairs));
-            print_metric(
-                "METEOR",
-                Some(scores.map_err(|e| invalid(e.to_string()))?.meteor),
-            )?;
+            let meteor = scores.map_err(|e| invalid(e.to_string()))?.meteor;
+            print_metric("METEOR", Some(meteor))?;
         }
         Ok(())
+    }
+
+    fn detections(&self) -> Result<(), VlpError> {
+        let scores = results::score_detections(&self.results, &self.annotations, &self.selection());
+        let scores = print_scored("images", scores?)?;
+        for (name, value) in COCO_METRICS.iter().zip(scores.stats()) {
+            print_metric(name, value)?;
+        }
+        Ok(())
+    }
+
+    fn nlvr2(&self) -> Result<(), VlpError> {
+        let scores = results::score_nlvr2(&self.results, &self.annotations, &self.selection());
+        let scores = print_scored("image pairs", scores.map_err(add_hint)?)?;
+        print_metric("NLVR2 accuracy", Some(scores.accuracy))?;
+        print_metric("NLVR2 consistency", Some(scores.consistency))
+    }
+
+    fn selection<I>(&self) -> Selection<'static, I> {
+        match self.subset {
+            true => Selection::InResults,
+            false => Selection::All,
+        }
+    }
+}
+
+/// Prints what was scored and returns the metrics.
+fn print_scored<S>(kind: &str, file: FileScores<S>) -> Result<S, VlpError> {
+    for note in &file.notes {
+        warn(format_args!("note: {note}"));
+    }
+    if file.without_results > 0 {
+        let count = file.without_results;
+        warn(format_args!(
+            "note: {count} {kind} have no detection; to score only those in the file, add --subset"
+        ));
+    }
+    print_count(kind, file.scored, file.annotated)?;
+    Ok(file.scores)
+}
+
+/// Prints how many of the annotated images or questions were scored.
+fn print_count(kind: &str, scored: usize, annotated: usize) -> Result<(), VlpError> {
+    let count = match scored == annotated {
+        true => scored.to_string(),
+        false => format!("{scored} of {annotated}"),
+    };
+    print(format_args!("{kind:34} {count:>9}\n"))
+}
+
+/// Names the flag with which an incomplete result file is scored.
+fn add_hint(error: FileError) -> VlpError {
+    match error {
+        FileError::Missing {
+            count, expected, ..
+        } if count < expected => VlpError::Config(format!(
+            "{error}; to score only those in the file, add --subset"
+        )),
+        error => error.into(),
     }
 }

@@ -66,6 +66,7 @@ pub fn finetune(
     table.insert("objectives".into(), Value::Table(objectives));
     let path = from.to_string_lossy().into_owned();
     table.insert("from".into(), Value::String(path));
+    table.remove("from_checkpoint");
     override_with(table, quick, sources)
 }
 

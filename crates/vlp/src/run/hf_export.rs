@@ -40,6 +40,7 @@ fn write_folder(trained: TrainedModel, folder: &Path) -> Result<usize, VlpError>
     write_atomic(&tokenizer_file(folder), tokenizer.as_bytes())?;
     let mut run = trained.config;
     (run.from, run.weights) = (None, vec![]);
+    run.from_checkpoint = CheckpointChoice::Last;
     let config = HfConfig {
         model_type: match run.model {
             ModelConfig::E2eVlp(_) => "vlp-e2e-vlp".into(),

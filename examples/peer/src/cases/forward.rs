@@ -43,7 +43,10 @@ impl Case for Forward {
         let mut outputs: Outputs = vec![];
         let mut add = |name: &str, output: Output| outputs.push((name.into(), output));
         if let Some(itm) = &objectives.itm {
-            add("itm", Output::tensor(itm.logits(encoded.joint().text.cls())));
+            add(
+                "itm",
+                Output::tensor(itm.logits(encoded.joint().text.cls())),
+            );
         }
         if let Some(mlm) = &objectives.mlm {
             let states = encoded.joint().text.states.clone();

@@ -1,9 +1,7 @@
 //! A training step as a run makes it: forward, losses, backward, clipping, update.
 
 use burn::prelude::*;
-use vlp_objectives::{
-    Batch, Pretrain, PretrainObjectives, PretrainTargets, VisionLanguage, total,
-};
+use vlp_objectives::{Batch, Pretrain, PretrainObjectives, PretrainTargets, VisionLanguage, total};
 use vlp_train::Trainer;
 
 use super::Case;
@@ -43,7 +41,10 @@ impl<M: VisionLanguage> Case for Step<M> {
             let losses = model.losses(batch)?;
             for term in losses.iter().flat_map(|(_, losses)| &losses.terms) {
                 let layer = term.layer.map(|layer| format!(".{layer}"));
-                add(format!("{}{}", term.name, layer.unwrap_or_default()), &term.value);
+                add(
+                    format!("{}{}", term.name, layer.unwrap_or_default()),
+                    &term.value,
+                );
             }
             let Some(sum) = total(&losses) else {
                 return Ok(Err("no objective has a loss".into()));

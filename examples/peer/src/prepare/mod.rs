@@ -25,11 +25,11 @@ pub(crate) fn prepare(case: &str, folder: &Path) -> Result<(Option<PathBuf>, Pat
     let setup = Setup::of(case)?;
     let inputs = inputs(case, setup.as_ref())?;
     std::fs::create_dir_all(folder).map_err(|e| PeerError::file(folder, e))?;
-    let place = folder.join("inputs.safetensors");
-    inputs.write(&place)?;
+    let inputs_file = folder.join("inputs.safetensors");
+    inputs.write(&inputs_file)?;
     let file = folder.join("weights.safetensors");
     let written = weights::write(case, setup.as_ref(), &file)?;
-    Ok((written.then_some(file), place))
+    Ok((written.then_some(file), inputs_file))
 }
 
 fn inputs(case: &str, setup: Option<&Setup>) -> Result<Arrays, PeerError> {

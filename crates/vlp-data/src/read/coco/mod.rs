@@ -242,11 +242,11 @@ impl CocoReader {
         let Some(image) = instance.image_id else {
             return builder.skip(path, name, "it lacks image_id");
         };
-        let is_known =
+        let image_exists =
             context.image_ids.contains(&image) || builder.skipped_images.contains(&image);
         let row = match self.rows.get(&image) {
             Some(&row) if self.captioned_images.contains(&image) => row,
-            None if !is_known => {
+            None if !image_exists => {
                 return builder.skip(path, name, format!("no image {image}"));
             }
             _ => {

@@ -18,7 +18,8 @@ const TASKS: usize = 8;
 
 /// The gradient of the weight.
 ///
-/// A task is a block of input channels times a group of tiles. Both follow from the shape alone, and groups are summed in order.
+/// A task is a block of input channels times a group of tiles. Both follow from the shape alone, and groups are summed in
+/// order.
 ///
 /// # Panics
 /// Where matrices are not multiplied in bf16, or there are too few outputs for it: `plan` has checked both.

@@ -1,7 +1,7 @@
 //! Direct convolution: sums over taps in vector registers, without an im2col matrix.
 //!
-//! A tile is some outputs times some vectors of neighboring positions, all in registers. Each tap reads the vectors at a constant distance from
-//! the position ([`PaddedInput`]) and multiplies them by one value of the weight per output.
+//! A tile is some outputs times some vectors of neighboring positions, all in registers. Each tap reads the vectors at a
+//! constant distance from the position ([`PaddedInput`]) and multiplies them by one value of the weight per output.
 
 use std::ops::Range;
 
@@ -19,8 +19,8 @@ use crate::cpu::tensor::with_scratch;
 
 /// Terms of a first sum, in registers.
 const FIRST_SUM: usize = 27;
-/// First sums that are added before they are added to the total. Sums in three levels of like length round least, and rounding decides which
-/// values near zero pass a ReLU behind the convolution.
+/// First sums that are added before they are added to the total. Sums in three levels of like length round least, and
+/// rounding decides which values near zero pass a ReLU behind the convolution.
 const SECOND_SUM: usize = 12;
 /// Most outputs of a tile.
 const TILE_OUTPUTS: usize = 8;
@@ -229,8 +229,8 @@ impl Task<'_> {
             let width = S::F32_LANES * vectors;
             let start = self.positions.start + position;
             assert!(start + last + width <= values.len() && position + width <= TASK_POSITIONS);
-            // SAFETY: the furthest tap of the last input, the weights of `R` outputs and the rows of the sums are inside their slices (asserted
-            // or sliced above).
+            // SAFETY: the furthest tap of the last input, the weights of `R` outputs and the rows of the sums are inside
+            // their slices (asserted or sliced above).
             #[allow(unsafe_code)]
             unsafe {
                 let x = values.as_ptr().add(start);
@@ -251,8 +251,9 @@ impl Task<'_> {
     /// Adds a stage of `R` outputs and `V` vectors of positions.
     ///
     /// # Safety
-    /// `V` vectors at every tap of every input from `x` on, and the weights of `R` outputs from `output` on must be valid for reads; `R` rows of
-    /// `V` vectors, `TASK_POSITIONS` values apart, at both pointers of `sums` (second sums and totals) for reads and writes.
+    /// `V` vectors at every tap of every input from `x` on, and the weights of `R` outputs from `output` on must be valid
+    /// for reads; `R` rows of `V` vectors, `TASK_POSITIONS` values apart, at both pointers of `sums` (second sums and
+    /// totals) for reads and writes.
     #[inline(always)]
     #[allow(unsafe_code)]
     unsafe fn add_tile<S: Simd, const R: usize, const V: usize>(

@@ -88,8 +88,8 @@ impl TapRange {
         }
     }
 
-    /// The input row under the tap, the segment's columns whose tap is inside that row, and the input column of the first of them. `None`
-    /// where the row is padding.
+    /// The input row under the tap, the segment's columns whose tap is inside that row, and the input column of the first of
+    /// them. `None` where the row is padding.
     #[inline(always)]
     fn inside(&self, shape: &ConvShape, segment: &Segment) -> Option<(usize, Range<usize>, usize)> {
         let geometry = &shape.geometry;
@@ -157,7 +157,8 @@ pub(super) fn gather(shape: &ConvShape, x: &[f32], tap: Tap, first: usize, out: 
     });
 }
 
-/// Adds a row of the gradient of the im2col matrix, from position `first` of one image on, to `plane`, a channel of that image.
+/// Adds a row of the gradient of the im2col matrix, from position `first` of one image on, to `plane`, a channel of that
+/// image.
 #[inline(always)]
 pub(super) fn scatter(
     shape: &ConvShape,

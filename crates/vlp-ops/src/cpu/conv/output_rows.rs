@@ -32,8 +32,8 @@ impl<'a> OutputRows<'a> {
         }
     }
 
-    /// Writes sums `[channels, positions]`, whose rows are `stride` values apart, of these padded positions. Those in the padding are left
-    /// out. Applies the epilogue.
+    /// Writes sums `[channels, positions]`, whose rows are `stride` values apart, of these padded positions. Those in the
+    /// padding are left out. Applies the epilogue.
     ///
     /// # Safety
     /// No other task may access the output at these channels and positions during the call.

@@ -10,11 +10,11 @@ use crate::cpu::tensor::alloc_blocks;
 /// Values after the last position that may be read: the widest tile of [`super::direct`].
 pub(super) const SLACK: usize = 48;
 
-/// A channel's rows of all images one after the other, with zeros between them. At a stride above 1 there is a plane for each residue of rows
-/// and columns modulo the stride.
+/// A channel's rows of all images one after the other, with zeros between them. At a stride above 1 there is a plane for
+/// each residue of rows and columns modulo the stride.
 ///
-/// Positions are counted along the padded rows, including those in the padding, whose results are discarded. At stride 1 the zeros after a row
-/// are those before the next one.
+/// Positions are counted along the padded rows, including those in the padding, whose results are discarded. At stride 1 the
+/// zeros after a row are those before the next one.
 pub(super) struct PaddedLayout<'a> {
     shape: &'a ConvShape,
     /// Residues of rows and of columns that taps have.

@@ -12,8 +12,8 @@ use crate::{MatmulPrecision, SimdLevel};
 pub(super) enum Pass {
     /// The output, without gradients to follow: rounding changes outputs by no more than itself.
     Inference,
-    /// The output, with gradients to follow. Rounding decides which values near zero pass a ReLU, and with them whole gradients: so
-    /// sums are formed in several levels.
+    /// The output, with gradients to follow. Rounding decides which values near zero pass a ReLU, and with them whole
+    /// gradients: so sums are formed in several levels.
     Training,
     /// The gradient of the input.
     InputGrad,
@@ -77,8 +77,8 @@ impl fmt::Display for Algorithm {
 
 /// Chooses the algorithm for a pass. This is the only place that decides it.
 ///
-/// The choice does not depend on the instruction set in f32. In bf16 there is one without AVX-512 BF16 no more than without the
-/// precision: `set_matmul_precision` refuses it.
+/// The choice does not depend on the instruction set in f32. In bf16 there is one without AVX-512 BF16 no more than without
+/// the precision: `set_matmul_precision` refuses it.
 pub(super) fn plan(
     shape: &ConvShape,
     pass: Pass,
@@ -233,8 +233,8 @@ mod tests {
         ConvShape::new([images, in_channels, side, side], weight, geometry)
     }
 
-    /// Shape (images, inputs, side, outputs; kernel, stride, padding), and the algorithms of inference, training, the input's gradient and
-    /// the weight's: in f32, in bf16 by AVX-512, in bf16 by AMX.
+    /// Shape (images, inputs, side, outputs; kernel, stride, padding), and the algorithms of inference, training, the
+    /// input's gradient and the weight's: in f32, in bf16 by AVX-512, in bf16 by AMX.
     #[test]
     fn algorithms_follow_from_shape_pass_precision_and_hardware() {
         use Algorithm::*;

@@ -1,4 +1,5 @@
-//! Sums the partial gradients of a weight that tasks have computed, and transposes them: tasks have taps as rows, the weight has outputs.
+//! Sums the partial gradients of a weight that tasks have computed, and transposes them: tasks have taps as rows, the weight
+//! has outputs.
 
 use std::ops::Range;
 
@@ -8,8 +9,8 @@ use crate::cpu::gemm::transpose::{SIDE, transpose};
 use crate::cpu::gemm::{DisjointOutput, Matrix};
 use crate::cpu::simd::simd_dispatch;
 
-/// `[outputs, depth]` from partial sums `[taps, outputs]` with rows `stride` values apart: each `groups` neighboring ones have the same taps
-/// and are added, the next ones have the taps that follow.
+/// `[outputs, depth]` from partial sums `[taps, outputs]` with rows `stride` values apart: each `groups` neighboring ones
+/// have the same taps and are added, the next ones have the taps that follow.
 pub(super) fn sum_partials(
     partials: &[Vec<f32>],
     groups: usize,
@@ -32,8 +33,8 @@ pub(super) fn sum_partials(
     }
 }
 
-/// Writes the sum of the partial sums, `[taps, outputs]` with rows `stride` values apart, into rows `outputs` of a gradient with rows of `depth`
-/// values, from `column` on.
+/// Writes the sum of the partial sums, `[taps, outputs]` with rows `stride` values apart, into rows `outputs` of a gradient
+/// with rows of `depth` values, from `column` on.
 ///
 /// # Safety
 /// As for [`DisjointOutput::uninit_slice`], of these rows and as many columns as the partial sums have taps.

@@ -94,8 +94,8 @@ impl ConvShape {
         self.taps() == 1 && self.geometry.padding == [0, 0] && self.output_size == full
     }
 
-    /// How positions are counted: number of units, and positions of each. A unit is an image, or all images where they are small: a
-    /// multiplication per image would be too small to pay for reading the weight.
+    /// How positions are counted: number of units, and positions of each. A unit is an image, or all images where they are
+    /// small: a multiplication per image would be too small to pay for reading the weight.
     pub(super) fn units(&self) -> [usize; 2] {
         match self.images > 1 && self.output_area() < MIN_TILE {
             true => [1, self.images * self.output_area()],
@@ -122,8 +122,8 @@ impl ConvShape {
         (TILE_LEN / depth).clamp(MIN_TILE, 1024)
     }
 
-    /// The convolution that computes the input's gradient from the output's at stride 1, with the kernel rotated by 180 degrees; `None` at
-    /// other strides, or where it would need negative padding.
+    /// The convolution that computes the input's gradient from the output's at stride 1, with the kernel rotated by 180
+    /// degrees; `None` at other strides, or where it would need negative padding.
     pub(super) fn transposed(&self) -> Option<Self> {
         let geometry = self.geometry;
         if geometry.stride != [1, 1] {

@@ -1,7 +1,8 @@
-//! The input's gradient at a stride above 1: one convolution at stride 1 for each residue of rows and columns modulo the stride.
+//! The input's gradient at a stride above 1: one convolution at stride 1 for each residue of rows and columns modulo the
+//! stride.
 //!
-//! Input rows and columns of one residue are reached by the same taps. For a 3x3 kernel at stride 2 the four residues are reached by one, two, two
-//! and four taps.
+//! Input rows and columns of one residue are reached by the same taps. For a 3x3 kernel at stride 2 the four residues are
+//! reached by one, two, two and four taps.
 
 use super::shape::ConvShape;
 use crate::Conv2dGeometry;

@@ -28,7 +28,8 @@ impl<'a> WeightView<'a> {
         }
     }
 
-    /// The weight of the convolution by `taps` that computes the gradient of the input of `shape`: its outputs and inputs are exchanged.
+    /// The weight of the convolution by `taps` that computes the gradient of the input of `shape`: its outputs and inputs
+    /// are exchanged.
     pub(super) fn transposed(shape: &ConvShape, values: &'a [f32], taps: &'a [usize]) -> Self {
         Self {
             values,

@@ -39,8 +39,8 @@ impl Epilogue<'_> {
         }
     }
 
-    /// Applies it to a block of the output: `count` values of each of these channels from value `start` on, one row per channel, `stride`
-    /// values apart.
+    /// Applies it to a block of the output: `count` values of each of these channels from value `start` on, one row per
+    /// channel, `stride` values apart.
     ///
     /// # Safety
     /// As for [`DisjointOutput::slice`], of every row of the block.

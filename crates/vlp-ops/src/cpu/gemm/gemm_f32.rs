@@ -3,8 +3,8 @@
 use super::{Matrix, OutPtr};
 use crate::{SimdLevel, detected_simd_level, simd_level};
 
-/// Arguments of the `gemm` crate: rows, columns, depth; output with column and row stride; whether to add; left and right operand with
-/// column and row stride.
+/// Arguments of the `gemm` crate: rows, columns, depth; output with column and row stride; whether to add; left and right
+/// operand with column and row stride.
 type Args = (
     [usize; 3],
     (*mut f32, isize, isize),
@@ -16,8 +16,8 @@ type Args = (
 /// `out[rows, columns] (+)= left[rows, depth] right[depth, columns]`.
 ///
 /// # Safety
-/// `rows` rows of `columns` values at `out` must be valid for writes, and initialized if `add`; nothing else may access them during the
-/// call. The operands must contain the shape.
+/// `rows` rows of `columns` values at `out` must be valid for writes, and initialized if `add`; nothing else may access them
+/// during the call. The operands must contain the shape.
 #[allow(unsafe_code)]
 pub(super) unsafe fn gemm(
     [rows, depth, columns]: [usize; 3],

@@ -14,8 +14,8 @@ use super::bf16;
 use super::tensor::alloc_blocks;
 use crate::flops::count_matmul;
 
-/// `out[rows, columns] (+)= left[rows, depth] right[depth, columns]`; `shape` is `[rows, depth, columns]`, and `out` is row-major with
-/// rows `out_stride` values apart. Counts its operations.
+/// `out[rows, columns] (+)= left[rows, depth] right[depth, columns]`; `shape` is `[rows, depth, columns]`, and `out` is
+/// row-major with rows `out_stride` values apart. Counts its operations.
 pub(crate) fn matmul(
     shape: [usize; 3],
     out: &mut [f32],
@@ -73,8 +73,8 @@ pub(crate) fn matmul_f32(shape: [usize; 3], out: &mut [f32], left: Matrix<'_>, r
 /// [`matmul_uncounted`] into memory that other tasks may write elsewhere.
 ///
 /// # Safety
-/// `rows` rows of `columns` values at `out` must be valid for writes, and initialized if `add`; nothing else may access them during the
-/// call.
+/// `rows` rows of `columns` values at `out` must be valid for writes, and initialized if `add`; nothing else may access them
+/// during the call.
 #[allow(unsafe_code)]
 unsafe fn matmul_into(
     [rows, depth, columns]: [usize; 3],

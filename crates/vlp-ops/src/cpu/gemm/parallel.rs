@@ -24,9 +24,9 @@ const GRAIN: usize = 64;
 /// `left[rows, depth] right[depth, columns]`, plus `bias` in every row.
 ///
 /// `gemm` copies an operand value by value where neighbors along the result's rows are not neighbors in memory. For a large
-/// column-major matrix, as in the gradient of a linear layer or in logits over a vocabulary, this copy would take as long as the
-/// multiplication. So with few rows the transposed product reads the matrix in place, and the small operand and the result are
-/// transposed; otherwise each block transposes its part of the matrix.
+/// column-major matrix, as in the gradient of a linear layer or in logits over a vocabulary, this copy would take as long as
+/// the multiplication. So with few rows the transposed product reads the matrix in place, and the small operand and the
+/// result are transposed; otherwise each block transposes its part of the matrix.
 #[derive(Debug)]
 pub(crate) struct ParallelGemm<'a> {
     /// Rows, depth, columns.
@@ -34,7 +34,8 @@ pub(crate) struct ParallelGemm<'a> {
     pub(crate) left: Matrix<'a>,
     pub(crate) right: Matrix<'a>,
     pub(crate) bias: Option<&'a [f32]>,
-    /// Terms that are summed before they are added to the total; all at once for `None`. Rounding grows with the length of a sum.
+    /// Terms that are summed before they are added to the total; all at once for `None`. Rounding grows with the length of a
+    /// sum.
     pub(crate) k_chunk: Option<usize>,
     /// Applied to each block of the result; its rows are channels.
     pub(crate) epilogue: Option<&'a Epilogue<'a>>,

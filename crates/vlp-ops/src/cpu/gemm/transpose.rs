@@ -7,7 +7,8 @@ use crate::{SimdLevel, simd_level};
 /// Rows and columns of a block.
 pub(crate) const SIDE: usize = 16;
 
-/// Writes the transpose of `rows` rows of `columns` neighboring values: `columns` rows of `out`, which are `stride` values apart.
+/// Writes the transpose of `rows` rows of `columns` neighboring values: `columns` rows of `out`, which are `stride` values
+/// apart.
 #[inline(always)]
 pub(crate) fn transpose(
     from: Matrix<'_>,
@@ -52,8 +53,8 @@ pub(crate) mod x86 {
     }
 
     /// # Safety
-    /// The processor must have AVX-512F. `rows` rows of `columns` values must be inside `from`, and `columns` rows of `rows` values,
-    /// `stride` apart, inside `out`.
+    /// The processor must have AVX-512F. `rows` rows of `columns` values must be inside `from`, and `columns` rows of `rows`
+    /// values, `stride` apart, inside `out`.
     #[target_feature(enable = "avx512f")]
     #[allow(unsafe_code)]
     pub(super) unsafe fn transpose(

@@ -1,6 +1,7 @@
 //! Multiplication by AMX instructions: blocks of two by two tiles, or of two tiles next to each other.
 //!
-//! Rust has no stable intrinsics for them. Tiles 0 to 3 hold sums, 4 and 5 rows of the left operand, 6 and 7 columns of the right.
+//! Rust has no stable intrinsics for them. Tiles 0 to 3 hold sums, 4 and 5 rows of the left operand, 6 and 7 columns of the
+//! right.
 
 use std::arch::asm;
 
@@ -42,8 +43,8 @@ impl LeftTiles {
 /// A block of two by two tiles over `chunks` chunks, added to `out` if `add`.
 ///
 /// # Safety
-/// `out` must have 32 rows of 32 values valid for writes, and initialized if `add`, which no other task accesses. Both operands must have
-/// `chunks` chunks, at least one, valid for reads. An `AmxSession` must live on this thread.
+/// `out` must have 32 rows of 32 values valid for writes, and initialized if `add`, which no other task accesses. Both
+/// operands must have `chunks` chunks, at least one, valid for reads. An `AmxSession` must live on this thread.
 #[allow(unsafe_code)]
 pub(super) unsafe fn multiply_block(
     chunks: usize,
@@ -168,8 +169,8 @@ pub(super) unsafe fn multiply_half_block(
 /// A block of two by two tiles: a packed left operand times chunks of the right one at `offsets`, counted in pairs.
 ///
 /// # Safety
-/// As for [`multiply_block`]; the left operand must have one chunk for each offset, and at each offset of the right operand 16 rows of 32
-/// pairs, `right_stride` pairs apart, must be valid for reads.
+/// As for [`multiply_block`]; the left operand must have one chunk for each offset, and at each offset of the right operand
+/// 16 rows of 32 pairs, `right_stride` pairs apart, must be valid for reads.
 #[allow(unsafe_code)]
 pub(super) unsafe fn multiply_at_offsets(
     left: &[CacheLine],

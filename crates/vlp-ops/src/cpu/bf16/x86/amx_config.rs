@@ -18,8 +18,8 @@ const _: () = assert!(
     CHUNK_LINES == RIGHT_CHUNK_LINES && EDGE == COLUMNS && EDGE == MatmulIsa::Amx.panel_rows()
 );
 
-/// While it lives, the tile registers of this thread are configured: 16 rows of 64 bytes each. Only one may live per thread. No
-/// rayon work may be started or waited for meanwhile: a stolen task could configure or release the tiles.
+/// While it lives, the tile registers of this thread are configured: 16 rows of 64 bytes each. Only one may live per thread.
+/// No rayon work may be started or waited for meanwhile: a stolen task could configure or release the tiles.
 pub(crate) struct AmxSession(PhantomData<*const ()>);
 
 impl AmxSession {
@@ -59,8 +59,8 @@ impl AmxSession {
     /// A panel of `rows` rows times one of `columns` columns, plus `start` (a pointer and its row stride), to `out`.
     ///
     /// # Safety
-    /// `rows` rows of `columns` values must be valid for reads at `start` and for writes at `out`, and no other task may access the
-    /// latter.
+    /// `rows` rows of `columns` values must be valid for reads at `start` and for writes at `out`, and no other task may
+    /// access the latter.
     #[allow(unsafe_code)]
     #[target_feature(enable = "avx512f")]
     pub(super) unsafe fn multiply(
@@ -77,7 +77,8 @@ impl AmxSession {
         let left = LeftTiles::packed(left);
         let in_place = start == Some((out.ptr.cast_const(), out.stride));
         if [rows, columns] == [EDGE; 2] && (start.is_none() || in_place) {
-            // SAFETY: `out` has 32 rows of 32 values (guaranteed by the caller); both operands have `chunks` chunks (asserted).
+            // SAFETY: `out` has 32 rows of 32 values (guaranteed by the caller); both operands have `chunks` chunks
+            // (asserted).
             return unsafe { amx::multiply_block(chunks, left, right, out, in_place) };
         }
         // Partial blocks, and sums that start elsewhere, go through a buffer.
@@ -86,7 +87,8 @@ impl AmxSession {
             ptr: buffer.as_mut_ptr().cast(),
             stride: EDGE,
         };
-        // SAFETY: `buffer` has 32 rows of 32 values; the copies access `rows` rows of `columns` values, as the caller guarantees.
+        // SAFETY: `buffer` has 32 rows of 32 values; the copies access `rows` rows of `columns` values, as the caller
+        // guarantees.
         unsafe {
             if let Some((start, stride)) = start {
                 copy_block([rows, columns], (start, stride), block);
@@ -99,11 +101,12 @@ impl AmxSession {
         }
     }
 
-    /// A block: 32 rows of `left`, packed, times chunks of `right` (a pointer and its row stride in pairs), one at each of `offsets`.
+    /// A block: 32 rows of `left`, packed, times chunks of `right` (a pointer and its row stride in pairs), one at each of
+    /// `offsets`.
     ///
     /// # Safety
-    /// At each offset of `right`, 16 rows of 32 pairs must be valid for reads. `out` must have 32 rows of 32 values valid for writes,
-    /// which no other task accesses.
+    /// At each offset of `right`, 16 rows of 32 pairs must be valid for reads. `out` must have 32 rows of 32 values valid
+    /// for writes, which no other task accesses.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn multiply_at_offsets(
         &self,
@@ -120,8 +123,8 @@ impl AmxSession {
     /// A block: 32 rows of `left` (a pointer and its row stride in values) times `right`, packed; added to `out` if `add`.
     ///
     /// # Safety
-    /// 32 rows of `left`, as long as `right` is deep, must be valid for reads. `out` must have 32 rows of 32 values valid for writes, and
-    /// initialized if `add`, which no other task accesses.
+    /// 32 rows of `left`, as long as `right` is deep, must be valid for reads. `out` must have 32 rows of 32 values valid
+    /// for writes, and initialized if `add`, which no other task accesses.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn multiply_rows(
         &self,
@@ -139,8 +142,8 @@ impl AmxSession {
 
 impl Drop for AmxSession {
     fn drop(&mut self) {
-        // SAFETY: a session exists only where the process may use AMX. Without this the system would save the tiles at each context
-        // switch.
+        // SAFETY: a session exists only where the process may use AMX. Without this the system would save the tiles at each
+        // context switch.
         #[allow(unsafe_code)]
         unsafe {
             asm!("tilerelease", options(nostack, nomem));
@@ -149,7 +152,8 @@ impl Drop for AmxSession {
 }
 
 /// # Safety
-/// The processor must have AVX-512F. `rows` rows of `columns` values must be valid for reads at `from` and for writes at `to`.
+/// The processor must have AVX-512F. `rows` rows of `columns` values must be valid for reads at `from` and for writes at
+/// `to`.
 #[allow(unsafe_code)]
 #[inline]
 #[target_feature(enable = "avx512f")]

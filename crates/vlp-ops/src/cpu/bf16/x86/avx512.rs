@@ -37,11 +37,12 @@ pub(super) fn panel_kernel<const ROW: usize, const PAIR: usize>(rows: usize) -> 
     }
 }
 
-/// `N` rows of the result, whose sums stay in registers. In a chunk of `left`, rows are `ROW` values apart and pairs `PAIR` values.
+/// `N` rows of the result, whose sums stay in registers. In a chunk of `left`, rows are `ROW` values apart and pairs `PAIR`
+/// values.
 ///
 /// # Safety
-/// The processor must have AVX-512 F, BW and BF16. `N` rows of `columns` values must be valid for reads at `start` and for writes at `out`,
-/// and no other task may access the latter.
+/// The processor must have AVX-512 F, BW and BF16. `N` rows of `columns` values must be valid for reads at `start` and for
+/// writes at `out`, and no other task may access the latter.
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn multiply_panel<const N: usize, const ROW: usize, const PAIR: usize>(

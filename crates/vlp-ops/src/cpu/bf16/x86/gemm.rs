@@ -13,7 +13,8 @@ use super::pack::{self, COLUMNS, CacheLine, LANES, RIGHT_CHUNK_LINES};
 use crate::cpu::bf16::{Accumulate, Bf16Gemm, Operand};
 use crate::cpu::gemm::{Matrix, OutPtr};
 
-/// Rows of the left operand's panels, empty ones included, that are multiplied by one panel of the right: half of an L2 cache of 1 MiB.
+/// Rows of the left operand's panels, empty ones included, that are multiplied by one panel of the right: half of an L2
+/// cache of 1 MiB.
 const GROUP_ROWS: usize = 46 * LANES;
 /// Columns of a right operand that are packed at a time.
 const SPAN_COLUMNS: usize = 16 * COLUMNS;
@@ -23,13 +24,14 @@ const BLOCKS: usize = 8;
 const MIN_PARALLEL: usize = 1 << 20;
 
 impl Bf16Gemm<'_> {
-    /// Writes some rows and columns of the result, added to `accumulate`, on this thread. For a packed operand, rows or columns must start
-    /// with a panel. `out` is that of the whole result.
+    /// Writes some rows and columns of the result, added to `accumulate`, on this thread. For a packed operand, rows or
+    /// columns must start with a panel. `out` is that of the whole result.
     ///
     /// # Safety
-    /// [`is_profitable`](crate::cpu::bf16::is_profitable) must have returned true, so that the processor has AVX-512 F, BW and BF16. The
-    /// operands must contain the depth, the rows and the columns, a bias the columns. The rows and columns of `out` must be valid for
-    /// writes, and initialized for [`Accumulate::Existing`]; no other task may access them during the call.
+    /// [`is_profitable`](crate::cpu::bf16::is_profitable) must have returned true, so that the processor has AVX-512 F, BW
+    /// and BF16. The operands must contain the depth, the rows and the columns, a bias the columns. The rows and columns of
+    /// `out` must be valid for writes, and initialized for [`Accumulate::Existing`]; no other task may access them during
+    /// the call.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn write(
         &self,
@@ -71,8 +73,8 @@ impl Bf16Gemm<'_> {
         BUFFERS.set(buffers);
     }
 
-    /// Multiplies plain operands on all threads, in blocks of rows or of columns, whichever are more. The operand that all blocks need is
-    /// packed beforehand. `epilogue` gets the rows and columns of each block as soon as it is written.
+    /// Multiplies plain operands on all threads, in blocks of rows or of columns, whichever are more. The operand that all
+    /// blocks need is packed beforehand. `epilogue` gets the rows and columns of each block as soon as it is written.
     ///
     /// # Safety
     /// As for [`Self::write`], of the whole result.
@@ -136,8 +138,8 @@ impl Bf16Gemm<'_> {
         accumulate: Accumulate<'_>,
         [left_buffer, right_buffer]: &mut [Vec<CacheLine>; 2],
     ) {
-        // SAFETY: the process may use AMX (guaranteed by the caller). This function calls nothing that makes a second session, and starts
-        // no rayon work.
+        // SAFETY: the process may use AMX (guaranteed by the caller). This function calls nothing that makes a second
+        // session, and starts no rayon work.
         let amx = isa.is_amx().then(|| unsafe { AmxSession::new() });
         let group = GROUP_ROWS / isa.left_chunk_lines() * isa.panel_rows();
         // A packed operand needs no buffer: all columns at once.
@@ -256,7 +258,8 @@ impl DepthBlock<'_> {
                     Accumulate::Zero if self.k == 0 => None,
                     _ => Some((out.ptr.cast_const(), out.stride)),
                 };
-                // SAFETY: the panel's rows and columns are part of the result, and `start` is as large; guaranteed by the caller.
+                // SAFETY: the panel's rows and columns are part of the result, and `start` is as large; guaranteed by the
+                // caller.
                 unsafe {
                     match self.amx {
                         Some(amx) => amx.multiply([count, width], left, right, start, out),

@@ -57,8 +57,8 @@ fn request_amx() -> bool {
     {
         return false;
     }
-    // SAFETY: the call changes one thing, that threads of this process may use the tiles. Signal stacks must then have room for them;
-    // the system refuses the request where one has not.
+    // SAFETY: the call changes one thing, that threads of this process may use the tiles. Signal stacks must then have room
+    // for them; the system refuses the request where one has not.
     #[allow(unsafe_code)]
     let status = unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) };
     status == 0

@@ -85,7 +85,8 @@ impl Packed {
         })
     }
 
-    /// Adds `left[rows, depth]` times this right operand of `columns` columns to `out`, on this thread. Counts its operations.
+    /// Adds `left[rows, depth]` times this right operand of `columns` columns to `out`, on this thread. Counts its
+    /// operations.
     pub(crate) fn add_left_times_self(
         &self,
         left: Matrix<'_>,

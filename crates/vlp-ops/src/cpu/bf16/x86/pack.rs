@@ -1,7 +1,7 @@
 //! Packs operands as pairs of bf16, in the order in which they are multiplied.
 //!
-//! A pair is two values that follow each other along the depth, the first in the low half of 32 bits. Beyond the end of the depth there
-//! are zeros. Content beyond the last row or column is unspecified and never reaches a result.
+//! A pair is two values that follow each other along the depth, the first in the low half of 32 bits. Beyond the end of the
+//! depth there are zeros. Content beyond the last row or column is unspecified and never reaches a result.
 
 use std::arch::x86_64::*;
 
@@ -28,8 +28,8 @@ pub(crate) fn chunks(depth: usize) -> usize {
     depth.div_ceil(2 * LANES)
 }
 
-/// A panel of `[rows, depth]`, of at most [`MatmulIsa::panel_rows`] rows. Chunks are `[rows, pairs]` for AMX and where the matrix is
-/// row-major, else `[pairs, rows]`.
+/// A panel of `[rows, depth]`, of at most [`MatmulIsa::panel_rows`] rows. Chunks are `[rows, pairs]` for AMX and where the
+/// matrix is row-major, else `[pairs, rows]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn left(
     isa: MatmulIsa,
@@ -237,7 +237,8 @@ pub(crate) fn line(values: &[f32], stride: usize, count: usize, out: &mut CacheL
     store(out, pairs_of(values, stride, count));
 }
 
-/// A panel of the right operand: chunks of `[pairs, columns]`, of 32 columns of `chunks` cache lines each, `stride` lines apart.
+/// A panel of the right operand: chunks of `[pairs, columns]`, of 32 columns of `chunks` cache lines each, `stride` lines
+/// apart.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(crate) fn transposed_lines(columns: &[CacheLine], stride: usize, out: &mut [CacheLine]) {
     for (i, chunk) in out.chunks_exact_mut(RIGHT_CHUNK_LINES).enumerate() {

@@ -54,8 +54,8 @@ pub(in crate::cpu::conv) fn convolve(
             positions: position..length.min(position + TASK_POSITIONS),
             rows: OutputRows::new(shape, strides, epilogue, output),
         };
-        // SAFETY: AMX is in use (asserted), and a task makes one session and starts no rayon work. Tasks write disjoint blocks, positions times
-        // panels.
+        // SAFETY: AMX is in use (asserted), and a task makes one session and starts no rayon work. Tasks write disjoint
+        // blocks, positions times panels.
         #[allow(unsafe_code)]
         unsafe {
             let session = AmxSession::new();
@@ -78,7 +78,8 @@ pub(in crate::cpu::conv) fn convolve(
     }
 }
 
-/// Pairs of channels as 32-bit values, the first channel in the lower half; zeros after the last channel up to the end of its chunk.
+/// Pairs of channels as 32-bit values, the first channel in the lower half; zeros after the last channel up to the end of
+/// its chunk.
 fn pack_input(shape: &ConvShape, layout: &PaddedLayout<'_>, x: &[f32], chunks: usize) -> Vec<u32> {
     layout.fill(
         chunks * LANES,
@@ -172,7 +173,8 @@ impl Task<'_> {
                     ptr: sums[position..].as_mut_ptr(),
                     stride: TASK_POSITIONS,
                 };
-                // SAFETY: the furthest tap of the last chunk is inside the input (asserted); `sums` has 32 rows of `TASK_POSITIONS` values.
+                // SAFETY: the furthest tap of the last chunk is inside the input (asserted); `sums` has 32 rows of
+                // `TASK_POSITIONS` values.
                 unsafe {
                     let input = (self.input.as_ptr().add(start), self.channel_stride);
                     session.multiply_at_offsets(weight, input, self.offsets, out);

@@ -1,5 +1,6 @@
-//! Convolution in bf16 by AMX, without an im2col matrix: the input is padded once so that each tap is at a constant distance from the position
-//! ([`PaddedLayout`](super::padded::PaddedLayout)), and tiles are loaded from it directly, sixteen neighbors a row.
+//! Convolution in bf16 by AMX, without an im2col matrix: the input is padded once so that each tap is at a constant distance
+//! from the position ([`PaddedLayout`](super::padded::PaddedLayout)), and tiles are loaded from it directly, sixteen
+//! neighbors a row.
 
 #[cfg(target_arch = "x86_64")]
 mod forward;

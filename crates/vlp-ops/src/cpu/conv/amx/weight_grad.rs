@@ -65,7 +65,8 @@ pub(in crate::cpu::conv) fn weight_grad(
     )
 }
 
-/// The sums over positions in parts: blocks of 32 inputs times groups of positions. Both follow from the shape alone; groups are added in order.
+/// The sums over positions in parts: blocks of 32 inputs times groups of positions. Both follow from the shape alone; groups
+/// are added in order.
 struct Partition<'a> {
     shape: &'a ConvShape,
     layout: PaddedLayout<'a>,
@@ -228,8 +229,8 @@ impl Task<'_> {
                                 ptr: sums[i * self.stride + panel * EDGE..].as_mut_ptr(),
                                 stride: taps * self.stride,
                             };
-                            // SAFETY: the furthest tap of the last input is inside the input, and the last input's row inside the sums
-                            // (asserted).
+                            // SAFETY: the furthest tap of the last input is inside the input, and the last input's row
+                            // inside the sums (asserted).
                             #[allow(unsafe_code)]
                             unsafe {
                                 let input = self.input[first * EDGE + tap..].as_ptr();

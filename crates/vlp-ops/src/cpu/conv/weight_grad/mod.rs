@@ -1,5 +1,5 @@
-//! The weight's gradient by sums over positions, without an im2col matrix: vectors of neighboring outputs ([`task`]), or of inputs for kernels
-//! of 1x1 ([`pointwise`]).
+//! The weight's gradient by sums over positions, without an im2col matrix: vectors of neighboring outputs ([`task`]), or of
+//! inputs for kernels of 1x1 ([`pointwise`]).
 
 mod pointwise;
 mod task;
@@ -64,8 +64,8 @@ pub(super) fn weight_grad(shape: &ConvShape, grad_output: &[f32], x: &[f32]) -> 
     }
 }
 
-/// The sums over positions in parts: blocks of inputs times groups of rows of positions. Both follow from the shape alone. Groups must be added
-/// in order.
+/// The sums over positions in parts: blocks of inputs times groups of rows of positions. Both follow from the shape alone.
+/// Groups must be added in order.
 struct Partition<'a> {
     shape: &'a ConvShape,
     input: PaddedInput<'a>,

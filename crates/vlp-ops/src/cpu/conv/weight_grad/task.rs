@@ -1,7 +1,7 @@
 //! Sums over positions, in vectors of neighboring outputs.
 //!
-//! A tile is some taps times some vectors of outputs, all in registers. For each position, the vectors of the output's gradient, which is laid out for
-//! it, are multiplied by one value of the input ([`PaddedInput`]) per tap.
+//! A tile is some taps times some vectors of outputs, all in registers. For each position, the vectors of the output's
+//! gradient, which is laid out for it, are multiplied by one value of the input ([`PaddedInput`]) per tap.
 
 use std::ops::Range;
 
@@ -139,8 +139,8 @@ impl Task<'_> {
         assert!((R - 1) * stride + V * S::F32_LANES <= sums.len());
         let overwrite = self.overwrite;
         let mut totals = [[simd.splat_f32s(0.0); V]; R];
-        // SAFETY: the last positions of all taps are in the input, the last position of all vectors in the gradient, and all rows in the sums
-        // (asserted).
+        // SAFETY: the last positions of all taps are in the input, the last position of all vectors in the gradient, and all
+        // rows in the sums (asserted).
         #[allow(unsafe_code)]
         unsafe {
             let mut tap_rows = [values.as_ptr(); R];

@@ -1,7 +1,8 @@
-//! The weight's gradient: tiles of inputs and of the output's gradient are multiplied, and the sums over all tiles transformed to kernels.
+//! The weight's gradient: tiles of inputs and of the output's gradient are multiplied, and the sums over all tiles
+//! transformed to kernels.
 //!
-//! It is the adjoint of the forward transforms: a tile of 2x2 gradients becomes 4x4 values, and 4x4 sums become a kernel by the transpose of its
-//! transform.
+//! It is the adjoint of the forward transforms: a tile of 2x2 gradients becomes 4x4 values, and 4x4 sums become a kernel by
+//! the transpose of its transform.
 
 use std::borrow::Cow;
 use std::ops::Range;

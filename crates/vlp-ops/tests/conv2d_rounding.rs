@@ -1,4 +1,4 @@
-//! Rounding of the fast convolution against that of burn's own: both in f32, both against f64.
+//! Rounding errors of the fast convolution compared with those of burn's own, both in f32 against f64.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,7 +9,7 @@
 use burn::prelude::*;
 use burn::tensor::{DType, TensorData};
 use vlp_ops::{Conv2dGeometry, use_fast_paths};
-use vlp_testing::{to_cpu, noise};
+use vlp_testing::{noise, to_cpu};
 
 fn tensor(shape: [usize; 4], seed: u64, dtype: DType) -> Tensor<4> {
     // The same f32 values in both types.
@@ -25,35 +25,35 @@ fn tensor(shape: [usize; 4], seed: u64, dtype: DType) -> Tensor<4> {
 fn pass(x: [usize; 4], weight: [usize; 4], stride: usize, dtype: DType) -> [Vec<f64>; 4] {
     let (x, weight) = (tensor(x, 1, dtype), tensor(weight, 2, dtype));
     let padding = weight.dims()[2] / 2;
-    let window = Conv2dGeometry {
+    let geometry = Conv2dGeometry {
         stride: [stride; 2],
         padding: [padding; 2],
         dilation: [1; 2],
     };
-    let y = vlp_ops::conv2d(x.clone(), weight.clone(), window);
-    let plain = vlp_ops::conv2d(x.clone().inner(), weight.clone().inner(), window);
-    let pull = tensor(y.dims(), 3, dtype).detach();
-    let grads = (y.clone() * pull).sum().backward();
+    let y = vlp_ops::conv2d(x.clone(), weight.clone(), geometry);
+    let inference = vlp_ops::conv2d(x.clone().inner(), weight.clone().inner(), geometry);
+    let grad_output = tensor(y.dims(), 3, dtype).detach();
+    let grads = (y.clone() * grad_output).sum().backward();
     [
         to_cpu(y),
         to_cpu(x.grad(&grads).unwrap()),
         to_cpu(weight.grad(&grads).unwrap()),
-        to_cpu(plain),
+        to_cpu(inference),
     ]
 }
 
-fn error(got: &[f64], want: &[f64]) -> f64 {
-    let sum: f64 = got.iter().zip(want).map(|(a, b)| (a - b).powi(2)).sum();
-    (sum / want.len() as f64).sqrt()
+fn rms_error(actual: &[f64], expected: &[f64]) -> f64 {
+    let squares = actual.iter().zip(expected).map(|(a, b)| (a - b).powi(2));
+    (squares.sum::<f64>() / expected.len() as f64).sqrt()
 }
 
 #[test]
-fn rounds_no_worse_than_burns() {
+fn rounding_is_not_much_worse_than_burns() {
     for (x, weight, stride) in [
         ([1, 64, 24, 24], [64, 64, 3, 3], 1),
         ([1, 256, 12, 12], [256, 256, 3, 3], 1),
         ([2, 512, 4, 4], [512, 512, 3, 3], 1),
-        // Tiles of 2x2 positions, forward and back.
+        // Winograd, for the output and both gradients.
         ([1, 64, 50, 61], [64, 64, 3, 3], 1),
         ([1, 256, 24, 24], [256, 256, 3, 3], 1),
         ([4, 512, 12, 12], [512, 512, 3, 3], 1),
@@ -65,7 +65,7 @@ fn rounds_no_worse_than_burns() {
         let exact = pass(x, weight, stride, DType::F64);
         let fast = pass(x, weight, stride, DType::F32);
         use_fast_paths(false);
-        let own = pass(x, weight, stride, DType::F32);
+        let burn = pass(x, weight, stride, DType::F32);
         use_fast_paths(true);
         let names = [
             "output",
@@ -74,12 +74,13 @@ fn rounds_no_worse_than_burns() {
             "output without autodiff",
         ];
         for (i, what) in names.iter().enumerate() {
-            let (fast, own) = (error(&fast[i], &exact[i]), error(&own[i], &exact[i]));
-            println!("{x:?} {weight:?} {what}: fast {fast:.2e}, burn {own:.2e}");
-            // Other orders of the same sums; a blunder would be orders off.
+            let fast = rms_error(&fast[i], &exact[i]);
+            let burn = rms_error(&burn[i], &exact[i]);
+            println!("{x:?} {weight:?} {what}: fast {fast:.2e}, burn {burn:.2e}");
+            // The same sums in another order; a bug would be off by orders of magnitude.
             assert!(
-                fast <= 2.0 * own,
-                "{x:?} {weight:?}, {what}: {fast} against {own}"
+                fast <= 2.0 * burn,
+                "{x:?} {weight:?}, {what}: {fast}, burn {burn}"
             );
         }
     }

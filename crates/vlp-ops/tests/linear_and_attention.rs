@@ -1,5 +1,5 @@
-//! Linear layers, tied scores, attention and log-probabilities against burn's own operations in f64 and against finite
-//! differences.
+//! Linear layers, tied logits, attention, log-probabilities, dropout and the nearest-code search, compared with burn's own
+//! operations in f64 and with finite differences.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -8,35 +8,34 @@ use burn::nn::DropoutConfig;
 use burn::prelude::*;
 use burn::tensor::{DType, TensorData};
 use common::cases::{SIZES, linear_case, tied_case};
-use common::{Case, agree, threads_do_not_matter};
+use common::{Case, check, check_threads};
 use vlp_ops::DropoutMask;
 
-/// Sums of up to 1,300 products of up to 4.
+/// Sums of up to 1,300 terms of up to 4.
 const TOLERANCE: f64 = 2e-6;
 
 #[test]
-fn linear() {
+fn linear_agrees_with_f64() {
     for size in SIZES {
         linear_case(size, &mut |case| {
-            agree(case, TOLERANCE);
-            threads_do_not_matter(case);
+            check(case, TOLERANCE);
+            check_threads(case);
         });
     }
 }
 
 #[test]
-fn tied() {
+fn tied_logits_agree_with_f64() {
     for size in SIZES {
         tied_case(size, &mut |case| {
-            agree(case, TOLERANCE);
-            threads_do_not_matter(case);
+            check(case, TOLERANCE);
+            check_threads(case);
         });
     }
 }
 
-/// A weight that is not trained costs no gradient, and its input gets the same one.
 #[test]
-fn what_is_frozen_gets_no_gradient() {
+fn frozen_weight_gets_no_gradient() {
     let device = Device::flex().autodiff();
     let x = Tensor::<2>::ones([3, 4], &device).require_grad();
     let weight = Tensor::<2>::ones([4, 5], &device);
@@ -49,7 +48,7 @@ fn what_is_frozen_gets_no_gradient() {
 }
 
 /// Batch, heads, queries, keys, width.
-const ATTENTIONS: [[usize; 5]; 6] = [
+const ATTENTION_SHAPES: [[usize; 5]; 6] = [
     [1, 1, 1, 1, 1],
     [2, 3, 5, 4, 6],
     [1, 2, 1, 70, 16],
@@ -58,32 +57,32 @@ const ATTENTIONS: [[usize; 5]; 6] = [
     [3, 4, 40, 40, 32],
 ];
 
-/// Values in place of scores' bias: no gradient goes there, so they are constants.
-fn constant(shape: [usize; 4], like: &Tensor<1>, f: impl Fn(usize) -> f32) -> Tensor<4> {
+/// A bias of the scores; it gets no gradient.
+fn constant(shape: [usize; 4], reference: &Tensor<1>, f: impl Fn(usize) -> f32) -> Tensor<4> {
     let values: Vec<f32> = (0..shape.iter().product()).map(f).collect();
     Tensor::from_data(
         TensorData::new(values, shape),
-        (&like.device(), like.dtype()),
+        (&reference.device(), reference.dtype()),
     )
 }
 
-/// The device's random stream is the whole process's: tests that draw take turns.
+/// The process has one random stream: tests that use it take turns.
 static STREAM: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 #[test]
-fn attention() {
+fn attention_agrees_with_f64() {
     let _turn = STREAM.lock();
     let layer = DropoutConfig::new(0.2).init();
-    for [batch, heads, queries, keys, width] in ATTENTIONS {
-        let drops = DropoutMask::sample(&layer, &Device::flex().autodiff());
-        assert!(drops.is_some());
-        for how in 0..4 {
+    for [batch, heads, queries, keys, width] in ATTENTION_SHAPES {
+        let mask = DropoutMask::sample(&layer, &Device::flex().autodiff());
+        assert!(mask.is_some());
+        for variant in 0..4 {
             let run = |t: &[Tensor<1>]| {
                 let query = t[0].clone().reshape([batch, queries, width]);
                 let key = t[1].clone().reshape([batch, width, keys]).swap_dims(1, 2);
                 let value = t[2].clone().reshape([batch, keys, width]);
-                // Every third key hidden, or a bias of its own for each query.
-                let bias = match how {
+                // Every third key masked, or a bias for each query.
+                let bias = match variant {
                     1 => Some(constant([1, 1, 1, keys], &t[0], |i| {
                         if i % 3 == 1 { -1e9 } else { 0.0 }
                     })),
@@ -92,27 +91,29 @@ fn attention() {
                     })),
                     _ => None,
                 };
-                let drops = (how >= 2).then_some(drops).flatten();
-                vlp_ops::attention(query, key, value, bias, drops, heads).flatten::<1>(0, 2)
+                let mask = (variant >= 2).then_some(mask).flatten();
+                vlp_ops::attention(query, key, value, bias, mask, heads).flatten::<1>(0, 2)
             };
             let case = Case {
-                name: format!("{batch}, {heads} heads, {queries} x {keys}, {width}, case {how}"),
-                sizes: vec![
+                name: format!(
+                    "{batch}, {heads} heads, {queries} x {keys}, {width}, variant {variant}"
+                ),
+                lengths: vec![
                     batch * queries * width,
                     batch * keys * width,
                     batch * keys * width,
                 ],
                 f: &run,
             };
-            // Exponentials of scores of up to 20, rounded to some units of 6e-8 times the score.
-            agree(&case, 5e-6);
-            threads_do_not_matter(&case);
+            // Exponentials of scores of up to 20: errors of a few times 6e-8, times the score.
+            check(&case, 5e-6);
+            check_threads(&case);
         }
     }
 }
 
 #[test]
-fn log_prob() {
+fn log_prob_agrees_with_f64() {
     for [rows, classes] in [[1, 1], [4, 3], [33, 2000]] {
         let labels: Vec<i32> = (0..rows).map(|i| (i * 31 % classes) as i32).collect();
         let run = |t: &[Tensor<1>]| {
@@ -121,28 +122,27 @@ fn log_prob() {
         };
         let case = Case {
             name: format!("{rows} x {classes}"),
-            sizes: vec![rows * classes],
+            lengths: vec![rows * classes],
             f: &run,
         };
         // The logarithm of a sum of 2,000 exponentials.
-        agree(&case, 3e-6);
-        threads_do_not_matter(&case);
+        check(&case, 3e-6);
+        check_threads(&case);
     }
 }
 
-/// Logits far apart neither overflow nor lose the chosen class.
 #[test]
-fn log_prob_of_huge_logits() {
+fn log_prob_of_huge_logits_does_not_overflow() {
     let device = Device::flex();
     let logits = Tensor::<2>::from_floats([[1e4, -1e4, 0.0], [-3e38, -3e38, 3e38]], &device);
-    let got: Vec<f32> = vlp_ops::log_prob(logits, &[0, 2])
+    let log_probs: Vec<f32> = vlp_ops::log_prob(logits, &[0, 2])
         .into_data()
         .iter()
         .collect();
-    assert_eq!(got, [0.0, 0.0]);
+    assert_eq!(log_probs, [0.0, 0.0]);
 }
 
-/// Each value falls out with the layer's probability, the rest are scaled, the gradient by the same factors; the
+/// Each value is dropped with the layer's probability and the rest are scaled, the gradient by the same factors; the
 /// device's seed decides.
 #[test]
 fn dropout_follows_its_seed() {
@@ -150,7 +150,7 @@ fn dropout_follows_its_seed() {
     let device = Device::flex().autodiff();
     let layer = DropoutConfig::new(0.3).init();
     let count = 200_000;
-    let drop = |seed: u64| {
+    let dropout = |seed: u64| {
         device.seed(seed);
         let x = Tensor::<1>::ones([count], &device).require_grad();
         let y = vlp_ops::dropout(&layer, x.clone());
@@ -160,48 +160,47 @@ fn dropout_follows_its_seed() {
         assert!(y.iter().zip(&grad).all(|(y, g)| *g == 2.0 * *y));
         y
     };
-    let (first, again, other) = (drop(1), drop(1), drop(2));
-    assert_eq!(first, again);
-    for values in [&first, &other] {
+    let (first, repeated, second) = (dropout(1), dropout(1), dropout(2));
+    assert_eq!(first, repeated);
+    for values in [&first, &second] {
         assert!(
             values
                 .iter()
                 .all(|v| *v == 0.0 || (*v - 1.0 / 0.7).abs() < 1e-6)
         );
         let dropped = values.iter().filter(|v| **v == 0.0).count() as f64 / count as f64;
-        // Five standard deviations of the mean of so many draws.
+        // Five standard deviations of the mean of so many samples.
         assert!(
             (dropped - 0.3).abs() < 5.0 * (0.21 / count as f64).sqrt(),
             "{dropped}"
         );
     }
-    // Neither with itself some places on nor with another seed does it agree more often than chance (0.58).
-    let alike = |a: &[f32], b: &[f32]| {
+    // Neither a shifted mask nor that of another seed agrees with it more often than by chance (0.58).
+    let agreement = |a: &[f32], b: &[f32]| {
         let same = a.iter().zip(b).filter(|(a, b)| a == b).count();
         same as f64 / a.len().min(b.len()) as f64
     };
     for other in [
-        &other[..],
+        &second[..],
         &first[1..],
         &first[2..],
         &first[64..],
         &first[4096..],
     ] {
         assert!(
-            (alike(&first, other) - 0.58).abs() < 0.006,
+            (agreement(&first, other) - 0.58).abs() < 0.006,
             "{}",
-            alike(&first, other)
+            agreement(&first, other)
         );
     }
-    let calm = Device::flex();
-    let x = Tensor::<1>::ones([8], &calm);
-    let kept: Vec<f32> = vlp_ops::dropout(&layer, x).into_data().iter().collect();
-    assert_eq!(kept, [1.0; 8]);
+    let x = Tensor::<1>::ones([8], &Device::flex());
+    let unchanged: Vec<f32> = vlp_ops::dropout(&layer, x).into_data().iter().collect();
+    assert_eq!(unchanged, [1.0; 8]);
 }
 
-/// Of many rows a task, one and none over a vector's lanes, and codes that stand twice.
+/// For one task and several, numbers of codes that vectors divide and do not, and codes that occur twice.
 #[test]
-fn the_nearest_row_of_a_table() {
+fn nearest_code_is_the_first_nearest_row() {
     for [rows, width, codes] in [[1, 3, 1], [5, 8, 17], [70, 33, 64], [900, 20, 101]] {
         let run = |dtype| {
             let tensor = |shape: [usize; 2], seed| -> Tensor<2> {
@@ -211,12 +210,12 @@ fn the_nearest_row_of_a_table() {
             };
             let table = tensor([codes, width], 2);
             let x = Tensor::cat(vec![tensor([rows, width], 1), table.clone()], 0);
-            let found = vlp_ops::nearest_code(x, Tensor::cat(vec![table.clone(), table], 0));
-            found.into_data().iter().collect::<Vec<i64>>()
+            let indices = vlp_ops::nearest_code(x, Tensor::cat(vec![table.clone(), table], 0));
+            indices.into_data().iter().collect::<Vec<i64>>()
         };
-        let [fast, own] = [DType::F32, DType::F64].map(run);
-        // Of the last ones each is a row of the table, which stands there twice.
+        let [fast, expected] = [DType::F32, DType::F64].map(run);
+        // Each of the last rows is a row of the table, which occurs twice.
         assert_eq!(fast[rows..], (0..codes as i64).collect::<Vec<_>>());
-        assert_eq!(fast, own, "{rows} x {width} in {codes}");
+        assert_eq!(fast, expected, "{rows} x {width} in {codes}");
     }
 }

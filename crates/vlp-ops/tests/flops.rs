@@ -1,16 +1,16 @@
-//! Counted operations equal those that follow from the shapes. A test binary of its own: the counter is the process'.
+//! Counted operations equal those that follow from the shapes. A test binary of its own: the process has one counter.
 
 use burn::prelude::*;
-use vlp_ops::{Conv2dGeometry, attention, conv2d, count_flops, linear, flops};
+use vlp_ops::{Conv2dGeometry, attention, conv2d, count_flops, flops, linear};
 
 fn ones<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::ones(shape, device)
 }
 
 #[test]
-fn operations_follow_from_shapes() {
+fn counted_flops_follow_from_the_shapes() {
     let device = Device::flex().autodiff();
-    let counted = |f: &dyn Fn()| {
+    let count = |f: &dyn Fn()| {
         count_flops(true);
         f();
         flops()
@@ -20,34 +20,33 @@ fn operations_follow_from_shapes() {
     let x = ones([rows, input], &device).require_grad();
     let forward = 2 * (rows * input * output) as u64;
     let run = || linear(x.clone(), weight.clone(), None);
-    assert_eq!(counted(&|| drop(run())), forward);
-    assert_eq!(counted(&|| drop(run().sum().backward())), 3 * forward);
+    assert_eq!(count(&|| drop(run())), forward);
+    assert_eq!(count(&|| drop(run().sum().backward())), 3 * forward);
 
     let (batch, queries, keys, width) = (2, 40, 50, 32);
     let query = ones([batch, queries, width], &device);
     let key = ones([batch, keys, width], &device);
     let run = || attention(query.clone(), key.clone(), key.clone(), None, None, 4);
     let forward = 2 * 2 * (batch * queries * keys * width) as u64;
-    assert_eq!(counted(&|| drop(run())), forward);
+    assert_eq!(count(&|| drop(run())), forward);
 
-    // A small map and large ones: burn's own forward pass, and tiles, also those that take fewer operations than a
-    // sum over all taps.
+    // Small and large inputs: burn's own forward pass, and algorithms that take fewer operations than the sum over all taps.
     for (side, input, kernel, padding) in [
         (8, 16, 3, 1),
         (96, 16, 3, 1),
         (97, 40, 3, 1),
         (16, 16, 1, 0),
     ] {
-        let window = Conv2dGeometry {
+        let geometry = Conv2dGeometry {
             stride: [1; 2],
             padding: [padding; 2],
             dilation: [1; 2],
         };
-        let map = ones([2, input, side, side], &device);
+        let x = ones([2, input, side, side], &device);
         let weight = ones([33, input, kernel, kernel], &device);
         let terms = 2 * side * side * input * kernel * kernel * 33;
-        let found = counted(&|| drop(conv2d(map.clone(), weight.clone(), window)));
-        assert_eq!(found, 2 * terms as u64, "side {side}, kernel {kernel}");
+        let flops = count(&|| drop(conv2d(x.clone(), weight.clone(), geometry)));
+        assert_eq!(flops, 2 * terms as u64, "side {side}, kernel {kernel}");
     }
 
     count_flops(false);

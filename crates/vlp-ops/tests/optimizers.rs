@@ -1,41 +1,41 @@
-//! Updates of parameters, and the passes over gradients before them, against burn's own.
+//! Updates of parameters, and the sum of squares of gradients, compared with burn's own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use burn::prelude::*;
 use vlp_ops::AdamWStep;
 
 #[test]
-fn adamw_follows_burns() {
+fn adamw_agrees_with_burn() {
     use burn::optim::{AdamWConfig, Optimizer};
     let device = Device::flex();
-    let own = AdamWConfig::new()
+    let burn_optimizer = AdamWConfig::new()
         .with_epsilon(1e-8)
         .with_weight_decay(0.1)
         .build();
     let mut fast = (vlp_testing::random([37, 5], 1, &device), None);
-    let mut slow = (fast.0.clone(), None);
-    for time in 1..=20 {
-        let grad = vlp_testing::random([37, 5], 1 + time as u64, &device);
+    let mut expected = (fast.0.clone(), None);
+    for step_number in 1..=20 {
+        let grad = vlp_testing::random([37, 5], 1 + step_number as u64, &device);
         let step = AdamWStep {
             grad_scale: 0.5,
             learning_rate: 1e-2,
             weight_decay: 0.1,
-            step_number: time,
+            step_number,
             ..Default::default()
         };
         let (parameter, first, second) = vlp_ops::adamw(fast.0, grad.clone(), fast.1, step);
         fast = (parameter, Some((first, second)));
-        slow = own.step(1e-2, slow.0, grad.mul_scalar(0.5), slow.1);
+        expected = burn_optimizer.step(1e-2, expected.0, grad.mul_scalar(0.5), expected.1);
     }
     // Twenty updates of 1e-2, each rounded a few times.
-    assert!(vlp_testing::max_abs_diff(fast.0, slow.0) < 1e-6);
+    assert!(vlp_testing::max_abs_diff(fast.0, expected.0) < 1e-6);
 }
 
 #[test]
-fn adamw_leaves_other_holders_alone() {
+fn adamw_does_not_change_a_shared_tensor() {
     let device = Device::flex();
     let start = vlp_testing::random([4, 4], 1, &device);
-    let held = vlp_testing::to_cpu(start.clone());
+    let before = vlp_testing::to_cpu(start.clone());
     let grad = vlp_testing::random([4, 4], 2, &device);
     let step = AdamWStep {
         learning_rate: 1e-2,
@@ -43,12 +43,12 @@ fn adamw_leaves_other_holders_alone() {
         ..Default::default()
     };
     let (after, _, _) = vlp_ops::adamw(start.clone(), grad, None, step);
-    assert_eq!(vlp_testing::to_cpu(start), held);
-    assert_ne!(vlp_testing::to_cpu(after), held);
+    assert_eq!(vlp_testing::to_cpu(start), before);
+    assert_ne!(vlp_testing::to_cpu(after), before);
 }
 
 #[test]
-fn sgd_follows_burns() {
+fn sgd_agrees_with_burn() {
     use burn::optim::momentum::MomentumConfig;
     use burn::optim::{Optimizer, SgdConfig};
     let device = Device::flex();
@@ -60,11 +60,11 @@ fn sgd_follows_burns() {
         Tensor::<1>::from_floats(values.as_slice(), &device).reshape([3, 4])
     };
     for (momentum, decay) in [(0.9, 0.01), (0.9, 0.0), (0.0, 0.01)] {
-        let own = MomentumConfig::new()
+        let momentum_config = MomentumConfig::new()
             .with_momentum(momentum)
             .with_dampening(0.0);
-        let burns = SgdConfig::new()
-            .with_momentum((momentum > 0.0).then_some(own))
+        let burn_optimizer = SgdConfig::new()
+            .with_momentum((momentum > 0.0).then_some(momentum_config))
             .with_weight_decay(Some(burn::optim::decay::WeightDecayConfig::new(decay)))
             .build();
         let step = vlp_ops::SgdStep {
@@ -74,20 +74,22 @@ fn sgd_follows_burns() {
             momentum: momentum as f32,
         };
         let (mut fast, mut velocity) = (tensor(1), None);
-        let (mut slow, mut state) = (tensor(1), None);
-        for time in 0..3 {
-            let (next, speed) = vlp_ops::sgd(fast, tensor(2 + time), velocity, step);
-            (fast, velocity) = (next, Some(speed).filter(|_| momentum > 0.0));
-            (slow, state) = burns.step(0.1, slow, tensor(2 + time).mul_scalar(0.5), state);
+        let (mut expected, mut state) = (tensor(1), None);
+        for step_index in 0..3 {
+            let grad = tensor(2 + step_index);
+            let (parameter, new_velocity) = vlp_ops::sgd(fast, grad.clone(), velocity, step);
+            (fast, velocity) = (parameter, Some(new_velocity).filter(|_| momentum > 0.0));
+            let scaled = grad.mul_scalar(0.5);
+            (expected, state) = burn_optimizer.step(0.1, expected, scaled, state);
             let (a, b) = (
                 vlp_testing::to_cpu(fast.clone()),
-                vlp_testing::to_cpu(slow.clone()),
+                vlp_testing::to_cpu(expected.clone()),
             );
             for (a, b) in a.iter().zip(&b) {
                 // A rounding or two of values below 2 each step.
                 assert!(
                     (a - b).abs() < 1e-6,
-                    "{momentum} {decay} {time}: {a} against {b}"
+                    "{momentum} {decay} {step_index}: {a}, expected {b}"
                 );
             }
         }
@@ -95,8 +97,8 @@ fn sgd_follows_burns() {
 }
 
 #[test]
-fn squares_are_summed() {
-    // With autodiff tensors are joined, as on a GPU: the last two are too large for one piece.
+fn sum_of_squares_agrees_with_f64() {
+    // With autodiff tensors are concatenated, as on a GPU: the last two are too large for one.
     for device in [Device::flex(), Device::flex().autodiff()] {
         let (mut tensors, mut exact) = (vec![], 0f64);
         for size in [1, 5, 40_000, 100_003, 3_000_000, 3_000_000] {
@@ -107,7 +109,10 @@ fn squares_are_summed() {
             let sum = vlp_ops::sum_of_squares(tensors.clone()).expect("a sum");
             let sum = vlp_testing::to_cpu(sum)[0];
             // Sixteen lanes of 2,048 squares each; burn's own sum in lanes of the same order.
-            assert!((sum - exact).abs() <= 1e-5 * exact, "{sum} against {exact}");
+            assert!(
+                (sum - exact).abs() <= 1e-5 * exact,
+                "{sum}, expected {exact}"
+            );
         }
     }
     assert!(vlp_ops::sum_of_squares([]).is_none());
