@@ -49,6 +49,8 @@ pub struct Example {
     pub negative_captions: Vec<String>,
     /// Objects with boxes in pixels of the resized image; `None` without box annotations.
     pub objects: Option<Vec<Object>>,
+    /// The same objects with boxes and areas in pixels of the image before the resize.
+    pub original_objects: Option<Vec<Object>>,
     /// The right image of an image pair (NLVR2).
     pub second_image: Option<Box<SecondImage>>,
     /// The target of a downstream task.
@@ -166,7 +168,9 @@ impl Examples {
             negative_captions,
             objects: sample
                 .objects
-                .map(|objects| resize_objects(&objects, original_size, (width, height))),
+                .as_ref()
+                .map(|objects| resize_objects(objects, original_size, (width, height))),
+            original_objects: sample.objects,
             image,
             second_image,
             label: sample.label,

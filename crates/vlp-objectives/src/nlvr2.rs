@@ -1,5 +1,7 @@
 //! NLVR2: is a statement true of two images? Two joint passes, whose `[CLS]` states are concatenated.
 
+use std::collections::HashSet;
+
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 use vlp_data::Label;
@@ -140,13 +142,17 @@ impl Objective for Nlvr2 {
 /// Metrics of [`Nlvr2`]: accuracy, and the consistency of predictions for one sentence.
 #[derive(Debug, Clone, Default)]
 pub struct Nlvr2Metrics {
+    identifiers: HashSet<String>,
     truths: Vec<Nlvr2Label>,
     predictions: Vec<Nlvr2Label>,
 }
 
 impl Nlvr2Metrics {
-    /// Records a prediction.
+    /// Records a prediction, unless the identifier was recorded before.
     pub fn record(&mut self, identifier: &str, truth: bool, prediction: bool) {
+        if !self.identifiers.insert(identifier.into()) {
+            return;
+        }
         let labeled = |label| Nlvr2Label {
             identifier: identifier.into(),
             label,
@@ -158,8 +164,9 @@ impl Nlvr2Metrics {
 
 impl Metrics for Nlvr2Metrics {
     fn merge(&mut self, other: Self) {
-        self.truths.extend(other.truths);
-        self.predictions.extend(other.predictions);
+        for (truth, prediction) in other.truths.iter().zip(&other.predictions) {
+            self.record(&truth.identifier, truth.label, prediction.label);
+        }
     }
 
     fn scores(&self, _context: &MetricContext<'_>) -> Result<Vec<Score>, ObjectiveError> {

@@ -17,9 +17,13 @@ use vlp_ops::{
 
 const ROUNDS: usize = 9;
 
+fn is_selected(filters: &[String], name: &str) -> bool {
+    filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
+}
+
 /// Prints the shortest time of `f` with burn's own operations, with the fast paths, and for matmuls (`flops > 0`) in bf16.
 fn compare(filters: &[String], name: &str, flops: f64, mut f: impl FnMut()) {
-    if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
+    if !is_selected(filters, name) {
         return;
     }
     let with_bf16 = flops > 0.0 && set_matmul_precision(MatmulPrecision::Bf16);
@@ -81,7 +85,13 @@ fn convolutions(filters: &[String], device: &Device, grad: &Device) {
         };
         let [h, w] = geometry.output_size([side; 2], [k; 2]);
         let flops = 2.0 * (n * output * h * w * input * k * k) as f64;
-        let name = format!("conv2d {n}x{input}x{side}x{side} to {output}, {k}/{stride}");
+        let name = format!("convolution {n}x{input}x{side}x{side} to {output}, {k}/{stride}");
+        if is_selected(filters, &name) {
+            let (x, weight) = ([n, input, side, side], [output, input, k, k]);
+            if let Some(algorithms) = vlp_ops::conv2d_algorithms(x, weight, geometry) {
+                println!("{name}: {algorithms}");
+            }
+        }
         let (x, weight) = (
             random([n, input, side, side], device),
             random([output, input, k, k], device),
@@ -215,6 +225,11 @@ fn others(filters: &[String], device: &Device, grad: &Device) {
 }
 
 fn main() {
+    vlp_ops::tune_allocator();
+    match vlp_ops::init_simd() {
+        Ok(level) => println!("instruction set: {level}"),
+        Err(error) => println!("{error}"),
+    }
     join_thread_pool();
     let filters: Vec<String> = std::env::args().skip(1).collect();
     let device = Device::flex();

@@ -44,7 +44,7 @@ pub use ops::adamw::{AdamWStep, adamw};
 pub use ops::affine::{Affine, affine};
 pub use ops::attention::attention;
 pub use ops::batch_norm::{BatchNormOutput, batch_norm};
-pub use ops::conv2d::{conv2d, conv2d_affine};
+pub use ops::conv2d::{Conv2dAlgorithms, conv2d, conv2d_affine, conv2d_algorithms};
 pub use ops::dropout::{DropoutMask, dropout};
 pub use ops::embedding::embedding;
 pub use ops::gelu::gelu;

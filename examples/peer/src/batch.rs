@@ -160,6 +160,7 @@ fn objects(inputs: &Arrays) -> Result<Vec<DetectionTarget>, PeerError> {
             vocabulary: Some(0),
             objects: objects.collect(),
             dropped: 0,
+            ground_truth: vec![],
             image_id: image as u64,
             size: (1, 1),
         }

@@ -8,9 +8,10 @@ use vlp_eval::results::CaptionResult;
 use crate::error::ObjectiveError;
 use crate::metrics::{MetricContext, Metrics, Predictions, Score};
 
-/// BLEU-4 and CIDEr-D of generated captions.
+/// BLEU-4 and CIDEr-D of generated captions. Only the first caption of an image counts, as in result files.
 #[derive(Debug, Clone, Default)]
 pub struct CaptionMetrics {
+    image_ids: HashSet<u64>,
     captions: Vec<GeneratedCaption>,
 }
 
@@ -22,19 +23,27 @@ struct GeneratedCaption {
 }
 
 impl CaptionMetrics {
-    /// Records the generated tokens of an image with its reference captions.
+    /// Records the generated tokens of an image with its reference captions, unless the image was recorded before.
     pub fn record(&mut self, image_id: u64, ids: &[u32], references: &[String]) {
-        self.captions.push(GeneratedCaption {
+        self.push(GeneratedCaption {
             image_id,
             ids: ids.to_vec(),
             references: references.to_vec(),
         });
     }
+
+    fn push(&mut self, caption: GeneratedCaption) {
+        if self.image_ids.insert(caption.image_id) {
+            self.captions.push(caption);
+        }
+    }
 }
 
 impl Metrics for CaptionMetrics {
     fn merge(&mut self, other: Self) {
-        self.captions.extend(other.captions);
+        for caption in other.captions {
+            self.push(caption);
+        }
     }
 
     fn scores(&self, context: &MetricContext<'_>) -> Result<Vec<Score>, ObjectiveError> {
@@ -61,11 +70,8 @@ impl Metrics for CaptionMetrics {
         ])
     }
 
-    /// The first caption of each image.
     fn predictions(&self, context: &MetricContext<'_>, predictions: &mut Predictions) {
-        let mut images = HashSet::new();
         let captions = self.captions.iter();
-        let captions = captions.filter(|caption| images.insert(caption.image_id));
         predictions
             .captions
             .extend(captions.map(|caption| CaptionResult {

@@ -1,8 +1,7 @@
 //! Metrics of detection.
 
-use vlp_eval::coco_ap;
+use vlp_eval::coco_ap::{Detection, DetectionCollection};
 
-use super::boxes::corners;
 use super::post_process::DetectedObject;
 use super::target::{DetectionTarget, TargetObject};
 use crate::error::ObjectiveError;
@@ -18,50 +17,41 @@ crate::mean_metrics! {
     }
 }
 
-/// Average precision of detections, and accuracies of matched queries.
+/// Average precision of detections, and accuracies of matched queries. Each image counts once, however often it is recorded.
 #[derive(Debug, Clone, Default)]
 pub struct DetectionMetrics {
     /// Accuracies of matched queries.
     pub matched: MatchedAccuracies,
-    images: Vec<u64>,
-    truths: Vec<coco_ap::GroundTruth>,
     /// Categories are indices of the vocabulary.
-    detections: Vec<coco_ap::Detection>,
+    images: DetectionCollection,
 }
 
 impl DetectionMetrics {
-    /// Records an image's detections and true objects.
-    pub fn record_image(&mut self, objects: &[DetectedObject], target: &DetectionTarget) {
+    /// Records an image's detections and true objects; `false` if it was recorded before.
+    pub fn record_image(&mut self, objects: &[DetectedObject], target: &DetectionTarget) -> bool {
         let (width, height) = (target.size.0 as f64, target.size.1 as f64);
         // COCO's left, top, width, height in pixels of the original image.
         let to_coco = |bbox: [f32; 4]| {
-            let [x0, y0, x1, y1] = corners(bbox).map(f64::from);
+            let [cx, cy, w, h] = bbox.map(f64::from);
             [
-                x0 * width,
-                y0 * height,
-                (x1 - x0).max(0.0) * width,
-                (y1 - y0).max(0.0) * height,
+                (cx - w / 2.0) * width,
+                (cy - h / 2.0) * height,
+                w * width,
+                h * height,
             ]
         };
-        self.images.push(target.image_id);
-        for object in &target.objects {
-            let bbox = to_coco(object.bbox);
-            self.truths.push(coco_ap::GroundTruth {
-                image_id: target.image_id,
-                category_id: object.class as u32,
-                bbox,
-                area: bbox[2] * bbox[3],
-                crowd: false,
-            });
-        }
-        for object in objects {
-            self.detections.push(coco_ap::Detection {
+        let mut detections: Vec<Detection> = objects
+            .iter()
+            .map(|object| Detection {
                 image_id: target.image_id,
                 category_id: object.class as u32,
                 bbox: to_coco(object.bbox),
                 score: f64::from(object.score),
-            });
-        }
+            })
+            .collect();
+        detections.sort_by(|a, b| b.score.total_cmp(&a.score));
+        self.images
+            .add_image(target.image_id, target.ground_truth.clone(), detections)
     }
 
     /// Records class and attributes of a query that is matched to `truth`.
@@ -84,19 +74,13 @@ impl DetectionMetrics {
 impl Metrics for DetectionMetrics {
     fn merge(&mut self, other: Self) {
         self.matched.merge(other.matched);
-        self.images.extend(other.images);
-        self.truths.extend(other.truths);
-        self.detections.extend(other.detections);
+        self.images.merge(other.images);
     }
 
     fn scores(&self, context: &MetricContext<'_>) -> Result<Vec<Score>, ObjectiveError> {
         let summary = match self.images.is_empty() {
             true => None,
-            false => Some(coco_ap::evaluate(
-                &self.images,
-                &self.truths,
-                &self.detections,
-            )?),
+            false => Some(self.images.evaluate()?),
         };
         let summary = summary.as_ref();
         let mut scores = self.matched.scores(context)?;
@@ -108,7 +92,7 @@ impl Metrics for DetectionMetrics {
     }
 
     fn predictions(&self, context: &MetricContext<'_>, predictions: &mut Predictions) {
-        let detections = self.detections.iter().map(|detection| coco_ap::Detection {
+        let detections = self.images.detections().map(|detection| Detection {
             category_id: context.labels.id(detection.category_id as usize) as u32,
             ..detection.clone()
         });

@@ -310,7 +310,9 @@ impl Objective for Detection {
             let pairs = Matcher::default().assign(&predictions, &targets, &self.config.cost)?;
             let objects = post_process(&predictions);
             for ((objects, target), pairs) in objects.iter().zip(&targets).zip(&pairs[0]) {
-                metrics.record_image(objects, target);
+                if !metrics.record_image(objects, target) {
+                    continue;
+                }
                 for &(query, object) in pairs {
                     metrics.record_match(&objects[query], &target.objects[object]);
                 }

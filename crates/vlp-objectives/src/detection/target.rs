@@ -1,6 +1,7 @@
 //! Targets of detection.
 
-use vlp_data::{Example, LabelSpace};
+use vlp_data::{Example, LabelSpace, Object};
+use vlp_eval::coco_ap::GroundTruth;
 
 /// One object of an image.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,9 @@ pub struct DetectionTarget {
     pub objects: Vec<TargetObject>,
     /// Number of objects that were dropped because there are more than queries.
     pub dropped: usize,
+    /// All annotated objects of the original image with the indices of their classes, for validation metrics: also crowds,
+    /// and the objects that were dropped.
+    pub ground_truth: Vec<GroundTruth>,
     /// The image's id, for validation metrics.
     pub image_id: u64,
     /// Width and height of the original image in pixels, for validation metrics.
@@ -68,8 +72,33 @@ impl DetectionTarget {
             vocabulary,
             objects,
             dropped,
+            ground_truth: example
+                .original_objects
+                .iter()
+                .flatten()
+                .filter(|object| object.class < labels.classes.len())
+                .map(|object| ground_truth(example.key, object))
+                .collect(),
             image_id: example.key,
             size: example.original_size,
         }
+    }
+}
+
+/// An object with the area and the crowd flag of its annotation.
+fn ground_truth(image_id: u64, object: &Object) -> GroundTruth {
+    let [x0, y0, x1, y1] = object.bbox.map(f64::from);
+    let bbox = [x0, y0, x1 - x0, y1 - y0];
+    let area = f64::from(object.area);
+    GroundTruth {
+        image_id,
+        category_id: object.class as u32,
+        bbox,
+        // An invalid area must not stop the evaluation of all images.
+        area: match area.is_finite() && area >= 0.0 {
+            true => area,
+            false => bbox[2] * bbox[3],
+        },
+        crowd: object.crowd,
     }
 }

@@ -133,6 +133,7 @@ impl Rig {
     pub fn bare_example(&self) -> Example {
         Example {
             objects: None,
+            original_objects: None,
             label: None,
             texts: vec![String::new()],
             captions: vec![String::new()],

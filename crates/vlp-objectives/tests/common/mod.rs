@@ -62,6 +62,7 @@ pub fn image(count: usize, seed: u64) -> DetectionTarget {
         vocabulary: Some(0),
         objects: (0..count).map(object).collect(),
         dropped: 0,
+        ground_truth: vec![],
         image_id: seed,
         size: (64, 48),
     }

@@ -3,6 +3,8 @@
 //! Needed as long as burn's CPU backend has no backward pass of its own for convolutions: it composes the gradients of a
 //! convolution with the whole output as its kernel and a transposed convolution.
 
+use std::fmt;
+
 use burn::prelude::*;
 use burn::tensor::module;
 use burn::tensor::ops::ConvOptions;
@@ -55,6 +57,59 @@ pub fn conv2d_affine(
         }
     }
     affine(conv2d(x, weight, geometry), after)
+}
+
+/// Names of the algorithms that the CPU fast path uses for a convolution, with the instruction set and the precision in
+/// use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Conv2dAlgorithms {
+    /// Of the output without autodiff.
+    pub inference: &'static str,
+    /// Of the output with autodiff.
+    pub training: &'static str,
+    /// Of the gradient of the input.
+    pub input_grad: &'static str,
+    /// Of the gradient of the weight.
+    pub weight_grad: &'static str,
+}
+
+impl fmt::Display for Conv2dAlgorithms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            inference,
+            training,
+            input_grad,
+            weight_grad,
+        } = self;
+        write!(
+            f,
+            "{training} (without autodiff {inference}), input gradient {input_grad}, weight gradient {weight_grad}"
+        )
+    }
+}
+
+/// The algorithms of a convolution of an input `[batch, in, h, w]` by a weight `[out, in, kernel rows, kernel columns]`, for
+/// profiles. `None` without the feature `flex`.
+#[allow(unused_variables, reason = "without the CPU backend")]
+pub fn conv2d_algorithms(
+    input: [usize; 4],
+    weight: [usize; 4],
+    geometry: Conv2dGeometry,
+) -> Option<Conv2dAlgorithms> {
+    cpu_path! {
+        let shape = crate::cpu::conv::ConvShape::new(input, weight, geometry);
+        let [inference, training, input_grad, weight_grad] =
+            crate::cpu::conv::algorithm_names(&shape);
+        return Some(Conv2dAlgorithms {
+            inference,
+            training,
+            input_grad,
+            weight_grad,
+        });
+    }
+    #[allow(unreachable_code, reason = "without the CPU backend alone")]
+    None
 }
 
 cpu_path! {

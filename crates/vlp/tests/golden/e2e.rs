@@ -196,6 +196,7 @@ pub(crate) fn target(case: &Case, prefix: &str, image: usize) -> Result<Detectio
         vocabulary: Some(0),
         objects: objects.collect(),
         dropped: 0,
+        ground_truth: vec![],
         image_id: image as u64,
         size: (1, 1),
     })

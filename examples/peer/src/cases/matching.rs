@@ -39,6 +39,7 @@ pub(super) fn load(inputs: &Arrays, device: &Device) -> Result<Box<dyn Case>, Pe
             vocabulary: Some(0),
             objects: objects.collect(),
             dropped: 0,
+            ground_truth: vec![],
             image_id: image as u64,
             size: (1, 1),
         }

@@ -66,6 +66,19 @@ impl Operands<'_> {
     }
 }
 
+/// Names of the algorithms that [`run`] uses now: for the output without and with gradients, and for the gradients of
+/// input and weight.
+pub(crate) fn algorithm_names(shape: &ConvShape) -> [&'static str; 4] {
+    let (precision, hardware) = (matmul_precision(), Hardware::current());
+    let passes = [
+        Pass::Inference,
+        Pass::Training,
+        Pass::InputGrad,
+        Pass::WeightGrad,
+    ];
+    passes.map(|pass| plan(shape, pass, precision, hardware).name())
+}
+
 /// Runs a convolution, or computes one of its gradients.
 pub(crate) fn run(shape: &ConvShape, operands: Operands<'_>) -> Array {
     let pass = operands.pass();

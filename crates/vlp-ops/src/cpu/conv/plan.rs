@@ -60,9 +60,9 @@ pub(super) enum Algorithm {
     Burn,
 }
 
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl Algorithm {
+    pub(super) fn name(self) -> &'static str {
+        match self {
             Self::Amx => "AMX tiles",
             Self::Winograd => "Winograd",
             Self::Direct => "direct",
@@ -71,7 +71,13 @@ impl fmt::Display for Algorithm {
             Self::Col2im => "col2im",
             Self::StridedParts => "strided parts",
             Self::Burn => "burn",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 

@@ -188,6 +188,7 @@ pub(crate) fn cross_entropy(op: &mut Op<'_>) -> Result<(), String> {
         vocabulary: Some(0),
         objects,
         dropped: 0,
+        ground_truth: vec![],
         image_id: 0,
         size: (1, 1),
     };
