@@ -13,7 +13,7 @@ struct Stage {
 }
 
 /// Building stages first: the test stage's build serves the quick run.
-const STAGES: [Stage; 13] = [
+const STAGES: [Stage; 14] = [
     Stage {
         name: "fmt",
         cargo: "fmt --all --check",
@@ -70,6 +70,11 @@ const STAGES: [Stage; 13] = [
     Stage {
         name: "clippy",
         cargo: "clippy --workspace --all-targets -- -D warnings",
+        env: &[],
+    },
+    Stage {
+        name: "cloud",
+        cargo: "clippy --package vlp --features cloud --all-targets -- -D warnings",
         env: &[],
     },
     Stage {
@@ -203,7 +208,7 @@ mod tests {
         assert_eq!(names(&[]).unwrap().len(), STAGES.len());
         assert_eq!(
             names(&["lint"]).unwrap_err(),
-            "no stage is called \"lint\"; there are fmt, features, tidy, test, avx2, scalar, golden-avx2, golden-scalar, quick, quick-soho, clippy, doc, package"
+            "no stage is called \"lint\"; there are fmt, features, tidy, test, avx2, scalar, golden-avx2, golden-scalar, quick, quick-soho, clippy, cloud, doc, package"
         );
     }
 

@@ -45,6 +45,10 @@ pub use ops::affine::{Affine, affine};
 pub use ops::attention::attention;
 pub use ops::batch_norm::{BatchNormOutput, batch_norm};
 pub use ops::conv2d::{Conv2dAlgorithms, conv2d, conv2d_affine, conv2d_algorithms};
+#[doc(hidden)]
+pub use ops::conv2d::{
+    excludable_conv2d_algorithms, exclude_conv2d_algorithm, uses_of_excluded_conv2d_algorithm,
+};
 pub use ops::dropout::{DropoutMask, dropout};
 pub use ops::embedding::embedding;
 pub use ops::gelu::gelu;

@@ -112,6 +112,36 @@ pub fn conv2d_algorithms(
     None
 }
 
+/// For measurements, not a setting: the names that [`exclude_conv2d_algorithm`] takes. Empty without the feature `flex`.
+#[doc(hidden)]
+pub fn excludable_conv2d_algorithms() -> Vec<&'static str> {
+    cpu_path! {
+        return crate::cpu::conv::excludable();
+    }
+    #[allow(unreachable_code, reason = "without the CPU backend alone")]
+    vec![]
+}
+
+/// For measurements, not a setting: has every convolution of the process do without one algorithm, by the next best one.
+/// `None` ends that.
+#[doc(hidden)]
+#[allow(unused_variables, reason = "without the CPU backend")]
+pub fn exclude_conv2d_algorithm(name: Option<&str>) {
+    cpu_path! {
+        crate::cpu::conv::exclude(name);
+    }
+}
+
+/// For measurements: convolutions that have taken another algorithm since the last call of [`exclude_conv2d_algorithm`].
+#[doc(hidden)]
+pub fn uses_of_excluded_conv2d_algorithm() -> usize {
+    cpu_path! {
+        return crate::cpu::conv::uses_of_excluded();
+    }
+    #[allow(unreachable_code, reason = "without the CPU backend alone")]
+    0
+}
+
 cpu_path! {
     /// The output's shape, where the fast path applies.
     fn fast_output_shape(

@@ -6,6 +6,7 @@ mod amx;
 mod bf16_weight_grad;
 mod col2im;
 mod direct;
+mod exclusion;
 mod im2col;
 mod im2col_gemm;
 mod output_rows;
@@ -19,6 +20,7 @@ mod weight_grad;
 mod weight_view;
 mod winograd;
 
+pub(crate) use exclusion::{excludable, exclude, uses_of_excluded};
 pub(crate) use shape::ConvShape;
 
 use burn::backend::Flex;
@@ -29,7 +31,7 @@ use super::gemm::epilogue::Epilogue;
 use super::tensor::{Array, as_slice, for_blocks, from_vec, into_writable};
 use crate::Conv2dGeometry;
 use crate::dispatch::matmul_precision;
-use plan::{Algorithm, Hardware, Pass, plan, plan_part};
+use plan::{Algorithm, Available, Pass, plan, plan_part};
 use strided_input_grad::Parts;
 use weight_view::WeightView;
 
@@ -69,21 +71,30 @@ impl Operands<'_> {
 /// Names of the algorithms that [`run`] uses now: for the output without and with gradients, and for the gradients of
 /// input and weight.
 pub(crate) fn algorithm_names(shape: &ConvShape) -> [&'static str; 4] {
-    let (precision, hardware) = (matmul_precision(), Hardware::current());
+    let (precision, available) = (matmul_precision(), Available::current());
     let passes = [
         Pass::Inference,
         Pass::Training,
         Pass::InputGrad,
         Pass::WeightGrad,
     ];
-    passes.map(|pass| plan(shape, pass, precision, hardware).name())
+    passes.map(|pass| plan(shape, pass, precision, available).name())
 }
 
 /// Runs a convolution, or computes one of its gradients.
 pub(crate) fn run(shape: &ConvShape, operands: Operands<'_>) -> Array {
     let pass = operands.pass();
-    let (precision, hardware) = (matmul_precision(), Hardware::current());
-    let algorithm = plan(shape, pass, precision, hardware);
+    let (precision, available) = (matmul_precision(), Available::current());
+    let algorithm = plan(shape, pass, precision, available);
+    if available.excluded.is_some() {
+        let all = Available {
+            excluded: None,
+            ..available
+        };
+        if plan(shape, pass, precision, all) != algorithm {
+            exclusion::count_use();
+        }
+    }
     match operands {
         Operands::Forward {
             x,
@@ -124,7 +135,7 @@ pub(crate) fn run(shape: &ConvShape, operands: Operands<'_>) -> Array {
             let grad = match (algorithm, shape.transposed(), Parts::new(shape)) {
                 (Algorithm::Pointwise, ..) => pointwise::input_grad(shape, grad_output, weight),
                 (Algorithm::StridedParts, _, Some(parts)) => parts.input_grad(|part, taps| {
-                    let algorithm = plan_part(part, precision, hardware);
+                    let algorithm = plan_part(part, precision, available);
                     convolve(part, taps, shape, algorithm.unwrap_or(Algorithm::Im2col))
                 }),
                 (Algorithm::Col2im, ..) | (_, None, _) => {
@@ -143,6 +154,7 @@ pub(crate) fn run(shape: &ConvShape, operands: Operands<'_>) -> Array {
                 Algorithm::Amx => amx::weight_grad(shape, grad_output, x),
                 Algorithm::Im2col => bf16_weight_grad::weight_grad(shape, grad_output, x),
                 Algorithm::Winograd => winograd::weight_grad(shape, grad_output, x),
+                Algorithm::Pointwise => weight_grad::pointwise_weight_grad(shape, grad_output, x),
                 _ => weight_grad::weight_grad(shape, grad_output, x),
             };
             from_vec(grad, shape.weight_dims())

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::exclusion::Exclusion;
 use super::shape::ConvShape;
 use super::strided_input_grad;
 use super::{amx, direct, winograd};
@@ -21,20 +22,23 @@ pub(super) enum Pass {
     WeightGrad,
 }
 
-/// The instructions at hand.
+/// What a plan may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hardware {
+pub(super) struct Available {
     pub(super) simd: SimdLevel,
     /// Whether AMX multiplies matrices in bf16.
     pub(super) amx: bool,
+    /// An algorithm that is not used, for measurements.
+    pub(super) excluded: Option<Exclusion>,
 }
 
-impl Hardware {
-    /// Those in use.
+impl Available {
+    /// The instructions in use.
     pub(super) fn current() -> Self {
         Self {
             simd: crate::simd_level(),
             amx: crate::cpu::bf16::amx_in_use(),
+            excluded: Exclusion::current(),
         }
     }
 }
@@ -48,9 +52,9 @@ pub(super) enum Algorithm {
     Winograd,
     /// Sums over taps in vector registers, on a padded input.
     Direct,
-    /// A kernel of 1x1: one matrix multiplication per image.
+    /// A kernel of 1x1: one matrix multiplication per image; for the weight's gradient, inputs and outputs exchanged.
     Pointwise,
-    /// Matrix multiplication by tiles of the im2col matrix.
+    /// Matrix multiplication by tiles of the im2col matrix; for the weight's gradient in bf16 alone.
     Im2col,
     /// The gradient of the im2col matrix by matrix multiplication, scattered to the input.
     Col2im,
@@ -83,22 +87,17 @@ impl fmt::Display for Algorithm {
 
 /// Chooses the algorithm for a pass. This is the only place that decides it.
 ///
-/// The choice does not depend on the instruction set in f32. In bf16 there is one without AVX-512 BF16 no more than without
-/// the precision: `set_matmul_precision` refuses it.
+/// In f32 the choice does not depend on the instruction set. Without AVX-512 it does not depend on the precision either:
+/// `set_matmul_precision` refuses bf16 there.
 pub(super) fn plan(
     shape: &ConvShape,
     pass: Pass,
     precision: MatmulPrecision,
-    hardware: Hardware,
+    available: Available,
 ) -> Algorithm {
-    let bf16 = precision == MatmulPrecision::Bf16 && hardware.simd == SimdLevel::Avx512;
-    let chooser = Chooser {
-        bf16,
-        amx: bf16 && hardware.amx,
-    };
+    let chooser = Chooser::new(pass, precision, available);
     match pass {
-        Pass::Inference => chooser.forward(shape, true),
-        Pass::Training => chooser.forward(shape, false),
+        Pass::Inference | Pass::Training => chooser.forward(shape),
         Pass::InputGrad => chooser.input_grad(shape),
         Pass::WeightGrad => chooser.weight_grad(shape),
     }
@@ -108,36 +107,48 @@ pub(super) fn plan(
 pub(super) fn plan_part(
     part: &ConvShape,
     precision: MatmulPrecision,
-    hardware: Hardware,
+    available: Available,
 ) -> Option<Algorithm> {
-    let bf16 = precision == MatmulPrecision::Bf16 && hardware.simd == SimdLevel::Avx512;
-    let chooser = Chooser {
-        bf16,
-        amx: bf16 && hardware.amx,
-    };
-    chooser.part(part)
+    Chooser::new(Pass::InputGrad, precision, available).part(part)
 }
 
 struct Chooser {
+    pass: Pass,
     bf16: bool,
     amx: bool,
+    excluded: Option<Exclusion>,
 }
 
 impl Chooser {
-    fn forward(&self, shape: &ConvShape, inference: bool) -> Algorithm {
+    fn new(pass: Pass, precision: MatmulPrecision, available: Available) -> Self {
+        let bf16 = precision == MatmulPrecision::Bf16 && available.simd == SimdLevel::Avx512;
+        Self {
+            pass,
+            bf16,
+            amx: bf16 && available.amx,
+            excluded: available.excluded,
+        }
+    }
+
+    fn allows(&self, algorithm: Algorithm) -> bool {
+        let excluded = self.excluded;
+        !excluded.is_some_and(|excluded| excluded.applies(algorithm, self.pass))
+    }
+
+    fn forward(&self, shape: &ConvShape) -> Algorithm {
         if shape.is_pointwise() {
             return self.matmul(shape);
         }
-        if self.amx && amx::fits(shape) {
+        if self.amx(shape) {
             return Algorithm::Amx;
         }
-        if inference && self.winograd(shape) {
+        if self.pass == Pass::Inference && self.winograd(shape) {
             return Algorithm::Winograd;
         }
         if self.direct(shape) {
             return Algorithm::Direct;
         }
-        match is_tiny(shape) {
+        match is_tiny(shape) && self.allows(Algorithm::Burn) {
             true => Algorithm::Burn,
             false => Algorithm::Im2col,
         }
@@ -146,26 +157,29 @@ impl Chooser {
     fn weight_grad(&self, shape: &ConvShape) -> Algorithm {
         /// Fewest outputs that pay for the packing of bf16.
         const MIN_BF16_OUTPUTS: usize = 8;
-        if self.amx && amx::fits(shape) {
+        let bf16 = self.bf16 && shape.out_channels >= MIN_BF16_OUTPUTS;
+        if self.amx(shape) {
             Algorithm::Amx
-        } else if self.bf16 && shape.out_channels >= MIN_BF16_OUTPUTS {
+        } else if bf16 && self.allows(Algorithm::Im2col) {
             Algorithm::Im2col
         } else if self.winograd(shape) {
             Algorithm::Winograd
+        } else if shape.is_pointwise() && self.allows(Algorithm::Pointwise) {
+            Algorithm::Pointwise
         } else {
             Algorithm::Direct
         }
     }
 
     fn input_grad(&self, shape: &ConvShape) -> Algorithm {
-        if shape.is_pointwise() && shape.units_are_images() {
+        if shape.is_pointwise() && shape.units_are_images() && self.allows(Algorithm::Pointwise) {
             return Algorithm::Pointwise;
         }
         if let Some(transposed) = shape.transposed() {
             if shape.is_pointwise() {
                 return Algorithm::Im2col;
             }
-            if self.amx && amx::fits(&transposed) {
+            if self.amx(&transposed) {
                 return Algorithm::Amx;
             }
             if self.winograd(&transposed) {
@@ -176,12 +190,15 @@ impl Chooser {
             }
             // With many positions, rotating the kernel pays.
             let positions = shape.images * shape.output_area();
-            if !shape.units_are_images() || positions >= 2 * shape.out_channels {
+            let rotate = !shape.units_are_images() || positions >= 2 * shape.out_channels;
+            if (rotate && self.allows(Algorithm::Im2col)) || !self.allows(Algorithm::Col2im) {
                 return Algorithm::Im2col;
             }
         }
         let parts = strided_input_grad::Parts::new(shape);
-        match parts.is_some_and(|parts| parts.shapes().all(|part| self.part(&part).is_some())) {
+        let is_fast =
+            parts.is_some_and(|parts| parts.shapes().all(|part| self.part(&part).is_some()));
+        match is_fast && self.allows(Algorithm::StridedParts) {
             true => Algorithm::StridedParts,
             false => Algorithm::Col2im,
         }
@@ -190,7 +207,7 @@ impl Chooser {
     fn part(&self, part: &ConvShape) -> Option<Algorithm> {
         if part.is_pointwise() {
             Some(self.matmul(part))
-        } else if self.amx && amx::fits(part) {
+        } else if self.amx(part) {
             Some(Algorithm::Amx)
         } else {
             self.direct(part).then_some(Algorithm::Direct)
@@ -199,19 +216,23 @@ impl Chooser {
 
     /// For a kernel of 1x1: one multiplication per image, or tiles of all images where they are small.
     fn matmul(&self, shape: &ConvShape) -> Algorithm {
-        match shape.units_are_images() {
+        match shape.units_are_images() && self.allows(Algorithm::Pointwise) {
             true => Algorithm::Pointwise,
             false => Algorithm::Im2col,
         }
     }
 
+    fn amx(&self, shape: &ConvShape) -> bool {
+        self.amx && amx::fits(shape) && self.allows(Algorithm::Amx)
+    }
+
     /// In bf16 the sum over taps is faster, and the transforms would add to its rounding.
     fn winograd(&self, shape: &ConvShape) -> bool {
-        !self.bf16 && winograd::fits(shape)
+        !self.bf16 && winograd::fits(shape) && self.allows(Algorithm::Winograd)
     }
 
     fn direct(&self, shape: &ConvShape) -> bool {
-        !self.bf16 && direct::fits(shape)
+        !self.bf16 && direct::fits(shape) && self.allows(Algorithm::Direct)
     }
 }
 
@@ -285,21 +306,21 @@ mod tests {
             (
                 "pointwise",
                 pointwise,
-                [Pointwise, Pointwise, Pointwise, Direct],
+                [Pointwise, Pointwise, Pointwise, Pointwise],
                 [Pointwise, Pointwise, Pointwise, Im2col],
                 [Pointwise, Pointwise, Pointwise, Amx],
             ),
             (
                 "small pointwise",
                 small_pointwise,
-                [Im2col, Im2col, Im2col, Direct],
+                [Im2col, Im2col, Im2col, Pointwise],
                 [Im2col, Im2col, Im2col, Im2col],
                 [Im2col, Im2col, Im2col, Amx],
             ),
             (
                 "strided pointwise",
                 strided_pointwise,
-                [Pointwise, Pointwise, Pointwise, Direct],
+                [Pointwise, Pointwise, Pointwise, Pointwise],
                 [Pointwise, Pointwise, Pointwise, Im2col],
                 [Pointwise, Pointwise, Pointwise, Amx],
             ),
@@ -329,12 +350,13 @@ mod tests {
                 (MatmulPrecision::Bf16, false, bf16),
                 (MatmulPrecision::Bf16, true, amx),
             ] {
-                let hardware = Hardware {
+                let available = Available {
                     simd: SimdLevel::Avx512,
                     amx,
+                    excluded: None,
                 };
                 for (pass, algorithm) in passes.into_iter().zip(algorithms) {
-                    let planned = plan(&shape, pass, precision, hardware);
+                    let planned = plan(&shape, pass, precision, available);
                     assert_eq!(
                         planned, algorithm,
                         "{name}, {pass:?}, {precision:?}, AMX {amx}"
@@ -342,9 +364,10 @@ mod tests {
                 }
             }
             // A lowered instruction set has no bf16.
-            let lowered = Hardware {
+            let lowered = Available {
                 simd: SimdLevel::Avx2,
                 amx: false,
+                excluded: None,
             };
             for (pass, algorithm) in passes.into_iter().zip(f32) {
                 let planned = plan(&shape, pass, MatmulPrecision::Bf16, lowered);

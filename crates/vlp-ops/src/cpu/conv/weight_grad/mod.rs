@@ -9,7 +9,6 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::padded::PaddedInput;
-use super::pointwise::{sampled_input, sampled_shape};
 use super::reduce_partials::{sum_partials, write_sum};
 use super::shape::ConvShape;
 use crate::cpu::gemm::transpose::transpose;
@@ -17,6 +16,7 @@ use crate::cpu::gemm::{DisjointOutput, Matrix};
 use crate::cpu::simd::dispatch;
 use crate::cpu::tensor::{alloc_blocks, with_scratch};
 
+pub(super) use pointwise::weight_grad as pointwise_weight_grad;
 pub(super) use task::{PANEL, Task};
 
 /// Taps of a task, of whole inputs.
@@ -28,10 +28,6 @@ const MIN_POSITIONS: usize = 512;
 /// The gradient of the weight.
 pub(super) fn weight_grad(shape: &ConvShape, grad_output: &[f32], x: &[f32]) -> Vec<f32> {
     shape.count_flops();
-    if shape.is_pointwise() {
-        let input = sampled_input(shape, x);
-        return pointwise::weight_grad(&sampled_shape(shape), grad_output, &input);
-    }
     let partition = Partition::new(shape, grad_output, PaddedInput::new(shape, x));
     let (taps, outputs, depth) = (shape.taps(), shape.out_channels, shape.depth());
     if partition.groups > 1 {

@@ -2,11 +2,18 @@
 
 use super::Partition;
 use crate::cpu::conv::padded::PaddedInput;
+use crate::cpu::conv::pointwise::{sampled_input, sampled_shape};
 use crate::cpu::conv::shape::ConvShape;
 use crate::cpu::tensor::alloc_blocks;
 
-/// The gradient of the weight of a pointwise convolution at stride 1.
-pub(super) fn weight_grad(shape: &ConvShape, grad_output: &[f32], x: &[f32]) -> Vec<f32> {
+/// The gradient of the weight of a pointwise convolution.
+pub(in crate::cpu::conv) fn weight_grad(
+    shape: &ConvShape,
+    grad_output: &[f32],
+    x: &[f32],
+) -> Vec<f32> {
+    shape.count_flops();
+    let (x, shape) = (&sampled_input(shape, x), &sampled_shape(shape));
     let columns = shape.in_channels;
     let exchanged = ConvShape {
         in_channels: shape.out_channels,

@@ -1,0 +1,75 @@
+//! Leaves one algorithm out of every plan, to measure what it brings. Not a setting for users.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::plan::{Algorithm, Pass};
+
+/// An algorithm of the output and the input's gradient, or one of the weight's gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Exclusion {
+    name: &'static str,
+    algorithm: Algorithm,
+    weight_grad: bool,
+}
+
+/// Those that have another algorithm to fall back on.
+const EXCLUSIONS: [Exclusion; 11] = {
+    const fn new(name: &'static str, algorithm: Algorithm, weight_grad: bool) -> Exclusion {
+        Exclusion {
+            name,
+            algorithm,
+            weight_grad,
+        }
+    }
+    [
+        new("AMX tiles", Algorithm::Amx, false),
+        new("AMX tiles, weight gradient", Algorithm::Amx, true),
+        new("Winograd", Algorithm::Winograd, false),
+        new("Winograd, weight gradient", Algorithm::Winograd, true),
+        new("direct", Algorithm::Direct, false),
+        new("pointwise matmul", Algorithm::Pointwise, false),
+        new("pointwise, weight gradient", Algorithm::Pointwise, true),
+        new("im2col in bf16, weight gradient", Algorithm::Im2col, true),
+        new("strided parts", Algorithm::StridedParts, false),
+        new("col2im at stride 1", Algorithm::Col2im, false),
+        new("burn", Algorithm::Burn, false),
+    ]
+};
+
+/// Index in [`EXCLUSIONS`]; one beyond the last for none.
+static EXCLUDED: AtomicUsize = AtomicUsize::new(EXCLUSIONS.len());
+static USES: AtomicUsize = AtomicUsize::new(0);
+
+impl Exclusion {
+    pub(super) fn current() -> Option<Self> {
+        EXCLUSIONS.get(EXCLUDED.load(Ordering::Relaxed)).copied()
+    }
+
+    pub(super) fn applies(self, algorithm: Algorithm, pass: Pass) -> bool {
+        self.algorithm == algorithm && self.weight_grad == (pass == Pass::WeightGrad)
+    }
+}
+
+/// Counts a convolution that takes another algorithm because of the exclusion.
+pub(super) fn count_use() {
+    USES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Names of the algorithms that [`exclude`] takes.
+pub(crate) fn excludable() -> Vec<&'static str> {
+    EXCLUSIONS.map(|exclusion| exclusion.name).to_vec()
+}
+
+/// Excludes one algorithm from every plan of the process, in place of the one before; none with `None` or an unknown name.
+pub(crate) fn exclude(name: Option<&str>) {
+    let index = EXCLUSIONS
+        .iter()
+        .position(|exclusion| Some(exclusion.name) == name);
+    EXCLUDED.store(index.unwrap_or(EXCLUSIONS.len()), Ordering::Relaxed);
+    USES.store(0, Ordering::Relaxed);
+}
+
+/// Convolutions that have taken another algorithm since the last call of [`exclude`].
+pub(crate) fn uses_of_excluded() -> usize {
+    USES.load(Ordering::Relaxed)
+}
