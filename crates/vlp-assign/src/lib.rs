@@ -47,6 +47,8 @@ pub struct Hungarian {
 }
 
 const UNASSIGNED: usize = usize::MAX;
+/// Sums of this many and more costs of this size are finite: 2^800 of at most 2^1024.
+const MAX_COST: f64 = 6.668e240;
 
 impl Hungarian {
     /// Pairs (row, column) with the minimum total cost, sorted by row; there are min(rows, columns) of them.
@@ -77,14 +79,23 @@ impl Hungarian {
                 value: cost[index],
             });
         }
+        if cost.is_empty() {
+            return Ok(vec![]);
+        }
+        // Sums of the largest finite numbers would overflow. A power of two changes no comparison.
+        let largest = cost.iter().fold(0.0, |max: f64, c| max.max(c.abs()));
+        let scale = match largest > MAX_COST {
+            true => 0.5_f64.powi(200),
+            false => 1.0,
+        };
         // `solve` assigns every row, so the shorter side must be the rows.
         let mut pairs = if rows <= columns {
-            self.solve(rows, columns, |r, c| cost[r * columns + c]);
+            self.solve(rows, columns, |r, c| scale * cost[r * columns + c]);
             self.assigned()
                 .map(|(column, row)| (row, column))
                 .collect::<Vec<_>>()
         } else {
-            self.solve(columns, rows, |r, c| cost[c * columns + r]);
+            self.solve(columns, rows, |r, c| scale * cost[c * columns + r]);
             self.assigned().collect::<Vec<_>>()
         };
         pairs.sort_unstable();
@@ -249,6 +260,41 @@ mod tests {
     fn empty_matrices_have_no_pairs() {
         assert!(Hungarian::default().assign(&[], 0, 5).unwrap().is_empty());
         assert!(Hungarian::default().assign(&[], 5, 0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_longest_side_of_an_empty_matrix_takes_no_memory() {
+        for (rows, columns) in [(usize::MAX, 0), (0, usize::MAX)] {
+            let pairs = Hungarian::default().assign(&[], rows, columns).unwrap();
+            assert!(pairs.is_empty());
+        }
+    }
+
+    #[test]
+    fn costs_near_the_largest_float_do_not_overflow() {
+        let (max, half) = (f64::MAX, f64::MAX / 2.0);
+        for cost in [
+            [max, -max, -max, max],
+            [max, half, half, max],
+            [-max, -half, -half, -max],
+            [max; 4],
+        ] {
+            let pairs = Hungarian::default().assign(&cost, 2, 2).unwrap();
+            let diagonal = cost[0] / 4.0 + cost[3] / 4.0;
+            let other = cost[1] / 4.0 + cost[2] / 4.0;
+            match diagonal.total_cmp(&other) {
+                std::cmp::Ordering::Less => assert_eq!(pairs, [(0, 0), (1, 1)]),
+                std::cmp::Ordering::Greater => assert_eq!(pairs, [(0, 1), (1, 0)]),
+                std::cmp::Ordering::Equal => assert_eq!(pairs.len(), 2),
+            }
+        }
+        // Alternating signs, wide and tall.
+        let cost: Vec<f64> = (0..35).map(|i| if i % 2 == 0 { max } else { -max }).collect();
+        for (rows, columns) in [(5, 7), (7, 5)] {
+            let pairs = Hungarian::default().assign(&cost, rows, columns).unwrap();
+            assert_eq!(pairs.len(), 5);
+            assert!(pairs.iter().all(|&(r, c)| cost[r * columns + c] == -max));
+        }
     }
 
     #[test]

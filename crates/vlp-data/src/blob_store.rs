@@ -15,7 +15,7 @@ pub struct Blob {
     pub name: String,
     /// Its length in bytes.
     pub bytes: u64,
-    /// Changes when the content does: a file's modification time, an object's ETag. Empty if unknown.
+    /// Changes when the content does: a file's times, an object's ETag. Empty if unknown.
     pub version: String,
 }
 
@@ -89,6 +89,20 @@ impl Folder {
     }
 }
 
+/// Times of modification and, on Unix, of the last change of a file, because a copy may keep the former.
+pub(crate) fn file_times(metadata: &fs::Metadata) -> String {
+    let modified = metadata.modified().ok();
+    let age = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "appended to on Unix"))]
+    let mut times = age.map_or_else(String::new, |age| age.as_nanos().to_string());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        times += &format!(" {}.{}", metadata.ctime(), metadata.ctime_nsec());
+    }
+    times
+}
+
 impl BlobStore for Folder {
     fn name(&self) -> &str {
         &self.name
@@ -113,15 +127,11 @@ impl BlobStore for Folder {
         }
         let path = self.path.join(name);
         match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => {
-                let modified = metadata.modified().ok();
-                let age = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-                Ok(Some(Blob {
-                    name: name.into(),
-                    bytes: metadata.len(),
-                    version: age.map_or_else(String::new, |age| age.as_nanos().to_string()),
-                }))
-            }
+            Ok(metadata) if metadata.is_file() => Ok(Some(Blob {
+                name: name.into(),
+                bytes: metadata.len(),
+                version: file_times(&metadata),
+            })),
             Ok(_) => Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(DataError::io(path)(error)),

@@ -40,6 +40,15 @@ pub trait Source: Send + Sync {
         }
     }
 
+    /// Identifies the image files of a sample within the [`inner`](Self::inner)most source: samples with the same value have
+    /// the same images. By default the [`key`](Self::key).
+    fn file_key(&self, index: usize) -> u64 {
+        match self.inner(index) {
+            Some((source, index)) => source.file_key(index),
+            None => self.key(index),
+        }
+    }
+
     /// Width and height in pixels; `(0, 0)` if `index` is out of range.
     fn size(&self, index: usize) -> (usize, usize) {
         match self.inner(index) {

@@ -1,12 +1,14 @@
 //! Result files: round trips, metrics from files, errors.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod common;
 
+use std::fs;
+use std::path::Path;
+
+use common::write;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use vlp_eval::coco_ap::{Detection, GroundTruth, evaluate};
 use vlp_eval::nlvr2::{Nlvr2Label, nlvr2};
 use vlp_eval::results::{
@@ -21,18 +23,12 @@ fn fixture(name: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(path.join(name)).unwrap()).unwrap()
 }
 
-fn write(folder: &TempDir, name: &str, text: &str) -> PathBuf {
-    let path = folder.path().join(name);
-    fs::write(&path, text).unwrap();
-    path
-}
-
 #[test]
 fn vqa_files_give_the_official_accuracy() {
     let (folder, fixture) = (tempfile::tempdir().unwrap(), fixture("vqa.json"));
     let questions = &fixture["questions"];
     let annotations = json!({"info": {"year": 2017}, "annotations": questions, "license": {}});
-    let annotations = write(&folder, "annotations.json", &annotations.to_string());
+    let annotations = write(&folder, "annotations.json", annotations.to_string());
     let results: Vec<VqaResult> = questions
         .as_array()
         .unwrap()
@@ -52,7 +48,7 @@ fn vqa_files_give_the_official_accuracy() {
     let question_file = write(
         &folder,
         "questions.json",
-        &json!({"questions": questions}).to_string(),
+        json!({"questions": questions}).to_string(),
     );
     let ids = read_vqa_question_ids(&question_file).unwrap();
     assert_eq!(read_vqa(&file, &ids).unwrap(), results);
@@ -81,13 +77,13 @@ fn caption_files_give_the_official_scores() {
     let annotation_file = write(
         &folder,
         "a.json",
-        &json!({"annotations": annotations}).to_string(),
+        json!({"annotations": annotations}).to_string(),
     );
     annotations.push(json!({"image_id": 999, "caption": "another"}));
     let larger_file = write(
         &folder,
         "b.json",
-        &json!({"annotations": annotations}).to_string(),
+        json!({"annotations": annotations}).to_string(),
     );
     let scores = score_captions(&file, &annotation_file, &Selection::All).unwrap();
     for selection in [Selection::Ids(&image_ids), Selection::InResults] {
@@ -145,7 +141,7 @@ fn detection_files_give_the_metrics_of_slices() {
         let categories: Vec<Value> = category_ids.iter().map(|id| json!({"id": id})).collect();
         let annotations =
             json!({"annotations": truths, "images": image_records, "categories": categories});
-        let annotations = write(&folder, "instances.json", &annotations.to_string());
+        let annotations = write(&folder, "instances.json", annotations.to_string());
         let file = folder.path().join("results.json");
         write_detections(&file, &detections).unwrap();
         let expected = evaluate(&images, &truths, &detections).unwrap();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use vlp_data::read::{CocoFiles, coco};
 use vlp_data::{Example, Examples, Limits, ResizeRule, Source};
-use vlp_eval::coco_ap::{CocoSummary, GroundTruth};
+use vlp_eval::coco_ap::{CocoSummary, GroundTruth, evaluate};
 use vlp_eval::results::{
     Selection, score_captions, score_detections, write_captions, write_detections,
 };
@@ -68,7 +68,9 @@ fn detections(example: &Example, classes: usize) -> Vec<DetectedObject> {
         for _ in 0..2 {
             let values = noise(6, 100 * example.key + detections.len() as u64);
             let shift = |k: usize, side: f32| 0.08 * values[k] as f32 * side;
-            let (w, h) = ((x1 - x0) / width, (y1 - y0) / height);
+            // Detections inside a crowd region match it, but would not match an object of its size.
+            let part = if object.crowd { 0.5 } else { 1.0 };
+            let (w, h) = (part * (x1 - x0) / width, part * (y1 - y0) / height);
             detections.push(DetectedObject {
                 query: detections.len(),
                 class: match values[4] > 0.8 {
@@ -129,6 +131,17 @@ fn detection_metrics_equal_those_of_the_result_file() {
     let CocoSummary { ap, ap50, .. } = scores.scores;
     assert_eq!((scores.scored, &scores.notes), (IMAGES, &vec![]));
     assert!((0.1..0.9).contains(&ap.unwrap()), "{ap:?}");
+    let without_crowds: Vec<GroundTruth> = ground_truth
+        .iter()
+        .map(|object| GroundTruth {
+            category_id: labels.id(object.category_id as usize) as u32,
+            crowd: false,
+            ..object.clone()
+        })
+        .collect();
+    let image_ids: Vec<u64> = examples.iter().map(|example| example.key).collect();
+    let without_crowds = evaluate(&image_ids, &without_crowds, &predictions.detections).unwrap();
+    assert!((without_crowds.ap.unwrap() - ap.unwrap()).abs() > 0.01);
     // The coordinates of annotations are rounded to single precision in memory.
     for (name, value) in [("detection/ap", ap), ("detection/ap50", ap50)] {
         let difference = score(&merged, &context, name) - value.unwrap();

@@ -38,9 +38,31 @@ pub fn to_cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
 /// If the shapes differ.
 pub fn max_abs_diff<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f64 {
     assert_eq!(a.dims(), b.dims());
-    // `<=` is false for NaN, which then stays the maximum.
-    to_cpu(a).iter().zip(to_cpu(b)).fold(
-        0.0,
-        |m, (a, b)| if (a - b).abs() <= m { m } else { (a - b).abs() },
-    )
+    let differences = to_cpu(a).into_iter().zip(to_cpu(b));
+    let differences = differences.map(|(a, b)| (a - b).abs());
+    // `f64::max` would ignore NaN.
+    differences.fold(0.0, |max: f64, difference| {
+        if max.is_nan() || difference <= max {
+            max
+        } else {
+            difference
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_difference_is_nan_if_any_value_is() {
+        let tensor = |values: [f32; 3]| Tensor::<1>::from_data(values, &Device::flex());
+        let zeros = || tensor([0.0; 3]);
+        assert_eq!(max_abs_diff(tensor([1.0, -3.0, 2.0]), zeros()), 3.0);
+        for index in 0..3 {
+            let mut values = [1.0; 3];
+            values[index] = f32::NAN;
+            assert!(max_abs_diff(tensor(values), zeros()).is_nan(), "{index}");
+        }
+    }
 }

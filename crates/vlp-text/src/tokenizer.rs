@@ -1,5 +1,6 @@
 use std::{fmt, path::Path, sync::Arc};
 
+use sha2::{Digest, Sha256};
 use tokenizers::{
     AddedToken, TokenizerImpl, decoders::wordpiece::WordPiece as WordPieceDecoder,
     models::wordpiece::WordPiece, normalizers::BertNormalizer,
@@ -10,6 +11,9 @@ use crate::{
     Encoding, TextError,
     vocab::{BERT_UNCASED, SCENES, SPECIAL_TOKENS, Vocabulary},
 };
+
+/// Longer words become `[UNK]`.
+const MAX_WORD_CHARS: usize = 100;
 
 type BertTokenizer =
     TokenizerImpl<WordPiece, BertNormalizer, BertPreTokenizer, BertProcessing, WordPieceDecoder>;
@@ -97,10 +101,10 @@ impl WordPieceTokenizer {
             reason,
         };
         let bert = BertTokenizer::from_file(path).map_err(|e| invalid(e.to_string()))?;
-        let uncased = |n: &BertNormalizer| n.lowercase && n.strip_accents != Some(false);
-        if !bert.get_normalizer().is_some_and(uncased) {
-            let reason = "not an uncased BERT tokenizer: it must lower-case and strip accents";
-            return Err(invalid(reason.into()));
+        if let Some(difference) = unsupported_setting(&bert) {
+            return Err(invalid(format!(
+                "not an uncased BERT tokenizer: {difference}"
+            )));
         }
         let mut tokens: Vec<(u32, String)> = bert
             .get_vocab(true)
@@ -135,6 +139,19 @@ impl WordPieceTokenizer {
         })
     }
 
+    /// SHA-256 of the tokens in id order, in hexadecimal: equal for two tokenizers that give every text the same ids,
+    /// whatever file they were read from.
+    pub fn sha256(&self) -> String {
+        let mut hasher = Sha256::new();
+        for token in self.tokens() {
+            // A token may contain any character, so its length separates it from the next.
+            hasher.update((token.len() as u64).to_le_bytes());
+            hasher.update(token);
+        }
+        let digest = hasher.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Builds a vocabulary from tokens in id order, which must include the five special tokens.
     ///
     /// # Errors
@@ -146,6 +163,8 @@ impl WordPieceTokenizer {
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, TextError> {
+        // Some editors begin a UTF-8 file with a byte-order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Self::build(name, text.lines().map(str::to_owned).collect())
     }
 
@@ -293,6 +312,48 @@ impl WordPieceTokenizer {
     pub fn name(&self) -> &str {
         &self.inner.name
     }
+}
+
+/// How `bert` splits texts otherwise than [`WordPieceTokenizer`]; `None` if it does not.
+fn unsupported_setting(bert: &BertTokenizer) -> Option<String> {
+    let model = bert.get_model();
+    let normalizer = bert.get_normalizer();
+    let uncased = |n: &BertNormalizer| n.lowercase && n.strip_accents != Some(false);
+    let cleans = |n: &BertNormalizer| n.clean_text && n.handle_chinese_chars;
+    if !normalizer.is_some_and(uncased) {
+        return Some("it must lower-case and strip accents".into());
+    }
+    if !normalizer.is_some_and(cleans) {
+        return Some("it must clean the text and split Chinese characters".into());
+    }
+    if bert.get_pre_tokenizer().is_none() {
+        return Some("it must split texts with BertPreTokenizer".into());
+    }
+    for (name, actual, expected) in [
+        ("unk_token", &model.unk_token, "[UNK]"),
+        (
+            "continuing_subword_prefix",
+            &model.continuing_subword_prefix,
+            "##",
+        ),
+    ] {
+        if actual != expected {
+            return Some(format!("{name} is {actual:?}, expected {expected:?}"));
+        }
+    }
+    let limit = model.max_input_chars_per_word;
+    if limit != MAX_WORD_CHARS {
+        return Some(format!(
+            "max_input_chars_per_word is {limit}, expected {MAX_WORD_CHARS}"
+        ));
+    }
+    let added = bert.get_added_vocabulary().get_vocab().keys();
+    let mut added: Vec<_> = added
+        .filter(|token| !SPECIAL_TOKENS.contains(&token.as_str()))
+        .collect();
+    added.sort();
+    let token = added.first()?;
+    Some(format!("the added token {token:?} is not supported"))
 }
 
 impl fmt::Debug for WordPieceTokenizer {

@@ -143,3 +143,59 @@ fn tokenizer_json_round_trips() {
     std::fs::write(&file, "{}").unwrap();
     assert!(WordPieceTokenizer::from_tokenizer_json(&file).is_err());
 }
+
+#[test]
+fn tokenizer_json_with_other_settings_is_rejected() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokenizer.json");
+    let json = WordPieceTokenizer::scenes().to_tokenizer_json().unwrap();
+    let added = r#""added_tokens": [
+    {"id": 7, "content": "a", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},"#;
+    for (setting, other, expected) in [
+        (
+            "\"continuing_subword_prefix\": \"##\"",
+            "\"continuing_subword_prefix\": \"@@\"",
+            "continuing_subword_prefix is \"@@\"",
+        ),
+        (
+            "\"max_input_chars_per_word\": 100",
+            "\"max_input_chars_per_word\": 9",
+            "max_input_chars_per_word is 9, expected 100",
+        ),
+        (
+            "\"handle_chinese_chars\": true",
+            "\"handle_chinese_chars\": false",
+            "split Chinese characters",
+        ),
+        ("\"added_tokens\": [", added, "the added token \"a\""),
+    ] {
+        assert!(json.contains(setting), "{setting}");
+        std::fs::write(&file, json.replace(setting, other)).unwrap();
+        let error = WordPieceTokenizer::from_tokenizer_json(&file).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn hashes_are_equal_for_equal_vocabularies_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (text, json) = (dir.path().join("vocab.txt"), dir.path().join("tokenizer.json"));
+    let tokenizer = WordPieceTokenizer::scenes();
+    // The same tokens with a byte-order mark and the line ends of Windows, and as JSON.
+    let lines = format!("\u{feff}{}\r\n", tokenizer.tokens().join("\r\n"));
+    std::fs::write(&text, lines).unwrap();
+    std::fs::write(&json, tokenizer.to_tokenizer_json().unwrap()).unwrap();
+    let hash = tokenizer.sha256();
+    assert_eq!(hash.len(), 64);
+    let from_text = WordPieceTokenizer::from_vocab_file(&text).unwrap();
+    let from_json = WordPieceTokenizer::from_tokenizer_json(&json).unwrap();
+    assert_eq!((from_text.sha256(), from_json.sha256()), (hash.clone(), hash));
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+    let hash = |tokens: &[&str]| {
+        let tokens = special.iter().chain(tokens).copied();
+        WordPieceTokenizer::from_tokens(tokens).unwrap().sha256()
+    };
+    let lists: [&[&str]; 5] = [&["ab", "c"], &["c", "ab"], &["a", "bc"], &["abc"], &[]];
+    let hashes: std::collections::BTreeSet<String> = lists.iter().map(|list| hash(list)).collect();
+    assert_eq!(hashes.len(), lists.len());
+}

@@ -1,5 +1,6 @@
 //! Files that are written completely or not at all.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -30,12 +31,23 @@ pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 
 /// Replaces a file by an atomic rename: readers see either the old contents or the new.
 ///
+/// The temporary file is next to it, under a name that no other process uses.
+///
 /// # Errors
 /// [`TrainError::Io`].
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let temporary = path.with_extension("tmp");
-    write_synced(&temporary, bytes)?;
-    fs::rename(&temporary, path).map_err(TrainError::io(path, "rename the file"))?;
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let renamed = write_synced(&temporary, bytes).and_then(|()| {
+        fs::rename(&temporary, path).map_err(TrainError::io(path, "rename the file"))
+    });
+    if renamed.is_err() {
+        // An error of the clean-up would hide the reason of the failure.
+        let _ = fs::remove_file(&temporary);
+    }
+    renamed?;
     sync_parent(path)
 }
 

@@ -77,6 +77,12 @@ pub enum TrainError {
         /// What differs.
         reason: String,
     },
+    /// Another process saves checkpoints to the folder.
+    #[error("{path}: another process saves checkpoints there; wait until it ends, or use another folder")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder has no intact checkpoint.
     #[error("{path}: no complete checkpoint here{detail}")]
     NoCheckpoint {

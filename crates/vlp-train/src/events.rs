@@ -69,17 +69,24 @@ fn record(bytes: &[u8]) -> Vec<u8> {
 }
 
 impl EventWriter {
-    /// Creates `folder/events.out.tfevents.SECONDS.vlp.STEP`, one file per start of the run.
+    /// Creates `folder/events.out.tfevents.SECONDS.vlp.STEP`, one file per start of the run. A number is appended if
+    /// that file exists.
     ///
     /// # Errors
     /// [`TrainError::Io`].
     pub fn create(folder: &Path, step: u64) -> Result<Self, TrainError> {
-        let path = folder.join(format!(
-            "events.out.tfevents.{:010}.vlp.{step}",
-            now() as u64
-        ));
-        let mut file =
-            File::create(&path).map_err(TrainError::io(&path, "create the event file"))?;
+        let name = format!("events.out.tfevents.{:010}.vlp.{step}", now() as u64);
+        let mut path = folder.join(&name);
+        let mut number = 0_u64;
+        let mut file = loop {
+            match File::create_new(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    number += 1;
+                    path = folder.join(format!("{name}.{number}"));
+                }
+                file => break file.map_err(TrainError::io(&path, "create the event file"))?,
+            }
+        };
         let mut version = event(now(), step);
         field(3, b"brain.Event:2", &mut version);
         file.write_all(&record(&version))

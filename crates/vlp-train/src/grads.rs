@@ -38,6 +38,21 @@ fn norm(tensors: impl IntoIterator<Item = Tensor<1>>) -> f32 {
     sum_of_squares(tensors).map_or(0.0, |sum| sum.sqrt().into_scalar::<f32>())
 }
 
+struct AnyTrained(bool);
+
+impl ModuleVisitor for AnyTrained {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0 |= param.is_require_grad();
+    }
+}
+
+/// Whether a parameter of the module is not frozen.
+pub(crate) fn has_trained_param<M: Module>(module: &M) -> bool {
+    let mut visitor = AnyTrained(false);
+    module.visit(&mut visitor);
+    visitor.0
+}
+
 /// L2 norm over all gradients; 0 if there are none.
 pub fn global_norm<M: Module>(module: &M, grads: &GradientsParams) -> f32 {
     let mut visitor = FlatGrads {

@@ -15,9 +15,11 @@ mod serialize;
 mod sgd;
 pub mod trainer;
 
-pub use checkpoint::{Checkpoint, CheckpointScore, CheckpointStore, TrainState};
+pub use checkpoint::{
+    Checkpoint, CheckpointScore, CheckpointStore, CheckpointWriter, TrainState,
+};
 pub use error::TrainError;
 pub use log::RunLog;
 pub use optimizer::{GroupConfig, MomentDtype, OptimizerConfig, OptimizerKind};
 pub use schedule::{Decay, ScheduleConfig};
-pub use trainer::{StepReport, Trainer, TrainerConfig};
+pub use trainer::{SkipReason, StepReport, Trainer, TrainerConfig};

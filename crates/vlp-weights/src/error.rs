@@ -94,6 +94,16 @@ pub enum WeightsError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// The tensor names fit no layout as a whole.
+    #[error("weights {}: its tensor names match no known layout ({layouts}): {reason}", path.display())]
+    UnknownNames {
+        /// The file.
+        path: PathBuf,
+        /// Names of all layouts.
+        layouts: String,
+        /// The first name that does not fit, or is missing, in the nearest layout.
+        reason: String,
+    },
     /// There is no checkpoint layout of this name.
     #[error("unknown checkpoint layout {name:?}; use one of {layouts}")]
     UnknownLayout {

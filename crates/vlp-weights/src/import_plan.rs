@@ -142,10 +142,22 @@ impl WeightsFile {
     /// Reads the values of a parameter, row-major in the parameter's own shape.
     ///
     /// # Errors
-    /// [`WeightsError::Shape`] with both shapes and the expected one, and those of [`WeightsFile::read_f32`].
+    /// [`WeightsError::Shape`] with both shapes and the expected one, [`WeightsError::Tensor`] if a value is NaN or
+    /// infinite as `f32`, and those of [`WeightsFile::read_f32`].
     pub fn read_parameter(&self, copy: &TensorCopy) -> Result<Vec<f32>, WeightsError> {
-        let conversion = self.conversion(self.info(&copy.tensor)?, copy)?;
-        Ok(conversion.apply(&self.read_f32(&copy.tensor)?))
+        let info = self.info(&copy.tensor)?;
+        let conversion = self.conversion(info, copy)?;
+        let values = conversion.apply(&self.read_f32(&copy.tensor)?);
+        match values.iter().filter(|value| !value.is_finite()).count() {
+            0 => Ok(values),
+            count => Err(WeightsError::Tensor {
+                path: self.path().into(),
+                tensor: copy.tensor.clone(),
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+                reason: format!("{count} values are NaN or infinite"),
+            }),
+        }
     }
 
     fn conversion(

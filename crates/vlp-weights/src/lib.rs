@@ -11,6 +11,7 @@ mod pytorch;
 mod safetensors_header;
 mod safetensors_writer;
 mod weights_file;
+mod wrapper_names;
 
 pub use dtype::DType;
 pub use error::{ShapeMismatch, WeightsError};

@@ -16,7 +16,16 @@ use crate::limits::{PICKLE_BYTES, max_unpacked};
 use crate::pickle::{Budget, PickleError, scan};
 
 /// Keys under which checkpoints store the model's weights, the most specific first.
-const WRAPPERS: [&str; 5] = ["state_dict", "model_state_dict", "model", "module", "net"];
+const WRAPPERS: [&str; 8] = [
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "module",
+    "net",
+    "network",
+    "weights",
+];
 
 /// Pickles before the values in the format before PyTorch 1.6: magic number, version, system, tensors, storages.
 const LEGACY_PICKLES: usize = 5;
@@ -155,10 +164,12 @@ fn read_tensors(path: &Path) -> Result<Vec<(String, Tensor)>, WeightsError> {
             format!("contains no tensors; {RESAVE_HINT}"),
         ));
     }
-    // `DataParallel` adds a prefix to every name.
-    if tensors.iter().all(|(name, _)| name.starts_with("module.")) {
-        for (name, _) in &mut tensors {
-            name.drain(.."module.".len());
+    // A wrapper within the wrapper; no module has such a name.
+    for prefix in ["state_dict.", "model_state_dict."] {
+        if tensors.iter().all(|(name, _)| name.starts_with(prefix)) {
+            for (name, _) in &mut tensors {
+                name.drain(..prefix.len());
+            }
         }
     }
     Ok(tensors)

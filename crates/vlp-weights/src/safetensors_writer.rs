@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ const CHUNK: usize = 1 << 14;
 
 /// Writes `f32` tensors, whose names and shapes are declared beforehand, in any order.
 ///
-/// Equal tensors and metadata give equal bytes. The file is written under its name plus `.partial`, and
+/// Equal tensors and metadata give equal bytes. The file is written next to its final path under a new name, and
 /// [`Self::finish`] renames it.
 #[derive(Debug)]
 pub struct SafetensorsWriter {
@@ -39,14 +39,11 @@ impl SafetensorsWriter {
     ) -> Result<Self, WeightsError> {
         let path = path.as_ref();
         let (header, pending) = header(path, shapes, metadata)?;
-        let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
-        name.push(".partial");
-        let partial = path.with_file_name(name);
         let write_error = |source| WeightsError::Write {
             path: path.into(),
             source,
         };
-        let mut file = File::create(&partial).map_err(write_error)?;
+        let (mut file, partial) = create_partial(path).map_err(write_error)?;
         let mut writer = Self {
             path: path.into(),
             partial,
@@ -140,6 +137,21 @@ impl Drop for SafetensorsWriter {
         if !self.finished {
             // The caller has abandoned the file, so an error would not be reported.
             let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+/// Creates a file next to `path` under a name that does not exist yet.
+fn create_partial(path: &Path) -> std::io::Result<(File, PathBuf)> {
+    let mut number = 0_u64;
+    loop {
+        let mut name = OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(format!(".{}-{number}.partial", std::process::id()));
+        let partial = path.with_file_name(name);
+        match File::create_new(&partial) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            file => return Ok((file?, partial)),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::error::WeightsError;
 use crate::limits::check_tensor;
 use crate::pytorch::{FileKind, detect_kind, open_legacy, open_zip};
 use crate::safetensors_header::read_header;
+use crate::wrapper_names::unwrap_names;
 
 /// Format of a [`WeightsFile`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +44,9 @@ enum Values {
 
 /// An open `.safetensors`, `.pth` or `.pt` file; the format is detected from the content.
 ///
-/// Names in a PyTorch file do not include the dictionary that wraps the weights (`state_dict`, `model_state_dict`,
-/// `model`, `module`, `net`) or the prefix `module.` of `DataParallel`.
+/// Names do not include the dictionary that wraps the weights in a PyTorch file (`state_dict`, `model_state_dict`,
+/// `model`, ...; everything next to it is ignored), nor what wrappers add to all names: the prefix `module.` of
+/// `DataParallel`, and `_orig_mod.` of `torch.compile` and the like at any depth.
 pub struct WeightsFile {
     path: PathBuf,
     file: Mutex<File>,
@@ -121,6 +123,9 @@ impl WeightsFile {
                 });
             }
         };
+        let tensors: BTreeMap<String, (TensorInfo, Values)> = tensors;
+        let names = unwrap_names(tensors.keys().map(String::as_str));
+        let tensors = names.into_iter().zip(tensors.into_values()).collect();
         Ok(Self {
             path: path.into(),
             file: Mutex::new(file),

@@ -109,3 +109,85 @@ fn a_joint_projection_is_split_into_three_parameters() {
          0 unused, 0 of layers that the model lacks, 0 unknown"
     );
 }
+
+#[test]
+fn prefixes_of_wrappers_are_removed() {
+    let half = 0x3c00_u16.to_le_bytes();
+    for prefix in ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."] {
+        let (first, second) = (format!("{prefix}a.weight"), format!("{prefix}b"));
+        let (_folder, path) = write_file(&[
+            (&first, Dtype::F16, &[1], &half),
+            (&second, Dtype::BF16, &[1], &[0x80, 0x3f]),
+        ]);
+        let file = WeightsFile::open(&path).unwrap();
+        assert_eq!(file.names().collect::<Vec<_>>(), ["a.weight", "b"]);
+        assert_eq!(file.read_f32("a.weight").unwrap(), [1.0]);
+        assert_eq!(file.info("b").unwrap().dtype, DType::BF16);
+    }
+    // A prefix of some names only belongs to the model.
+    let (_folder, path) = write_file(&[
+        ("module.a", Dtype::F16, &[1], &half),
+        ("b", Dtype::F16, &[1], &half),
+    ]);
+    let file = WeightsFile::open(&path).unwrap();
+    assert_eq!(file.names().collect::<Vec<_>>(), ["b", "module.a"]);
+}
+
+#[test]
+fn values_that_are_not_finite_are_not_imported() {
+    let values = [1.0_f64, f64::NAN, 1e300].map(f64::to_le_bytes).concat();
+    let (_folder, path) = write_file(&[("bn1.weight", Dtype::F64, &[3], &values)]);
+    let file = WeightsFile::open(&path).unwrap();
+    let parameters = [("model.backbone.stem.norm.gamma".to_owned(), vec![3])];
+    let plan = ImportPlan::new(CheckpointLayout::TorchvisionResNet, &file, parameters);
+    let text = file.read_parameter(&plan.copies[0]).unwrap_err().to_string();
+    assert!(
+        text.contains("\"bn1.weight\"") && text.ends_with("2 values are NaN or infinite"),
+        "{text}"
+    );
+}
+
+#[test]
+fn headers_with_duplicate_names_or_impossible_shapes_are_rejected() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    let entry = |name: &str, shape: &str, start: u64, end: u64| {
+        format!(r#""{name}":{{"dtype":"F32","shape":[{shape}],"data_offsets":[{start},{end}]}}"#)
+    };
+    for entries in [
+        vec![entry("a", "1", 0, 4), entry("a", "1", 4, 8)],
+        vec![entry("a", "9223372036854775807,4", 0, 8)],
+        vec![entry("a", "18446744073709551615", 0, 8)],
+        vec![entry("a", "2", 8, 0)],
+        vec![entry("a", "1", 0, 4), entry("b", "2", 0, 8)],
+    ] {
+        let header = format!("{{{}}}", entries.join(","));
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.bytes());
+        bytes.extend([0; 8]);
+        std::fs::write(&path, bytes).unwrap();
+        let error = WeightsFile::open(&path).unwrap_err();
+        assert!(matches!(error, WeightsError::Format { .. }), "{header}: {error}");
+    }
+}
+
+#[test]
+fn a_writer_replaces_no_file_that_it_did_not_create() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    let other = folder.path().join("w.safetensors.partial");
+    std::fs::write(&other, "of somebody else").unwrap();
+    let shapes = BTreeMap::from([("a".to_owned(), vec![1])]);
+    let create = || SafetensorsWriter::create(&path, &shapes, &BTreeMap::new()).unwrap();
+    // Two writers of one path: the last to finish wins.
+    let (mut first, mut second, abandoned) = (create(), create(), create());
+    first.write("a", &[1.0]).unwrap();
+    second.write("a", &[2.0]).unwrap();
+    first.finish().unwrap();
+    second.finish().unwrap();
+    drop(abandoned);
+    let file = WeightsFile::open(&path).unwrap();
+    assert_eq!(file.read_f32("a").unwrap(), [2.0]);
+    assert_eq!(std::fs::read(&other).unwrap(), b"of somebody else");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}

@@ -180,12 +180,19 @@ fn result_files_have_the_metrics_of_the_run() {
     incomplete.as_array_mut().unwrap().pop();
     fs::write(files.join("captions.json"), incomplete.to_string()).unwrap();
     let mut command = vlp(&["score", "caption"]);
-    let line = fail(
-        command
-            .arg(files.join("captions.json"))
-            .arg(annotations("captions")),
+    command
+        .arg(files.join("captions.json"))
+        .arg(annotations("captions"));
+    let line = fail(&mut command);
+    assert!(
+        line.contains("captions.json: 1 of 6 ids have no record") && line.contains("add --subset"),
+        "{line}"
     );
-    assert!(line.contains("captions.json"), "{line}");
+    let captions = stdout(command.arg("--subset"));
+    assert!(
+        captions.starts_with("images ") && captions.contains(" 5 of 6\n"),
+        "{captions}"
+    );
 
     // The same for questions.
     let answers = folder.path().join("answers");
@@ -219,7 +226,7 @@ fn result_files_have_the_metrics_of_the_run() {
     // The official tool rounds each question's accuracy to two decimals of a percent; the run's metric is exact.
     let (ours, official) = (
         metric(&text, "vqa/accuracy"),
-        metric(&scored, "vqa/accuracy"),
+        metric(&scored, "VQA accuracy"),
     );
     assert!((ours - official).abs() < 2e-3, "{ours} {official}");
 }

@@ -27,24 +27,24 @@ const CHUNK: usize = 16;
 pub(super) struct Scan<'a> {
     source: &'a dyn Source,
     options: &'a CheckOptions<'a>,
-    /// Whether a sample is the first with its image key.
-    is_first_of_image: Vec<bool>,
+    /// Whether a sample is the first with its image files.
+    is_first_of_files: Vec<bool>,
 }
 
 impl<'a> Scan<'a> {
     pub(super) fn new(source: &'a dyn Source, options: &'a CheckOptions<'a>) -> Self {
-        let mut keys = HashSet::new();
-        let is_first = (0..source.len()).map(|index| keys.insert(source.key(index)));
+        let mut files = HashSet::new();
+        let is_first = (0..source.len()).map(|index| files.insert(file_key(source, index)));
         Self {
-            is_first_of_image: is_first.collect(),
+            is_first_of_files: is_first.collect(),
             source,
             options,
         }
     }
 
     pub(super) fn image_count(&self) -> usize {
-        let is_first = self.is_first_of_image.iter();
-        is_first.filter(|&&is_first| is_first).count()
+        let keys: HashSet<u64> = (0..self.source.len()).map(|i| self.source.key(i)).collect();
+        keys.len()
     }
 
     /// Scans all samples; calls `progress` on this thread with the number of samples done.
@@ -106,7 +106,7 @@ impl<'a> Scan<'a> {
         let (source, annotated_size) = (self.source, self.source.size(index));
         let (mut name, mut readable) = (String::new(), true);
         let mut image_size = annotated_size;
-        if self.is_first_of_image[index] {
+        if self.is_first_of_files[index] {
             let limits = &self.options.limits;
             if !self.options.decode {
                 statistics.add_size(annotated_size);
@@ -282,6 +282,14 @@ impl<'a> Scan<'a> {
         };
         statistics.add_issue(index, Issue::new(kind, record));
     }
+}
+
+/// The innermost source of a sample, by address, and its image files. Ids are not used: two images may have the same one.
+fn file_key(mut source: &dyn Source, mut index: usize) -> (*const (), u64) {
+    while let Some((inner, inner_index)) = source.inner(index) {
+        (source, index) = (inner, inner_index);
+    }
+    (std::ptr::from_ref(source).cast(), source.file_key(index))
 }
 
 fn hash_of(value: &impl Hash) -> u64 {

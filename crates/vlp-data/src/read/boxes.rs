@@ -1,4 +1,5 @@
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// A JSON number; missing and `null` are NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,6 +14,26 @@ impl Default for Number {
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Option::deserialize(deserializer)?.map_or_else(Self::default, Self))
+    }
+}
+
+/// Whether a box is a crowd region: 0, 1, a bool, or `null`, which is no crowd.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CrowdFlag(pub(crate) bool);
+
+impl<'de> Deserialize<'de> for CrowdFlag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let is_crowd = match &value {
+            Value::Null => Some(false),
+            Value::Bool(is_crowd) => Some(*is_crowd),
+            value if value.as_f64() == Some(0.0) => Some(false),
+            value if value.as_f64() == Some(1.0) => Some(true),
+            _ => None,
+        };
+        let invalid =
+            || serde::de::Error::custom(format!("iscrowd (crowd) is {value}; it must be 0 or 1"));
+        is_crowd.map(Self).ok_or_else(invalid)
     }
 }
 

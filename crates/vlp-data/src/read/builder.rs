@@ -218,6 +218,7 @@ impl SourceBuilder {
         report.captions = captions.len();
         report.objects = row_objects.len();
         Ok(FileSource {
+            searched: self.folders.searched(),
             captions: Groups::new(rows.len(), captions),
             row_objects: Groups::new(rows.len(), row_objects),
             name: self.name,

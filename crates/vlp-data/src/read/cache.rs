@@ -1,9 +1,9 @@
 //! Caches the index of annotation files in one file, which is read back much faster than they are.
 //!
 //! The file holds the version of its layout, the version of this crate, and for every input its path, length, modification
-//! time and CRC-32C (for a folder only the modification time, which changes when images are added or removed). If any of
-//! these differs, or the file is damaged, the index is rebuilt and the file replaced: a cache never causes an error. What
-//! happened is in [`CacheState`].
+//! time and CRC-32C (for a folder only the path). It also holds the names in every folder that was searched for images, as
+//! a hash, and length and times of every image whose size was read from its header. If any of these differs, or the file is
+//! damaged, the index is rebuilt and the file replaced: a cache never causes an error. What happened is in [`CacheState`].
 //!
 //! ```no_run
 //! use vlp_data::{Limits, read::{CocoFiles, cache, coco}};
@@ -17,19 +17,20 @@
 //! ```
 
 use std::{
+    ffi::OsStr,
     fmt, fs,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, FileSource};
+use super::folders::Listing;
+use crate::{DataError, FileSource, blob_store::file_times};
 
 const MAGIC: [u8; 8] = *b"vlpindex";
 /// To be increased whenever a stored structure changes.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 const HEADER_LEN: usize = MAGIC.len() + 8;
 
 /// Inputs and options of an index: it is read back only if all are equal.
@@ -136,14 +137,15 @@ impl CacheKey {
     fn of_files(inputs: &[PathBuf], options: &str) -> Result<Self, DataError> {
         let input = |path: &PathBuf| {
             let metadata = fs::metadata(path).map_err(DataError::io(path))?;
-            let modified = metadata.modified().ok();
-            let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            let version = modified.map(|modified| modified.as_nanos().to_string());
             let is_file = metadata.is_file();
             Ok(Input {
                 name: path.display().to_string(),
                 bytes: if is_file { metadata.len() } else { 0 },
-                version: version.unwrap_or_default(),
+                version: if is_file {
+                    file_times(&metadata)
+                } else {
+                    String::new()
+                },
                 crc32c: is_file.then(|| checksum(path)).transpose()?,
             })
         };
@@ -183,6 +185,53 @@ impl CacheKey {
             }
             None => None,
         }
+    }
+}
+
+/// What a cached index depends on besides its [`CacheKey`], known only after it was built.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SearchedFiles {
+    /// The folders searched for images, with a digest of the names in them.
+    folders: Vec<(PathBuf, u64)>,
+    /// The images whose size was read from the header, with length and times.
+    measured: Vec<(PathBuf, u64, String)>,
+}
+
+impl SearchedFiles {
+    /// `cache` is the file name of the cache itself, which may be in one of the folders.
+    fn of_source(source: &FileSource, cache: &OsStr) -> Self {
+        let folders = source.searched.iter();
+        let folders = folders.map(|listing| (listing.folder.clone(), listing.digest(cache)));
+        let measured = source.images.measured_files().into_iter().map(file_state);
+        Self {
+            folders: folders.collect(),
+            measured: measured.collect(),
+        }
+    }
+
+    /// The first folder or file that has changed.
+    fn changed(&self, cache: &OsStr) -> Option<&Path> {
+        let folder = self
+            .folders
+            .iter()
+            .find(|(folder, digest)| Listing::of_folder(folder).digest(cache) != *digest);
+        let file = || {
+            self.measured
+                .iter()
+                .find(|file| **file != file_state(file.0.clone()))
+        };
+        match folder {
+            Some((folder, _)) => Some(folder),
+            None => file().map(|file| file.0.as_path()),
+        }
+    }
+}
+
+/// Length and times of a file; zero and empty if it is missing.
+fn file_state(path: PathBuf) -> (PathBuf, u64, String) {
+    match fs::metadata(&path) {
+        Ok(metadata) => (path, metadata.len(), file_times(&metadata)),
+        Err(_) => (path, 0, String::new()),
     }
 }
 
@@ -230,6 +279,10 @@ fn read(path: &Path, key: &CacheKey) -> Result<FileSource, String> {
     if let Some(reason) = key.difference(&cached_key) {
         return Err(reason);
     }
+    let searched = SearchedFiles::deserialize(&mut body).map_err(|_| damaged())?;
+    if let Some(changed) = searched.changed(path.file_name().unwrap_or_default()) {
+        return Err(format!("{} has changed", changed.display()));
+    }
     let source = FileSource::deserialize(&mut body).map_err(|_| damaged())?;
     source.is_consistent().then_some(source).ok_or_else(damaged)
 }
@@ -239,8 +292,10 @@ fn write(path: &Path, key: &CacheKey, source: &FileSource) -> Result<(), String>
     let mut bytes = vec![0; HEADER_LEN];
     bytes[..8].copy_from_slice(&MAGIC);
     bytes[8..12].copy_from_slice(&LAYOUT.to_le_bytes());
+    let searched = SearchedFiles::of_source(source, path.file_name().unwrap_or_default());
     let serialize = |bytes: &mut Vec<u8>| {
         rmp_serde::encode::write(bytes, key)?;
+        rmp_serde::encode::write(bytes, &searched)?;
         rmp_serde::encode::write(bytes, source)
     };
     serialize(&mut bytes).map_err(|error| error.to_string())?;

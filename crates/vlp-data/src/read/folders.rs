@@ -1,6 +1,6 @@
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    ffi::OsString,
+    collections::{BTreeSet, HashMap, HashSet},
+    ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
 };
@@ -43,7 +43,7 @@ impl Folders {
             if let Some(names) = self.listings.get(folder) {
                 return names.contains(name);
             }
-            let names: HashSet<OsString> = list(folder);
+            let names = list(folder);
             let has_file = names.contains(name);
             self.listings.insert(folder.to_owned(), names);
             has_file
@@ -52,27 +52,43 @@ impl Folders {
         root.map(|root| root as u16)
     }
 
-    /// Images whose names end in a number, such as `COCO_train2014_000000000009.jpg`, as (folder index, file) by number.
-    pub(crate) fn by_number(&self) -> HashMap<u64, (u16, String)> {
+    /// Images whose names end in a number, such as `COCO_train2014_000000000009.jpg`, by number. The first folder with a
+    /// number counts.
+    pub(crate) fn by_number(&mut self) -> HashMap<u64, NumberedFile> {
         let mut files = HashMap::new();
         for (root, folder) in self.roots.iter().enumerate() {
-            // Of several files with one number the first by name is taken, whatever the order of the listing.
-            let mut names: BTreeMap<u64, String> = BTreeMap::new();
-            let listing = list::<Vec<OsString>>(folder).into_iter();
-            for name in listing.filter_map(|name| name.into_string().ok()) {
-                let Some(number) = trailing_number(&name) else {
+            let mut numbered: HashMap<u64, NumberedFile> = HashMap::new();
+            let listing = list(folder);
+            // Sorted, so that messages do not depend on the order of the listing.
+            let names: BTreeSet<&str> = listing.iter().filter_map(|name| name.to_str()).collect();
+            for name in names {
+                let Some(number) = trailing_number(name).filter(|_| !is_system_file(name)) else {
                     continue;
                 };
-                let first = names.entry(number).or_insert_with(|| name.clone());
-                if name < *first {
-                    *first = name;
+                let file = numbered.entry(number).or_insert_with(|| NumberedFile {
+                    root: root as u16,
+                    name: name.to_owned(),
+                    other: None,
+                });
+                if file.name != name {
+                    file.other = Some(name.to_owned());
                 }
             }
-            for (number, name) in names {
-                files.entry(number).or_insert((root as u16, name));
+            for (number, file) in numbered {
+                files.entry(number).or_insert(file);
             }
+            self.listings.insert(folder.clone(), listing);
         }
         files
+    }
+
+    /// The folders that were listed, with the names in them.
+    pub(crate) fn searched(&self) -> Vec<Listing> {
+        let listings = self.listings.iter().map(|(folder, names)| Listing {
+            folder: folder.clone(),
+            name_hashes: names.iter().map(|name| hash_name(name)).collect(),
+        });
+        listings.collect()
     }
 
     /// The paths that were searched for a missing file.
@@ -86,12 +102,99 @@ impl Folders {
     }
 }
 
+/// An image file that was found by the number at the end of its name.
+pub(crate) struct NumberedFile {
+    /// Index of the folder.
+    pub(super) root: u16,
+    pub(super) name: String,
+    /// Another file in this folder with the same number.
+    pub(super) other: Option<String>,
+}
+
+/// The names in a folder when it was searched, as hashes.
+pub(crate) struct Listing {
+    pub(super) folder: PathBuf,
+    name_hashes: Vec<u64>,
+}
+
+impl Listing {
+    /// The present names in `folder`.
+    pub(super) fn of_folder(folder: &Path) -> Self {
+        Self {
+            name_hashes: list(folder).iter().map(|name| hash_name(name)).collect(),
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// A number that changes when a file other than `ignored` is added, removed or renamed.
+    pub(super) fn digest(&self, ignored: &OsStr) -> u64 {
+        let ignored = hash_name(ignored);
+        let mut names = self.name_hashes.clone();
+        names.retain(|&name| name != ignored);
+        // The order of a listing is arbitrary.
+        names.sort_unstable();
+        fnv1a(names.into_iter().flat_map(u64::to_le_bytes))
+    }
+}
+
+fn hash_name(name: &OsStr) -> u64 {
+    fnv1a(name.as_encoded_bytes().iter().copied())
+}
+
 /// The names in a folder. A folder that cannot be listed counts as empty, so its files are reported one by one.
-fn list<T: FromIterator<OsString>>(folder: &Path) -> T {
+fn list(folder: &Path) -> HashSet<OsString> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries
         .filter_map(|entry| Some(entry.ok()?.file_name()))
         .collect()
+}
+
+/// Whether a file belongs to the operating system or is hidden: macOS adds an AppleDouble file `._NAME` to each file, and
+/// Finder and Explorer their own settings.
+pub fn is_system_file(name: &str) -> bool {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    name.starts_with('.')
+        || ["thumbs.db", "ehthumbs.db", "desktop.ini"].contains(&name.to_ascii_lowercase().as_str())
+}
+
+/// The names `PREFIX..SUFFIX` of the files in a folder without prefix and suffix, sorted.
+///
+/// # Errors
+/// [`DataError::Io`] if the folder cannot be listed.
+pub(super) fn splits(folder: &Path, prefix: &str, suffix: &str) -> Result<Vec<String>, DataError> {
+    let listing = fs::read_dir(folder).map_err(DataError::io(folder))?;
+    let names = listing.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut splits: Vec<String> = names
+        .filter_map(|name| {
+            let split = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
+            (!split.is_empty()).then(|| split.to_owned())
+        })
+        .collect();
+    splits.sort();
+    Ok(splits)
+}
+
+/// The existing folders of a split's images: `images/SPLIT` and `images` if given, the first of `siblings`,
+/// `DIR/images/SPLIT`, `DIR/images` and the other `siblings`. `None` if there are none.
+pub(super) fn image_folders(
+    dir: &Path,
+    split: &str,
+    images: Option<&Path>,
+    siblings: &[PathBuf],
+) -> Option<Vec<PathBuf>> {
+    let nested = dir.join("images");
+    let (first, rest) = siblings.split_at(siblings.len().min(1));
+    let candidates = images.iter().map(|images| images.join(split));
+    let mut candidates: Vec<PathBuf> = candidates.chain(first.iter().cloned()).collect();
+    candidates.extend([nested.join(split), nested]);
+    candidates.extend(rest.iter().cloned());
+    candidates.retain(|folder| folder.is_dir());
+    if let Some(images) = images {
+        // Reported as missing if it is.
+        let index = usize::from(images.join(split).is_dir());
+        candidates.insert(index, images.to_owned());
+    }
+    (!candidates.is_empty()).then_some(candidates)
 }
 
 /// The number at the end of an image file's stem.

@@ -6,7 +6,7 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    boxes::Number,
+    boxes::{CrowdFlag, Number},
     builder::{SourceBuilder, source_name},
     folders::Folders,
     records::{RawRecord, list_or_lines},
@@ -112,11 +112,10 @@ enum NumberOrText {
 struct LabeledBox {
     bbox: Vec<Number>,
     label: String,
-    #[serde(default)]
-    attributes: Vec<String>,
+    attributes: Option<Vec<String>>,
     area: Option<f64>,
     #[serde(default)]
-    crowd: bool,
+    crowd: CrowdFlag,
 }
 
 /// Reads a file of the format that this crate's README describes: a JSON list of records, or one record per line. One
@@ -135,7 +134,7 @@ pub fn generic(file: impl AsRef<Path>, options: GenericOptions) -> Result<FileSo
     let folders = Folders::new(vec![folder])?;
     let builder = SourceBuilder::new(source_name(file), folders, &options.limits);
     let mut reader = GenericReader::new(builder, options.labels);
-    let mut images = HashMap::new();
+    let mut images = FileImages::default();
     list_or_lines(file, |record| {
         if let Err(reason) = add_record(&mut reader, &mut images, file, &record) {
             let record = format!("record {}", record.number);
@@ -145,34 +144,108 @@ pub fn generic(file: impl AsRef<Path>, options: GenericOptions) -> Result<FileSo
     reader.finish(file)
 }
 
-/// Adds a record of a file. `images` are the image indices by file; an image has the size that its first record gives.
+/// The images of a file's records so far.
+#[derive(Default)]
+struct FileImages {
+    /// Index and record number by file.
+    first: HashMap<String, (u32, usize)>,
+    /// The same by key.
+    by_key: HashMap<u64, (u32, usize)>,
+    /// Right images of pairs, which have no id, by file.
+    second: HashMap<String, u32>,
+}
+
+impl FileImages {
+    /// The index of an image; it has the id and the size that its first record gives.
+    ///
+    /// # Errors
+    /// If the image is missing, or an earlier record contradicts.
+    fn index(
+        &mut self,
+        builder: &mut SourceBuilder,
+        number: usize,
+        image: &str,
+        image_id: Option<u64>,
+        size: Option<(u32, u32)>,
+    ) -> Result<u32, String> {
+        let file = without_current_folder(image);
+        if let Some(&(index, first)) = self.first.get(&file) {
+            let key = builder.images.key(index);
+            if let Some(id) = image_id.filter(|&id| id != key) {
+                return Err(format!(
+                    "{image} has image_id {id}, but {key} in record {first}"
+                ));
+            }
+            let annotated = builder.images.annotated_size(index);
+            if let (Some((width, height)), Some(annotated)) = (size, annotated)
+                && annotated != (width as usize, height as usize)
+            {
+                let (first_width, first_height) = annotated;
+                return Err(format!(
+                    "{image} is {width}x{height}, but {first_width}x{first_height} in record {first}"
+                ));
+            }
+            return Ok(index);
+        }
+        let key = image_id.unwrap_or_else(|| fnv1a(image.bytes()));
+        if let Some(&(index, first)) = self.by_key.get(&key) {
+            let other = builder.images.file(index);
+            return Err(format!(
+                "{image} has image_id {key}, which is already that of {other} in record {first}"
+            ));
+        }
+        let (root, image) = builder.find(&[image.to_owned()])?;
+        let index = builder.images.push(key, root, &image, size);
+        self.first.insert(file, (index, number));
+        self.by_key.insert(key, (index, number));
+        Ok(index)
+    }
+
+    /// The index of the right image of a pair.
+    ///
+    /// # Errors
+    /// If the image is missing.
+    fn second_index(&mut self, builder: &mut SourceBuilder, image: &str) -> Result<u32, String> {
+        let file = without_current_folder(image);
+        if let Some(&index) = self.second.get(&file) {
+            return Ok(index);
+        }
+        let (root, image) = builder.find(&[image.to_owned()])?;
+        let index = builder
+            .images
+            .push(fnv1a(image.bytes()), root, &image, None);
+        self.second.insert(file, index);
+        Ok(index)
+    }
+}
+
+/// A path without `.` components.
+fn without_current_folder(file: &str) -> String {
+    let parts: Vec<&str> = file.split('/').filter(|part| *part != ".").collect();
+    parts.join("/")
+}
+
+/// Adds a record of a file.
 fn add_record(
     reader: &mut GenericReader,
-    images: &mut HashMap<String, u32>,
+    images: &mut FileImages,
     file: &Path,
     record: &RawRecord<'_>,
 ) -> Result<(), String> {
-    let name = format!("record {}", record.number);
+    let number = record.number;
     let record: GenericRecord = record.parse()?;
-    let mut image_index = |builder: &mut SourceBuilder, image: &str, key, size| {
-        if let Some(&index) = images.get(image) {
-            return Ok::<u32, String>(index);
-        }
-        let (root, file) = builder.find(&[image.to_owned()])?;
-        let index = builder.images.push(key, root, &file, size);
-        images.insert(image.to_owned(), index);
-        Ok(index)
-    };
-    reader.push_record(file, &name, record, |builder, record, size| {
-        let image = record.image.as_deref().ok_or("missing field `image`")?;
-        let key = record.image_id.unwrap_or_else(|| fnv1a(image.bytes()));
-        let left = image_index(builder, image, key, size)?;
-        let right = record.image2.as_deref().map(|image| {
-            let key = fnv1a(image.bytes());
-            image_index(builder, image, key, None)
-        });
-        Ok((left, right.transpose()?))
-    })
+    reader.push_record(
+        file,
+        &format!("record {number}"),
+        record,
+        |builder, record, size| {
+            let image = record.image.as_deref().ok_or("missing field `image`")?;
+            let left = images.index(builder, number, image, record.image_id, size)?;
+            let right = record.image2.as_deref();
+            let right = right.map(|image| images.second_index(builder, image));
+            Ok((left, right.transpose()?))
+        },
+    )
 }
 
 /// Builds a source of [`GenericRecord`]s in files or shards.
@@ -268,10 +341,15 @@ impl GenericReader {
         let (image, second_image) = images(&mut self.builder, &record, size)?;
         let builder = &mut self.builder;
         let key = builder.images.key(image);
-        self.coco_ids_are_keys &= record.coco_id == Some(key);
         if let Some(id) = record.coco_id {
-            self.coco_ids.insert(key, id);
+            let first = *self.coco_ids.entry(key).or_insert(id);
+            if first != id {
+                return Err(format!(
+                    "its image has coco_id {id}, but {first} in an earlier record"
+                ));
+            }
         }
+        self.coco_ids_are_keys &= record.coco_id == Some(key);
         let row = Row {
             second_image,
             has_boxes: record.boxes.is_some(),
@@ -338,13 +416,13 @@ impl GenericReader {
             fixed,
         )?;
         let (names, indices) = (&mut labels.attributes, &mut self.attribute_indices);
-        let attributes = labeled_box.attributes.iter();
+        let attributes = labeled_box.attributes.iter().flatten();
         let attributes = attributes.map(|name| index_of(name, names, indices, fixed));
         let object = Object {
             class,
             bbox: [0.0; 4],
             attributes: attributes.collect::<Result<_, _>>()?,
-            crowd: labeled_box.crowd,
+            crowd: labeled_box.crowd.0,
             area: 0.0,
         };
         let bbox = [x.0, y.0, w.0, h.0];

@@ -12,6 +12,7 @@ use crate::{
     DataError, Image, Limits,
     blob_store::BlobStore,
     decode::{apply_orientation, decode_image, decode_stored, image_size},
+    hash::fnv1a,
 };
 
 /// Images of a source by index; decoded on demand.
@@ -154,6 +155,39 @@ impl Images {
     pub(crate) fn key(&self, index: u32) -> u64 {
         let entry = self.entries.get(index as usize);
         entry.map_or(0, |entry| entry.key)
+    }
+
+    /// Hash of key, folder and file.
+    pub(crate) fn file_key(&self, index: u32) -> u64 {
+        let root = self
+            .entries
+            .get(index as usize)
+            .map_or(0, |entry| entry.root);
+        let numbers = self
+            .key(index)
+            .to_le_bytes()
+            .into_iter()
+            .chain(root.to_le_bytes());
+        fnv1a(numbers.chain(self.files.get(index).bytes()))
+    }
+
+    /// The length of the image file in a shard; 0 for other files.
+    pub(crate) fn shard_bytes(&self, index: u32) -> u32 {
+        match &self.location {
+            Location::Shards { spans, .. } => spans.get(index as usize).map_or(0, |span| span.len),
+            Location::Folders(_) => 0,
+        }
+    }
+
+    /// The files whose size was read from their headers.
+    pub(crate) fn measured_files(&self) -> Vec<PathBuf> {
+        if matches!(self.location, Location::Shards { .. }) {
+            return Vec::new();
+        }
+        let indices = (0..)
+            .zip(&self.entries)
+            .filter(|(_, entry)| !entry.size_is_annotated && entry.size.get().is_some());
+        indices.map(|(index, _)| self.path(index)).collect()
     }
 
     pub(crate) fn file(&self, index: u32) -> &str {

@@ -1,5 +1,5 @@
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -64,9 +64,9 @@ pub fn karpathy(
     let file = file.as_ref();
     let folders = Folders::new(vec![images.into()])?;
     let mut builder = SourceBuilder::new(source_name(file), folders, limits);
-    let (mut keys, mut all_have_coco_ids) = (HashSet::new(), true);
+    let (mut files, mut all_have_coco_ids) = (HashMap::new(), true);
     lists(file, &["images"], &[], |_, record| {
-        match add_image(file, &mut builder, &record, splits, &mut keys) {
+        match add_image(file, &mut builder, &record, splits, &mut files) {
             Ok(has_coco_id) => all_have_coco_ids &= has_coco_id,
             Err((record, reason)) => builder.skip(file, record, reason),
         }
@@ -88,7 +88,7 @@ fn add_image(
     builder: &mut SourceBuilder,
     record: &RawRecord<'_>,
     splits: &[KarpathySplit],
-    keys: &mut HashSet<u64>,
+    files: &mut HashMap<u64, String>,
 ) -> Result<bool, (String, String)> {
     let numbered = |reason: String| (format!("image number {}", record.number), reason);
     let image: ImageRecord = record.parse().map_err(numbered)?;
@@ -102,10 +102,17 @@ fn add_image(
     }
     let named = |reason: String| (format!("image {file}"), reason);
     let key = image.cocoid.unwrap_or_else(|| name_key(&file));
-    if !keys.insert(key) {
-        return Err(named("it occurs twice".into()));
-    }
     let nested = image.filepath.map(|folder| format!("{folder}/{file}"));
+    let path_in_file = nested.clone().unwrap_or_else(|| file.clone());
+    if let Some(first) = files.get(&key) {
+        let reason = if *first == path_in_file {
+            "it occurs twice".to_owned()
+        } else {
+            format!("{path_in_file} has the id {key} of {first}; an id occurs twice")
+        };
+        return Err(named(reason));
+    }
+    files.insert(key, path_in_file);
     let candidates: Vec<String> = nested.into_iter().chain([file.clone()]).collect();
     let (root, image_file) = builder.find(&candidates).map_err(named)?;
     let image_index = builder.images.push(key, root, &image_file, None);

@@ -17,7 +17,7 @@ mod boxes;
 pub(crate) mod builder;
 pub mod cache;
 mod coco;
-mod folders;
+pub(crate) mod folders;
 pub(crate) mod generic;
 mod genome;
 pub(crate) mod images;
@@ -32,7 +32,7 @@ mod texts;
 mod vqa;
 
 pub use coco::{CocoFiles, coco};
-pub use folders::name_key;
+pub use folders::{is_system_file, name_key};
 pub use generic::{GenericOptions, generic};
 pub use genome::{GenomeFiles, visual_genome};
 pub use karpathy::{KarpathySplit, karpathy};

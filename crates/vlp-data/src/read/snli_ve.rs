@@ -88,7 +88,11 @@ fn add_line(
     let file = format!("{stem}.jpg");
     let key = name_key(&file);
     let image = match images.get(&key) {
-        Some(&image) => image,
+        Some(&image) if builder.images.file(image) == file => image,
+        Some(&image) => {
+            let first = builder.images.file(image);
+            return Err(format!("{file} and {first} have the same image name"));
+        }
         None => {
             let (root, file) = builder.find(&[file])?;
             let image = builder.images.push(key, root, &file, None);

@@ -3,13 +3,14 @@ use std::{collections::HashMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    folders::Listing,
     images::Images,
     report::ReadReport,
     texts::{Groups, TextTable},
 };
 use crate::{
     AnswerType, DataError, EncodedImage, Entailment, Label, LabelSpace, Object, Record, Sample,
-    Source,
+    Source, hash::fnv1a,
 };
 
 /// Samples of annotation files: the result of every reader.
@@ -36,6 +37,9 @@ pub struct FileSource {
     /// First sample of each shard; empty for other files.
     pub(crate) block_starts: Vec<u32>,
     pub(crate) report: ReadReport,
+    /// The folders searched for images; empty if the index was read from its cache.
+    #[serde(skip)]
+    pub(crate) searched: Vec<Listing>,
 }
 
 /// One sample.
@@ -285,6 +289,18 @@ impl Source for FileSource {
             objects.filter_map(|&index| self.object(index)).collect()
         };
         Ok(row.has_boxes.then(objects))
+    }
+
+    fn file_key(&self, index: usize) -> u64 {
+        let Some(row) = self.rows.get(index) else {
+            return 0;
+        };
+        let files = [Some(row.image), row.second_image];
+        let keys = files
+            .into_iter()
+            .flatten()
+            .map(|image| self.images.file_key(image));
+        fnv1a(keys.flat_map(u64::to_le_bytes))
     }
 
     fn coco_id(&self, index: usize) -> Option<u64> {

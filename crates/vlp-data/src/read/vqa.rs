@@ -1,6 +1,5 @@
 use std::{
     collections::{HashMap, HashSet},
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -8,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     builder::{SourceBuilder, source_name},
-    folders::Folders,
+    folders::{Folders, NumberedFile, image_folders, splits},
     records::{RawRecord, lists},
     report::trim_caption,
     source::{CocoIds, FileSource, RecordId, Row, StoredLabel},
@@ -33,46 +32,53 @@ impl VqaFiles {
     /// # Errors
     /// [`DataError::Missing`] with what was searched for.
     pub fn find(dir: impl AsRef<Path>, split: &str) -> Result<Self, DataError> {
+        Self::find_with_images(dir, split, None)
+    }
+
+    /// As [`find`](Self::find), with images first searched in `images/SPLIT` and `images`.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn find_with_images(
+        dir: impl AsRef<Path>,
+        split: &str,
+        images: Option<&Path>,
+    ) -> Result<Self, DataError> {
         let dir = dir.as_ref();
         let questions = dir.join(format!("v2_OpenEnded_mscoco_{split}_questions.json"));
         if !questions.is_file() {
-            let listing = fs::read_dir(dir).map_err(DataError::io(dir))?;
-            let mut splits: Vec<String> = listing
-                .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-                .filter_map(|name| {
-                    let split = name.strip_prefix("v2_OpenEnded_mscoco_")?;
-                    Some(split.strip_suffix("_questions.json")?.to_owned())
-                })
-                .collect();
-            splits.sort();
-            let reason = format!("no such file; available splits: [{}]", splits.join(", "));
+            let splits = Self::splits(dir)?.join(", ");
             return Err(DataError::Missing {
                 path: questions,
-                reason,
+                reason: format!("no such file; available splits: [{splits}]"),
             });
         }
         let annotations = dir.join(format!("v2_mscoco_{split}_annotations.json"));
         let split = split.replace("test-dev", "test");
-        let folders = [
-            dir.join(&split),
-            dir.join("images").join(&split),
-            dir.join("images"),
-            dir.join("..").join(&split),
-        ];
-        let Some(images) = folders.iter().find(|folder| folder.is_dir()) else {
-            return Err(DataError::Missing {
+        let siblings = [dir.join(&split), dir.join("..").join(&split)];
+        let images = image_folders(dir, &split, images, &siblings).ok_or_else(|| {
+            let reason = format!(
+                "no folder of images: neither {split}, images/{split}, images nor ../{split}"
+            );
+            DataError::Missing {
                 path: dir.into(),
-                reason: format!(
-                    "no folder of images: neither {split}, images/{split}, images nor ../{split}"
-                ),
-            });
-        };
+                reason,
+            }
+        })?;
         let annotations = annotations.is_file().then_some(annotations);
         Ok(Self {
             questions: vec![questions],
             annotations: annotations.into_iter().collect(),
-            images: vec![images.clone()],
+            images,
         })
+    }
+
+    /// The splits in `dir`, sorted: those with a `v2_OpenEnded_mscoco_SPLIT_questions.json`.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] if the folder cannot be listed.
+    pub fn splits(dir: impl AsRef<Path>) -> Result<Vec<String>, DataError> {
+        splits(dir.as_ref(), "v2_OpenEnded_mscoco_", "_questions.json")
     }
 }
 
@@ -111,7 +117,7 @@ pub fn vqa(files: &VqaFiles, limits: &Limits) -> Result<FileSource, DataError> {
             reason: "it is empty; at least one file is needed".into(),
         });
     };
-    let folders = Folders::new(files.images.clone())?;
+    let mut folders = Folders::new(files.images.clone())?;
     let image_files = folders.by_number();
     let mut reader = VqaReader {
         builder: SourceBuilder::new(source_name(first), folders, limits),
@@ -197,7 +203,7 @@ impl VqaReader {
         &mut self,
         path: &Path,
         record: &RawRecord<'_>,
-        image_files: &HashMap<u64, (u16, String)>,
+        image_files: &HashMap<u64, NumberedFile>,
         labeled: bool,
     ) {
         let builder = &mut self.builder;
@@ -230,12 +236,21 @@ impl VqaReader {
         let image = match self.images.get(&image_id) {
             Some(&image) => image,
             None => {
-                let Some((root, file)) = image_files.get(&image_id) else {
+                let Some(NumberedFile {
+                    root,
+                    name: file,
+                    other,
+                }) = image_files.get(&image_id)
+                else {
                     builder.report.missing_images += 1;
                     let file = format!("*{image_id:012}.jpg");
                     let reason = builder.folders.missing_message(&file);
                     return builder.skip(path, name, reason);
                 };
+                if let Some(other) = other {
+                    let reason = format!("its image may be {file} or {other}");
+                    return builder.skip(path, name, reason);
+                }
                 let image = builder.images.push(image_id, *root, file, None);
                 self.images.insert(image_id, image);
                 image

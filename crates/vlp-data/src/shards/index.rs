@@ -1,4 +1,5 @@
 use std::{
+    collections::HashMap,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
@@ -7,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Blob, BlobStore, Manifest, manifest,
+    Blob, BlobStore, MANIFEST, Manifest, manifest,
     members::{self, ImageMember, SampleMembers, ShardContents},
 };
 use crate::{
@@ -54,27 +55,33 @@ impl Default for ShardOptions {
 /// Opens a set of shards: those listed in its [`Manifest`], or all `.tar` files of the store in the order of their names.
 ///
 /// Invalid records, and everything after the first invalid header of a shard, are skipped and listed in the source's
-/// report. The shards themselves are not read if an index cache is given and up to date.
+/// report, as are `.tar` files that the manifest does not list. The shards themselves are not read if an index cache is given
+/// and up to date.
 ///
 /// # Errors
 /// If there are no shards, the length of one differs from the manifest, the store cannot be read, or no record is valid.
 pub fn open(store: Arc<dyn BlobStore>, options: ShardOptions) -> Result<CachedSource, DataError> {
     let manifest = Manifest::read(store.as_ref())?;
-    let shards = manifest::shards(store.as_ref(), manifest.as_ref())?;
+    let (shards, unlisted) = manifest::shards(store.as_ref(), manifest.as_ref())?;
     let name = options.name.clone();
     let name = name.or_else(|| manifest.as_ref().map(|manifest| manifest.name.clone()));
     let name = name.unwrap_or_else(|| store.name().to_owned());
     let labels = options.labels.clone();
+    let checksums = manifest.iter().flat_map(|manifest| &manifest.shards);
+    let checksums: Vec<u32> = checksums.map(|entry| entry.crc32c).collect();
     let labels = labels.or_else(|| manifest.map(|manifest| manifest.labels));
     let key = options.index.as_ref().map(|_| {
         let version = |shard: &Blob| (shard.name.clone(), shard.bytes, shard.version.clone());
         CacheKey::of_shards(
-            format!("{name} {:?} {:?}", options.limits, labels),
+            format!(
+                "{name} {:?} {labels:?} {unlisted:?} {checksums:?}",
+                options.limits
+            ),
             store.name(),
             shards.iter().map(version),
         )
     });
-    let build = || build(store.clone(), &shards, name, labels, &options);
+    let build = || build(store.clone(), &shards, &unlisted, name, labels, &options);
     let mut opened = match (&options.index, key) {
         (Some(path), Some(key)) => cache::open_with_key(path, &key, build)?,
         _ => CachedSource::uncached(build()?),
@@ -86,6 +93,7 @@ pub fn open(store: Arc<dyn BlobStore>, options: ShardOptions) -> Result<CachedSo
 fn build(
     store: Arc<dyn BlobStore>,
     shards: &[Blob],
+    unlisted: &[String],
     name: String,
     labels: Option<LabelSpace>,
     options: &ShardOptions,
@@ -94,6 +102,11 @@ fn build(
     let images = Images::in_shards(store.clone(), names, options.limits.clone());
     let mut reading = GenericReader::new(SourceBuilder::with_images(name, images), labels);
     let mut block_starts = Vec::with_capacity(shards.len());
+    let mut images = HashMap::new();
+    for name in unlisted {
+        let reason = format!("{MANIFEST} does not list it");
+        reading.builder.skip(Path::new(store.name()), name, reason);
+    }
     let threads = options.threads.get();
     for (chunk_index, chunk) in shards.chunks(threads).enumerate() {
         let read = |(index, shard): (usize, &Blob)| {
@@ -113,7 +126,7 @@ fn build(
         for (shard, contents) in chunk.iter().zip(contents) {
             block_starts.push(reading.builder.rows.len() as u32);
             let path = PathBuf::from(format!("{}/{}", store.name(), shard.name));
-            add_shard(&mut reading, &path, &shard.name, contents?);
+            add_shard(&mut reading, &mut images, &path, &shard.name, contents?);
         }
     }
     let mut source = reading.finish(Path::new(store.name()))?;
@@ -124,14 +137,23 @@ fn build(
     Ok(source)
 }
 
-fn add_shard(reading: &mut GenericReader, path: &Path, name: &str, contents: ShardContents) {
+/// The first image with each key, and its record for messages.
+type ImagesByKey = HashMap<u64, (u32, String)>;
+
+fn add_shard(
+    reading: &mut GenericReader,
+    images: &mut ImagesByKey,
+    path: &Path,
+    name: &str,
+    contents: ShardContents,
+) {
     reading.builder.report.other_members += contents.other_members;
     for (record, reason) in contents.skipped {
         reading.builder.skip(path, record, reason);
     }
     for members in contents.samples {
         let key = members.key.clone();
-        if let Err((record, reason)) = add_samples(reading, path, name, members) {
+        if let Err((record, reason)) = add_samples(reading, images, path, name, members) {
             reading.builder.skip(path, format!("{key}{record}"), reason);
         }
     }
@@ -143,6 +165,7 @@ fn add_shard(reading: &mut GenericReader, path: &Path, name: &str, contents: Sha
 /// What to append to the key in the report, and why the key is skipped.
 fn add_samples(
     reading: &mut GenericReader,
+    images: &mut ImagesByKey,
     path: &Path,
     shard: &str,
     mut members: SampleMembers,
@@ -180,6 +203,15 @@ fn add_samples(
                     Some(image) => fnv1a(image.bytes()),
                     None => fnv1a(format!("{shard}/{}", members.key).bytes()),
                 });
+                if let Some((first, record)) = images.get(&key) {
+                    let other = builder.images.file(*first);
+                    let has_other_name = line.image.as_ref().is_some_and(|name| name != other);
+                    if has_other_name || builder.images.shard_bytes(*first) != image.span.len {
+                        return Err(format!(
+                            "its image has the id {key} of another image, {other} of {record}"
+                        ));
+                    }
+                }
                 let mut push = |image: &ImageMember, name: Option<&str>, annotated_size| {
                     let name = name.unwrap_or(&image.name);
                     let index = builder.images.push(key, 0, name, annotated_size);
@@ -193,6 +225,8 @@ fn add_samples(
                 let right = second_image
                     .as_ref()
                     .map(|right| push(right, line.image2.as_deref(), None));
+                let record = || (left, format!("{shard}/{}", members.key));
+                images.entry(key).or_insert_with(record);
                 image_indices = Some((left, right));
                 Ok((left, right))
             })

@@ -1,9 +1,9 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Blob, BlobStore};
-use crate::{DataError, LabelSpace};
+use crate::{DataError, LabelSpace, read::is_system_file};
 
 /// File name of the [`Manifest`] of a set of shards.
 pub const MANIFEST: &str = "index.json";
@@ -98,11 +98,11 @@ impl Manifest {
     }
 }
 
-/// The shards in a store, checked against the manifest if there is one.
+/// The shards in a store, checked against the manifest if there is one, and the names of `.tar` files that it lacks.
 pub(super) fn shards(
     store: &dyn BlobStore,
     manifest: Option<&Manifest>,
-) -> Result<Vec<Blob>, DataError> {
+) -> Result<(Vec<Blob>, Vec<String>), DataError> {
     let blobs = store.list()?;
     let missing = |name: &str, reason: &str| DataError::Missing {
         path: format!("{}/{name}", store.name()).into(),
@@ -113,13 +113,24 @@ pub(super) fn shards(
             let reason = "no such file, and the files of the store cannot be listed";
             return Err(missing(MANIFEST, reason));
         };
-        let tars: Vec<Blob> = (blobs.into_iter())
-            .filter(|blob| blob.name.ends_with(".tar"))
+        let compressed = blobs.iter().find(|blob| is_compressed_tar(&blob.name));
+        let reason = compressed.map_or_else(
+            || "no such files".to_owned(),
+            |blob| {
+                format!(
+                    "no such files; {} is compressed: unpack it to .tar",
+                    blob.name
+                )
+            },
+        );
+        let tars: Vec<Blob> = blobs
+            .into_iter()
+            .filter(|blob| is_shard(&blob.name))
             .collect();
         if tars.is_empty() {
-            return Err(missing("*.tar", "no such files"));
+            return Err(missing("*.tar", &reason));
         }
-        return Ok(tars);
+        return Ok((tars, Vec::new()));
     };
     let blobs_by_name: Option<HashMap<&str, &Blob>> = blobs.as_ref().map(|blobs| {
         let entries = blobs.iter().map(|blob| (blob.name.as_str(), blob));
@@ -144,7 +155,20 @@ pub(super) fn shards(
         }
         shards.push(blob);
     }
-    Ok(shards)
+    let listed: HashSet<&str> = shards.iter().map(|shard| shard.name.as_str()).collect();
+    let names = blobs.iter().flatten().map(|blob| blob.name.as_str());
+    let unlisted = names.filter(|name| is_shard(name) && !listed.contains(name));
+    let unlisted = unlisted.map(str::to_owned).collect();
+    Ok((shards, unlisted))
+}
+
+fn is_shard(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with(".tar") && !is_system_file(name)
+}
+
+fn is_compressed_tar(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with(".tgz") || name.contains(".tar.")
 }
 
 /// Reads every shard completely and compares its CRC-32C with the manifest; returns the number of bytes read.
@@ -157,7 +181,8 @@ pub fn verify(store: &dyn BlobStore) -> Result<u64, DataError> {
         reason: "no such file, so that there are no checksums".into(),
     })?;
     let mut total_bytes = 0;
-    for (blob, entry) in shards(store, Some(&manifest))?.iter().zip(&manifest.shards) {
+    let (blobs, _) = shards(store, Some(&manifest))?;
+    for (blob, entry) in blobs.iter().zip(&manifest.shards) {
         let (mut offset, mut crc) = (0, 0);
         while offset < blob.bytes {
             let len = (blob.bytes - offset).min(8 << 20);

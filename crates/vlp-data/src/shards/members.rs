@@ -11,6 +11,7 @@ use crate::{
     hash::fnv1a,
     read::{
         images::{Span, header_size},
+        is_system_file,
         records::MAX_RECORD,
     },
 };
@@ -77,6 +78,11 @@ pub(super) fn read(
                 break;
             }
         };
+        // Before it is grouped: AppleDouble members may occur between the members of a sample.
+        if is_system_file(&member.name) {
+            contents.other_members += 1;
+            continue;
+        }
         let (key, kind) = split_name(&member.name);
         if key != sample.key {
             let next = SampleMembers {
@@ -157,9 +163,13 @@ impl SampleMembers {
             return Ok(Err(reason));
         }
         match kind.as_str() {
-            "json" => self.json = Some(reader.bytes(member.start, member.len)?),
+            "json" => {
+                let bytes = reader.bytes(member.start, member.len)?;
+                let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+                self.json = Some(text.to_vec());
+            }
             "txt" => match String::from_utf8(reader.bytes(member.start, member.len)?) {
-                Ok(text) => self.text = Some(text),
+                Ok(text) => self.text = Some(text.trim_start_matches('\u{feff}').to_owned()),
                 Err(_) => return Ok(Err("it is not UTF-8".into())),
             },
             _ => {

@@ -1,4 +1,10 @@
-use std::{collections::HashSet, ffi::OsString, fs, io, path::Path, thread};
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 
@@ -35,14 +41,7 @@ pub fn pack(
         );
         return Err(DataError::io(out)(error));
     }
-    let mut temporary_name = OsString::from(out.file_name().unwrap_or_default());
-    temporary_name.push(".vlp-part");
-    let temporary = out.with_file_name(temporary_name);
-    if temporary.exists() {
-        // Left by an interrupted run.
-        fs::remove_dir_all(&temporary).map_err(DataError::io(&temporary))?;
-    }
-    fs::create_dir_all(&temporary).map_err(DataError::io(&temporary))?;
+    let temporary = create_temporary(out)?;
     let result = write(source, &temporary, options).and_then(|report| {
         // Some systems cannot rename onto an existing folder, even an empty one.
         let removed = if out.is_dir() {
@@ -55,10 +54,28 @@ pub fn pack(
         Ok(report)
     });
     if result.is_err() {
-        // The first error is reported; leftovers are removed by the next run.
+        // The first error is reported.
         let _ = fs::remove_dir_all(&temporary);
     }
     result
+}
+
+/// Creates the folder `OUT.NUMBER.vlp-part`, of a number that no other process uses.
+fn create_temporary(out: &Path) -> Result<PathBuf, DataError> {
+    if let Some(parent) = out.parent() {
+        fs::create_dir_all(parent).map_err(DataError::io(parent))?;
+    }
+    let mut number = std::process::id();
+    loop {
+        let mut name = OsString::from(out.file_name().unwrap_or_default());
+        name.push(format!(".{number}.vlp-part"));
+        let folder = out.with_file_name(name);
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(DataError::io(folder)(error)),
+        }
+    }
 }
 
 /// A loaded sample in the form in which it is written.

@@ -11,6 +11,7 @@ use crate::DataError;
 const BLOCK_BYTES: u64 = 512;
 /// Largest size of a PAX or GNU header extension.
 const MAX_EXTENSION_BYTES: u64 = 1 << 20;
+const GZIP: &str = "it is compressed with gzip; shards must be uncompressed tar files";
 /// Bytes read ahead when reading headers.
 const READ_AHEAD: u64 = 32 << 10;
 
@@ -119,6 +120,9 @@ impl<'a> TarReader<'a> {
         let mut extension = Extension::default();
         loop {
             if self.len - self.offset < BLOCK_BYTES {
+                if self.offset == 0 && self.len >= 2 && self.bytes(0, 2)? == [0x1f, 0x8b] {
+                    return Ok(Err(GZIP.into()));
+                }
                 return Ok(Err("it is truncated: the end mark is missing".into()));
             }
             let block = self.bytes(self.offset, BLOCK_BYTES)?;
@@ -285,7 +289,15 @@ fn member_size(header: &Header) -> Result<u64, String> {
     let sum: u32 = bytes.iter().map(|&byte| u32::from(byte)).sum();
     let field: u32 = bytes[148..156].iter().map(|&byte| u32::from(byte)).sum();
     if header.cksum().ok() != Some(sum - field + 8 * 32) {
-        return Err("expected a tar header".into());
+        // Checked only here because a member's name may start with these bytes.
+        return Err(match bytes.as_slice() {
+            [0x1f, 0x8b, ..] => GZIP,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+                "it is compressed with zstd; shards must be uncompressed tar files"
+            }
+            _ => "expected a tar header",
+        }
+        .into());
     }
     let field = &bytes[124..136];
     // The `tar` crate reads only 8 of the 11 bytes of a binary size.

@@ -6,6 +6,7 @@
     clippy::print_stdout
 )]
 
+mod ids_and_files;
 mod pretraining;
 mod robust;
 mod tasks;

@@ -96,7 +96,7 @@ fn invalid_coco_records_do_not_affect_the_others() {
         records,
         [
             "image number 2",
-            "caption number 2",
+            "caption 2",
             "category number 2",
             "instance 1",
             "instance 3"

@@ -136,18 +136,79 @@ fn changed_inputs_are_read_again() {
         .set_modified(modified + Duration::from_secs(7))
         .unwrap();
     assert_changed(open().state, "all.jsonl");
-    // A folder with a new entry.
-    let folder = fs::File::open(&images).unwrap();
-    folder
-        .set_modified(modified - Duration::from_secs(7))
-        .unwrap();
-    assert_changed(open().state, "images");
     assert_eq!(open().state, CacheState::Hit);
     fs::remove_file(&path).unwrap();
     let error = open_or_build(&cache, std::slice::from_ref(&path), "", || {
         panic!("no input")
     });
     assert!(error.err().unwrap().to_string().contains("all.jsonl"));
+}
+
+#[test]
+fn images_that_arrive_leave_or_change_are_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = dir.path().join("images");
+    fs::create_dir_all(images.join("one")).unwrap();
+    fs::write(images.join("one/a.png"), crate::png(20, 10, 0)).unwrap();
+    let record = |image: &str| json!({"image": image, "caption": image, "boxes": [{"bbox": [0, 0, 40, 40], "label": "dog"}]});
+    let records = json!([
+        record("one/a.png"),
+        record("one/b.png"),
+        record("two/c.png")
+    ]);
+    let file = dir.path().join("own.json");
+    fs::write(&file, records.to_string()).unwrap();
+    // The cache itself is in a folder of images.
+    let cache = images.join("one/own.index");
+    let read = || {
+        let options = GenericOptions {
+            images: Some(images.clone()),
+            ..GenericOptions::default()
+        };
+        generic(&file, options)
+    };
+    let open = || open_or_build(&cache, &[file.clone(), images.clone()], "", read).unwrap();
+    let assert_rebuilt = |len: usize| {
+        let opened = open();
+        assert!(
+            matches!(opened.state, CacheState::Rebuilt(_)),
+            "{}",
+            opened.state
+        );
+        assert_eq!(opened.source.len(), len);
+        assert_equal(&read().unwrap(), &opened.source);
+        let hit = open();
+        assert_eq!(hit.state, CacheState::Hit);
+        assert_equal(&opened.source, &hit.source);
+    };
+    assert_rebuilt(1);
+    fs::write(images.join("one/b.png"), crate::png(20, 10, 1)).unwrap();
+    assert_rebuilt(2);
+    fs::create_dir(images.join("two")).unwrap();
+    fs::write(images.join("two/c.png"), crate::png(20, 10, 2)).unwrap();
+    assert_rebuilt(3);
+    // A folder's modification time may be that of its source, as after rsync.
+    let modified = fs::metadata(images.join("one"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    fs::rename(images.join("one/b.png"), images.join("one/d.png")).unwrap();
+    let folder = fs::File::open(images.join("one")).unwrap();
+    folder.set_modified(modified).unwrap();
+    assert_rebuilt(2);
+    fs::remove_dir_all(images.join("two")).unwrap();
+    assert_rebuilt(1);
+    // Boxes are clipped to the size in the image header.
+    let image = images.join("one/a.png");
+    let modified = fs::metadata(&image).unwrap().modified().unwrap();
+    fs::write(&image, crate::png(30, 15, 0)).unwrap();
+    let handle = fs::File::options().write(true).open(&image).unwrap();
+    handle.set_modified(modified).unwrap();
+    assert_rebuilt(1);
+    assert_eq!(
+        open().source.objects(0).unwrap().unwrap()[0].bbox,
+        [0.0, 0.0, 30.0, 15.0]
+    );
 }
 
 #[test]

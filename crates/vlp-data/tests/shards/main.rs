@@ -8,6 +8,7 @@ mod common;
 mod fuzz;
 mod index_cache;
 mod order;
+mod other_tools;
 mod packing;
 
 use std::{

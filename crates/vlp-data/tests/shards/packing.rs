@@ -159,7 +159,7 @@ fn packing_is_deterministic_for_any_number_of_threads() {
     let shards = pack_noise("bytes", &small_bytes);
     let tars = shards.iter().filter(|(name, _)| name != MANIFEST);
     assert!(tars.clone().count() > 2 && tars.clone().all(|(_, tar)| tar.len() <= 20_000));
-    assert!(!dir.path().join("one.vlp-part").exists());
+    assert!(!has_temporary_folder(dir.path()));
     // Existing sets are not overwritten.
     let error = pack(&noise(3), dir.path().join("one"), &single_thread).unwrap_err();
     assert!(error.to_string().contains("not empty"), "{error}");
@@ -211,7 +211,31 @@ fn unreadable_samples_are_skipped_and_listed() {
     }
     let error = pack(&source, dir.path().join("none"), &small_shards()).unwrap_err();
     assert!(error.to_string().contains("none of 6 samples"), "{error}");
-    assert!(!dir.path().join("none").exists() && !dir.path().join("none.vlp-part").exists());
+    assert!(!dir.path().join("none").exists() && !has_temporary_folder(dir.path()));
+}
+
+fn has_temporary_folder(dir: &Path) -> bool {
+    let mut entries = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    entries.any(|name| name.to_string_lossy().ends_with(".vlp-part"))
+}
+
+#[test]
+fn folders_of_other_processes_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = std::process::id();
+    let others = [format!("set.{id}.vlp-part"), "set.vlp-part".to_owned()];
+    for other in &others {
+        fs::create_dir(dir.path().join(other)).unwrap();
+        fs::write(dir.path().join(other).join("000000.tar"), b"theirs").unwrap();
+    }
+    pack(&noise(3), dir.path().join("set"), &small_shards()).unwrap();
+    for other in &others {
+        let theirs = fs::read(dir.path().join(other).join("000000.tar")).unwrap();
+        assert_eq!(theirs, b"theirs");
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
 }
 
 #[test]

@@ -154,8 +154,8 @@ mod crowd_flag {
         match Option::<Flag>::deserialize(deserializer)? {
             None => Ok(false),
             Some(Flag::Bool(crowd)) => Ok(crowd),
-            Some(Flag::Number(n)) if n == 0.0 => Ok(false),
-            Some(Flag::Number(n)) if n == 1.0 => Ok(true),
+            Some(Flag::Number(0.0)) => Ok(false),
+            Some(Flag::Number(1.0)) => Ok(true),
             Some(Flag::Number(n)) => {
                 Err(D::Error::custom(format!("iscrowd is {n}: expected 0 or 1")))
             }

@@ -1,14 +1,15 @@
 //! COCO captions: `[{"image_id": int, "caption": str}]`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{FileError, with_file};
 use super::ids::{ExpectedIds, UniqueIds};
-use super::json::{read_array, read_list, write_array};
+use super::json::{read_array, read_list, read_optional_list, write_array};
 use super::selection::{FileScores, Selection};
+use super::unlisted::Unlisted;
 use crate::EvalError;
 use crate::caption::{CaptionPair, CaptionScores, caption_scores};
 
@@ -75,11 +76,10 @@ pub fn score_captions(
     let results = results.as_ref();
     let captions = read_annotated_captions(results, annotations, selection)?;
     let scores = with_file(results, caption_scores(&captions.pairs()))?;
-    Ok(FileScores::new(
-        scores,
-        captions.results.len(),
-        captions.annotated,
-    ))
+    Ok(FileScores {
+        notes: captions.notes,
+        ..FileScores::new(scores, captions.results.len(), captions.annotated)
+    })
 }
 
 /// Captions of a result file with the references of their images.
@@ -92,6 +92,8 @@ pub struct AnnotatedCaptions {
     pub references: Vec<Vec<String>>,
     /// Number of images with captions in the annotations.
     pub annotated: usize,
+    /// Annotations that were not used, as in the official tool.
+    pub notes: Vec<String>,
 }
 
 impl AnnotatedCaptions {
@@ -110,6 +112,8 @@ impl AnnotatedCaptions {
 
 /// Reads the captions of a result file and, for each, the references of its image from a `captions_*.json`.
 ///
+/// As in the official tool, captions of images that the list `images` lacks are not used; the list may be absent.
+///
 /// # Errors
 /// [`FileError`], see [`read_captions`]; [`FileError::Score`] for an image without a reference.
 pub fn read_annotated_captions(
@@ -117,19 +121,34 @@ pub fn read_annotated_captions(
     annotations: impl AsRef<Path>,
     selection: &Selection<'_>,
 ) -> Result<AnnotatedCaptions, FileError> {
+    #[derive(Deserialize)]
+    struct Image {
+        id: u64,
+    }
+    let annotations = annotations.as_ref();
+    let mut listed_images = HashSet::new();
+    let expected = r#"{"images": [{"id": int, ..}, ..], ..}"#;
+    let has_images = read_optional_list(annotations, "images", expected, |_, image: Image| {
+        listed_images.insert(image.id);
+        Ok(())
+    })?;
+    let mut unlisted = Unlisted::new("annotation", "image", "images");
     let mut references_by_image: HashMap<u64, Vec<String>> = HashMap::new();
     let mut image_ids = Vec::new();
     let expected = r#"{"annotations": [{"image_id": int, "caption": str, ..}, ..]}"#;
     read_list(
-        annotations.as_ref(),
+        annotations,
         "annotations",
         expected,
         |_, annotation: CaptionResult| {
-            let captions = references_by_image.entry(annotation.image_id).or_default();
-            if captions.is_empty() {
-                image_ids.push(annotation.image_id);
+            let CaptionResult { image_id, caption } = annotation;
+            if unlisted.retain(!has_images || listed_images.contains(&image_id), image_id) {
+                let captions = references_by_image.entry(image_id).or_default();
+                if captions.is_empty() {
+                    image_ids.push(image_id);
+                }
+                captions.push(caption);
             }
-            captions.push(annotation.caption);
             Ok(())
         },
     )?;
@@ -145,5 +164,6 @@ pub fn read_annotated_captions(
         references: with_file(file, references)?,
         results,
         annotated: image_ids.len(),
+        notes: unlisted.note(annotations).into_iter().collect(),
     })
 }

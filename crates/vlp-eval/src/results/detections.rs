@@ -1,7 +1,6 @@
 //! COCO detections: `[{"image_id", "category_id", "bbox": [x, y, width, height], "score"}]`.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fmt::Display;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -10,6 +9,7 @@ use super::error::{FileError, with_file};
 use super::json::{read_list, read_numbers, read_optional_list, write_array};
 use super::python::Number;
 use super::selection::{FileScores, Selection};
+use super::unlisted::Unlisted;
 use crate::EvalError;
 use crate::coco_ap::{CocoSummary, Detection, GroundTruth, check_ground_truth, evaluate};
 
@@ -273,52 +273,4 @@ fn read_instances(file: &Path) -> Result<Instances, FileError> {
         categories,
         notes,
     })
-}
-
-/// Records that are not scored because a list of the annotations lacks an id of theirs.
-struct Unlisted<I> {
-    record: &'static str,
-    kind: &'static str,
-    list: &'static str,
-    count: usize,
-    ids: BTreeSet<I>,
-}
-
-impl<I: Ord + Display> Unlisted<I> {
-    fn new(record: &'static str, kind: &'static str, list: &'static str) -> Self {
-        Self {
-            record,
-            kind,
-            list,
-            count: 0,
-            ids: BTreeSet::new(),
-        }
-    }
-
-    /// `is_listed`; counts a record that is not.
-    fn retain(&mut self, is_listed: bool, id: I) -> bool {
-        if !is_listed {
-            self.count += 1;
-            self.ids.insert(id);
-        }
-        is_listed
-    }
-
-    fn note(&self, file: &Path) -> Option<String> {
-        let Self {
-            record,
-            kind,
-            list,
-            count,
-            ..
-        } = self;
-        let mut ids: Vec<String> = self.ids.iter().take(5).map(ToString::to_string).collect();
-        if self.ids.len() > ids.len() {
-            ids.push("..".to_owned());
-        }
-        let (file, ids) = (file.display(), ids.join(", "));
-        (*count > 0).then(|| {
-            format!("{file}: {record}s that are not scored: {count}, of {kind} {ids}, which {list:?} does not list")
-        })
-    }
 }

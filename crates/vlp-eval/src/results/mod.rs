@@ -3,7 +3,7 @@
 //! Writers reject what the tools fail on: values that are not finite and repeated ids.
 //! Files are renamed into place when they are complete. Readers read record by record and check each
 //! against the annotations: a record that is missing, unknown, repeated or invalid is a
-//! [`FileError`] that names file, record and id.
+//! [`FileError`] that names file, record and id. A [`Selection`] scores a file for a part of the annotations.
 //!
 //! | task | results | annotations | metrics |
 //! |---|---|---|---|
@@ -21,6 +21,7 @@ mod nlvr2;
 mod python;
 mod selection;
 mod text_file;
+mod unlisted;
 mod vqa;
 
 pub use captions::{

@@ -119,7 +119,7 @@ pub fn excludable_conv2d_algorithms() -> Vec<&'static str> {
         return crate::cpu::conv::excludable();
     }
     #[allow(unreachable_code, reason = "without the CPU backend alone")]
-    vec![]
+    Vec::new()
 }
 
 /// For measurements, not a setting: has every convolution of the process do without one algorithm, by the next best one.

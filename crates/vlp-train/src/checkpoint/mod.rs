@@ -1,27 +1,27 @@
 //! Checkpoints: one folder each, which appears by an atomic rename and is verified by SHA-256 when read.
 
 mod manifest;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file::{sync_parent, write_synced};
 use crate::error::TrainError;
-use manifest::{Manifest, encode_error, number_text};
-
-const PARTIAL_PREFIX: &str = ".writing-";
+use manifest::{Manifest, number_text};
+pub use writer::CheckpointWriter;
 
 /// Progress of a training run; weights and optimizer state are in the checkpoint's files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainState {
     /// Optimizer steps done. Also the position in the data, whose order is a function of the step.
     pub step: u64,
-    /// Skipped steps so far.
+    /// Skipped steps so far, for either [`SkipReason`](crate::SkipReason).
     pub skipped: u64,
-    /// Consecutive skipped steps up to this one.
+    /// Steps in a row up to this one whose loss or gradient was not finite.
     pub skipped_in_row: u32,
     /// Hash of the configuration, which must not change when the run is resumed.
     pub config_hash: String,
@@ -80,39 +80,26 @@ impl Checkpoint {
     }
 }
 
-/// The `checkpoints` folder of a run.
+/// The `checkpoints` folder of a run, for reading. It never writes or removes anything, so it may be used while a
+/// [`CheckpointWriter`] saves to the folder.
 #[derive(Debug, Clone)]
 pub struct CheckpointStore {
     folder: PathBuf,
-    keep: usize,
 }
 
 impl CheckpointStore {
-    /// Opens or creates `folder` and removes partially written checkpoints. [`Self::save`] keeps the newest `keep`
-    /// checkpoints (at least 1) and the best one.
-    ///
-    /// # Errors
-    /// [`TrainError::Io`].
-    pub fn open(folder: impl Into<PathBuf>, keep: usize) -> Result<Self, TrainError> {
-        let folder = folder.into();
-        fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "create the folder"))?;
-        let store = Self {
-            folder,
-            keep: keep.max(1),
-        };
-        for name in store.folder_names()? {
-            if name.starts_with(PARTIAL_PREFIX) {
-                let path = store.folder.join(name);
-                fs::remove_dir_all(&path)
-                    .map_err(TrainError::io(&path, "remove a half-written checkpoint"))?;
-            }
+    /// The checkpoints of `folder`, which is read by the other methods and may not exist yet.
+    pub fn open(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
         }
-        Ok(store)
     }
 
     fn folder_names(&self) -> Result<Vec<String>, TrainError> {
-        let entries =
-            fs::read_dir(&self.folder).map_err(TrainError::io(&self.folder, "list the folder"))?;
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
+            entries => entries.map_err(TrainError::io(&self.folder, "list the folder"))?,
+        };
         let mut names: Vec<String> = entries
             .filter_map(Result::ok)
             .filter(|e| e.path().is_dir())
@@ -123,7 +110,7 @@ impl CheckpointStore {
     }
 
     fn path(&self, step: u64) -> PathBuf {
-        self.folder.join(format!("step-{step:08}"))
+        self.folder.join(folder_name(step))
     }
 
     /// Steps that have a checkpoint, oldest first.
@@ -131,56 +118,17 @@ impl CheckpointStore {
     /// # Errors
     /// [`TrainError::Io`].
     pub fn steps(&self) -> Result<Vec<u64>, TrainError> {
-        Ok(self
+        let mut steps: Vec<u64> = self
             .folder_names()?
             .iter()
-            .filter_map(|n| n.strip_prefix("step-")?.parse().ok())
-            .collect())
-    }
-
-    /// Saves `files` (name, contents) as the checkpoint of `state.step`, then removes old checkpoints.
-    ///
-    /// The files are written to a temporary folder and synced, then the folder is renamed: if saving fails or the
-    /// process is killed, earlier checkpoints are unchanged. Returns the checkpoint's folder.
-    ///
-    /// # Errors
-    /// [`TrainError::Io`].
-    pub fn save(
-        &self,
-        state: &TrainState,
-        files: &[(&str, Vec<u8>)],
-        score: Option<&CheckpointScore>,
-    ) -> Result<PathBuf, TrainError> {
-        let path = self.path(state.step);
-        let partial = self
-            .folder
-            .join(format!("{PARTIAL_PREFIX}{}", std::process::id()));
-        let manifest = Manifest::new(state, score, files).map_err(encode_error(&path))?;
-        if let Err(error) = write_files(&partial, files, &manifest) {
-            // An error of the clean-up would hide the reason of the failure.
-            let _ = fs::remove_dir_all(&partial);
-            return Err(error);
-        }
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(TrainError::io(&path, "replace the checkpoint"))?;
-        }
-        fs::rename(&partial, &path).map_err(TrainError::io(&path, "rename the checkpoint"))?;
-        sync_parent(&path)?;
-        self.prune()?;
-        Ok(path)
-    }
-
-    fn prune(&self) -> Result<(), TrainError> {
-        let steps = self.steps()?;
-        let best = self.best_step()?.map(|(step, _)| step);
-        for &step in &steps[..steps.len().saturating_sub(self.keep)] {
-            if Some(step) != best {
-                let path = self.path(step);
-                fs::remove_dir_all(&path)
-                    .map_err(TrainError::io(&path, "remove an old checkpoint"))?;
-            }
-        }
-        Ok(())
+            .filter_map(|name| {
+                let step = name.strip_prefix("step-")?.parse().ok()?;
+                // A folder of another spelling, such as a copy named `step-7`, is not ours.
+                (*name == folder_name(step)).then_some(step)
+            })
+            .collect();
+        steps.sort_unstable();
+        Ok(steps)
     }
 
     /// Step and score of the best checkpoint, the earliest if several are equal; `None` if none has a score.
@@ -259,13 +207,23 @@ impl CheckpointStore {
     /// # Errors
     /// [`TrainError::NoCheckpoint`] if none is intact; [`TrainError::Version`].
     pub fn latest(&self) -> Result<(Checkpoint, Vec<TrainError>), TrainError> {
+        let mut steps = self.steps()?;
         let mut errors = vec![];
-        for step in self.steps()?.into_iter().rev() {
-            match self.at_step(step) {
-                Ok(checkpoint) => return Ok((checkpoint, errors)),
-                Err(error @ TrainError::Version { .. }) => return Err(error),
-                Err(error) => errors.push(error),
+        loop {
+            for &step in steps.iter().rev() {
+                match self.at_step(step) {
+                    Ok(checkpoint) => return Ok((checkpoint, errors)),
+                    Err(error @ TrainError::Version { .. }) => return Err(error),
+                    Err(error) => errors.push(error),
+                }
             }
+            // A writer may have replaced all of them in the meantime.
+            let current = self.steps()?;
+            if current.last() <= steps.last() {
+                break;
+            }
+            steps = current;
+            errors.clear();
         }
         Err(TrainError::NoCheckpoint {
             path: self.folder.clone(),
@@ -274,14 +232,6 @@ impl CheckpointStore {
     }
 }
 
-fn write_files(
-    folder: &Path,
-    files: &[(&str, Vec<u8>)],
-    manifest: &Manifest,
-) -> Result<(), TrainError> {
-    fs::create_dir_all(folder).map_err(TrainError::io(folder, "create the folder"))?;
-    for (name, bytes) in files {
-        write_synced(&folder.join(name), bytes)?;
-    }
-    manifest.write(folder)
+fn folder_name(step: u64) -> String {
+    format!("step-{step:08}")
 }

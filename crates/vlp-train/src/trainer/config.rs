@@ -23,7 +23,8 @@ pub struct TrainerConfig {
     pub schedule: ScheduleConfig,
     /// Decay of the moving average of the weights, which then replaces them in evaluation; 0 for none.
     pub ema_decay: f64,
-    /// Consecutive skipped steps after which training stops.
+    /// Steps in a row with a loss or gradient that is not finite after which training stops; 0 is as 1. Steps without
+    /// a gradient neither count nor interrupt the row.
     pub max_skipped: u32,
 }
 

@@ -11,7 +11,7 @@ use burn::prelude::*;
 
 use crate::ema::Ema;
 use crate::error::TrainError;
-use crate::grads::{GradScale, global_norm, param_norms};
+use crate::grads::{GradScale, global_norm, has_trained_param, param_norms};
 use crate::param_values::ParamValues;
 pub use config::TrainerConfig;
 pub use resume::{EMA_FILE, MODEL_FILE, OPTIMIZER_FILE, load_weights};
@@ -24,7 +24,19 @@ pub struct StepReport {
     /// Learning rate of the parameters outside every group.
     pub learning_rate: f64,
     /// Why the step was skipped, if it was.
-    pub skipped: Option<String>,
+    pub skipped: Option<SkipReason>,
+}
+
+/// Why a step is skipped. A skipped step changes no weights, optimizer state or running statistics.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SkipReason {
+    /// A loss or gradient is not finite. [`TrainerConfig::max_skipped`] such steps in a row end training.
+    #[error("{0}")]
+    NotFinite(String),
+    /// There is nothing to learn from the batch. Such steps never end training; an accumulated batch without a gradient
+    /// contributes zeros.
+    #[error("{0}")]
+    NoGradient(String),
 }
 
 /// A module in training.
@@ -86,7 +98,7 @@ impl<M: Module> Trainer<M> {
         self.step
     }
 
-    /// Steps skipped because a loss or gradient was not finite.
+    /// Skipped steps, for either [`SkipReason`]. If it equals [`Self::step_count`], nothing was trained.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -100,7 +112,8 @@ impl<M: Module> Trainer<M> {
     }
 
     /// Does one optimizer step. `loss(model, index)` returns the loss `[1]` of the accumulated batch `index`, or a
-    /// reason to skip the step.
+    /// reason to skip it. The step is skipped if a loss or gradient is not finite, or if no batch has a gradient: a
+    /// loss without one may be a constant, or depend on frozen parameters only.
     ///
     /// The device's random numbers (dropout) are a function of `seed` and the step, so that a resumed run draws the
     /// same ones as an uninterrupted run.
@@ -110,16 +123,17 @@ impl<M: Module> Trainer<M> {
     pub fn step<E: From<TrainError>>(
         &mut self,
         seed: u64,
-        mut loss: impl FnMut(&M, usize) -> Result<Result<Tensor<1>, String>, E>,
+        mut loss: impl FnMut(&M, usize) -> Result<Result<Tensor<1>, SkipReason>, E>,
     ) -> Result<StepReport, E> {
         let statistics = self.begin_step(seed);
         let model = self.with_frozen_groups()?;
         let mut batch_grads = vec![];
         for index in 0..self.config.accumulate {
             let loss = loss(&model, index)?;
-            let skip = loss.is_err();
-            batch_grads.push(loss.map(|loss| backward(loss, &model, self.config.accumulate)));
-            if skip {
+            let grads = loss.and_then(|loss| backward(loss, &model, self.config.accumulate));
+            let is_last = matches!(grads, Err(SkipReason::NotFinite(_)));
+            batch_grads.push(grads);
+            if is_last {
                 break;
             }
         }
@@ -135,7 +149,7 @@ impl<M: Module> Trainer<M> {
     pub fn step_with_outputs<E: From<TrainError> + Send, T: Send>(
         &mut self,
         seed: u64,
-        loss: impl Fn(&M, usize) -> Result<(Result<Tensor<1>, String>, T), E> + Sync,
+        loss: impl Fn(&M, usize) -> Result<(Result<Tensor<1>, SkipReason>, T), E> + Sync,
     ) -> Result<(StepReport, Vec<T>), E> {
         let mut outputs = vec![];
         if !self.config.data_parallel_halves {
@@ -157,7 +171,8 @@ impl<M: Module> Trainer<M> {
         let accumulate = self.config.accumulate;
         let batch = |model: M, index: usize| -> Result<_, E> {
             let (loss, output) = loss(&model, index)?;
-            Ok((loss.map(|loss| backward(loss, &model, accumulate)), output))
+            let grads = loss.and_then(|loss| backward(loss, &model, accumulate));
+            Ok((grads, output))
         };
         let (first, second) = (fork(), fork());
         let (first, second) = vlp_ops::run_concurrently(|| batch(first, 0), || batch(second, 1));
@@ -189,21 +204,18 @@ impl<M: Module> Trainer<M> {
         ParamValues::collect(&self.model().valid(), "running_")
     }
 
-    /// Sums the gradients in the order of the batches, checks and clips them, and updates the weights. Skips the step
-    /// if a batch has a reason to skip instead of gradients.
+    /// Sums the gradients in the order of the batches, checks and clips them, and updates the weights; or skips the
+    /// step.
     fn apply(
         &mut self,
         statistics: ParamValues,
-        batch_grads: Vec<Result<GradientsParams, String>>,
+        batch_grads: Vec<Result<GradientsParams, SkipReason>>,
     ) -> Result<StepReport, TrainError> {
         let schedule = &self.config.schedule;
         let lr_factor = schedule.lr_factor(self.step, self.config.steps);
         let learning_rate = self.config.optimizer.learning_rate * lr_factor;
         self.step += 1;
-        let (grads, mut reason) = match batch_grads.into_iter().collect::<Result<Vec<_>, _>>() {
-            Ok(grads) => (grads, None),
-            Err(reason) => (vec![], Some(reason)),
-        };
+        let (grads, mut reason) = usable_grads(batch_grads);
         let grads = self.sum_grads(grads);
         let grad_norm = global_norm(self.model(), &grads);
         if reason.is_none() && !grad_norm.is_finite() {
@@ -211,7 +223,8 @@ impl<M: Module> Trainer<M> {
                 .into_iter()
                 .find(|(_, norm)| !norm.is_finite());
             let name = bad.map_or_else(|| "the sum of all gradients".into(), |(name, _)| name);
-            reason = Some(format!("the gradient of {name} is not finite"));
+            let text = format!("the gradient of {name} is not finite");
+            reason = Some(SkipReason::NotFinite(text));
         }
         if let Some(reason) = reason {
             self.skip(statistics, &reason)?;
@@ -251,29 +264,63 @@ impl<M: Module> Trainer<M> {
     }
 
     /// Counts a skipped step and restores the running statistics.
-    fn skip(&mut self, statistics: ParamValues, reason: &str) -> Result<(), TrainError> {
+    fn skip(&mut self, statistics: ParamValues, reason: &SkipReason) -> Result<(), TrainError> {
         self.skipped += 1;
-        self.skipped_in_row += 1;
         if !statistics.is_empty() {
             // `valid` merges the statistics of the last forward pass, which are then replaced.
             self.model().valid();
             self.model = Some(statistics.restore(self.model().clone()));
         }
+        let SkipReason::NotFinite(reason) = reason else {
+            return Ok(());
+        };
+        self.skipped_in_row += 1;
         if self.skipped_in_row >= self.config.max_skipped.max(1) {
             return Err(TrainError::Diverged {
                 step: self.step,
                 count: self.skipped_in_row,
-                reason: reason.into(),
+                reason: reason.clone(),
             });
         }
         Ok(())
     }
 }
 
+/// Gradients of the batches that have some, or why the step is skipped.
+fn usable_grads(
+    batch_grads: Vec<Result<GradientsParams, SkipReason>>,
+) -> (Vec<GradientsParams>, Option<SkipReason>) {
+    let (mut usable, mut no_gradient) = (vec![], None);
+    for grads in batch_grads {
+        match grads {
+            Ok(grads) => usable.push(grads),
+            Err(reason @ SkipReason::NotFinite(_)) => return (vec![], Some(reason)),
+            Err(reason) => no_gradient = no_gradient.or(Some(reason)),
+        }
+    }
+    let reason = no_gradient.filter(|_| usable.is_empty());
+    (usable, reason)
+}
+
 /// Gradients of one of `accumulate` batches, divided by their number.
-fn backward<M: Module>(loss: Tensor<1>, model: &M, accumulate: usize) -> GradientsParams {
+fn backward<M: Module>(
+    loss: Tensor<1>,
+    model: &M,
+    accumulate: usize,
+) -> Result<GradientsParams, SkipReason> {
+    let no_gradient = |reason: &str| Err(SkipReason::NoGradient(reason.into()));
+    if !loss.is_tracked() {
+        return match has_trained_param(model) {
+            true => no_gradient("the batch has nothing to predict: no loss has a gradient"),
+            false => no_gradient("every parameter is frozen: no loss has a gradient"),
+        };
+    }
     let loss = loss.div_scalar(accumulate as f64);
-    GradientsParams::from_grads(loss.backward(), model)
+    let grads = GradientsParams::from_grads(loss.backward(), model);
+    if grads.is_empty() {
+        return no_gradient("the loss depends on no parameter that is trained");
+    }
+    Ok(grads)
 }
 
 /// Hash of seed and step (SplitMix64).

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use vlp_train::{CheckpointScore, CheckpointStore, TrainError, TrainState};
+use vlp_train::{
+    CheckpointScore, CheckpointStore, CheckpointWriter, TrainError, TrainState,
+};
 
 fn state(step: u64) -> TrainState {
     TrainState {
@@ -27,16 +29,16 @@ fn score(metric: &str, value: f64) -> CheckpointScore {
     }
 }
 
-fn save_scored(store: &CheckpointStore, step: u64, score: &CheckpointScore) {
-    store.save(&state(step), &files(step), Some(score)).unwrap();
+fn save_scored(writer: &CheckpointWriter, step: u64, score: &CheckpointScore) {
+    writer.save(&state(step), &files(step), Some(score)).unwrap();
 }
 
-fn save(store: &CheckpointStore, step: u64) {
-    store.save(&state(step), &files(step), None).unwrap();
+fn save(writer: &CheckpointWriter, step: u64) {
+    writer.save(&state(step), &files(step), None).unwrap();
 }
 
-fn best_step(store: &CheckpointStore) -> Option<u64> {
-    store.best_step().unwrap().map(|(step, _)| step)
+fn best_step(writer: &CheckpointWriter) -> Option<u64> {
+    writer.store().best_step().unwrap().map(|(step, _)| step)
 }
 
 /// Every file below `folder` with its contents.
@@ -56,10 +58,10 @@ fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn every_changed_byte_is_detected_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::open(folder.path(), 2).unwrap();
-    save_scored(&store, 3, &score("accuracy", 0.25));
-    save_scored(&store, 4, &score("accuracy", 0.5));
-    let intact = store.at_step(4).unwrap();
+    let writer = CheckpointWriter::open(folder.path(), 2).unwrap();
+    save_scored(&writer, 3, &score("accuracy", 0.25));
+    save_scored(&writer, 4, &score("accuracy", 0.5));
+    let intact = writer.store().at_step(4).unwrap();
     let (mut detected, mut harmless) = (0, 0);
     for (path, bytes) in tree(&folder.path().join("step-00000004")) {
         for index in 0..bytes.len() {
@@ -67,7 +69,7 @@ fn every_changed_byte_is_detected_or_harmless() {
                 let mut damaged = bytes.clone();
                 damaged[index] ^= flip;
                 fs::write(&path, &damaged).unwrap();
-                match store.at_step(4) {
+                match writer.store().at_step(4) {
                     Ok(checkpoint) => {
                         // White space in the manifest, nothing else.
                         assert!(path.ends_with("manifest.json"));
@@ -80,7 +82,7 @@ fn every_changed_byte_is_detected_or_harmless() {
                     Err(error) => {
                         let message = error.to_string();
                         assert!(message.contains("step-00000004/"), "{message}");
-                        let (latest, errors) = store.latest().unwrap();
+                        let (latest, errors) = writer.store().latest().unwrap();
                         assert_eq!((latest.state.step, errors.len()), (3, 1));
                         detected += 1;
                     }
@@ -98,7 +100,7 @@ fn every_changed_byte_is_detected_or_harmless() {
 #[test]
 fn latest_names_damaged_files_and_returns_the_previous_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::open(folder.path(), 2).unwrap();
+    let writer = CheckpointWriter::open(folder.path(), 2).unwrap();
     for (name, length) in [
         ("model.bpk", Some(39)),
         ("model.bpk", Some(0)),
@@ -107,53 +109,94 @@ fn latest_names_damaged_files_and_returns_the_previous_checkpoint() {
         ("manifest.json", Some(0)),
         ("manifest.json", None),
     ] {
-        save(&store, 1);
-        save(&store, 2);
+        save(&writer, 1);
+        save(&writer, 2);
         let path = folder.path().join("step-00000002").join(name);
         match length {
             Some(len) => fs::write(&path, &fs::read(&path).unwrap()[..len]).unwrap(),
             None => fs::remove_file(&path).unwrap(),
         }
-        let (latest, errors) = store.latest().unwrap();
+        let (latest, errors) = writer.store().latest().unwrap();
         assert_eq!((latest.state, latest.files.len()), (state(1), 2));
         assert!(errors[0].to_string().contains(name), "{}", errors[0]);
     }
     fs::remove_file(folder.path().join("step-00000001/model.bpk")).unwrap();
-    let message = store.latest().unwrap_err().to_string();
+    let message = writer.store().latest().unwrap_err().to_string();
     assert!(message.contains("no complete checkpoint here"), "{message}");
     assert!(message.contains("step-00000001/model.bpk"), "{message}");
 }
 
 #[test]
-fn open_removes_half_written_checkpoints_only() {
+fn only_the_writer_that_holds_the_lock_removes_partial_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::open(folder.path(), 2).unwrap();
-    save(&store, 1);
-    for name in [".writing-77", ".git", "notes"] {
+    let writer = CheckpointWriter::open(folder.path(), 2).unwrap();
+    save(&writer, 1);
+    for name in [".writing-77", ".writing-78-1", ".writing-notes", ".git"] {
         fs::create_dir(folder.path().join(name)).unwrap();
         fs::write(folder.path().join(name).join("model.bpk"), b"half").unwrap();
     }
-    let store = CheckpointStore::open(folder.path(), 2).unwrap();
-    assert_eq!(store.steps().unwrap(), [1]);
-    assert_eq!(store.latest().unwrap().0.state, state(1));
+    let before = tree(folder.path());
+    // Readers change nothing, whether or not a writer is at work; a second writer is refused.
+    let read = || {
+        let store = CheckpointStore::open(folder.path());
+        assert_eq!(store.steps().unwrap(), [1]);
+        assert_eq!(store.latest().unwrap().0.state, state(1));
+        assert!(store.best().is_err() && store.at_step(1).is_ok());
+        assert!(tree(folder.path()) == before);
+    };
+    read();
+    let error = CheckpointWriter::open(folder.path(), 2).unwrap_err();
+    assert!(matches!(error, TrainError::Locked { .. }), "{error}");
+    drop(writer);
+    read();
+    let writer = CheckpointWriter::open(folder.path(), 2).unwrap();
     let exists = |name: &str| folder.path().join(name).exists();
-    assert!(!exists(".writing-77") && exists(".git") && exists("notes"));
+    assert!(!exists(".writing-77") && !exists(".writing-78-1"));
+    assert!(exists(".writing-notes") && exists(".git"));
+    assert_eq!(writer.store().latest().unwrap().0.state, state(1));
+}
+
+#[test]
+fn a_missing_folder_has_no_checkpoints_and_is_not_created() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoints");
+    let store = CheckpointStore::open(&path);
+    assert_eq!(store.steps().unwrap(), [0; 0]);
+    let error = store.latest().unwrap_err();
+    assert!(matches!(error, TrainError::NoCheckpoint { .. }), "{error}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn folders_of_other_names_are_neither_read_nor_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = CheckpointWriter::open(folder.path(), 1).unwrap();
+    let others = ["step-1", "step-+0000002", "step-00000003.old", "step-"];
+    for name in others {
+        fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    // Nine digits sort after eight by number, not by name.
+    for step in [4, 99_999_999, 100_000_000] {
+        save(&writer, step);
+        assert_eq!(writer.store().steps().unwrap(), [step]);
+    }
+    assert!(others.iter().all(|name| folder.path().join(name).is_dir()));
 }
 
 #[test]
 fn missing_files_and_steps_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::open(folder.path(), 1).unwrap();
-    save(&store, 5);
-    let checkpoint = store.at_step(5).unwrap();
+    let writer = CheckpointWriter::open(folder.path(), 1).unwrap();
+    save(&writer, 5);
+    let checkpoint = writer.store().at_step(5).unwrap();
     assert_eq!(checkpoint.file("ema.bpk").unwrap(), [7; 9]);
     let message = checkpoint.file("other.bpk").unwrap_err().to_string();
     assert!(message.contains("step-00000005/other.bpk"), "{message}");
-    let error = store.at_step(6).unwrap_err();
+    let error = writer.store().at_step(6).unwrap_err();
     assert!(matches!(error, TrainError::NoStep { step: 6, .. }));
     let message = error.to_string();
     assert!(message.ends_with("steps with a checkpoint: 5"), "{message}");
-    let error = store.best().unwrap_err();
+    let error = writer.store().best().unwrap_err();
     assert!(matches!(error, TrainError::NoScore { .. }), "{error}");
 }
 
@@ -166,27 +209,27 @@ proptest! {
         values in proptest::collection::vec(proptest::option::of(-2i32..3), 1..8),
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let store = CheckpointStore::open(folder.path(), keep).unwrap();
+        let writer = CheckpointWriter::open(folder.path(), keep).unwrap();
         let mut best: Option<(u64, f64)> = None;
         let metric = if higher_is_better { "accuracy" } else { "loss" };
         for (step, value) in (1..).zip(values) {
             // Thirds have no exact decimal.
             let value = value.map(|v| f64::from(v) / 3.0);
             match value {
-                Some(value) => save_scored(&store, step, &score(metric, value)),
-                None => save(&store, step),
+                Some(value) => save_scored(&writer, step, &score(metric, value)),
+                None => save(&writer, step),
             }
             let better = |a: f64, b: f64| if higher_is_better { a > b } else { a < b };
             if let Some(value) = value.filter(|v| best.is_none_or(|(_, b)| better(*v, b))) {
                 best = Some((step, value));
             }
-            let actual = store.best_step().unwrap().map(|(step, score)| (step, score.value));
+            let actual = writer.store().best_step().unwrap().map(|(step, score)| (step, score.value));
             prop_assert_eq!(actual, best);
             let first = (step + 1).saturating_sub(keep as u64).max(1);
             let mut expected: Vec<u64> = (first..=step).collect();
             expected.extend(best.map(|(s, _)| s).filter(|s| *s < first));
             expected.sort();
-            prop_assert_eq!(store.steps().unwrap(), expected);
+            prop_assert_eq!(writer.store().steps().unwrap(), expected);
         }
     }
 }
@@ -194,22 +237,22 @@ proptest! {
 #[test]
 fn scores_that_are_not_finite_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::open(folder.path(), 1).unwrap();
-    save_scored(&store, 1, &score("loss", f64::NAN));
-    save_scored(&store, 2, &score("accuracy", f64::INFINITY));
-    assert_eq!(best_step(&store), None);
+    let writer = CheckpointWriter::open(folder.path(), 1).unwrap();
+    save_scored(&writer, 1, &score("loss", f64::NAN));
+    save_scored(&writer, 2, &score("accuracy", f64::INFINITY));
+    assert_eq!(best_step(&writer), None);
 }
 
 #[test]
 fn best_compares_only_the_metric_of_the_newest_score() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::open(folder.path(), 9).unwrap();
-    save_scored(&store, 1, &score("dictionary/restarts", 1e6));
-    assert_eq!(best_step(&store), Some(1));
-    save_scored(&store, 2, &score("loss", 0.5));
-    save_scored(&store, 3, &score("loss", 0.75));
-    save(&store, 4);
-    let best = store.best().unwrap();
+    let writer = CheckpointWriter::open(folder.path(), 9).unwrap();
+    save_scored(&writer, 1, &score("dictionary/restarts", 1e6));
+    assert_eq!(best_step(&writer), Some(1));
+    save_scored(&writer, 2, &score("loss", 0.5));
+    save_scored(&writer, 3, &score("loss", 0.75));
+    save(&writer, 4);
+    let best = writer.store().best().unwrap();
     assert_eq!(best.state, state(2));
     assert_eq!(best.score, Some(score("loss", 0.5)));
 }
@@ -217,9 +260,9 @@ fn best_compares_only_the_metric_of_the_newest_score() {
 #[test]
 fn other_formats_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::open(folder.path(), 2).unwrap();
-    save(&store, 1);
-    save(&store, 2);
+    let writer = CheckpointWriter::open(folder.path(), 2).unwrap();
+    save(&writer, 1);
+    save(&writer, 2);
     let path = folder.path().join("step-00000002/manifest.json");
     let text = fs::read_to_string(&path).unwrap();
     for (format, reason) in [
@@ -230,9 +273,9 @@ fn other_formats_are_refused() {
         assert_ne!(other, text);
         fs::write(&path, other).unwrap();
         for error in [
-            store.at_step(2).unwrap_err(),
-            store.latest().unwrap_err(),
-            store.best().unwrap_err(),
+            writer.store().at_step(2).unwrap_err(),
+            writer.store().latest().unwrap_err(),
+            writer.store().best().unwrap_err(),
         ] {
             let message = error.to_string();
             assert!(message.starts_with(reason), "{message}");
@@ -271,15 +314,15 @@ fn a_full_disk_leaves_earlier_checkpoints_unchanged() {
         return;
     };
     let folder = disk.0.path().join("checkpoints");
-    let store = CheckpointStore::open(&folder, 1).unwrap();
-    save_scored(&store, 1, &score("accuracy", 1.0));
+    let writer = CheckpointWriter::open(&folder, 1).unwrap();
+    save_scored(&writer, 1, &score("accuracy", 1.0));
     let before = tree(&folder);
     let large = [
         ("model.bpk", vec![1; 1 << 10]),
         ("optimizer.bpk", vec![2; 1 << 17]),
     ];
     let better = score("accuracy", 2.0);
-    let error = store.save(&state(2), &large, Some(&better)).unwrap_err();
+    let error = writer.save(&state(2), &large, Some(&better)).unwrap_err();
     assert!(matches!(error, TrainError::Io { .. }));
     let message = error.to_string();
     assert!(
@@ -287,8 +330,8 @@ fn a_full_disk_leaves_earlier_checkpoints_unchanged() {
         "{message}"
     );
     assert!(tree(&folder) == before);
-    assert_eq!(store.latest().unwrap().0.state, state(1));
+    assert_eq!(writer.store().latest().unwrap().0.state, state(1));
     // The partial checkpoint was removed, so a small one fits.
-    save(&store, 3);
-    assert_eq!(store.steps().unwrap(), [1, 3]);
+    save(&writer, 3);
+    assert_eq!(writer.store().steps().unwrap(), [1, 3]);
 }

@@ -1,6 +1,6 @@
 //! Resuming from a checkpoint equals an uninterrupted run.
 
-use vlp_train::{CheckpointStore, GroupConfig, OptimizerKind, TrainError, Trainer, TrainerConfig};
+use vlp_train::{CheckpointWriter, GroupConfig, OptimizerKind, TrainError, Trainer, TrainerConfig};
 
 use crate::net::{Net, config, step};
 
@@ -26,7 +26,7 @@ fn new() -> Trainer<Net> {
 #[test]
 fn a_resumed_run_saves_the_same_bytes_as_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::open(folder.path(), 1).unwrap();
+    let writer = CheckpointWriter::open(folder.path(), 1).unwrap();
     let mut uninterrupted = new();
     for _ in 0..9 {
         step(&mut uninterrupted);
@@ -36,14 +36,14 @@ fn a_resumed_run_saves_the_same_bytes_as_an_uninterrupted_one() {
         for _ in 0..3 {
             step(&mut resumed);
         }
-        store
+        writer
             .save(
                 &resumed.state("c"),
                 &resumed.checkpoint_files().unwrap(),
                 None,
             )
             .unwrap();
-        resumed = new().resume(&store.latest().unwrap().0, "c").unwrap();
+        resumed = new().resume(&writer.store().latest().unwrap().0, "c").unwrap();
     }
     assert_eq!(resumed.state("c"), uninterrupted.state("c"));
     assert!(resumed.checkpoint_files().unwrap() == uninterrupted.checkpoint_files().unwrap());
@@ -53,16 +53,16 @@ fn a_resumed_run_saves_the_same_bytes_as_an_uninterrupted_one() {
 #[test]
 fn resume_refuses_another_configuration_or_module() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::open(folder.path(), 1).unwrap();
+    let writer = CheckpointWriter::open(folder.path(), 1).unwrap();
     let trainer = new();
-    store
+    writer
         .save(
             &trainer.state("c"),
             &trainer.checkpoint_files().unwrap(),
             None,
         )
         .unwrap();
-    let checkpoint = store.latest().unwrap().0;
+    let checkpoint = writer.store().latest().unwrap().0;
     for (error, expected) in [
         (
             new().resume(&checkpoint, "d").err(),

@@ -1,6 +1,7 @@
 //! Tensor names of published checkpoints, and the parameters they correspond to.
 
 mod bert;
+mod detect;
 mod detr;
 mod layer;
 mod parameters;
@@ -12,6 +13,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::WeightsError;
+
+/// Attributes under which training frameworks (Lightning) and wrappers hold the model. No layout has names of its own that
+/// begin with one of them, except Hugging Face's `model.`.
+const FRAMEWORK_PREFIXES: [&str; 4] = ["model.", "module.", "net.", "network."];
 
 /// The tensor names of a family of published checkpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,29 +121,41 @@ impl CheckpointLayout {
         }
     }
 
-    /// The layout of a file with these tensor names; `None` if it is unknown.
-    pub fn detect<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let mut layout: Option<Self> = None;
-        for name in names {
-            // SOHO contains a BERT and DETR a ResNet, so their own names take precedence.
-            let distinct = match () {
-                () if name.starts_with("neck.") || name.starts_with("language.bert.") => {
-                    Some(Self::OfficialSoho)
-                }
-                () if name.contains("in_proj_weight") => Some(Self::FacebookDetr),
-                () if name.contains("encoder_attn.") => Some(Self::HfDetr),
-                () => None,
-            };
-            if distinct.is_some() {
-                return distinct;
-            }
-            if name.contains("embeddings.word_embeddings.weight") {
-                layout = Some(Self::HfBert);
-            } else if name == "layer1.0.conv1.weight" {
-                layout = layout.or(Some(Self::TorchvisionResNet));
-            }
+    /// Names of all layouts, separated by commas.
+    pub(crate) fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    /// Canonical names that every file of this layout has, or their [aliases](Self::alias). A released model may lack its
+    /// heads.
+    pub(crate) fn required_names(self) -> &'static [&'static str] {
+        match self {
+            Self::TorchvisionResNet => &["conv1.weight", "bn1.weight", "layer1.0.conv1.weight"],
+            Self::HfBert => &[
+                "embeddings.word_embeddings.weight",
+                "embeddings.position_embeddings.weight",
+                "embeddings.token_type_embeddings.weight",
+                "embeddings.LayerNorm.weight",
+                "encoder.layer.0.attention.self.query.weight",
+            ],
+            Self::FacebookDetr => &[
+                "backbone.0.body.conv1.weight",
+                "input_proj.weight",
+                "transformer.encoder.layers.0.self_attn.in_proj_weight",
+                "transformer.decoder.layers.0.multihead_attn.in_proj_weight",
+            ],
+            Self::HfDetr => &[
+                "backbone.conv1.weight",
+                "input_projection.weight",
+                "encoder.layers.0.self_attn.q_proj.weight",
+                "decoder.layers.0.encoder_attn.q_proj.weight",
+            ],
+            Self::OfficialSoho => &[
+                "backbone.conv1.weight",
+                "neck.vq.embed",
+                "language.bert.embeddings.word_embeddings.weight",
+            ],
         }
-        layout
     }
 
     /// The tensor of the parameter at `path` of a pre-training module, such as
@@ -154,8 +171,13 @@ impl CheckpointLayout {
         }
     }
 
-    /// The canonical spelling of a tensor name that has several in checkpoints of this layout.
+    /// The canonical spelling of a tensor name that has several in checkpoints of this layout. The prefixes of training
+    /// frameworks (`model.`, `module.`, `net.`, `network.`) are removed.
     pub fn canonical_name(self, name: &str) -> String {
+        let mut name = name;
+        while let Some(rest) = FRAMEWORK_PREFIXES.iter().find_map(|p| name.strip_prefix(p)) {
+            name = rest;
+        }
         match self {
             Self::TorchvisionResNet => name.to_owned(),
             Self::HfBert | Self::OfficialSoho => bert::canonical_name(name),
@@ -229,7 +251,7 @@ impl FromStr for CheckpointLayout {
         let layout = Self::ALL.into_iter().find(|layout| layout.name() == name);
         layout.ok_or_else(|| WeightsError::UnknownLayout {
             name: name.into(),
-            layouts: Self::ALL.map(Self::name).join(", "),
+            layouts: Self::names(),
         })
     }
 }

@@ -1,12 +1,13 @@
 //! Checkpoint layouts against the tensor names and shapes of published models (`scripts/weights/keys.py`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod detection;
 mod key_lists;
 mod module_params;
 
 use std::collections::BTreeSet;
 
-use vlp_weights::{CheckpointLayout, ImportPlan, Rows, TensorCopy};
+use vlp_weights::{CheckpointLayout, ImportPlan, Rows, TensorCopy, WeightsFile};
 
 use key_lists::{KeyList, file, key_list};
 use module_params::{Parameters, backbone, detection, e2e, mlm, soho, text};
@@ -14,9 +15,19 @@ use module_params::{Parameters, backbone, detection, e2e, mlm, soho, text};
 /// Plans an import of `parameters` from a file of these tensors. Checks that no two parameters take the same values.
 fn plan(layout: CheckpointLayout, keys: &KeyList, parameters: &[Parameters]) -> ImportPlan {
     let (_folder, file) = file(keys);
-    assert_eq!(CheckpointLayout::detect(file.names()), Some(layout));
+    assert_eq!(file.detect_layout().unwrap(), layout);
+    plan_of_file(layout, keys, &file, parameters)
+}
+
+/// As [`plan`], for a file whose layout need not be detected.
+fn plan_of_file(
+    layout: CheckpointLayout,
+    keys: &KeyList,
+    file: &WeightsFile,
+    parameters: &[Parameters],
+) -> ImportPlan {
     let parameters = parameters.concat();
-    let plan = ImportPlan::new(layout, &file, parameters.clone());
+    let plan = ImportPlan::new(layout, file, parameters.clone());
     assert_eq!(
         plan.copies.len() + plan.mismatches.len() + plan.missing.len() + plan.untouched.len(),
         parameters.len()
@@ -223,7 +234,8 @@ fn missing_unknown_and_mismatched_tensors_are_listed() {
         text(256, 2048, 6, 30522, 512),
         detection(256, 2048, 6, 1601),
     ];
-    let plan = plan(CheckpointLayout::FacebookDetr, &keys, &parameters);
+    let (_folder, file) = file(&keys);
+    let plan = plan_of_file(CheckpointLayout::FacebookDetr, &keys, &file, &parameters);
     assert_eq!(
         plan.missing,
         [(

@@ -10,7 +10,7 @@ use vlp::{Datasets, VlpError};
 use vlp_data::{DataError, Example, Examples};
 use vlp_models::initialize;
 use vlp_objectives::{Pretrain, PretrainObjectives, VisionLanguage, total};
-use vlp_train::Trainer;
+use vlp_train::{SkipReason, Trainer};
 use vlp_vision::ResNet;
 
 pub(crate) type BoxResult = Result<(), Box<dyn Error>>;
@@ -95,7 +95,8 @@ impl Preset {
         let collator = self.data.collator(&self.config);
         trainer.step_with_outputs(1, |model, _| -> Result<_, VlpError> {
             let batch = collator.collate(&model.objectives, examples, &self.device)?;
-            let loss = total(&model.losses(&batch)?).ok_or_else(|| "no loss".to_string());
+            let loss = total(&model.losses(&batch)?)
+                .ok_or_else(|| SkipReason::NoGradient("no loss".into()));
             Ok((loss, ()))
         })?;
         Ok(())

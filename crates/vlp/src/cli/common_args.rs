@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use burn::prelude::Device;
 use clap::Args;
+use toml::Value;
 use vlp::config::{CheckpointChoice, Sources, resolve};
 use vlp::{RunConfig, VlpError};
 
@@ -16,22 +17,22 @@ pub(super) struct ConfigArgs {
     /// TOML file that overrides the preset.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Data source: `scenes`, `coco:DIR`, `vqa:DIR/SPLIT`, `nlvr2:FILE`, `snli-ve:FILE`, `karpathy:FILE`, `json:FILE`, `genome:DIR`,
-    /// `shards:PATH` (a folder or a URL).
+    /// Data source: `scenes`, `coco:DIR@SPLIT`, `vqa:DIR@SPLIT`, `nlvr2:FILE`, `snli-ve:FILE`, `karpathy:FILE@SPLIT`, `json:FILE`,
+    /// `genome:DIR`, `shards:PATH` (a folder or a URL).
     #[arg(long, value_name = "SOURCE")]
     data: Option<String>,
     /// Optimizer steps of the run.
-    #[arg(long)]
-    steps: Option<u64>,
+    #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+    steps: Option<i64>,
     /// Seed of weights, data order, masks and dropout.
-    #[arg(long)]
-    seed: Option<u64>,
+    #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+    seed: Option<i64>,
     /// A short trial: the preset's `[quick]` values.
     #[arg(long)]
     quick: bool,
     /// A checkpoint of another project to start from (.safetensors or .pth); may be repeated.
     #[arg(long, value_name = "FILE")]
-    weights: Vec<PathBuf>,
+    weights: Vec<String>,
     /// A single value, such as `train.optimizer.learning_rate=1e-4`; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -44,22 +45,27 @@ impl ConfigArgs {
     }
 
     pub(super) fn sources(&self) -> Sources {
-        let mut set = vec![];
-        set.extend(self.data.iter().map(|v| format!("data.source={v}")));
-        set.extend(self.steps.iter().map(|v| format!("train.steps={v}")));
-        set.extend(self.seed.iter().map(|v| format!("seed={v}")));
-        if !self.weights.is_empty() {
-            let files = self.weights.iter();
-            let quoted = files.map(|file| format!("{:?}", file.to_string_lossy()));
-            let list = quoted.collect::<Vec<_>>().join(", ");
-            set.push(format!("weights=[{list}]"));
+        let mut values = vec![];
+        let mut add = |key: &str, value: Value| values.push((key.to_owned(), value));
+        if let Some(source) = &self.data {
+            add("data.source", Value::String(source.clone()));
         }
-        set.extend(self.set.iter().cloned());
+        if let Some(steps) = self.steps {
+            add("train.steps", Value::Integer(steps));
+        }
+        if let Some(seed) = self.seed {
+            add("seed", Value::Integer(seed));
+        }
+        if !self.weights.is_empty() {
+            let files = self.weights.iter().cloned().map(Value::String);
+            add("weights", Value::Array(files.collect()));
+        }
         Sources {
             preset: self.preset.clone(),
             file: self.config.clone(),
             quick: self.quick,
-            set,
+            values,
+            set: self.set.clone(),
         }
     }
 }

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
-use vlp::data::{OpenedSource, open_plain};
+use toml::Value;
+use vlp::config::{SourceKind, Sources};
+use vlp::data::{IMAGES_HINT, OpenedSource, has_shards, is_tar, open_plain};
 use vlp::report::{data_report, sample_cards};
 use vlp::{RunConfig, VlpError};
 use vlp_data::check::{CheckOptions, check};
+use vlp_data::read::VqaFiles;
 use vlp_data::shards::{PackOptions, pack};
 
-use super::common_args::ConfigArgs;
 use super::output::{print, warn};
 
 #[derive(Subcommand)]
@@ -26,13 +28,20 @@ pub(super) enum DataCommand {
     Pack(PackArgs),
 }
 
-/// A source as `--data` takes it, or a path whose kind is guessed.
+/// A source as `--data` takes it, or a path whose kind is guessed, and the settings it is read with.
 #[derive(Args)]
 struct SourceArgs {
-    /// `coco:DIR`, `vqa:DIR/SPLIT`, `json:FILE`, `shards:PATH`, `scenes`, ...; or a plain path.
+    /// `coco:DIR@SPLIT`, `vqa:DIR@SPLIT`, `json:FILE`, `shards:PATH`, `scenes`, ...; or a plain path.
     source: String,
-    #[command(flatten)]
-    config: ConfigArgs,
+    /// Preset with the `data` settings (see `vlp config list`); e2e-vlp-tiny by default.
+    #[arg(long)]
+    preset: Option<String>,
+    /// TOML file that overrides the preset.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A single value, such as `data.images=DIR`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
 }
 
 #[derive(Args)]
@@ -77,26 +86,30 @@ pub(super) struct PackArgs {
 /// `source` with its kind in front, guessed from the files at a plain path.
 fn with_kind(source: &str) -> String {
     let path = Path::new(source);
-    // A single letter before the colon is a Windows drive.
-    let has_kind = source
-        .split_once(':')
-        .is_some_and(|(kind, _)| kind.len() > 1);
-    if source == "scenes" || has_kind {
-        return match source.contains("://") && !source.starts_with("shards:") {
-            true => format!("shards:{source}"),
-            false => source.into(),
-        };
+    let prefix = source.split_once(':').map_or("", |(prefix, _)| prefix);
+    if source == "scenes" || SourceKind::NAMES.contains(&prefix) {
+        return source.into();
     }
-    let has_tar_files = || {
-        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        let mut files = entries.map(|entry| entry.path());
-        files.any(|file| file.extension().is_some_and(|e| e == "tar"))
+    if source.contains("://") {
+        return format!("shards:{source}");
+    }
+    // An unknown kind, unless it is a path with a colon or a Windows drive.
+    let is_name = |c: char| c.is_ascii_alphabetic() || c == '-';
+    if prefix.len() > 1 && prefix.chars().all(is_name) && !path.exists() {
+        return source.into();
+    }
+    // With the split of `DIR@SPLIT`.
+    let folder = match source.rsplit_once('@') {
+        Some((folder, _)) if !path.exists() => Path::new(folder),
+        _ => path,
     };
-    let kind = if path.join("annotations").is_dir() {
+    let kind = if folder.join("annotations").is_dir() {
         "coco"
+    } else if VqaFiles::splits(folder).is_ok_and(|splits| !splits.is_empty()) {
+        "vqa"
     } else if path.join("image_data.json").is_file() {
         "genome"
-    } else if path.join("index.json").is_file() || has_tar_files() {
+    } else if has_shards(path) || is_tar(source) && path.is_file() {
         "shards"
     } else {
         "json"
@@ -106,11 +119,19 @@ fn with_kind(source: &str) -> String {
 
 impl SourceArgs {
     fn config(&self, source: &str) -> Result<RunConfig, VlpError> {
-        let mut sources = self.config.sources();
-        sources
-            .set
-            .push(format!("data.source={:?}", with_kind(source)));
-        vlp::config::resolve(&sources)
+        let sources = Sources {
+            preset: self.preset.clone(),
+            file: self.config.clone(),
+            set: self.set.clone(),
+            values: vec![("data.source".into(), Value::String(with_kind(source)))],
+            ..Sources::default()
+        };
+        let config = vlp::config::resolve(&sources)?;
+        if config.data.source != with_kind(source) {
+            let reason = format!("--set data.source: the source is {source}");
+            return Err(VlpError::Config(reason));
+        }
+        Ok(config)
     }
 
     fn open(&self) -> Result<OpenedSource, VlpError> {
@@ -158,11 +179,15 @@ impl CheckArgs {
         }
         match report.is_clean() {
             true => Ok(()),
-            false => Err(VlpError::Config(format!(
-                "{}: {} issues",
-                self.source.source,
-                report.issue_count()
-            ))),
+            false => {
+                let missing = opened.report.map_or(0, |report| report.missing_images);
+                let hint = if missing > 0 { IMAGES_HINT } else { "" };
+                Err(VlpError::Config(format!(
+                    "{}: {} issues{hint}",
+                    self.source.source,
+                    report.issue_count()
+                )))
+            }
         }
     }
 }

@@ -87,6 +87,7 @@ impl ScoreArgs {
         let captions =
             results::read_annotated_captions(&self.results, &self.annotations, &selection);
         let captions = captions.map_err(add_hint)?;
+        print_notes(&captions.notes);
         let pairs = captions.pairs();
         let scores = caption_scores(&pairs).map_err(|e| invalid(e.to_string()))?;
         print_count("images", pairs.len(), captions.annotated)?;
@@ -130,17 +131,21 @@ impl ScoreArgs {
 
 /// Prints what was scored and returns the metrics.
 fn print_scored<S>(kind: &str, file: FileScores<S>) -> Result<S, VlpError> {
-    for note in &file.notes {
-        warn(format_args!("note: {note}"));
-    }
+    print_notes(&file.notes);
     if file.without_results > 0 {
         let count = file.without_results;
         warn(format_args!(
-            "note: {count} {kind} have no detection; to score only those in the file, add --subset"
+            "note: {kind} without a detection: {count}; to score only the others, add --subset"
         ));
     }
     print_count(kind, file.scored, file.annotated)?;
     Ok(file.scores)
+}
+
+fn print_notes(notes: &[String]) {
+    for note in notes {
+        warn(format_args!("note: {note}"));
+    }
 }
 
 /// Prints how many of the annotated images or questions were scored.

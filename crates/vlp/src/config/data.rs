@@ -14,8 +14,9 @@ use crate::error::VlpError;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DataConfig {
-    /// Training data: `scenes` (generated), `coco:DIR`, `vqa:DIR/SPLIT`, `nlvr2:FILE`, `snli-ve:FILE`, `karpathy:FILE`,
-    /// `karpathy-test:FILE`, `json:FILE`, `genome:DIR`, or `shards:PATH` (a folder or a URL).
+    /// Training data: `scenes` (generated), `coco:DIR` or `coco:DIR@SPLIT`, `vqa:DIR@SPLIT`, `nlvr2:FILE`, `snli-ve:FILE`,
+    /// `karpathy:FILE` or `karpathy:FILE@SPLIT`, `karpathy-test:FILE`, `json:FILE`, `genome:DIR`, or `shards:PATH` (a folder or
+    /// a URL).
     #[serde(default = "scenes")]
     pub source: String,
     /// Validation data, if it is a source of its own; else a fraction of `source`.
@@ -34,7 +35,7 @@ pub struct DataConfig {
     /// For shards read over a network: read shard after shard and shuffle within this many samples; 0 shuffles all.
     #[serde(default)]
     pub window: usize,
-    /// Folder of the images of sources that name a file.
+    /// Folder of the images, by default the source's own; with splits, also its subfolder `SPLIT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<PathBuf>,
     /// Task of generated scenes; other sources have a task of their own.

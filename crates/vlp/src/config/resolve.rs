@@ -16,7 +16,9 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     /// Apply the preset's `[quick]` values.
     pub quick: bool,
-    /// `key.path=value` entries, values in TOML or as bare strings.
+    /// Values by key, such as `data.source`.
+    pub values: Vec<(String, Value)>,
+    /// `key.path=value` entries, values in TOML or as bare strings; applied after `values`.
     pub set: Vec<String>,
 }
 
@@ -97,13 +99,22 @@ fn apply(mut table: Table, quick: Option<Value>, sources: &Sources) -> Result<Ta
             set_value(&mut table, &key, value)?;
         }
     }
+    for (key, value) in &sources.values {
+        set_value(&mut table, key, value.clone())?;
+    }
     for entry in &sources.set {
         let Some((key, text)) = entry.split_once('=') else {
             return Err(VlpError::Config(format!(
                 "--set {entry}: write key.path=value"
             )));
         };
-        set_value(&mut table, key.trim(), parse_value(text.trim()))?;
+        // A path may end in white space.
+        let text = match key.ends_with(' ') {
+            true => text.trim_start_matches(' '),
+            false => text,
+        };
+        let value = parse_value(&table, key.trim(), text)?;
+        set_value(&mut table, key.trim(), value)?;
     }
     Ok(table)
 }
@@ -114,12 +125,26 @@ fn typed(table: Table) -> Result<RunConfig, VlpError> {
         .map_err(|e: toml::de::Error| VlpError::Config(describe_error(&e.to_string())))
 }
 
-/// A TOML value; text that is not TOML is a string.
-fn parse_value(text: &str) -> Value {
-    let table = format!("v = {text}").parse::<Table>().ok();
-    table
-        .and_then(|mut table| table.remove("v"))
-        .unwrap_or_else(|| Value::String(text.into()))
+/// A TOML value; text that is not TOML is a string, as is any text of a key that takes only strings: a folder may be called
+/// `2014`.
+fn parse_value(table: &Table, key: &str, text: &str) -> Result<Value, VlpError> {
+    let string = Value::String(text.into());
+    let parsed = format!("v = {text}").parse::<Table>().ok();
+    let Some(value) = parsed.and_then(|mut table| table.remove("v")) else {
+        return Ok(string);
+    };
+    if value.is_str() {
+        return Ok(value);
+    }
+    let is_valid = |value: &Value| -> Result<bool, VlpError> {
+        let mut table = table.clone();
+        set_value(&mut table, key, value.clone())?;
+        Ok(typed(table).is_ok())
+    };
+    Ok(match !is_valid(&value)? && is_valid(&string)? {
+        true => string,
+        false => value,
+    })
 }
 
 pub(super) fn merge(base: &mut Table, overrides: Table) {
@@ -247,6 +272,48 @@ mod tests {
             (7, "coco:/some/where")
         );
         assert!(config.objectives.mlm.is_none() && config.objectives.itm.is_some());
+    }
+
+    #[test]
+    fn values_of_keys_that_take_strings_are_not_parsed() {
+        for text in [
+            "2014",
+            "1e3",
+            "true",
+            "2024-01-01",
+            "[1]",
+            "a: b",
+            "caf\u{65}\u{301}\u{3000}",
+        ] {
+            let config = set(&[&format!("data.images={text}")]).unwrap();
+            assert_eq!(config.data.images, Some(PathBuf::from(text)), "{text}");
+            let config = set(&[&format!("data.tokenizer = {text}"), "train.steps = 7"]).unwrap();
+            assert_eq!(
+                (config.data.tokenizer.as_str(), config.train.steps),
+                (text, 7)
+            );
+        }
+        assert_eq!(
+            set(&["data.source=\"json:x\""]).unwrap().data.source,
+            "json:x"
+        );
+        assert!(set(&["train.steps=2014-01-01"]).is_err());
+        assert!(set(&["train.steps=x"]).is_err());
+        let source = "json:a\"b\\c\u{301}'d: 1";
+        let values = vec![
+            ("data.source".into(), Value::String(source.into())),
+            (
+                "weights".into(),
+                Value::Array(vec![Value::String(source.into())]),
+            ),
+        ];
+        let config = resolve(&Sources {
+            values,
+            ..Sources::default()
+        })
+        .unwrap();
+        assert_eq!(config.data.source, source);
+        assert_eq!(config.weights, [PathBuf::from(source)]);
     }
 
     #[test]

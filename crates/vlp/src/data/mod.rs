@@ -7,6 +7,6 @@ mod training_source;
 mod vocabulary;
 
 pub use datasets::Datasets;
-pub use source::{OpenedSource, open_plain};
+pub use source::{IMAGES_HINT, OpenedSource, has_shards, is_tar, open_plain};
 pub use tokenizer::load_tokenizer;
 pub use vocabulary::Vocabulary;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use vlp_data::read::KarpathySplit;
 use vlp_data::{Mixture, MixtureComponent, Source, TestImageFilter};
 use vlp_scenes::Split;
 
@@ -49,7 +50,7 @@ fn open_filtered(data: &DataConfig, key: &str, spec: &str) -> Result<OpenedSourc
     let mut opened = open_source(key, spec, data, Split::Train, data.scenes.count)?;
     let kind = SourceKind::parse(key, spec)?;
     let Some(file) = data.karpathy.clone().or_else(|| karpathy_file(&kind)) else {
-        if has_coco_ids(opened.source.as_ref()) && !matches!(kind, SourceKind::Karpathy(_)) {
+        if has_coco_ids(opened.source.as_ref()) && !is_training_split(&kind) {
             opened.notes.push(format!(
                 "{spec}: no test images are removed; set data.karpathy to Karpathy's dataset_coco.json, whose test images must not be trained on"
             ));
@@ -74,13 +75,23 @@ fn open_filtered(data: &DataConfig, key: &str, spec: &str) -> Result<OpenedSourc
 
 /// Karpathy's file next to a source of COCO's images.
 fn karpathy_file(kind: &SourceKind) -> Option<PathBuf> {
-    let (SourceKind::Coco(dir) | SourceKind::Genome(dir)) = kind else {
+    let (SourceKind::Coco(dir, _) | SourceKind::Genome(dir)) = kind else {
         return None;
     };
     ["", "annotations"]
         .map(|folder| dir.join(folder).join("dataset_coco.json"))
         .into_iter()
         .find(|file| file.is_file())
+}
+
+/// Whether a source has none of the images of Karpathy's validation and test splits.
+fn is_training_split(kind: &SourceKind) -> bool {
+    let SourceKind::Karpathy(_, splits) = kind else {
+        return false;
+    };
+    !splits
+        .iter()
+        .any(|split| KarpathySplit::EVALUATION.contains(split))
 }
 
 /// Whether a source's images have COCO ids.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use vlp_data::Image;
+use vlp_data::{Image, read::is_system_file};
 use vlp_draw::{
     AnsweredQuestion, BoxKind, DrawnBox, Heatmap, PredictedImage, PredictionPage, render_prediction,
 };
@@ -37,8 +37,9 @@ fn image_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, VlpError> {
         let entries = std::fs::read_dir(path).map_err(VlpError::io(path))?;
         let mut images: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         images.retain(|file| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
             let extension = file.extension().unwrap_or_default().to_ascii_lowercase();
-            EXTENSIONS.iter().any(|image| extension == *image)
+            EXTENSIONS.iter().any(|image| extension == *image) && !is_system_file(&name)
         });
         images.sort();
         files.extend(images);

@@ -30,6 +30,17 @@ pub struct Results {
 }
 
 impl Results {
+    /// A message about skipped steps; `None` without any.
+    pub fn skipped_note(&self) -> Option<String> {
+        match (self.skipped_steps, self.step) {
+            (0, _) => None,
+            (skipped, step) if skipped >= step => Some(format!(
+                "nothing was trained: all {step} steps were skipped; the weights are the initial ones"
+            )),
+            (skipped, step) => Some(format!("{skipped} of {step} steps were skipped")),
+        }
+    }
+
     /// (name, initial value, trained value) of every metric.
     pub fn rows(&self) -> impl Iterator<Item = (&str, Option<f64>, Option<f64>)> {
         self.initial.iter().map(|initial| {
@@ -54,6 +65,9 @@ impl fmt::Display for Results {
             let (initial, trained) = (format_metric(initial), format_metric(trained));
             writeln!(f, "{name:34} {initial:>9} {trained:>9}")?;
         }
-        Ok(())
+        match self.skipped_note() {
+            Some(note) => writeln!(f, "\n{note}"),
+            None => Ok(()),
+        }
     }
 }

@@ -69,7 +69,7 @@ impl TrainedModel {
             });
         };
         let tokenizer = load_tokenizer(&config.data.tokenizer)?;
-        let checkpoint = read_checkpoint(&folder, &config, checkpoint)?;
+        let checkpoint = read_checkpoint(&folder, checkpoint)?;
         let file = match config.train.ema_decay > 0.0 {
             true => EMA_FILE,
             false => MODEL_FILE,
@@ -140,12 +140,8 @@ impl TrainedModel {
     }
 }
 
-fn read_checkpoint(
-    folder: &RunFolder,
-    config: &RunConfig,
-    choice: CheckpointChoice,
-) -> Result<Checkpoint, VlpError> {
-    let store = CheckpointStore::open(folder.checkpoints(), config.checkpoint.keep)?;
+fn read_checkpoint(folder: &RunFolder, choice: CheckpointChoice) -> Result<Checkpoint, VlpError> {
+    let store = CheckpointStore::open(folder.checkpoints());
     if store.steps()?.is_empty() {
         return Err(VlpError::RunFolder {
             path: folder.path.clone(),

@@ -170,7 +170,7 @@ impl Run<'_> {
     /// Loads the configured initial weights. Returns messages too.
     fn load_initial_weights<M: Module>(&self, mut model: M) -> Result<(M, Vec<String>), VlpError> {
         let config = self.config;
-        let checkpoints = CheckpointStore::open(self.folder.checkpoints(), config.checkpoint.keep)?;
+        let checkpoints = CheckpointStore::open(self.folder.checkpoints());
         if !checkpoints.steps()?.is_empty() {
             // A resumed run reads its checkpoint; the files of the initial weights may be gone.
             let files = config.weights.iter().chain(&config.from);

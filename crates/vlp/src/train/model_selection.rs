@@ -37,7 +37,7 @@ pub(super) fn checkpoint_score(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use vlp_train::{CheckpointStore, TrainState};
+    use vlp_train::{CheckpointWriter, TrainState};
 
     use super::*;
 
@@ -61,7 +61,7 @@ mod tests {
         ];
         for (best_by, best_step) in [("itm/accuracy", 4), ("itm/loss", 6)] {
             let folder = tempfile::tempdir().unwrap();
-            let store = CheckpointStore::open(folder.path(), 3).unwrap();
+            let writer = CheckpointWriter::open(folder.path(), 3).unwrap();
             for (step, scores) in &history {
                 let state = TrainState {
                     step: *step,
@@ -70,9 +70,10 @@ mod tests {
                     config_hash: String::new(),
                 };
                 let score = checkpoint_score(scores, best_by).unwrap();
-                store.save(&state, &[], score.as_ref()).unwrap();
+                writer.save(&state, &[], score.as_ref()).unwrap();
             }
-            assert_eq!(store.best().unwrap().state.step, best_step, "{best_by}");
+            let best = writer.store().best().unwrap();
+            assert_eq!(best.state.step, best_step, "{best_by}");
         }
     }
 

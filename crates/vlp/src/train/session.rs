@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use burn::prelude::*;
 use vlp_data::LoadedBatch;
 use vlp_objectives::{
     Collator, ObjectiveError, ObjectiveSet, Pretrain, Score, VisionLanguage, total,
 };
-use vlp_train::{CheckpointScore, CheckpointStore, RunLog, StepReport, Trainer};
+use vlp_train::{CheckpointScore, CheckpointWriter, RunLog, SkipReason, StepReport, Trainer};
 
 use super::Run;
 use super::loss_values::{LossValue, mean_losses, read_losses};
@@ -26,7 +27,7 @@ pub(super) struct Session<'a, M: VisionLanguage, O: ObjectiveSet, H> {
     heads: &'a H,
     collator: Collator<'a>,
     trainer: Trainer<Pretrain<M, O>>,
-    checkpoints: CheckpointStore,
+    checkpoints: CheckpointWriter,
     log: RunLog,
     config_hash: String,
     pub(super) results: Results,
@@ -53,11 +54,11 @@ where
     ) -> Result<Self, VlpError> {
         let config = run.config;
         let config_hash = config.fingerprint()?;
-        let checkpoints = CheckpointStore::open(run.folder.checkpoints(), config.checkpoint.keep)?;
+        let checkpoints = CheckpointWriter::open(run.folder.checkpoints(), config.checkpoint.keep)?;
         let mut trainer = Trainer::new(model, config.train.clone())?;
         let mut notes = run.data.notes.clone();
-        if !checkpoints.steps()?.is_empty() {
-            let (checkpoint, unusable) = checkpoints.latest()?;
+        if !checkpoints.store().steps()?.is_empty() {
+            let (checkpoint, unusable) = checkpoints.store().latest()?;
             notes.extend(unusable.iter().map(|e| format!("checkpoint skipped: {e}")));
             trainer = trainer.resume(&checkpoint, &config_hash)?;
         }
@@ -90,7 +91,11 @@ where
 
     /// Messages for the report page.
     pub(super) fn notes(&self) -> Vec<String> {
-        [self.notes.as_slice(), &self.unreadable].concat()
+        let skipped = self.results.skipped_note();
+        let mut notes: Vec<String> = skipped.into_iter().collect();
+        notes.extend_from_slice(&self.notes);
+        notes.extend_from_slice(&self.unreadable);
+        notes
     }
 
     /// Evaluates the model on the validation examples.
@@ -169,25 +174,27 @@ where
         let (report, losses) = self.trainer.step_with_outputs(
             self.run.config.seed,
             |model: &Pretrain<M, O>, index| -> Result<_, VlpError> {
-                let skip = |reason: String| Ok((Err(reason), vec![]));
                 let examples = &batches[index].examples;
                 if examples.is_empty() {
-                    return skip("no sample of the batch could be read".into());
+                    let reason = "no sample of the batch could be read".into();
+                    let zero = read_losses(&vec![], &Tensor::zeros([1], &device));
+                    return Ok((Err(SkipReason::NoGradient(reason)), zero));
                 }
                 let batch = collator.collate(&model.objectives, examples, &device)?;
                 let losses = match model.losses(&batch) {
                     Ok(losses) => losses,
                     Err(error @ ObjectiveError::NonFinite { .. }) => {
-                        return skip(error.to_string());
+                        return Ok((Err(SkipReason::NotFinite(error.to_string())), vec![]));
                     }
                     Err(error) => return Err(error.into()),
                 };
-                let Some(total) = total(&losses) else {
-                    return skip("no objective has a loss".into());
-                };
+                let total = total(&losses).unwrap_or_else(|| Tensor::zeros([1], &device));
                 let values = read_losses(&losses, &total);
                 let loss = match values.iter().find(|loss| !loss.value.is_finite()) {
-                    Some(loss) => Err(format!("{} is not finite", loss.key)),
+                    Some(loss) => {
+                        let reason = format!("{} is not finite", loss.key);
+                        Err(SkipReason::NotFinite(reason))
+                    }
                     None => Ok(total),
                 };
                 Ok((loss, values))

@@ -8,7 +8,7 @@ use burn::module::{Module, Param};
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use vlp_ops::params::{ParamMapper, ParamVisitor, map_params, visit_params, with_data};
-use vlp_weights::{CheckpointLayout, ImportPlan, TensorCopy, WeightsFile};
+use vlp_weights::{ImportPlan, TensorCopy, WeightsFile};
 
 use crate::error::VlpError;
 
@@ -58,19 +58,13 @@ impl ParamMapper for TensorImporter<'_> {
 /// The layout is detected from the tensor names. Parameters without a tensor in that layout keep their values.
 ///
 /// # Errors
-/// [`VlpError::Config`] for an unknown layout, unknown tensors, missing tensors, or shape mismatches; [`VlpError::Weights`]
-/// for a file that cannot be read.
+/// [`VlpError::Config`] for missing tensors or shape mismatches; [`VlpError::Weights`] for an unknown layout or a file that
+/// cannot be read.
 pub fn import<M: Module>(module: M, file: &Path) -> Result<(M, String), VlpError> {
     let weights = WeightsFile::open(file)?;
     let invalid =
         |problem: String| VlpError::Config(format!("weights {}: {problem}", file.display()));
-    let Some(layout) = CheckpointLayout::detect(weights.names()) else {
-        return Err(invalid(format!(
-            "its tensor names match no known layout ({}); the first is {}",
-            CheckpointLayout::ALL.map(|layout| layout.name()).join(", "),
-            weights.names().next().unwrap_or("none")
-        )));
-    };
+    let layout = weights.detect_layout()?;
     let mut shapes = ShapeCollector::default();
     visit_params(&module, &mut shapes);
     let plan = ImportPlan::new(layout, &weights, shapes.0);
@@ -116,16 +110,21 @@ pub fn import<M: Module>(module: M, file: &Path) -> Result<(M, String), VlpError
 /// [`VlpError::Weights`] for a file that cannot be read.
 pub fn inspect(file: &Path) -> Result<String, VlpError> {
     let weights = WeightsFile::open(file)?;
-    let layout = CheckpointLayout::detect(weights.names());
-    let layout = layout.map_or("unknown layout".to_string(), |layout| layout.to_string());
+    let (layout, unknown) = match weights.detect_layout() {
+        Ok(layout) => (layout.to_string(), None),
+        Err(error) => ("unknown layout".into(), Some(error)),
+    };
     let mut text = format!(
         "{}: {:?}, {layout}, {} tensors\n",
         file.display(),
         weights.format(),
         weights.names().len()
     );
+    // Writing to a string cannot fail.
+    if let Some(error) = unknown {
+        let _ = writeln!(text, "{error}");
+    }
     for (key, value) in weights.metadata() {
-        // Writing to a string cannot fail.
         let _ = writeln!(text, "{key}: {value}");
     }
     for (name, info) in weights.tensors() {

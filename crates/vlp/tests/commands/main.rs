@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod finetune;
+mod no_gradient;
 mod predict;
+mod readers;
 mod soho;
+mod sources;
 #[path = "../support/mod.rs"]
 mod support;
 mod weights;

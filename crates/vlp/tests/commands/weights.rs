@@ -94,3 +94,78 @@ fn run_starts_from_a_torchvision_checkpoint() {
         "layer4.1.conv2.weight"
     ));
 }
+
+/// A safetensors file of the tensors of `weights`, renamed, in half precision if `half`.
+fn write_renamed(weights: &WeightsFile, file: &Path, prefix: &str, half: bool) {
+    let tensors = weights.tensors().map(|(name, info)| {
+        let values = weights.read_f32(name).unwrap();
+        let (dtype, bytes) = match half {
+            // The upper half of an f32 is its bf16, rounded toward zero.
+            true => (
+                safetensors::Dtype::BF16,
+                values
+                    .iter()
+                    .flat_map(|v| v.to_le_bytes()[2..].to_vec())
+                    .collect(),
+            ),
+            false => (
+                safetensors::Dtype::F32,
+                values
+                    .iter()
+                    .flat_map(|v| v.to_le_bytes())
+                    .collect::<Vec<_>>(),
+            ),
+        };
+        (format!("{prefix}{name}"), dtype, info.shape.clone(), bytes)
+    });
+    let tensors: Vec<_> = tensors.collect();
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        let view = safetensors::tensor::TensorView::new(*dtype, shape.clone(), bytes);
+        (name, view.unwrap())
+    });
+    safetensors::serialize_to_file(views, None, file).unwrap();
+}
+
+#[test]
+fn prefixed_checkpoints_start_a_run_and_other_models_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/parity/resnet18_small.weights.pth");
+    let weights = WeightsFile::open(&fixture).unwrap();
+    let set = [
+        "data.scenes.resolution=64",
+        "model.backbone.depth=18",
+        "model.backbone.width=4",
+        "model.backbone.stem=standard",
+        "model.backbone.stages=4",
+        "model.backbone.norm=frozen",
+        "model.backbone.frozen_stages=2",
+    ];
+    let file = folder.path().join("w.safetensors");
+    for (index, (prefix, half)) in [
+        ("_orig_mod.module.", false),
+        ("model._orig_mod.", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        write_renamed(&weights, &file, prefix, half);
+        let output = vlp(&["weights", "inspect"]).arg(&file).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let first = text.lines().next().unwrap();
+        assert!(first.contains("torchvision-resnet"), "{first}");
+        assert_eq!(text.contains("BF16"), half);
+        let run = folder.path().join(format!("run{index}"));
+        let mut command = tiny(&run, &set);
+        succeed(command.args(["--stop-at", "1", "--weights"]).arg(&file));
+    }
+    // A ResNet in a larger model, such as CLIP's image encoder.
+    write_renamed(&weights, &file, "visual.", false);
+    let run = folder.path().join("refused");
+    let line = fail(tiny(&run, &set).arg("--weights").arg(&file));
+    assert!(line.contains("match no known layout"), "{line}");
+    assert!(line.contains("\"visual.bn1.bias\""), "{line}");
+    let output = vlp(&["weights", "inspect"]).arg(&file).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("unknown layout") && text.contains("\"visual.bn1.bias\""));
+}

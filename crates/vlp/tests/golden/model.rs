@@ -7,7 +7,7 @@ use burn::optim::GradientsParams;
 use burn::prelude::*;
 use serde_json::Value;
 use vlp_objectives::{Batch, ObjectiveSet, Pretrain, VisionLanguage, total};
-use vlp_train::{OptimizerConfig, Trainer, TrainerConfig, grads};
+use vlp_train::{OptimizerConfig, SkipReason, Trainer, TrainerConfig, grads};
 use vlp_vision::PaddedImages;
 
 use crate::case::{Case, Values};
@@ -246,7 +246,7 @@ pub(crate) fn judge_training<M: VisionLanguage, O: ObjectiveSet>(
             .step(0, |model, _| {
                 let (values, total) = match losses(model, batch) {
                     Ok(losses) => losses,
-                    Err(reason) => return Ok(Err(reason)),
+                    Err(reason) => return Ok(Err(SkipReason::NotFinite(reason))),
                 };
                 losses_before = Some(values);
                 Ok(Ok(total))

@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 use vlp_objectives::{Batch, Pretrain, PretrainObjectives, PretrainTargets, VisionLanguage, total};
-use vlp_train::Trainer;
+use vlp_train::{SkipReason, Trainer};
 
 use super::Case;
 use crate::arrays::Arrays;
@@ -47,13 +47,14 @@ impl<M: VisionLanguage> Case for Step<M> {
                 );
             }
             let Some(sum) = total(&losses) else {
-                return Ok(Err("no objective has a loss".into()));
+                let reason = "no objective has a loss".into();
+                return Ok(Err(SkipReason::NoGradient(reason)));
             };
             add("total".into(), &sum);
             Ok(Ok(sum))
         })?;
         if let Some(reason) = report.skipped {
-            return Err(PeerError::Skipped(reason));
+            return Err(PeerError::Skipped(reason.to_string()));
         }
         found.push(("grad_norm".into(), Output::number(report.grad_norm.into())));
         Ok(found)

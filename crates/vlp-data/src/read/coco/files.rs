@@ -1,6 +1,9 @@
 use std::path::{Path, PathBuf};
 
-use crate::DataError;
+use crate::{
+    DataError,
+    read::folders::{image_folders, splits},
+};
 
 /// COCO's files of one split, or files in the same format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,8 +12,8 @@ pub struct CocoFiles {
     pub captions: PathBuf,
     /// `instances_SPLIT.json`, if boxes are annotated.
     pub instances: Option<PathBuf>,
-    /// The folder that the images' `file_name`s are relative to.
-    pub images: PathBuf,
+    /// The folders that the images' `file_name`s are relative to, at least one; the first that has the file counts.
+    pub images: Vec<PathBuf>,
 }
 
 impl CocoFiles {
@@ -20,44 +23,71 @@ impl CocoFiles {
     /// # Errors
     /// [`DataError::Missing`] if a file is missing or `split` is needed; the message lists the splits.
     pub fn find(dir: impl AsRef<Path>, split: Option<&str>) -> Result<Self, DataError> {
+        Self::find_with_images(dir, split, None)
+    }
+
+    /// As [`find`](Self::find), with images first searched in `images/SPLIT` and `images`.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn find_with_images(
+        dir: impl AsRef<Path>,
+        split: Option<&str>,
+        images: Option<&Path>,
+    ) -> Result<Self, DataError> {
         let dir = dir.as_ref();
         let annotations = dir.join("annotations");
-        let split = match split {
-            Some(split) => split.to_owned(),
-            None => only_split(&annotations)?,
+        let splits = Self::splits(dir)?;
+        let missing = |path: &Path, reason: String| DataError::Missing {
+            path: path.into(),
+            reason,
+        };
+        let split = match (split, splits.as_slice()) {
+            (Some(split), _) => split,
+            (None, [split]) => split,
+            (None, []) => {
+                return Err(missing(
+                    &annotations,
+                    "it has no captions_SPLIT.json".into(),
+                ));
+            }
+            (None, splits) => {
+                let reason = format!("it has several splits, select one: {}", splits.join(", "));
+                return Err(missing(&annotations, reason));
+            }
         };
         let captions = annotations.join(format!("captions_{split}.json"));
         if !captions.is_file() {
-            return Err(DataError::Missing {
-                path: captions,
-                reason: "no such caption file".into(),
-            });
+            let reason = format!(
+                "no such caption file; the splits are: {}",
+                splits.join(", ")
+            );
+            return Err(missing(&captions, reason));
         }
         let instances = annotations.join(format!("instances_{split}.json"));
-        let folders = [
-            dir.join(&split),
-            dir.join("images").join(&split),
-            dir.join("images"),
-        ];
-        let Some(images) = folders.iter().find(|folder| folder.is_dir()) else {
-            let reason = format!("no folder of images: neither {split}, images/{split} nor images");
-            return Err(DataError::Missing {
-                path: dir.into(),
-                reason,
-            });
-        };
-        let instances = instances.is_file().then_some(instances);
+        let reason = || format!("no folder of images: neither {split}, images/{split} nor images");
+        let images = image_folders(dir, split, images, &[dir.join(split)])
+            .ok_or_else(|| missing(dir, reason()))?;
         Ok(Self {
             captions,
-            instances,
-            images: images.clone(),
+            instances: instances.is_file().then_some(instances),
+            images,
         })
+    }
+
+    /// The splits in `dir/annotations`, sorted: those with a `captions_SPLIT.json`.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] if the folder cannot be listed.
+    pub fn splits(dir: impl AsRef<Path>) -> Result<Vec<String>, DataError> {
+        splits(&dir.as_ref().join("annotations"), "captions_", ".json")
     }
 
     /// All files and folders that are read, as inputs of [`cache::open_or_build`](super::super::cache::open_or_build).
     pub fn inputs(&self) -> Vec<PathBuf> {
-        let mut inputs = vec![self.captions.clone(), self.images.clone()];
+        let mut inputs = vec![self.captions.clone()];
         inputs.extend(self.instances.clone());
+        inputs.extend(self.images.iter().cloned());
         inputs
     }
 
@@ -80,28 +110,4 @@ impl CocoFiles {
             None => split.to_owned(),
         }
     }
-}
-
-fn only_split(annotations: &Path) -> Result<String, DataError> {
-    let listing = std::fs::read_dir(annotations).map_err(DataError::io(annotations))?;
-    let mut splits: Vec<String> = listing
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter_map(|file| {
-            Some(
-                file.strip_prefix("captions_")?
-                    .strip_suffix(".json")?
-                    .to_owned(),
-            )
-        })
-        .collect();
-    splits.sort();
-    let reason = match splits.len() {
-        1 => return Ok(splits.swap_remove(0)),
-        0 => "it has no captions_SPLIT.json".into(),
-        _ => format!("it has several splits, select one: {}", splits.join(", ")),
-    };
-    Err(DataError::Missing {
-        path: annotations.into(),
-        reason,
-    })
 }

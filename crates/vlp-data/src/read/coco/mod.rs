@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub use files::CocoFiles;
 
 use super::{
-    boxes::Number,
+    boxes::{CrowdFlag, Number},
     builder::{NamesById, SourceBuilder},
     folders::Folders,
     records::{RawRecord, lists},
@@ -44,9 +44,8 @@ struct InstanceRecord {
     bbox: Option<Vec<Number>>,
     area: Option<f64>,
     #[serde(default)]
-    iscrowd: u8,
-    #[serde(default)]
-    attribute_ids: Vec<u64>,
+    iscrowd: CrowdFlag,
+    attribute_ids: Option<Vec<u64>>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +66,7 @@ struct Category {
 /// [`FileSource::report`].
 pub fn coco(files: &CocoFiles, limits: &Limits) -> Result<FileSource, DataError> {
     let name = files.name();
-    let folders = Folders::new(vec![files.images.clone()])?;
+    let folders = Folders::new(files.images.clone())?;
     let mut reader = CocoReader {
         builder: SourceBuilder::new(name.clone(), folders, limits),
         rows: HashMap::new(),
@@ -84,13 +83,16 @@ pub fn coco(files: &CocoFiles, limits: &Limits) -> Result<FileSource, DataError>
     })?;
     let (mut classes, mut attributes) = (NamesById::default(), NamesById::default());
     if let Some(path) = &files.instances {
-        let mut image_ids = HashSet::new();
-        let builder = &mut reader.builder;
+        let (mut image_ids, mut other_images) = (HashSet::new(), HashSet::new());
+        let CocoReader { builder, rows, .. } = &mut reader;
         let optional = ["attributes", "images"];
         lists(path, &["categories"], &optional, |list, record| {
             if list == "images" {
-                let image = record.parse::<ImageRecord>().ok();
-                image_ids.extend(image.and_then(|image| image.id));
+                if let Ok(image) = record.parse::<ImageRecord>()
+                    && image.id.is_some_and(|id| image_ids.insert(id))
+                {
+                    check_file_name(builder, rows, path, &image, &mut other_images);
+                }
                 return;
             }
             let (kind, names) = match list {
@@ -115,6 +117,7 @@ pub fn coco(files: &CocoFiles, limits: &Limits) -> Result<FileSource, DataError>
             classes: &classes,
             attributes: &attributes,
             image_ids: &image_ids,
+            other_images: &other_images,
             instance_ids: HashSet::new(),
         };
         lists(path, &["annotations"], &[], |_, record| {
@@ -143,11 +146,49 @@ struct InstanceContext<'a> {
     classes: &'a NamesById,
     attributes: &'a NamesById,
     image_ids: &'a HashSet<u64>,
+    /// Ids that another image has in the caption file.
+    other_images: &'a HashSet<u64>,
     instance_ids: HashSet<u64>,
 }
 
 fn record_name(kind: &str, id: Option<u64>) -> String {
     id.map_or_else(|| format!("{kind} without id"), |id| format!("{kind} {id}"))
+}
+
+/// The name of a record that does not parse.
+fn invalid_record_name(kind: &str, record: &RawRecord<'_>) -> String {
+    #[derive(Deserialize)]
+    struct RecordId {
+        id: u64,
+    }
+    match record.parse::<RecordId>() {
+        Ok(RecordId { id }) => format!("{kind} {id}"),
+        Err(_) => format!("{kind} number {}", record.number),
+    }
+}
+
+/// Skips an image of the instances file that has another file name than the image of this id in the caption file, with its
+/// boxes.
+fn check_file_name(
+    builder: &mut SourceBuilder,
+    rows: &HashMap<u64, u32>,
+    path: &Path,
+    image: &ImageRecord,
+    other_images: &mut HashSet<u64>,
+) {
+    let (Some(id), Some(file)) = (image.id, &image.file_name) else {
+        return;
+    };
+    let Some(&row) = rows.get(&id) else {
+        return;
+    };
+    let name = |file: &str| file.rsplit(['/', '\\']).next().map(str::to_owned);
+    let captioned = builder.images.file(builder.rows[row as usize].image);
+    if name(captioned) != name(file) {
+        let reason = format!("its file_name is {file}, but {captioned} in the caption file");
+        builder.skip(path, format!("image {id}"), reason);
+        other_images.insert(id);
+    }
 }
 
 impl CocoReader {
@@ -156,7 +197,7 @@ impl CocoReader {
         let image = match record.parse::<ImageRecord>() {
             Ok(image) => image,
             Err(reason) => {
-                let name = format!("image number {}", record.number);
+                let name = invalid_record_name("image", record);
                 return builder.skip(path, name, reason);
             }
         };
@@ -174,7 +215,13 @@ impl CocoReader {
         };
         let reason = if self.rows.contains_key(&key) || builder.skipped_images.contains(&key) {
             // The first record of an id is kept.
-            return builder.skip(path, name, "its id occurs twice");
+            let first = self
+                .rows
+                .get(&key)
+                .map(|&row| builder.rows[row as usize].image);
+            let first = first.map(|image| format!(", first of {}", builder.images.file(image)));
+            let reason = format!("its id occurs twice{}: {file}", first.unwrap_or_default());
+            return builder.skip(path, name, reason);
         } else if width == 0 || height == 0 || width.max(height) > u32::MAX as usize {
             format!("its size is {width}x{height}")
         } else {
@@ -197,7 +244,7 @@ impl CocoReader {
         let caption = match record.parse::<CaptionRecord>() {
             Ok(caption) => caption,
             Err(reason) => {
-                let name = format!("caption number {}", record.number);
+                let name = invalid_record_name("caption", record);
                 return builder.skip(path, name, reason);
             }
         };
@@ -230,7 +277,7 @@ impl CocoReader {
         let instance = match record.parse::<InstanceRecord>() {
             Ok(instance) => instance,
             Err(reason) => {
-                let name = format!("instance number {}", record.number);
+                let name = invalid_record_name("instance", record);
                 return builder.skip(path, name, reason);
             }
         };
@@ -245,6 +292,10 @@ impl CocoReader {
         let image_exists =
             context.image_ids.contains(&image) || builder.skipped_images.contains(&image);
         let row = match self.rows.get(&image) {
+            _ if context.other_images.contains(&image) => {
+                builder.report.boxes_of_other_images += 1;
+                return;
+            }
             Some(&row) if self.captioned_images.contains(&image) => row,
             None if !image_exists => {
                 return builder.skip(path, name, format!("no image {image}"));
@@ -281,8 +332,9 @@ fn object(
     let object = Object {
         class,
         bbox: [0.0; 4],
-        attributes: (instance.attribute_ids.iter().map(attribute)).collect::<Result<_, _>>()?,
-        crowd: instance.iscrowd != 0,
+        attributes: (instance.attribute_ids.iter().flatten().map(attribute))
+            .collect::<Result<_, _>>()?,
+        crowd: instance.iscrowd.0,
         area: 0.0,
     };
     Ok((object, [x.0, y.0, w.0, h.0]))

@@ -22,10 +22,8 @@ const FIRST_SUM: usize = 27;
 /// First sums that are added before they are added to the total. Sums in three levels of like length round least, and
 /// rounding decides which values near zero pass a ReLU behind the convolution.
 const SECOND_SUM: usize = 12;
-/// Most outputs of a tile.
-const TILE_OUTPUTS: usize = 8;
-/// Vectors of a tile, in the direction of positions.
-const TILE_VECTORS: usize = 3;
+/// The outputs of a task are a multiple of this.
+const OUTPUT_BLOCK: usize = 8;
 /// Positions of a task: several tiles, which share the weights that are read.
 const TASK_POSITIONS: usize = 4 * SLACK;
 /// Input values at the positions of a task that are read for all outputs in turn: half of an L1 cache.
@@ -56,7 +54,7 @@ pub(super) fn convolve(
     let task_outputs = shape
         .out_channels
         .div_ceil(TASKS.div_ceil(blocks))
-        .next_multiple_of(TILE_OUTPUTS);
+        .next_multiple_of(OUTPUT_BLOCK);
     let groups = shape.out_channels.div_ceil(task_outputs);
     let first_sums = first_sums(shape);
     let values_per_channel = shape.kernel[0] * (TASK_POSITIONS + shape.kernel[1]);
@@ -173,15 +171,8 @@ impl WithSimd for Run<'_> {
                 starts_total: number < task.stages_per_sum,
             };
             let mut output = task.outputs.start;
-            // Registers hold the sums, the vectors of a tap, and one value of the weight.
             while output < end {
-                output += match end - output {
-                    TILE_OUTPUTS.. if S::REGISTER_COUNT >= 32 => {
-                        task.add_stage::<S, TILE_OUTPUTS>(simd, output, stage, sums)
-                    }
-                    4.. => task.add_stage::<S, 4>(simd, output, stage, sums),
-                    _ => task.add_stage::<S, 1>(simd, output, stage, sums),
-                };
+                output += task.add_outputs(simd, output..end, stage, sums);
             }
         }
         let strides = [task.input.image_stride, task.input.row_stride];
@@ -197,9 +188,34 @@ impl WithSimd for Run<'_> {
 }
 
 impl Task<'_> {
-    /// Adds a stage of `R` outputs at all positions to the sums; returns `R`.
+    /// Adds a stage of some of the outputs at all positions to the sums; returns their number.
+    ///
+    /// Registers hold the sums, the vectors of a tap, and a value of the weight, or two: with sixteen, four times three sums
+    /// would leave one value waiting for memory.
     #[inline(always)]
-    fn add_stage<S: Simd, const R: usize>(
+    fn add_outputs<S: Simd>(
+        &self,
+        simd: S,
+        outputs: Range<usize>,
+        stage: Stage<'_>,
+        sums: &mut [f32],
+    ) -> usize {
+        let first = outputs.start;
+        match (S::REGISTER_COUNT, outputs.len()) {
+            (32.., 8..) => self.add_stage::<S, 8, 3>(simd, first, stage, sums),
+            (32.., 4..) => self.add_stage::<S, 4, 3>(simd, first, stage, sums),
+            (32.., _) => self.add_stage::<S, 1, 3>(simd, first, stage, sums),
+            // Eight outputs are twice four, rather than six and two.
+            (_, 6..8 | 9..) => self.add_stage::<S, 6, 2>(simd, first, stage, sums),
+            (_, 4..) => self.add_stage::<S, 4, 2>(simd, first, stage, sums),
+            (_, 2..) => self.add_stage::<S, 2, 2>(simd, first, stage, sums),
+            _ => self.add_stage::<S, 1, 2>(simd, first, stage, sums),
+        }
+    }
+
+    /// Adds a stage of `R` outputs at all positions to the sums, in tiles of `V` vectors; returns `R`.
+    #[inline(always)]
+    fn add_stage<S: Simd, const R: usize, const V: usize>(
         &self,
         simd: S,
         output: usize,
@@ -225,7 +241,7 @@ impl Task<'_> {
         let mut position = 0;
         while position < count {
             // The last vector may end after the last position.
-            let vectors = (count - position).div_ceil(S::F32_LANES).min(TILE_VECTORS);
+            let vectors = (count - position).div_ceil(S::F32_LANES).min(V);
             let width = S::F32_LANES * vectors;
             let start = self.positions.start + position;
             assert!(start + last + width <= values.len() && position + width <= TASK_POSITIONS);
@@ -236,11 +252,9 @@ impl Task<'_> {
                 let x = values.as_ptr().add(start);
                 let sums = [sums[0].add(position), sums[1].add(position)];
                 match vectors {
-                    TILE_VECTORS => {
-                        self.add_tile::<S, R, TILE_VECTORS>(simd, output, stage, x, sums)
-                    }
+                    1 => self.add_tile::<S, R, 1>(simd, output, stage, x, sums),
                     2 => self.add_tile::<S, R, 2>(simd, output, stage, x, sums),
-                    _ => self.add_tile::<S, R, 1>(simd, output, stage, x, sums),
+                    _ => self.add_tile::<S, R, V>(simd, output, stage, x, sums),
                 }
             }
             position += width;

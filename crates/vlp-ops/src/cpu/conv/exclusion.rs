@@ -73,3 +73,65 @@ pub(crate) fn exclude(name: Option<&str>) {
 pub(crate) fn uses_of_excluded() -> usize {
     USES.load(Ordering::Relaxed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::{Available, plan};
+    use super::super::shape::ConvShape;
+    use super::*;
+    use crate::{Conv2dGeometry, MatmulPrecision, SimdLevel};
+
+    #[test]
+    fn an_excluded_algorithm_is_not_planned() {
+        for exclusion in EXCLUSIONS {
+            let mut uses = 0;
+            for ([images, channels, side], kernel) in [
+                ([16, 64, 32], 3),
+                ([16, 512, 4], 3),
+                ([16, 64, 32], 1),
+                ([1, 16, 4], 3),
+            ] {
+                // `Col2im` is the last resort at other strides.
+                for stride in 1..=if exclusion.algorithm == Algorithm::Col2im {
+                    1
+                } else {
+                    2
+                } {
+                    let geometry = Conv2dGeometry {
+                        stride: [stride; 2],
+                        padding: [kernel / 2; 2],
+                        dilation: [1; 2],
+                    };
+                    let input = [images, channels, side, side];
+                    let shape =
+                        ConvShape::new(input, [channels, channels, kernel, kernel], geometry);
+                    for pass in [
+                        Pass::Inference,
+                        Pass::Training,
+                        Pass::InputGrad,
+                        Pass::WeightGrad,
+                    ] {
+                        for (precision, amx) in [
+                            (MatmulPrecision::F32, false),
+                            (MatmulPrecision::Bf16, false),
+                            (MatmulPrecision::Bf16, true),
+                        ] {
+                            let planned = |excluded| {
+                                let simd = SimdLevel::Avx512;
+                                let available = Available {
+                                    simd,
+                                    amx,
+                                    excluded,
+                                };
+                                plan(&shape, pass, precision, available)
+                            };
+                            uses += usize::from(exclusion.applies(planned(None), pass));
+                            assert!(!exclusion.applies(planned(Some(exclusion)), pass));
+                        }
+                    }
+                }
+            }
+            assert!(uses > 0, "{}", exclusion.name);
+        }
+    }
+}

@@ -1,4 +1,6 @@
-//! Transposes blocks of 16x16, in registers where AVX-512 is in use.
+//! Transposes blocks of 16x16 in registers of AVX-512, of 8x8 in those of AVX2.
+
+use std::ops::Range;
 
 use super::Matrix;
 #[cfg(target_arch = "x86_64")]
@@ -22,15 +24,37 @@ pub(crate) fn transpose(
     assert!(from.column_stride == 1);
     from.assert_contains(rows, columns);
     assert!((columns - 1) * stride + rows <= out.len());
+    let mut done = [0, 0];
     #[cfg(target_arch = "x86_64")]
-    if simd_level() == SimdLevel::Avx512 {
+    match simd_level() {
         // SAFETY: the processor has AVX-512F; all rows of both matrices are inside their slices (asserted).
         #[allow(unsafe_code)]
-        return unsafe { x86::transpose(from, [rows, columns], out, stride) };
+        SimdLevel::Avx512 => return unsafe { x86::transpose(from, [rows, columns], out, stride) },
+        SimdLevel::Avx2 => {
+            done = [rows, columns].map(|count| count - count % x86::AVX2_SIDE);
+            // SAFETY: as above, with AVX2.
+            #[allow(unsafe_code)]
+            unsafe {
+                x86::transpose_avx2(from, done, out, stride);
+            }
+        }
+        _ => {}
     }
-    for first in (0..rows).step_by(SIDE) {
-        let count = SIDE.min(rows - first);
-        for column in 0..columns {
+    transpose_values(from, [0..done[0], done[1]..columns], out, stride);
+    transpose_values(from, [done[0]..rows, 0..columns], out, stride);
+}
+
+/// Writes the transpose of these rows and columns, value by value.
+#[inline(always)]
+fn transpose_values(
+    from: Matrix<'_>,
+    [rows, columns]: [Range<usize>; 2],
+    out: &mut [f32],
+    stride: usize,
+) {
+    for first in rows.clone().step_by(SIDE) {
+        let count = SIDE.min(rows.end - first);
+        for column in columns.clone() {
             let values = from.values[first * from.row_stride + column..].iter();
             let out = &mut out[column * stride + first..][..count];
             for (out, value) in out.iter_mut().zip(values.step_by(from.row_stride)) {
@@ -86,6 +110,63 @@ pub(crate) mod x86 {
                 }
             }
         }
+    }
+
+    /// Rows and columns of a block of AVX2.
+    pub(super) const AVX2_SIDE: usize = 8;
+
+    /// As [`transpose`], of multiples of [`AVX2_SIDE`] rows and columns.
+    ///
+    /// # Safety
+    /// As for [`transpose`], with AVX2.
+    #[target_feature(enable = "avx2")]
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn transpose_avx2(
+        from: Matrix<'_>,
+        [rows, columns]: [usize; 2],
+        out: &mut [f32],
+        stride: usize,
+    ) {
+        for first in (0..rows).step_by(AVX2_SIDE) {
+            for column in (0..columns).step_by(AVX2_SIDE) {
+                let mut block = [_mm256_setzero_ps(); AVX2_SIDE];
+                for (row, line) in block.iter_mut().enumerate() {
+                    let start = (first + row) * from.row_stride + column;
+                    // SAFETY: inside a row; guaranteed by the caller.
+                    *line = unsafe { _mm256_loadu_ps(from.values.as_ptr().add(start)) };
+                }
+                for (i, line) in transpose_block_avx2(block).into_iter().enumerate() {
+                    let start = (column + i) * stride + first;
+                    // SAFETY: inside a row; guaranteed by the caller.
+                    unsafe { _mm256_storeu_ps(out.as_mut_ptr().add(start), line) };
+                }
+            }
+        }
+    }
+
+    /// Transposes 8 rows of 8 values: blocks of 4x4 first, then the order of the blocks.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn transpose_block_avx2(rows: [__m256; AVX2_SIDE]) -> [__m256; AVX2_SIDE] {
+        /// The lower two values of both operands in each half, and the upper two.
+        const LOW: i32 = 0b01_00_01_00;
+        const HIGH: i32 = 0b11_10_11_10;
+        let mut quads = rows;
+        for i in [0, 4] {
+            let [a, b, c, d] = [rows[i], rows[i + 1], rows[i + 2], rows[i + 3]];
+            let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            let (next_low, next_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+            quads[i] = _mm256_shuffle_ps::<LOW>(low, next_low);
+            quads[i + 1] = _mm256_shuffle_ps::<HIGH>(low, next_low);
+            quads[i + 2] = _mm256_shuffle_ps::<LOW>(high, next_high);
+            quads[i + 3] = _mm256_shuffle_ps::<HIGH>(high, next_high);
+        }
+        let mut columns = quads;
+        for i in 0..4 {
+            columns[i] = _mm256_permute2f128_ps::<0x20>(quads[i], quads[4 + i]);
+            columns[4 + i] = _mm256_permute2f128_ps::<0x31>(quads[i], quads[4 + i]);
+        }
+        columns
     }
 
     /// Transposes 16 rows of 16 values of 32 bits: blocks of 4x4 first, then the order of the blocks.

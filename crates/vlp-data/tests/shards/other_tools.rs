@@ -1,0 +1,145 @@
+//! Shards of other tools and systems: hidden members, byte-order marks, compression, ids that two images have.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tar::EntryType;
+use vlp_data::{
+    FileSource, Source,
+    check::{CheckOptions, check},
+    shards::{MANIFEST, PackOptions, ShardOptions, open, pack},
+};
+
+use crate::{MemoryStore, archive, captions, common, png, raw, skipped, try_open};
+
+fn open_files(files: &[(&str, Vec<u8>)]) -> Result<FileSource, String> {
+    let store = MemoryStore {
+        files: files
+            .iter()
+            .cloned()
+            .map(|(name, bytes)| (name.to_owned(), bytes))
+            .collect(),
+        ..MemoryStore::default()
+    };
+    let opened = open(Arc::new(store), ShardOptions::default());
+    opened
+        .map(|opened| opened.source)
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn hidden_members_are_ignored() {
+    let image = png(8, 6, 1);
+    // As macOS orders them: between the members of a sample, and in a folder of their own.
+    let bytes = archive(&[
+        ("./._.", b"Mac OS X"),
+        ("./a.b/._0.JPG", b"Mac OS X"),
+        ("./a.b/0.JPG", &image),
+        ("./a.b/._0.TXT", b"Mac OS X"),
+        ("./a.b/.DS_Store", b"settings"),
+        ("./a.b/Thumbs.db", b"settings"),
+        ("./a.b/0.TXT", b"\xef\xbb\xbfa dog\r\n"),
+        ("__MACOSX/a.b/._0.TXT", b"Mac OS X"),
+        ("1.txt", b"a cat"),
+        ("desktop.ini", b"settings"),
+        ("._1.png", b"Mac OS X"),
+        ("1.png", &image),
+        ("2.png", &image),
+        ("2.json", b"\xef\xbb\xbf{\"caption\": \"a bird\", \"boxes\": [{\"bbox\": [1, 1, 2, 2], \"label\": \"x\", \"crowd\": null}]}"),
+    ]);
+    let source = try_open(bytes).unwrap();
+    assert_eq!(captions(&source), ["a dog", "a cat", "a bird"]);
+    assert_eq!(skipped(&source), []);
+    assert_eq!(source.report().other_members, 8);
+}
+
+#[test]
+fn hidden_and_compressed_shards_are_no_shards() {
+    let image = png(8, 6, 1);
+    let shard = archive(&[("0.png", &image), ("0.txt", b"a dog")]);
+    let gzip = [b"\x1f\x8b\x08\0\0\0\0\0\0\x03", shard.as_slice()].concat();
+    let hidden = b"Mac OS X".to_vec();
+    let source = open_files(&[("._0.tar", hidden.clone()), ("0.TAR", shard)]).unwrap();
+    assert_eq!(captions(&source), ["a dog"]);
+    assert_eq!(source.report().skipped, 0);
+    let error = open_files(&[("._0.tar", hidden), ("0.tar.gz", gzip.clone())]).unwrap_err();
+    assert!(error.contains("0.tar.gz is compressed"), "{error}");
+    for len in [gzip.len(), 100] {
+        let error = open_files(&[("0.tar", gzip[..len].to_vec())]).unwrap_err();
+        assert!(
+            error.contains("gzip") && error.contains("uncompressed"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn second_image_of_an_id_is_skipped_and_both_are_named() {
+    let (one, two, damaged) = (png(8, 6, 1), png(9, 6, 2), &png(9, 6, 3)[..60]);
+    let record = |image: Option<&str>, caption: &str| {
+        let mut record = json!({"image_id": 5, "caption": caption});
+        if let Some(image) = image {
+            record["image"] = image.into();
+        }
+        record.to_string().into_bytes()
+    };
+    let records = [
+        record(Some("a.png"), "one"),
+        record(Some("a.png"), "two"),
+        record(Some("b.png"), "three"),
+        record(None, "four"),
+    ];
+    let bytes = archive(&[
+        ("0.json", &records[0]),
+        ("0.png", &one),
+        ("1.json", &records[1]),
+        ("1.png", &one),
+        ("2.json", &records[2]),
+        ("2.png", &two),
+        ("3.json", &records[3]),
+        ("3.png", damaged),
+    ]);
+    let source = try_open(bytes).unwrap();
+    assert_eq!(captions(&source), ["one", "two"]);
+    let skipped = skipped(&source);
+    assert_eq!(skipped.len(), 2, "{skipped:?}");
+    for ((record, reason), key) in skipped.iter().zip(["2", "3"]) {
+        assert_eq!(record, key);
+        let is_named = reason.contains("id 5 of another image, a.png of a.tar/0");
+        assert!(is_named, "{reason}");
+    }
+    let report = check(&source, &CheckOptions::default(), &|_, _| {});
+    assert_eq!((report.images, report.duplicates.images), (1, 0));
+}
+
+#[test]
+fn shards_that_the_manifest_does_not_list_are_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("set");
+    let source = common::source(common::samples(3, 8));
+    pack(&source, &set, &PackOptions::default()).unwrap();
+    let mut files = vec![];
+    for entry in std::fs::read_dir(&set).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        files.push((name, std::fs::read(path).unwrap()));
+    }
+    assert_eq!(files.len(), 2);
+    files.push((
+        "000001.tar".into(),
+        raw(b"x.txt", EntryType::Regular, b"words"),
+    ));
+    files.push(("._000000.tar".into(), b"Mac OS X".to_vec()));
+    let files: Vec<(&str, Vec<u8>)> = files
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.clone()))
+        .collect();
+    let source = open_files(&files).unwrap();
+    assert_eq!(source.len(), 3);
+    let records = &source.report().skipped_records;
+    assert_eq!(
+        (records.len(), records[0].record.as_str()),
+        (1, "000001.tar")
+    );
+    assert!(records[0].reason.contains(MANIFEST), "{}", records[0]);
+}

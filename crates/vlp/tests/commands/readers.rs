@@ -1,0 +1,69 @@
+//! Commands that read a run while it is trained.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use vlp_scenes::{Scenes, ScenesConfig};
+
+use crate::support::{succeed, tiny, vlp};
+
+/// Contents of every file below `folder`.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files.extend(tree(&path)),
+            false => {
+                let bytes = fs::read(&path).unwrap();
+                files.insert(path, bytes);
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn readers_change_nothing_in_a_run_that_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    succeed(&mut tiny(&run, &[]));
+    // A trainer is writing a checkpoint.
+    let partial = run.join("checkpoints/.writing-4000000000-0");
+    fs::create_dir(&partial).unwrap();
+    fs::write(partial.join("model.bpk"), "half").unwrap();
+    let before = tree(&run);
+    let scenes = ScenesConfig {
+        resolution: 32,
+        count: 2,
+        ..ScenesConfig::default()
+    };
+    let scenes = Scenes::new(scenes).unwrap();
+    scenes.write_to(&folder.path().join("scenes")).unwrap();
+    let image = folder.path().join("scenes/train/000000000001.png");
+    let path = |name: &str| folder.path().join(name);
+    let mut finetune = vlp(&["finetune", "caption", "--from"]);
+    finetune.arg(&run).arg("--out").arg(path("tuned"));
+    for entry in [
+        "train.steps=1",
+        "train.schedule.warmup_steps=1",
+        "data.batch_size=4",
+        "eval.examples=4",
+    ] {
+        finetune.args(["--set", entry]);
+    }
+    for command in [
+        vlp(&["predict"]).arg(&run).arg(&image).arg("--out").arg(path("predictions")),
+        vlp(&["evaluate"]).arg(&run),
+        vlp(&["weights", "export"]).arg(&run).arg(path("w.safetensors")),
+        vlp(&["weights", "export"]).arg(&run).arg(path("exported")),
+        &mut finetune,
+    ] {
+        succeed(command);
+        assert!(tree(&run) == before, "{command:?}");
+    }
+    // The next trainer holds the lock, so no other process writes that folder.
+    succeed(vlp(&["pretrain", "--resume"]).arg(&run));
+    assert!(!partial.exists());
+}
