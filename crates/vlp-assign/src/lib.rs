@@ -289,7 +289,9 @@ mod tests {
             }
         }
         // Alternating signs, wide and tall.
-        let cost: Vec<f64> = (0..35).map(|i| if i % 2 == 0 { max } else { -max }).collect();
+        let cost: Vec<f64> = (0..35)
+            .map(|i| if i % 2 == 0 { max } else { -max })
+            .collect();
         for (rows, columns) in [(5, 7), (7, 5)] {
             let pairs = Hungarian::default().assign(&cost, rows, columns).unwrap();
             assert_eq!(pairs.len(), 5);

@@ -22,7 +22,8 @@ pub enum MatmulPrecision {
 }
 
 /// Sets the precision of the CPU fast paths' matrix multiplications and convolutions for the whole process. The default is
-/// [`MatmulPrecision::F32`]. Matmuls inside burn and the nearest-code search stay in f32.
+/// [`MatmulPrecision::F32`]. Matmuls inside burn and the nearest-code search stay in f32; without AMX, weight gradients of
+/// convolutions, too.
 ///
 /// The counterpart in PyTorch is `torch.set_float32_matmul_precision("medium")` together with
 /// `torch.backends.mkldnn.conv.fp32_precision = "bf16"`.

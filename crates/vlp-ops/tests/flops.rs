@@ -30,7 +30,7 @@ fn counted_flops_follow_from_the_shapes() {
     let forward = 2 * 2 * (batch * queries * keys * width) as u64;
     assert_eq!(count(&|| drop(run())), forward);
 
-    // Small and large inputs: burn's own forward pass, and algorithms that take fewer operations than the sum over all taps.
+    // Small and large inputs: im2col, and algorithms that take fewer operations than the sum over all taps.
     for (side, input, kernel, padding) in [
         (8, 16, 3, 1),
         (96, 16, 3, 1),

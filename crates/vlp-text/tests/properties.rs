@@ -179,7 +179,10 @@ fn tokenizer_json_with_other_settings_is_rejected() {
 #[test]
 fn hashes_are_equal_for_equal_vocabularies_only() {
     let dir = tempfile::tempdir().unwrap();
-    let (text, json) = (dir.path().join("vocab.txt"), dir.path().join("tokenizer.json"));
+    let (text, json) = (
+        dir.path().join("vocab.txt"),
+        dir.path().join("tokenizer.json"),
+    );
     let tokenizer = WordPieceTokenizer::scenes();
     // The same tokens with a byte-order mark and the line ends of Windows, and as JSON.
     let lines = format!("\u{feff}{}\r\n", tokenizer.tokens().join("\r\n"));
@@ -189,7 +192,10 @@ fn hashes_are_equal_for_equal_vocabularies_only() {
     assert_eq!(hash.len(), 64);
     let from_text = WordPieceTokenizer::from_vocab_file(&text).unwrap();
     let from_json = WordPieceTokenizer::from_tokenizer_json(&json).unwrap();
-    assert_eq!((from_text.sha256(), from_json.sha256()), (hash.clone(), hash));
+    assert_eq!(
+        (from_text.sha256(), from_json.sha256()),
+        (hash.clone(), hash)
+    );
     let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
     let hash = |tokens: &[&str]| {
         let tokens = special.iter().chain(tokens).copied();

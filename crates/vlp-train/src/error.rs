@@ -78,7 +78,9 @@ pub enum TrainError {
         reason: String,
     },
     /// Another process saves checkpoints to the folder.
-    #[error("{path}: another process saves checkpoints there; wait until it ends, or use another folder")]
+    #[error(
+        "{path}: another process saves checkpoints there; wait until it ends, or use another folder"
+    )]
     Locked {
         /// The folder.
         path: PathBuf,

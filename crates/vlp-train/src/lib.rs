@@ -15,9 +15,7 @@ mod serialize;
 mod sgd;
 pub mod trainer;
 
-pub use checkpoint::{
-    Checkpoint, CheckpointScore, CheckpointStore, CheckpointWriter, TrainState,
-};
+pub use checkpoint::{Checkpoint, CheckpointScore, CheckpointStore, CheckpointWriter, TrainState};
 pub use error::TrainError;
 pub use log::RunLog;
 pub use optimizer::{GroupConfig, MomentDtype, OptimizerConfig, OptimizerKind};

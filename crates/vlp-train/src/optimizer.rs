@@ -138,6 +138,14 @@ impl OptimizerConfig {
                 return fail("groups.frozen_until", fraction, hint);
             }
         }
+        for group in &self.groups {
+            if let OptimizerKind::Sgd { momentum } = group.kind
+                && !(0.0..1.0).contains(&momentum)
+            {
+                let hint = "use at least 0 and less than 1 (0.9 in SOHO)";
+                return fail("groups.kind.momentum", momentum, hint);
+            }
+        }
         for (key, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
             if !(0.0..1.0).contains(&beta) {
                 return fail(key, beta, "use at least 0 and less than 1 (0.9 and 0.999)");

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::TrainError;
+
 /// Linear warm-up followed by a decay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,6 +54,28 @@ impl Default for ScheduleConfig {
 }
 
 impl ScheduleConfig {
+    /// Checks the factors, which must be finite and not negative, since the learning rates are multiplied by them.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] for a value out of range.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let (key, factor) = match self.decay {
+            Decay::Constant => ("decay", 1.0),
+            Decay::Step { factor, .. } => ("decay.factor", factor),
+            Decay::Linear { floor } | Decay::Cosine { floor } => ("decay.floor", floor),
+        };
+        for (key, factor) in [("warmup_from", self.warmup_from), (key, factor)] {
+            if !factor.is_finite() || factor < 0.0 {
+                return Err(TrainError::Config {
+                    key: format!("schedule.{key}"),
+                    value: factor.to_string(),
+                    hint: "use a finite number of at least 0".into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Factor of all learning rates at `step` (from 0) of `total_steps`.
     pub fn lr_factor(&self, step: u64, total_steps: u64) -> f64 {
         if step < self.warmup_steps {
@@ -77,6 +101,34 @@ impl ScheduleConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn factors_that_are_negative_or_not_finite_are_rejected() {
+        let schedule = |warmup_from, decay| ScheduleConfig {
+            warmup_steps: 1,
+            warmup_from,
+            decay,
+        };
+        let step = |factor| Decay::Step {
+            at: vec![0.5],
+            factor,
+        };
+        for good in [
+            schedule(0.0, Decay::Constant),
+            schedule(1.0, step(0.1)),
+            schedule(0.5, Decay::Linear { floor: 0.0 }),
+        ] {
+            assert!(good.validate().is_ok());
+        }
+        for bad in [
+            schedule(f64::NAN, Decay::Constant),
+            schedule(-0.1, Decay::Constant),
+            schedule(0.0, step(f64::INFINITY)),
+            schedule(0.0, Decay::Cosine { floor: f64::NAN }),
+        ] {
+            assert!(bad.validate().is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn factor_warms_up_then_decays() {

@@ -113,7 +113,12 @@ fn a_joint_projection_is_split_into_three_parameters() {
 #[test]
 fn prefixes_of_wrappers_are_removed() {
     let half = 0x3c00_u16.to_le_bytes();
-    for prefix in ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."] {
+    for prefix in [
+        "module.",
+        "_orig_mod.",
+        "module._orig_mod.",
+        "_orig_mod.module.",
+    ] {
         let (first, second) = (format!("{prefix}a.weight"), format!("{prefix}b"));
         let (_folder, path) = write_file(&[
             (&first, Dtype::F16, &[1], &half),
@@ -140,7 +145,10 @@ fn values_that_are_not_finite_are_not_imported() {
     let file = WeightsFile::open(&path).unwrap();
     let parameters = [("model.backbone.stem.norm.gamma".to_owned(), vec![3])];
     let plan = ImportPlan::new(CheckpointLayout::TorchvisionResNet, &file, parameters);
-    let text = file.read_parameter(&plan.copies[0]).unwrap_err().to_string();
+    let text = file
+        .read_parameter(&plan.copies[0])
+        .unwrap_err()
+        .to_string();
     assert!(
         text.contains("\"bn1.weight\"") && text.ends_with("2 values are NaN or infinite"),
         "{text}"
@@ -167,7 +175,10 @@ fn headers_with_duplicate_names_or_impossible_shapes_are_rejected() {
         bytes.extend([0; 8]);
         std::fs::write(&path, bytes).unwrap();
         let error = WeightsFile::open(&path).unwrap_err();
-        assert!(matches!(error, WeightsError::Format { .. }), "{header}: {error}");
+        assert!(
+            matches!(error, WeightsError::Format { .. }),
+            "{header}: {error}"
+        );
     }
 }
 

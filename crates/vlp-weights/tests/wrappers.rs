@@ -103,7 +103,9 @@ fn save(folder: &Path, value: &Value<'_>) -> PathBuf {
     let mut archive = ZipWriter::new(File::create(&path).unwrap());
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     let mut add = |name: &str, bytes: &[u8]| {
-        archive.start_file(format!("archive/{name}"), options).unwrap();
+        archive
+            .start_file(format!("archive/{name}"), options)
+            .unwrap();
         archive.write_all(bytes).unwrap();
     };
     add("data.pkl", &pickler.pickle);
@@ -155,7 +157,14 @@ fn wrapped_state_dicts_are_read_without_what_is_next_to_them() {
         ("model", Some("state_dict")),
         ("module", None),
     ] {
-        for prefix in ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model."] {
+        for prefix in [
+            "",
+            "module.",
+            "_orig_mod.",
+            "module._orig_mod.",
+            "_orig_mod.module.",
+            "model.",
+        ] {
             let names = RESNET.map(|name| format!("{prefix}{name}"));
             let mut weights = state_dict(&names);
             if let Some(inner) = inner {
@@ -163,7 +172,10 @@ fn wrapped_state_dicts_are_read_without_what_is_next_to_them() {
             }
             let arguments = vec![
                 (Text("lr"), Int(1)),
-                (Text("hook"), Call("os", "system", "touch run-by-a-namespace")),
+                (
+                    Text("hook"),
+                    Call("os", "system", "touch run-by-a-namespace"),
+                ),
             ];
             let checkpoint = Dict(vec![
                 (Text("epoch"), Int(3)),
@@ -196,7 +208,10 @@ fn a_state_dict_under_an_unknown_key_is_reported() {
     ]);
     let file = WeightsFile::open(save(folder.path(), &checkpoint)).unwrap();
     let text = file.detect_layout().unwrap_err().to_string();
-    assert!(text.contains("\"student.bn1.num_batches_tracked\""), "{text}");
+    assert!(
+        text.contains("\"student.bn1.num_batches_tracked\""),
+        "{text}"
+    );
 }
 
 #[test]

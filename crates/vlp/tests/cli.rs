@@ -113,7 +113,7 @@ fn invalid_values_are_named_with_a_hint_and_no_folder_is_created() {
         ("train.steps=0", ["train.steps = 0", "use at least 1"]),
         (
             "train.optimizer.clip_norm=-1.0",
-            ["train.optimizer.clip_norm = -1", "use 0 for none"],
+            ["train.optimizer.clip_norm = -1", "use 0 for no clipping"],
         ),
         (
             "train.schedule.warmup_steps=9",
@@ -316,7 +316,7 @@ fn objects_beyond_the_queries_are_dropped_and_counted() {
     for record in records {
         let count = |name: &str| record[name].as_f64().unwrap();
         assert_eq!(count("stats/detection/objects"), 4.0);
-        assert!(count("stats/detection/dropped objects") >= 4.0);
+        assert!(count("stats/detection/dropped_objects") >= 4.0);
         assert_eq!(count("train/skipped_steps"), 0.0);
     }
 }

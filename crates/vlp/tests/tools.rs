@@ -39,7 +39,7 @@ fn metric_names(run: &Path) -> Vec<String> {
     let results: Value =
         serde_json::from_slice(&fs::read(run.join("results.json")).unwrap()).unwrap();
     let rows = results["trained"].as_array().unwrap().iter();
-    rows.map(|row| row[0].as_str().unwrap().to_string())
+    rows.map(|row| row["name"].as_str().unwrap().to_string())
         .collect()
 }
 
@@ -138,7 +138,7 @@ fn sources_are_mixed_and_test_images_removed() {
     ));
     let report = fs::read_to_string(run.join("report.html")).unwrap();
     assert!(
-        report.contains("2 samples of 2 images"),
+        report.contains("2 samples of 2 test images"),
         "the report names the removed test images"
     );
     assert!(

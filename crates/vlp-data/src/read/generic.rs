@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{
     boxes::{CrowdFlag, Number},
     builder::{SourceBuilder, source_name},
+    file_images::FileImages,
     folders::Folders,
     records::{RawRecord, list_or_lines},
     report::trim_caption,
@@ -142,87 +143,6 @@ pub fn generic(file: impl AsRef<Path>, options: GenericOptions) -> Result<FileSo
         }
     })?;
     reader.finish(file)
-}
-
-/// The images of a file's records so far.
-#[derive(Default)]
-struct FileImages {
-    /// Index and record number by file.
-    first: HashMap<String, (u32, usize)>,
-    /// The same by key.
-    by_key: HashMap<u64, (u32, usize)>,
-    /// Right images of pairs, which have no id, by file.
-    second: HashMap<String, u32>,
-}
-
-impl FileImages {
-    /// The index of an image; it has the id and the size that its first record gives.
-    ///
-    /// # Errors
-    /// If the image is missing, or an earlier record contradicts.
-    fn index(
-        &mut self,
-        builder: &mut SourceBuilder,
-        number: usize,
-        image: &str,
-        image_id: Option<u64>,
-        size: Option<(u32, u32)>,
-    ) -> Result<u32, String> {
-        let file = without_current_folder(image);
-        if let Some(&(index, first)) = self.first.get(&file) {
-            let key = builder.images.key(index);
-            if let Some(id) = image_id.filter(|&id| id != key) {
-                return Err(format!(
-                    "{image} has image_id {id}, but {key} in record {first}"
-                ));
-            }
-            let annotated = builder.images.annotated_size(index);
-            if let (Some((width, height)), Some(annotated)) = (size, annotated)
-                && annotated != (width as usize, height as usize)
-            {
-                let (first_width, first_height) = annotated;
-                return Err(format!(
-                    "{image} is {width}x{height}, but {first_width}x{first_height} in record {first}"
-                ));
-            }
-            return Ok(index);
-        }
-        let key = image_id.unwrap_or_else(|| fnv1a(image.bytes()));
-        if let Some(&(index, first)) = self.by_key.get(&key) {
-            let other = builder.images.file(index);
-            return Err(format!(
-                "{image} has image_id {key}, which is already that of {other} in record {first}"
-            ));
-        }
-        let (root, image) = builder.find(&[image.to_owned()])?;
-        let index = builder.images.push(key, root, &image, size);
-        self.first.insert(file, (index, number));
-        self.by_key.insert(key, (index, number));
-        Ok(index)
-    }
-
-    /// The index of the right image of a pair.
-    ///
-    /// # Errors
-    /// If the image is missing.
-    fn second_index(&mut self, builder: &mut SourceBuilder, image: &str) -> Result<u32, String> {
-        let file = without_current_folder(image);
-        if let Some(&index) = self.second.get(&file) {
-            return Ok(index);
-        }
-        let (root, image) = builder.find(&[image.to_owned()])?;
-        let index = builder
-            .images
-            .push(fnv1a(image.bytes()), root, &image, None);
-        self.second.insert(file, index);
-        Ok(index)
-    }
-}
-
-/// A path without `.` components.
-fn without_current_folder(file: &str) -> String {
-    let parts: Vec<&str> = file.split('/').filter(|part| *part != ".").collect();
-    parts.join("/")
 }
 
 /// Adds a record of a file.

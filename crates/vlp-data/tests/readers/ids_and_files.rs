@@ -108,13 +108,13 @@ fn crowd_flags_and_areas_of_other_tools_are_read() {
     };
     assert_eq!(crowds_and_areas(&source), expected);
     let record = json!([{"image": "images/a.png", "caption": "a dog", "boxes": boxes}]);
-    let own = generic(
+    let source = generic(
         put(&dir, "own.json", record.to_string()),
         GenericOptions::default(),
     )
     .unwrap();
-    assert_skipped(&own, &[]);
-    assert_eq!(crowds_and_areas(&own), expected);
+    assert_skipped(&source, &[]);
+    assert_eq!(crowds_and_areas(&source), expected);
 }
 
 #[test]

@@ -72,6 +72,7 @@ impl TrainerConfig {
             );
         }
         self.optimizer.validate()?;
+        self.schedule.validate()?;
         self.optimizer.init(&GradScale::default())?;
         if self.schedule.warmup_steps > self.steps {
             return fail(

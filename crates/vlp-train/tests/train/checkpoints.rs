@@ -4,9 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use vlp_train::{
-    CheckpointScore, CheckpointStore, CheckpointWriter, TrainError, TrainState,
-};
+use vlp_train::{CheckpointScore, CheckpointStore, CheckpointWriter, TrainError, TrainState};
 
 fn state(step: u64) -> TrainState {
     TrainState {
@@ -30,7 +28,9 @@ fn score(metric: &str, value: f64) -> CheckpointScore {
 }
 
 fn save_scored(writer: &CheckpointWriter, step: u64, score: &CheckpointScore) {
-    writer.save(&state(step), &files(step), Some(score)).unwrap();
+    writer
+        .save(&state(step), &files(step), Some(score))
+        .unwrap();
 }
 
 fn save(writer: &CheckpointWriter, step: u64) {

@@ -43,7 +43,9 @@ fn a_resumed_run_saves_the_same_bytes_as_an_uninterrupted_one() {
                 None,
             )
             .unwrap();
-        resumed = new().resume(&writer.store().latest().unwrap().0, "c").unwrap();
+        resumed = new()
+            .resume(&writer.store().latest().unwrap().0, "c")
+            .unwrap();
     }
     assert_eq!(resumed.state("c"), uninterrupted.state("c"));
     assert!(resumed.checkpoint_files().unwrap() == uninterrupted.checkpoint_files().unwrap());

@@ -98,10 +98,7 @@ fn a_skip_reason_on_one_thread_skips_the_step() {
         .unwrap();
     assert_eq!(
         (report.skipped, outputs),
-        (
-            Some(SkipReason::NotFinite("too bad".into())),
-            vec![0, 1]
-        )
+        (Some(SkipReason::NotFinite("too bad".into())), vec![0, 1])
     );
     assert_eq!((trainer.step_count(), trainer.skipped()), (1, 1));
     assert_eq!(values(trainer.model().linear.weight.val()), before);

@@ -155,19 +155,27 @@ fn one_more_or_one_required_name_less_is_reported() {
         let mut keys = key_list(list);
         keys.remove(name).unwrap();
         let text = detection_error(&keys);
-        assert!(text.ends_with(&format!("requires a tensor {name:?}")), "{text}");
+        assert!(
+            text.ends_with(&format!("requires a tensor {name:?}")),
+            "{text}"
+        );
     }
     // The released DETR without its class head is for fine-tuning.
     let mut keys = key_list("detr_r50_facebook");
     keys.retain(|name, _| !name.starts_with("class_embed."));
     let (_folder, file) = file(&keys);
-    assert_eq!(file.detect_layout().unwrap(), CheckpointLayout::FacebookDetr);
+    assert_eq!(
+        file.detect_layout().unwrap(),
+        CheckpointLayout::FacebookDetr
+    );
 }
 
 #[test]
 fn two_models_in_one_file_are_reported() {
     let mut keys = key_list("resnet18");
-    keys.extend(renamed(key_list("resnet18"), |name| format!("model.{name}")));
+    keys.extend(renamed(key_list("resnet18"), |name| {
+        format!("model.{name}")
+    }));
     let text = detection_error(&keys);
     assert!(text.contains("once, under another spelling"), "{text}");
     // A parameter whose values both models have is not taken from either without a word.
@@ -182,7 +190,10 @@ fn a_bert_with_other_shapes_is_a_mismatch() {
     // A bare RoBERTa has BERT's names; its vocabulary and its one token type differ.
     let mut keys = key_list("bert_6x384");
     keys.insert("embeddings.word_embeddings.weight".into(), vec![50265, 384]);
-    keys.insert("embeddings.token_type_embeddings.weight".into(), vec![1, 384]);
+    keys.insert(
+        "embeddings.token_type_embeddings.weight".into(),
+        vec![1, 384],
+    );
     let (_folder, file) = file(&keys);
     let parameters = [text(384, 1536, 6, 30522, 512), mlm(384, 30522)].concat();
     let plan = ImportPlan::new(CheckpointLayout::HfBert, &file, parameters);

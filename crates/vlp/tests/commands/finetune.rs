@@ -50,8 +50,8 @@ fn every_task_fine_tunes_from_either_system_and_evaluate_reproduces_its_metrics(
         succeed(&mut finetune(task, from, &out));
         let results = results(&out);
         let mut rows = results["trained"].as_array().unwrap().iter();
-        let row = rows.find(|row| row[0] == metric);
-        let value = row.unwrap_or_else(|| panic!("{task}: no {metric}"))[1].as_f64();
+        let row = rows.find(|row| row["name"] == metric);
+        let value = row.unwrap_or_else(|| panic!("{task}: no {metric}"))["value"].as_f64();
         let report = fs::read_to_string(out.join("report.html")).unwrap();
         assert!(
             report.contains("loaded from"),

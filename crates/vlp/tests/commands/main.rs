@@ -57,6 +57,6 @@ fn results(run: &Path) -> Value {
 fn metric_names(run: &Path) -> Vec<String> {
     let results = results(run);
     let rows = results["trained"].as_array().unwrap().iter();
-    rows.map(|row| row[0].as_str().unwrap().to_string())
+    rows.map(|row| row["name"].as_str().unwrap().to_string())
         .collect()
 }

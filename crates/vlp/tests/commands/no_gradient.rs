@@ -78,7 +78,11 @@ fn steps_without_anything_to_predict_are_skipped_with_a_reason() {
     for (name, accumulate) in [("captions", 1), ("accumulated-captions", 2)] {
         let source = format!("data.source={source}");
         let accumulate = format!("train.accumulate={accumulate}");
-        check(name, 4, &[&source, &accumulate, "data.validation_fraction=0.5"]);
+        check(
+            name,
+            4,
+            &[&source, &accumulate, "data.validation_fraction=0.5"],
+        );
     }
 }
 

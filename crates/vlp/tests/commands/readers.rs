@@ -54,9 +54,15 @@ fn readers_change_nothing_in_a_run_that_is_trained() {
         finetune.args(["--set", entry]);
     }
     for command in [
-        vlp(&["predict"]).arg(&run).arg(&image).arg("--out").arg(path("predictions")),
+        vlp(&["predict"])
+            .arg(&run)
+            .arg(&image)
+            .arg("--out")
+            .arg(path("predictions")),
         vlp(&["evaluate"]).arg(&run),
-        vlp(&["weights", "export"]).arg(&run).arg(path("w.safetensors")),
+        vlp(&["weights", "export"])
+            .arg(&run)
+            .arg(path("w.safetensors")),
         vlp(&["weights", "export"]).arg(&run).arg(path("exported")),
         &mut finetune,
     ] {

@@ -29,14 +29,6 @@ impl Packed {
     pub(crate) fn left(_: Matrix<'_>, _: [usize; 2]) -> Option<Self> {
         None
     }
-
-    pub(crate) fn right(_: Matrix<'_>, _: [usize; 2]) -> Option<Self> {
-        None
-    }
-
-    pub(crate) fn add_left_times_self(&self, _: Matrix<'_>, _: [usize; 3], _: &mut [f32]) {
-        match self.0 {}
-    }
 }
 
 impl Bf16Gemm<'_> {

@@ -3,7 +3,6 @@
 //! Sources: Lavin & Gray (2015) for Winograd's algorithm; im2col as in Caffe (Jia et al. 2014).
 
 mod amx;
-mod bf16_weight_grad;
 mod col2im;
 mod direct;
 mod exclusion;
@@ -23,13 +22,8 @@ mod winograd;
 pub(crate) use exclusion::{excludable, exclude, uses_of_excluded};
 pub(crate) use shape::ConvShape;
 
-use burn::backend::Flex;
-use burn::backend::ops::ModuleOps;
-use burn::tensor::ops::ConvOptions;
-
 use super::gemm::epilogue::Epilogue;
-use super::tensor::{Array, as_slice, for_blocks, from_vec, into_writable};
-use crate::Conv2dGeometry;
+use super::tensor::{Array, as_slice, from_vec};
 use crate::dispatch::matmul_precision;
 use plan::{Algorithm, Available, Pass, plan, plan_part};
 use strided_input_grad::Parts;
@@ -102,9 +96,6 @@ pub(crate) fn run(shape: &ConvShape, operands: Operands<'_>) -> Array {
             epilogue,
             ..
         } => {
-            if algorithm == Algorithm::Burn {
-                return burn_forward(shape, x, weight, epilogue);
-            }
             let taps: Vec<usize> = (0..shape.taps()).collect();
             let weight = WeightView::new(shape, as_slice(weight), &taps);
             let convolution = Convolution {
@@ -152,7 +143,6 @@ pub(crate) fn run(shape: &ConvShape, operands: Operands<'_>) -> Array {
             let (grad_output, x) = (as_slice(grad_output), as_slice(x));
             let grad = match algorithm {
                 Algorithm::Amx => amx::weight_grad(shape, grad_output, x),
-                Algorithm::Im2col => bf16_weight_grad::weight_grad(shape, grad_output, x),
                 Algorithm::Winograd => winograd::weight_grad(shape, grad_output, x),
                 Algorithm::Pointwise => weight_grad::pointwise_weight_grad(shape, grad_output, x),
                 _ => weight_grad::weight_grad(shape, grad_output, x),
@@ -200,7 +190,7 @@ impl Convolution<'_> {
             Algorithm::Pointwise => {
                 pointwise::convolve(shape, x, weight.one_tap(), k_chunk, epilogue)
             }
-            Algorithm::Im2col | Algorithm::Col2im | Algorithm::StridedParts | Algorithm::Burn => {
+            Algorithm::Im2col | Algorithm::Col2im | Algorithm::StridedParts => {
                 let copy;
                 let weight = match weight.as_matrix() {
                     Some(matrix) => matrix,
@@ -213,32 +203,4 @@ impl Convolution<'_> {
             }
         }
     }
-}
-
-/// The output by burn's own convolution.
-fn burn_forward(
-    shape: &ConvShape,
-    x: &Array,
-    weight: &Array,
-    epilogue: Option<&Epilogue<'_>>,
-) -> Array {
-    shape.count_flops();
-    let Conv2dGeometry {
-        stride,
-        padding,
-        dilation,
-    } = shape.geometry;
-    let options = ConvOptions::new(stride, padding, dilation, 1);
-    let output = Flex::conv2d(x.clone(), weight.clone(), None, options);
-    let mut output = into_writable(output);
-    if let Some(epilogue) = epilogue {
-        let area = shape.output_area();
-        for_blocks(
-            output.storage_mut::<f32>(),
-            area,
-            #[inline(always)]
-            |plane, values| epilogue.apply(plane % shape.out_channels, plane * area, values),
-        );
-    }
-    output
 }

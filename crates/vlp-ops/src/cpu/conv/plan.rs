@@ -54,14 +54,12 @@ pub(super) enum Algorithm {
     Direct,
     /// A kernel of 1x1: one matrix multiplication per image; for the weight's gradient, inputs and outputs exchanged.
     Pointwise,
-    /// Matrix multiplication by tiles of the im2col matrix; for the weight's gradient in bf16 alone.
+    /// Matrix multiplication by tiles of the im2col matrix.
     Im2col,
     /// The gradient of the im2col matrix by matrix multiplication, scattered to the input.
     Col2im,
     /// The input's gradient at a stride above 1: one convolution for each residue of rows and columns modulo the stride.
     StridedParts,
-    /// burn's own forward pass, which is faster for small outputs with few taps.
-    Burn,
 }
 
 impl Algorithm {
@@ -74,7 +72,6 @@ impl Algorithm {
             Self::Im2col => "im2col",
             Self::Col2im => "col2im",
             Self::StridedParts => "strided parts",
-            Self::Burn => "burn",
         }
     }
 }
@@ -148,20 +145,12 @@ impl Chooser {
         if self.direct(shape) {
             return Algorithm::Direct;
         }
-        match is_tiny(shape) && self.allows(Algorithm::Burn) {
-            true => Algorithm::Burn,
-            false => Algorithm::Im2col,
-        }
+        Algorithm::Im2col
     }
 
     fn weight_grad(&self, shape: &ConvShape) -> Algorithm {
-        /// Fewest outputs that pay for the packing of bf16.
-        const MIN_BF16_OUTPUTS: usize = 8;
-        let bf16 = self.bf16 && shape.out_channels >= MIN_BF16_OUTPUTS;
         if self.amx(shape) {
             Algorithm::Amx
-        } else if bf16 && self.allows(Algorithm::Im2col) {
-            Algorithm::Im2col
         } else if self.winograd(shape) {
             Algorithm::Winograd
         } else if shape.is_pointwise() && self.allows(Algorithm::Pointwise) {
@@ -188,12 +177,7 @@ impl Chooser {
             if self.direct(&transposed) {
                 return Algorithm::Direct;
             }
-            // With many positions, rotating the kernel pays.
-            let positions = shape.images * shape.output_area();
-            let rotate = !shape.units_are_images() || positions >= 2 * shape.out_channels;
-            if (rotate && self.allows(Algorithm::Im2col)) || !self.allows(Algorithm::Col2im) {
-                return Algorithm::Im2col;
-            }
+            return Algorithm::Im2col;
         }
         let parts = strided_input_grad::Parts::new(shape);
         let is_fast =
@@ -236,12 +220,6 @@ impl Chooser {
     }
 }
 
-/// Whether there are so few positions and taps that burn's own forward pass is faster.
-fn is_tiny(shape: &ConvShape) -> bool {
-    let positions = shape.images * shape.output_area();
-    positions < 4 * ConvShape::tile(shape.depth()) && shape.depth() <= 576
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,64 +257,64 @@ mod tests {
                 "stem",
                 stem,
                 [Direct, Direct, Direct, Direct],
-                [Im2col, Im2col, Im2col, Im2col],
-                [Im2col, Im2col, Im2col, Im2col],
+                [Im2col, Im2col, Im2col, Direct],
+                [Im2col, Im2col, Im2col, Direct],
             ),
             (
                 "wide",
                 wide,
                 [Winograd, Direct, Winograd, Winograd],
-                [Im2col, Im2col, Im2col, Im2col],
+                [Im2col, Im2col, Im2col, Direct],
                 [Amx, Amx, Amx, Amx],
             ),
             (
                 "deep",
                 deep,
                 [Im2col, Im2col, Im2col, Direct],
-                [Im2col, Im2col, Im2col, Im2col],
+                [Im2col, Im2col, Im2col, Direct],
                 [Amx, Amx, Amx, Amx],
             ),
             (
                 "strided",
                 strided,
                 [Direct, Direct, StridedParts, Direct],
-                [Im2col, Im2col, Col2im, Im2col],
+                [Im2col, Im2col, Col2im, Direct],
                 [Amx, Amx, StridedParts, Amx],
             ),
             (
                 "pointwise",
                 pointwise,
                 [Pointwise, Pointwise, Pointwise, Pointwise],
-                [Pointwise, Pointwise, Pointwise, Im2col],
+                [Pointwise, Pointwise, Pointwise, Pointwise],
                 [Pointwise, Pointwise, Pointwise, Amx],
             ),
             (
                 "small pointwise",
                 small_pointwise,
                 [Im2col, Im2col, Im2col, Pointwise],
-                [Im2col, Im2col, Im2col, Im2col],
+                [Im2col, Im2col, Im2col, Pointwise],
                 [Im2col, Im2col, Im2col, Amx],
             ),
             (
                 "strided pointwise",
                 strided_pointwise,
                 [Pointwise, Pointwise, Pointwise, Pointwise],
-                [Pointwise, Pointwise, Pointwise, Im2col],
+                [Pointwise, Pointwise, Pointwise, Pointwise],
                 [Pointwise, Pointwise, Pointwise, Amx],
             ),
             (
                 "tiny",
                 tiny,
-                [Burn, Burn, Col2im, Direct],
-                [Burn, Burn, Col2im, Im2col],
+                [Im2col, Im2col, Im2col, Direct],
+                [Im2col, Im2col, Im2col, Direct],
                 [Amx, Amx, Amx, Amx],
             ),
             (
                 "large kernel",
                 large_kernel,
                 [Direct, Direct, StridedParts, Direct],
-                [Im2col, Im2col, Col2im, Im2col],
-                [Im2col, Im2col, Col2im, Im2col],
+                [Im2col, Im2col, Col2im, Direct],
+                [Im2col, Im2col, Col2im, Direct],
             ),
         ] {
             let passes = [

@@ -2,10 +2,9 @@
 
 use super::isa::MatmulIsa;
 use super::pack::{self, COLUMNS, CacheLine, LANES, RIGHT_CHUNK_LINES};
-use crate::cpu::bf16::{Accumulate, Bf16Gemm, Operand, is_profitable};
-use crate::cpu::gemm::{Matrix, OutPtr};
+use crate::cpu::bf16::is_profitable;
+use crate::cpu::gemm::Matrix;
 use crate::cpu::tensor::alloc_blocks;
-use crate::flops::count_matmul;
 
 /// Chunks of a block of the depth: a panel of the right operand, 24 KiB, stays in the L1 cache.
 pub(super) const BLOCK_CHUNKS: usize = 12;
@@ -16,8 +15,6 @@ pub(super) const BLOCK_DEPTH: usize = BLOCK_CHUNKS * 2 * LANES;
 pub(crate) struct Packed {
     /// For each block of the depth, all panels one after the other.
     blocks: Vec<Vec<CacheLine>>,
-    /// Rows of a left operand, columns of a right one.
-    length: usize,
     depth: usize,
     /// Rows or columns of a panel.
     panel_len: usize,
@@ -85,35 +82,6 @@ impl Packed {
         })
     }
 
-    /// Adds `left[rows, depth]` times this right operand of `columns` columns to `out`, on this thread. Counts its
-    /// operations.
-    pub(crate) fn add_left_times_self(
-        &self,
-        left: Matrix<'_>,
-        [rows, depth, columns]: [usize; 3],
-        out: &mut [f32],
-    ) {
-        left.assert_contains(rows, depth);
-        assert!(self.panel_len == COLUMNS && [self.depth, self.length] == [depth, columns]);
-        assert!(out.len() == rows * columns);
-        count_matmul([rows, depth, columns]);
-        let gemm = Bf16Gemm {
-            depth,
-            left: Operand::Plain(left),
-            right: Operand::Packed(self),
-        };
-        let out = OutPtr {
-            ptr: out.as_mut_ptr(),
-            stride: columns,
-        };
-        // SAFETY: a packed operand exists only where the processor has the instructions; operands and `out` contain the shape
-        // (asserted), and `out` is borrowed mutably.
-        #[allow(unsafe_code)]
-        unsafe {
-            gemm.write(0..rows, 0..columns, out, Accumulate::Existing);
-        }
-    }
-
     fn new(
         isa: MatmulIsa,
         [length, depth]: [usize; 2],
@@ -138,7 +106,6 @@ impl Packed {
         };
         Self {
             blocks: (0..depth).step_by(BLOCK_DEPTH).map(block).collect(),
-            length,
             depth,
             panel_len,
             chunk_lines,
