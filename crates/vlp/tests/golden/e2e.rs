@@ -266,6 +266,10 @@ fn outputs(case: &Case, model: &Model, batch: &Batch<PretrainTargets>) -> Result
         Values::of(caption.head(&output).map_err(fail)?.logits(&text)),
     );
     let decoder = output.parts.decoder("detection").map_err(fail)?;
+    let memory = match case.json["spec"]["config"]["detect_from"] == "joint" {
+        true => &output.joint().image,
+        false => memory,
+    };
     let states = detection.states(memory, decoder);
     let predictions = detection.predict(states.clone(), 0);
     let stacks = [
