@@ -23,10 +23,12 @@ macro_rules! gpu_path {
 mod allocator;
 #[cfg(feature = "flex")]
 mod autodiff;
+mod composed;
 #[cfg(feature = "flex")]
 mod cpu;
 #[cfg(any(feature = "wgpu", feature = "cuda", test))]
 mod custom_grad;
+mod device;
 mod dispatch;
 mod flops;
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
@@ -34,33 +36,49 @@ mod graph;
 pub mod init;
 mod ops;
 pub mod params;
+mod precision;
+// Without a backend there is no second pass.
+#[cfg_attr(
+    not(any(feature = "flex", feature = "wgpu", feature = "cuda")),
+    allow(dead_code)
+)]
+mod replay;
 mod simd_level;
 mod threads;
+mod two_threads;
+mod types;
 
 pub use allocator::tune_allocator;
-pub use dispatch::{MatmulPrecision, set_matmul_precision, use_fast_paths};
+pub use composed::softmax::softmax;
+pub use dispatch::use_fast_paths;
 pub use flops::{count_flops, flops};
-pub use ops::adamw::{AdamWStep, adamw};
-pub use ops::affine::{Affine, affine};
+pub use ops::adamw::adamw;
+pub use ops::affine::affine;
 pub use ops::attention::attention;
-pub use ops::batch_norm::{BatchNormOutput, batch_norm};
+pub use ops::batch_norm::batch_norm;
 pub use ops::conv2d::{Conv2dAlgorithms, conv2d, conv2d_affine, conv2d_algorithms};
 #[doc(hidden)]
 pub use ops::conv2d::{
     excludable_conv2d_algorithms, exclude_conv2d_algorithm, uses_of_excluded_conv2d_algorithm,
 };
-pub use ops::dropout::{DropoutMask, dropout};
+pub use ops::dropout::dropout;
 pub use ops::embedding::embedding;
 pub use ops::gelu::gelu;
-pub use ops::geometry::Conv2dGeometry;
 pub use ops::layer_norm::{LayerNorm, layer_norm};
 pub use ops::linear::{linear, linear_layer, tied_logits};
 pub use ops::log_prob::log_prob;
 pub use ops::max_pool2d::max_pool2d;
 pub use ops::nearest_code::nearest_code;
-pub use ops::recompute::{is_recomputing, recompute};
-pub use ops::sgd::{SgdStep, sgd};
-pub use ops::softmax::softmax;
+pub use ops::recompute::recompute;
+pub use ops::sgd::sgd;
 pub use ops::sum_of_squares::sum_of_squares;
+pub use precision::{MatmulPrecision, set_matmul_precision};
+pub use replay::is_recomputing;
 pub use simd_level::{SimdError, SimdLevel, detected_simd_level, init_simd, simd_level};
 pub use threads::{join_thread_pool, run_concurrently};
+pub use types::adamw_step::AdamWStep;
+pub use types::affine::Affine;
+pub use types::batch_norm_output::BatchNormOutput;
+pub use types::dropout_mask::DropoutMask;
+pub use types::geometry::Conv2dGeometry;
+pub use types::sgd_step::SgdStep;

@@ -31,20 +31,5 @@ pub fn run_concurrently<A: Send, B: Send>(
         return crate::cpu::threads::run_in_half_pools(first, second);
     }
     #[allow(unreachable_code, reason = "without the CPU backend alone")]
-    run_on_two_threads(first, second)
-}
-
-pub(crate) fn run_on_two_threads<A: Send, B: Send>(
-    first: impl FnOnce() -> A + Send,
-    second: impl FnOnce() -> B + Send,
-) -> (A, B) {
-    std::thread::scope(|scope| {
-        let first = scope.spawn(first);
-        let second = scope.spawn(second);
-        let (first, second) = (first.join(), second.join());
-        (
-            first.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            second.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-        )
-    })
+    crate::two_threads::run_on_two_threads(first, second)
 }

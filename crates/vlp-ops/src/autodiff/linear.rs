@@ -3,8 +3,8 @@
 use burn::backend::autodiff::NodeId;
 
 use super::prelude::*;
-use crate::cpu::gemm::Matrix;
 use crate::cpu::gemm::parallel::ParallelGemm;
+use crate::cpu::matrix::Matrix;
 use crate::cpu::sums::column_sums;
 use crate::dispatch::takes_fast_path;
 

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::gemm::{Matrix, matmul, transpose};
+use super::gemm::matmul;
 use super::math::exp;
+use super::matrix::{Matrix, transpose};
 use super::simd::{max_value, simd_dispatch, sum, sum2};
 use super::tensor::alloc_blocks;
 use crate::DropoutMask;

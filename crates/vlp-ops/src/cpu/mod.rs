@@ -10,6 +10,7 @@ pub(crate) mod gemm;
 pub(crate) mod layer_norm;
 pub(crate) mod log_prob;
 pub(crate) mod math;
+pub(crate) mod matrix;
 pub(crate) mod max_pool;
 pub(crate) mod nchw_strips;
 pub(crate) mod nearest_code;

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::gemm::{Matrix, matmul_f32};
+use super::gemm::matmul_f32;
+use super::matrix::Matrix;
 use super::simd::{simd_dispatch, sum};
 use super::tensor::with_scratch;
 

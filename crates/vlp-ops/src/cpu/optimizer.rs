@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::simd::simd_dispatch;
 use super::tensor::{CHUNK_LEN, STAGING_LEN};
-use crate::ops::dropout::hash;
+use crate::types::dropout_mask::hash;
 use crate::{AdamWStep, SgdStep};
 
 /// A moment as it is stored.

@@ -1,6 +1,6 @@
 //! Runs code with the vector instructions of [`simd_level`], and reductions in an order that vectors keep.
 //!
-//! Code compiled for an instruction set of its own (`cpu::gemm::transpose`, `cpu::bf16`) checks the same level.
+//! Code compiled for an instruction set of its own (`cpu::matrix::transpose`, `cpu::bf16`) checks the same level.
 
 use pulp::{Arch, Simd, WithSimd};
 

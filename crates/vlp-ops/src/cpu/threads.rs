@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, TryLockError};
 
-use crate::threads::run_on_two_threads;
+use crate::two_threads::run_on_two_threads;
 
 /// See [`join_thread_pool`](crate::join_thread_pool).
 pub(crate) fn join_pool() -> bool {

@@ -4,10 +4,10 @@ use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor};
 use burn::prelude::*;
 
 use super::with_gradient;
-use crate::graph::autodiff_primitive;
-use crate::ops::attention::{
+use crate::composed::attention::{
     ComposedAttention, Options, apply_factors, composed_attention, join_heads, split_heads,
 };
+use crate::graph::autodiff_primitive;
 
 /// Attention of `[query, key, value]`; `None` for tensors that are not on this backend with autodiff.
 pub(crate) fn attention<B: Backend>(inputs: &[Tensor<3>; 3], options: &Options) -> Option<Tensor<3>>
@@ -47,9 +47,9 @@ where
     Some(with_gradient::<B, 3, 3>(output, parents, grad_fn))
 }
 
-#[cfg(all(test, feature = "flex"))]
-#[allow(clippy::expect_used)]
+#[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
     use burn::backend::Flex;
     use vlp_testing::random;
 

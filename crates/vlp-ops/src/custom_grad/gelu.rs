@@ -4,8 +4,8 @@ use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor};
 use burn::prelude::*;
 
 use super::with_gradient;
+use crate::composed::gelu::normal_cdf;
 use crate::graph::autodiff_primitive;
-use crate::ops::gelu::normal_cdf;
 
 /// `1 / sqrt(2 pi)`.
 const INV_SQRT_2_PI: f64 = 0.398_942_280_401_432_7;
@@ -25,9 +25,9 @@ where
     }))
 }
 
-#[cfg(all(test, feature = "flex"))]
-#[allow(clippy::expect_used)]
+#[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
     use burn::backend::Flex;
 
     use super::*;

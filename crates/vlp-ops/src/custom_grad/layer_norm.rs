@@ -49,9 +49,9 @@ where
     Some(with_gradient::<B, D, 3>(output, inputs, grad_fn))
 }
 
-#[cfg(all(test, feature = "flex"))]
-#[allow(clippy::expect_used)]
+#[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
     use burn::backend::Flex;
     use vlp_testing::random;
 

@@ -71,7 +71,7 @@ where
     Tensor::from_primitive::<Autodiff<B>>(output)
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
 pub(crate) mod tests {
     use burn::prelude::*;
     use vlp_testing::{max_abs_diff, random};

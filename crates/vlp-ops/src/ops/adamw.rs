@@ -5,43 +5,7 @@
 use burn::prelude::*;
 
 use super::stochastic_rounding::{moment_dtype, round_to_bf16};
-
-/// Constants of one update.
-#[derive(Debug, Clone, Copy)]
-pub struct AdamWStep {
-    /// Factor of the gradient: 1, or less where it is clipped.
-    pub grad_scale: f32,
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// Decoupled weight decay, multiplied by the learning rate.
-    pub weight_decay: f32,
-    /// Decay rate of the first moment, in `0..1`.
-    pub beta1: f32,
-    /// Decay rate of the second moment, in `0..1`.
-    pub beta2: f32,
-    /// Added to the root of the second moment.
-    pub epsilon: f32,
-    /// Number of this update, from 1.
-    pub step_number: i32,
-    /// Whether the moments are stored in bf16, rounded stochastically: half of their memory.
-    pub bf16_moments: bool,
-}
-
-impl Default for AdamWStep {
-    /// The first update with the defaults of `torch.optim.AdamW`.
-    fn default() -> Self {
-        Self {
-            grad_scale: 1.0,
-            learning_rate: 1e-3,
-            weight_decay: 1e-2,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            step_number: 1,
-            bf16_moments: false,
-        }
-    }
-}
+use crate::AdamWStep;
 
 /// Returns `(parameter, first moment, second moment)` after the update, all of one shape. Without `moments` they start at
 /// zero.

@@ -5,7 +5,8 @@
 
 use burn::prelude::*;
 
-use crate::{DropoutMask, softmax};
+use crate::DropoutMask;
+use crate::composed::attention::{Options, composed_attention, split_heads};
 
 /// `softmax(query keyᵀ / sqrt(d / n_heads) + bias) value`, for each of `n_heads` equal parts of the last axis.
 ///
@@ -46,83 +47,4 @@ pub fn attention(
     let scale = options.scale(inputs[0].dims()[2]);
     let inputs = inputs.map(|x| split_heads(x, n_heads));
     composed_attention(inputs, scale, options).output
-}
-
-/// Arguments of an attention other than query, key and value.
-pub(crate) struct Options {
-    pub(crate) bias: Option<Tensor<4>>,
-    pub(crate) dropout: Option<DropoutMask>,
-    pub(crate) n_heads: usize,
-}
-
-impl Options {
-    /// Factor of the scores, `1 / sqrt(d / n_heads)`.
-    pub(crate) fn scale(&self, width: usize) -> f64 {
-        1.0 / ((width / self.n_heads) as f64).sqrt()
-    }
-}
-
-/// Result of [`composed_attention`].
-pub(crate) struct ComposedAttention {
-    /// `[batch, queries, d]`.
-    pub(crate) output: Tensor<3>,
-    /// Attention weights before dropout, `[batch * n_heads, queries, keys]`.
-    #[allow(dead_code, reason = "for the gradient on a GPU")]
-    pub(crate) weights: Tensor<3>,
-    /// Factors of the weights in dropout.
-    #[allow(dead_code, reason = "for the gradient on a GPU")]
-    pub(crate) dropout_factors: Option<Tensor<3>>,
-}
-
-/// Attention composed of burn's operations, of inputs from [`split_heads`].
-pub(crate) fn composed_attention(
-    [query, key, value]: [Tensor<3>; 3],
-    scale: f64,
-    options: Options,
-) -> ComposedAttention {
-    let ([rows, queries, _], keys) = (query.dims(), key.dims()[1]);
-    let per_head = [rows / options.n_heads, options.n_heads, queries, keys];
-    // Not `burn::tensor::module::attention`: on CUDA the kernel tuned for one length fails at another (burn 0.22.1).
-    let scores = query.matmul(key.swap_dims(1, 2));
-    let scores = scores.reshape(per_head).mul_scalar(scale);
-    let scores = match options.bias {
-        Some(bias) => scores + bias,
-        None => scores,
-    };
-    let weights = softmax(scores);
-    let device = weights.device();
-    let dropout_factors = options.dropout.map(|mask| {
-        let factors = mask.factors(per_head, &device).cast(value.dtype());
-        factors.reshape([rows, queries, keys])
-    });
-    let weights = weights.reshape([rows, queries, keys]);
-    let output = apply_factors(weights.clone(), &dropout_factors).matmul(value);
-    ComposedAttention {
-        output: join_heads(output, options.n_heads),
-        weights,
-        dropout_factors,
-    }
-}
-
-pub(crate) fn apply_factors(weights: Tensor<3>, factors: &Option<Tensor<3>>) -> Tensor<3> {
-    match factors {
-        Some(factors) => weights * factors.clone(),
-        None => weights,
-    }
-}
-
-/// `[batch, length, d]` to `[batch * n_heads, length, d / n_heads]`.
-pub(crate) fn split_heads(x: Tensor<3>, n_heads: usize) -> Tensor<3> {
-    let [batch, length, width] = x.dims();
-    x.reshape([batch, length, n_heads, width / n_heads])
-        .swap_dims(1, 2)
-        .reshape([batch * n_heads, length, width / n_heads])
-}
-
-/// The inverse of [`split_heads`].
-pub(crate) fn join_heads(x: Tensor<3>, n_heads: usize) -> Tensor<3> {
-    let [rows, length, width] = x.dims();
-    x.reshape([rows / n_heads, n_heads, length, width])
-        .swap_dims(1, 2)
-        .reshape([rows / n_heads, length, n_heads * width])
 }

@@ -6,16 +6,7 @@ use burn::prelude::*;
 use burn::tensor::activation;
 use burn::tensor::module::batch_norm_train;
 
-/// Result of [`batch_norm`].
-#[derive(Debug, Clone)]
-pub struct BatchNormOutput {
-    /// `[batch, channels, h, w]`.
-    pub output: Tensor<4>,
-    /// Mean of each channel of the batch, `[channels]`, without gradient.
-    pub mean: Tensor<1>,
-    /// Biased variance of each channel of the batch, `[channels]`, without gradient.
-    pub variance: Tensor<1>,
-}
+use crate::BatchNormOutput;
 
 /// `(x - mean) / sqrt(variance + epsilon) * gamma + beta + shortcut`, through ReLU if `relu`, with the mean and the biased
 /// variance of each channel of the batch.

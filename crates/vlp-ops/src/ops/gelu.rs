@@ -3,9 +3,9 @@
 //! Needed as long as burn's CPU backend runs element-wise functions value by value on one thread, and its gradient is that
 //! of the tanh approximation, off by 4e-4.
 
-use std::f64::consts::FRAC_1_SQRT_2;
-
 use burn::prelude::*;
+
+use crate::composed::gelu::normal_cdf;
 
 /// `x Phi(x)`, where `Phi` is the distribution function of the normal distribution.
 ///
@@ -23,12 +23,4 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
         }
     }
     x.clone() * normal_cdf(x)
-}
-
-/// `Phi(x)`.
-pub(crate) fn normal_cdf<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    x.mul_scalar(FRAC_1_SQRT_2)
-        .erf()
-        .add_scalar(1.0)
-        .mul_scalar(0.5)
 }

@@ -308,19 +308,18 @@ fn backward<M: Module>(
     model: &M,
     accumulate: usize,
 ) -> Result<GradientsParams, SkipReason> {
-    let no_gradient = |reason: &str| Err(SkipReason::NoGradient(reason.into()));
-    if !loss.is_tracked() {
-        return match has_trained_param(model) {
-            true => no_gradient("the batch has nothing to predict: no loss has a gradient"),
-            false => no_gradient("every parameter is frozen: no loss has a gradient"),
-        };
+    if loss.is_tracked() {
+        let loss = loss.div_scalar(accumulate as f64);
+        let grads = GradientsParams::from_grads(loss.backward(), model);
+        if !grads.is_empty() {
+            return Ok(grads);
+        }
     }
-    let loss = loss.div_scalar(accumulate as f64);
-    let grads = GradientsParams::from_grads(loss.backward(), model);
-    if grads.is_empty() {
-        return no_gradient("the loss depends on no parameter that is trained");
-    }
-    Ok(grads)
+    let reason = match has_trained_param(model) {
+        true => "the batch has nothing to predict: no loss has a gradient",
+        false => "every parameter is frozen: no loss has a gradient",
+    };
+    Err(SkipReason::NoGradient(reason.into()))
 }
 
 /// Hash of seed and step (SplitMix64).

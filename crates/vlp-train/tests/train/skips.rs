@@ -129,6 +129,18 @@ fn constant_loss() -> Tensor<1> {
 }
 
 #[test]
+fn a_loss_with_a_gradient_but_not_of_a_parameter_is_skipped() {
+    let mut trainer = Trainer::new(Net::new(), config()).unwrap();
+    let report = trainer
+        .step(0, |_, _| {
+            let leaf = constant_loss().require_grad();
+            Ok::<_, TrainError>(Ok(leaf.mul_scalar(2.0)))
+        })
+        .unwrap();
+    assert!(matches!(report.skipped, Some(SkipReason::NoGradient(_))));
+}
+
+#[test]
 fn a_step_without_a_gradient_is_skipped_with_its_reason() {
     for (accumulate, concurrent) in [(1, false), (3, false), (2, true)] {
         let mut config = config();

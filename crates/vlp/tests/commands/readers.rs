@@ -40,7 +40,7 @@ fn readers_change_nothing_in_a_run_that_is_trained() {
         ..ScenesConfig::default()
     };
     let scenes = Scenes::new(scenes).unwrap();
-    scenes.write_to(&folder.path().join("scenes")).unwrap();
+    scenes.write_to(folder.path().join("scenes")).unwrap();
     let image = folder.path().join("scenes/train/000000000001.png");
     let path = |name: &str| folder.path().join(name);
     let mut finetune = vlp(&["finetune", "caption", "--from"]);

@@ -42,7 +42,7 @@ fn dictionary_page_and_weight_files_are_written() {
             .arg("--weights")
             .arg(&file),
     );
-    assert!(line.contains("fit no known layout"), "{line}");
+    assert!(line.contains("match no known layout"), "{line}");
     let line = fail(vlp(&["weights", "inspect"]).arg(run.join("config.toml")));
     assert!(line.contains("config.toml"), "{line}");
 }
@@ -160,7 +160,7 @@ fn prefixed_checkpoints_start_a_run_and_other_models_are_refused() {
     write_renamed(&weights, &file, "visual.", false);
     let run = folder.path().join("refused");
     let line = fail(tiny(&run, &set).arg("--weights").arg(&file));
-    assert!(line.contains("fit no known layout"), "{line}");
+    assert!(line.contains("match no known layout"), "{line}");
     assert!(line.contains("\"visual.bn1.bias\""), "{line}");
     let output = vlp(&["weights", "inspect"]).arg(&file).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

@@ -16,8 +16,8 @@ pub(crate) use unsupported::{MatmulIsa, Packed};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{MatmulIsa, Packed};
 
-use super::gemm::Matrix;
-use crate::dispatch::bf16_matmul;
+use super::matrix::Matrix;
+use crate::precision::bf16_matmul;
 
 /// Whether to multiply `[rows, depth]` by `[depth, columns]` in bf16: small matrices are as fast in f32.
 pub(crate) fn is_profitable([rows, depth, columns]: [usize; 3]) -> bool {

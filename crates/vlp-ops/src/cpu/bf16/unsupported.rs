@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::ops::Range;
 
 use super::{Accumulate, Bf16Gemm};
-use crate::cpu::gemm::{Matrix, OutPtr};
+use crate::cpu::matrix::{Matrix, OutPtr};
 
 #[derive(Debug)]
 pub(crate) struct MatmulIsa;

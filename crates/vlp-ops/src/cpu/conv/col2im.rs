@@ -2,7 +2,8 @@
 
 use super::im2col::scatter;
 use super::shape::ConvShape;
-use crate::cpu::gemm::{Matrix, matmul};
+use crate::cpu::gemm::matmul;
+use crate::cpu::matrix::Matrix;
 use crate::cpu::simd::simd_dispatch;
 use crate::cpu::tensor::{alloc_blocks, with_scratch};
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::plan::{Algorithm, Pass};
+use super::algorithm::{Algorithm, Pass};
 
 /// An algorithm of the output and the input's gradient, or one of the weight's gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //!
 //! Sources: Lavin & Gray (2015) for Winograd's algorithm; im2col as in Caffe (Jia et al. 2014).
 
+mod algorithm;
 mod amx;
 mod col2im;
 mod direct;
@@ -24,8 +25,9 @@ pub(crate) use shape::ConvShape;
 
 use super::gemm::epilogue::Epilogue;
 use super::tensor::{Array, as_slice, from_vec};
-use crate::dispatch::matmul_precision;
-use plan::{Algorithm, Available, Pass, plan, plan_part};
+use crate::precision::matmul_precision;
+use algorithm::{Algorithm, Pass};
+use plan::{Available, plan, plan_part};
 use strided_input_grad::Parts;
 use weight_view::WeightView;
 
@@ -196,7 +198,7 @@ impl Convolution<'_> {
                     Some(matrix) => matrix,
                     None => {
                         copy = weight.contiguous_copy(shape);
-                        super::gemm::Matrix::row_major(&copy, shape.depth())
+                        super::matrix::Matrix::row_major(&copy, shape.depth())
                     }
                 };
                 im2col_gemm::convolve(shape, x, weight, k_chunk, epilogue)

@@ -1,26 +1,11 @@
 //! Which algorithm computes a convolution.
 
-use std::fmt;
-
+use super::algorithm::{Algorithm, Pass};
 use super::exclusion::Exclusion;
 use super::shape::ConvShape;
 use super::strided_input_grad;
 use super::{amx, direct, winograd};
 use crate::{MatmulPrecision, SimdLevel};
-
-/// What is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pass {
-    /// The output, without gradients to follow: rounding changes outputs by no more than itself.
-    Inference,
-    /// The output, with gradients to follow. Rounding decides which values near zero pass a ReLU, and with them whole
-    /// gradients: so sums are formed in several levels.
-    Training,
-    /// The gradient of the input.
-    InputGrad,
-    /// The gradient of the weight.
-    WeightGrad,
-}
 
 /// What a plan may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,45 +25,6 @@ impl Available {
             amx: crate::cpu::bf16::amx_in_use(),
             excluded: Exclusion::current(),
         }
-    }
-}
-
-/// An algorithm for one pass of a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Algorithm {
-    /// Tiles of AMX, in bf16, on a padded input.
-    Amx,
-    /// Winograd's F(2x2, 3x3): fewer multiplications.
-    Winograd,
-    /// Sums over taps in vector registers, on a padded input.
-    Direct,
-    /// A kernel of 1x1: one matrix multiplication per image; for the weight's gradient, inputs and outputs exchanged.
-    Pointwise,
-    /// Matrix multiplication by tiles of the im2col matrix.
-    Im2col,
-    /// The gradient of the im2col matrix by matrix multiplication, scattered to the input.
-    Col2im,
-    /// The input's gradient at a stride above 1: one convolution for each residue of rows and columns modulo the stride.
-    StridedParts,
-}
-
-impl Algorithm {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Amx => "AMX tiles",
-            Self::Winograd => "Winograd",
-            Self::Direct => "direct",
-            Self::Pointwise => "pointwise matmul",
-            Self::Im2col => "im2col",
-            Self::Col2im => "col2im",
-            Self::StridedParts => "strided parts",
-        }
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }
 
@@ -352,13 +298,5 @@ mod tests {
                 assert_eq!(planned, algorithm, "{name}, {pass:?}, AVX2");
             }
         }
-    }
-
-    #[test]
-    fn algorithms_have_names() {
-        assert_eq!(
-            format!("{}, {}", Algorithm::Winograd, Algorithm::Amx),
-            "Winograd, AMX tiles"
-        );
     }
 }

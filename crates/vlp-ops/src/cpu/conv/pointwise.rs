@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use super::im2col::{gather, scatter};
 use super::shape::ConvShape;
 use crate::Conv2dGeometry;
-use crate::cpu::gemm::Matrix;
 use crate::cpu::gemm::epilogue::Epilogue;
 use crate::cpu::gemm::parallel::ParallelGemm;
+use crate::cpu::matrix::Matrix;
 use crate::cpu::tensor::alloc_blocks;
 
 /// `[images, out, positions]` from `x` and a weight `[out, in]`.

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::cpu::gemm::transpose::{SIDE, transpose};
-use crate::cpu::gemm::{DisjointOutput, Matrix};
+use crate::cpu::gemm::DisjointOutput;
+use crate::cpu::matrix::Matrix;
+use crate::cpu::matrix::transpose::{SIDE, transpose};
 use crate::cpu::simd::simd_dispatch;
 
 /// `[outputs, depth]` from partial sums `[taps, outputs]` with rows `stride` values apart: each `groups` neighboring ones

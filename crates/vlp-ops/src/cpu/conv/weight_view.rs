@@ -1,7 +1,7 @@
 //! The weight as a convolution reads it, in either order of its inputs and outputs.
 
 use super::shape::ConvShape;
-use crate::cpu::gemm::Matrix;
+use crate::cpu::matrix::Matrix;
 use crate::cpu::tensor::alloc_blocks;
 
 /// A weight with any order of outputs, inputs and taps.

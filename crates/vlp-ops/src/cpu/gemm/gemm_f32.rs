@@ -1,6 +1,6 @@
 //! The f32 microkernels of the `gemm` crate at the instruction set in use.
 
-use super::{Matrix, OutPtr};
+use crate::cpu::matrix::{Matrix, OutPtr};
 use crate::{SimdLevel, detected_simd_level, simd_level};
 
 /// Arguments of the `gemm` crate: rows, columns, depth; output with column and row stride; whether to add; left and right

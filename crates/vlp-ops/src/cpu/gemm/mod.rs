@@ -4,13 +4,11 @@ pub(crate) mod epilogue;
 mod gemm_f32;
 mod output;
 pub(crate) mod parallel;
-pub(crate) mod transpose;
-mod view;
 
-pub(crate) use output::{DisjointOutput, OutPtr};
-pub(crate) use view::Matrix;
+pub(crate) use output::DisjointOutput;
 
 use super::bf16;
+use super::matrix::{Matrix, OutPtr, transpose};
 use super::tensor::alloc_blocks;
 use crate::flops::count_matmul;
 

@@ -6,7 +6,8 @@
 
 use std::mem::MaybeUninit;
 
-use super::{Matrix, matmul_into};
+use super::matmul_into;
+use crate::cpu::matrix::{Matrix, OutPtr};
 use crate::flops::count_matmul;
 
 /// The output of several tasks, each of which writes a part of it.
@@ -78,27 +79,6 @@ impl DisjointOutput {
     pub(crate) unsafe fn slice(&self, start: usize, count: usize) -> &mut [f32] {
         // SAFETY: guaranteed by the caller.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(start), count) }
-    }
-}
-
-/// Where a result matrix is written: rows `stride` values apart.
-#[derive(Clone, Copy)]
-pub(crate) struct OutPtr {
-    pub(crate) ptr: *mut f32,
-    pub(crate) stride: usize,
-}
-
-// SAFETY: the pointer is used by unsafe functions alone, whose callers make sure that no two tasks write the same values.
-unsafe impl Sync for OutPtr {}
-
-impl OutPtr {
-    /// From a row and a column on.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn offset(self, row: usize, column: usize) -> Self {
-        Self {
-            ptr: self.ptr.wrapping_add(row * self.stride + column),
-            ..self
-        }
     }
 }
 

@@ -6,8 +6,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::epilogue::Epilogue;
-use super::{DisjointOutput, Matrix, matmul, transpose, transposed_copy};
+use super::{DisjointOutput, matmul, transposed_copy};
 use crate::cpu::bf16;
+use crate::cpu::matrix::{Matrix, transpose};
 use crate::cpu::simd::simd_dispatch;
 use crate::cpu::tensor::with_scratch;
 use crate::flops::count_matmul;

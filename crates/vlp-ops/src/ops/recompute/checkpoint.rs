@@ -10,8 +10,8 @@ use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor, T
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
 
-use super::replay;
 use crate::graph::{Once, autodiff_primitive};
+use crate::replay;
 
 /// Gradients of the inputs and of every parameter in the order of a visit; `None` where there is none.
 struct RecomputedGrads<B: Backend> {

@@ -5,25 +5,16 @@
 
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod checkpoint;
-// Without a backend there is no second pass.
-#[cfg_attr(
-    not(any(feature = "flex", feature = "wgpu", feature = "cuda")),
-    allow(dead_code)
-)]
-mod replay;
 
 use burn::module::Module;
 use burn::prelude::*;
-
-pub use replay::is_recomputing;
-pub(crate) use replay::{replay_mask, replay_seed};
 
 /// `f(module, x, second)` with the same values and gradients. Of the activations only `x` and `second` are kept; the
 /// backward pass runs `f` a second time for the others.
 ///
 /// Gradients reach `x`, `second` and the module's parameters; other tensors that `f` uses must be constants. Dropout repeats
-/// the same mask. Side effects of `f` happen twice: [`is_recomputing`] tells the second time. Without autodiff, and on
-/// backends other than the CPU's and the GPUs', this is `f` alone.
+/// the same mask. Side effects of `f` happen twice: [`is_recomputing`](crate::is_recomputing) tells the second time. Without
+/// autodiff, and on backends other than the CPU's and the GPUs', this is `f` alone.
 pub fn recompute<M, const D: usize, const E: usize>(
     module: &M,
     x: Tensor<D>,

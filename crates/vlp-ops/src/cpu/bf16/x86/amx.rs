@@ -5,8 +5,8 @@
 
 use std::arch::asm;
 
-use super::pack::{COLUMNS, CacheLine, LANES};
-use crate::cpu::gemm::OutPtr;
+use super::layout::{COLUMNS, CacheLine, LANES};
+use crate::cpu::matrix::OutPtr;
 
 /// Bytes of a cache line, and between two rows of pairs of the right operand.
 const LINE_BYTES: usize = size_of::<CacheLine>();

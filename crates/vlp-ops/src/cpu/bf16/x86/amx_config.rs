@@ -6,9 +6,9 @@ use std::marker::PhantomData;
 
 use super::amx::{self, LeftTiles};
 use super::isa::MatmulIsa;
-use super::pack::{COLUMNS, CacheLine, LANES, RIGHT_CHUNK_LINES};
-use crate::cpu::gemm::OutPtr;
-use crate::cpu::gemm::transpose::x86::lane_mask;
+use super::layout::{COLUMNS, CacheLine, LANES, RIGHT_CHUNK_LINES};
+use crate::cpu::matrix::OutPtr;
+use crate::cpu::matrix::transpose::x86::lane_mask;
 
 /// Rows and columns of a block: two by two tiles.
 pub(crate) const EDGE: usize = 2 * LANES;

@@ -3,9 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::isa::MatmulIsa;
-use super::pack::{COLUMNS, CacheLine, LANES, RIGHT_CHUNK_LINES};
-use crate::cpu::gemm::OutPtr;
-use crate::cpu::gemm::transpose::x86::lane_mask;
+use super::layout::{COLUMNS, CacheLine, LANES, RIGHT_CHUNK_LINES};
+use crate::cpu::matrix::OutPtr;
+use crate::cpu::matrix::transpose::x86::lane_mask;
 
 const ROWS: usize = MatmulIsa::Avx512.panel_rows();
 const LEFT_CHUNK_LINES: usize = MatmulIsa::Avx512.left_chunk_lines();

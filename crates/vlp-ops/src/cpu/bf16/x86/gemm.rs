@@ -8,10 +8,11 @@ use rayon::prelude::*;
 use super::amx_config::AmxSession;
 use super::avx512::panel_kernel;
 use super::isa::MatmulIsa;
+use super::layout::{COLUMNS, CacheLine, LANES, RIGHT_CHUNK_LINES};
 use super::operand::{BLOCK_CHUNKS, BLOCK_DEPTH, Packed};
-use super::pack::{self, COLUMNS, CacheLine, LANES, RIGHT_CHUNK_LINES};
+use super::pack;
 use crate::cpu::bf16::{Accumulate, Bf16Gemm, Operand};
-use crate::cpu::gemm::{Matrix, OutPtr};
+use crate::cpu::matrix::{Matrix, OutPtr};
 
 /// Rows of the left operand's panels, empty ones included, that are multiplied by one panel of the right: half of an L2
 /// cache of 1 MiB.
@@ -277,7 +278,7 @@ impl DepthBlock<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::has_bf16;
+    use crate::precision::has_bf16;
 
     /// Whole numbers, of which all sums are exact: the result is the same with any instructions.
     fn numbers(count: usize, seed: usize) -> Vec<f32> {

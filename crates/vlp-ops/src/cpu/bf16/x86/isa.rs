@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::pack::LANES;
+use super::layout::LANES;
 
 /// The instructions that multiply in bf16. They decide how the left operand is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

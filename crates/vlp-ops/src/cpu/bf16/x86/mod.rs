@@ -5,6 +5,7 @@ mod amx_config;
 mod avx512;
 mod gemm;
 mod isa;
+pub(crate) mod layout;
 mod operand;
 pub(crate) mod pack;
 

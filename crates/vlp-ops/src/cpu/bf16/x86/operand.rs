@@ -1,9 +1,10 @@
 //! Operands packed once for several multiplications.
 
 use super::isa::MatmulIsa;
-use super::pack::{self, COLUMNS, CacheLine, LANES, RIGHT_CHUNK_LINES};
+use super::layout::{COLUMNS, CacheLine, LANES, RIGHT_CHUNK_LINES};
+use super::pack;
 use crate::cpu::bf16::is_profitable;
-use crate::cpu::gemm::Matrix;
+use crate::cpu::matrix::Matrix;
 use crate::cpu::tensor::alloc_blocks;
 
 /// Chunks of a block of the depth: a panel of the right operand, 24 KiB, stays in the L1 cache.

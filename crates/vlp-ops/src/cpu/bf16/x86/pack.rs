@@ -6,22 +6,12 @@
 use std::arch::x86_64::*;
 
 use super::isa::MatmulIsa;
-use crate::cpu::gemm::Matrix;
-use crate::cpu::gemm::transpose::x86::{lane_mask, transpose_block};
+use super::layout::{COLUMNS, CacheLine, LANES, RIGHT_CHUNK_LINES};
+use crate::cpu::matrix::Matrix;
+use crate::cpu::matrix::transpose::x86::{lane_mask, transpose_block};
 
-/// Values of a vector, and pairs of a chunk: panels are chunks one after the other.
-pub(crate) const LANES: usize = 16;
-/// Columns of a panel of the right operand.
-pub(super) const COLUMNS: usize = 2 * LANES;
-/// Cache lines of a chunk of a panel of the right operand: 16 pairs times 32 columns.
-pub(super) const RIGHT_CHUNK_LINES: usize = COLUMNS;
 /// Rows by which a prefetch is ahead of the loads.
 const PREFETCH_ROWS: usize = 16;
-
-/// A vector of pairs, aligned to a cache line: AMX loads tiles three times as fast where no row crosses a cache line.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(C, align(64))]
-pub(crate) struct CacheLine(pub(crate) [u32; LANES]);
 
 /// Number of chunks for `depth` values.
 pub(crate) fn chunks(depth: usize) -> usize {

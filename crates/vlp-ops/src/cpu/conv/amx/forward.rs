@@ -5,14 +5,16 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::round_to_bf16;
-use crate::cpu::bf16::x86::pack::{self, CacheLine, LANES};
+use crate::cpu::bf16::x86::layout::{CacheLine, LANES};
+use crate::cpu::bf16::x86::pack;
 use crate::cpu::bf16::x86::{AmxSession, CHUNK_LINES, EDGE};
 use crate::cpu::conv::output_rows::OutputRows;
 use crate::cpu::conv::padded::PaddedLayout;
 use crate::cpu::conv::shape::ConvShape;
 use crate::cpu::conv::weight_view::WeightView;
+use crate::cpu::gemm::DisjointOutput;
 use crate::cpu::gemm::epilogue::Epilogue;
-use crate::cpu::gemm::{DisjointOutput, OutPtr};
+use crate::cpu::matrix::OutPtr;
 use crate::cpu::simd::simd_dispatch;
 use crate::cpu::tensor::{alloc_blocks, with_scratch};
 

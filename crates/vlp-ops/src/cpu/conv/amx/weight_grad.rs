@@ -5,13 +5,14 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::round_to_bf16;
-use crate::cpu::bf16::x86::pack::{self, CacheLine};
+use crate::cpu::bf16::x86::layout::CacheLine;
+use crate::cpu::bf16::x86::pack;
 use crate::cpu::bf16::x86::{AmxSession, CHUNK_LINES, EDGE};
 use crate::cpu::conv::padded::PaddedLayout;
 use crate::cpu::conv::pointwise::{sampled_input, sampled_shape};
 use crate::cpu::conv::reduce_partials::sum_partials;
 use crate::cpu::conv::shape::ConvShape;
-use crate::cpu::gemm::OutPtr;
+use crate::cpu::matrix::OutPtr;
 use crate::cpu::simd::simd_dispatch;
 use crate::cpu::tensor::alloc_blocks;
 

@@ -11,8 +11,9 @@ use rayon::prelude::*;
 use super::padded::PaddedInput;
 use super::reduce_partials::{sum_partials, write_sum};
 use super::shape::ConvShape;
-use crate::cpu::gemm::transpose::transpose;
-use crate::cpu::gemm::{DisjointOutput, Matrix};
+use crate::cpu::gemm::DisjointOutput;
+use crate::cpu::matrix::Matrix;
+use crate::cpu::matrix::transpose::transpose;
 use crate::cpu::simd::dispatch;
 use crate::cpu::tensor::{alloc_blocks, with_scratch};
 

@@ -8,7 +8,8 @@ use super::{Block, LANES, VALUES, split_in_four};
 use crate::cpu::conv::shape::ConvShape;
 use crate::cpu::conv::weight_view::WeightView;
 use crate::cpu::gemm::epilogue::Epilogue;
-use crate::cpu::gemm::{DisjointOutput, Matrix, matmul_uncounted};
+use crate::cpu::gemm::{DisjointOutput, matmul_uncounted};
+use crate::cpu::matrix::Matrix;
 use crate::cpu::simd::simd_dispatch;
 use crate::cpu::tensor::with_scratch;
 

@@ -14,8 +14,9 @@ use crate::cpu::conv::padded::PaddedInput;
 use crate::cpu::conv::reduce_partials::write_sum;
 use crate::cpu::conv::shape::ConvShape;
 use crate::cpu::conv::weight_grad::{PANEL, Task};
-use crate::cpu::gemm::transpose::transpose;
-use crate::cpu::gemm::{DisjointOutput, Matrix};
+use crate::cpu::gemm::DisjointOutput;
+use crate::cpu::matrix::Matrix;
+use crate::cpu::matrix::transpose::transpose;
 use crate::cpu::simd::{dispatch, simd_dispatch};
 use crate::cpu::tensor::with_scratch;
 

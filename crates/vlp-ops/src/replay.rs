@@ -6,7 +6,7 @@ use burn::prelude::*;
 
 /// A random sample of a forward pass.
 #[derive(Debug, Clone)]
-pub(super) enum Sample {
+pub(crate) enum Sample {
     /// The seed of a dropout mask.
     Seed([u32; 2]),
     /// The values that a dropout mask keeps, sampled from the stream of a GPU.
@@ -14,7 +14,7 @@ pub(super) enum Sample {
 }
 
 /// Samples in the order in which a forward pass takes them.
-pub(super) type Samples = Vec<Sample>;
+pub(crate) type Samples = Vec<Sample>;
 
 enum Tape {
     /// In the first pass: the samples so far.
@@ -73,7 +73,7 @@ fn record_sample(sample: impl FnOnce() -> Sample) {
 }
 
 /// Runs a first pass; also returns its samples.
-pub(super) fn record<R>(f: impl FnOnce() -> R) -> (R, Samples) {
+pub(crate) fn record<R>(f: impl FnOnce() -> R) -> (R, Samples) {
     let mut guard = TapeGuard::enter(Tape::Recording(vec![]));
     let result = f();
     match guard.leave() {
@@ -83,7 +83,7 @@ pub(super) fn record<R>(f: impl FnOnce() -> R) -> (R, Samples) {
 }
 
 /// Runs a second pass with the samples of the first.
-pub(super) fn replay<R>(mut samples: Samples, f: impl FnOnce() -> R) -> R {
+pub(crate) fn replay<R>(mut samples: Samples, f: impl FnOnce() -> R) -> R {
     samples.reverse();
     let _guard = TapeGuard::enter(Tape::Replaying(samples));
     f()

@@ -69,7 +69,7 @@ pub(crate) mod x86 {
     use std::arch::x86_64::*;
 
     use super::SIDE;
-    use crate::cpu::gemm::Matrix;
+    use crate::cpu::matrix::Matrix;
 
     /// The first `count` of 16 lanes.
     pub(crate) fn lane_mask(count: usize) -> u16 {

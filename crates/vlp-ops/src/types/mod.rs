@@ -1,0 +1,8 @@
+//! Arguments and results of operations, which kernels read too.
+
+pub(crate) mod adamw_step;
+pub(crate) mod affine;
+pub(crate) mod batch_norm_output;
+pub(crate) mod dropout_mask;
+pub(crate) mod geometry;
+pub(crate) mod sgd_step;

@@ -1,0 +1,26 @@
+//! Constants of [`sgd`](crate::sgd()).
+
+/// Constants of one update.
+#[derive(Debug, Clone, Copy)]
+pub struct SgdStep {
+    /// Factor of the gradient: 1, or less where it is clipped.
+    pub grad_scale: f32,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Weight decay, added to the gradient.
+    pub weight_decay: f32,
+    /// Factor of the previous velocity, in `0..1`.
+    pub momentum: f32,
+}
+
+impl Default for SgdStep {
+    /// The defaults of `torch.optim.SGD`: no weight decay, no momentum.
+    fn default() -> Self {
+        Self {
+            grad_scale: 1.0,
+            learning_rate: 1e-3,
+            weight_decay: 0.0,
+            momentum: 0.0,
+        }
+    }
+}
