@@ -62,7 +62,9 @@ fn parse_file(text: &str, items: &mut BTreeMap<String, Item>) {
             let name: String = (trimmed.trim_start_matches("pub ").chars())
                 .take_while(|c| c.is_alphanumeric() || *c == '_')
                 .collect();
-            if indent == 4 && !name.is_empty() {
+            if indent == 4 && attributes.contains("#[serde(skip)]") {
+                // No key.
+            } else if indent == 4 && !name.is_empty() {
                 // The list of objectives has `name: Config => Objective`.
                 let rest = trimmed.split(" => ").next().unwrap();
                 let rest = rest.trim_end_matches([',', '{', ' ']);

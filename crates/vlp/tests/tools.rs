@@ -318,8 +318,8 @@ fn exported_model_replaces_its_run_and_caption_flags_apply() {
     let mut command = vlp(&["finetune", "caption", "--quick", "--from"]);
     succeed(command.arg(&model).arg("--out").arg(&tuned));
     fs::remove_file(model.join("tokenizer.json")).unwrap();
-    // This tokenizer is built in.
-    predict(&model, &[]);
+    let line = fail(vlp(&["predict"]).arg(&model).arg(&image));
+    assert!(line.contains("tokenizer.json: is missing"), "{line}");
     let weights = fs::read(model.join("model.safetensors")).unwrap();
     fs::write(
         model.join("model.safetensors"),

@@ -8,31 +8,45 @@ use toml::Value;
 use vlp::config::{CheckpointChoice, Sources, resolve};
 use vlp::{RunConfig, VlpError};
 
-/// Where the configuration comes from.
+/// A preset and values that override it.
 #[derive(Args)]
 pub(super) struct ConfigArgs {
     /// Preset to start from (see `vlp config list`); e2e-vlp-tiny by default.
     #[arg(long)]
     preset: Option<String>,
-    /// TOML file that overrides the preset.
+    #[command(flatten)]
+    train: TrainArgs,
+}
+
+/// Values of a run that override its preset, or the run it starts from.
+#[derive(Args)]
+pub(super) struct TrainArgs {
+    #[command(flatten)]
+    overrides: OverrideArgs,
+    /// Optimizer steps of the run.
+    #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+    steps: Option<i64>,
+    /// A short trial: the `[quick]` values of the preset or task.
+    #[arg(long)]
+    quick: bool,
+    /// A checkpoint of another project to start from (.safetensors or .pth); may be repeated.
+    #[arg(long, value_name = "FILE")]
+    weights: Vec<String>,
+}
+
+/// Values that override those of a run.
+#[derive(Args)]
+pub(super) struct OverrideArgs {
+    /// TOML file with any part of the configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Data source: `scenes`, `coco:DIR@SPLIT`, `vqa:DIR@SPLIT`, `nlvr2:FILE`, `snli-ve:FILE`, `karpathy:FILE@SPLIT`, `json:FILE`,
     /// `genome:DIR`, `shards:PATH` (a folder or a URL).
     #[arg(long, value_name = "SOURCE")]
     data: Option<String>,
-    /// Optimizer steps of the run.
-    #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
-    steps: Option<i64>,
     /// Seed of weights, data order, masks and dropout.
     #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
     seed: Option<i64>,
-    /// A short trial: the preset's `[quick]` values.
-    #[arg(long)]
-    quick: bool,
-    /// A checkpoint of another project to start from (.safetensors or .pth); may be repeated.
-    #[arg(long, value_name = "FILE")]
-    weights: Vec<String>,
     /// A single value, such as `train.optimizer.learning_rate=1e-4`; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -44,28 +58,75 @@ impl ConfigArgs {
         resolve(&self.sources())
     }
 
+    fn sources(&self) -> Sources {
+        Sources {
+            preset: self.preset.clone(),
+            ..self.train.sources()
+        }
+    }
+}
+
+impl TrainArgs {
+    pub(super) fn sources(&self) -> Sources {
+        let mut sources = self.overrides.sources();
+        sources.quick = self.quick;
+        let mut add = |key: &str, value: Value| sources.values.push((key.to_owned(), value));
+        if let Some(steps) = self.steps {
+            add("train.steps", Value::Integer(steps));
+        }
+        if !self.weights.is_empty() {
+            let files = self.weights.iter().cloned().map(Value::String);
+            add("weights", Value::Array(files.collect()));
+        }
+        sources
+    }
+}
+
+impl OverrideArgs {
     pub(super) fn sources(&self) -> Sources {
         let mut values = vec![];
         let mut add = |key: &str, value: Value| values.push((key.to_owned(), value));
         if let Some(source) = &self.data {
             add("data.source", Value::String(source.clone()));
         }
-        if let Some(steps) = self.steps {
-            add("train.steps", Value::Integer(steps));
-        }
         if let Some(seed) = self.seed {
             add("seed", Value::Integer(seed));
         }
-        if !self.weights.is_empty() {
-            let files = self.weights.iter().cloned().map(Value::String);
-            add("weights", Value::Array(files.collect()));
+        Sources {
+            file: self.config.clone(),
+            values,
+            set: self.set.clone(),
+            ..Sources::default()
         }
+    }
+}
+
+/// Settings of a command that does not train.
+#[derive(Args)]
+pub(super) struct SettingsArgs {
+    /// Preset with the settings (see `vlp config list`); e2e-vlp-tiny by default.
+    #[arg(long)]
+    preset: Option<String>,
+    /// TOML file that overrides the preset.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A single value, such as `data.scenes.resolution=64`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl SettingsArgs {
+    /// The resolved configuration.
+    pub(super) fn resolve(&self) -> Result<RunConfig, VlpError> {
+        resolve(&self.sources())
+    }
+
+    pub(super) fn sources(&self) -> Sources {
         Sources {
             preset: self.preset.clone(),
             file: self.config.clone(),
-            quick: self.quick,
-            values,
             set: self.set.clone(),
+            ..Sources::default()
         }
     }
 }

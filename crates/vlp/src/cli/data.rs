@@ -14,6 +14,7 @@ use vlp_data::check::{CheckOptions, check};
 use vlp_data::read::VqaFiles;
 use vlp_data::shards::{PackOptions, pack};
 
+use super::common_args::SettingsArgs;
 use super::output::{print, warn};
 
 #[derive(Subcommand)]
@@ -33,15 +34,8 @@ pub(super) enum DataCommand {
 struct SourceArgs {
     /// `coco:DIR@SPLIT`, `vqa:DIR@SPLIT`, `json:FILE`, `shards:PATH`, `scenes`, ...; or a plain path.
     source: String,
-    /// Preset with the `data` settings (see `vlp config list`); e2e-vlp-tiny by default.
-    #[arg(long)]
-    preset: Option<String>,
-    /// TOML file that overrides the preset.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A single value, such as `data.images=DIR`; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
 #[derive(Args)]
@@ -120,11 +114,8 @@ fn with_kind(source: &str) -> String {
 impl SourceArgs {
     fn config(&self, source: &str) -> Result<RunConfig, VlpError> {
         let sources = Sources {
-            preset: self.preset.clone(),
-            file: self.config.clone(),
-            set: self.set.clone(),
             values: vec![("data.source".into(), Value::String(with_kind(source)))],
-            ..Sources::default()
+            ..self.settings.sources()
         };
         let config = vlp::config::resolve(&sources)?;
         if config.data.source != with_kind(source) {

@@ -6,7 +6,7 @@ use clap::Args;
 use vlp::VlpError;
 use vlp::eval::{evaluate_run, write_results};
 
-use super::common_args::{CheckpointArgs, ConfigArgs, DeviceArgs};
+use super::common_args::{CheckpointArgs, DeviceArgs, OverrideArgs};
 use super::output::{print, print_metric, warn};
 
 #[derive(Args)]
@@ -19,7 +19,7 @@ pub(super) struct EvaluateArgs {
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
     #[command(flatten)]
-    config: ConfigArgs,
+    config: OverrideArgs,
     #[command(flatten)]
     device: DeviceArgs,
 }

@@ -26,9 +26,9 @@ pub(super) struct PredictArgs {
     /// A text to match; may be repeated.
     #[arg(long, value_name = "TEXT")]
     text: Vec<String>,
-    /// Minimum score of an object.
-    #[arg(long, default_value_t = 0.5)]
-    threshold: f32,
+    /// Minimum score of an object; 0.5 by default.
+    #[arg(long, value_name = "SCORE")]
+    threshold: Option<f32>,
     /// Include attention maps of words and objects.
     #[arg(long)]
     attention: bool,
@@ -46,7 +46,7 @@ pub(super) struct PredictArgs {
 #[command(next_help_heading = "Captions")]
 struct CaptionArgs {
     /// Beams of the search; 1 is greedy.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["top_p", "top_k", "temperature", "seed"])]
     num_beams: Option<usize>,
     /// Exponent of the length penalty of beam search.
     #[arg(long, value_name = "X")]
@@ -69,12 +69,27 @@ struct CaptionArgs {
     /// Sample with log-probabilities divided by this.
     #[arg(long, value_name = "T")]
     temperature: Option<f64>,
-    /// Seed of sampling.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of sampling; 0 by default.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 impl CaptionArgs {
+    /// Whether any of the flags is given.
+    fn is_given(&self) -> bool {
+        let counts = [
+            self.num_beams,
+            self.min_new_tokens,
+            self.max_new_tokens,
+            self.no_repeat_ngram_size,
+            self.top_k,
+        ];
+        let values = [self.length_penalty, self.top_p, self.temperature];
+        self.seed.is_some()
+            || counts.iter().any(Option::is_some)
+            || values.iter().any(Option::is_some)
+    }
+
     /// `config` with the given flags applied.
     fn apply_to(&self, config: &CaptioningConfig) -> Result<CaptioningConfig, VlpError> {
         let invalid = |flag: &str, value: f64, hint: &str| {
@@ -105,6 +120,10 @@ impl CaptionArgs {
         if config.num_beams == 0 {
             return invalid("--num-beams", 0.0, "use at least 1 (greedy)");
         }
+        if self.seed.is_some() && config.sampling.is_none() {
+            let message = "--seed: captions are not sampled; use --top-p, --top-k or --temperature";
+            return Err(VlpError::Config(message.into()));
+        }
         Ok(config)
     }
 }
@@ -114,14 +133,24 @@ impl PredictArgs {
         let device = self.device.pick()?;
         let model = Predictor::load_checkpoint(&self.run, self.checkpoint.choice, &device)?;
         let caption = model.trained().config.objectives.caption.as_ref();
+        let has_detection = model.trained().model().objectives().detection.is_some();
+        for (flags, is_given, has_head) in [
+            ("--threshold", self.threshold.is_some(), has_detection),
+            ("caption flags", self.caption.is_given(), caption.is_some()),
+        ] {
+            if is_given && !has_head {
+                let message = format!("{flags}: this run has no head for them");
+                return Err(VlpError::Config(message));
+            }
+        }
         let request = Request {
             questions: self.question,
             texts: self.text,
-            threshold: self.threshold,
+            threshold: self.threshold.unwrap_or(0.5),
             caption: caption
                 .map(|config| self.caption.apply_to(config))
                 .transpose()?,
-            seed: self.caption.seed,
+            seed: self.caption.seed.unwrap_or(0),
             attention: self.attention,
         };
         for problem in write_folder(&model, &self.images, &request, &self.out)? {

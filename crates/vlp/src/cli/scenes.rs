@@ -6,13 +6,13 @@ use clap::Args;
 use vlp::VlpError;
 use vlp_scenes::{Scenes, ScenesConfig, Split};
 
-use super::common_args::ConfigArgs;
+use super::common_args::SettingsArgs;
 use super::output::print;
 
 #[derive(Args)]
 pub(super) struct ScenesArgs {
     #[command(flatten)]
-    config: ConfigArgs,
+    settings: SettingsArgs,
     /// Folder to write to.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -38,7 +38,7 @@ impl ScenesArgs {
         let config = ScenesConfig {
             split,
             count: self.count,
-            ..self.config.resolve()?.data.scenes
+            ..self.settings.resolve()?.data.scenes
         };
         Scenes::new(config)?.write_to(&self.out)?;
         let (count, folder) = (self.count, self.out.display());

@@ -8,7 +8,7 @@ use vlp::config::finetune;
 use vlp::run::{RunFolder, run_config};
 use vlp::train::{RunChoice, TrainOptions, train};
 
-use super::common_args::{CheckpointArgs, ConfigArgs, DeviceArgs};
+use super::common_args::{CheckpointArgs, ConfigArgs, DeviceArgs, TrainArgs};
 use super::output::print;
 
 #[derive(Args)]
@@ -24,7 +24,7 @@ pub(super) struct PretrainArgs {
     )]
     out: Option<PathBuf>,
     /// Resume a run that was stopped, with its own configuration.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "steps", "seed", "quick", "set"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "steps", "seed", "quick", "weights", "set"])]
     resume: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
@@ -65,10 +65,10 @@ pub(super) struct FinetuneArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Train the same model from its initial weights instead, to measure what pre-training gains.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "choice")]
     from_scratch: bool,
     #[command(flatten)]
-    config: ConfigArgs,
+    config: TrainArgs,
     #[command(flatten)]
     device: DeviceArgs,
 }

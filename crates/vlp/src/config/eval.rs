@@ -43,6 +43,10 @@ pub struct CheckpointConfig {
     /// Number of newest checkpoints kept, in addition to the best one.
     pub keep: usize,
     /// Validation metric by which the best checkpoint is chosen, such as `itm/accuracy` or `vqa/accuracy`. A checkpoint is
-    /// compared if the model was evaluated at its step (`eval.every`).
+    /// compared if the model was evaluated at its step (`eval.every`). If the objectives do not have the metric of the preset
+    /// or task, their first one is used.
     pub best_by: String,
+    /// Whether a file or a flag set `best_by`, beyond preset and task; if not, another metric is used where it does not exist.
+    #[serde(skip)]
+    pub best_by_is_set: bool,
 }

@@ -72,16 +72,21 @@ pub(super) fn override_with(
     sources: &Sources,
 ) -> Result<RunConfig, VlpError> {
     let source = |table: &Table| table.get("data")?.get("source").cloned();
-    let overridden = apply(table.clone(), quick.clone(), sources)?;
-    if source(&overridden) == source(&table) {
-        return typed(overridden);
-    }
-    if let Some(Value::Table(data)) = table.get_mut("data") {
-        for key in SOURCE_KEYS {
-            data.remove(key);
+    let mut overridden = apply(table.clone(), quick.clone(), sources)?;
+    if source(&overridden) != source(&table) {
+        if let Some(Value::Table(data)) = table.get_mut("data") {
+            for key in SOURCE_KEYS {
+                data.remove(key);
+            }
         }
+        overridden = apply(table.clone(), quick.clone(), sources)?;
     }
-    typed(apply(table, quick, sources)?)
+    let mut config = typed(overridden)?;
+    // Set by `sources` if another value of the table has no effect.
+    set_value(&mut table, "checkpoint.best_by", "".into())?;
+    let without_default = typed(apply(table, quick, sources)?)?;
+    config.checkpoint.best_by_is_set = !without_default.checkpoint.best_by.is_empty();
+    Ok(config)
 }
 
 fn apply(mut table: Table, quick: Option<Value>, sources: &Sources) -> Result<Table, VlpError> {

@@ -46,6 +46,24 @@ impl SourceKind {
         "shards",
     ];
 
+    /// The local folder or file; `None` for generated scenes and URLs.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Scenes => None,
+            Self::Shards(path) if path.to_string_lossy().contains("://") => None,
+            // `DIR/SPLIT` is no file, but its folder exists.
+            Self::Vqa(path, None) if path.parent().is_some_and(Path::is_dir) => None,
+            Self::Coco(path, _)
+            | Self::Vqa(path, _)
+            | Self::Nlvr2(path)
+            | Self::SnliVe(path)
+            | Self::Karpathy(path, _)
+            | Self::Json(path)
+            | Self::Genome(path)
+            | Self::Shards(path) => Some(path),
+        }
+    }
+
     /// Parses a source, the value of `key`. The text after the last `@` is no split if it has a `/`, or if there is a file
     /// or folder of the whole name.
     ///

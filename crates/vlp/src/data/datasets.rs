@@ -50,8 +50,18 @@ impl Datasets {
     /// # Errors
     /// [`VlpError::Config`] for sources that cannot be read or leave no training or validation samples.
     pub fn open(config: &RunConfig) -> Result<Self, VlpError> {
+        Self::open_with_tokenizer(config, load_tokenizer(&config.data.tokenizer)?)
+    }
+
+    /// Opens the sources of `config.data`, with the tokenizer of a run.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_tokenizer(
+        config: &RunConfig,
+        tokenizer: WordPieceTokenizer,
+    ) -> Result<Self, VlpError> {
         let data = &config.data;
-        let tokenizer = load_tokenizer(&data.tokenizer)?;
         let opened = open_training_source(data)?;
         let mut notes = opened.notes;
         let (train, validation): (Arc<dyn Source>, Arc<dyn Source>) = match &data.validation {

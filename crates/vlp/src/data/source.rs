@@ -16,6 +16,7 @@ use vlp_eval::vqa::normalize;
 use vlp_scenes::{Scenes, ScenesConfig, ScenesTask, Split, Task};
 use vlp_train::atomic_file::sha256_hex;
 
+use super::tokenizer::relative_path_hint;
 use crate::config::{DataConfig, SourceKind, TaskKind};
 use crate::error::VlpError;
 
@@ -74,9 +75,13 @@ pub(super) fn open_source(
         data,
         limits: Limits::default(),
     };
-    let source = opener
-        .open(&kind)
-        .map_err(|e| VlpError::Config(format!("{key} = \"{spec}\": {e}{}", hint(&kind, &e))))?;
+    let source = opener.open(&kind).map_err(|e| {
+        let images = data.images.as_deref();
+        let paths = kind.path().into_iter().chain(images);
+        let relative: String = paths.filter_map(relative_path_hint).collect();
+        let hint = hint(&kind, &e);
+        VlpError::Config(format!("{key} = \"{spec}\": {e}{hint}{relative}"))
+    })?;
     let Some(source) = source else {
         return open_scenes(data, split, count);
     };

@@ -11,4 +11,6 @@ pub struct Vocabulary {
     /// Answers to questions.
     #[serde(default)]
     pub answers: Vec<String>,
+    /// SHA-256 of the tokenizer's vocabulary ([`vlp_text::WordPieceTokenizer::sha256`]).
+    pub tokenizer_sha256: String,
 }

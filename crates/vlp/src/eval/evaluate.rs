@@ -108,7 +108,8 @@ pub fn evaluate_run(
 ) -> Result<Validation, VlpError> {
     let trained = TrainedModel::open_checkpoint(run, checkpoint, device)?;
     let config = overlay(&trained.config, sources)?;
-    let mut data = Datasets::open(&config)?;
+    check_overrides(&config, &trained.config)?;
+    let mut data = Datasets::open_with_tokenizer(&config, trained.tokenizer.clone())?;
     let labels = &trained.vocabulary.labels;
     if !data.labels.same_names(labels) && config.objectives.detection.is_some() {
         return Err(VlpError::Config(format!(
@@ -121,6 +122,30 @@ pub fn evaluate_run(
     match trained.model() {
         AnyModel::E2eVlp(model) => evaluate(model, heads, &config, &data, device),
         AnyModel::Soho(model) => evaluate(model, heads, &config, &data, device),
+    }
+}
+
+/// Refuses values of `config` that evaluation of a run with the configuration `trained` does not read.
+fn check_overrides(config: &RunConfig, trained: &RunConfig) -> Result<(), VlpError> {
+    let ignored = [
+        (
+            "data.tokenizer",
+            config.data.tokenizer != trained.data.tokenizer,
+        ),
+        ("model", config.model != trained.model),
+        ("objectives", config.objectives != trained.objectives),
+        ("train", config.train != trained.train),
+        (
+            "checkpoint",
+            config.checkpoint.best_by != trained.checkpoint.best_by,
+        ),
+        ("weights", config.weights != trained.weights),
+    ];
+    match ignored.iter().find(|(_, is_set)| *is_set) {
+        None => Ok(()),
+        Some((key, _)) => Err(VlpError::Config(format!(
+            "{key}: evaluation takes it from the run; only data, eval and seed can be overridden"
+        ))),
     }
 }
 

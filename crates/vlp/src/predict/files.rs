@@ -1,5 +1,6 @@
 //! Predictions for image files, as JSON and as an HTML page.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -21,12 +22,14 @@ const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 /// An item of `predictions.json`.
 #[derive(Serialize)]
 struct Item<'a> {
+    /// File name, with as many parent folders as distinguish it.
     image: &'a str,
     #[serde(flatten)]
     prediction: &'a Prediction,
 }
 
-/// The image files of `paths`: files as they are, and all image files of folders, sorted by name.
+/// The image files of `paths`: files as they are, and all image files of folders, sorted by name;
+/// each once.
 fn image_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, VlpError> {
     let mut files = vec![];
     for path in paths {
@@ -44,7 +47,41 @@ fn image_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, VlpError> {
         images.sort();
         files.extend(images);
     }
+    let mut unique = HashSet::new();
+    files.retain(|file| unique.insert(std::path::absolute(file).unwrap_or_else(|_| file.clone())));
     Ok(files)
+}
+
+/// For each file the shortest end of its path that no other file has: its name, or the name with parent folders.
+fn distinct_names(files: &[PathBuf]) -> Vec<String> {
+    let paths = files.iter().map(|file| {
+        let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        let parts = path
+            .components()
+            .map(|part| part.as_os_str().to_string_lossy().into_owned());
+        parts.collect()
+    });
+    let paths: Vec<Vec<String>> = paths.collect();
+    let ending =
+        |path: &[String], length: usize| path[path.len().saturating_sub(length)..].join("/");
+    let mut lengths = vec![1; paths.len()];
+    loop {
+        let names = paths.iter().zip(&lengths);
+        let names: Vec<String> = names.map(|(path, length)| ending(path, *length)).collect();
+        let mut counts = HashMap::new();
+        for name in &names {
+            *counts.entry(name.as_str()).or_insert(0) += 1;
+        }
+        let mut is_longer = false;
+        for ((name, path), length) in names.iter().zip(&paths).zip(&mut lengths) {
+            if counts[name.as_str()] > 1 && *length < path.len() {
+                (*length, is_longer) = (*length + 1, true);
+            }
+        }
+        if !is_longer {
+            return names;
+        }
+    }
 }
 
 /// Predicts with all heads of the model for the images at `paths`, in batches, and writes `predictions.json` and
@@ -62,13 +99,13 @@ pub fn write_folder(
     let files = image_files(paths)?;
     let (mut skipped, mut predictions, mut cards) = (vec![], vec![], vec![]);
     std::fs::create_dir_all(out).map_err(VlpError::io(out))?;
+    let files: Vec<(String, PathBuf)> = distinct_names(&files).into_iter().zip(files).collect();
     for batch in files.chunks(trained.config.data.batch_size.max(1)) {
         let (mut names, mut images) = (vec![], vec![]);
-        for file in batch {
+        for (name, file) in batch {
             match read_image(file) {
                 Ok(image) => {
-                    let name = file.file_name().unwrap_or_default();
-                    names.push(name.to_string_lossy().into_owned());
+                    names.push(name.clone());
                     images.push(image);
                 }
                 Err(error) => skipped.push(error.to_string()),

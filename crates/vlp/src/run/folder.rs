@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use vlp_text::WordPieceTokenizer;
 use vlp_train::atomic_file::write_atomic;
 
 use crate::config::RunConfig;
@@ -44,18 +45,21 @@ impl RunFolder {
         if !path.is_dir() {
             return Ok(!path.is_file());
         }
-        let mut entries = fs::read_dir(path).map_err(VlpError::io(path))?.flatten();
-        // A run that was killed before it began leaves only the lock file.
-        Ok(entries.all(|entry| entry.file_name() == LOCK_FILE))
+        let entries = fs::read_dir(path).map_err(VlpError::io(path))?.flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        // A run that was killed before it began leaves only the lock file, or its tokenizer too.
+        Ok(names.is_empty() || names == [LOCK_FILE] || names == [LOCK_FILE, "tokenizer.json"])
     }
 
-    /// Creates and locks a new run folder and writes the resolved configuration into it.
+    /// Creates and locks a new run folder and writes the tokenizer and the resolved configuration into it.
     ///
     /// # Errors
     /// As [`check_vacant`](Self::check_vacant) and [`lock`](Self::lock), or if it cannot be written.
     pub fn create(
         path: impl Into<PathBuf>,
         config: &RunConfig,
+        tokenizer: &WordPieceTokenizer,
     ) -> Result<(Self, RunLock), VlpError> {
         let path = path.into();
         Self::check_vacant(&path)?;
@@ -66,6 +70,8 @@ impl RunFolder {
             return Err(already_exists(&path));
         }
         let folder = Self { path };
+        let tokenizer = tokenizer.to_tokenizer_json()?;
+        write_atomic(&folder.tokenizer(), tokenizer.as_bytes())?;
         let text = toml::to_string(config).map_err(|e| VlpError::Config(e.to_string()))?;
         write_atomic(&folder.config(), text.as_bytes())?;
         Ok((folder, run_lock))
@@ -120,6 +126,11 @@ impl RunFolder {
     /// Names of the model's outputs, for use of the model without its data.
     pub fn vocabulary(&self) -> PathBuf {
         self.path.join("vocabulary.json")
+    }
+
+    /// The run's copy of its tokenizer.
+    pub fn tokenizer(&self) -> PathBuf {
+        self.path.join("tokenizer.json")
     }
 
     /// The HTML report.
@@ -199,10 +210,11 @@ mod tests {
         fs::create_dir(&path).unwrap();
         fs::write(path.join(LOCK_FILE), "").unwrap();
         let config = resolve(&Sources::default()).unwrap();
-        let (run, run_lock) = RunFolder::create(&path, &config).unwrap();
+        let tokenizer = WordPieceTokenizer::scenes();
+        let (run, run_lock) = RunFolder::create(&path, &config, &tokenizer).unwrap();
         for error in [
             RunFolder::check_vacant(&path).unwrap_err(),
-            RunFolder::create(&path, &config).unwrap_err(),
+            RunFolder::create(&path, &config, &tokenizer).unwrap_err(),
             run.lock().unwrap_err(),
         ] {
             let line = error.to_string();

@@ -9,7 +9,7 @@ use vlp_weights::WeightsFile;
 
 use super::folder::RunFolder;
 use crate::config::RunConfig;
-use crate::data::{Vocabulary, load_tokenizer};
+use crate::data::{Vocabulary, is_tokenizer_file};
 use crate::error::VlpError;
 
 /// Contents of `config.json`.
@@ -53,15 +53,19 @@ pub(super) fn is_hf_folder(folder: &Path) -> bool {
     config_file(folder).is_file() && weights_file(folder).is_file()
 }
 
-/// The configuration of a run folder, or of a folder in Hugging Face's layout.
+/// The configuration of a run folder, or of a folder in Hugging Face's layout, with its copy of a tokenizer read from a file.
 ///
 /// # Errors
 /// [`VlpError::RunFolder`] for a folder that is neither.
 pub fn run_config(folder: &Path) -> Result<RunConfig, VlpError> {
-    match is_hf_folder(folder) {
-        true => Ok(read_config(folder)?.run),
-        false => Ok(RunFolder::open(folder)?.1),
+    if is_hf_folder(folder) {
+        return Ok(read_config(folder)?.run);
     }
+    let (folder, mut config) = RunFolder::open(folder)?;
+    if is_tokenizer_file(&config.data.tokenizer) {
+        config.data.tokenizer = folder.tokenizer().to_string_lossy().into_owned();
+    }
+    Ok(config)
 }
 
 fn read_config(folder: &Path) -> Result<HfConfig, VlpError> {
@@ -71,8 +75,8 @@ fn read_config(folder: &Path) -> Result<HfConfig, VlpError> {
         path: file,
         reason: format!("not a configuration of this version of vlp: {e}"),
     })?;
-    if load_tokenizer(&config.run.data.tokenizer).is_err() {
-        // It names a vocabulary file of the machine that wrote the folder.
+    if is_tokenizer_file(&config.run.data.tokenizer) {
+        // It names a file of the machine that wrote the folder.
         config.run.data.tokenizer = tokenizer_file(folder).to_string_lossy().into_owned();
     }
     Ok(config)

@@ -18,6 +18,8 @@ const MAX_LISTED: usize = 6;
 pub struct Initialized<M> {
     /// The module.
     pub module: M,
+    /// SHA-256 of the vocabulary of the run's tokenizer.
+    pub tokenizer_sha256: String,
     /// Messages that say what was loaded and what was not.
     pub notes: Vec<String>,
 }
@@ -59,5 +61,9 @@ pub fn init_from_run<M: Module>(
             more => format!("randomly initialized: {listed} and {more} more"),
         });
     }
-    Ok(Initialized { module, notes })
+    Ok(Initialized {
+        module,
+        tokenizer_sha256: source.vocabulary.tokenizer_sha256,
+        notes,
+    })
 }

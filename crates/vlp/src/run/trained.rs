@@ -10,7 +10,7 @@ use vlp_train::{Checkpoint, CheckpointStore, TrainError};
 use super::folder::RunFolder;
 use super::hf_folder;
 use crate::config::{CheckpointChoice, RunConfig};
-use crate::data::{Vocabulary, load_tokenizer};
+use crate::data::{Vocabulary, read_tokenizer_copy};
 use crate::error::VlpError;
 use crate::model::AnyModel;
 use crate::weights::ParamLoader;
@@ -68,7 +68,7 @@ impl TrainedModel {
                 reason: "has no vocabulary.json; resume the run to write it".into(),
             });
         };
-        let tokenizer = load_tokenizer(&config.data.tokenizer)?;
+        let tokenizer = read_tokenizer_copy(&folder.tokenizer(), &vocabulary.tokenizer_sha256)?;
         let checkpoint = read_checkpoint(&folder, checkpoint)?;
         let file = match config.train.ema_decay > 0.0 {
             true => EMA_FILE,
@@ -97,7 +97,8 @@ impl TrainedModel {
             step,
             params,
         } = hf_folder::read(folder)?;
-        let tokenizer = load_tokenizer(&config.data.tokenizer)?;
+        let file = hf_folder::tokenizer_file(folder);
+        let tokenizer = read_tokenizer_copy(&file, &vocabulary.tokenizer_sha256)?;
         let mut loader = ParamLoader::new(params);
         let model = AnyModel::new(&config, &vocabulary, &tokenizer, device)?;
         let model = model.load_params(&mut loader);

@@ -11,10 +11,11 @@ use burn::prelude::*;
 use burn::tensor::FloatDType;
 use vlp_models::initialize;
 use vlp_objectives::{ObjectiveSet, ObjectivesConfig, Pretrain, VisionLanguage};
+use vlp_text::WordPieceTokenizer;
 use vlp_train::{CheckpointStore, MomentDtype};
 
 use crate::config::RunConfig;
-use crate::data::{Datasets, Vocabulary};
+use crate::data::{Datasets, Vocabulary, load_tokenizer, read_tokenizer_copy};
 use crate::device;
 use crate::error::VlpError;
 use crate::eval::list_metrics;
@@ -22,7 +23,7 @@ use crate::model::{Heads, Model, build_model, build_objectives};
 use crate::report::RunReport;
 use crate::run::{Results, RunFolder, init_from_run};
 use crate::weights::{check_hf_config, import};
-use model_selection::checkpoint_score;
+use model_selection::{checkpoint_score, replacement_metric};
 use progress::write_line;
 use session::Session;
 
@@ -75,7 +76,7 @@ pub fn train_with<O: ObjectiveSet>(
     heads: impl Fn(&O) -> Heads<'_>,
 ) -> Result<Results, VlpError> {
     let device = device::pick(&options.device)?;
-    let (resumed, config) = match &options.run {
+    let (resumed, mut config) = match &options.run {
         RunChoice::New(path) => {
             RunFolder::check_vacant(path)?;
             (None, options.config.clone())
@@ -87,7 +88,11 @@ pub fn train_with<O: ObjectiveSet>(
         }
     };
     config.validate()?;
-    let data = Datasets::open(&config)?;
+    let tokenizer = match &resumed {
+        Some((folder, _)) => resumed_tokenizer(folder, &config)?,
+        None => load_tokenizer(&config.data.tokenizer)?,
+    };
+    let data = Datasets::open_with_tokenizer(&config, tokenizer)?;
     let bf16_moments = config.train.optimizer.moment_dtype == MomentDtype::Bf16;
     if bf16_moments && !device.supports_dtype(FloatDType::BF16) {
         return Err(VlpError::Config(format!(
@@ -99,15 +104,29 @@ pub fn train_with<O: ObjectiveSet>(
     let model = build_model(&config, &data.tokenizer, &autodiff)?;
     let objectives = build(&config, &data, &autodiff)?;
     let metrics = list_metrics(&objectives, heads(&objectives), &config, &data)?;
+    let checkpoint = &mut config.checkpoint;
+    if resumed.is_none()
+        && !checkpoint.best_by_is_set
+        && let Some(metric) = replacement_metric(&metrics, &checkpoint.best_by)
+    {
+        write_line(&format!(
+            "checkpoint.best_by = \"{metric}\": these objectives have no {}",
+            checkpoint.best_by
+        ));
+        checkpoint.best_by = metric.into();
+    }
     checkpoint_score(&metrics, &config.checkpoint.best_by)?;
     // Created only now: an error in the configuration or the data leaves no folder behind.
     let (folder, _lock) = match (resumed, &options.run) {
         (Some(resumed), _) => resumed,
-        (None, RunChoice::New(path) | RunChoice::Resume(path)) => RunFolder::create(path, &config)?,
+        (None, RunChoice::New(path) | RunChoice::Resume(path)) => {
+            RunFolder::create(path, &config, &data.tokenizer)?
+        }
     };
     let vocabulary = Vocabulary {
         labels: data.labels.clone(),
         answers: data.answers.answers().to_vec(),
+        tokenizer_sha256: data.tokenizer.sha256(),
     };
     folder.write_json(&folder.vocabulary(), &vocabulary)?;
     write_line(&format!("simd: {}", device::simd_level()));
@@ -125,6 +144,28 @@ pub fn train_with<O: ObjectiveSet>(
         Model::E2eVlp(model) => run.train(model, objectives, options.stop_at, heads),
         Model::Soho(model) => run.train(model, objectives, options.stop_at, heads),
     }
+}
+
+/// The tokenizer of a run that is resumed: its own copy, whatever became of the file it was read from.
+fn resumed_tokenizer(
+    folder: &RunFolder,
+    config: &RunConfig,
+) -> Result<WordPieceTokenizer, VlpError> {
+    let file = folder.tokenizer();
+    let tokenizer = match folder.read_json::<Vocabulary>(&folder.vocabulary())? {
+        Some(vocabulary) => read_tokenizer_copy(&file, &vocabulary.tokenizer_sha256)?,
+        // It was killed before it wrote vocabulary.json.
+        None => WordPieceTokenizer::from_tokenizer_json(&file)?,
+    };
+    let name = &config.data.tokenizer;
+    let is_same = load_tokenizer(name).is_ok_and(|source| source.sha256() == tokenizer.sha256());
+    if !is_same {
+        write_line(&format!(
+            "data.tokenizer = \"{name}\" is missing or has changed: using {}",
+            file.display()
+        ));
+    }
+    Ok(tokenizer)
 }
 
 /// The parts of a run that do not depend on the type of the model.
@@ -187,6 +228,13 @@ impl Run<'_> {
         }
         if let Some(from) = &config.from {
             let loaded = init_from_run(model, from, config.from_checkpoint, self.device)?;
+            if loaded.tokenizer_sha256 != self.data.tokenizer.sha256() {
+                return Err(VlpError::Config(format!(
+                    "data.tokenizer = \"{}\": {} was trained with another vocabulary",
+                    config.data.tokenizer,
+                    from.display()
+                )));
+            }
             model = loaded.module;
             notes.extend(loaded.notes);
         }

@@ -6,6 +6,18 @@ use vlp_train::CheckpointScore;
 use crate::config::suggest;
 use crate::error::VlpError;
 
+/// The first of `scores` that ranks checkpoints, if none of those is called `best_by`.
+pub(super) fn replacement_metric<'a>(scores: &'a [Score], best_by: &str) -> Option<&'a str> {
+    let ranking = scores
+        .iter()
+        .filter(|score| score.direction != Direction::Diagnostic);
+    let mut names = ranking.map(|score| score.name.as_str());
+    match names.clone().any(|name| name == best_by) {
+        true => None,
+        false => names.next(),
+    }
+}
+
 /// The score of a checkpoint by the metric `best_by`; `None` if the metric is undefined.
 ///
 /// # Errors

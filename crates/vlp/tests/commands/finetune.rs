@@ -149,3 +149,28 @@ fn checkpoints_are_read_by_choice_and_the_best_one_by_its_metric() {
         assert!(!refused.exists());
     }
 }
+
+#[test]
+fn best_checkpoint_follows_the_objectives_unless_its_metric_is_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let text = succeed(tiny(&run, &["objectives.itm=off"]).args(["--stop-at", "1"]));
+    let lines = text.lines().filter(|line| line.contains("best_by"));
+    let lines: Vec<&str> = lines.collect();
+    assert_eq!(lines.len(), 1, "{text}");
+    assert!(lines[0].contains("have no itm/accuracy"), "{text}");
+    let text = succeed(vlp(&["pretrain", "--resume"]).arg(&run));
+    assert!(!text.contains("best_by"), "{text}");
+    succeed(vlp(&["evaluate"]).arg(&run).args(["--checkpoint", "best"]));
+    let file = folder.path().join("own.toml");
+    fs::write(&file, "[checkpoint]\nbest_by = \"itm/accuracy\"\n").unwrap();
+    let refused = folder.path().join("refused");
+    let set = ["objectives.itm=off", "checkpoint.best_by=itm/accuracy"];
+    for command in [
+        &mut tiny(&refused, &set),
+        tiny(&refused, &set[..1]).arg("--config").arg(&file),
+    ] {
+        let line = fail(command);
+        assert!(line.contains("Known: mlm/accuracy"), "{line}");
+    }
+}

@@ -10,6 +10,8 @@ mod soho;
 mod sources;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokenizer_copy;
+mod unused_flags;
 mod weights;
 
 use std::fs;

@@ -94,3 +94,38 @@ fn predict_uses_all_heads_and_names_missing_ones() {
         "{line}"
     );
 }
+
+#[test]
+fn images_of_one_name_have_distinct_names_in_the_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (run, out) = (path("run"), path("out"));
+    succeed(&mut tiny(&run, &[]));
+    for (index, name) in ["a/x/i.png", "b/x/i.png", "b/x/i.jpg", "b/j.png"]
+        .into_iter()
+        .enumerate()
+    {
+        fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        let color = image::Rgb([40 * index as u8, 0, 0]);
+        let image = image::RgbImage::from_pixel(32, 32, color);
+        image.save(path(name)).unwrap();
+    }
+    let mut command = vlp(&["predict"]);
+    command.arg(&run).current_dir(folder.path());
+    // One file twice, in two spellings.
+    for image in ["a/x/i.png", "b/x", "b/j.png", "./a/x/i.png"] {
+        command.arg(image);
+    }
+    succeed(command.arg("--out").arg(&out));
+    let text = fs::read(out.join("predictions.json")).unwrap();
+    let predictions: Vec<Value> = serde_json::from_slice(&text).unwrap();
+    let names = predictions
+        .iter()
+        .map(|item| item["image"].as_str().unwrap());
+    let names: Vec<&str> = names.collect();
+    assert_eq!(names, ["a/x/i.png", "i.jpg", "b/x/i.png", "j.png"]);
+    let page = fs::read_to_string(out.join("predictions.html")).unwrap();
+    for name in names {
+        assert!(page.contains(name), "{name}");
+    }
+}

@@ -60,7 +60,7 @@ pub fn codebook(
     let codes = quantizer.dictionary.codes;
     let mut config = trained.config.clone();
     config.eval.examples = images.max(1);
-    let data = Datasets::open(&config)?;
+    let data = Datasets::open_with_tokenizer(&config, trained.tokenizer.clone())?;
     let collator = data.collator(&config);
     let (examples, errors) = data.load_validation(&config, 0..images.max(1));
     let initial = CodeUsage::new(&trained.initial()?, codes, &examples, &collator, device)?;
