@@ -221,7 +221,7 @@ fn describe_error(message: &str) -> String {
     )
 }
 
-/// `; did you mean "x"? Known: ...`.
+/// `; did you mean "x"? Known: ...`, or `. Known: ...` where no name is similar.
 pub(crate) fn suggest(name: &str, names: &[&str]) -> String {
     let similarity = |other: &&str| strsim::jaro_winkler(name, other);
     let nearest = names
@@ -230,7 +230,7 @@ pub(crate) fn suggest(name: &str, names: &[&str]) -> String {
         .filter(|other| similarity(other) > 0.7);
     let guess = nearest.map(|other| format!("; did you mean \"{other}\"?"));
     let names = names.join(", ");
-    format!("{} Known: {names}", guess.unwrap_or_default())
+    format!("{} Known: {names}", guess.unwrap_or_else(|| ".".into()))
 }
 
 #[cfg(test)]
