@@ -95,5 +95,6 @@ fn frozen_norms_are_equal_in_training_and_inference() {
     let pixels = random([2, 3, 32, 40], 3, &device);
     let training = backbone.forward(pixels.clone()).remove(3).inner();
     let inference = backbone.valid().forward(pixels.inner()).remove(3);
-    assert_eq!(max_abs_diff(training, inference), 0.0);
+    // Inference may use Winograd's algorithm where training uses direct convolution: sums round differently.
+    assert!(max_abs_diff(training, inference) < 1e-6);
 }
