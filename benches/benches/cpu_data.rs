@@ -43,7 +43,7 @@ fn images(c: &mut Criterion) {
     let mut group = c.benchmark_group("image of 640x480");
     group.bench_function("decode JPEG", |b| b.iter(|| decode().expect("a JPEG")));
     group.bench_function("resize to 512x384", |b| {
-        b.iter(|| resize(&image, 512, 384).expect("a image"))
+        b.iter(|| resize(&image, 512, 384).expect("an image"))
     });
     group.bench_function("normalize", |b| b.iter(|| normalize(black_box(&image))));
     drop(group);
@@ -53,7 +53,7 @@ fn images(c: &mut Criterion) {
     c.bench_function("scene of 64 pixels", |b| {
         b.iter(|| {
             index = (index + 1) % 10_000;
-            examples.load(index, 0).expect("a image")
+            examples.load(index, 0).expect("an image")
         })
     });
 }

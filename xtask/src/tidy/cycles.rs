@@ -152,10 +152,7 @@ fn paths(text: &str) -> Vec<Vec<&str>> {
     let (name, rest) = text.split_at(end.unwrap_or(text.len()));
     if name.is_empty() {
         return match text.strip_prefix('{') {
-            Some(inner) => group(inner)
-                .into_iter()
-                .flat_map(|item| paths(item))
-                .collect(),
+            Some(inner) => group(inner).into_iter().flat_map(paths).collect(),
             None => vec![vec![]],
         };
     }
