@@ -56,6 +56,8 @@ class Dictionary(nn.Module):
         self.running_totals[0] += 1
         return codes
 
+    # Python integers of 64 bits: `torch.compile` cannot hold them.
+    @torch.compiler.disable
     def restart(self, x, weights):
         updates = int(self.running_totals[0])
         at = torch.tensor([mix(updates << 20 | row) % len(x) for row in range(len(self.running_codes))], device=x.device)

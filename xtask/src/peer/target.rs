@@ -144,6 +144,16 @@ impl<'a> Target<'a> {
         command
     }
 
+    /// Where `torch.compile` caches its graphs, apart for each device and instruction set.
+    pub(super) fn inductor_cache(&self, root: &Path) -> PathBuf {
+        let device = match self.device {
+            Device::Gpu(name) => name,
+            Device::Cpu | Device::CpuBf16 => "cpu",
+        };
+        let name = format!("inductor-{device}-{}", self.simd.unwrap_or("all"));
+        root.join("target/peer").join(name)
+    }
+
     /// What a request to a side says of the device: PyTorch has no wgpu, and reaches the same GPU by CUDA.
     pub(super) fn device_for(&self, side: &str) -> Option<&'a str> {
         Some(match self.device {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::machine;
 
 /// One side of the comparison; the process ends with the value.
-pub(super) struct Worker {
+pub(crate) struct Worker {
     name: &'static str,
     child: Child,
     stdin: ChildStdin,
@@ -16,7 +16,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn start(name: &'static str, command: &mut Command) -> Result<Self, String> {
+    pub(crate) fn start(name: &'static str, command: &mut Command) -> Result<Self, String> {
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = pipes
             .spawn()
@@ -55,7 +55,7 @@ impl Worker {
     }
 
     /// The answer to a request; an answer with `error` is one.
-    pub(super) fn ask(&mut self, request: &Value) -> Result<Value, String> {
+    pub(crate) fn ask(&mut self, request: &Value) -> Result<Value, String> {
         let name = self.name;
         let mut line = String::new();
         // A process that has ended shows as an empty answer: its own words are on the terminal.

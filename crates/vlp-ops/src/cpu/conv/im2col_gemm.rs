@@ -21,9 +21,9 @@ const TASK_OUTPUTS: usize = 48;
 /// Outputs whose partial sums stay in the L1 cache.
 const OUTPUT_GROUP: usize = 96;
 
-/// Terms that are summed before they are added to the total, where gradients will follow. Rounding grows with the length of
-/// these sums and with their number; shorter ones cost more than they gain.
-pub(super) fn training_k_chunk(shape: &ConvShape) -> usize {
+/// Terms that are summed before they are added to the total. Rounding grows with the length of these sums and with their
+/// number; shorter ones cost more than they gain.
+pub(super) fn k_chunk(shape: &ConvShape) -> usize {
     let min = if shape.taps() == 1 { 64 } else { 27 };
     shape.depth().isqrt().max(min)
 }

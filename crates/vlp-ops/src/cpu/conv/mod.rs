@@ -157,8 +157,8 @@ pub(crate) fn run(shape: &ConvShape, operands: Operands<'_>) -> Array {
 /// Terms that are summed before they are added to the total, where rounding matters.
 fn k_chunk(shape: &ConvShape, pass: Pass, algorithm: Algorithm) -> Option<usize> {
     match (pass, algorithm) {
-        (Pass::Training, Algorithm::Pointwise | Algorithm::Im2col) => {
-            Some(im2col_gemm::training_k_chunk(shape))
+        (Pass::Training, Algorithm::Pointwise) | (_, Algorithm::Im2col) => {
+            Some(im2col_gemm::k_chunk(shape))
         }
         (Pass::Inference, Algorithm::Winograd) => Some(winograd::INFERENCE_K_CHUNK),
         _ => None,
