@@ -34,7 +34,7 @@ fn parts(c: &mut Criterion) {
         ("soho", 3, LayerConfig::bert(768, 12, 3072, 0.0), 144 + 16),
     ] {
         let width = layer.d_model;
-        let config = EncoderConfig { layers, layer };
+        let config = EncoderConfig::new(layers, layer);
         let encoder = config.init(&device).expect("a valid encoder");
         let states = random([1, tokens, width]);
         let name = format!("encoder/{name}, {layers} layers over {tokens} tokens forward");

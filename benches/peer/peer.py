@@ -38,8 +38,10 @@ class Loaded:
             for part in (torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv):
                 part.fp32_precision = "bf16"
         elif self.device != "cpu":
-            # Products and convolutions alike in TF32, as burn's are where the GPU has it.
-            torch.set_float32_matmul_precision("high")
+            # Products and convolutions alike in TF32, as burn's are where the GPU has it, or neither of them.
+            full = bool(request.get("f32"))
+            torch.set_float32_matmul_precision("highest" if full else "high")
+            torch.backends.cudnn.allow_tf32 = not full
         from cases import CASES, losses_of
         if request["case"] not in CASES:
             raise ValueError(f"no case is called {request['case']!r}; there are {', '.join([*CASES, 'start'])}")
@@ -82,7 +84,7 @@ def answer(request, state):
     if request["case"] == "start":
         runs = [once(request) for _ in range(request["repeats"])]
         return case | {"seconds": [s for s, _ in runs], "losses": runs[0][1], "peak_rss": peak(resource.RUSAGE_CHILDREN)}
-    key = [request.get(k) for k in ("case", "weights", "inputs", "device", "compiled")]
+    key = [request.get(k) for k in ("case", "weights", "inputs", "device", "compiled", "f32")]
     if state.get("key") != key:
         state.clear()
         state["loaded"], state["key"] = Loaded(request), key

@@ -1,5 +1,5 @@
 //! Tasks of this repository: `cargo xtask tidy`, `cargo xtask ci`, `cargo xtask compare`, `cargo xtask results`,
-//! `cargo xtask peer`.
+//! `cargo xtask peer`, `cargo xtask ledger`, `cargo xtask gpu`.
 #![expect(
     clippy::print_stdout,
     reason = "a command line tool reports on standard output"
@@ -8,6 +8,7 @@
 mod ci;
 mod compare;
 mod features;
+mod ledger;
 mod mean;
 mod peer;
 mod publish;
@@ -26,6 +27,10 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
                                       compare the losses of two runs, to a relative LIMIT
        cargo xtask mean DIR [PAGE]    mean and spread over the seeds of the runs ARM-SEED or SUBJECT-ARM-SEED in a folder
        cargo xtask results RUN        put a run's validation metrics into README.md
+       cargo xtask ledger [--write] [CASE ...]
+                                      count kernels, uploads and reads on wgpu, held against benches/ledger.toml; --write renews it
+       cargo xtask gpu cuda|wgpu [MINUTES]
+                                      measure graphs, fusion and the rows of peer on a GPU, in 10 minutes after the builds
        cargo xtask peer [--device NAME] [--simd LEVEL] [CASE ...]
                                       time vlp and PyTorch at the same work, write a page of docs/numbers; `table` only writes the pages";
 
@@ -50,6 +55,8 @@ fn main() -> ExitCode {
         ["mean", folder] => mean::run(Path::new(folder), None),
         ["mean", folder, page] => mean::run(Path::new(folder), Some(Path::new(page))),
         ["results", run] => results::run(root, Path::new(run)),
+        ["ledger", ref words @ ..] => ledger::run(root, words),
+        ["gpu", ref words @ ..] => peer::gpu::run(root, words),
         ["peer", ref cases @ ..] => peer::run(root, cases),
         _ => Err(USAGE.to_owned()),
     };

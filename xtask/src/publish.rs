@@ -8,6 +8,7 @@ use crate::tidy;
 
 /// Where the workspace is copied to, without what only this repository needs.
 const COPY: &str = "target/publish";
+const LICENSES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
 
 /// Packages what would be published. With `build`, each crate is then built from its archive, on the archives of those
 /// below it; burn is built again for that, with the features of each crate alone.
@@ -38,7 +39,8 @@ pub(crate) fn dry_run(root: &Path, build: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// The tracked and new files of the repository as they are now, with the feature crate taken out of every manifest.
+/// The tracked and new files of the repository as they are now, with the feature crate taken out of every manifest and the
+/// license texts in every crate.
 fn copy_workspace(root: &Path, copy: &Path) -> Result<(), String> {
     let output = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -62,6 +64,13 @@ fn copy_workspace(root: &Path, copy: &Path) -> Result<(), String> {
         if file.ends_with("Cargo.toml") {
             let manifest = fs::read_to_string(&to).map_err(failed)?;
             fs::write(&to, without_features(&manifest)).map_err(failed)?;
+        }
+    }
+    for name in tidy::published() {
+        for license in LICENSES {
+            let to = copy.join("crates").join(name).join(license);
+            fs::copy(root.join(license), &to)
+                .map_err(|error| format!("{}: {error}", to.display()))?;
         }
     }
     Ok(())

@@ -5,13 +5,21 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rand::{RngExt, seq::SliceRandom};
+use getset::WithSetters;
+use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Examples, rng};
+use crate::{DataError, Examples, epoch_blocks::EpochBlocks, rng};
+
+/// Samples up to which a whole epoch is permuted at once: 512 MiB of indices.
+const MAX_PERMUTED: usize = 1 << 26;
+/// Epochs and windows in memory: loader threads may be on both sides of a boundary.
+const CACHED: usize = 2;
 
 /// How epochs are shuffled and cut into batches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct BatchPlan {
     /// Seed of the permutations and of every random choice about an example.
@@ -20,12 +28,25 @@ pub struct BatchPlan {
     pub batch_size: usize,
     /// Whether to batch images of similar shapes, which reduces padding.
     pub bucket_by_shape: bool,
-    /// 0: an epoch is a permutation of all samples. Otherwise, for sources that are read shard by shard, the shards
+    /// 0: an epoch is a permutation of all samples, at most 2^26. Otherwise, for sources that are read shard by shard, the shards
     /// ([`Source::block_starts`](crate::Source::block_starts), or runs of `window` samples) are permuted and their samples
     /// shuffled within windows of this many samples, rounded up to whole batches. Only the shards of one window are read
-    /// at a time, and the samples of a batch are from one window.
+    /// at a time, and the samples of a batch are from one window. Windows are computed when a batch of them is requested,
+    /// so memory does not grow with the number of samples.
     #[serde(default)]
     pub window: usize,
+}
+
+impl BatchPlan {
+    /// Permutes all samples and ignores their shapes.
+    pub fn new(seed: u64, batch_size: usize) -> Self {
+        Self {
+            seed,
+            batch_size,
+            bucket_by_shape: false,
+            window: 0,
+        }
+    }
 }
 
 /// The batches of a source under a [`BatchPlan`].
@@ -37,15 +58,16 @@ pub struct BatchPlan {
 pub struct BatchSampler {
     plan: BatchPlan,
     examples: Examples,
-    /// The epoch computed last and its samples.
-    cache: Mutex<Option<(u64, Arc<Vec<usize>>)>>,
+    /// Blocks by epoch, and samples by epoch and window.
+    blocks: Cache<u64, EpochBlocks>,
+    windows: Cache<(u64, u64), Vec<usize>>,
 }
 
 impl BatchSampler {
     /// Batches of `examples.source`, bucketed by the sizes of `examples.resize`. The plan's seed is used.
     ///
     /// # Errors
-    /// [`DataError::Config`] if there are no samples or `batch_size` is 0.
+    /// [`DataError::Config`] if there are no samples, `batch_size` is 0, or `window` is 0 with more than 2^26 samples.
     pub fn new(plan: BatchPlan, examples: Examples) -> Result<Self, DataError> {
         if plan.batch_size == 0 {
             let reason = "0; it must be at least 1".into();
@@ -61,6 +83,17 @@ impl BatchSampler {
                 reason,
             });
         }
+        if plan.window == 0 && examples.source.len() > MAX_PERMUTED {
+            let reason = format!(
+                "0 permutes all samples in memory, which is for at most {MAX_PERMUTED}; {} has {}. Give a number of samples, such as 4096",
+                examples.source.name(),
+                examples.source.len()
+            );
+            return Err(DataError::Config {
+                field: "data.window",
+                reason,
+            });
+        }
         examples.resize.check()?;
         let examples = Examples {
             seed: plan.seed,
@@ -69,7 +102,8 @@ impl BatchSampler {
         Ok(Self {
             plan,
             examples,
-            cache: Mutex::new(None),
+            blocks: Cache::default(),
+            windows: Cache::default(),
         })
     }
 
@@ -84,78 +118,45 @@ impl BatchSampler {
     }
 
     /// The epoch of a step, from 0, and the sample indices of its batch. Steps may be requested in any order; a change of
-    /// epoch costs a permutation of all samples.
+    /// window costs a permutation of its samples.
     pub fn batch(&self, step: u64) -> (u64, Vec<usize>) {
         let per_epoch = self.batches_per_epoch();
         let (epoch, batch) = (step / per_epoch, (step % per_epoch) as usize);
-        let order = self.epoch(epoch);
         let len = self.batch_size();
-        (epoch, order[batch * len..(batch + 1) * len].to_vec())
-    }
-
-    fn epoch(&self, epoch: u64) -> Arc<Vec<usize>> {
-        // The cache is valid even if poisoned, because it is replaced by one assignment.
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((cached_epoch, order)) = cache.as_ref()
-            && *cached_epoch == epoch
-        {
-            return order.clone();
-        }
-        let order = Arc::new(self.permute(epoch));
-        *cache = Some((epoch, order.clone()));
-        order
-    }
-
-    fn permute(&self, epoch: u64) -> Vec<usize> {
-        let (seed, batch_size) = (self.plan.seed, self.batch_size());
-        let samples = self.examples.source.len();
-        let full_batches = samples / batch_size * batch_size;
-        if self.plan.window == 0 {
-            let mut order: Vec<usize> = (0..samples).collect();
-            order.shuffle(&mut rng(seed, epoch, 0, "order"));
-            // Truncated before sorting, otherwise the dropped samples would always be the largest.
-            order.truncate(full_batches);
-            if self.plan.bucket_by_shape {
-                self.bucket(&mut order, epoch, 0);
-            }
-            return order;
-        }
-        let mut order = self.permute_blocks(epoch);
+        let (position, window_len) = (batch * len, self.window_len());
+        let number = (position / window_len) as u64;
         let window = self
-            .plan
-            .window
-            .div_ceil(batch_size)
-            .saturating_mul(batch_size);
-        for (window, number) in order.chunks_mut(window).zip(0..) {
-            window.shuffle(&mut rng(seed, epoch, number, "order"));
-        }
-        order.truncate(full_batches);
-        if self.plan.bucket_by_shape {
-            for (window, number) in order.chunks_mut(window).zip(0..) {
-                self.bucket(window, epoch, number);
-            }
-        }
-        order
+            .windows
+            .get((epoch, number), || self.window(epoch, number));
+        let first = position % window_len;
+        (epoch, window[first..first + len].to_vec())
     }
 
-    /// All samples with their blocks permuted, rotated by a random offset: window boundaries differ from epoch to epoch,
-    /// and any sample may be among the dropped ones.
-    fn permute_blocks(&self, epoch: u64) -> Vec<usize> {
-        let source = &self.examples.source;
-        let mut starts = source.block_starts();
-        if starts.is_empty() {
-            starts = (0..source.len()).step_by(self.plan.window).collect();
+    /// Samples per window, a multiple of the batch size.
+    fn window_len(&self) -> usize {
+        let batch_size = self.batch_size();
+        let window = match self.plan.window {
+            0 => self.examples.source.len(),
+            window => window,
+        };
+        window.div_ceil(batch_size).saturating_mul(batch_size)
+    }
+
+    /// The samples of a window in the order of batches, without those that the epoch drops.
+    fn window(&self, epoch: u64, number: u64) -> Vec<usize> {
+        let source = &*self.examples.source;
+        let (seed, len, batch_size) = (self.plan.seed, source.len(), self.batch_size());
+        let first = number as usize * self.window_len();
+        let blocks = self.blocks.get(epoch, || {
+            EpochBlocks::new(source, [seed, epoch], self.plan.window)
+        });
+        let mut order = blocks.samples(first..first.saturating_add(self.window_len()));
+        order.shuffle(&mut rng(seed, epoch, number, "order"));
+        // Truncated before sorting, otherwise the dropped samples would always be the largest.
+        order.truncate(len / batch_size * batch_size - first);
+        if self.plan.bucket_by_shape {
+            self.bucket(&mut order, epoch, number);
         }
-        let ends = starts.iter().skip(1).copied().chain([source.len()]);
-        let mut blocks: Vec<_> = starts
-            .iter()
-            .zip(ends)
-            .map(|(&start, end)| start..end)
-            .collect();
-        let mut rng = rng(self.plan.seed, epoch, 0, "blocks");
-        blocks.shuffle(&mut rng);
-        let mut order: Vec<usize> = blocks.into_iter().flatten().collect();
-        order.rotate_left(rng.random_range(0..source.len()));
         order
     }
 
@@ -177,6 +178,31 @@ impl BatchSampler {
         batches.shuffle(&mut rng(self.plan.seed, epoch, window, "batches"));
         let shuffled = batches.concat();
         order.copy_from_slice(&shuffled);
+    }
+}
+
+/// The values computed last, the latest at the end.
+struct Cache<K, V>(Mutex<Vec<(K, Arc<V>)>>);
+
+impl<K, V> Default for Cache<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: PartialEq, V> Cache<K, V> {
+    fn get(&self, key: K, compute: impl FnOnce() -> V) -> Arc<V> {
+        // The cache is valid even if poisoned, because a value is computed before the cache changes.
+        let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, value)) = values.iter().find(|(cached, _)| *cached == key) {
+            return value.clone();
+        }
+        let value = Arc::new(compute());
+        if values.len() == CACHED {
+            values.remove(0);
+        }
+        values.push((key, value.clone()));
+        value
     }
 }
 

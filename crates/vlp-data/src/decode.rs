@@ -4,6 +4,7 @@ mod webp;
 
 use std::io::Cursor;
 
+use getset::WithSetters;
 use image::{DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
 use serde::{Deserialize, Serialize};
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
@@ -12,7 +13,9 @@ use zune_jpeg::JpegDecoder;
 use crate::{DataError, Image, memory};
 
 /// Limits of image sizes; checked before pixels are decoded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Minimum width and height in pixels.

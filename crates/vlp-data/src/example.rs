@@ -4,7 +4,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DataError, Image, Label, Limits, Object, Record, ResizeRule, Source, rng,
+    AnnotatedObject, DataError, Image, Label, Limits, Object, Record, ResizeRule, Source, rng,
     transform::{normalize, resize, resize_objects},
 };
 
@@ -49,8 +49,8 @@ pub struct Example {
     pub negative_captions: Vec<String>,
     /// Objects with boxes in pixels of the resized image; `None` without box annotations.
     pub objects: Option<Vec<Object>>,
-    /// The same objects with boxes and areas in pixels of the image before the resize.
-    pub original_objects: Option<Vec<Object>>,
+    /// All annotated objects of the image before the resize, for scoring: also those that are no training targets.
+    pub original_objects: Option<Vec<AnnotatedObject>>,
     /// The right image of an image pair (NLVR2).
     pub second_image: Option<Box<SecondImage>>,
     /// The target of a downstream task.
@@ -154,6 +154,8 @@ impl Examples {
         let second_image = second_image.transpose()?;
         let texts = self.select_captions(&sample.captions, epoch, key);
         let negative_captions = self.negative_captions(index, epoch)?;
+        let original_objects =
+            annotated_objects(source.as_ref(), index, sample.objects.as_deref())?;
         Ok(Example {
             key,
             name: sample.name,
@@ -170,7 +172,7 @@ impl Examples {
                 .objects
                 .as_ref()
                 .map(|objects| resize_objects(objects, original_size, (width, height))),
-            original_objects: sample.objects,
+            original_objects,
             image,
             second_image,
             label: sample.label,
@@ -229,6 +231,21 @@ impl Examples {
             .find(is_other)
             .or_else(|| (start..len).chain(0..start).find(is_other))
     }
+}
+
+/// The annotated objects of a sample with these `objects`.
+pub(crate) fn annotated_objects(
+    source: &dyn Source,
+    index: usize,
+    objects: Option<&[Object]>,
+) -> Result<Option<Vec<AnnotatedObject>>, DataError> {
+    let Some(objects) = objects else {
+        return Ok(None);
+    };
+    let annotated = source.annotated_objects(index)?;
+    Ok(Some(annotated.unwrap_or_else(|| {
+        objects.iter().map(AnnotatedObject::from).collect()
+    })))
 }
 
 impl fmt::Debug for Examples {

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -17,7 +18,9 @@ use crate::{
 };
 
 /// Options of a [`Loader`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct LoaderConfig {
     /// Seed, batch size and bucketing.

@@ -1,7 +1,8 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    DataError, LabelSpace, Object, Sample, Source, hash::fnv1a, source::wrapped_block_starts,
+    AnnotatedObject, DataError, LabelSpace, Object, Sample, Source, hash::fnv1a,
+    source::wrapped_block_starts,
 };
 
 /// One source of a [`Mixture`].
@@ -180,6 +181,14 @@ impl Source for Mixture {
             return Ok(None);
         }
         component.source.objects(inner_index)
+    }
+
+    fn annotated_objects(&self, index: usize) -> Result<Option<Vec<AnnotatedObject>>, DataError> {
+        let (component, inner_index) = self.component(index)?;
+        match component.keep_boxes {
+            true => component.source.annotated_objects(inner_index),
+            false => Ok(None),
+        }
     }
 
     fn block_starts(&self) -> Vec<usize> {

@@ -44,7 +44,7 @@ impl Image {
 pub struct Object {
     /// Index into [`LabelSpace::classes`].
     pub class: usize,
-    /// Left, top, right, bottom in pixels of the image, not rounded; `x0 < x1`, `y0 < y1`.
+    /// Left, top, right, bottom in pixels of the image, clipped to it, not rounded; `x0 < x1`, `y0 < y1`.
     pub bbox: [f32; 4],
     /// Indices into [`LabelSpace::attributes`], possibly none.
     pub attributes: Vec<usize>,
@@ -52,6 +52,35 @@ pub struct Object {
     pub crowd: bool,
     /// Area in square pixels: the segmentation's if annotated, otherwise the box's.
     pub area: f32,
+}
+
+/// An object as it is annotated, for scoring and packing: its box may extend beyond the image, or be outside of it or
+/// without area. [`Object`] is the same object as a training target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnnotatedObject {
+    /// As [`Object::class`].
+    pub class: usize,
+    /// Left, top, width, height in pixels of the image; finite, width and height not negative.
+    pub bbox: [f64; 4],
+    /// As [`Object::attributes`].
+    pub attributes: Vec<usize>,
+    /// As [`Object::crowd`].
+    pub crowd: bool,
+    /// Area in square pixels: the segmentation's if annotated, otherwise the box's.
+    pub area: f64,
+}
+
+impl From<&Object> for AnnotatedObject {
+    fn from(object: &Object) -> Self {
+        let [x0, y0, x1, y1] = object.bbox.map(f64::from);
+        Self {
+            class: object.class,
+            bbox: [x0, y0, x1 - x0, y1 - y0],
+            attributes: object.attributes.clone(),
+            crowd: object.crowd,
+            area: f64::from(object.area),
+        }
+    }
 }
 
 /// Names of the classes and attributes in [`Object`].
@@ -69,11 +98,9 @@ pub struct LabelSpace {
 }
 
 impl LabelSpace {
-    /// Whether two label spaces have equal names, classes and attributes; ids may differ.
+    /// Whether two label spaces have equal classes and attributes; the names of the label sets and the ids may differ.
     pub fn same_names(&self, other: &Self) -> bool {
-        self.name == other.name
-            && self.classes == other.classes
-            && self.attributes == other.attributes
+        self.classes == other.classes && self.attributes == other.attributes
     }
 
     /// The id of a class in result files: the data set's own, otherwise the class index plus 1.

@@ -1,4 +1,4 @@
-use crate::{DataError, EncodedImage, Label, LabelSpace, Object, Sample};
+use crate::{AnnotatedObject, DataError, EncodedImage, Label, LabelSpace, Object, Sample};
 
 /// A set of samples with random access, shared by the loader's threads.
 ///
@@ -89,6 +89,18 @@ pub trait Source: Send + Sync {
         match self.inner(index) {
             Some((source, index)) => source.objects(index),
             None => Ok(self.load(index)?.objects),
+        }
+    }
+
+    /// The objects as they are annotated, also those that are no training targets because their boxes have no area inside
+    /// the image. `None` if the source has no other annotations than its [`objects`](Self::objects).
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    fn annotated_objects(&self, index: usize) -> Result<Option<Vec<AnnotatedObject>>, DataError> {
+        match self.inner(index) {
+            Some((source, index)) => source.annotated_objects(index),
+            None => Ok(None),
         }
     }
 

@@ -22,10 +22,7 @@ const BYTES: usize = 26;
 const FIXED: usize = (1 << 20) + (1 << 24);
 
 fn decode(bytes: &[u8], name: &str) -> Result<(), DataError> {
-    let limits = Limits {
-        max_pixels: PIXELS,
-        ..Limits::default()
-    };
+    let limits = Limits::default().with_max_pixels(PIXELS);
     MEMORY.reset_peak_usage();
     let before = MEMORY.current_usage();
     let result = decode_image(bytes, name, &limits);

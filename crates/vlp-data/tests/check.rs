@@ -211,11 +211,9 @@ fn skipped_records_of_the_reader_are_listed_first() {
     fs::write(&path, lines.map(|line| line.to_string()).join("\n")).unwrap();
     let source = generic(&path, GenericOptions::default()).unwrap();
     let run = |decode| {
-        let options = CheckOptions {
-            decode,
-            read_report: Some(source.report()),
-            ..CheckOptions::default()
-        };
+        let options = CheckOptions::default()
+            .with_decode(decode)
+            .with_read_report(Some(source.report()));
         check(&source, &options, &no_progress)
     };
     let report = run(true);
@@ -255,20 +253,14 @@ fn images_shared_by_two_splits_are_reported() {
     let mut samples = common::samples(70, 32);
     let val = common::source(samples.split_off(40));
     let train = common::source(samples);
-    let options = CheckOptions {
-        other: Some(&val),
-        ..CheckOptions::default()
-    };
+    let options = CheckOptions::default().with_other(Some(&val));
     let disjoint = check(&train, &options, &no_progress);
     assert!(disjoint.is_clean(), "{disjoint}");
     let whole: Arc<dyn Source> = Arc::new(train);
     let subset =
         |from: usize, to: usize| Subset::new(whole.clone(), (from..to).collect(), "part").unwrap();
     let (first, second) = (subset(0, 25), subset(20, 40));
-    let options = CheckOptions {
-        other: Some(&second),
-        ..CheckOptions::default()
-    };
+    let options = CheckOptions::default().with_other(Some(&second));
     let overlap = check(&first, &options, &no_progress).overlap.unwrap();
     let shared: Vec<(usize, usize)> = (20..25).map(|index| (index, index - 20)).collect();
     assert_eq!((overlap.keys, overlap.pixels), (5, 5));
@@ -282,10 +274,7 @@ fn images_shared_by_two_splits_are_reported() {
         })
         .collect();
     let renamed = InvalidSource::new(renamed);
-    let options = CheckOptions {
-        other: Some(&renamed),
-        ..CheckOptions::default()
-    };
+    let options = CheckOptions::default().with_other(Some(&renamed));
     let overlap = check(&first, &options, &no_progress).overlap.unwrap();
     assert_eq!((overlap.keys, overlap.pixels), (0, 3));
     assert_eq!(overlap.by_pixels, [(0, 0), (1, 1), (2, 2)]);
@@ -315,11 +304,9 @@ fn the_report_does_not_depend_on_the_number_of_threads() {
     for source in sources {
         let run = |threads| {
             let progress = RefCell::new(vec![]);
-            let options = CheckOptions {
-                threads,
-                other: Some(&other),
-                ..CheckOptions::default()
-            };
+            let options = CheckOptions::default()
+                .with_threads(threads)
+                .with_other(Some(&other));
             let report = check(source.as_ref(), &options, &|done, total| {
                 assert_eq!(total, source.len() + 50);
                 progress.borrow_mut().push(done);
@@ -342,10 +329,7 @@ fn an_empty_source_has_an_empty_report() {
     assert!(report.is_clean() && report.samples == 0);
     assert!(report.to_string().contains("no issues"));
     let read = ReadReport::default();
-    let options = CheckOptions {
-        read_report: Some(&read),
-        ..CheckOptions::default()
-    };
+    let options = CheckOptions::default().with_read_report(Some(&read));
     assert_eq!(
         check(&InvalidSource::new(vec![]), &options, &no_progress),
         report

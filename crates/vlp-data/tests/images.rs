@@ -252,6 +252,9 @@ fn resize_rules_are_serialized_and_checked() {
         },
         ResizeRule::Soho { short: 0, max: 9 },
         ResizeRule::Square { side: 0 },
+        ResizeRule::Square {
+            side: 1_000_000_000,
+        },
     ] {
         assert!(
             matches!(rule.check(), Err(DataError::Config { .. })),
@@ -274,18 +277,9 @@ fn limits_are_checked_before_decoding() {
         let bytes = data(name);
         let start = &bytes[..header.min(bytes.len())];
         for limits in [
-            Limits {
-                max_side: 20,
-                ..Limits::default()
-            },
-            Limits {
-                max_pixels: 100,
-                ..Limits::default()
-            },
-            Limits {
-                min_side: 17,
-                ..Limits::default()
-            },
+            Limits::default().with_max_side(20),
+            Limits::default().with_max_pixels(100),
+            Limits::default().with_min_side(17),
         ] {
             let error = decode_image(start, name, &limits).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
@@ -351,7 +345,7 @@ proptest! {
             bytes[index] = value;
         }
         bytes.truncate((cut * bytes.len() as f64) as usize);
-        let limits = Limits { max_pixels: 1_000_000, ..Limits::default() };
+        let limits = Limits::default().with_max_pixels(1_000_000);
         match decode_image(&bytes, name, &limits) {
             Ok(image) => {
                 prop_assert!(image.width * image.height <= 1_000_000);

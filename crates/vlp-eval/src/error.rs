@@ -102,16 +102,6 @@ pub enum EvalError {
         /// Number of answers.
         count: usize,
     },
-    /// An NLVR2 identifier with too few parts.
-    #[error("{list}[{index}]: identifier {identifier:?}: expected split-set-pair-sentence")]
-    BadIdentifier {
-        /// The list the record is in.
-        list: &'static str,
-        /// Index in that list.
-        index: usize,
-        /// The identifier.
-        identifier: String,
-    },
     /// A similarity matrix with a wrong number of values.
     #[error("similarity: {len} values: expected {images} images x {texts} texts")]
     BadShape {

@@ -10,7 +10,7 @@ use crate::ids::match_ids;
 /// The label of a sentence about a pair of images: an annotation or a prediction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nlvr2Label {
-    /// `split-set-pair-sentence`, such as `dev-850-0-1`.
+    /// `split-set-pair-sentence`, such as `dev-850-0-1`, or any other unique text.
     pub identifier: String,
     /// Whether the sentence is true.
     pub label: bool,
@@ -21,7 +21,8 @@ pub struct Nlvr2Label {
 pub struct Nlvr2Scores {
     /// Fraction of correct predictions.
     pub accuracy: f64,
-    /// Fraction of sentences whose predictions are correct for all of their image pairs.
+    /// Fraction of sentences whose predictions are correct for all of their image pairs. An annotation whose identifier has
+    /// fewer than three parts is a sentence of its own.
     pub consistency: f64,
 }
 
@@ -30,8 +31,8 @@ pub struct Nlvr2Scores {
 /// Identifiers that differ only in their third part, the image pair, belong to the same sentence.
 ///
 /// # Errors
-/// [`EvalError`] naming the record: an identifier that is repeated, missing, unknown or has fewer
-/// than three parts; and [`EvalError::Empty`] without annotations.
+/// [`EvalError`] naming the record: an identifier that is repeated, missing or unknown; and [`EvalError::Empty`] without
+/// annotations.
 pub fn nlvr2(
     annotations: &[Nlvr2Label],
     predictions: &[Nlvr2Label],
@@ -49,14 +50,8 @@ pub fn nlvr2(
 
     let mut correct = 0_usize;
     let mut sentences: HashMap<(&str, &str), bool> = HashMap::new();
-    for (index, (annotation, prediction)) in annotations.iter().zip(prediction_indices).enumerate()
-    {
-        let sentence =
-            sentence_key(&annotation.identifier).ok_or_else(|| EvalError::BadIdentifier {
-                list: "annotations",
-                index,
-                identifier: annotation.identifier.clone(),
-            })?;
+    for (annotation, prediction) in annotations.iter().zip(prediction_indices) {
+        let sentence = sentence_key(&annotation.identifier);
         let is_correct = predictions[prediction].label == annotation.label;
         correct += usize::from(is_correct);
         *sentences.entry(sentence).or_insert(true) &= is_correct;
@@ -75,9 +70,11 @@ fn identifiers(labels: &[Nlvr2Label]) -> Vec<&str> {
         .collect()
 }
 
-/// The parts of an identifier before and after the third one.
-fn sentence_key(identifier: &str) -> Option<(&str, &str)> {
-    let (second_dash, _) = identifier.match_indices('-').nth(1)?;
+/// The parts of an identifier before and after the third one, or all of one that has fewer.
+fn sentence_key(identifier: &str) -> (&str, &str) {
+    let Some((second_dash, _)) = identifier.match_indices('-').nth(1) else {
+        return (identifier, "");
+    };
     let (set, pair) = identifier.split_at(second_dash + 1);
-    Some((set, pair.find('-').map_or("", |dash| &pair[dash..])))
+    (set, pair.find('-').map_or("", |dash| &pair[dash..]))
 }

@@ -166,3 +166,20 @@ fn crowd_flags_and_areas_are_as_in_the_official_tool() {
         "{error}"
     );
 }
+
+#[test]
+fn area_that_is_not_a_number_is_that_of_the_box() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = write(&folder, "results.json", json!(detections()).to_string());
+    let ap = |areas: &str| {
+        let mut file = instances();
+        for annotation in file["annotations"].as_array_mut().unwrap() {
+            annotation["area"] = json!("AREA");
+        }
+        let text = file.to_string().replace("\"AREA\"", areas);
+        let annotations = write(&folder, "instances.json", text);
+        let file = score_detections(&results, &annotations, &Selection::All);
+        file.unwrap().scores
+    };
+    assert_eq!(ap("NaN"), ap("null"));
+}

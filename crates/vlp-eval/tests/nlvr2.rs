@@ -65,9 +65,26 @@ fn errors_name_the_record() {
         EvalError::UnknownId { index: 1, .. }
     ));
     assert!(matches!(error(&[], &[]), EvalError::Empty { .. }));
-    let invalid = label("dev-1", true);
-    assert!(matches!(
-        error(&[&a, &invalid], &[&invalid, &a]),
-        EvalError::BadIdentifier { index: 1, .. }
-    ));
+}
+
+#[test]
+fn identifiers_without_an_image_pair_are_sentences_of_their_own() {
+    let truth = [
+        "",
+        "17",
+        "mine-2",
+        "mine-2-",
+        "été",
+        "dev-1-0-0",
+        "dev-1-1-0",
+    ]
+    .map(|i| label(i, true));
+    let mut predictions = truth.clone();
+    (predictions[1].label, predictions[6].label) = (false, false);
+    let scores = nlvr2(&truth, &predictions).unwrap();
+    // The sentences: five of their own, one of them wrong, and dev-1-*-0, which is wrong for one of its pairs.
+    assert_eq!(
+        (scores.accuracy, scores.consistency),
+        (5.0 / 7.0, 4.0 / 6.0)
+    );
 }

@@ -1,9 +1,7 @@
 //! Progress callbacks count up to the total and do not change results.
 #![allow(clippy::unwrap_used)]
 
-use vlp_eval::caption::{
-    CaptionPair, caption_scores, caption_scores_with_progress, cider, tokenize_pairs,
-};
+use vlp_eval::caption::{CaptionPair, caption_scores, caption_scores_with_progress};
 use vlp_eval::coco_ap::{Detection, GroundTruth, evaluate, evaluate_with_progress};
 use vlp_eval::retrieval::{retrieval_in_folds, retrieval_with_progress};
 
@@ -46,12 +44,6 @@ fn progress_counts_up_to_the_total() {
     let result = caption_scores_with_progress(&pairs, |d, t| calls.push((d, t))).unwrap();
     assert_eq!(result, caption_scores(&pairs).unwrap());
     check(&calls, 2 + 4 + 4 * 2);
-
-    let tokens = tokenize_pairs(&pairs);
-    calls.clear();
-    let result = cider::pair_cider_d_with_progress(&tokens, |d, t| calls.push((d, t))).unwrap();
-    assert_eq!(result, cider::pair_cider_d(&tokens).unwrap());
-    check(&calls, 4);
 
     let (similarity, image_index) = ([0.1, 0.9, 0.3, 0.4], [0, 1]);
     calls.clear();

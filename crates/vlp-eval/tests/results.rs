@@ -217,7 +217,7 @@ fn errors_name_the_answer() {
         ),
         (
             "[{\"question_id\": 1, \"answer\": NaN}]",
-            "record 0: expected value",
+            "record 0: invalid type: null",
         ),
         (
             "[{\"question_id\": 1, \"answer\": \"a\"}, {\"question_id\": 1, \"answer\": \"b\"}]",
@@ -397,4 +397,19 @@ fn errors_name_the_prediction() {
     };
     let error = write_nlvr2(folder.path().join("p.csv"), [&comma]).unwrap_err();
     assert!(error.to_string().contains("line 1: \"a,b\""), "{error}");
+}
+
+#[test]
+fn writing_leaves_files_of_other_names_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = write(&folder, "captions.json.partial", "mine");
+    let caption = CaptionResult {
+        image_id: 1,
+        caption: "a".into(),
+    };
+    let file = folder.path().join("captions.json");
+    write_captions(&file, [&caption]).unwrap();
+    write_captions(&file, [&caption, &caption]).unwrap_err();
+    assert_eq!(fs::read_to_string(other).unwrap(), "mine");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }

@@ -1,9 +1,6 @@
 //! Parts that both models share.
 
-use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use vlp_objectives::{Codes, Inputs};
-use vlp_vision::QuantizedMap;
 
 use crate::error::ModelError;
 
@@ -16,15 +13,6 @@ pub enum RecomputeTarget {
     Backbone,
     /// Encoder layers.
     Encoder,
-}
-
-/// The codes of a batch, in a model with a dictionary; `pad_mask` is `[images, tokens]`.
-pub(crate) fn read_codes(
-    map: Option<&QuantizedMap>,
-    pad_mask: &Tensor<2, Bool>,
-    inputs: &Inputs<'_>,
-) -> Option<Codes> {
-    map.map(|map| Codes::read(map, pad_mask.clone(), inputs))
 }
 
 /// Checks that a width has 2-D sine positions; `paper` is the published width.

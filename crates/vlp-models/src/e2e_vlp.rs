@@ -4,10 +4,11 @@ use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::Distribution;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_objectives::{
-    Codes, EncoderOutput, EncoderPasses, Inputs, JointOutput, ObjectiveError, SharedParts,
-    TextStates, VisionLanguage,
+    EncodedPasses, EncoderPasses, ImageTokens, JointOutput, ObjectiveError, PassInputs,
+    SharedParts, TextStates, VisionLanguage,
 };
 use vlp_ops::{init_weights, linear_layer};
 use vlp_transformer::{
@@ -15,15 +16,18 @@ use vlp_transformer::{
     TextEmbeddingConfig,
 };
 use vlp_vision::{
-    PaddedImages, QuantizedMap, ResNet, ResNetConfig, VectorQuantizer, VectorQuantizerConfig,
-    VisionError, resize_mask, sine_positions,
+    PaddedImages, ResNet, ResNetConfig, VectorQuantizer, VectorQuantizerConfig, resize_mask,
+    sine_positions,
 };
 
-use crate::common::{RecomputeTarget, check_dropout, check_width, read_codes};
+use crate::common::{RecomputeTarget, check_dropout, check_width};
 use crate::error::ModelError;
+use crate::merged;
 
 /// Configuration of [`E2eVlp`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct E2eVlpConfig {
     /// Backbone.
@@ -86,20 +90,25 @@ init_weights!(E2eVlp {
     caption_decoder
 });
 
-/// Image tokens before the encoder.
-#[derive(Debug, Clone)]
-pub struct ImageTokens {
-    /// Feature maps of the backbone's stages, finest first.
-    pub feature_maps: Vec<Tensor<4>>,
-    /// Projected (and quantized) grid features in row-major order, with positions and padding.
-    pub tokens: Memory,
-    /// Rows and columns of grid features.
-    pub grid: [usize; 2],
-    /// Output of the dictionary, in a model that has one.
-    pub quantized: Option<QuantizedMap>,
-}
-
 impl E2eVlpConfig {
+    /// The paper's sizes with six encoder layers and eight heads.
+    pub fn new(backbone: ResNetConfig) -> Self {
+        Self {
+            backbone,
+            d_model: 256,
+            n_heads: 8,
+            d_ff: 1024,
+            encoder_layers: 6,
+            decoder_layers: 6,
+            caption_layers: 0,
+            dropout: 0.1,
+            max_positions: 512,
+            modality_embedding: false,
+            quantizer: None,
+            recompute: vec![],
+        }
+    }
+
     /// Builds the model for a vocabulary of `vocab_size` tokens.
     ///
     /// # Errors
@@ -117,23 +126,16 @@ impl E2eVlpConfig {
         let layer = LayerConfig::detr(self.d_model, self.n_heads, self.d_ff, self.dropout);
         let decoder = |layers| {
             let layer = layer.clone();
-            DecoderConfig { layers, layer }.init(device)
+            DecoderConfig::new(layers, layer).init(device)
         };
-        let text = TextEmbeddingConfig {
-            vocab_size,
-            d_model: self.d_model,
-            max_positions: self.max_positions,
-            type_vocab_size: 2,
-            dropout: self.dropout,
-        };
+        let text = TextEmbeddingConfig::new(vocab_size, self.d_model)
+            .with_max_positions(self.max_positions)
+            .with_dropout(self.dropout);
         let modality = || {
             let normal = Distribution::Normal(0.0, 0.02);
             Param::from_tensor(Tensor::random([self.d_model], normal, device))
         };
-        let encoder = EncoderConfig {
-            layers: self.encoder_layers,
-            layer: layer.clone(),
-        };
+        let encoder = EncoderConfig::new(self.encoder_layers, layer.clone());
         Ok(E2eVlp {
             backbone: (self.backbone.init(device)?)
                 .with_recompute(self.recompute.contains(&RecomputeTarget::Backbone)),
@@ -156,44 +158,6 @@ impl E2eVlpConfig {
 }
 
 impl E2eVlp {
-    /// Image tokens before the encoder: backbone, projection, dictionary, modality embedding and positions.
-    ///
-    /// # Shapes
-    /// See [`ImageTokens`]; `tokens` has a row for each image.
-    ///
-    /// # Errors
-    /// [`VisionError::Dictionary`] if the dictionary cannot be initialized from a batch that small.
-    pub fn image_tokens(
-        &self,
-        images: &PaddedImages,
-        texts_per_image: usize,
-    ) -> Result<ImageTokens, VisionError> {
-        let feature_maps = self.backbone.forward(images.pixels.clone());
-        let map = feature_maps[feature_maps.len() - 1].clone();
-        let [n, channels, h, w] = map.dims();
-        let features = map.reshape([n, channels, h * w]).swap_dims(1, 2);
-        let mut states = linear_layer(&self.input_proj, features);
-        let pad_mask = resize_mask(images.pad_mask.clone(), [h, w]);
-        let d = states.dims()[2];
-        let mut quantized = None;
-        if let Some(quantizer) = &self.quantizer {
-            let map = states.swap_dims(1, 2).reshape([n, d, h, w]);
-            let output = quantizer.forward(map, pad_mask.clone(), texts_per_image)?;
-            states = output.tokens.clone();
-            quantized = Some(output);
-        }
-        Ok(ImageTokens {
-            grid: [h, w],
-            feature_maps,
-            tokens: Memory {
-                states: self.add_modality(states),
-                pos: sine_positions(pad_mask.clone(), d).reshape([n, h * w, d]),
-                pad_mask: pad_mask.reshape([n, h * w]),
-            },
-            quantized,
-        })
-    }
-
     fn add_modality(&self, states: Tensor<3>) -> Tensor<3> {
         match &self.modality {
             Some(modality) => states + modality.val().unsqueeze(),
@@ -236,13 +200,12 @@ impl E2eVlp {
             .forward(states, Some(pos), Some(&tokens.bias()))
     }
 
+    /// The joint pass, the states of the image-only pass if both run as one, and attention weights.
     fn encode_joint(
         &self,
         image: &ImageTokens,
-        codes: Option<&Codes>,
-        inputs: &Inputs<'_>,
-        with_attention: bool,
-    ) -> (JointOutput, Option<Tensor<3>>) {
+        inputs: &PassInputs<'_>,
+    ) -> (JointOutput, Option<Tensor<3>>, Option<Tensor<3>>) {
         let mut tokens = Memory {
             states: inputs.pairing.gather_per_text(image.tokens.states.clone()),
             pos: inputs.pairing.gather_per_text(image.tokens.pos.clone()),
@@ -250,8 +213,7 @@ impl E2eVlp {
                 .pairing
                 .gather_mask_per_text(image.tokens.pad_mask.clone()),
         };
-        let texts = inputs.pairing.texts();
-        let mask = codes.and_then(|codes| codes.mask(texts, &tokens.states.device()));
+        let mask = inputs.mask.clone();
         if let (Some(mask), Some(map), Some(quantizer)) = (mask, &image.quantized, &self.quantizer)
         {
             // Masked tokens keep the modality embedding.
@@ -260,8 +222,14 @@ impl E2eVlp {
         }
         let joint = self.joint_tokens(&tokens, inputs.text);
         let image_length = tokens.states.dims()[1];
-        let mut attention_weights = None;
-        let states = if with_attention {
+        let (mut attention_weights, mut image_states) = (None, None);
+        let states = if merged::merges(inputs, &joint.states.device()) {
+            let images = image.tokens.states.dims()[0];
+            let states = self.encode_tokens(&merged::stack(joint, &image.tokens));
+            let (states, image) = merged::split(states, images, image_length);
+            image_states = Some(image);
+            states
+        } else if inputs.with_attention {
             let bias = joint.bias();
             let (states, weights) =
                 self.encoder
@@ -281,58 +249,70 @@ impl E2eVlp {
             },
             image: tokens,
         };
-        (joint, attention_weights)
-    }
-
-    fn encode_passes(
-        &self,
-        inputs: &Inputs<'_>,
-        passes: EncoderPasses,
-        with_attention: bool,
-    ) -> Result<(EncoderOutput<'_>, Option<Tensor<3>>), ObjectiveError> {
-        let image = self.image_tokens(inputs.images, inputs.pairing.texts_per_image())?;
-        let codes = read_codes(image.quantized.as_ref(), &image.tokens.pad_mask, inputs);
-        let (joint, attention_weights) = passes
-            .contains(EncoderPasses::JOINT)
-            .then(|| self.encode_joint(&image, codes.as_ref(), inputs, with_attention))
-            .unzip();
-        let image_only = passes.contains(EncoderPasses::IMAGE).then(|| Memory {
-            states: self.encode_tokens(&image.tokens),
-            ..image.tokens
-        });
-        let text = inputs
-            .image_texts
-            .filter(|_| passes.contains(EncoderPasses::TEXT));
-        let output = EncoderOutput {
-            feature_maps: image.feature_maps,
-            grid: image.grid,
-            pairing: inputs.pairing.clone(),
-            joint,
-            image: image_only,
-            text: text.map(|text| self.encode_text(text)),
-            codes,
-            parts: SharedParts {
-                text_embedding: &self.words,
-                decoder: Some(&self.decoder),
-                caption_decoder: self.caption_decoder.as_ref(),
-                dictionary: self
-                    .quantizer
-                    .as_ref()
-                    .map(|quantizer| &quantizer.dictionary),
-            },
-        };
-        Ok((output, attention_weights.flatten()))
+        (joint, image_states, attention_weights)
     }
 }
 
 impl VisionLanguage for E2eVlp {
-    /// Runs the backbone once for each image, then the encoder over image and text, over the image alone, or both.
-    fn encode(
+    fn parts(&self) -> SharedParts<'_> {
+        let dictionary = self.quantizer.as_ref();
+        SharedParts {
+            text_embedding: &self.words,
+            decoder: Some(&self.decoder),
+            caption_decoder: self.caption_decoder.as_ref(),
+            caption_graphs: None,
+            dictionary: dictionary.map(|quantizer| &quantizer.dictionary),
+        }
+    }
+
+    /// Backbone, projection, dictionary, modality embedding and positions.
+    fn image_tokens(
         &self,
-        inputs: &Inputs<'_>,
-        passes: EncoderPasses,
-    ) -> Result<EncoderOutput<'_>, ObjectiveError> {
-        Ok(self.encode_passes(inputs, passes, false)?.0)
+        images: &PaddedImages,
+        texts_per_image: usize,
+    ) -> Result<ImageTokens, ObjectiveError> {
+        let feature_maps = self.backbone.forward(images.pixels.clone());
+        let map = feature_maps[feature_maps.len() - 1].clone();
+        let [n, channels, h, w] = map.dims();
+        let features = map.reshape([n, channels, h * w]).swap_dims(1, 2);
+        let mut states = linear_layer(&self.input_proj, features);
+        let pad_mask = resize_mask(images.pad_mask.clone(), [h, w]);
+        let d = states.dims()[2];
+        let mut quantized = None;
+        if let Some(quantizer) = &self.quantizer {
+            let map = states.swap_dims(1, 2).reshape([n, d, h, w]);
+            let output = quantizer.forward(map, pad_mask.clone(), texts_per_image)?;
+            states = output.tokens.clone();
+            quantized = Some(output);
+        }
+        Ok(ImageTokens {
+            grid: [h, w],
+            feature_maps,
+            tokens: Memory {
+                states: self.add_modality(states),
+                pos: sine_positions(pad_mask.clone(), d).reshape([n, h * w, d]),
+                pad_mask: pad_mask.reshape([n, h * w]),
+            },
+            quantized,
+        })
+    }
+
+    fn encode_passes(&self, image: &ImageTokens, inputs: &PassInputs<'_>) -> EncodedPasses {
+        let mut encoded = EncodedPasses::default();
+        let mut image_states = None;
+        if inputs.passes.contains(EncoderPasses::JOINT) {
+            let joint;
+            (joint, image_states, encoded.attention) = self.encode_joint(image, inputs);
+            encoded.joint = Some(joint);
+        }
+        if inputs.passes.contains(EncoderPasses::IMAGE) {
+            encoded.image = Some(Memory {
+                states: image_states.unwrap_or_else(|| self.encode_tokens(&image.tokens)),
+                ..image.tokens.clone()
+            });
+        }
+        encoded.text = inputs.image_texts.map(|text| self.encode_text(text));
+        encoded
     }
 
     fn encode_text(&self, text: &TextBatch) -> TextStates {
@@ -341,13 +321,5 @@ impl VisionLanguage for E2eVlp {
             states: self.encode_tokens(&tokens),
             pad_mask: tokens.pad_mask,
         }
-    }
-
-    fn encode_with_attention(
-        &self,
-        inputs: &Inputs<'_>,
-        passes: EncoderPasses,
-    ) -> Result<(EncoderOutput<'_>, Option<Tensor<3>>), ObjectiveError> {
-        self.encode_passes(inputs, passes, true)
     }
 }

@@ -2,10 +2,11 @@
 
 use burn::nn::pool::MaxPool2dConfig;
 use burn::prelude::*;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_objectives::{
-    Codes, EncoderOutput, EncoderPasses, Inputs, JointOutput, ObjectiveError, SharedParts,
-    TextStates, VisionLanguage,
+    EncodedPasses, EncoderPasses, ImageTokens, JointOutput, ObjectiveError, PassInputs,
+    SharedParts, TextStates, VisionLanguage,
 };
 use vlp_ops::{LayerNorm, init_weights};
 use vlp_transformer::{
@@ -18,7 +19,7 @@ use vlp_vision::{
     VisionError, resize_mask, sine_positions,
 };
 
-use crate::common::{RecomputeTarget, check_dropout, check_width, read_codes};
+use crate::common::{RecomputeTarget, check_dropout, check_width};
 use crate::error::ModelError;
 
 /// Position of the 2x2 max-pool of stride 2 after the backbone.
@@ -34,7 +35,9 @@ pub enum Pool {
 }
 
 /// Configuration of [`Soho`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct SohoConfig {
     /// Backbone; ResNet-101 in the paper, ResNet-18 in the released code.
@@ -120,6 +123,24 @@ pub struct VisualTokens {
 }
 
 impl SohoConfig {
+    /// The paper's sizes and dictionary.
+    pub fn new(backbone: ResNetConfig) -> Self {
+        Self {
+            backbone,
+            d_model: 768,
+            n_heads: 12,
+            d_ff: 3072,
+            encoder_layers: 12,
+            decoder_layers: 0,
+            dropout: 0.1,
+            max_positions: 512,
+            pool: Pool::After,
+            quantizer: Some(VectorQuantizerConfig::new(2048)),
+            portrait_mask_bug: false,
+            recompute: vec![],
+        }
+    }
+
     /// Builds the model for a vocabulary of `vocab_size` tokens.
     ///
     /// # Errors
@@ -127,22 +148,18 @@ impl SohoConfig {
     pub fn init(&self, vocab_size: usize, device: &Device) -> Result<Soho, ModelError> {
         check_width(self.d_model, 768)?;
         check_dropout(self.dropout)?;
-        let text = TextEmbeddingConfig {
-            vocab_size,
-            d_model: self.d_model,
-            max_positions: self.max_positions,
-            type_vocab_size: 2,
-            dropout: self.dropout,
-        };
+        let text = TextEmbeddingConfig::new(vocab_size, self.d_model)
+            .with_max_positions(self.max_positions)
+            .with_dropout(self.dropout);
         let projection = ConvSpec::conv1x1(self.backbone.channels(), self.d_model, 1);
-        let encoder = EncoderConfig {
-            layers: self.encoder_layers,
-            layer: LayerConfig::bert(self.d_model, self.n_heads, self.d_ff, self.dropout),
-        };
-        let decoder = DecoderConfig {
-            layers: self.decoder_layers,
-            layer: LayerConfig::detr(self.d_model, self.n_heads, self.d_ff, self.dropout),
-        };
+        let encoder = EncoderConfig::new(
+            self.encoder_layers,
+            LayerConfig::bert(self.d_model, self.n_heads, self.d_ff, self.dropout),
+        );
+        let decoder = DecoderConfig::new(
+            self.decoder_layers,
+            LayerConfig::detr(self.d_model, self.n_heads, self.d_ff, self.dropout),
+        );
         Ok(Soho {
             backbone: (self.backbone.init(device)?)
                 .with_recompute(self.recompute.contains(&RecomputeTarget::Backbone)),
@@ -256,15 +273,12 @@ impl Soho {
 
     fn encode_joint(
         &self,
-        visual: &VisualTokens,
-        codes: Option<&Codes>,
-        inputs: &Inputs<'_>,
-        with_attention: bool,
+        image: &ImageTokens,
+        inputs: &PassInputs<'_>,
     ) -> (JointOutput, Option<Tensor<3>>) {
-        let mut tokens = inputs.pairing.gather_per_text(visual.tokens.clone());
-        let texts = inputs.pairing.texts();
-        let mask = codes.and_then(|codes| codes.mask(texts, &tokens.device()));
-        if let (Some(mask), Some(quantizer)) = (mask, &self.quantizer) {
+        let visual = &image.tokens;
+        let mut tokens = inputs.pairing.gather_per_text(visual.states.clone());
+        if let (Some(mask), Some(quantizer)) = (inputs.mask.clone(), &self.quantizer) {
             tokens = quantizer.mask(tokens, mask);
         }
         let pos = inputs.pairing.gather_per_text(visual.pos.clone());
@@ -275,7 +289,7 @@ impl Soho {
         let joint_mask = Tensor::cat(vec![inputs.text.pad_mask.clone(), pad_mask.clone()], 1);
         let bias = AttentionBias::padding(joint_mask);
         let mut attention_weights = None;
-        let states = if with_attention {
+        let states = if inputs.with_attention {
             let (states, weights) = self.encoder.forward_with_attention(x, None, Some(&bias));
             let from_text =
                 |weights: Tensor<3>| weights.slice(s![.., ..text_length, text_length..]);
@@ -297,51 +311,6 @@ impl Soho {
         };
         (joint, attention_weights)
     }
-
-    fn encode_passes(
-        &self,
-        inputs: &Inputs<'_>,
-        passes: EncoderPasses,
-        with_attention: bool,
-    ) -> Result<(EncoderOutput<'_>, Option<Tensor<3>>), ObjectiveError> {
-        let visual = self.visual_tokens(inputs.images, inputs.pairing.texts_per_image())?;
-        let codes = read_codes(visual.quantized.as_ref(), &visual.pad_mask, inputs);
-        let (joint, attention_weights) = passes
-            .contains(EncoderPasses::JOINT)
-            .then(|| self.encode_joint(&visual, codes.as_ref(), inputs, with_attention))
-            .unzip();
-        let image = passes.contains(EncoderPasses::IMAGE).then(|| {
-            let x = self.add_positions(visual.tokens, visual.pos.clone());
-            let bias = AttentionBias::padding(visual.pad_mask.clone());
-            Memory {
-                states: self.encoder.forward(x, None, Some(&bias)),
-                pos: visual.pos,
-                pad_mask: visual.pad_mask,
-            }
-        });
-        let text = inputs
-            .image_texts
-            .filter(|_| passes.contains(EncoderPasses::TEXT));
-        let output = EncoderOutput {
-            feature_maps: visual.feature_maps,
-            grid: visual.grid,
-            pairing: inputs.pairing.clone(),
-            joint,
-            image,
-            text: text.map(|text| self.encode_text(text)),
-            codes,
-            parts: SharedParts {
-                text_embedding: &self.words,
-                decoder: self.decoder.as_ref(),
-                caption_decoder: None,
-                dictionary: self
-                    .quantizer
-                    .as_ref()
-                    .map(|quantizer| &quantizer.dictionary),
-            },
-        };
-        Ok((output, attention_weights.flatten()))
-    }
 }
 
 /// The released code's mask canvas: as wide as high.
@@ -356,13 +325,56 @@ fn square_canvas(pad_mask: Tensor<3, Bool>) -> Tensor<3, Bool> {
 }
 
 impl VisionLanguage for Soho {
-    /// Runs backbone and dictionary once for each image, then the encoder over text and image, over the image alone, or both.
-    fn encode(
+    fn parts(&self) -> SharedParts<'_> {
+        let dictionary = self.quantizer.as_ref();
+        SharedParts {
+            text_embedding: &self.words,
+            decoder: self.decoder.as_ref(),
+            caption_decoder: None,
+            caption_graphs: None,
+            dictionary: dictionary.map(|quantizer| &quantizer.dictionary),
+        }
+    }
+
+    fn image_tokens(
         &self,
-        inputs: &Inputs<'_>,
-        passes: EncoderPasses,
-    ) -> Result<EncoderOutput<'_>, ObjectiveError> {
-        Ok(self.encode_passes(inputs, passes, false)?.0)
+        images: &PaddedImages,
+        texts_per_image: usize,
+    ) -> Result<ImageTokens, ObjectiveError> {
+        let visual = self.visual_tokens(images, texts_per_image)?;
+        Ok(ImageTokens {
+            feature_maps: visual.feature_maps,
+            tokens: Memory {
+                states: visual.tokens,
+                pos: visual.pos,
+                pad_mask: visual.pad_mask,
+            },
+            grid: visual.grid,
+            quantized: visual.quantized,
+        })
+    }
+
+    fn encode_passes(&self, image: &ImageTokens, inputs: &PassInputs<'_>) -> EncodedPasses {
+        let (joint, attention) = inputs
+            .passes
+            .contains(EncoderPasses::JOINT)
+            .then(|| self.encode_joint(image, inputs))
+            .unzip();
+        let image_only = inputs.passes.contains(EncoderPasses::IMAGE).then(|| {
+            let tokens = image.tokens.clone();
+            let x = self.add_positions(tokens.states, tokens.pos.clone());
+            let bias = AttentionBias::padding(tokens.pad_mask.clone());
+            Memory {
+                states: self.encoder.forward(x, None, Some(&bias)),
+                ..image.tokens.clone()
+            }
+        });
+        EncodedPasses {
+            joint,
+            image: image_only,
+            text: inputs.image_texts.map(|text| self.encode_text(text)),
+            attention: attention.flatten(),
+        }
     }
 
     fn encode_text(&self, text: &TextBatch) -> TextStates {
@@ -372,13 +384,5 @@ impl VisionLanguage for Soho {
             states: self.encoder.forward(tokens, None, Some(&bias)),
             pad_mask: text.pad_mask.clone(),
         }
-    }
-
-    fn encode_with_attention(
-        &self,
-        inputs: &Inputs<'_>,
-        passes: EncoderPasses,
-    ) -> Result<(EncoderOutput<'_>, Option<Tensor<3>>), ObjectiveError> {
-        self.encode_passes(inputs, passes, true)
     }
 }

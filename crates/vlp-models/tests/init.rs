@@ -6,7 +6,7 @@ mod common;
 use burn::module::{Module, Param};
 use burn::prelude::*;
 use common::{objectives, small, small_soho, vocabulary, weights};
-use vlp_models::{E2eVlpConfig, SohoConfig, initialize};
+use vlp_models::initialize;
 use vlp_objectives::{InitWeights, ItcConfig, Pretrain};
 use vlp_ops::params::{ParamVisitor, visit_params};
 use vlp_vision::{Fusion, VectorQuantizerConfig};
@@ -27,22 +27,18 @@ fn hash<M: Module + InitWeights>(module: M) -> u64 {
 fn initial_weights_are_the_recorded_ones() {
     // Others would silently change every training run.
     let device = Device::flex();
-    let quantizer = Some(VectorQuantizerConfig {
-        fusion: Fusion::Gate,
-        linear: true,
-        ..VectorQuantizerConfig::new(6)
-    });
-    let e2e_vlp = E2eVlpConfig {
-        caption_layers: 1,
-        modality_embedding: true,
-        quantizer: quantizer.clone(),
-        ..small()
-    };
-    let soho = SohoConfig {
-        decoder_layers: 1,
-        quantizer,
-        ..small_soho()
-    };
+    let quantizer = Some(
+        VectorQuantizerConfig::new(6)
+            .with_fusion(Fusion::Gate)
+            .with_linear(true),
+    );
+    let e2e_vlp = small()
+        .with_caption_layers(1)
+        .with_modality_embedding(true)
+        .with_quantizer(quantizer.clone());
+    let soho = small_soho()
+        .with_decoder_layers(1)
+        .with_quantizer(quantizer);
     let pretrain = Pretrain {
         model: e2e_vlp.init(40, &device).unwrap(),
         objectives: objectives(16, 40, vocabulary(5, 3), &device),
@@ -95,12 +91,10 @@ fn initial_weights_are_a_function_of_seed_and_path() {
 #[test]
 fn adding_modules_does_not_change_the_others() {
     let device = Device::flex();
-    let larger = E2eVlpConfig {
-        encoder_layers: 3,
-        caption_layers: 1,
-        modality_embedding: true,
-        ..small()
-    };
+    let larger = small()
+        .with_encoder_layers(3)
+        .with_caption_layers(1)
+        .with_modality_embedding(true);
     let base = weights(&initialize(small().init(40, &device).unwrap(), 3));
     let larger = weights(&initialize(larger.init(40, &device).unwrap(), 3));
     assert!(larger.len() > base.len());

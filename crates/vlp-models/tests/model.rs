@@ -6,7 +6,7 @@ mod common;
 use burn::prelude::*;
 use burn::tensor::{Distribution, TensorData};
 use common::{max_abs_diff, objectives, parameter_count, small, vocabulary};
-use vlp_models::{E2eVlp, E2eVlpConfig, initialize};
+use vlp_models::{E2eVlp, initialize};
 use vlp_objectives::{EncoderPasses, Inputs, Pairing, VisionLanguage};
 use vlp_transformer::{DecoderInput, Memory, TextBatch};
 use vlp_vision::padded::ImageView;
@@ -24,16 +24,14 @@ fn parameter_counts_match_the_paper() {
         (Depth::R152, 78.4, 83.2),
     ] {
         for (encoder_layers, expected) in [(6, six), (12, twelve)] {
-            let config = E2eVlpConfig {
-                backbone: ResNetConfig::new(depth),
-                d_model: 256,
-                n_heads: 8,
-                d_ff: 1024,
-                encoder_layers,
-                decoder_layers: 6,
-                max_positions: 512,
-                ..small()
-            };
+            let config = small()
+                .with_backbone(ResNetConfig::new(depth))
+                .with_d_model(256)
+                .with_n_heads(8)
+                .with_d_ff(1024)
+                .with_encoder_layers(encoder_layers)
+                .with_decoder_layers(6)
+                .with_max_positions(512);
             let device = Device::flex();
             let model = parameter_count(&config.init(30_522, &device).unwrap());
             let objectives = objectives(256, 30_522, vocabulary(1600, 400), &device);
@@ -221,49 +219,21 @@ fn invalid_configurations_are_errors() {
     let device = Device::flex();
     for (config, start) in [
         (
-            E2eVlpConfig {
-                d_model: 18,
-                ..small()
-            },
+            small().with_d_model(18),
             "model.d_model = 18: 2-D sine positions need a multiple of 4",
         ),
+        (small().with_d_model(0), "model.d_model = 0"),
         (
-            E2eVlpConfig {
-                d_model: 0,
-                ..small()
-            },
-            "model.d_model = 0",
-        ),
-        (
-            E2eVlpConfig {
-                n_heads: 12,
-                d_model: 256,
-                ..small()
-            },
+            small().with_n_heads(12).with_d_model(256),
             "model.n_heads = 12: must divide d_model = 256: use one of 1, 2, 4, 8",
         ),
         (
-            E2eVlpConfig {
-                decoder_layers: 0,
-                ..small()
-            },
+            small().with_decoder_layers(0),
             "model.decoder_layers = 0: use at least 1",
         ),
+        (small().with_dropout(1.5), "model.dropout = 1.5"),
         (
-            E2eVlpConfig {
-                dropout: 1.5,
-                ..small()
-            },
-            "model.dropout = 1.5",
-        ),
-        (
-            E2eVlpConfig {
-                backbone: ResNetConfig {
-                    stages: 9,
-                    ..small().backbone
-                },
-                ..small()
-            },
+            small().with_backbone(small().backbone.with_stages(9)),
             "backbone.stages = 9",
         ),
     ] {

@@ -150,10 +150,7 @@ fn portrait_mask_bug_masks_the_right_of_portrait_images() {
     let portrait = images(&[(64, 32)], &device);
     let landscape = images(&[(32, 64), (32, 40)], &device);
     for (portrait_mask_bug, masked, padded) in [(false, 0, 2), (true, 4, 0)] {
-        let config = SohoConfig {
-            portrait_mask_bug,
-            ..small_soho()
-        };
+        let config = small_soho().with_portrait_mask_bug(portrait_mask_bug);
         let soho = model(&config, &device);
         let count = |images: &PaddedImages, row: usize| {
             let mask = soho.visual_tokens(images, 1).unwrap().pad_mask;

@@ -2,6 +2,7 @@
 
 use burn::prelude::*;
 use burn::tensor::TensorData;
+use vlp_ops::to_cpu;
 use vlp_vision::QuantizedMap;
 
 use crate::inputs::{Inputs, MaskSampling};
@@ -40,7 +41,7 @@ impl Codes {
         let [_, tokens] = map.codes.dims();
         // Padding is encoded as -1, so that one copy is enough.
         let codes = map.codes.clone().mask_fill(pad_mask, -1);
-        let codes: Vec<i64> = codes.into_data().iter().collect();
+        let codes: Vec<i64> = to_cpu(codes).iter().collect();
         let assignments: Vec<Vec<Option<usize>>> = codes
             .chunks(tokens)
             .map(|row| row.iter().map(|&code| usize::try_from(code).ok()).collect())

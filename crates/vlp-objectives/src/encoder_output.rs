@@ -4,6 +4,7 @@ use burn::prelude::*;
 use vlp_transformer::{Decoder, Memory, TextEmbedding};
 use vlp_vision::VisualDictionary;
 
+use crate::caption_graphs::CaptionGraphs;
 use crate::codes::Codes;
 use crate::error::ObjectiveError;
 use crate::pairing::Pairing;
@@ -45,6 +46,8 @@ pub struct SharedParts<'a> {
     pub decoder: Option<&'a Decoder>,
     /// Decoder of captions alone.
     pub caption_decoder: Option<&'a Decoder>,
+    /// Recorded graphs of caption decoding, where they are kept from batch to batch.
+    pub caption_graphs: Option<&'a CaptionGraphs>,
     /// Visual dictionary.
     pub dictionary: Option<&'a VisualDictionary>,
 }
@@ -100,9 +103,20 @@ pub struct EncoderOutput<'a> {
     pub codes: Option<Codes>,
     /// Modules of the model.
     pub parts: SharedParts<'a>,
+    /// Outputs of all layers of the shared decoder, `[images, length, d_model]`, for the objectives whose inputs went through
+    /// it at once.
+    pub decoded: Vec<(&'static str, Vec<Tensor<3>>)>,
 }
 
 impl EncoderOutput<'_> {
+    /// Outputs of all layers of the shared decoder for an objective's [`decoder_input`](crate::Objective::decoder_input), if
+    /// it ran for several objectives at once.
+    pub fn decoded(&self, objective: &'static str) -> Option<&[Tensor<3>]> {
+        let mut decoded = self.decoded.iter();
+        let (_, layers) = decoded.find(|(name, _)| *name == objective)?;
+        Some(layers)
+    }
+
     /// Output of the joint pass.
     ///
     /// # Panics

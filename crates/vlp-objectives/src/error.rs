@@ -19,6 +19,14 @@ pub enum ObjectiveError {
         /// Values that work.
         hint: String,
     },
+    /// An objective that the model or the data do not allow.
+    #[error("{objective} = {{..}}: {hint}")]
+    Unusable {
+        /// Name of the objective.
+        objective: &'static str,
+        /// What it needs.
+        hint: &'static str,
+    },
     /// A prediction is NaN or infinite; a trainer skips such a step.
     #[error(
         "{objective}: image {image} of the batch has a prediction that is not finite: {source}"

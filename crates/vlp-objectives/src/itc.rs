@@ -4,8 +4,9 @@ use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{init_weights, linear_layer};
+use vlp_ops::{init_weights, linear_layer, to_cpu};
 use vlp_transformer::Memory;
 
 use crate::encoder_output::{EncoderOutput, TextStates};
@@ -16,12 +17,15 @@ use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
 use crate::targets::Unit;
+use crate::validate::{Check, RunContext, Validate};
 
 /// Least and greatest temperature (ALBEF).
 const TEMPERATURES: [f64; 2] = [0.001, 0.5];
 
 /// Configuration of [`Itc`], which neither E2E-VLP nor SOHO has.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields, default)]
 pub struct ItcConfig {
     /// Weight of the loss; 1 in ALBEF.
@@ -66,6 +70,21 @@ crate::mean_metrics! {
     pub struct ItcMetrics {
         /// Fraction of images for which the most similar text of the batch is a positive.
         pub accuracy: "itc/batch_accuracy",
+    }
+}
+
+impl Validate for ItcConfig {
+    fn validate(&self, check: &Check, run: &RunContext) -> Result<(), ObjectiveError> {
+        check.at_least("dim", self.dim, 1, " (256 in ALBEF)")?;
+        if self.temperature.is_nan() || self.temperature <= 0.0 {
+            let hint = "use a temperature above 0 (0.07 in ALBEF)";
+            return check.fail("temperature", self.temperature, hint);
+        }
+        if self.hard_negatives && !run.all_pairs {
+            let hint = "mines negatives among all pairs: set data.all_pairs=true as well";
+            return check.fail("hard_negatives", true, hint);
+        }
+        Ok(())
     }
 }
 
@@ -218,7 +237,7 @@ impl NegativeMiner for ItcMiner<'_> {
 
     fn mine_hard_negatives(&self, output: &EncoderOutput<'_>) -> Vec<(usize, usize)> {
         let count = self.targets.len();
-        let similarities = self.itc.similarities(output).into_data();
+        let similarities = to_cpu(self.itc.similarities(output));
         let similarities: Vec<f32> = similarities.iter().collect();
         let similarity = |image: usize, text: usize| similarities[image * count + text];
         let negatives = |index: usize| {

@@ -2,6 +2,7 @@
 
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
+use getset::WithSetters;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use vlp_ops::{init_weights, linear_layer};
@@ -13,9 +14,12 @@ use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
 use crate::targets::Unit;
+use crate::validate::{Check, RunContext, Validate};
 
 /// Configuration of [`Itm`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct ItmConfig {
     /// Weight of the loss; 1 in E2E-VLP.
@@ -58,6 +62,21 @@ crate::mean_metrics! {
     pub struct ItmMetrics {
         /// Fraction of pairs that are classified correctly.
         pub accuracy: "itm/accuracy",
+    }
+}
+
+impl Validate for ItmConfig {
+    fn validate(&self, check: &Check, run: &RunContext) -> Result<(), ObjectiveError> {
+        let (key, negatives) = ("negative_fraction", self.negative_fraction);
+        check.fraction(key, negatives)?;
+        let texts = run.texts_per_image;
+        if self.balanced && !run.all_pairs && (negatives * texts as f64).fract() != 0.0 {
+            let hint = format!(
+                "of data.texts_per_image = {texts} that is not a whole number of texts: use another fraction, or objectives.itm.balanced = false"
+            );
+            return check.fail(key, negatives, hint);
+        }
+        Ok(())
     }
 }
 

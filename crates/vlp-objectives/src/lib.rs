@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 pub mod batch;
+pub mod caption_graphs;
 pub mod captioning;
+pub mod captured_encoder;
 pub mod codes;
 pub mod collator;
 pub mod detection;
 pub mod encoder_output;
+pub mod encoding;
 pub mod error;
 pub mod head;
 pub mod inputs;
@@ -27,15 +30,19 @@ pub mod set;
 pub mod snli_ve;
 pub mod targets;
 pub mod testing;
+pub mod validate;
 pub mod vision_language;
 pub mod vqa;
 
 pub use batch::Batch;
+pub use caption_graphs::CaptionGraphs;
 pub use captioning::{CaptionReward, Captioning, CaptioningConfig, CiderReward, SelfCritical};
+pub use captured_encoder::{CapturedEncoder, GraphReport};
 pub use codes::{Codes, MaskedToken};
 pub use collator::Collator;
 pub use detection::{Detection, DetectionConfig};
 pub use encoder_output::{EncoderOutput, JointOutput, SharedParts, TextStates};
+pub use encoding::{EncodedPasses, ImageTokens, PassInputs};
 pub use error::ObjectiveError;
 pub use head::{ClsHead, HeadKind};
 pub use inputs::{Inputs, MaskSampling, VisualMask};
@@ -49,7 +56,9 @@ pub use nlvr2::{Nlvr2, Nlvr2Config};
 pub use objective::{Losses, Objective, Term};
 pub use pair_builder::PairBuilder;
 pub use pairing::Pairing;
-pub use passes::EncoderPasses;
+#[doc(hidden)]
+pub use passes::merge_passes;
+pub use passes::{EncoderPasses, merges_passes};
 pub use pretrain::{Pretrain, total};
 pub use pretrain_objectives::{
     HeadSizes, ObjectivesConfig, PretrainMetrics, PretrainObjectives, PretrainTargets,
@@ -57,7 +66,10 @@ pub use pretrain_objectives::{
 pub use set::{NamedLosses, ObjectiveSet};
 pub use snli_ve::{SnliVe, SnliVeConfig};
 pub use targets::{Targets, Unit};
+pub use validate::RunContext;
 pub use vision_language::VisionLanguage;
 pub use vlp_ops::init::InitWeights;
 pub use vlp_ops::init_weights;
+#[doc(hidden)]
+pub use vlp_transformer::DecoderInput;
 pub use vqa::{Vqa, VqaConfig};

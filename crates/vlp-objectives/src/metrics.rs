@@ -77,6 +77,8 @@ pub struct MetricContext<'a> {
 pub struct Predictions {
     /// Answers to questions that have an official id.
     pub answers: Vec<VqaResult>,
+    /// Number of answers that result files cannot have, because the ids of their questions are no numbers.
+    pub answers_without_id: usize,
     /// One caption per image.
     pub captions: Vec<CaptionResult>,
     /// Detections, by descending score within an image; categories are the data set's ids.

@@ -4,6 +4,7 @@ use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
+use getset::WithSetters;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use vlp_ops::{LayerNorm, gelu, init_weights, linear_layer, tied_logits};
@@ -15,9 +16,12 @@ use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
 use crate::targets::Unit;
+use crate::validate::{Check, RunContext, Validate};
 
 /// Configuration of [`Mlm`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct MlmConfig {
     /// Weight of the loss; 1 in E2E-VLP.
@@ -76,6 +80,12 @@ crate::mean_metrics! {
     pub struct MlmMetrics {
         /// Fraction of masked tokens whose most probable prediction is right.
         pub accuracy: "mlm/accuracy",
+    }
+}
+
+impl Validate for MlmConfig {
+    fn validate(&self, check: &Check, _run: &RunContext) -> Result<(), ObjectiveError> {
+        check.fraction("probability", self.probability)
     }
 }
 

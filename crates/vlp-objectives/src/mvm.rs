@@ -2,6 +2,7 @@
 
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
+use getset::WithSetters;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use vlp_ops::{init_weights, linear_layer, tied_logits};
@@ -18,9 +19,12 @@ use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
 use crate::targets::Unit;
+use crate::validate::{Check, RunContext, Validate};
 
 /// Configuration of [`Mvm`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct MvmConfig {
     /// Weight of the loss; 1 in SOHO.
@@ -72,6 +76,14 @@ pub struct Mvm {
 }
 
 init_weights!(Mvm { linear; config });
+
+impl Validate for MvmConfig {
+    fn validate(&self, check: &Check, run: &RunContext) -> Result<(), ObjectiveError> {
+        check.fraction("probability", self.probability)?;
+        let hint = "needs a visual dictionary: set model.quantizer (the soho presets have one), or switch it off with objectives.mvm=off";
+        check.needs(run.has_dictionary, hint)
+    }
+}
 
 impl MvmConfig {
     /// Builds the head for states of width `d_model` and a dictionary of `codes` codes.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use burn::prelude::*;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_data::Label;
 use vlp_eval::nlvr2::{Nlvr2Label, nlvr2};
@@ -17,9 +18,12 @@ use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
 use crate::targets::Unit;
+use crate::validate::Validate;
 
 /// Configuration of [`Nlvr2`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct Nlvr2Config {
     /// Weight of the loss; 1.
@@ -47,6 +51,8 @@ pub struct Nlvr2 {
 
 init_weights!(Nlvr2 { head; weight });
 
+impl Validate for Nlvr2Config {}
+
 impl Nlvr2Config {
     /// Builds the head for states of width `d_model`.
     pub fn init(&self, d_model: usize, device: &Device) -> Nlvr2 {
@@ -62,7 +68,7 @@ impl Nlvr2Config {
 pub struct Nlvr2Target {
     /// Whether it is true; `None` if unknown.
     pub truth: Option<bool>,
-    /// `split-set-pair-sentence`.
+    /// `split-set-pair-sentence`, or another unique text.
     pub identifier: String,
 }
 
@@ -109,7 +115,11 @@ impl Objective for Nlvr2 {
                 Some(Label::Truth(truth)) => Some(truth),
                 _ => None,
             },
-            identifier: record.map_or(String::new(), |record| record.id.clone()),
+            identifier: match record {
+                Some(record) => record.id.clone(),
+                // Unique, and without the parts that would group it with others.
+                None => format!("sample {}", pair.example.index),
+            },
         })
     }
 

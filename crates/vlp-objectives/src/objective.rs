@@ -3,6 +3,7 @@
 use burn::module::ModuleDisplay;
 use burn::prelude::*;
 use vlp_ops::init::InitWeights;
+use vlp_transformer::DecoderInput;
 
 use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
@@ -51,7 +52,7 @@ impl Losses {
 
 /// A pre-training or downstream objective: how it prepares an example, the parameters of its head, the encoder passes
 /// it reads, its losses and its metrics.
-pub trait Objective: Module + ModuleDisplay + InitWeights {
+pub trait Objective: Module + ModuleDisplay + InitWeights + 'static {
     /// Key in logs, metrics and error messages.
     const NAME: &'static str;
 
@@ -74,6 +75,17 @@ pub trait Objective: Module + ModuleDisplay + InitWeights {
     /// # Errors
     /// [`ObjectiveError::Example`] for an example that cannot be used.
     fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<Self::Target, ObjectiveError>;
+
+    /// What [`Self::loss`] has the shared decoder do over the image-only pass, one row per image. On a GPU the inputs of
+    /// all objectives go through it at once, and [`EncoderOutput::decoded`] has the outputs.
+    fn decoder_input<'a>(
+        &self,
+        output: &'a EncoderOutput<'_>,
+        targets: &[&Self::Target],
+    ) -> Option<DecoderInput<'a>> {
+        let _ = (output, targets);
+        None
+    }
 
     /// Losses of a batch. They are finite even if no target has anything to predict: then
     /// [`loss::zero`](crate::loss::zero) is the value of a term.

@@ -3,10 +3,18 @@
 use burn::prelude::*;
 
 /// The image of each row of the joint pass. A row is a text; an image may have several.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Pairing {
     images: usize,
     image_index: Vec<usize>,
+    /// `image_index` on a device, where it is there already.
+    rows: Option<Tensor<1, Int>>,
+}
+
+impl PartialEq for Pairing {
+    fn eq(&self, other: &Self) -> bool {
+        (self.images, &self.image_index) == (other.images, &other.image_index)
+    }
 }
 
 impl Pairing {
@@ -15,7 +23,15 @@ impl Pairing {
         Self {
             images,
             image_index,
+            rows: None,
         }
+    }
+
+    /// With [`Self::image_index`] as a tensor, so that nothing is copied to the device.
+    #[must_use]
+    pub(crate) fn with_rows(mut self, rows: Tensor<1, Int>) -> Self {
+        self.rows = Some(rows);
+        self
     }
 
     /// One text for each image, in the same order.
@@ -64,7 +80,11 @@ impl Pairing {
         self.texts() == self.images && self.image_index.iter().enumerate().all(|(i, &j)| i == j)
     }
 
-    fn rows(&self, device: &Device) -> Tensor<1, Int> {
+    /// Index of the image of each text, on the device.
+    pub(crate) fn rows(&self, device: &Device) -> Tensor<1, Int> {
+        if let Some(rows) = &self.rows {
+            return rows.clone();
+        }
         let rows: Vec<i32> = self.image_index.iter().map(|&image| image as i32).collect();
         Tensor::from_ints(rows.as_slice(), device)
     }

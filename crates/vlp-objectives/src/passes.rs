@@ -1,6 +1,27 @@
 //! Passes of an encoder.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use burn::prelude::*;
+
+/// 0 for no, 1 for yes, 2 for what suits the device.
+static MERGE: AtomicU8 = AtomicU8::new(2);
+
+/// Whether passes over the same layers run as one, with padding up to the longest sequence. On a GPU this halves the number
+/// of kernels. On the CPU a padded token takes as long as any other.
+pub fn merges_passes(device: &Device) -> bool {
+    match MERGE.load(Ordering::Relaxed) {
+        2 => !vlp_ops::is_cpu(device),
+        merge => merge == 1,
+    }
+}
+
+/// Sets [`merges_passes`] for every device of the process, to compare the results.
+#[doc(hidden)]
+pub fn merge_passes(on: bool) {
+    MERGE.store(u8::from(on), Ordering::Relaxed);
+}
 
 /// A set of encoder passes, as bit flags. A pass that nobody asks for is not run.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -2,14 +2,16 @@
 
 use burn::prelude::*;
 use vlp_ops::init::{InitScope, InitWeights};
-use vlp_transformer::TextBatch;
+use vlp_transformer::{Decoder, DecoderInput, TextBatch};
 use vlp_vision::PaddedImages;
 
 use crate::batch::Batch;
 use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
 use crate::inputs::Inputs;
+use crate::passes::merges_passes;
 use crate::set::{NamedLosses, ObjectiveSet};
+use crate::targets::Targets;
 use crate::vision_language::VisionLanguage;
 
 /// A model and the objectives that train it: one module, one checkpoint.
@@ -50,13 +52,26 @@ impl<M: VisionLanguage, O: ObjectiveSet> Pretrain<M, O> {
     /// As [`VisionLanguage::encode`] and [`ObjectiveSet::losses`].
     pub fn losses(&self, batch: &Batch<O::Targets>) -> Result<NamedLosses, ObjectiveError> {
         let Some(rows) = self.mined_rows(batch)? else {
-            return self
-                .objectives
-                .losses(&self.encode(batch)?, &batch.targets());
+            return self.losses_of(self.encode(batch)?, &batch.targets());
         };
         let selected = batch.select(&rows);
         let targets = selected.targets().project(|target| *target);
-        self.objectives.losses(&self.encode(&selected)?, &targets)
+        self.losses_of(self.encode(&selected)?, &targets)
+    }
+
+    fn losses_of(
+        &self,
+        mut output: EncoderOutput<'_>,
+        targets: &Targets<'_, O::Targets>,
+    ) -> Result<NamedLosses, ObjectiveError> {
+        let merges = |_: &&Decoder| {
+            let image = output.image.as_ref();
+            image.is_some_and(|image| merges_passes(&image.states.device()))
+        };
+        if let Some(decoder) = output.parts.decoder.filter(merges) {
+            output.decoded = decode(decoder, self.objectives.decoder_inputs(&output, targets)?);
+        }
+        self.objectives.losses(&output, targets)
     }
 
     /// Rows of positive pairs and of hard negatives, ascending; `None` unless the batch pairs all images with all texts
@@ -115,6 +130,33 @@ impl<M: VisionLanguage, O: ObjectiveSet> Pretrain<M, O> {
         let output = self.encode(batch)?;
         self.objectives.evaluate(&output, &batch.targets(), metrics)
     }
+}
+
+/// Runs the inputs of several objectives through the decoder at once; returns nothing for a single one.
+fn decode(
+    decoder: &Decoder,
+    inputs: Vec<(&'static str, DecoderInput<'_>)>,
+) -> Vec<(&'static str, Vec<Tensor<3>>)> {
+    if inputs.len() < 2 {
+        return vec![];
+    }
+    let lengths = inputs
+        .iter()
+        .map(|(name, input)| (*name, input.x.dims()[1]));
+    let lengths: Vec<(&str, usize)> = lengths.collect();
+    let joined = inputs.into_iter().map(|(_, input)| input);
+    let layers = joined
+        .reduce(DecoderInput::join)
+        .map(|input| decoder.forward_all(input));
+    let layers = layers.unwrap_or_default();
+    let mut start = 0;
+    let outputs = lengths.into_iter().map(|(name, length)| {
+        let rows = |layer: &Tensor<3>| layer.clone().narrow(1, start, length);
+        let outputs = layers.iter().map(rows).collect();
+        start += length;
+        (name, outputs)
+    });
+    outputs.collect()
 }
 
 /// Weighted sum of all terms, `[1]`; `None` without terms.

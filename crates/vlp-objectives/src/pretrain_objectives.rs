@@ -1,6 +1,7 @@
 //! The list of all objectives, each of which can be switched off.
 
 use burn::prelude::*;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
 use crate::captioning::{Captioning, CaptioningConfig};
@@ -11,8 +12,10 @@ use crate::itm::{Itm, ItmConfig};
 use crate::mlm::{Mlm, MlmConfig};
 use crate::mvm::{Mvm, MvmConfig};
 use crate::nlvr2::{Nlvr2, Nlvr2Config};
+use crate::objective::Objective;
 use crate::objective_set;
 use crate::snli_ve::{SnliVe, SnliVeConfig};
+use crate::validate::{Check, RunContext, Validate};
 use crate::vqa::{Vqa, VqaConfig};
 
 /// Sizes that heads are built for.
@@ -38,7 +41,9 @@ macro_rules! pretrain_objectives {
         |$config:ident, $sizes:ident, $device:ident| $init:expr;
     )+) => {
         /// Configuration of [`PretrainObjectives`]; an objective without configuration is switched off.
-        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, WithSetters)]
+        #[getset(set_with = "pub")]
+        #[non_exhaustive]
         #[serde(deny_unknown_fields)]
         pub struct ObjectivesConfig {
             $(
@@ -56,6 +61,20 @@ macro_rules! pretrain_objectives {
         }
 
         impl ObjectivesConfig {
+            /// Checks the values.
+            ///
+            /// # Errors
+            /// [`ObjectiveError::Config`] for a value that cannot work, [`ObjectiveError::Unusable`] for an objective
+            /// that the run does not allow.
+            pub fn validate(&self, run: &RunContext) -> Result<(), ObjectiveError> {
+                $(if let Some(config) = &self.$field {
+                    let check = Check(<$objective>::NAME);
+                    check.weight(config.weight)?;
+                    config.validate(&check, run)?;
+                })+
+                Ok(())
+            }
+
             /// Builds the heads of the objectives that are configured.
             ///
             /// # Errors

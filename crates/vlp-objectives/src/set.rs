@@ -1,8 +1,11 @@
 //! Several objectives as one module: options, tuples, and structs with named fields.
 
+use std::any::Any;
+
 use burn::module::ModuleDisplay;
 use burn::prelude::*;
 use vlp_ops::init::InitWeights;
+use vlp_transformer::DecoderInput;
 
 use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
@@ -25,6 +28,9 @@ pub trait ObjectiveSet: Module + ModuleDisplay + InitWeights {
     /// Metrics of all members.
     type Metrics: Metrics;
 
+    /// The member of this type, if the set has one.
+    fn member<T: Objective>(&self) -> Option<&T>;
+
     /// Passes of the encoder that any member reads.
     fn passes(&self) -> EncoderPasses;
 
@@ -33,6 +39,16 @@ pub trait ObjectiveSet: Module + ModuleDisplay + InitWeights {
     /// # Errors
     /// That of the first member which cannot use the example.
     fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<Self::Targets, ObjectiveError>;
+
+    /// Each member's [`Objective::decoder_input`], with its name.
+    ///
+    /// # Errors
+    /// As [`Self::losses`].
+    fn decoder_inputs<'a>(
+        &self,
+        output: &'a EncoderOutput<'_>,
+        targets: &Targets<'_, Self::Targets>,
+    ) -> Result<Vec<(&'static str, DecoderInput<'a>)>, ObjectiveError>;
 
     /// Losses of every member.
     ///
@@ -74,6 +90,11 @@ impl<O: Objective> ObjectiveSet for Option<O> {
     type Targets = Option<O::Target>;
     type Metrics = Option<O::Metrics>;
 
+    fn member<T: Objective>(&self) -> Option<&T> {
+        let objective: &dyn Any = self.as_ref()?;
+        objective.downcast_ref()
+    }
+
     fn passes(&self) -> EncoderPasses {
         self.as_ref().map(Objective::passes).unwrap_or_default()
     }
@@ -85,6 +106,20 @@ impl<O: Objective> ObjectiveSet for Option<O> {
         objective
             .map(|objective| objective.prepare(pair))
             .transpose()
+    }
+
+    fn decoder_inputs<'a>(
+        &self,
+        output: &'a EncoderOutput<'_>,
+        targets: &Targets<'_, Self::Targets>,
+    ) -> Result<Vec<(&'static str, DecoderInput<'a>)>, ObjectiveError> {
+        let Some(objective) = self else {
+            return Ok(vec![]);
+        };
+        output.check(O::NAME, objective.passes())?;
+        let targets = targets.per_unit(objective.unit(), O::NAME)?;
+        let input = objective.decoder_input(output, &targets);
+        Ok(input.into_iter().map(|input| (O::NAME, input)).collect())
     }
 
     fn losses(
@@ -198,8 +233,25 @@ macro_rules! objective_set {
         }
     };
     (@set $($field:tt)+) => {
+        fn member<T: $crate::Objective>(&self) -> Option<&T> {
+            None$(.or_else(|| $crate::ObjectiveSet::member(&self.$field)))+
+        }
+
         fn passes(&self) -> $crate::EncoderPasses {
             $crate::EncoderPasses::NONE$(.union($crate::ObjectiveSet::passes(&self.$field)))+
+        }
+
+        fn decoder_inputs<'a>(
+            &self,
+            output: &'a $crate::EncoderOutput<'_>,
+            targets: &$crate::Targets<'_, Self::Targets>,
+        ) -> Result<Vec<(&'static str, $crate::DecoderInput<'a>)>, $crate::ObjectiveError> {
+            let mut inputs = vec![];
+            $(
+                let member_targets = targets.project(|target| &target.$field);
+                inputs.extend($crate::ObjectiveSet::decoder_inputs(&self.$field, output, &member_targets)?);
+            )+
+            Ok(inputs)
         }
 
         fn losses(

@@ -1,6 +1,7 @@
 //! Visual entailment (SNLI-VE): does the image contradict the hypothesis, leave it open, or entail it?
 
 use burn::prelude::*;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_data::{Entailment, Label};
 use vlp_ops::init_weights;
@@ -13,9 +14,12 @@ use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
 use crate::targets::Unit;
+use crate::validate::Validate;
 
 /// Configuration of [`SnliVe`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct SnliVeConfig {
     /// Weight of the loss; 1.
@@ -50,6 +54,8 @@ crate::mean_metrics! {
         pub accuracy: "snli_ve/accuracy",
     }
 }
+
+impl Validate for SnliVeConfig {}
 
 impl SnliVeConfig {
     /// Builds the head for states of width `d_model`.

@@ -4,27 +4,54 @@ use burn::module::ModuleDisplay;
 use burn::prelude::*;
 use vlp_ops::init::InitWeights;
 use vlp_transformer::TextBatch;
+use vlp_vision::PaddedImages;
 
-use crate::encoder_output::{EncoderOutput, TextStates};
+use crate::codes::Codes;
+use crate::encoder_output::{EncoderOutput, SharedParts, TextStates};
+use crate::encoding::{EncodedPasses, ImageTokens, PassInputs};
 use crate::error::ObjectiveError;
 use crate::inputs::Inputs;
 use crate::passes::EncoderPasses;
 
 /// A model that encodes images and texts for objectives.
-pub trait VisionLanguage: Module + ModuleDisplay + InitWeights {
-    /// Runs the backbone and the given passes. The text-only pass also needs [`Inputs::image_texts`].
+///
+/// Neither [`Self::image_tokens`] nor [`Self::encode_passes`] may copy tensors to the CPU or from it where autodiff is off:
+/// then a GPU can replay both as recorded graphs ([`CapturedEncoder`](crate::CapturedEncoder)).
+pub trait VisionLanguage: Module + ModuleDisplay + InitWeights + Sync + 'static {
+    /// Modules that objectives share.
+    fn parts(&self) -> SharedParts<'_>;
+
+    /// Image tokens before the encoder: the backbone, and the dictionary if there is one.
     ///
     /// # Errors
     /// [`ObjectiveError::Vision`] for images too small for the model's stride, or too few of them to initialize a
     /// dictionary.
+    fn image_tokens(
+        &self,
+        images: &PaddedImages,
+        texts_per_image: usize,
+    ) -> Result<ImageTokens, ObjectiveError>;
+
+    /// Runs passes of the encoder.
+    fn encode_passes(&self, image: &ImageTokens, inputs: &PassInputs<'_>) -> EncodedPasses;
+
+    /// Encodes texts alone.
+    fn encode_text(&self, text: &TextBatch) -> TextStates;
+
+    /// Runs the backbone and the given passes. The text-only pass also needs [`Inputs::image_texts`].
+    ///
+    /// # Errors
+    /// As [`Self::image_tokens`].
     fn encode(
         &self,
         inputs: &Inputs<'_>,
         passes: EncoderPasses,
-    ) -> Result<EncoderOutput<'_>, ObjectiveError>;
-
-    /// Encodes texts alone.
-    fn encode_text(&self, text: &TextBatch) -> TextStates;
+    ) -> Result<EncoderOutput<'_>, ObjectiveError> {
+        let image_tokens = self.image_tokens(inputs.images, inputs.pairing.texts_per_image())?;
+        let encode = |pass_inputs: &PassInputs<'_>| self.encode_passes(&image_tokens, pass_inputs);
+        let (output, _) = assemble(self.parts(), &image_tokens, inputs, passes, false, encode);
+        Ok(output)
+    }
 
     /// As [`Self::encode`], with the attention weights of the last layer of the joint pass: from every text token to
     /// every image token, mean over heads, `[texts, length, image tokens]`. `None` without a joint pass, and for a
@@ -37,6 +64,51 @@ pub trait VisionLanguage: Module + ModuleDisplay + InitWeights {
         inputs: &Inputs<'_>,
         passes: EncoderPasses,
     ) -> Result<(EncoderOutput<'_>, Option<Tensor<3>>), ObjectiveError> {
-        Ok((self.encode(inputs, passes)?, None))
+        let image_tokens = self.image_tokens(inputs.images, inputs.pairing.texts_per_image())?;
+        let encode = |pass_inputs: &PassInputs<'_>| self.encode_passes(&image_tokens, pass_inputs);
+        Ok(assemble(
+            self.parts(),
+            &image_tokens,
+            inputs,
+            passes,
+            true,
+            encode,
+        ))
     }
+}
+
+/// Reads the codes of image tokens, encodes them and puts the output together.
+pub(crate) fn assemble<'a>(
+    parts: SharedParts<'a>,
+    image_tokens: &ImageTokens,
+    inputs: &Inputs<'_>,
+    passes: EncoderPasses,
+    with_attention: bool,
+    encode: impl FnOnce(&PassInputs<'_>) -> EncodedPasses,
+) -> (EncoderOutput<'a>, Option<Tensor<3>>) {
+    let pad_mask = &image_tokens.tokens.pad_mask;
+    let quantized = image_tokens.quantized.as_ref();
+    let codes = quantized.map(|map| Codes::read(map, pad_mask.clone(), inputs));
+    let texts = inputs.pairing.texts();
+    let mask = (codes.as_ref()).and_then(|codes| codes.mask(texts, &pad_mask.device()));
+    let encoded = encode(&PassInputs {
+        text: inputs.text,
+        pairing: inputs.pairing,
+        image_texts: (inputs.image_texts).filter(|_| passes.contains(EncoderPasses::TEXT)),
+        mask: mask.filter(|_| passes.contains(EncoderPasses::JOINT)),
+        passes,
+        with_attention,
+    });
+    let output = EncoderOutput {
+        feature_maps: image_tokens.feature_maps.clone(),
+        grid: image_tokens.grid,
+        pairing: inputs.pairing.clone(),
+        joint: encoded.joint,
+        image: encoded.image,
+        text: encoded.text,
+        codes,
+        parts,
+        decoded: vec![],
+    };
+    (output, encoded.attention)
 }

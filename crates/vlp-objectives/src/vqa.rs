@@ -6,6 +6,7 @@ use std::sync::Arc;
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use burn::tensor::activation::{log_sigmoid, sigmoid};
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_data::{AnswerType, Label};
 use vlp_eval::vqa::{VqaResult, answer_accuracy};
@@ -20,9 +21,12 @@ use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
 use crate::targets::Unit;
+use crate::validate::Validate;
 
 /// Configuration of [`Vqa`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct VqaConfig {
     /// Weight of the loss; 1.
@@ -49,6 +53,8 @@ pub struct Vqa {
 }
 
 init_weights!(Vqa { head; config });
+
+impl Validate for VqaConfig {}
 
 impl VqaConfig {
     /// Builds the head for `answers` answers.
@@ -201,16 +207,19 @@ pub struct VqaMetrics {
     /// Accuracies.
     pub accuracies: VqaAccuracies,
     answers: Vec<VqaResult>,
+    /// Number of answers to questions whose id is no number.
+    without_id: usize,
 }
 
 impl VqaMetrics {
     /// Records the answer to a question. It is scored only if there are several annotators.
     pub fn record(&mut self, answer: &str, target: &VqaTarget) {
-        if let Some(question_id) = target.question {
-            self.answers.push(VqaResult {
+        match target.question {
+            Some(question_id) => self.answers.push(VqaResult {
                 question_id,
                 answer: answer.into(),
-            });
+            }),
+            None => self.without_id += 1,
         }
         if target.human.len() > 1 {
             let accuracy = answer_accuracy(answer, &target.human);
@@ -230,6 +239,7 @@ impl Metrics for VqaMetrics {
     fn merge(&mut self, other: Self) {
         self.accuracies.merge(other.accuracies);
         self.answers.extend(other.answers);
+        self.without_id += other.without_id;
     }
 
     fn scores(&self, context: &MetricContext<'_>) -> Result<Vec<Score>, ObjectiveError> {
@@ -242,5 +252,6 @@ impl Metrics for VqaMetrics {
         let answers = self.answers.iter();
         let answers = answers.filter(|answer| questions.insert(answer.question_id));
         predictions.answers.extend(answers.cloned());
+        predictions.answers_without_id += self.without_id;
     }
 }

@@ -10,7 +10,7 @@ use vlp_objectives::testing::{D_MODEL, Probe, Rig};
 use vlp_objectives::{
     Captioning, CaptioningConfig, Inputs, MlmConfig, Objective, Pretrain, VisionLanguage, total,
 };
-use vlp_transformer::{GenerationConfig, TextBatch};
+use vlp_transformer::{GeneratedSequence, GenerationConfig, Sampling, TextBatch};
 
 fn captioner(rig: &Rig, seed: u64) -> Pretrain<Probe, Option<Captioning>> {
     let config = CaptioningConfig::default();
@@ -79,11 +79,47 @@ fn greedy_captions_consist_of_the_most_probable_tokens() {
             }
             assert_eq!(caption.ids, ids[1..], "seed {seed}, image {image}");
         }
-        let config = GenerationConfig {
-            num_beams: 3,
-            ..config
-        };
+        let config = config.with_num_beams(3);
         assert_eq!(generator.beam_search(&config).len(), 3);
+    }
+}
+
+#[test]
+fn a_cache_of_fixed_length_gives_the_same_captions() {
+    let rig = Rig::new(&Device::flex()).unwrap();
+    let special = rig.tokenizer.special_tokens();
+    let greedy = GenerationConfig::greedy(special.cls, special.sep, 12);
+    let beams = greedy.clone().with_num_beams(3);
+    let constrained = beams
+        .clone()
+        .with_min_new_tokens(4)
+        .with_no_repeat_ngram_size(2);
+    for seed in 0..4 {
+        let pretrain = captioner(&rig, seed);
+        let captioning = pretrain.objectives.as_ref().unwrap();
+        let collator = rig.collator();
+        let batch = collator.collate(&pretrain.objectives, &rig.examples[..3], &rig.device);
+        let output = pretrain.encode(&batch.unwrap()).unwrap();
+        let generator = |fixed| {
+            let generator = captioning.generator(&output).unwrap();
+            generator.with_fixed_cache(fixed)
+        };
+        for config in [&greedy, &beams, &constrained] {
+            let (fixed, growing) = (generator(true), generator(false));
+            let captions = fixed.beam_search(config).into_iter();
+            for (fixed, growing) in captions.zip(growing.beam_search(config)) {
+                assert_eq!(fixed.ids, growing.ids, "seed {seed}, {config:?}");
+                // Sums of up to 12 log-probabilities of f32, in another order.
+                assert!((fixed.score - growing.score).abs() < 1e-4);
+            }
+        }
+        for sampling in [Sampling::default(), Sampling::default().with_top_k(3)] {
+            let sample = |fixed| generator(fixed).sample(&greedy, &sampling, &[1, 2, 3]);
+            let ids = |texts: Vec<GeneratedSequence>| -> Vec<Vec<u32>> {
+                texts.into_iter().map(|text| text.ids).collect()
+            };
+            assert_eq!(ids(sample(true)), ids(sample(false)));
+        }
     }
 }
 
@@ -92,10 +128,7 @@ fn greedy_captions_consist_of_the_most_probable_tokens() {
 fn padding_does_not_change_the_losses_of_text_objectives() {
     let rig = Rig::new(&Device::flex()).unwrap();
     let vocab_size = rig.tokenizer.vocab_size();
-    let mlm = MlmConfig {
-        probability: 0.4,
-        ..MlmConfig::default()
-    };
+    let mlm = MlmConfig::default().with_probability(0.4);
     let pretrain = Pretrain {
         model: rig.model().unwrap(),
         objectives: (

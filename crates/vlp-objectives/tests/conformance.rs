@@ -40,13 +40,11 @@ fn mlm_conforms() {
         (true, false, true),
         (false, true, false),
     ] {
-        let config = MlmConfig {
-            whole_word,
-            at_least_one,
-            skip_negatives,
-            probability: 0.3,
-            ..MlmConfig::default()
-        };
+        let config = MlmConfig::default()
+            .with_whole_word(whole_word)
+            .with_at_least_one(at_least_one)
+            .with_skip_negatives(skip_negatives)
+            .with_probability(0.3);
         check(&Device::flex(), |rig| {
             Ok(config.init(D_MODEL, rig.tokenizer.vocab_size(), &rig.device))
         })
@@ -62,13 +60,11 @@ fn mvm_conforms() {
         (cosine(0.1), MaskSampling::Batch, false),
         (MvmHead::Linear, MaskSampling::Sample, false),
     ] {
-        let config = MvmConfig {
-            head,
-            mask_sampling,
-            skip_negatives,
-            probability: 0.5,
-            ..MvmConfig::default()
-        };
+        let config = MvmConfig::default()
+            .with_head(head)
+            .with_mask_sampling(mask_sampling)
+            .with_skip_negatives(skip_negatives)
+            .with_probability(0.5);
         check(&Device::flex(), |rig| {
             config.init(D_MODEL, CODES, &rig.device)
         })
@@ -79,10 +75,7 @@ fn mvm_conforms() {
 #[test]
 fn captioning_conforms() {
     for num_beams in [1, 3] {
-        let config = CaptioningConfig {
-            num_beams,
-            ..CaptioningConfig::default()
-        };
+        let config = CaptioningConfig::default().with_num_beams(num_beams);
         check(&Device::flex(), |rig| {
             Ok(config.init(rig.tokenizer.vocab_size(), &rig.device))
         })
@@ -95,12 +88,10 @@ fn detection_conforms() {
     for (from_joint, aux_losses, num_queries) in
         [(false, true, 8), (true, true, 2), (false, false, 8)]
     {
-        let config = DetectionConfig {
-            from_joint,
-            aux_losses,
-            num_queries,
-            ..DetectionConfig::default()
-        };
+        let config = DetectionConfig::default()
+            .with_from_joint(from_joint)
+            .with_aux_losses(aux_losses)
+            .with_num_queries(num_queries);
         check(&Device::flex(), |rig| {
             config.init(D_MODEL, vec![rig.vocabulary()], &rig.device)
         })
@@ -113,7 +104,7 @@ fn vqa_conforms() {
     let rig = Rig::for_task(Task::Vqa, &Device::flex()).unwrap();
     let answers = rig.answers.as_ref().unwrap().len();
     for head in HEADS {
-        let config = VqaConfig { weight: 1.0, head };
+        let config = VqaConfig::default().with_head(head);
         check_with(&rig, |rig| config.init(D_MODEL, answers, &rig.device)).unwrap();
     }
 }
@@ -122,7 +113,7 @@ fn vqa_conforms() {
 fn nlvr2_conforms() {
     let rig = Rig::for_task(Task::Nlvr2, &Device::flex()).unwrap();
     for head in HEADS {
-        let config = Nlvr2Config { weight: 1.0, head };
+        let config = Nlvr2Config::default().with_head(head);
         check_with(&rig, |rig| Ok(config.init(D_MODEL, &rig.device))).unwrap();
     }
 }
@@ -132,7 +123,7 @@ fn snli_ve_conforms() {
     let hypotheses = Rig::for_task(Task::SnliVe, &Device::flex()).unwrap();
     let captions = Rig::new(&Device::flex()).unwrap();
     for head in HEADS {
-        let config = SnliVeConfig { weight: 1.0, head };
+        let config = SnliVeConfig::default().with_head(head);
         for rig in [&hypotheses, &captions] {
             check_with(rig, |rig| Ok(config.init(D_MODEL, &rig.device))).unwrap();
         }

@@ -14,10 +14,7 @@ use vlp_objectives::{
 };
 
 fn config() -> ItcConfig {
-    ItcConfig {
-        dim: 8,
-        ..ItcConfig::default()
-    }
+    ItcConfig::default().with_dim(8)
 }
 
 /// Cosine similarities, `[images, texts]`, row by row.
@@ -121,10 +118,7 @@ fn hard_negatives_are_the_most_similar_ones_and_only_they_are_matched() {
         all_pairs: true,
         ..rig.collator()
     };
-    let hard = ItcConfig {
-        hard_negatives: true,
-        ..config()
-    };
+    let hard = config().with_hard_negatives(true);
     let pretrain: Matching = Pretrain {
         model: rig.model().unwrap(),
         objectives: (

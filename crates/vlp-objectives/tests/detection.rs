@@ -9,6 +9,7 @@ use vlp_data::{LabelSpace, Object};
 use vlp_objectives::detection::{ClassVocabulary, DetectionTarget};
 use vlp_objectives::testing::{D_MODEL, Rig};
 use vlp_objectives::{DetectionConfig, EncoderOutput, Objective, Pairing, VisionLanguage};
+use vlp_ops::copies_to_cpu;
 
 /// Sums of a few dozen f32 terms of size 1, in another order.
 const ROUNDING: f64 = 1e-5;
@@ -22,10 +23,7 @@ fn sums_of_two_vocabularies_are_added_before_the_mean() {
         classes: 3,
         attributes: 0,
     };
-    let config = DetectionConfig {
-        num_queries: 8,
-        ..DetectionConfig::default()
-    };
+    let config = DetectionConfig::default().with_num_queries(8);
     let device = rig.device.clone();
     let detection = config
         .init(D_MODEL, vec![rig.vocabulary(), second], &device)
@@ -46,7 +44,10 @@ fn sums_of_two_vocabularies_are_added_before_the_mean() {
     }
     let output = model.encode(&batch.inputs(), detection.passes()).unwrap();
     let all: Vec<&DetectionTarget> = targets.iter().collect();
-    let together = terms(&detection.loss(&output, &all).unwrap());
+    let copies = copies_to_cpu();
+    let losses = detection.loss(&output, &all).unwrap();
+    assert_eq!(copies_to_cpu() - copies, 1, "for both vocabularies");
+    let together = terms(&losses);
 
     let mut sums = vec![(0.0, 0.0); together.len()];
     for vocabulary in [0, 1] {
@@ -65,6 +66,7 @@ fn sums_of_two_vocabularies_are_added_before_the_mean() {
             text: None,
             codes: None,
             parts: output.parts,
+            decoded: vec![],
         };
         let objects = targets.iter().flat_map(|target| &target.objects);
         let attributed = objects
@@ -156,10 +158,7 @@ fn targets_are_the_largest_valid_objects() {
 #[test]
 fn errors_of_impossible_configurations_say_what_works() {
     let rig = Rig::new(&Device::flex()).unwrap();
-    let config = DetectionConfig {
-        num_queries: 0,
-        ..DetectionConfig::default()
-    };
+    let config = DetectionConfig::default().with_num_queries(0);
     let message = config
         .init(8, vec![rig.vocabulary()], &rig.device)
         .unwrap_err()
@@ -179,10 +178,7 @@ fn errors_of_impossible_configurations_say_what_works() {
 #[test]
 fn detections_are_sorted_and_never_of_the_no_object_class() {
     let rig = Rig::new(&Device::flex()).unwrap();
-    let config = DetectionConfig {
-        num_queries: 9,
-        ..DetectionConfig::default()
-    };
+    let config = DetectionConfig::default().with_num_queries(9);
     let detection = config
         .init(D_MODEL, vec![rig.vocabulary()], &rig.device)
         .unwrap();

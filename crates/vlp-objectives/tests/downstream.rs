@@ -54,10 +54,7 @@ fn vqa_loss_is_binary_cross_entropy_of_the_published_soft_scores() {
     let mut examples = rig.examples[..6].to_vec();
     // A question without annotators does not count.
     examples[2].label = None;
-    let config = VqaConfig {
-        weight: 1.0,
-        head: HeadKind::Linear,
-    };
+    let config = VqaConfig::default().with_head(HeadKind::Linear);
     let vqa = config.init(D_MODEL, vocabulary.len(), &rig.device).unwrap();
     let pretrain = Pretrain {
         model: rig.model().unwrap(),
@@ -220,10 +217,7 @@ fn hidden_images_are_zero_and_not_padding() {
 #[test]
 fn balanced_matching_replaces_the_last_texts_of_an_image() {
     let rig = Rig::new(&Device::flex()).unwrap();
-    let config = ItmConfig {
-        balanced: true,
-        ..ItmConfig::default()
-    };
+    let config = ItmConfig::default().with_balanced(true);
     let itm = Some(config.init(D_MODEL, &rig.device));
     let batch = collate(&rig.collator(), &itm, &rig.two_text_examples);
     let targets = batch.targets.chunks(2);

@@ -65,32 +65,24 @@ fn itm_gradient() {
 #[test]
 fn itc_gradient() {
     check(|rig| {
-        let config = ItcConfig {
-            // Small temperatures have too large a second derivative for the step.
-            temperature: 0.4,
-            ..ItcConfig::default()
-        };
+        // Small temperatures have too large a second derivative for the step.
+        let config = ItcConfig::default().with_temperature(0.4);
         config.init(D_MODEL, &rig.device)
     });
 }
 
 #[test]
 fn mlm_gradient() {
-    let config = MlmConfig {
-        probability: 0.5,
-        ..MlmConfig::default()
-    };
+    let config = MlmConfig::default().with_probability(0.5);
     check(|rig| config.init(D_MODEL, rig.tokenizer.vocab_size(), &rig.device));
 }
 
 #[test]
 fn mvm_gradient() {
     // The linear head: the codebook of the cosine head gets no gradient, but central differences would change it.
-    let config = MvmConfig {
-        probability: 1.0,
-        head: MvmHead::Linear,
-        ..MvmConfig::default()
-    };
+    let config = MvmConfig::default()
+        .with_probability(1.0)
+        .with_head(MvmHead::Linear);
     check(|rig| config.init(D_MODEL, CODES, &rig.device).unwrap());
 }
 
@@ -102,11 +94,9 @@ fn captioning_gradient() {
 #[test]
 fn detection_gradient() {
     for from_joint in [false, true] {
-        let config = DetectionConfig {
-            num_queries: 6,
-            from_joint,
-            ..DetectionConfig::default()
-        };
+        let config = DetectionConfig::default()
+            .with_num_queries(6)
+            .with_from_joint(from_joint);
         check(|rig| {
             config
                 .init(D_MODEL, vec![rig.vocabulary()], &rig.device)

@@ -100,10 +100,7 @@ fn masking_follows_the_fractions_of_bert() {
 #[test]
 fn whole_words_are_chosen_with_all_their_tokens() {
     let tokenizer = WordPieceTokenizer::bert_uncased();
-    let config = MlmConfig {
-        whole_word: true,
-        ..MlmConfig::default()
-    };
+    let config = MlmConfig::default().with_whole_word(true);
     let mut long_words = 0;
     let (mut words, mut chosen) = (0.0, 0.0);
     for masked in mask(&config, &tokenizer, 1000) {
@@ -131,21 +128,16 @@ fn whole_words_are_chosen_with_all_their_tokens() {
 #[test]
 fn at_least_one_token_of_every_text_is_chosen() {
     let tokenizer = WordPieceTokenizer::bert_uncased();
-    let config = MlmConfig {
-        probability: 0.0,
-        at_least_one: true,
-        ..MlmConfig::default()
-    };
+    let config = MlmConfig::default()
+        .with_probability(0.0)
+        .with_at_least_one(true);
     let mut positions = BTreeSet::new();
     for masked in mask(&config, &tokenizer, 300) {
         assert_eq!(masked.target.masked.len(), 1);
         positions.extend(masked.positions());
     }
     assert!(positions.len() > 10, "{positions:?}");
-    let config = MlmConfig {
-        at_least_one: false,
-        ..config
-    };
+    let config = config.with_at_least_one(false);
     for masked in mask(&config, &tokenizer, 20) {
         assert_eq!(masked.before, masked.after);
         assert!(masked.target.masked.is_empty());
@@ -155,12 +147,10 @@ fn at_least_one_token_of_every_text_is_chosen() {
 #[test]
 fn at_least_one_whole_word_is_chosen() {
     let tokenizer = WordPieceTokenizer::bert_uncased();
-    let config = MlmConfig {
-        probability: 0.0,
-        at_least_one: true,
-        whole_word: true,
-        ..MlmConfig::default()
-    };
+    let config = MlmConfig::default()
+        .with_probability(0.0)
+        .with_at_least_one(true)
+        .with_whole_word(true);
     let mut longest = 0;
     for masked in mask(&config, &tokenizer, 100) {
         let positions: Vec<usize> = masked.positions().into_iter().collect();
@@ -175,10 +165,7 @@ fn at_least_one_whole_word_is_chosen() {
 #[test]
 fn masks_depend_on_seed_and_epoch() {
     let rig = Rig::new(&Device::flex()).unwrap();
-    let config = MlmConfig {
-        probability: 0.5,
-        ..MlmConfig::default()
-    };
+    let config = MlmConfig::default().with_probability(0.5);
     let mlm = config.init(4, 5, &rig.device);
     let masked = |epoch, seed| {
         let example = Example {
@@ -198,11 +185,9 @@ fn masks_depend_on_seed_and_epoch() {
 #[test]
 fn skipped_negatives_are_masked_but_have_no_labels() {
     let rig = Rig::new(&Device::flex()).unwrap();
-    let config = MlmConfig {
-        probability: 1.0,
-        skip_negatives: true,
-        ..MlmConfig::default()
-    };
+    let config = MlmConfig::default()
+        .with_probability(1.0)
+        .with_skip_negatives(true);
     let mlm = config.init(4, 5, &rig.device);
     for matched in [true, false] {
         let example = &rig.examples[0];
@@ -218,10 +203,7 @@ fn skipped_negatives_are_masked_but_have_no_labels() {
 #[test]
 fn predictions_are_probabilities_in_descending_order() {
     let rig = Rig::new(&Device::flex()).unwrap();
-    let config = MlmConfig {
-        probability: 0.4,
-        ..MlmConfig::default()
-    };
+    let config = MlmConfig::default().with_probability(0.4);
     let mlm = config.init(D_MODEL, rig.tokenizer.vocab_size(), &rig.device);
     let (model, mlm) = randomize_weights((rig.model().unwrap(), mlm), 4);
     let batch = rig

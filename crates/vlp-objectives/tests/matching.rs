@@ -39,10 +39,7 @@ fn half_of_the_pairs_are_negative_and_no_negative_is_a_caption_of_the_image() {
 #[test]
 fn a_pair_without_negative_caption_stays_positive() {
     let rig = Rig::new(&Device::flex()).unwrap();
-    let config = ItmConfig {
-        negative_fraction: 1.0,
-        ..ItmConfig::default()
-    };
+    let config = ItmConfig::default().with_negative_fraction(1.0);
     let itm = config.init(4, &rig.device);
     let caption = rig.examples[0].captions[2].clone();
     for (negative_caption, matched) in [

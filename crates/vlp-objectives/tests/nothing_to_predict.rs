@@ -51,10 +51,7 @@ fn unlabeled(rig: &Rig) -> Vec<Example> {
 #[test]
 fn mlm_without_masked_tokens_is_zero() {
     let rig = rig();
-    let config = MlmConfig {
-        probability: 0.0,
-        ..MlmConfig::default()
-    };
+    let config = MlmConfig::default().with_probability(0.0);
     let mlm = config.init(D_MODEL, rig.tokenizer.vocab_size(), &rig.device);
     check_zero(&rig, mlm, &rig.examples);
 }
@@ -62,10 +59,7 @@ fn mlm_without_masked_tokens_is_zero() {
 #[test]
 fn mvm_without_masked_tokens_is_zero() {
     let rig = rig();
-    let config = MvmConfig {
-        probability: 0.0,
-        ..MvmConfig::default()
-    };
+    let config = MvmConfig::default().with_probability(0.0);
     let mvm = config.init(D_MODEL, CODES, &rig.device).unwrap();
     check_zero(&rig, mvm, &rig.examples);
 }
@@ -81,10 +75,7 @@ fn itc_of_one_image_is_zero() {
 fn detection_without_annotated_boxes_is_zero() {
     let rig = rig();
     for from_joint in [false, true] {
-        let config = DetectionConfig {
-            from_joint,
-            ..DetectionConfig::default()
-        };
+        let config = DetectionConfig::default().with_from_joint(from_joint);
         let vocabularies = vec![rig.vocabulary()];
         let detection = config.init(D_MODEL, vocabularies, &rig.device).unwrap();
         check_zero(&rig, detection, &unlabeled(&rig));

@@ -27,14 +27,9 @@ impl CaptionReward for SmallTokenFraction {
 }
 
 fn captioner(rig: &Rig, samples: usize) -> Captioning {
-    let config = CaptioningConfig {
-        max_new_tokens: 6,
-        self_critical: Some(SelfCritical {
-            samples,
-            ..SelfCritical::default()
-        }),
-        ..CaptioningConfig::default()
-    };
+    let config = CaptioningConfig::default()
+        .with_max_new_tokens(6)
+        .with_self_critical(Some(SelfCritical::default().with_samples(samples)));
     config.init(rig.tokenizer.vocab_size(), &rig.device)
 }
 

@@ -16,10 +16,7 @@ use vlp_objectives::detection::{DetectionOutput, DetectionTarget, MatchCost, Mat
 const ROUNDING: f64 = 1e-5;
 
 fn cost() -> MatchCost {
-    MatchCost {
-        attribute: 1.0,
-        ..MatchCost::default()
-    }
+    MatchCost::default().with_attribute(1.0)
 }
 
 fn assign(

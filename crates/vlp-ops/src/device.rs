@@ -1,7 +1,7 @@
 //! Which devices are the CPU.
 
 /// Whether tensors of this device are in the memory of the CPU backend.
-pub(crate) fn is_cpu(device: &burn::prelude::Device) -> bool {
+pub fn is_cpu(device: &burn::prelude::Device) -> bool {
     cpu_path! {
         use burn::backend::{DispatchDevice, FlexDevice};
         return *device.clone().inner().as_dispatch() == DispatchDevice::Flex(FlexDevice);

@@ -23,7 +23,9 @@ macro_rules! gpu_path {
 mod allocator;
 #[cfg(feature = "flex")]
 mod autodiff;
+pub mod capture;
 mod composed;
+mod constant;
 #[cfg(feature = "flex")]
 mod cpu;
 #[cfg(any(feature = "wgpu", feature = "cuda", test))]
@@ -33,6 +35,7 @@ mod dispatch;
 mod flops;
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod graph;
+mod identity;
 pub mod init;
 mod ops;
 pub mod params;
@@ -45,13 +48,17 @@ mod precision;
 mod replay;
 mod simd_level;
 mod threads;
+mod to_cpu;
 mod two_threads;
 mod types;
 
 pub use allocator::tune_allocator;
 pub use composed::softmax::softmax;
+pub use constant::{constant_floats, constant_ints};
+pub use device::is_cpu;
 pub use dispatch::use_fast_paths;
 pub use flops::{count_flops, flops};
+pub use identity::is_same_tensor;
 pub use ops::adamw::adamw;
 pub use ops::affine::affine;
 pub use ops::attention::attention;
@@ -75,7 +82,8 @@ pub use ops::sum_of_squares::sum_of_squares;
 pub use precision::{MatmulPrecision, set_matmul_precision};
 pub use replay::is_recomputing;
 pub use simd_level::{SimdError, SimdLevel, detected_simd_level, init_simd, simd_level};
-pub use threads::{join_thread_pool, run_concurrently};
+pub use threads::{is_concurrent, join_thread_pool, run_concurrently};
+pub use to_cpu::{copies_to_cpu, to_cpu};
 pub use types::adamw_step::AdamWStep;
 pub use types::affine::Affine;
 pub use types::batch_norm_output::BatchNormOutput;

@@ -1,5 +1,7 @@
 //! How the CPU's work is distributed over threads.
 
+use std::cell::Cell;
+
 /// Makes the calling thread a member of the thread pool that runs every operation, for as long as the process runs. A program
 /// whose main thread runs the operations calls it once, first thing in `main`.
 ///
@@ -27,9 +29,26 @@ pub fn run_concurrently<A: Send, B: Send>(
     first: impl FnOnce() -> A + Send,
     second: impl FnOnce() -> B + Send,
 ) -> (A, B) {
+    let (first, second) = (|| concurrently(first), || concurrently(second));
     cpu_path! {
         return crate::cpu::threads::run_in_half_pools(first, second);
     }
     #[allow(unreachable_code, reason = "without the CPU backend alone")]
     crate::two_threads::run_on_two_threads(first, second)
+}
+
+thread_local! {
+    static IS_CONCURRENT: Cell<bool> = const { Cell::new(false) };
+}
+
+fn concurrently<T>(run: impl FnOnce() -> T) -> T {
+    let before = IS_CONCURRENT.replace(true);
+    let output = run();
+    IS_CONCURRENT.set(before);
+    output
+}
+
+/// Whether this thread runs one of the closures of [`run_concurrently`].
+pub fn is_concurrent() -> bool {
+    IS_CONCURRENT.get()
 }

@@ -13,10 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let file = arguments.next().unwrap_or_else(|| "scenes.png".into());
     let resolution = arguments.next().map_or(Ok(128), |text| text.parse())?;
-    let mut config = ScenesConfig {
-        resolution,
-        ..ScenesConfig::default()
-    };
+    let mut config = ScenesConfig::default().with_resolution(resolution);
     if arguments.next().is_some_and(|word| word == "all") {
         config.shapes = Shape::ALL.to_vec();
         config.colors = Color::ALL.to_vec();

@@ -1,3 +1,4 @@
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_data::DataError;
 
@@ -39,7 +40,9 @@ pub enum Background {
 ///
 /// The default suits a tiny model at 64 x 64 pixels: one to four objects of four shapes and six colors, each a quarter to
 /// half of the image side.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields, default)]
 pub struct ScenesConfig {
     /// Width and height of the images in pixels, 16 to 4,096. It does not affect the scenes.

@@ -11,12 +11,10 @@ use vlp_data::{
 use vlp_scenes::{Scenes, ScenesConfig, ScenesTask, Split, Task};
 
 fn config(count: usize) -> ScenesConfig {
-    ScenesConfig {
-        count,
-        resolution: 32,
-        split: Split::Val,
-        ..ScenesConfig::default()
-    }
+    ScenesConfig::default()
+        .with_count(count)
+        .with_resolution(32)
+        .with_split(Split::Val)
 }
 
 fn read_json(path: &Path) -> Value {
@@ -26,11 +24,9 @@ fn read_json(path: &Path) -> Value {
 #[test]
 fn coco_files_are_read_back_as_written() {
     let dir = tempfile::tempdir().unwrap();
-    let config = ScenesConfig {
-        split: Split::Val,
-        count: 40,
-        ..ScenesConfig::default()
-    };
+    let config = ScenesConfig::default()
+        .with_split(Split::Val)
+        .with_count(40);
     let scenes = Scenes::new(config).unwrap();
     scenes.write_to(dir.path()).unwrap();
     let coco = coco(
@@ -69,12 +65,10 @@ fn coco_files_are_read_back_as_written() {
 fn vqa_nlvr2_and_snli_ve_files_have_the_official_fields() {
     let dir = tempfile::tempdir().unwrap();
     for split in [Split::Train, Split::Test] {
-        let config = ScenesConfig {
-            split,
-            count: 24,
-            resolution: 32,
-            ..ScenesConfig::default()
-        };
+        let config = ScenesConfig::default()
+            .with_split(split)
+            .with_count(24)
+            .with_resolution(32);
         Scenes::new(config).unwrap().write_to(dir.path()).unwrap();
     }
     let vqa = dir.path().join("vqa");

@@ -72,25 +72,21 @@ fn fingerprint(source: &dyn Source, count: usize) -> u64 {
 }
 
 fn default_config(count: usize) -> ScenesConfig {
-    ScenesConfig {
-        count,
-        resolution: 32,
-        ..ScenesConfig::default()
-    }
+    ScenesConfig::default()
+        .with_count(count)
+        .with_resolution(32)
 }
 
 /// Every shape and color, up to six objects, the test split, another seed.
 fn varied_config(count: usize) -> ScenesConfig {
-    ScenesConfig {
-        shapes: Shape::ALL.to_vec(),
-        colors: Color::ALL.to_vec(),
-        max_objects: 6,
-        min_extent: 0.15,
-        max_extent: 0.4,
-        split: Split::Test,
-        seed: 77,
-        ..default_config(count)
-    }
+    default_config(count)
+        .with_shapes(Shape::ALL.to_vec())
+        .with_colors(Color::ALL.to_vec())
+        .with_max_objects(6)
+        .with_min_extent(0.15)
+        .with_max_extent(0.4)
+        .with_split(Split::Test)
+        .with_seed(77)
 }
 
 #[test]

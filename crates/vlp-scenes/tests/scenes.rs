@@ -70,12 +70,10 @@ fn splits_share_no_scenes_or_keys() {
     let mut keys = HashSet::new();
     let mut images = HashSet::new();
     for split in [Split::Train, Split::Val, Split::Test] {
-        let config = ScenesConfig {
-            split,
-            count: 300,
-            resolution: 32,
-            ..ScenesConfig::default()
-        };
+        let config = ScenesConfig::default()
+            .with_split(split)
+            .with_count(300)
+            .with_resolution(32);
         let scenes = Scenes::new(config).unwrap();
         for index in 0..scenes.len() {
             assert!(keys.insert(scenes.key(index)));
@@ -90,17 +88,8 @@ fn splits_share_no_scenes_or_keys() {
 #[test]
 fn scene_depends_only_on_seed_split_and_index() {
     let scenes = Scenes::new(ScenesConfig::default()).unwrap();
-    let larger = Scenes::new(ScenesConfig {
-        resolution: 200,
-        count: 3,
-        ..ScenesConfig::default()
-    })
-    .unwrap();
-    let other = Scenes::new(ScenesConfig {
-        seed: 1,
-        ..ScenesConfig::default()
-    })
-    .unwrap();
+    let larger = Scenes::new(ScenesConfig::default().with_resolution(200).with_count(3)).unwrap();
+    let other = Scenes::new(ScenesConfig::default().with_seed(1)).unwrap();
     for index in 0..50 {
         assert_eq!(scenes.scene(index), larger.scene(index));
         assert_ne!(scenes.scene(index), other.scene(index));
@@ -145,56 +134,16 @@ fn objects_have_one_attribute_of_each_group() {
 fn invalid_configurations_are_rejected_by_field() {
     let base = ScenesConfig::default;
     let cases = [
+        (base().with_resolution(8), "resolution"),
+        (base().with_min_objects(0), "min_objects"),
+        (base().with_max_objects(7), "max_objects"),
+        (base().with_shapes(vec![]), "shapes"),
         (
-            ScenesConfig {
-                resolution: 8,
-                ..base()
-            },
-            "resolution",
-        ),
-        (
-            ScenesConfig {
-                min_objects: 0,
-                ..base()
-            },
-            "min_objects",
-        ),
-        (
-            ScenesConfig {
-                max_objects: 7,
-                ..base()
-            },
-            "max_objects",
-        ),
-        (
-            ScenesConfig {
-                shapes: vec![],
-                ..base()
-            },
-            "shapes",
-        ),
-        (
-            ScenesConfig {
-                min_extent: 0.6,
-                max_extent: 0.7,
-                ..base()
-            },
+            base().with_min_extent(0.6).with_max_extent(0.7),
             "min_extent",
         ),
-        (
-            ScenesConfig {
-                min_extent: f32::NAN,
-                ..base()
-            },
-            "extent",
-        ),
-        (
-            ScenesConfig {
-                count: 2_000_000_000,
-                ..base()
-            },
-            "count",
-        ),
+        (base().with_min_extent(f32::NAN), "extent"),
+        (base().with_count(2_000_000_000), "count"),
     ];
     for (config, field) in cases {
         let error = Scenes::new(config).unwrap_err().to_string();
@@ -219,10 +168,7 @@ prop_compose! {
         textures in subset(Texture::ALL), least in 1usize..=6, more in 0usize..=5,
         small in 0.06f32..0.3, wide in 0.0f32..0.4, seed: u64,
     ) -> ScenesConfig {
-        ScenesConfig {
-            shapes, colors, sizes, textures, min_objects: least, max_objects: (least + more).min(6),
-            min_extent: small, max_extent: small + wide, seed, ..ScenesConfig::default()
-        }
+        ScenesConfig::default().with_shapes(shapes).with_colors(colors).with_sizes(sizes).with_textures(textures).with_min_objects(least).with_max_objects((least + more).min(6)).with_min_extent(small).with_max_extent(small + wide).with_seed(seed)
     }
 }
 

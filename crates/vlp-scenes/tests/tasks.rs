@@ -10,12 +10,10 @@ use vlp_data::{
 use vlp_scenes::{Scenes, ScenesConfig, ScenesTask, Split, Task};
 
 fn config(count: usize) -> ScenesConfig {
-    ScenesConfig {
-        count,
-        resolution: 32,
-        split: Split::Val,
-        ..ScenesConfig::default()
-    }
+    ScenesConfig::default()
+        .with_count(count)
+        .with_resolution(32)
+        .with_split(Split::Val)
 }
 
 #[test]
@@ -53,10 +51,7 @@ fn shards_of_scenes_and_tasks_are_read_back_unchanged() {
     }
     for (number, source) in sources.iter().enumerate() {
         let set = dir.path().join(number.to_string());
-        let options = PackOptions {
-            shard_samples: 7,
-            ..PackOptions::default()
-        };
+        let options = PackOptions::default().with_shard_samples(7);
         let report = pack(source.as_ref(), &set, &options).unwrap();
         assert_eq!(report.samples, source.len() as u64);
         let folder = Arc::new(Folder::open(&set).unwrap());

@@ -1,6 +1,8 @@
 use std::{fmt, sync::Arc};
 
-use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, path::Path};
+use object_store::{
+    Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, path::Path, path::PathPart,
+};
 use url::Url;
 use vlp_data::{
     DataError,
@@ -103,8 +105,12 @@ impl ObjectBlobStore {
     }
 
     fn object_path(&self, name: &str) -> Path {
-        name.split('/')
-            .fold(self.prefix.clone(), |path, part| path.join(part))
+        let join = |path: Path, part| match PathPart::parse(part) {
+            // As it is listed; `From<&str>` would encode characters such as `#`.
+            Ok(part) => path.join(part),
+            Err(_) => path.join(part),
+        };
+        name.split('/').fold(self.prefix.clone(), join)
     }
 
     fn wait<T: Send + 'static>(

@@ -50,10 +50,7 @@ fn noise(key: u64) -> Sample {
 fn pack_noise(dir: &Path) -> InMemorySource {
     let samples = (0..30).map(noise).collect();
     let source = InMemorySource::new("noise", LabelSpace::default(), samples);
-    let options = PackOptions {
-        shard_samples: 10,
-        ..PackOptions::default()
-    };
+    let options = PackOptions::default().with_shard_samples(10);
     pack(&source, dir.join("set"), &options).unwrap();
     source
 }
@@ -210,6 +207,33 @@ fn file_urls_are_read_and_invalid_urls_rejected() {
     );
 }
 
+#[test]
+fn shards_of_any_name_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = [
+        "a b.tar",
+        "c#1.tar",
+        "d[2].tar",
+        "e%20.tar",
+        "f~.tar",
+        "g{3}.tar",
+        "h?*.tar",
+        "\u{e9}.tar",
+    ];
+    for name in names {
+        std::fs::write(dir.path().join(name), name).unwrap();
+    }
+    let store = ObjectBlobStore::open(&format!("file://{}", dir.path().display())).unwrap();
+    let blobs = store.list().unwrap().unwrap();
+    let listed: Vec<&str> = blobs.iter().map(|blob| blob.name.as_str()).collect();
+    assert_eq!(listed, names);
+    for blob in &blobs {
+        assert_eq!(store.head(&blob.name).unwrap().as_ref(), Some(blob));
+        let bytes = store.read(&blob.name, 0, blob.bytes as usize).unwrap();
+        assert_eq!(bytes, blob.name.as_bytes());
+    }
+}
+
 /// `None` if the server is not installed; `scripts/s3-server` does that.
 fn s3() -> Option<S3Server> {
     let server = S3Server::start();
@@ -260,17 +284,12 @@ fn s3_shards_equal_local_shards() {
     let remote: Arc<dyn Source> = Arc::new(open_shards(Arc::new(cached)));
     let local: Arc<dyn Source> = Arc::new(open_shards(Arc::new(local)));
     let stream = |source: &Arc<dyn Source>, workers, start_step| {
-        let plan = BatchPlan {
-            seed: 1,
-            batch_size: 4,
-            bucket_by_shape: true,
-            window: 8,
-        };
-        let config = LoaderConfig {
-            workers,
-            start_step,
-            ..LoaderConfig::new(plan, ResizeRule::Square { side: 16 })
-        };
+        let plan = BatchPlan::new(1, 4)
+            .with_bucket_by_shape(true)
+            .with_window(8);
+        let config = LoaderConfig::new(plan, ResizeRule::Square { side: 16 })
+            .with_workers(workers)
+            .with_start_step(start_step);
         let mut loader = Loader::start(source.clone(), config).unwrap();
         (start_step..14)
             .map(|_| loader.next().unwrap())

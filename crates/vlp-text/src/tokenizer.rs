@@ -82,10 +82,7 @@ impl WordPieceTokenizer {
     /// If the file cannot be read, has an empty or duplicate line, or lacks a special token.
     pub fn from_vocab_file(path: impl AsRef<Path>) -> Result<Self, TextError> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| TextError::Read {
-            path: path.into(),
-            source,
-        })?;
+        let text = read_text(path)?;
         Self::parse(&path.display().to_string(), &text)
     }
 
@@ -100,7 +97,9 @@ impl WordPieceTokenizer {
             name: name.clone(),
             reason,
         };
-        let bert = BertTokenizer::from_file(path).map_err(|e| invalid(e.to_string()))?;
+        let text = read_text(path)?;
+        let bert = without_mark(&text).parse::<BertTokenizer>();
+        let bert = bert.map_err(|e| invalid(e.to_string()))?;
         if let Some(difference) = unsupported_setting(&bert) {
             return Err(invalid(format!(
                 "not an uncased BERT tokenizer: {difference}"
@@ -163,9 +162,10 @@ impl WordPieceTokenizer {
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, TextError> {
-        // Some editors begin a UTF-8 file with a byte-order mark.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Self::build(name, text.lines().map(str::to_owned).collect())
+        Self::build(
+            name,
+            without_mark(text).lines().map(str::to_owned).collect(),
+        )
     }
 
     fn build(name: &str, tokens: Vec<String>) -> Result<Self, TextError> {
@@ -312,6 +312,18 @@ impl WordPieceTokenizer {
     pub fn name(&self) -> &str {
         &self.inner.name
     }
+}
+
+fn read_text(path: &Path) -> Result<String, TextError> {
+    std::fs::read_to_string(path).map_err(|source| TextError::Read {
+        path: path.into(),
+        source,
+    })
+}
+
+/// `text` without the byte order mark with which some editors begin a UTF-8 file.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// How `bert` splits texts otherwise than [`WordPieceTokenizer`]; `None` if it does not.

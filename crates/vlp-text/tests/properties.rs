@@ -124,8 +124,12 @@ fn tokenizer_json_round_trips() {
     ] {
         let text = tokenizer.to_tokenizer_json().unwrap();
         assert_eq!(text, tokenizer.to_tokenizer_json().unwrap());
-        std::fs::write(&file, text).unwrap();
+        std::fs::write(&file, &text).unwrap();
         let read = WordPieceTokenizer::from_tokenizer_json(&file).unwrap();
+        // Some editors begin a file with a byte order mark.
+        std::fs::write(&file, format!("\u{feff}{text}")).unwrap();
+        let marked = WordPieceTokenizer::from_tokenizer_json(&file).unwrap();
+        assert_eq!(marked.sha256(), read.sha256());
         assert_eq!(read.tokens(), tokenizer.tokens());
         let sentence = "A Red circle, unaffable & naïve.";
         assert_eq!(read.encode(sentence, 40), tokenizer.encode(sentence, 40));

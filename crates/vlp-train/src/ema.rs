@@ -9,7 +9,8 @@ use crate::param_values::ParamValues;
 
 /// A copy of a module whose weights and running statistics are `decay * average + (1 - decay) * current`.
 pub struct Ema<M: Module> {
-    average: M,
+    /// `None` only during an update: updates in place need the sole reference.
+    average: Option<M>,
     decay: f64,
 }
 
@@ -41,7 +42,7 @@ impl<M: Module> Ema<M> {
     /// An average that starts at the weights of `module`, either the initial ones or a saved average.
     pub fn new(module: &M, decay: f64) -> Self {
         Self {
-            average: module.valid(),
+            average: Some(module.valid()),
             decay,
         }
     }
@@ -49,14 +50,19 @@ impl<M: Module> Ema<M> {
     /// Moves the average towards the weights of `module`.
     pub fn update(&mut self, module: &M) {
         let current = ParamValues::collect(&module.valid(), "");
-        self.average = self.average.clone().map(&mut Update {
+        let mut update = Update {
             current: &current,
             decay: self.decay,
-        });
+        };
+        self.average = (self.average.take()).map(|average| average.map(&mut update));
     }
 
     /// The average, on a device without autodiff.
     pub fn average(&self) -> &M {
-        &self.average
+        // Missing only after a panic during an update.
+        #[allow(clippy::expect_used)]
+        self.average
+            .as_ref()
+            .expect("an update returns the average")
     }
 }

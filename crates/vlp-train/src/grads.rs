@@ -1,13 +1,14 @@
 //! Global norm of the gradients and clipping by it, as `torch.nn.utils.clip_grad_norm_`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
 use vlp_ops::params::{ParamVisitor, visit_params};
-use vlp_ops::sum_of_squares;
+use vlp_ops::{sum_of_squares, to_cpu};
+
+use crate::deferred::Deferred;
 
 struct FlatGrads<'a> {
     grads: &'a GradientsParams,
@@ -35,7 +36,11 @@ impl ParamVisitor for ParamNorms<'_> {
 }
 
 fn norm(tensors: impl IntoIterator<Item = Tensor<1>>) -> f32 {
-    sum_of_squares(tensors).map_or(0.0, |sum| sum.sqrt().into_scalar::<f32>())
+    sum_of_squares(tensors).map_or(0.0, |sum| scalar(sum.sqrt()))
+}
+
+fn scalar(tensor: Tensor<1>) -> f32 {
+    to_cpu(tensor).iter().next().unwrap_or_default()
 }
 
 struct AnyTrained(bool);
@@ -53,14 +58,19 @@ pub(crate) fn has_trained_param<M: Module>(module: &M) -> bool {
     visitor.0
 }
 
-/// L2 norm over all gradients; 0 if there are none.
-pub fn global_norm<M: Module>(module: &M, grads: &GradientsParams) -> f32 {
+/// L2 norm over all gradients, `[1]`, on their device; `None` if there are none.
+pub(crate) fn norm_on_device<M: Module>(module: &M, grads: &GradientsParams) -> Option<Tensor<1>> {
     let mut visitor = FlatGrads {
         grads,
         flat: vec![],
     };
     module.visit(&mut visitor);
-    norm(visitor.flat)
+    sum_of_squares(visitor.flat).map(Tensor::sqrt)
+}
+
+/// L2 norm over all gradients; 0 if there are none.
+pub fn global_norm<M: Module>(module: &M, grads: &GradientsParams) -> f32 {
+    norm_on_device(module, grads).map_or(0.0, scalar)
 }
 
 /// L2 norm of each parameter's gradient, with the parameter's path.
@@ -75,13 +85,24 @@ pub fn param_norms<M: Module>(module: &M, grads: &GradientsParams) -> Vec<(Strin
 
 /// Factor that the optimizer applies to the gradients as it reads them, so that clipping needs no separate pass.
 /// Clones share the factor.
-#[derive(Debug, Clone)]
-pub struct GradScale(Arc<AtomicU32>);
+#[derive(Debug, Clone, Default)]
+pub struct GradScale(Arc<Mutex<Scale>>);
 
-impl Default for GradScale {
+/// What the optimizer does with a gradient.
+#[derive(Debug, Clone)]
+pub(crate) enum Scale {
+    /// Multiplies it by a number.
+    Factor(f32),
+    /// Multiplies it by a tensor, and keeps what it has updated if another tensor says so.
+    Deferred(Box<Deferred>),
+    /// Ignores it, and undoes the count of the update before.
+    Undo,
+}
+
+impl Default for Scale {
     /// The factor 1.
     fn default() -> Self {
-        Self(Arc::new(AtomicU32::new(1f32.to_bits())))
+        Self::Factor(1.0)
     }
 }
 
@@ -94,11 +115,18 @@ impl GradScale {
         } else {
             1.0
         };
-        self.0.store(factor.min(1.0).to_bits(), Ordering::Relaxed);
+        self.set(Scale::Factor(factor.min(1.0)));
     }
 
-    /// The factor.
-    pub fn get(&self) -> f32 {
-        f32::from_bits(self.0.load(Ordering::Relaxed))
+    pub(crate) fn set(&self, scale: Scale) {
+        *self.lock() = scale;
+    }
+
+    pub(crate) fn get(&self) -> Scale {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Scale> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,12 +3,15 @@
 mod adamw;
 pub mod atomic_file;
 pub mod checkpoint;
+mod deferred;
 pub mod ema;
 pub mod error;
 pub mod events;
 pub mod grads;
+mod group_config;
 pub mod log;
 pub mod optimizer;
+mod param_groups;
 mod param_values;
 pub mod schedule;
 mod serialize;
@@ -17,7 +20,8 @@ pub mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointScore, CheckpointStore, CheckpointWriter, TrainState};
 pub use error::TrainError;
+pub use group_config::{GroupConfig, OptimizerKind};
 pub use log::RunLog;
-pub use optimizer::{GroupConfig, MomentDtype, OptimizerConfig, OptimizerKind};
+pub use optimizer::{MomentDtype, OptimizerConfig};
 pub use schedule::{Decay, ScheduleConfig};
-pub use trainer::{SkipReason, StepReport, Trainer, TrainerConfig};
+pub use trainer::{BatchLoss, SkipReason, StepOutcome, StepReport, Trainer, TrainerConfig};

@@ -2,19 +2,24 @@
 
 use burn::module::ParamGroup;
 use burn::optim::ModuleOptimizer;
-use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
 use crate::adamw::AdamW;
 use crate::error::TrainError;
 use crate::grads::GradScale;
+use crate::group_config::{GroupConfig, OptimizerKind};
+use crate::param_groups::{ParamGroups, param_group};
 use crate::sgd::Sgd;
 
 /// Paths of the norms' `gamma` and `beta` and of biases.
 const NO_DECAY: &str = r"(^|\.)(gamma|beta|bias)$";
 
 /// AdamW for all parameters outside the groups, which have their own settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerConfig {
     /// Learning rate of parameters outside every group; 1e-4 in E2E-VLP.
@@ -55,37 +60,6 @@ impl MomentDtype {
     fn is_f32(&self) -> bool {
         *self == Self::F32
     }
-}
-
-/// Parameters with their own learning rate, weight decay and optimizer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GroupConfig {
-    /// Regular expression on the parameter's path, for example `^model\.backbone\.`.
-    pub pattern: String,
-    /// Learning rate; 1e-5 for E2E-VLP's backbone.
-    pub learning_rate: f64,
-    /// Weight decay.
-    pub weight_decay: f64,
-    /// Optimizer of the group.
-    pub kind: OptimizerKind,
-    /// Fraction of the run during which the group is frozen, including its norms; 0 for none, 0.25 for SOHO's
-    /// backbone (10 of 40 epochs).
-    #[serde(default)]
-    pub frozen_until: f64,
-}
-
-/// Optimizer of a group.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "rule", rename_all = "lowercase", deny_unknown_fields)]
-pub enum OptimizerKind {
-    /// AdamW with the betas and epsilon of [`OptimizerConfig`].
-    Adamw,
-    /// Stochastic gradient descent (SOHO's backbone).
-    Sgd {
-        /// Momentum; 0.9.
-        momentum: f64,
-    },
 }
 
 impl Default for OptimizerConfig {
@@ -176,25 +150,6 @@ impl OptimizerConfig {
         }
     }
 
-    fn group(pattern: &str) -> Result<ParamGroup, TrainError> {
-        ParamGroup::from_regex(pattern).map_err(|e| TrainError::Config {
-            key: "optimizer.groups.pattern".into(),
-            value: pattern.into(),
-            hint: format!("not a regular expression: {e:?}"),
-        })
-    }
-
-    /// Groups that are frozen at `step` of `total_steps`.
-    pub(crate) fn frozen_groups(
-        &self,
-        step: u64,
-        total_steps: u64,
-    ) -> Result<Vec<ParamGroup>, TrainError> {
-        let done = step as f64 / total_steps.max(1) as f64;
-        let frozen = self.groups.iter().filter(|g| done < g.frozen_until);
-        frozen.map(|g| Self::group(&g.pattern)).collect()
-    }
-
     /// Builds the optimizer with empty state. It multiplies gradients by `grad_scale`, which clips them to `clip_norm`
     /// if set before each step.
     ///
@@ -204,7 +159,7 @@ impl OptimizerConfig {
         let mut optimizer = ModuleOptimizer::from(self.adamw(self.weight_decay, grad_scale));
         if !self.decay_norms_and_biases {
             optimizer =
-                optimizer.with_group(Self::group(NO_DECAY)?, self.adamw(0.0, grad_scale), None);
+                optimizer.with_group(param_group(NO_DECAY)?, self.adamw(0.0, grad_scale), None);
         }
         for group in &self.groups {
             let add = |optimizer: ModuleOptimizer, params: ParamGroup, weight_decay: f64| {
@@ -222,7 +177,7 @@ impl OptimizerConfig {
                     }
                 }
             };
-            optimizer = add(optimizer, Self::group(&group.pattern)?, group.weight_decay);
+            optimizer = add(optimizer, param_group(&group.pattern)?, group.weight_decay);
             if !self.decay_norms_and_biases {
                 let no_decay = ParamGroup::from_regexes(vec![group.pattern.as_str(), NO_DECAY]);
                 let no_decay = no_decay.map_err(|e| TrainError::Config {
@@ -241,13 +196,6 @@ impl OptimizerConfig {
     /// # Errors
     /// [`TrainError::Config`] for a pattern that is not a regular expression.
     pub fn learning_rates(&self, lr_factor: f64) -> Result<ModuleLearningRate, TrainError> {
-        let mut rates = ModuleLrScheduler::new(self.learning_rate * lr_factor);
-        for group in &self.groups {
-            rates = rates.with_group(
-                Self::group(&group.pattern)?,
-                group.learning_rate * lr_factor,
-            );
-        }
-        Ok(rates.step())
+        Ok(ParamGroups::new(self.learning_rate, &self.groups)?.learning_rates(lr_factor))
     }
 }

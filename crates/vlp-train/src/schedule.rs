@@ -1,11 +1,14 @@
 //! Learning-rate schedule: a pure function of the step, so resuming needs no state.
 
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 
 /// Linear warm-up followed by a decay.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleConfig {
     /// Steps of linear warm-up; 0 in DETR.

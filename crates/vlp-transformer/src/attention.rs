@@ -2,6 +2,7 @@
 
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
+use getset::WithSetters;
 use vlp_ops::{DropoutMask, init_weights, linear_layer, softmax};
 
 use crate::error::TransformerError;
@@ -9,29 +10,29 @@ use crate::error::TransformerError;
 /// Score of a masked key: after the softmax its weight is exactly zero as long as one key is not masked.
 const MASKED: f32 = -1e9;
 
-/// Keys that each query must not attend to, as a mask that broadcasts over heads: `[batch or 1, 1, queries or 1, keys]`.
+/// What is added to the scores of keys that a query must not attend to; it broadcasts over heads:
+/// `[batch or 1, 1, queries or 1, keys]`.
 ///
 /// A query whose keys are all masked attends to all of them uniformly, so that its output is finite; it is never read.
 /// Built once for a pass and shared by its layers.
 #[derive(Debug, Clone)]
-pub struct AttentionBias {
-    mask: Tensor<4, Bool>,
-    scores: Tensor<4>,
-}
+pub struct AttentionBias(Tensor<4>);
 
 impl AttentionBias {
+    /// `mask` is true where a key is masked; no query's keys may all be.
     fn new(mask: Tensor<4, Bool>) -> Self {
-        let any_visible = mask.clone().all_dim(3).bool_not();
-        let shape = mask.dims();
-        let mask = mask.bool_and(any_visible.expand(shape));
-        let scores = mask.clone().float().mul_scalar(MASKED);
-        Self { mask, scores }
+        Self(mask.float().mul_scalar(MASKED))
+    }
+
+    /// Unmasks the keys of queries whose keys are all masked. A GPU runs this as one reduction: it fuses floats, not bools.
+    fn unmask_fully_masked(self) -> Self {
+        Self(self.0.clone() - self.0.max_dim(3))
     }
 
     /// Masks padded keys; `pad_mask` is `[batch, keys]`, true = padding.
     pub fn padding(pad_mask: Tensor<2, Bool>) -> Self {
         let [batch, keys] = pad_mask.dims();
-        Self::new(pad_mask.reshape([batch, 1, 1, keys]))
+        Self::new(pad_mask.reshape([batch, 1, 1, keys])).unmask_fully_masked()
     }
 
     /// Masks later tokens: a query attends to keys up to its own position.
@@ -41,15 +42,52 @@ impl AttentionBias {
         Self::new(keys.greater(positions.reshape([1, 1, length, 1])))
     }
 
+    /// Masks the keys whose `offsets` from the query, `[keys]`, are above 0; one must not be.
+    pub(crate) fn later(offsets: Tensor<1, Int>) -> Self {
+        let keys = offsets.dims()[0];
+        Self::new(offsets.greater_elem(0).reshape([1, 1, 1, keys]))
+    }
+
+    /// What is added to the scores, `[batch or 1, 1, queries or 1, keys]`.
+    pub fn into_scores(self) -> Tensor<4> {
+        self.0
+    }
+
+    /// The inverse of [`Self::into_scores`].
+    pub fn from_scores(scores: Tensor<4>) -> Self {
+        Self(scores)
+    }
+
+    /// The two sequences of these lengths, which have these masks, as one: the tokens of each do not attend to those of the
+    /// other.
+    pub(crate) fn blocks(
+        biases: [Option<Self>; 2],
+        batch: usize,
+        [first, second]: [usize; 2],
+        device: &Device,
+    ) -> Self {
+        let block = |bias: Option<Self>, length: usize| match bias {
+            Some(Self(scores)) => scores.expand([batch, 1, length, length]),
+            None => Tensor::zeros([batch, 1, length, length], device),
+        };
+        let between = |queries, keys| Tensor::full([batch, 1, queries, keys], MASKED, device);
+        let [first_bias, second_bias] = biases;
+        let first_rows = vec![block(first_bias, first), between(first, second)];
+        let second_rows = vec![between(second, first), block(second_bias, second)];
+        let rows = [first_rows, second_rows].map(|blocks| Tensor::cat(blocks, 3));
+        Self(Tensor::cat(rows.to_vec(), 2))
+    }
+
     /// Masks what either of the two masks.
     pub fn or(self, other: Self) -> Self {
-        let count = self.mask.int() + other.mask.int();
-        Self::new(count.greater_elem(0))
+        Self((self.0 + other.0).clamp_min(MASKED)).unmask_fully_masked()
     }
 }
 
 /// Configuration of [`MultiHeadAttention`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 pub struct MultiHeadAttentionConfig {
     /// Width of queries, keys, values and output.
     pub d_model: usize,
@@ -100,6 +138,15 @@ impl KeyValue {
 }
 
 impl MultiHeadAttentionConfig {
+    /// Attention with dropout 0.1, as in DETR and BERT.
+    pub fn new(d_model: usize, n_heads: usize) -> Self {
+        Self {
+            d_model,
+            n_heads,
+            dropout: 0.1,
+        }
+    }
+
     /// Builds the layer.
     ///
     /// # Errors
@@ -183,7 +230,7 @@ impl MultiHeadAttention {
             linear_layer(&self.query, query),
             kv.key,
             kv.value,
-            bias.map(|bias| bias.scores.clone()),
+            bias.map(|bias| bias.0.clone()),
             dropout_mask,
             self.n_heads,
         );
@@ -212,7 +259,7 @@ impl MultiHeadAttention {
         let key = split_heads(linear_layer(&self.key, key)).swap_dims(2, 3);
         let scores = query.mul_scalar(scale).matmul(key);
         let scores = match bias {
-            Some(bias) => scores + bias.scores.clone(),
+            Some(bias) => scores + bias.0.clone(),
             None => scores,
         };
         softmax(scores).mean_dim(1).squeeze_dim(1)

@@ -1,7 +1,10 @@
 //! DETR's decoder: self-attention, cross-attention to the memory, one norm shared by the outputs of all layers.
 
+mod fixed;
+
 use burn::nn::Dropout;
 use burn::prelude::*;
+use getset::WithSetters;
 use vlp_ops::{LayerNorm, dropout, init_weights};
 
 use crate::attention::{AttentionBias, KeyValue, MultiHeadAttention};
@@ -9,8 +12,12 @@ use crate::error::TransformerError;
 use crate::layer::{FeedForward, LayerConfig, with_pos};
 use crate::memory::Memory;
 
+pub use fixed::FixedCache;
+
 /// Configuration of a [`Decoder`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 pub struct DecoderConfig {
     /// Number of layers.
     pub layers: usize,
@@ -62,6 +69,36 @@ pub struct DecoderInput<'a> {
     pub memory: &'a Memory,
 }
 
+impl DecoderInput<'_> {
+    /// The tokens of both inputs as one sequence, `self` first, in which those of each attend to each other alone. Both must
+    /// have the same memory.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        let lengths = [&self, &other].map(|input| input.x.dims()[1]);
+        let batch = self.x.dims()[0];
+        let query_pos = match (self.query_pos, other.query_pos) {
+            (None, None) => None,
+            (first, second) => {
+                let first = first.unwrap_or_else(|| self.x.zeros_like());
+                let second = second.unwrap_or_else(|| other.x.zeros_like());
+                Some(Tensor::cat(vec![first, second], 1))
+            }
+        };
+        let device = self.x.device();
+        Self {
+            x: Tensor::cat(vec![self.x, other.x], 1),
+            query_pos,
+            bias: Some(AttentionBias::blocks(
+                [self.bias, other.bias],
+                batch,
+                lengths,
+                &device,
+            )),
+            memory: self.memory,
+        }
+    }
+}
+
 /// Keys and values of the memory and of the tokens decoded so far, for [`Decoder::step`].
 #[derive(Debug, Clone)]
 pub struct DecoderCache {
@@ -85,6 +122,11 @@ struct Context<'a> {
 }
 
 impl DecoderConfig {
+    /// `layers` layers of this configuration.
+    pub fn new(layers: usize, layer: LayerConfig) -> Self {
+        Self { layers, layer }
+    }
+
     /// Builds the layers.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use burn::nn::Dropout;
 use burn::prelude::*;
+use getset::WithSetters;
 use vlp_ops::{LayerNorm, dropout, init_weights, recompute};
 
 use crate::attention::{AttentionBias, MultiHeadAttention};
@@ -9,7 +10,9 @@ use crate::error::TransformerError;
 use crate::layer::{FeedForward, LayerConfig, with_pos};
 
 /// Configuration of an [`Encoder`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 pub struct EncoderConfig {
     /// Number of layers.
     pub layers: usize,
@@ -39,6 +42,11 @@ struct EncoderLayer {
 init_weights!(EncoderLayer { attention, norm1, feed_forward, norm2; dropout });
 
 impl EncoderConfig {
+    /// `layers` layers of this configuration.
+    pub fn new(layers: usize, layer: LayerConfig) -> Self {
+        Self { layers, layer }
+    }
+
     /// Builds the layers.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_ops::{LayerNorm, dropout, gelu, init_weights, linear_layer};
 
@@ -19,7 +20,9 @@ pub enum Activation {
 }
 
 /// Configuration of a post-norm transformer layer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 pub struct LayerConfig {
     /// Width of the tokens.
     pub d_model: usize,
@@ -65,11 +68,7 @@ impl LayerConfig {
     }
 
     pub(crate) fn attention(&self) -> MultiHeadAttentionConfig {
-        MultiHeadAttentionConfig {
-            d_model: self.d_model,
-            n_heads: self.n_heads,
-            dropout: self.dropout,
-        }
+        MultiHeadAttentionConfig::new(self.d_model, self.n_heads).with_dropout(self.dropout)
     }
 
     pub(crate) fn norm(&self, device: &Device) -> LayerNorm {

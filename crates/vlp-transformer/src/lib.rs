@@ -9,8 +9,8 @@ pub mod layer;
 pub mod memory;
 pub mod text;
 
-pub use attention::{AttentionBias, MultiHeadAttention, MultiHeadAttentionConfig};
-pub use decoder::{Decoder, DecoderCache, DecoderConfig, DecoderInput};
+pub use attention::{AttentionBias, KeyValue, MultiHeadAttention, MultiHeadAttentionConfig};
+pub use decoder::{Decoder, DecoderCache, DecoderConfig, DecoderInput, FixedCache};
 pub use encoder::{Encoder, EncoderConfig};
 pub use error::TransformerError;
 pub use generation::{GeneratedSequence, GenerationConfig, Sampling, TokenScorer};

@@ -3,6 +3,7 @@
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig};
 use burn::prelude::*;
 use burn::tensor::TensorData;
+use getset::WithSetters;
 use vlp_ops::{LayerNorm, dropout, embedding, init_weights};
 
 use crate::error::TransformerError;
@@ -37,7 +38,9 @@ impl TextBatch {
 }
 
 /// Configuration of a [`TextEmbedding`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 pub struct TextEmbeddingConfig {
     /// Number of tokens in the vocabulary.
     pub vocab_size: usize,
@@ -64,6 +67,17 @@ pub struct TextEmbedding {
 init_weights!(TextEmbedding { word, position, token_type, norm; dropout });
 
 impl TextEmbeddingConfig {
+    /// BERT's: 512 positions, two token types, dropout 0.1.
+    pub fn new(vocab_size: usize, d_model: usize) -> Self {
+        Self {
+            vocab_size,
+            d_model,
+            max_positions: 512,
+            type_vocab_size: 2,
+            dropout: 0.1,
+        }
+    }
+
     /// Builds the embedding tables.
     pub fn init(&self, device: &Device) -> TextEmbedding {
         let table = |rows| EmbeddingConfig::new(rows, self.d_model).init(device);
@@ -95,6 +109,18 @@ impl TextEmbedding {
     pub fn forward_from(&self, ids: Tensor<2, Int>, start: usize) -> Tensor<3> {
         let length = ids.dims()[1];
         let positions = self.position.weight.val().narrow(0, start, length);
+        let token_type = self.token_type.weight.val().narrow(0, 0, 1);
+        let x = embedding(self.token_embedding(), ids) + (positions + token_type).unsqueeze::<3>();
+        dropout(&self.dropout, self.norm.forward(x))
+    }
+
+    /// [`Self::forward_from`] for one token of each text at a position on the device, `[1]`.
+    ///
+    /// # Shapes
+    /// - `ids`: `[batch, 1]`
+    /// - output: `[batch, 1, d_model]`
+    pub fn forward_at(&self, ids: Tensor<2, Int>, position: Tensor<1, Int>) -> Tensor<3> {
+        let positions = self.position.weight.val().select(0, position);
         let token_type = self.token_type.weight.val().narrow(0, 0, 1);
         let x = embedding(self.token_embedding(), ids) + (positions + token_type).unsqueeze::<3>();
         dropout(&self.dropout, self.norm.forward(x))

@@ -23,11 +23,7 @@ fn training_and_inference_attention_agree() {
     let (plain, train) = (Device::flex(), Device::flex().autodiff());
     // The last pair is long enough (256 K scores) for the tiled kernel.
     for (queries, keys) in [(1, 1), (5, 7), (33, 33), (300, 300)] {
-        let config = MultiHeadAttentionConfig {
-            d_model: 16,
-            n_heads: 4,
-            dropout: 0.0,
-        };
+        let config = MultiHeadAttentionConfig::new(16, 4).with_dropout(0.0);
         let attention = randomize_weights(config.init(&train).unwrap(), 3);
         let masked = |index: usize| !index.is_multiple_of(keys) && index.is_multiple_of(3);
         let mut masks = vec![None, Some(mask([2, keys], masked, &train))];
@@ -68,11 +64,7 @@ fn training_and_inference_attention_agree() {
 #[test]
 fn fully_masked_query_attends_to_all_keys() {
     for device in [Device::flex(), Device::flex().autodiff()] {
-        let config = MultiHeadAttentionConfig {
-            d_model: 8,
-            n_heads: 2,
-            dropout: 0.0,
-        };
+        let config = MultiHeadAttentionConfig::new(8, 2).with_dropout(0.0);
         let attention = randomize_weights(config.init(&device).unwrap(), 3);
         let (q, k) = (random([2, 3, 8], 4, &device), random([2, 5, 8], 5, &device));
         let first_row = AttentionBias::padding(mask([2, 5], |index| index < 5, &device));
@@ -208,12 +200,7 @@ fn causal_bias_hides_later_tokens() {
 #[test]
 fn encoder_without_layers_is_the_identity() {
     let device = Device::flex();
-    let encoder = EncoderConfig {
-        layers: 0,
-        layer: layer(),
-    }
-    .init(&device)
-    .unwrap();
+    let encoder = EncoderConfig::new(0, layer()).init(&device).unwrap();
     let x = random([1, 3, 16], 1, &device);
     assert_eq!(to_cpu(encoder.forward(x.clone(), None, None)), to_cpu(x));
 }
@@ -221,7 +208,7 @@ fn encoder_without_layers_is_the_identity() {
 #[test]
 fn n_heads_must_divide_d_model() {
     let layer = LayerConfig::detr(24, 7, 32, 0.0);
-    let error = EncoderConfig { layers: 1, layer }
+    let error = EncoderConfig::new(1, layer)
         .init(&Device::flex())
         .unwrap_err();
     assert!(matches!(
@@ -233,11 +220,7 @@ fn n_heads_must_divide_d_model() {
         "n_heads = 7: must divide d_model = 24: use one of 1, 2, 3, 4, 6, 8, 12, 24"
     );
     for n_heads in [0, 5, 48] {
-        let config = MultiHeadAttentionConfig {
-            d_model: 24,
-            n_heads,
-            dropout: 0.0,
-        };
+        let config = MultiHeadAttentionConfig::new(24, n_heads).with_dropout(0.0);
         assert!(config.init(&Device::flex()).is_err(), "{n_heads}");
     }
 }
@@ -245,11 +228,7 @@ fn n_heads_must_divide_d_model() {
 #[test]
 fn dropout_must_be_a_probability_below_one() {
     for dropout in [-0.1, 1.0, 2.0, f64::NAN] {
-        let config = MultiHeadAttentionConfig {
-            d_model: 8,
-            n_heads: 2,
-            dropout,
-        };
+        let config = MultiHeadAttentionConfig::new(8, 2).with_dropout(dropout);
         let error = config.init(&Device::flex()).unwrap_err().to_string();
         assert!(error.starts_with("dropout = "), "{error}");
     }

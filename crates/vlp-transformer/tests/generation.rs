@@ -7,7 +7,7 @@ use burn::prelude::*;
 use burn::tensor::TensorData;
 use burn::tensor::activation::log_softmax;
 use common::{decoder, memory, random, randomize_weights, to_cpu};
-use vlp_transformer::generation::beam_search;
+use vlp_transformer::generation::{beam_search, most_probable};
 use vlp_transformer::{
     AttentionBias, Decoder, DecoderCache, DecoderInput, GeneratedSequence, GenerationConfig,
     LayerConfig, Memory, TextEmbedding, TextEmbeddingConfig, TokenScorer,
@@ -23,13 +23,10 @@ struct Model {
 
 impl Model {
     fn new(seed: u64, device: &Device) -> Self {
-        let words = TextEmbeddingConfig {
-            vocab_size: VOCAB,
-            d_model: 16,
-            max_positions: 32,
-            type_vocab_size: 1,
-            dropout: 0.0,
-        };
+        let words = TextEmbeddingConfig::new(VOCAB, 16)
+            .with_max_positions(32)
+            .with_type_vocab_size(1)
+            .with_dropout(0.0);
         Self {
             words: randomize_weights(words.init(device), seed),
             decoder: randomize_weights(
@@ -40,15 +37,16 @@ impl Model {
         }
     }
 
-    /// Log-probabilities of the token after `states`, a row for each text.
-    fn log_probs(&self, states: Tensor<3>) -> Vec<Vec<f32>> {
+    /// The most probable tokens after `states`, a row for each text.
+    fn next_tokens(&self, states: Tensor<3>, count: usize) -> Vec<Vec<(u32, f32)>> {
         let [rows, length, width] = states.dims();
         let last = states
             .slice(s![.., length - 1..length])
             .reshape([rows, width]);
         let flat = to_cpu(log_softmax(last.matmul(self.head.clone()), 1));
+        let row = |row: &[f64]| -> Vec<f32> { row.iter().map(|&v| v as f32).collect() };
         flat.chunks(VOCAB)
-            .map(|row| row.iter().map(|&v| v as f32).collect())
+            .map(|values| most_probable(&row(values), count))
             .collect()
     }
 }
@@ -67,7 +65,7 @@ struct Cached<'a> {
 }
 
 impl TokenScorer for Cached<'_> {
-    fn next_log_probs(&mut self, last: &[u32]) -> Vec<Vec<f32>> {
+    fn next_tokens(&mut self, last: &[u32], count: usize) -> Vec<Vec<(u32, f32)>> {
         let last: Vec<Vec<u32>> = last.iter().map(|&id| vec![id]).collect();
         let x = self
             .model
@@ -75,7 +73,7 @@ impl TokenScorer for Cached<'_> {
             .forward_from(ids(&last, &self.device), self.position);
         self.position += 1;
         self.model
-            .log_probs(self.model.decoder.step(x, &mut self.cache))
+            .next_tokens(self.model.decoder.step(x, &mut self.cache), count)
     }
 
     fn reorder(&mut self, rows: &[usize]) {
@@ -93,18 +91,18 @@ struct Recomputed<'a> {
 }
 
 impl TokenScorer for Recomputed<'_> {
-    fn next_log_probs(&mut self, last: &[u32]) -> Vec<Vec<f32>> {
+    fn next_tokens(&mut self, last: &[u32], count: usize) -> Vec<Vec<(u32, f32)>> {
         for (prefix, &id) in self.prefixes.iter_mut().zip(last) {
             prefix.push(id);
         }
         let length = self.prefixes[0].len();
-        self.model
-            .log_probs(self.model.decoder.forward(DecoderInput {
-                x: self.model.words.forward(ids(&self.prefixes, &self.device)),
-                query_pos: None,
-                bias: Some(AttentionBias::causal(length, &self.device)),
-                memory: self.memory,
-            }))
+        let states = self.model.decoder.forward(DecoderInput {
+            x: self.model.words.forward(ids(&self.prefixes, &self.device)),
+            query_pos: None,
+            bias: Some(AttentionBias::causal(length, &self.device)),
+            memory: self.memory,
+        });
+        self.model.next_tokens(states, count)
     }
 
     fn reorder(&mut self, rows: &[usize]) {
@@ -147,11 +145,9 @@ fn cached_generation_equals_recomputed_generation() {
     for device in [Device::flex(), Device::flex().autodiff()] {
         for seed in 0..5 {
             for (num_beams, length_penalty) in [(1, 0.0), (2, 0.0), (4, 1.0)] {
-                let config = GenerationConfig {
-                    num_beams,
-                    length_penalty,
-                    ..GenerationConfig::greedy(1, 2, 12)
-                };
+                let config = GenerationConfig::greedy(1, 2, 12)
+                    .with_num_beams(num_beams)
+                    .with_length_penalty(length_penalty);
                 let (cached, recomputed) = cached_and_recomputed(seed, &config, &device);
                 for (a, b) in cached.iter().zip(&recomputed) {
                     assert_eq!(a.ids, b.ids, "seed {seed}, {num_beams} beams");
@@ -173,10 +169,7 @@ fn cached_generation_equals_recomputed_generation() {
 fn exhaustive_search_scores_no_worse_than_greedy_search() {
     // With a beam for each token the search over texts of two tokens is exhaustive.
     for seed in 0..3 {
-        let config = |num_beams| GenerationConfig {
-            num_beams,
-            ..GenerationConfig::greedy(1, 2, 2)
-        };
+        let config = |num_beams| GenerationConfig::greedy(1, 2, 2).with_num_beams(num_beams);
         let (greedy, _) = cached_and_recomputed(seed, &config(1), &Device::flex());
         let (wide, _) = cached_and_recomputed(seed, &config(VOCAB), &Device::flex());
         for (greedy, wide) in greedy.iter().zip(&wide) {
@@ -221,10 +214,7 @@ fn generated_text_does_not_depend_on_the_rest_of_the_batch() {
         let model = Model::new(seed, &device);
         let images = memory(3, 6, 16, &device);
         for num_beams in [1, 3] {
-            let config = GenerationConfig {
-                num_beams,
-                ..GenerationConfig::greedy(1, 2, 10)
-            };
+            let config = GenerationConfig::greedy(1, 2, 10).with_num_beams(num_beams);
             let run = |rows: &[i32]| {
                 let rows: Vec<i32> = rows.iter().flat_map(|&row| vec![row; num_beams]).collect();
                 let memory = images.select(Tensor::from_ints(rows.as_slice(), &device));
@@ -253,12 +243,10 @@ fn min_new_tokens_and_no_repeat_ngram_size_are_respected() {
     let device = Device::flex();
     for seed in 0..4 {
         for num_beams in [1, 3] {
-            let config = GenerationConfig {
-                num_beams,
-                min_new_tokens: 5,
-                no_repeat_ngram_size: 2,
-                ..GenerationConfig::greedy(1, 2, 12)
-            };
+            let config = GenerationConfig::greedy(1, 2, 12)
+                .with_num_beams(num_beams)
+                .with_min_new_tokens(5)
+                .with_no_repeat_ngram_size(2);
             let (cached, recomputed) = cached_and_recomputed(seed, &config, &device);
             for (a, b) in cached.iter().zip(&recomputed) {
                 assert_eq!(a.ids, b.ids, "seed {seed}, {num_beams} beams");

@@ -44,13 +44,10 @@ struct Small {
 
 fn small(layer: LayerConfig) -> Small {
     let device = device();
-    let words = TextEmbeddingConfig {
-        vocab_size: 20,
-        d_model: 12,
-        max_positions: 8,
-        type_vocab_size: 1,
-        dropout: 0.0,
-    };
+    let words = TextEmbeddingConfig::new(20, 12)
+        .with_max_positions(8)
+        .with_type_vocab_size(1)
+        .with_dropout(0.0);
     Small {
         words: randomize_weights(words.init(&device), 3),
         encoder: encoder(layer.clone(), 2, &device),

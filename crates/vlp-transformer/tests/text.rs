@@ -8,13 +8,9 @@ use common::{max_abs_diff, randomize_weights};
 use vlp_transformer::{TextBatch, TextEmbeddingConfig};
 
 fn config() -> TextEmbeddingConfig {
-    TextEmbeddingConfig {
-        vocab_size: 30,
-        d_model: 8,
-        max_positions: 6,
-        type_vocab_size: 2,
-        dropout: 0.0,
-    }
+    TextEmbeddingConfig::new(30, 8)
+        .with_max_positions(6)
+        .with_dropout(0.0)
 }
 
 #[test]

@@ -6,6 +6,8 @@ use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::prelude::*;
 use vlp_ops::{Affine, Conv2dGeometry, batch_norm, init_weights, is_recomputing};
 
+use crate::folded_norm::FoldedNorm;
+
 /// A square convolution without bias followed by a batch norm.
 #[derive(Module, Debug)]
 pub struct ConvNorm {
@@ -13,9 +15,11 @@ pub struct ConvNorm {
     pub conv: Conv2d,
     /// Batch norm, frozen or trained.
     pub norm: BatchNorm,
+    #[module(skip)]
+    folded: FoldedNorm,
 }
 
-init_weights!(ConvNorm { conv, norm });
+init_weights!(ConvNorm { conv, norm; folded });
 
 /// Shape of a [`ConvNorm`].
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +73,7 @@ impl ConvSpec {
         ConvNorm {
             conv,
             norm: BatchNormConfig::new(self.output).init(device),
+            folded: FoldedNorm::default(),
         }
     }
 }
@@ -115,12 +120,7 @@ impl ConvNorm {
             let x = conv2d(&self.conv, x);
             return train_norm(norm, x, repeats, shortcut, relu);
         }
-        // Folds the norm into a scale and a shift per channel in the order of torchvision's `FrozenBatchNorm2d`, so that
-        // rounding is the same as when pre-trained weights were made.
-        let mean = norm.running_mean.value().to_device(&device);
-        let variance = norm.running_var.value().to_device(&device);
-        let scale = norm.gamma.val() * variance.add_scalar(norm.epsilon).sqrt().recip();
-        let shift = norm.beta.val() - mean * scale.clone();
+        let [scale, shift] = self.folded.scale_and_shift(norm, &device);
         let affine = Affine {
             scale,
             shift,

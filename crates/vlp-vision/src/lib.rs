@@ -3,6 +3,7 @@
 pub mod conv;
 pub mod dictionary;
 pub mod error;
+mod folded_norm;
 pub mod padded;
 pub mod position;
 pub mod quantizer;

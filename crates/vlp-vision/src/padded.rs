@@ -2,6 +2,7 @@
 
 use burn::prelude::*;
 use burn::tensor::TensorData;
+use vlp_ops::constant_ints;
 
 use crate::error::VisionError;
 
@@ -87,7 +88,7 @@ pub fn resize_mask(pad_mask: Tensor<3, Bool>, [h, w]: [usize; 2]) -> Tensor<3, B
         let indices: Vec<i32> = (0..output)
             .map(|i| ((i as f32 * scale) as usize).min(input - 1) as i32)
             .collect();
-        Tensor::<1, Int>::from_ints(indices.as_slice(), &device)
+        constant_ints(&indices, &device)
     };
     let mask = pad_mask
         .int()

@@ -3,6 +3,7 @@
 use std::f32::consts::TAU;
 
 use burn::prelude::*;
+use vlp_ops::constant_floats;
 
 /// Sine and cosine positions of a feature map.
 ///
@@ -27,8 +28,7 @@ pub fn sine_positions(pad_mask: Tensor<3, Bool>, dim: usize) -> Tensor<4> {
     let periods: Vec<f32> = (0..half / 2)
         .map(|i| 10000f64.powf(2.0 * i as f64 / half as f64) as f32)
         .collect();
-    let periods =
-        Tensor::<1>::from_floats(periods.as_slice(), &device).reshape([1, 1, 1, half / 2]);
+    let periods = constant_floats(&periods, &device).reshape([1, 1, 1, half / 2]);
     let encode = |angle: Tensor<3>| {
         let angle = angle.unsqueeze_dim::<4>(3) / periods.clone();
         let pairs: Tensor<5> = Tensor::stack(vec![angle.clone().sin(), angle.cos()], 4);

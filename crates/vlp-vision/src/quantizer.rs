@@ -5,6 +5,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use burn::tensor::activation::softmax;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_ops::{init_weights, linear_layer};
 
@@ -25,7 +26,9 @@ pub enum Fusion {
 }
 
 /// Configuration of a [`VectorQuantizer`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct VectorQuantizerConfig {
     /// `quantized` as in the paper, `sum`, or `gate` as in the released code.

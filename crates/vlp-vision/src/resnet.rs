@@ -4,6 +4,7 @@ use burn::module::{Module, ParamGroup, ParamGroupError};
 use burn::nn::PaddingConfig2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::prelude::*;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_ops::{Conv2dGeometry, init_weights, max_pool2d, recompute};
 
@@ -93,7 +94,9 @@ pub enum Stem {
 }
 
 /// Configuration of a [`ResNet`]; [`ResNetConfig::new`] gives torchvision's backbone as DETR trains it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct ResNetConfig {
     /// Depth: 18, 34, 50, 101, 152 as published, 10 and 26 for small presets.

@@ -8,47 +8,29 @@ fn errors_name_key_value_and_hint() {
     let valid = ResNetConfig::new(Depth::R18);
     let cases = [
         (
-            ResNetConfig {
-                width: 0,
-                ..valid.clone()
-            },
+            valid.clone().with_width(0),
             "backbone.width = 0: use at least 1",
         ),
         (
-            ResNetConfig {
-                stages: 0,
-                ..valid.clone()
-            },
+            valid.clone().with_stages(0),
             "backbone.stages = 0: use 1 to 4",
         ),
         (
-            ResNetConfig {
-                stages: 5,
-                ..valid.clone()
-            },
+            valid.clone().with_stages(5),
             "backbone.stages = 5: use 1 to 4",
         ),
         (
-            ResNetConfig {
-                stages: 2,
-                frozen_stages: 4,
-                ..valid.clone()
-            },
+            valid.clone().with_stages(2).with_frozen_stages(4),
             "backbone.frozen_stages = 4: use at most stages + 1",
         ),
         (
-            ResNetConfig {
-                dilate_last: true,
-                ..valid.clone()
-            },
+            valid.clone().with_dilate_last(true),
             "backbone.depth = 18: dilate_last needs bottlenecks",
         ),
         (
-            ResNetConfig {
-                dilate_last: true,
-                stages: 1,
-                ..ResNetConfig::new(Depth::R50)
-            },
+            ResNetConfig::new(Depth::R50)
+                .with_dilate_last(true)
+                .with_stages(1),
             "backbone.stages = 1: dilate_last needs a stage with a stride",
         ),
     ];

@@ -69,11 +69,9 @@ fn updates_follow_the_formulas() {
             ],
         ),
     ] {
-        let config = DictionaryConfig {
-            update,
-            decay,
-            ..DictionaryConfig::new(4)
-        };
+        let config = DictionaryConfig::new(4)
+            .with_update(update)
+            .with_decay(decay);
         let dictionary = dictionary(&config, &CODES, &device);
         let features = matrix(&FEATURES, 2, &device);
         let output = dictionary.forward(features, None).unwrap();
@@ -93,11 +91,9 @@ fn updates_follow_the_formulas() {
 #[test]
 fn unused_code_of_the_released_rule_decays_to_zero() {
     let device = Device::flex().autodiff();
-    let config = DictionaryConfig {
-        update: UpdateRule::Released,
-        decay: 0.4,
-        ..DictionaryConfig::new(2)
-    };
+    let config = DictionaryConfig::new(2)
+        .with_update(UpdateRule::Released)
+        .with_decay(0.4);
     let dictionary = dictionary(&config, &[1.0, 0.0, -1.0, 0.0], &device);
     // Code 0 has ten features in the first step only, code 1 in every step. Smoothing outweighs code 0 in the end.
     let both: Vec<f32> = (0..20)
@@ -169,11 +165,7 @@ fn gradient_is_straight_through() {
 fn weights_count_features() {
     let device = Device::flex().autodiff();
     for update in [UpdateRule::Paper, UpdateRule::Released] {
-        let config = DictionaryConfig {
-            update,
-            decay: 0.5,
-            ..DictionaryConfig::new(4)
-        };
+        let config = DictionaryConfig::new(4).with_update(update).with_decay(0.5);
         let run = |features: &[f32], weights: Option<&[f32]>| {
             let dictionary = dictionary(&config, &CODES, &device);
             let weights = weights.map(|weights| Tensor::from_floats(weights, &device));
@@ -194,11 +186,7 @@ fn weights_count_features() {
 #[test]
 fn ramp_raises_decay_from_zero() {
     let device = Device::flex().autodiff();
-    let config = DictionaryConfig {
-        decay: 0.99,
-        ramp: 0.4,
-        ..DictionaryConfig::new(1)
-    };
+    let config = DictionaryConfig::new(1).with_decay(0.99).with_ramp(0.4);
     let dictionary = dictionary(&config, &[4.0], &device);
     let mut expected = 4.0;
     for (feature, decay) in [(1.0f32, 0.0), (2.0, 0.4), (3.0, 0.8), (4.0, 0.99)] {
@@ -213,11 +201,9 @@ fn ramp_raises_decay_from_zero() {
 #[test]
 fn init_from_data_needs_a_feature_for_each_code() {
     let device = Device::flex().autodiff();
-    let config = DictionaryConfig {
-        init_from_data: true,
-        decay: 1.0,
-        ..DictionaryConfig::new(4)
-    };
+    let config = DictionaryConfig::new(4)
+        .with_init_from_data(true)
+        .with_decay(1.0);
     let learn = |weights: [f32; 5]| {
         let dictionary = config.init(2, &device).unwrap();
         let weights = Tensor::from_floats(weights, &device);
@@ -241,11 +227,9 @@ fn init_from_data_needs_a_feature_for_each_code() {
 fn dead_codes_are_replaced_by_features() {
     let device = Device::flex().autodiff();
     for update in [UpdateRule::Paper, UpdateRule::Released] {
-        let config = DictionaryConfig {
-            update,
-            dead_code_threshold: 0.5,
-            ..DictionaryConfig::new(4)
-        };
+        let config = DictionaryConfig::new(4)
+            .with_update(update)
+            .with_dead_code_threshold(0.5);
         // Codes 0 and 3 are far from all features.
         let codes = [9.0, 9.0, 1.0, 0.0, 0.0, 1.0, -9.0, -9.0];
         let learn = |config: &DictionaryConfig| {
@@ -261,10 +245,7 @@ fn dead_codes_are_replaced_by_features() {
         let codes = indices(dictionary.nearest_codes(matrix(&FEATURES, 2, &Device::flex())));
         let used: std::collections::BTreeSet<i64> = codes.iter().copied().collect();
         assert!(used.len() >= 3, "{update:?}: {codes:?}");
-        let dictionary = learn(&DictionaryConfig {
-            dead_code_threshold: 0.0,
-            ..config
-        });
+        let dictionary = learn(&config.with_dead_code_threshold(0.0));
         assert_eq!(dictionary.restarts(), 0);
     }
 }
@@ -280,12 +261,10 @@ fn reload<M: Module>(source: &M, target: M) -> M {
 fn loaded_dictionary_resumes_exactly() {
     let device = Device::flex().autodiff();
     for update in [UpdateRule::Paper, UpdateRule::Released] {
-        let config = DictionaryConfig {
-            update,
-            dead_code_threshold: 0.5,
-            ramp: 0.1,
-            ..DictionaryConfig::new(8)
-        };
+        let config = DictionaryConfig::new(8)
+            .with_update(update)
+            .with_dead_code_threshold(0.5)
+            .with_ramp(0.1);
         let batch = |seed| random::<2>([30, 6], seed, &device);
         let saved = config.init(6, &device).unwrap();
         (0..5).for_each(|seed| drop(saved.forward(batch(seed), None).unwrap()));
@@ -304,31 +283,13 @@ fn invalid_values_are_errors() {
     let valid = DictionaryConfig::new(4);
     for (config, start) in [
         (
-            DictionaryConfig {
-                codes: 0,
-                ..valid.clone()
-            },
+            valid.clone().with_codes(0),
             "dictionary.codes = 0: use at least 1",
         ),
+        (valid.clone().with_decay(1.5), "dictionary.decay = 1.5"),
+        (valid.clone().with_ramp(f64::NAN), "dictionary.ramp = NaN"),
         (
-            DictionaryConfig {
-                decay: 1.5,
-                ..valid.clone()
-            },
-            "dictionary.decay = 1.5",
-        ),
-        (
-            DictionaryConfig {
-                ramp: f64::NAN,
-                ..valid.clone()
-            },
-            "dictionary.ramp = NaN",
-        ),
-        (
-            DictionaryConfig {
-                dead_code_threshold: -1.0,
-                ..valid
-            },
+            valid.with_dead_code_threshold(-1.0),
             "dictionary.dead_code_threshold = -1",
         ),
     ] {
@@ -350,11 +311,9 @@ fn usage_has_dead_codes_and_perplexity() {
 fn repeats_count_like_repeated_images_in_every_fusion() {
     let device = Device::flex().autodiff();
     for fusion in [Fusion::Quantized, Fusion::Sum, Fusion::Gate] {
-        let mut config = VectorQuantizerConfig {
-            fusion,
-            linear: true,
-            ..VectorQuantizerConfig::new(6)
-        };
+        let mut config = VectorQuantizerConfig::new(6)
+            .with_fusion(fusion)
+            .with_linear(true);
         config.dictionary.update = UpdateRule::Released;
         let init = || config.init(4, &device).unwrap();
         let repeating = init();

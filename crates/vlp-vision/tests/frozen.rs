@@ -95,3 +95,18 @@ fn frozen_norms_are_equal_in_training_and_inference() {
     let inference = backbone.valid().forward(pixels.inner()).remove(3);
     assert_eq!(max_abs_diff(training, inference), 0.0);
 }
+
+#[test]
+fn changed_norms_take_effect_after_a_forward_pass() {
+    let device = Device::flex();
+    let init = || config(NormMode::Frozen, 2).init(&device).unwrap();
+    let pixels = random([1, 3, 32, 40], 3, &device);
+    let used = init();
+    let before = used.forward(pixels.clone()).remove(3);
+    let changed = perturb_norms(used);
+    let unused = init().load_record(changed.clone().into_record());
+    let expected = unused.forward(pixels.clone()).remove(3);
+    let after = changed.forward(pixels).remove(3);
+    assert_eq!(max_abs_diff(after.clone(), expected), 0.0);
+    assert!(max_abs_diff(before, after) > 0.0);
+}

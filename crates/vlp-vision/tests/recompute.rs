@@ -48,15 +48,13 @@ fn recomputed_blocks_equal_stored_blocks() {
         (Depth::R10, NormMode::Trained, 0),
         (Depth::R26, NormMode::Frozen, 2),
     ] {
-        let config = ResNetConfig {
-            depth,
-            width: 8,
-            stem: Stem::Small,
-            stages: 3,
-            dilate_last: false,
-            norm,
-            frozen_stages,
-        };
+        let config = ResNetConfig::new(depth)
+            .with_width(8)
+            .with_stem(Stem::Small)
+            .with_stages(3)
+            .with_dilate_last(false)
+            .with_norm(norm)
+            .with_frozen_stages(frozen_stages);
         let storing = config.init(&device).unwrap();
         // The same weights, but not the same running statistics.
         let recomputing = config.init(&device).unwrap().with_recompute(true);

@@ -30,14 +30,12 @@ fn feature_maps_have_documented_shapes() {
         for stem in [Stem::Standard, Stem::Small] {
             for dilate_last in [false, true] {
                 for stages in 1..=4 {
-                    let config = ResNetConfig {
-                        width: 2,
-                        stem,
-                        stages,
-                        dilate_last,
-                        frozen_stages: 0,
-                        ..ResNetConfig::new(depth)
-                    };
+                    let config = ResNetConfig::new(depth)
+                        .with_width(2)
+                        .with_stem(stem)
+                        .with_stages(stages)
+                        .with_dilate_last(dilate_last)
+                        .with_frozen_stages(0);
                     if dilate_last && (stages < 2 || expansion(depth) == 1) {
                         assert!(config.init(&device).is_err());
                         continue;

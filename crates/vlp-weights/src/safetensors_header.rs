@@ -48,7 +48,7 @@ pub(crate) fn read_header(path: &Path, file: &mut File, len: u64) -> Result<Head
     let header: Metadata =
         serde_json::from_slice(&text).map_err(|e| invalid(format!("header: {e}")))?;
     let data_start = 8 + size;
-    if data_start + header.data_len() as u64 != len {
+    if data_start.checked_add(header.data_len() as u64) != Some(len) {
         return Err(invalid(format!(
             "the header declares {} bytes of values, the file has {}",
             header.data_len(),

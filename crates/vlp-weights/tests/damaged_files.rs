@@ -72,6 +72,19 @@ impl Damage {
     }
 }
 
+/// A header whose lengths exceed 64 bits is refused.
+fn check_length_overflow(folder: &Path) {
+    let path = folder.join("overflow.safetensors");
+    for side in [u64::MAX, u64::MAX - 8, 1 << 63] {
+        let header =
+            format!(r#"{{"a":{{"dtype":"U8","shape":[{side}],"data_offsets":[0,{side}]}}}}"#);
+        let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+        fs::write(&path, bytes).unwrap();
+        let error = WeightsFile::open(&path).unwrap_err().to_string();
+        assert!(error.contains("not a complete safetensors file"), "{error}");
+    }
+}
+
 /// Reading a small tensor of a sparse file of 1 GiB takes little memory.
 fn check_large_file(folder: &Path) {
     let path = folder.join("large.safetensors");
@@ -136,6 +149,7 @@ fn damaged_files_do_not_panic_or_exhaust_memory() {
         assert!(memory <= limit, "{path} of {len} bytes: {memory}");
     }
     check_large_file(folder.path());
+    check_length_overflow(folder.path());
     let path = folder.path().join("damaged");
     let strategy = (0..intact.len(), prop::collection::vec(damage(), 1..4));
     let config = ProptestConfig {

@@ -1,7 +1,7 @@
 //! Devices and process set-up; the only module that names backends.
 
 use burn::tensor::Device;
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 use burn::tensor::Tensor;
 
 use crate::error::VlpError;
@@ -31,10 +31,10 @@ pub(crate) fn simd_warning() -> Option<String> {
 /// Names of the backends compiled in, best for training first.
 pub fn compiled() -> Vec<&'static str> {
     let mut names = vec![];
-    if cfg!(feature = "cuda") {
+    if cfg!(feature = "cuda-unfused") {
         names.push("cuda");
     }
-    if cfg!(feature = "wgpu") {
+    if cfg!(feature = "wgpu-unfused") {
         names.push("wgpu");
     }
     if cfg!(feature = "flex") {
@@ -85,9 +85,9 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
                 fail("this processor has no instructions for bf16 (AVX-512 BF16); use flex".into())
             }
         }
-        #[cfg(feature = "wgpu")]
+        #[cfg(feature = "wgpu-unfused")]
         "wgpu" => probe(name, || Device::wgpu(Default::default())),
-        #[cfg(feature = "cuda")]
+        #[cfg(feature = "cuda-unfused")]
         "cuda" => probe(name, || Device::cuda(0)),
         #[allow(
             unreachable_patterns,
@@ -107,7 +107,7 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
 /// The first steps of a model compile hundreds of kernels and autotune matmuls, which takes minutes; both are cached for the
 /// next process, in `target/environment` of a Cargo project, else in the user's cache folder. Tensors of the size of a
 /// parameter (gradients, moments, updated parameters) get pools of their own, which shortens the search for free memory.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 fn configure_runtime() {
     use cubecl::config::memory::PersistentMemory;
     use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
@@ -121,7 +121,7 @@ fn configure_runtime() {
 }
 
 /// Runs one operation on a new device, because a missing driver shows only then, as a panic.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 fn probe(
     name: &str,
     create: impl FnOnce() -> Device + std::panic::UnwindSafe,

@@ -61,6 +61,14 @@ pub enum VlpError {
     /// Result files.
     #[error(transparent)]
     Results(Box<vlp_eval::results::FileError>),
+    /// Training that ended early because [`TrainOptions::stop`](crate::train::TrainOptions::stop) was set.
+    #[error("stopped after step {step}, which is saved; resume with: vlp pretrain --resume {path}")]
+    Stopped {
+        /// Steps done.
+        step: u64,
+        /// The run folder.
+        path: PathBuf,
+    },
     /// Rendering an HTML page.
     #[error("report: {0}")]
     Draw(#[from] DrawError),

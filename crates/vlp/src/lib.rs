@@ -16,7 +16,6 @@ pub mod weights;
 pub use config::RunConfig;
 pub use data::Datasets;
 pub use error::VlpError;
-pub use model::Heads;
 pub use predict::Predictor;
 pub use run::{Results, TrainedModel};
 pub use train::{RunChoice, TrainOptions, train, train_with};

@@ -98,6 +98,25 @@ fn invalid_values_are_named_with_a_hint_and_no_folder_is_created() {
             ["objectives.caption.max_new_tokens = 2", "use at least 3"],
         ),
         (
+            "objectives.caption.length_penalty=1.0",
+            [
+                "objectives.caption.length_penalty = 1",
+                "0 without beam search",
+            ],
+        ),
+        (
+            "objectives.caption.min_new_tokens=99",
+            [
+                "objectives.caption.min_new_tokens = 99",
+                "at most max_new_tokens",
+            ],
+        ),
+        (
+            "data.texts_per_image=1000000",
+            ["data.texts_per_image = 1000000", "use at most 1000"],
+        ),
+        ("model.d_ff=0", ["model.d_ff = 0", "use at least 1"]),
+        (
             "objectives.caption.num_beams=0",
             ["objectives.caption.num_beams = 0", "use at least 1"],
         ),
@@ -329,11 +348,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
 
 /// Twelve scenes as COCO files: image 3 is half a JPEG, image 5 is missing, caption 1 is empty, box 1 has no area.
 fn damaged_coco(dir: &Path) {
-    let scenes = ScenesConfig {
-        resolution: 32,
-        count: 12,
-        ..ScenesConfig::default()
-    };
+    let scenes = ScenesConfig::default().with_resolution(32).with_count(12);
     Scenes::new(scenes).unwrap().write_to(dir).unwrap();
     let mut images = fs::read_dir(dir.join("snli_ve/flickr30k_images")).unwrap();
     let jpeg = fs::read(images.next().unwrap().unwrap().path()).unwrap();

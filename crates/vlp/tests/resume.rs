@@ -187,3 +187,40 @@ fn resuming_a_finished_run_changes_nothing() {
     succeed(&mut resume(&run));
     assert_eq!(hashes(&run), before);
 }
+
+/// Stops `run` by a signal after some steps, which ends with a checkpoint of the last one. Returns stderr.
+#[cfg(unix)]
+fn stop(command: &mut std::process::Command, run: &Path, signal: &str) -> String {
+    let null = std::process::Stdio::null;
+    let piped = std::process::Stdio::piped();
+    let child = command.stdout(null()).stderr(piped).spawn().unwrap();
+    let metrics = || std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+    let steps = metrics().lines().count();
+    // Not at a multiple of `checkpoint.every`, as far as possible.
+    while metrics().lines().count() < steps + 5 {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    let mut kill = std::process::Command::new("kill");
+    succeed(kill.args(["-s", signal, &child.id().to_string()]));
+    let output = child.wait_with_output().unwrap();
+    let stderr = support::stderr(&output);
+    assert_eq!(output.status.code(), Some(75), "{signal}: {stderr}");
+    stderr
+}
+
+#[test]
+#[cfg(unix)]
+fn signals_save_the_step_and_exit_with_75() {
+    let folder = tempfile::tempdir().unwrap();
+    let uninterrupted = folder.path().join("uninterrupted");
+    succeed(&mut new_run(&uninterrupted, 1));
+    let run = folder.path().join("stopped");
+    for (mut command, signal) in [(new_run(&run, 1), "TERM"), (resume(&run), "INT")] {
+        let stderr = stop(&mut command, &run, signal);
+        let (step, _) = hashes(&run);
+        let message = format!("stopped after step {step}, which is saved; resume with");
+        assert!(stderr.contains(&message), "{signal}: {stderr}");
+    }
+    succeed(&mut resume(&run));
+    assert!(outcome(&run) == outcome(&uninterrupted));
+}

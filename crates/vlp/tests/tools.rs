@@ -14,11 +14,9 @@ use vlp_scenes::{Scenes, ScenesConfig};
 
 /// Scenes as COCO files in `dir`.
 fn coco(dir: &Path, count: usize) {
-    let scenes = ScenesConfig {
-        resolution: 32,
-        count,
-        ..ScenesConfig::default()
-    };
+    let scenes = ScenesConfig::default()
+        .with_resolution(32)
+        .with_count(count);
     Scenes::new(scenes).unwrap().write_to(dir).unwrap();
 }
 
@@ -81,7 +79,7 @@ fn data_is_checked_viewed_packed_and_trained_on() {
     assert!(text.contains("7 samples"), "{text}");
     // The same image in two sources.
     let line = fail(vlp(&["data", "check"]).arg(&set).arg("--against").arg(&set));
-    assert!(line.contains("issues"), "{line}");
+    assert!(line.contains("images of the other source"), "{line}");
     let run = folder.path().join("run");
     let source = format!("data.source=shards:{}", set.display());
     let index = format!("data.index={}", folder.path().join("index").display());

@@ -7,17 +7,13 @@ pub mod count;
 pub use count::{CountConfig, CountMetrics, CountObjects};
 
 use vlp::train::TrainOptions;
-use vlp::{Heads, Results, VlpError, train_with};
+use vlp::{Results, VlpError, train_with};
 
 /// Trains a model with its configured objectives and, if given, the counting one.
 pub fn pretrain(options: &TrainOptions, count: Option<&CountConfig>) -> Result<Results, VlpError> {
-    train_with(
-        options,
-        |config, data, device| {
-            let e2e = vlp::model::build_objectives(config, data, device)?;
-            let count = count.map(|count| count.init(config.model.d_model(), device));
-            Ok((e2e, count))
-        },
-        |objectives| Heads::from(&objectives.0),
-    )
+    train_with(options, |config, data, device| {
+        let e2e = vlp::model::build_objectives(config, data, device)?;
+        let count = count.map(|count| count.init(config.model.d_model(), device));
+        Ok((e2e, count))
+    })
 }

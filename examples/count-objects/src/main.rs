@@ -35,11 +35,6 @@ fn run() -> Result<Results, VlpError> {
         set,
         ..Sources::default()
     })?;
-    let options = TrainOptions {
-        config,
-        run: RunChoice::New(out.into()),
-        device: "auto".into(),
-        stop_at: None,
-    };
+    let options = TrainOptions::new(config, RunChoice::New(out.into()));
     pretrain(&options, Some(&CountConfig::default()))
 }

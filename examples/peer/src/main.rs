@@ -5,8 +5,12 @@
 mod arrays;
 mod batch;
 mod cases;
+#[cfg(feature = "ledger")]
+mod count;
 mod error;
 mod fresh;
+#[cfg(feature = "ledger")]
+mod ledger;
 mod memory;
 mod module;
 mod output;
@@ -20,7 +24,7 @@ use std::process::ExitCode;
 use protocol::{THREADS, Worker};
 
 /// As the `vlp` program's.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -22,8 +22,8 @@ pub(crate) struct Worker {
 
 /// A case ready to run again.
 struct Loaded {
-    /// Case, weights, inputs and device.
-    key: [Value; 4],
+    /// Case, weights, inputs, device, and whether graphs are left out.
+    key: [Value; 6],
     case: Box<dyn Case>,
     device: Device,
     /// Of the first run: those of the weights as they are.
@@ -70,14 +70,18 @@ impl Worker {
     }
 
     fn run(&mut self, case: &str, request: &Value, repeats: u64) -> Result<Value, PeerError> {
-        let key = ["case", "weights", "inputs", "device"].map(|name| request[name].clone());
+        let names = ["case", "weights", "inputs", "device", "eager", "count"];
+        let key = names.map(|name| request[name].clone());
         if self.loaded.as_ref().is_none_or(|loaded| loaded.key != key) {
             // What was loaded goes first: both need not be in memory.
             self.loaded = None;
             let inputs = Path::new(text(request, "inputs")?);
             let weights = request["weights"].as_str().map(Path::new);
             let device = vlp::device::pick(request["device"].as_str().unwrap_or("flex"))?;
-            let mut case = cases::load(case, weights, inputs, &device)?;
+            // A replay starts no kernel of its own, so that none could be counted.
+            let is_eager = request["eager"] == true || request["count"] == true;
+            let captures = !is_eager && !vlp_ops::is_cpu(&device);
+            let mut case = cases::load(case, weights, inputs, &device, captures)?;
             let outputs = case.run()?.into_iter();
             let losses = outputs.map(|(name, output)| (name, json!(output.value())));
             self.loaded = Some(Loaded {
@@ -91,6 +95,10 @@ impl Worker {
         let Some(loaded) = &mut self.loaded else {
             return Err(PeerError::Request("nothing is loaded".into()));
         };
+        #[cfg(feature = "ledger")]
+        if request["count"] == true {
+            return crate::count::count(&mut *loaded.case, &loaded.device);
+        }
         for _ in 0..repeats {
             let start = Instant::now();
             let outputs = loaded.case.run()?;
@@ -102,7 +110,7 @@ impl Worker {
         }
         Ok(
             json!({"case": case, "seconds": seconds, "losses": loaded.losses, "peak_rss": memory::peak(),
-            "threads": THREADS}),
+            "threads": THREADS, "graphs": loaded.case.graphs()}),
         )
     }
 }

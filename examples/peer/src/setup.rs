@@ -60,11 +60,9 @@ impl Setup {
             group.frozen_until = 0.0;
         }
         // One batch a step as it is given: two halves side by side have batch statistics of their own.
-        config.train = TrainerConfig {
-            optimizer,
-            schedule: ScheduleConfig::default(),
-            ..TrainerConfig::new(STEPS)
-        };
+        config.train = TrainerConfig::new(STEPS)
+            .with_optimizer(optimizer)
+            .with_schedule(ScheduleConfig::default());
         let (classes, attributes) = match config.data.tokenizer.as_str() {
             "scenes" => {
                 let scenes = Scenes::new(config.data.scenes.clone())?;

@@ -1,5 +1,6 @@
 //! vlp and PyTorch at the same work, in turns: `benches/peer/README.md` has the cases and the protocol.
 
+pub(crate) mod gpu;
 mod machine;
 mod python;
 mod table;
@@ -16,25 +17,36 @@ use serde_json::{Value, json};
 use target::Target;
 use worker::Worker;
 
+/// What a case is measured with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// PyTorch as it is, and compiled.
+    Compiled,
+    /// PyTorch as it is: `torch.compile` changes nothing.
+    Eager,
+    /// The CPU alone: it computes no tensor.
+    HostOnly,
+}
+
 /// Every case, in the order of the table.
-const CASES: [&str; 17] = [
-    "resnet50-384",
-    "resnet50-800x1333",
-    "e2e-384",
-    "e2e-800x1333",
-    "e2e-step",
-    "soho-r101-step",
-    "soho-r18-step",
-    "tiny-step",
-    "soho-tiny-step",
-    "caption-beam1",
-    "caption-beam5",
-    "dictionary",
-    "matching",
-    "jpeg",
-    "tokenize",
-    "tokenize-batched",
-    "start",
+const CASES: [(&str, Kind); 17] = [
+    ("resnet50-384", Kind::Compiled),
+    ("resnet50-800x1333", Kind::Compiled),
+    ("e2e-384", Kind::Compiled),
+    ("e2e-800x1333", Kind::Compiled),
+    ("e2e-step", Kind::Compiled),
+    ("soho-r101-step", Kind::Compiled),
+    ("soho-r18-step", Kind::Compiled),
+    ("tiny-step", Kind::Compiled),
+    ("soho-tiny-step", Kind::Compiled),
+    ("caption-beam1", Kind::Compiled),
+    ("caption-beam5", Kind::Compiled),
+    ("dictionary", Kind::Compiled),
+    ("matching", Kind::Eager),
+    ("jpeg", Kind::HostOnly),
+    ("tokenize", Kind::HostOnly),
+    ("tokenize-batched", Kind::HostOnly),
+    ("start", Kind::Eager),
 ];
 /// Turns of each side.
 const ROUNDS: usize = 5;
@@ -74,8 +86,8 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
         run: machine::now()?,
     };
     let mut failed = vec![];
-    for case in cases {
-        if let Err(reason) = bench.case(case) {
+    for (case, kind) in cases {
+        if let Err(reason) = bench.case(case, kind) {
             println!("{case}: {reason}");
             failed.push(case);
         }
@@ -87,16 +99,16 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     }
 }
 
-fn choose(names: &[&str], target: &Target) -> Result<Vec<&'static str>, String> {
-    if let Some(unknown) = names.iter().find(|name| !CASES.contains(name)) {
-        return Err(format!(
-            "no case is called {unknown:?}; there are {}",
-            CASES.join(", ")
-        ));
+fn choose(names: &[&str], target: &Target) -> Result<Vec<(&'static str, Kind)>, String> {
+    let all = CASES.map(|(name, _)| name);
+    if let Some(unknown) = names.iter().find(|name| !all.contains(name)) {
+        let all = all.join(", ");
+        return Err(format!("no case is called {unknown:?}; there are {all}"));
     }
-    let chosen = CASES.iter().copied();
-    Ok(chosen
-        .filter(|case| target.takes(case) && (names.is_empty() || names.contains(case)))
+    let is_chosen = |name: &&str| names.is_empty() || names.contains(name);
+    let cases = CASES.into_iter();
+    Ok(cases
+        .filter(|(name, kind)| target.takes(*kind) && is_chosen(name))
         .collect())
 }
 
@@ -110,6 +122,7 @@ fn cargo(root: &Path) -> Command {
 fn write_pages(root: &Path) -> Result<(), String> {
     let folder = root.join("target/peer");
     let failed = |error| format!("{}: {error}", folder.display());
+    let cases = CASES.map(|(case, _)| case);
     for entry in fs::read_dir(&folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
@@ -121,7 +134,7 @@ fn write_pages(root: &Path) -> Result<(), String> {
         let raw = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         let page = target::page_file(root, name);
         let text =
-            table::page(&raw, &CASES, name).map_err(|e| format!("{}: {e}", path.display()))?;
+            table::page(&raw, &cases, name).map_err(|e| format!("{}: {e}", path.display()))?;
         fs::create_dir_all(page.parent().unwrap_or(root))
             .map_err(|e| format!("{}: {e}", page.display()))?;
         fs::write(&page, text).map_err(|e| format!("{}: {e}", page.display()))?;
@@ -140,7 +153,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// All sides in turns; fails where one of them does or their losses differ.
-    fn case(&self, case: &str) -> Result<(), String> {
+    fn case(&self, case: &str, kind: Kind) -> Result<(), String> {
         let start = || {
             let command = self.target.worker(|| cargo(self.root), "run");
             Worker::start(OURS, &mut command.ok_or("no worker")?)
@@ -161,7 +174,7 @@ impl Bench<'_> {
             Worker::start(name, &mut self.target.restrict(command))
         };
         let mut workers = vec![start()?, python(THEIRS)?];
-        if self.target.compiles(case) {
+        if kind == Kind::Compiled {
             workers.push(python(COMPILED)?);
         }
 
@@ -235,8 +248,9 @@ mod tests {
     #[test]
     fn cases_are_chosen_by_name_in_their_order() {
         let (cpu, _) = Target::parse(&[]).unwrap();
-        assert_eq!(choose(&["start", "jpeg"], &cpu).unwrap(), ["jpeg", "start"]);
-        assert_eq!(choose(&[], &cpu).unwrap(), CASES);
+        let two = choose(&["start", "jpeg"], &cpu).unwrap();
+        assert_eq!([two[0].0, two[1].0], ["jpeg", "start"]);
+        assert_eq!(choose(&[], &cpu).unwrap().len(), CASES.len());
         assert!(
             choose(&["jpg"], &cpu)
                 .unwrap_err()

@@ -3,25 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{OURS, THEIRS};
+use super::{Kind, OURS, THEIRS};
 
-/// Cases without a tensor.
-const HOST_ONLY: [&str; 3] = ["jpeg", "tokenize", "tokenize-batched"];
-/// Cases that `torch.compile` changes.
-const COMPILED: [&str; 12] = [
-    "resnet50-384",
-    "resnet50-800x1333",
-    "e2e-384",
-    "e2e-800x1333",
-    "e2e-step",
-    "soho-r101-step",
-    "soho-r18-step",
-    "tiny-step",
-    "soho-tiny-step",
-    "caption-beam1",
-    "caption-beam5",
-    "dictionary",
-];
 const DEVICES: &str = "--device: give flex, flex-bf16, cuda or wgpu";
 
 /// The device of both sides.
@@ -74,13 +57,8 @@ impl<'a> Target<'a> {
         Ok((target, rest))
     }
 
-    pub(super) fn takes(&self, case: &str) -> bool {
-        self.device == Device::Cpu || !HOST_ONLY.contains(&case)
-    }
-
-    /// Whether PyTorch is also measured compiled.
-    pub(super) fn compiles(&self, case: &str) -> bool {
-        COMPILED.contains(&case)
+    pub(super) fn takes(&self, kind: Kind) -> bool {
+        self.device == Device::Cpu || kind != Kind::HostOnly
     }
 
     fn gpu(&self) -> Option<&'a str> {
@@ -272,12 +250,12 @@ mod tests {
         let (gpu, rest) = Target::parse(&["--device", "cuda", "start"]).unwrap();
         assert_eq!((gpu.device, rest), (Device::Gpu("cuda"), &["start"][..]));
         assert_eq!(gpu.page("avx512"), "cuda");
-        assert!(gpu.takes("e2e-step") && !gpu.takes("jpeg"));
+        assert!(gpu.takes(Kind::Eager) && !gpu.takes(Kind::HostOnly));
         let (cpu, rest) = Target::parse(&["start"]).unwrap();
         assert_eq!((cpu.device, rest), (Device::Cpu, &["start"][..]));
-        assert!(cpu.takes("jpeg"));
+        assert!(cpu.takes(Kind::HostOnly));
         let (bf16, _) = Target::parse(&["--device", "flex-bf16"]).unwrap();
-        assert!(bf16.takes("e2e-step") && !bf16.takes("jpeg"));
+        assert!(bf16.takes(Kind::Eager) && !bf16.takes(Kind::HostOnly));
         assert_eq!(bf16.device_for(THEIRS), Some("cpu-bf16"));
         assert_eq!(bf16.page("avx512"), "avx512-bf16");
         let (avx2, rest) = Target::parse(&["--simd", "avx2", "jpeg"]).unwrap();

@@ -112,8 +112,10 @@ fn unpublishable(package: Option<&Value>) -> Vec<&'static str> {
         problems.push("needs `metadata.docs.rs` with the features to document");
     }
     let fixtures = |entry: &Value| entry.as_str().is_some_and(|path| path.starts_with("tests"));
-    if array("include").is_none_or(|paths| paths.is_empty() || paths.iter().any(fixtures)) {
-        problems.push("needs `include`, without tests and their fixtures");
+    let licenses = Value::from("LICENSE-*");
+    if array("include").is_none_or(|paths| !paths.contains(&licenses) || paths.iter().any(fixtures))
+    {
+        problems.push("needs `include` with LICENSE-*, without tests and their fixtures");
     }
     problems
 }
@@ -175,7 +177,7 @@ mod tests {
     }
 
     const GOOD: &str = "[package]\nname = \"a\"\ndescription = \"A.\"\nlicense.workspace = true\n\
-                        keywords = [\"a\"]\ncategories = [\"science\"]\ninclude = [\"src/**\"]\nmetadata.docs.rs.all-features = true\n\
+                        keywords = [\"a\"]\ncategories = [\"science\"]\ninclude = [\"LICENSE-*\"]\nmetadata.docs.rs.all-features = true\n\
                         [lints]\nworkspace = true\n";
 
     #[test]

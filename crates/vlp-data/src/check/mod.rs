@@ -17,7 +17,7 @@
 //!     InMemorySource::new(name, LabelSpace::default(), keys.map(sample).collect())
 //! };
 //! let (train, val) = (source("train", 0..40), source("val", 40..50));
-//! let options = CheckOptions { other: Some(&val), ..CheckOptions::default() };
+//! let options = CheckOptions::default().with_other(Some(&val));
 //! let report = check(&train, &options, &|done, total| eprintln!("{done} of {total}"));
 //! assert!(report.is_clean());
 //! println!("{report}");

@@ -1,7 +1,10 @@
 use crate::{Limits, ReadReport, Source};
+use getset::WithSetters;
 
 /// Options of [`check`](super::check()).
-#[derive(Clone)]
+#[derive(Clone, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 pub struct CheckOptions<'a> {
     /// Number of reading threads; 0 counts as 1. The report does not depend on it.
     pub threads: usize,

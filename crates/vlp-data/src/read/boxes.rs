@@ -37,6 +37,12 @@ impl<'de> Deserialize<'de> for CrowdFlag {
     }
 }
 
+/// The annotated area if it is finite, otherwise that of the box, at most the largest finite number.
+pub(crate) fn area_or_box(area: Option<f64>, width: Number, height: Number) -> f64 {
+    let area = area.filter(|area| area.is_finite());
+    area.unwrap_or_else(|| (width.0 * height.0).min(f64::MAX))
+}
+
 /// Clips a box `[x, y, width, height]` to its image: left, top, right and bottom, and whether more than half a pixel was
 /// clipped.
 ///

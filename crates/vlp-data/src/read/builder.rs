@@ -11,7 +11,7 @@ use super::{
     source::{CocoIds, FileSource, RecordId, Row, StoredLabel, StoredObject},
     texts::{Groups, TextInterner, TextTable},
 };
-use crate::{DataError, LabelSpace, Limits, Object};
+use crate::{AnnotatedObject, DataError, LabelSpace, Limits};
 
 /// Builds a [`FileSource`] record by record.
 pub(crate) struct SourceBuilder {
@@ -70,14 +70,14 @@ impl SourceBuilder {
         self.report.skip(&self.name, file, record, reason);
     }
 
-    /// The first of the `candidates` that exists, as folder index and file.
+    /// The first of the `candidates` that exists, as folder index and file, which is named as on the disk.
     ///
     /// # Errors
     /// The paths that were searched for the first candidate.
     pub(crate) fn find(&mut self, candidates: &[String]) -> Result<(u16, String), String> {
         for file in candidates {
-            if let Some(root) = self.folders.find(file) {
-                return Ok((root, file.clone()));
+            if let Some(location) = self.folders.find(file) {
+                return Ok(location);
             }
         }
         self.report.missing_images += 1;
@@ -108,32 +108,29 @@ impl SourceBuilder {
         }
     }
 
-    /// Adds an object to a row; its box is `bbox`, `[x, y, width, height]`.
+    /// Adds an object to a row; its box is `bbox`, `[x, y, width, height]`. One without area inside the image is stored for
+    /// scoring only.
     ///
     /// # Errors
     /// As [`clip_to_image`].
-    pub(crate) fn push_object(
-        &mut self,
-        row: u32,
-        mut object: Object,
-        bbox: [f64; 4],
-        area: Option<f64>,
-    ) -> Result<(), String> {
+    pub(crate) fn push_object(&mut self, row: u32, object: AnnotatedObject) -> Result<(), String> {
+        let bbox = object.bbox;
         let size = self
             .rows
             .get(row as usize)
             .map_or((0, 0), |row| self.images.size(row.image));
-        let ([x0, y0, x1, y1], was_clipped) = clip_to_image(bbox, size).inspect_err(|_| {
+        let clipped = clip_to_image(bbox, size);
+        let [x, y, w, h] = bbox;
+        let is_finite = [x, y, x + w, y + h].iter().all(|side| side.is_finite());
+        if is_finite && w >= 0.0 && h >= 0.0 {
+            self.row_objects.push((row, self.objects.len() as u32));
+            let object = StoredObject::new(&object, clipped.is_ok(), &mut self.attributes);
+            self.objects.push(object);
+        }
+        let (_, was_clipped) = clipped.inspect_err(|_| {
             self.report.empty_boxes += 1;
         })?;
         self.report.clipped_boxes += usize::from(was_clipped);
-        object.bbox = [x0, y0, x1, y1].map(|side| side as f32);
-        object.area = area
-            .filter(|area| area.is_finite())
-            .unwrap_or((x1 - x0) * (y1 - y0)) as f32;
-        self.row_objects.push((row, self.objects.len() as u32));
-        let object = StoredObject::new(&object, &mut self.attributes);
-        self.objects.push(object);
         Ok(())
     }
 
@@ -216,7 +213,8 @@ impl SourceBuilder {
         report.samples = rows.len();
         report.images = images.len();
         report.captions = captions.len();
-        report.objects = row_objects.len();
+        let is_target = |&&(_, object): &&(u32, u32)| self.objects[object as usize].is_target();
+        report.objects = row_objects.iter().filter(is_target).count();
         Ok(FileSource {
             searched: self.folders.searched(),
             captions: Groups::new(rows.len(), captions),
@@ -269,10 +267,14 @@ pub(crate) struct NamesById {
 }
 
 impl NamesById {
-    /// Adds a name; `false` if its id is already used.
-    pub(crate) fn push(&mut self, id: u64, name: String) -> bool {
+    /// Adds a name; `false` if its id is already used. A name that another id has is distinguished by its own, because names
+    /// identify classes in shards and in other files.
+    pub(crate) fn push(&mut self, id: u64, mut name: String) -> bool {
         let is_new = !self.indices.contains_key(&id);
         if is_new {
+            while self.names.contains(&name) {
+                name.push_str(&format!(" ({id})"));
+            }
             self.indices.insert(id, self.names.len());
             self.names.push(name);
             self.ids.push(id);

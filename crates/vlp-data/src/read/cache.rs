@@ -3,7 +3,8 @@
 //! The file holds the version of its layout, the version of this crate, and for every input its path, length, modification
 //! time and CRC-32C (for a folder only the path). It also holds the names in every folder that was searched for images, as
 //! a hash, and length and times of every image whose size was read from its header. If any of these differs, or the file is
-//! damaged, the index is rebuilt and the file replaced: a cache never causes an error. What happened is in [`CacheState`].
+//! damaged, the index is rebuilt and the file replaced, but a file that is no cache is left alone: a cache never causes an
+//! error. What happened is in [`CacheState`].
 //!
 //! ```no_run
 //! use vlp_data::{Limits, read::{CocoFiles, cache, coco}};
@@ -30,7 +31,8 @@ use crate::{DataError, FileSource, blob_store::file_times};
 
 const MAGIC: [u8; 8] = *b"vlpindex";
 /// To be increased whenever a stored structure changes.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
+const NOT_A_CACHE: &str = "the file is not a cache";
 const HEADER_LEN: usize = MAGIC.len() + 8;
 
 /// Inputs and options of an index: it is read back only if all are equal.
@@ -111,6 +113,11 @@ pub(crate) fn open_with_key(
         Err(reason) => reason,
     };
     let source = build()?;
+    if reason == NOT_A_CACHE {
+        // The file is someone else's.
+        let state = CacheState::NotWritten(reason);
+        return Ok(CachedSource { source, state });
+    }
     let state = match write(path, key, &source) {
         Ok(()) => CacheState::Rebuilt(reason),
         Err(reason) => CacheState::NotWritten(reason),
@@ -259,14 +266,14 @@ fn read(path: &Path, key: &CacheKey) -> Result<FileSource, String> {
         Err(error) => return Err(format!("the cache could not be read: {error}")),
     };
     let damaged = || "the cache is damaged".to_owned();
+    if !bytes.starts_with(&MAGIC) && !MAGIC.starts_with(&bytes) {
+        return Err(NOT_A_CACHE.into());
+    }
     let (header, body) = bytes.split_at_checked(HEADER_LEN).ok_or_else(damaged)?;
     let number = |offset: usize| {
         let bytes = header[offset..].first_chunk().copied();
         bytes.map(u32::from_le_bytes)
     };
-    if !header.starts_with(&MAGIC) {
-        return Err("the file is not a cache".into());
-    }
     if number(8) != Some(LAYOUT) {
         return Err("the cache was written by another version".into());
     }

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::builder::SourceBuilder;
+use super::{builder::SourceBuilder, folders::composed};
 use crate::hash::fnv1a;
 
 /// The images of a file's records so far.
@@ -46,7 +46,7 @@ impl FileImages {
             }
             return Ok(index);
         }
-        let key = image_id.unwrap_or_else(|| fnv1a(image.bytes()));
+        let key = image_id.unwrap_or_else(|| fnv1a(composed(image).bytes()));
         if let Some(&(index, first)) = self.by_key.get(&key) {
             let other = builder.images.file(index);
             return Err(format!(
@@ -76,14 +76,14 @@ impl FileImages {
         let (root, image) = builder.find(&[image.to_owned()])?;
         let index = builder
             .images
-            .push(fnv1a(image.bytes()), root, &image, None);
+            .push(fnv1a(composed(&image).bytes()), root, &image, None);
         self.second.insert(file, index);
         Ok(index)
     }
 }
 
-/// A path without `.` components.
+/// A path without `.` components, in Unicode's composed form.
 fn without_current_folder(file: &str) -> String {
     let parts: Vec<&str> = file.split('/').filter(|part| *part != ".").collect();
-    parts.join("/")
+    composed(&parts.join("/")).into_owned()
 }

@@ -1,9 +1,12 @@
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashMap, HashSet},
     ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
 };
+
+use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
 use crate::{DataError, hash::fnv1a};
 
@@ -30,26 +33,55 @@ impl Folders {
         }
     }
 
-    /// Index of the first folder that has the file.
-    pub(crate) fn find(&mut self, file: &str) -> Option<u16> {
+    /// Index of the first folder that has the file, and its path there. Names are equal if they are so in Unicode's
+    /// composed form: macOS stores names with decomposed accents.
+    pub(crate) fn find(&mut self, file: &str) -> Option<(u16, String)> {
         if file.is_empty() {
             return None;
         }
-        let has_file = |root: &usize| {
-            let path = self.roots[*root].join(file);
+        for root in 0..self.roots.len() {
+            let path = self.roots[root].join(file);
             let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-                return false;
+                continue;
             };
-            if let Some(names) = self.listings.get(folder) {
-                return names.contains(name);
+            if self.names(folder).contains(name) {
+                return Some((root as u16, file.to_owned()));
             }
-            let names = list(folder);
-            let has_file = names.contains(name);
-            self.listings.insert(folder.to_owned(), names);
-            has_file
-        };
-        let root = (0..self.roots.len()).find(has_file);
-        root.map(|root| root as u16)
+            if !file.is_ascii()
+                && let Some(file) = self.find_equivalent(root, file)
+            {
+                return Some((root as u16, file));
+            }
+        }
+        None
+    }
+
+    /// The path in folder `root` whose composed form is that of `file`.
+    fn find_equivalent(&mut self, root: usize, file: &str) -> Option<String> {
+        let (mut folder, mut parts) = (self.roots[root].clone(), Vec::new());
+        for part in file.split('/').filter(|part| !part.is_empty()) {
+            let names = self.names(&folder);
+            let name = if names.contains(OsStr::new(part)) || [".", ".."].contains(&part) {
+                part.to_owned()
+            } else {
+                let composed = composed(part);
+                let equivalent = names.iter().filter_map(|name| name.to_str());
+                // The least one, so that the result does not depend on the order of the listing.
+                let equivalent = equivalent.filter(|name| self::composed(name) == composed);
+                equivalent.min()?.to_owned()
+            };
+            folder.push(&name);
+            parts.push(name);
+        }
+        Some(parts.join("/"))
+    }
+
+    /// The names in a folder, which is listed on first use.
+    fn names(&mut self, folder: &Path) -> &HashSet<OsString> {
+        if !self.listings.contains_key(folder) {
+            self.listings.insert(folder.to_owned(), list(folder));
+        }
+        &self.listings[folder]
     }
 
     /// Images whose names end in a number, such as `COCO_train2014_000000000009.jpg`, by number. The first folder with a
@@ -207,10 +239,18 @@ fn trailing_number(name: &str) -> Option<u64> {
     stem[start..].parse().ok()
 }
 
-/// Key of an image without an id: the 64-bit FNV-1a hash of its file name without folder and extension, which is the same
-/// in every data set with the image.
+/// Key of an image without an id: the 64-bit FNV-1a hash of its file name in Unicode's composed form, without folder and
+/// extension, which is the same in every data set with the image.
 pub fn name_key(file: &str) -> u64 {
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    fnv1a(stem.bytes())
+    fnv1a(composed(stem).bytes())
+}
+
+/// Unicode's composed form (NFC) of a file name, in which equal names have equal bytes.
+pub(super) fn composed(name: &str) -> Cow<'_, str> {
+    match is_nfc(name) {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(name.nfc().collect()),
+    }
 }

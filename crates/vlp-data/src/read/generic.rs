@@ -3,10 +3,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use getset::WithSetters;
 use serde::Deserialize;
 
 use super::{
-    boxes::{CrowdFlag, Number},
+    boxes::{CrowdFlag, Number, area_or_box},
     builder::{SourceBuilder, source_name},
     file_images::FileImages,
     folders::Folders,
@@ -14,10 +15,12 @@ use super::{
     report::trim_caption,
     source::{CocoIds, FileSource, Row, StoredLabel},
 };
-use crate::{AnswerType, DataError, Entailment, LabelSpace, Limits, Object, hash::fnv1a};
+use crate::{AnnotatedObject, AnswerType, DataError, Entailment, LabelSpace, Limits, hash::fnv1a};
 
 /// Options of [`generic`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 pub struct GenericOptions {
     /// Folder that the records' `image`s are relative to; by default the file's own.
     pub images: Option<PathBuf>,
@@ -338,16 +341,14 @@ impl GenericReader {
         let (names, indices) = (&mut labels.attributes, &mut self.attribute_indices);
         let attributes = labeled_box.attributes.iter().flatten();
         let attributes = attributes.map(|name| index_of(name, names, indices, fixed));
-        let object = Object {
+        let object = AnnotatedObject {
             class,
-            bbox: [0.0; 4],
+            bbox: [x.0, y.0, w.0, h.0],
             attributes: attributes.collect::<Result<_, _>>()?,
             crowd: labeled_box.crowd.0,
-            area: 0.0,
+            area: area_or_box(labeled_box.area, w, h),
         };
-        let bbox = [x.0, y.0, w.0, h.0];
-        self.builder
-            .push_object(row, object, bbox, labeled_box.area)
+        self.builder.push_object(row, object)
     }
 }
 

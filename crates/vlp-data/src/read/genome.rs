@@ -7,13 +7,13 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    boxes::Number,
+    boxes::{Number, area_or_box},
     builder::{SourceBuilder, source_name},
     folders::Folders,
     records::{RawRecord, lists},
     source::{CocoIds, FileSource, Row},
 };
-use crate::{DataError, LabelSpace, Limits, Object};
+use crate::{AnnotatedObject, DataError, LabelSpace, Limits};
 
 /// Visual Genome's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,6 +165,7 @@ struct Vocabulary {
 impl Vocabulary {
     fn read(path: &Path) -> Result<Self, DataError> {
         let text = fs::read_to_string(path).map_err(DataError::io(path))?;
+        let text = text.trim_start_matches('\u{feff}');
         let mut vocabulary = Self::default();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let mut synonyms = line
@@ -350,18 +351,17 @@ impl GenomeReader {
             };
             let object_id = object_record.object_id;
             let attributes = object_id.and_then(|id| object_attributes.get(&id));
-            let object = Object {
+            let ObjectRecord { x, y, w, h, .. } = *object_record;
+            let object = AnnotatedObject {
                 class,
-                bbox: [0.0; 4],
+                bbox: [x.0, y.0, w.0, h.0],
                 attributes: attributes.map_or_else(Vec::new, |attributes| {
                     attributes.iter().map(|&index| usize::from(index)).collect()
                 }),
                 crowd: false,
-                area: 0.0,
+                area: area_or_box(None, w, h),
             };
-            let ObjectRecord { x, y, w, h, .. } = object_record;
-            let bbox = [x.0, y.0, w.0, h.0];
-            if let Err(reason) = self.builder.push_object(row, object, bbox, None) {
+            if let Err(reason) = self.builder.push_object(row, object) {
                 let object = object_id.map_or_else(
                     || format!("image {}, object number {}", record.image_id, index + 1),
                     |id| format!("object {id}"),

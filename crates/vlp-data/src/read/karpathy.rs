@@ -64,22 +64,25 @@ pub fn karpathy(
     let file = file.as_ref();
     let folders = Folders::new(vec![images.into()])?;
     let mut builder = SourceBuilder::new(source_name(file), folders, limits);
-    let (mut files, mut all_have_coco_ids) = (HashMap::new(), true);
+    let (mut files, mut coco_ids, mut all_have_coco_ids) = (HashMap::new(), HashMap::new(), true);
     lists(file, &["images"], &[], |_, record| {
         match add_image(file, &mut builder, &record, splits, &mut files) {
-            Ok(has_coco_id) => all_have_coco_ids &= has_coco_id,
+            Ok(Some(id)) => {
+                coco_ids.insert(id, id);
+            }
+            Ok(None) => all_have_coco_ids = false,
             Err((record, reason)) => builder.skip(file, record, reason),
         }
     })?;
     let coco_ids = if all_have_coco_ids {
         CocoIds::Keys
     } else {
-        CocoIds::Unknown
+        CocoIds::ByKey(coco_ids)
     };
     builder.finish(file, LabelSpace::default(), coco_ids)
 }
 
-/// Adds an image if it is in one of the splits, and returns whether it has a COCO id.
+/// Adds an image if it is in one of the splits, and returns its COCO id, which is then its key.
 ///
 /// # Errors
 /// The record and why it is skipped.
@@ -89,16 +92,15 @@ fn add_image(
     record: &RawRecord<'_>,
     splits: &[KarpathySplit],
     files: &mut HashMap<u64, String>,
-) -> Result<bool, (String, String)> {
+) -> Result<Option<u64>, (String, String)> {
     let numbered = |reason: String| (format!("image number {}", record.number), reason);
     let image: ImageRecord = record.parse().map_err(numbered)?;
     let Some(file) = image.filename else {
         return Err(numbered("it lacks filename".into()));
     };
-    let has_coco_id = image.cocoid.is_some();
     if !splits.contains(&image.split) {
         builder.report.other_splits += 1;
-        return Ok(has_coco_id);
+        return Ok(image.cocoid);
     }
     let named = |reason: String| (format!("image {file}"), reason);
     let key = image.cocoid.unwrap_or_else(|| name_key(&file));
@@ -123,7 +125,7 @@ fn add_image(
             builder.skip(path, sentence, reason);
         }
     }
-    Ok(has_coco_id)
+    Ok(image.cocoid)
 }
 
 /// The COCO ids of the images of some splits.

@@ -7,12 +7,12 @@ use serde::Deserialize;
 
 use super::{
     builder::{SourceBuilder, source_name},
-    folders::{Folders, name_key},
+    folders::{Folders, composed},
     records::{RawRecord, lines},
     report::trim_caption,
     source::{CocoIds, FileSource, Row, StoredLabel},
 };
-use crate::{DataError, LabelSpace, Limits};
+use crate::{DataError, LabelSpace, Limits, hash::fnv1a};
 
 #[derive(Deserialize)]
 struct Line {
@@ -36,10 +36,11 @@ enum Directory {
 }
 
 /// Reads NLVR2's `train.json`, `dev.json` or `test1.json` (JSON lines): one sample per statement. The caption is the
-/// sentence, the label its truth, the record the `identifier`, and the key the hash of the pair's name ([`name_key`]).
+/// sentence, the label its truth, the record the `identifier`, and the key the hash of the pair's name.
 ///
-/// The images `SPLIT-SET-PAIR-img0.png` (left) and `-img1.png` (right) are searched in `images` and in `images/images`,
-/// each with the subfolders `SPLIT/DIRECTORY`, `SPLIT` and `DIRECTORY`.
+/// An identifier is `PAIR-SENTENCE`, and in NLVR2 itself a pair is `SPLIT-SET-NUMBER`. The images `PAIR-img0.png` (left) and
+/// `PAIR-img1.png` (right) are searched in `images` and in `images/images`, each with the subfolders `SPLIT/DIRECTORY`,
+/// `SPLIT` and `DIRECTORY`.
 ///
 /// # Errors
 /// If the file or `images` is missing, or no line is valid.
@@ -73,18 +74,17 @@ fn add_line(
 ) -> Result<(), String> {
     let line: Line = record.parse()?;
     let identifier = line.identifier.as_str();
-    let mut parts = identifier.split('-');
-    let split = parts.next().unwrap_or_default();
-    let Some((pair, _)) = identifier.rsplit_once('-').filter(|_| parts.count() == 3) else {
+    let Some((pair, _)) = identifier.rsplit_once('-') else {
         return Err(format!(
-            "its identifier {identifier:?} is not SPLIT-SET-PAIR-SENTENCE"
+            "its identifier {identifier:?} is not PAIR-SENTENCE, as in dev-850-0-1"
         ));
     };
-    if !identifiers.insert(name_key(identifier)) {
+    let split = identifier.split('-').next().unwrap_or_default();
+    if !identifiers.insert(fnv1a(identifier.bytes())) {
         return Err(format!("its identifier {identifier:?} occurs twice"));
     }
     trim_caption(&line.sentence).inspect_err(|_| builder.report.empty_captions += 1)?;
-    let key = name_key(pair);
+    let key = fnv1a(composed(pair).bytes());
     let (left, right) = match pairs.get(&key) {
         Some(&images) => images,
         None => {

@@ -285,6 +285,9 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         assert_eq!(read(b"\xef\xbb\xbf{\"list\": []}", &["list"]), Ok(vec![]));
+        for text in [b"\xff\xfe[\0]\0", b"\xfe\xff\0[\0]"] {
+            assert!(read(text, &[""]).unwrap_err().contains("UTF-16"));
+        }
         assert_eq!(read(b"[]", &[""]), Ok(vec![]));
     }
 

@@ -32,6 +32,12 @@ impl<'a> Scanner<'a> {
         let file = File::open(path).map_err(DataError::io(path))?;
         let mut reader = BufReader::with_capacity(1 << 18, file);
         let start = reader.fill_buf().map_err(DataError::io(path))?;
+        if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+            return Err(DataError::Format {
+                path: path.into(),
+                reason: "it is UTF-16; save it as UTF-8".into(),
+            });
+        }
         if start.starts_with(b"\xef\xbb\xbf") {
             reader.consume(3);
         }

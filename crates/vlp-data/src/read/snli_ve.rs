@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     builder::{SourceBuilder, source_name},
-    folders::{Folders, name_key},
+    folders::{Folders, composed, name_key},
     records::{RawRecord, lines},
     report::trim_caption,
     source::{CocoIds, FileSource, Row, StoredLabel},
@@ -88,7 +88,7 @@ fn add_line(
     let file = format!("{stem}.jpg");
     let key = name_key(&file);
     let image = match images.get(&key) {
-        Some(&image) if builder.images.file(image) == file => image,
+        Some(&image) if composed(builder.images.file(image)) == composed(&file) => image,
         Some(&image) => {
             let first = builder.images.file(image);
             return Err(format!("{file} and {first} have the same image name"));

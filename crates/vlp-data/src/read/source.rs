@@ -3,14 +3,15 @@ use std::{collections::HashMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    boxes::clip_to_image,
     folders::Listing,
     images::Images,
     report::ReadReport,
     texts::{Groups, TextTable},
 };
 use crate::{
-    AnswerType, DataError, EncodedImage, Entailment, Label, LabelSpace, Object, Record, Sample,
-    Source, hash::fnv1a,
+    AnnotatedObject, AnswerType, DataError, EncodedImage, Entailment, Label, LabelSpace, Object,
+    Record, Sample, Source, hash::fnv1a,
 };
 
 /// Samples of annotation files: the result of every reader.
@@ -92,17 +93,24 @@ pub(crate) enum StoredLabel {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct StoredObject {
     class: u32,
-    bbox: [f32; 4],
-    area: f32,
+    /// As annotated: left, top, width, height.
+    bbox: [f64; 4],
+    area: f64,
     /// `attributes[start..start + len]`.
     start: u32,
     len: u16,
     crowd: bool,
+    /// Whether the box has an area inside the image.
+    is_target: bool,
 }
 
 impl StoredObject {
     /// Stores an object, with its attributes appended to `attributes`.
-    pub(crate) fn new(object: &Object, attributes: &mut Vec<u16>) -> Self {
+    pub(crate) fn new(
+        object: &AnnotatedObject,
+        is_target: bool,
+        attributes: &mut Vec<u16>,
+    ) -> Self {
         let start = attributes.len() as u32;
         attributes.extend(object.attributes.iter().map(|&a| a as u16));
         Self {
@@ -112,7 +120,13 @@ impl StoredObject {
             start,
             len: object.attributes.len() as u16,
             crowd: object.crowd,
+            is_target,
         }
+    }
+
+    /// Whether the box has an area inside the image.
+    pub(crate) fn is_target(&self) -> bool {
+        self.is_target
     }
 }
 
@@ -201,17 +215,37 @@ impl FileSource {
         texts.map(|&text| self.texts.get(text).to_owned()).collect()
     }
 
-    fn object(&self, index: u32) -> Option<Object> {
-        let object = self.objects.get(index as usize)?;
+    fn annotated_object(&self, object: &StoredObject) -> AnnotatedObject {
         let start = object.start as usize;
         let attributes = &self.attributes[start..start + usize::from(object.len)];
-        Some(Object {
+        AnnotatedObject {
             class: object.class as usize,
             bbox: object.bbox,
             attributes: attributes.iter().map(|&a| usize::from(a)).collect(),
             crowd: object.crowd,
             area: object.area,
+        }
+    }
+
+    /// The object as a training target in an image of this size.
+    fn target(&self, object: &StoredObject, size: (usize, usize)) -> Option<Object> {
+        if !object.is_target {
+            return None;
+        }
+        let (bbox, _) = clip_to_image(object.bbox, size).ok()?;
+        let object = self.annotated_object(object);
+        Some(Object {
+            class: object.class,
+            bbox: bbox.map(|side| side as f32),
+            attributes: object.attributes,
+            crowd: object.crowd,
+            area: object.area as f32,
         })
+    }
+
+    fn stored_objects(&self, row: usize) -> impl Iterator<Item = &StoredObject> {
+        let objects = self.row_objects.get(row).iter();
+        objects.filter_map(|&index| self.objects.get(index as usize))
     }
 
     fn row_label(&self, row: &Row) -> Option<Label> {
@@ -285,8 +319,22 @@ impl Source for FileSource {
     fn objects(&self, index: usize) -> Result<Option<Vec<Object>>, DataError> {
         let row = self.row(index)?;
         let objects = || {
-            let objects = self.row_objects.get(index).iter();
-            objects.filter_map(|&index| self.object(index)).collect()
+            let size = self.images.size(row.image);
+            let objects = self.stored_objects(index);
+            objects
+                .filter_map(|object| self.target(object, size))
+                .collect()
+        };
+        Ok(row.has_boxes.then(objects))
+    }
+
+    fn annotated_objects(&self, index: usize) -> Result<Option<Vec<AnnotatedObject>>, DataError> {
+        let row = self.row(index)?;
+        let objects = || {
+            let objects = self.stored_objects(index);
+            objects
+                .map(|object| self.annotated_object(object))
+                .collect()
         };
         Ok(row.has_boxes.then(objects))
     }

@@ -92,6 +92,7 @@ struct Question {
 #[derive(Deserialize)]
 struct AnnotationRecord {
     question_id: Option<u64>,
+    image_id: Option<u64>,
     question_type: Option<String>,
     answer_type: Option<AnswerType>,
     multiple_choice_answer: Option<String>,
@@ -163,6 +164,7 @@ struct VqaReader {
 
 #[derive(Clone, Copy)]
 struct Annotation {
+    image_id: Option<u64>,
     label: StoredLabel,
     question_type: Option<u32>,
     answer_type: Option<AnswerType>,
@@ -192,6 +194,7 @@ impl VqaReader {
         let label = builder.answers(&answers, consensus);
         let question_type = annotation.question_type.filter(|text| !text.is_empty());
         let annotation = Annotation {
+            image_id: annotation.image_id,
             label,
             question_type: question_type.map(|text| builder.intern(&text)),
             answer_type: annotation.answer_type,
@@ -228,6 +231,12 @@ impl VqaReader {
         let annotation = self.annotations.get(&id);
         if labeled && annotation.is_none() {
             return builder.skip(path, name, "it has no annotation");
+        }
+        if let Some(other) = annotation.and_then(|annotation| annotation.image_id)
+            && other != image_id
+        {
+            let reason = format!("its image_id is {image_id}, but {other} in its annotation");
+            return builder.skip(path, name, reason);
         }
         if let Err(reason) = trim_caption(&text) {
             builder.report.empty_captions += 1;

@@ -1,3 +1,4 @@
+use getset::WithSetters;
 use std::{
     collections::HashMap,
     num::NonZeroUsize,
@@ -24,7 +25,9 @@ use crate::{
 };
 
 /// How shards are read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 pub struct ShardOptions {
     /// Name for messages; by default that of the manifest, or of the store.
     pub name: Option<String>,
@@ -199,17 +202,20 @@ fn add_samples(
                 if let (None, Err(reason)) = (size, &image.size) {
                     return Err(format!("its image: {reason}"));
                 }
-                let key = line.image_id.unwrap_or_else(|| match &line.image {
-                    Some(image) => fnv1a(image.bytes()),
-                    None => fnv1a(format!("{shard}/{}", members.key).bytes()),
-                });
+                let member_key = fnv1a(format!("{shard}/{}", members.key).bytes());
+                let name_key = line.image.as_ref().map(|image| fnv1a(image.bytes()));
+                let mut key = line.image_id.or(name_key).unwrap_or(member_key);
                 if let Some((first, record)) = images.get(&key) {
                     let other = builder.images.file(*first);
                     let has_other_name = line.image.as_ref().is_some_and(|name| name != other);
                     if has_other_name || builder.images.shard_bytes(*first) != image.span.len {
-                        return Err(format!(
-                            "its image has the id {key} of another image, {other} of {record}"
-                        ));
+                        if line.image_id.is_some() {
+                            return Err(format!(
+                                "its image has the id {key} of another image, {other} of {record}"
+                            ));
+                        }
+                        // Images of different folders may have one name.
+                        key = member_key;
                     }
                 }
                 let mut push = |image: &ImageMember, name: Option<&str>, annotated_size| {

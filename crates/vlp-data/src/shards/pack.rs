@@ -13,7 +13,7 @@ use super::{
     record::record_json,
     writer::{ImageRecords, ShardWriter},
 };
-use crate::{DataError, Image, Source, skipped_sample::skipped_sample};
+use crate::{DataError, Image, Source, example::annotated_objects, skipped_sample::skipped_sample};
 
 /// Largest number of records about one image in one member.
 const MAX_RECORDS_PER_IMAGE: usize = 1000;
@@ -175,7 +175,15 @@ fn encode_sample(source: &dyn Source, index: usize) -> Result<EncodedSample, Dat
     let sample = source.load(index)?;
     let encoded = source.encoded_image(index)?;
     let coco_id = source.coco_id(index);
-    let record = record_json(&sample, encoded.as_ref(), coco_id, source.labels())?;
+    let objects = annotated_objects(source, index, sample.objects.as_deref())?;
+    let labels = source.labels();
+    let record = record_json(
+        &sample,
+        objects.as_deref(),
+        encoded.as_ref(),
+        coco_id,
+        labels,
+    )?;
     let (image, second_image) = match encoded {
         Some(encoded) => (encoded.image, encoded.second_image),
         None => {

@@ -1,10 +1,13 @@
+use getset::WithSetters;
 use std::{num::NonZeroUsize, thread};
 
 use super::ShardEntry;
 use crate::SkippedRecord;
 
 /// How a source is packed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 pub struct PackOptions {
     /// Largest size of a shard in bytes, exceeded only if its first sample alone is larger.
     pub shard_bytes: u64,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{AnswerType, DataError, EncodedImage, Label, LabelSpace, Object, Sample};
+use crate::{AnnotatedObject, AnswerType, DataError, EncodedImage, Label, LabelSpace, Sample};
 
 #[derive(Serialize)]
 struct RecordJson<'a> {
@@ -34,7 +34,7 @@ struct RecordJson<'a> {
 
 #[derive(Serialize)]
 struct BoxJson<'a> {
-    /// x, y, width, height in f64, from which the f32 coordinates are restored exactly.
+    /// x, y, width, height.
     bbox: [f64; 4],
     label: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -50,6 +50,7 @@ struct BoxJson<'a> {
 /// [`DataError::Format`] if it has no caption, or an object whose class or attributes are not in `labels`.
 pub(super) fn record_json(
     sample: &Sample,
+    objects: Option<&[AnnotatedObject]>,
     encoded: Option<&EncodedImage>,
     coco_id: Option<u64>,
     labels: &LabelSpace,
@@ -61,7 +62,7 @@ pub(super) fn record_json(
     if sample.captions.is_empty() {
         return Err(invalid("it has no caption".into()));
     }
-    let boxes = sample.objects.as_ref().map(|objects| {
+    let boxes = objects.map(|objects| {
         let boxes = objects.iter().map(|object| box_json(object, labels));
         boxes.collect::<Result<_, _>>().map_err(invalid)
     });
@@ -97,19 +98,18 @@ pub(super) fn record_json(
     serde_json::to_vec(&record).map_err(|error| invalid(error.to_string()))
 }
 
-fn box_json<'a>(object: &Object, labels: &'a LabelSpace) -> Result<BoxJson<'a>, String> {
+fn box_json<'a>(object: &AnnotatedObject, labels: &'a LabelSpace) -> Result<BoxJson<'a>, String> {
     let name = |names: &'a [String], index: usize, what: &str| {
         let name = names.get(index).map(String::as_str);
         name.ok_or_else(|| format!("it has an object with {what} {index} of {}", names.len()))
     };
-    let [x0, y0, x1, y1] = object.bbox.map(f64::from);
     Ok(BoxJson {
-        bbox: [x0, y0, x1 - x0, y1 - y0],
+        bbox: object.bbox,
         label: name(&labels.classes, object.class, "class")?,
         attributes: (object.attributes.iter())
             .map(|&index| name(&labels.attributes, index, "attribute"))
             .collect::<Result<_, _>>()?,
-        area: f64::from(object.area),
+        area: object.area,
         crowd: object.crowd,
     })
 }

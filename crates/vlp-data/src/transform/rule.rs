@@ -3,6 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::DataError;
 
+/// Maximum side after a resize in pixels, the default limit of an image file.
+const MAX_SIDE: usize = 16_384;
+
 /// The target size of images.
 ///
 /// ```
@@ -52,7 +55,7 @@ pub enum ResizeRule {
 }
 
 impl ResizeRule {
-    /// Checks that all sizes are at least 1 and `max` is not below `short`.
+    /// Checks that all sizes are from 1 to 16,384 and `max` is not below `short`.
     ///
     /// # Errors
     /// [`DataError::Config`] naming the value.
@@ -73,6 +76,9 @@ impl ResizeRule {
             Self::Square { side } | Self::Within { side } => vec![*side],
             Self::Keep => return Ok(()),
         };
+        if let Some(size) = sizes.iter().find(|&&size| size > MAX_SIDE) {
+            return config_error(format!("{size}; sizes must be at most {MAX_SIDE}"));
+        }
         if sizes.contains(&0) {
             return config_error("a size is 0; all must be at least 1".into());
         }

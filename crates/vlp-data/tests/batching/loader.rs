@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use vlp_data::{BatchPlan, DataError, Limits, Loader, LoaderConfig, ResizeRule, Source};
+use vlp_data::{DataError, Limits, Loader, LoaderConfig, ResizeRule, Source};
 
 use crate::{Outcome, TestSource, all_load, config, every_tenth_fails, load_batches, plan};
 
@@ -38,10 +38,7 @@ fn batches_do_not_depend_on_the_number_of_workers_or_the_start() {
                 );
             }
         }
-        let other_seed = LoaderConfig {
-            plan: BatchPlan { seed: 6, ..plan(4) },
-            ..config(0, 0)
-        };
+        let other_seed = config(0, 0).with_plan(plan(4).with_seed(6));
         assert_ne!(load_batches(&source, other_seed, 21), expected);
     }
 }
@@ -78,10 +75,7 @@ fn unreadable_samples_are_skipped_until_they_are_too_many() {
         );
     }
     for workers in [0, 3] {
-        let strict = LoaderConfig {
-            max_bad_fraction: 0.05,
-            ..config(workers, 0)
-        };
+        let strict = config(workers, 0).with_max_bad_fraction(0.05);
         let mut loader = Loader::start(source.clone(), strict).unwrap();
         let error = (0..40).find_map(|_| loader.next().err()).unwrap();
         assert!(
@@ -139,14 +133,7 @@ fn dropping_the_loader_joins_its_threads() {
 fn workers_prepare_a_bounded_number_of_batches() {
     let source = TestSource::new(30, all_load);
     let loads = source.loads.clone();
-    let mut loader = Loader::start(
-        Arc::new(source),
-        LoaderConfig {
-            queue: 4,
-            ..config(2, 0)
-        },
-    )
-    .unwrap();
+    let mut loader = Loader::start(Arc::new(source), config(2, 0).with_queue(4)).unwrap();
     loader.next().unwrap();
     thread::sleep(Duration::from_millis(100));
     // One received, four in the queues, one held by each of two blocked workers.
@@ -162,15 +149,8 @@ fn workers_prepare_a_bounded_number_of_batches() {
 fn images_outside_the_limits_are_skipped_without_loading() {
     let source = TestSource::new(30, all_load);
     let loads = source.loads.clone();
-    let limits = Limits {
-        min_side: 1000,
-        ..Default::default()
-    };
-    let config = LoaderConfig {
-        limits,
-        max_bad_fraction: 1.0,
-        ..config(0, 0)
-    };
+    let limits = Limits::default().with_min_side(1000);
+    let config = config(0, 0).with_limits(limits).with_max_bad_fraction(1.0);
     let batch = Loader::start(Arc::new(source), config)
         .unwrap()
         .next()
@@ -188,21 +168,12 @@ fn images_outside_the_limits_are_skipped_without_loading() {
 fn errors_of_invalid_configurations_name_the_field() {
     let source: Arc<dyn Source> = Arc::new(TestSource::new(3, all_load));
     let empty: Arc<dyn Source> = Arc::new(TestSource::new(0, all_load));
-    let bad_fraction = LoaderConfig {
-        max_bad_fraction: 2.0,
-        ..config(0, 0)
-    };
-    let no_size = LoaderConfig {
-        resize: ResizeRule::Square { side: 0 },
-        ..config(0, 0)
-    };
+    let bad_fraction = config(0, 0).with_max_bad_fraction(2.0);
+    let no_size = config(0, 0).with_resize(ResizeRule::Square { side: 0 });
     let cases = [
         (
             source.clone(),
-            LoaderConfig {
-                plan: plan(0),
-                ..config(0, 0)
-            },
+            config(0, 0).with_plan(plan(0)),
             "batch_size",
         ),
         (source.clone(), bad_fraction, "max_bad_fraction"),

@@ -6,6 +6,7 @@ mod common;
 mod examples;
 mod loader;
 mod sampler;
+mod windows;
 
 use std::{
     collections::HashSet,
@@ -120,12 +121,7 @@ pub(crate) fn every_tenth_fails(index: usize) -> Outcome {
 }
 
 pub(crate) fn plan(batch_size: usize) -> BatchPlan {
-    BatchPlan {
-        seed: 5,
-        batch_size,
-        bucket_by_shape: true,
-        window: 0,
-    }
+    BatchPlan::new(5, batch_size).with_bucket_by_shape(true)
 }
 
 pub(crate) fn config(workers: usize, start_step: u64) -> LoaderConfig {
@@ -133,12 +129,10 @@ pub(crate) fn config(workers: usize, start_step: u64) -> LoaderConfig {
         short: vec![16, 24, 32],
         max: 64,
     };
-    LoaderConfig {
-        workers,
-        start_step,
-        max_bad_fraction: 0.2,
-        ..LoaderConfig::new(plan(4), resize)
-    }
+    LoaderConfig::new(plan(4), resize)
+        .with_workers(workers)
+        .with_start_step(start_step)
+        .with_max_bad_fraction(0.2)
 }
 
 pub(crate) fn load_batches(

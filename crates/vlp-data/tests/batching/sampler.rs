@@ -18,12 +18,7 @@ fn an_epoch_has_each_sample_at_most_once() {
     ] {
         let source: Arc<dyn Source> = Arc::new(TestSource::new(len, all_load));
         let rule = ResizeRule::Soho { short: 40, max: 60 };
-        let plan = BatchPlan {
-            seed: 1,
-            batch_size: batch,
-            bucket_by_shape: bucket,
-            window: 0,
-        };
+        let plan = BatchPlan::new(1, batch).with_bucket_by_shape(bucket);
         let sampler = BatchSampler::new(plan, Examples::new(source, rule)).unwrap();
         let size = batch.min(len);
         assert_eq!(
@@ -64,12 +59,7 @@ fn padding_fraction(bucket_by_shape: bool, resize: ResizeRule) -> f64 {
         ..Examples::new(source, resize)
     };
     let sampler = BatchSampler::new(
-        BatchPlan {
-            seed: 2,
-            batch_size: 16,
-            bucket_by_shape,
-            window: 0,
-        },
+        BatchPlan::new(2, 16).with_bucket_by_shape(bucket_by_shape),
         examples.clone(),
     )
     .unwrap();

@@ -15,10 +15,7 @@ use vlp_data::{
 use crate::{assert_skipped, folder, limits, put, texts};
 
 fn check_all(source: &FileSource) -> CheckReport {
-    let options = CheckOptions {
-        read_report: Some(source.report()),
-        ..CheckOptions::default()
-    };
+    let options = CheckOptions::default().with_read_report(Some(source.report()));
     check(source, &options, &|_, _| {})
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod ids_and_files;
+mod own_data;
 mod pretraining;
 mod robust;
 mod tasks;

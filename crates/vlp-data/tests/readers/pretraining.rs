@@ -127,7 +127,11 @@ fn visual_genome_files_are_read() {
         images: dir.path().into(),
         objects: Some((
             put(&dir, "objects.json", objects),
-            put(&dir, "objects_vocab.txt", "car,automobile\ngrass\n\n"),
+            put(
+                &dir,
+                "objects_vocab.txt",
+                "\u{feff}car,automobile\r\ngrass\r\n\r\n",
+            ),
         )),
         attributes: Some((
             put(&dir, "attributes.json", attributes.to_string()),
@@ -245,10 +249,7 @@ fn generic_files_are_read_as_list_and_as_lines() {
         .chain(invalid.iter().map(|(record, _)| record.clone()))
         .collect();
     let lines: Vec<String> = records.iter().map(Value::to_string).collect();
-    let options = || GenericOptions {
-        images: Some(dir.path().join("images")),
-        ..GenericOptions::default()
-    };
+    let options = || GenericOptions::default().with_images(Some(dir.path().join("images")));
     let mut names: Vec<(String, &str)> = vec![
         ("record 2, box 2".into(), "no area"),
         ("record 2, box 4".into(), "[x, y, width, height]"),
@@ -295,14 +296,7 @@ fn generic_files_are_read_as_list_and_as_lines() {
             classes: vec!["cat".into()],
             ..source.labels().clone()
         });
-        let fixed = generic(
-            dir.path().join("own.json"),
-            GenericOptions {
-                labels,
-                ..options()
-            },
-        )
-        .unwrap();
+        let fixed = generic(dir.path().join("own.json"), options().with_labels(labels)).unwrap();
         assert_eq!(fixed.report().objects, 1);
         assert!(
             fixed
@@ -312,10 +306,7 @@ fn generic_files_are_read_as_list_and_as_lines() {
                 .any(|f| f.reason.contains("unknown label \"dog\""))
         );
     }
-    let nowhere = GenericOptions {
-        images: Some("nowhere".into()),
-        ..GenericOptions::default()
-    };
+    let nowhere = GenericOptions::default().with_images(Some("nowhere".into()));
     let error = generic(dir.path().join("own.json"), nowhere).err().unwrap();
     assert!(matches!(error, DataError::Missing { .. }), "{error}");
 }

@@ -60,10 +60,7 @@ fn header_sizes_equal_decoded_sizes() {
         .collect();
     let dir = tempfile::tempdir().unwrap();
     let file = put(&dir, "all.jsonl", lines.join("\n"));
-    let options = GenericOptions {
-        images: Some(data),
-        ..GenericOptions::default()
-    };
+    let options = GenericOptions::default().with_images(Some(data));
     let source = generic(file, options).unwrap();
     assert!(source.len() > 40);
     for (index, name) in names.iter().enumerate() {

@@ -15,12 +15,9 @@ use vlp_data::{
 use crate::{MemoryStore, common};
 
 fn plan(batch_size: usize, window: usize, bucket_by_shape: bool) -> BatchPlan {
-    BatchPlan {
-        seed: 3,
-        batch_size,
-        bucket_by_shape,
-        window,
-    }
+    BatchPlan::new(3, batch_size)
+        .with_bucket_by_shape(bucket_by_shape)
+        .with_window(window)
 }
 
 fn noise(count: usize) -> InMemorySource {
@@ -30,10 +27,7 @@ fn noise(count: usize) -> InMemorySource {
 /// Shards of ten samples, in memory.
 fn packed(count: usize) -> Arc<MemoryStore> {
     let dir = tempfile::tempdir().unwrap();
-    let options = PackOptions {
-        shard_samples: 10,
-        ..PackOptions::default()
-    };
+    let options = PackOptions::default().with_shard_samples(10);
     let set = dir.path().join("set");
     pack(&noise(count), &set, &options).unwrap();
     let mut store = MemoryStore::default();
@@ -196,11 +190,9 @@ fn stream(source: &Arc<dyn Source>, window: usize, workers: usize, start: u64) -
         short: vec![16, 24],
         max: 40,
     };
-    let config = LoaderConfig {
-        workers,
-        start_step: start,
-        ..LoaderConfig::new(plan(4, window, true), rule)
-    };
+    let config = LoaderConfig::new(plan(4, window, true), rule)
+        .with_workers(workers)
+        .with_start_step(start);
     let mut loader = Loader::start(source.clone(), config).unwrap();
     (start..27).map(|_| loader.next().unwrap()).collect()
 }
@@ -233,19 +225,14 @@ fn streams_resume_in_the_middle_of_a_shard() {
 fn samples_of_a_missing_shard_are_skipped() {
     let dir = tempfile::tempdir().unwrap();
     let set = dir.path().join("set");
-    let options = PackOptions {
-        shard_samples: 10,
-        ..PackOptions::default()
-    };
+    let options = PackOptions::default().with_shard_samples(10);
     pack(&noise(20), &set, &options).unwrap();
     let folder = Arc::new(Folder::open(&set).unwrap());
     let source: Arc<dyn Source> = Arc::new(open(folder, ShardOptions::default()).unwrap().source);
     std::fs::remove_file(set.join("000001.tar")).unwrap();
-    let config = LoaderConfig {
-        workers: 2,
-        max_bad_fraction: 0.6,
-        ..LoaderConfig::new(plan(20, 10, false), ResizeRule::Square { side: 16 })
-    };
+    let config = LoaderConfig::new(plan(20, 10, false), ResizeRule::Square { side: 16 })
+        .with_workers(2)
+        .with_max_bad_fraction(0.6);
     let batch = Loader::start(source, config).unwrap().next().unwrap();
     assert_eq!((batch.examples.len(), batch.skipped.len()), (10, 10));
     assert!(

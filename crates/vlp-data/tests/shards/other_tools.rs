@@ -113,6 +113,30 @@ fn second_image_of_an_id_is_skipped_and_both_are_named() {
 }
 
 #[test]
+fn images_of_one_name_without_ids_are_different_images() {
+    let (one, two) = (png(8, 6, 1), png(9, 6, 2));
+    let record = |caption: &str| {
+        let record = json!({"image": "a.png", "caption": caption});
+        record.to_string().into_bytes()
+    };
+    let (first, second) = (record("one"), record("two"));
+    let bytes = archive(&[
+        ("x/0.json", &first),
+        ("x/0.png", &one),
+        ("x/1.json", &second),
+        ("x/1.png", &one),
+        ("y/0.json", &second),
+        ("y/0.png", &two),
+    ]);
+    let source = try_open(bytes).unwrap();
+    assert_eq!(skipped(&source), []);
+    assert_eq!(captions(&source), ["one", "two", "two"]);
+    assert_eq!(source.key(0), source.key(1));
+    assert_ne!(source.key(0), source.key(2));
+    assert_eq!(source.load(2).unwrap().image.width, 9);
+}
+
+#[test]
 fn shards_that_the_manifest_does_not_list_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let set = dir.path().join("set");

@@ -35,11 +35,9 @@ fn answers(number: usize) -> Label {
 }
 
 fn small_shards() -> PackOptions {
-    PackOptions {
-        shard_samples: 7,
-        threads: NonZeroUsize::new(3).unwrap(),
-        ..PackOptions::default()
-    }
+    PackOptions::default()
+        .with_shard_samples(7)
+        .with_threads(NonZeroUsize::new(3).unwrap())
 }
 
 fn read(dir: &Path) -> FileSource {
@@ -66,6 +64,9 @@ fn check_round_trip(source: &dyn Source) -> (TempDir, FileSource) {
         assert_eq!(shards.key(index), source.key(index));
         assert_eq!(shards.coco_id(index), source.coco_id(index));
         assert_eq!(shards.label(index).unwrap(), source.label(index).unwrap());
+        if let Some(objects) = source.annotated_objects(index).unwrap() {
+            assert_eq!(shards.annotated_objects(index).unwrap(), Some(objects));
+        }
         if let Some(encoded) = source.encoded_image(index).unwrap() {
             assert_eq!(
                 shards.encoded_image(index).unwrap(),
@@ -106,7 +107,7 @@ fn records_of_every_kind_round_trip() {
     let upright = vlp_data::decode_image(&exif, "exif", &Limits::default()).unwrap();
     let lines = format!(
         r#"
-        {{"image": "a.png", "captions": ["one", "two"], "boxes": [{{"bbox": [0.1, 0.2, 7.7, 3.3], "label": "dog", "attributes": ["wet", "old"], "area": 0.3, "crowd": true}}, {{"bbox": [30.9, 0, 0.1, 23], "label": "cat"}}], "image_id": 18446744073709551615, "coco_id": 5}}
+        {{"image": "a.png", "captions": ["one", "two"], "boxes": [{{"bbox": [0.1, 0.2, 7.7, 3.3], "label": "dog", "attributes": ["wet", "old"], "area": 0.3, "crowd": true}}, {{"bbox": [30.9, 0, 0.1, 23], "label": "cat"}}, {{"bbox": [-3.3, 20.1, 9.7, 50.3], "label": "cat"}}], "image_id": 18446744073709551615, "coco_id": 5}}
         {{"image": "b.png", "caption": "no boxes", "boxes": []}}
         {{"image": "a.png", "question": "what is it?", "answer": "a dog", "id": 17, "answer_type": "yes/no", "question_type": "what is"}}
         {{"image": "a.png", "question": "who is it?", "answers": ["Rex"], "consensus": "rex"}}
@@ -145,17 +146,11 @@ fn packing_is_deterministic_for_any_number_of_threads() {
         files.sort();
         files
     };
-    let single_thread = PackOptions {
-        threads: NonZeroUsize::MIN,
-        ..small_shards()
-    };
+    let single_thread = small_shards().with_threads(NonZeroUsize::MIN);
     let first = pack_noise("one", &single_thread);
     assert_eq!(first.len(), 7, "six shards of at most 7, and the manifest");
     assert!(first == pack_noise("two", &small_shards()));
-    let small_bytes = PackOptions {
-        shard_bytes: 20_000,
-        ..PackOptions::default()
-    };
+    let small_bytes = PackOptions::default().with_shard_bytes(20_000);
     let shards = pack_noise("bytes", &small_bytes);
     let tars = shards.iter().filter(|(name, _)| name != MANIFEST);
     assert!(tars.clone().count() > 2 && tars.clone().all(|(_, tar)| tar.len() <= 20_000));

@@ -32,21 +32,6 @@ pub fn pair_cider_d(pairs: &[TokenizedPair]) -> Result<Vec<f64>, EvalError> {
     pair_cider_d_with_steps(pairs, &mut || ())
 }
 
-/// Same as [`pair_cider_d`]; calls `progress` with the number of finished steps and the total, two for each pair.
-///
-/// # Errors
-/// As [`cider_d`].
-pub fn pair_cider_d_with_progress(
-    pairs: &[TokenizedPair],
-    mut progress: impl FnMut(usize, usize),
-) -> Result<Vec<f64>, EvalError> {
-    let (mut done, total) = (0, CIDER_STEPS * pairs.len());
-    pair_cider_d_with_steps(pairs, &mut || {
-        done += 1;
-        progress(done, total);
-    })
-}
-
 /// Steps for each pair: counting its references and scoring.
 pub(super) const CIDER_STEPS: usize = 2;
 

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -265,10 +265,8 @@ pub(super) fn write(
         file: file.to_owned(),
         source,
     };
-    let mut name = file.as_os_str().to_owned();
-    name.push(".partial");
-    let partial = PathBuf::from(name);
-    let mut writer = BufWriter::new(File::create(&partial).map_err(fail)?);
+    let (output, partial) = create_partial(file).map_err(fail)?;
+    let mut writer = BufWriter::new(output);
     let result = fill(&mut writer, &fail)
         .and_then(|()| writer.flush().map_err(fail))
         .and_then(|()| std::fs::rename(&partial, file).map_err(fail));
@@ -277,4 +275,18 @@ pub(super) fn write(
         let _ = std::fs::remove_file(&partial);
     }
     result
+}
+
+/// Creates a file next to `file` under a name that does not exist yet.
+fn create_partial(file: &Path) -> std::io::Result<(File, PathBuf)> {
+    for number in 0_u64.. {
+        let mut name = file.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}-{number}.partial", std::process::id()));
+        let partial = file.with_file_name(name);
+        match File::create_new(&partial) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            created => return Ok((created?, partial)),
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
 }

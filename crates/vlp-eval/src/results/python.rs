@@ -22,7 +22,7 @@ pub(super) struct PythonJson<R> {
 }
 
 impl<R: BufRead> PythonJson<R> {
-    /// Without `quote_numbers` the text is not changed, so that the words of Python are errors.
+    /// Without `quote_numbers` the words of Python become null, and other numbers are not changed.
     pub(super) fn new(inner: R, quote_numbers: bool) -> Self {
         Self {
             inner,
@@ -61,6 +61,9 @@ impl<R: BufRead> PythonJson<R> {
             self.output.extend(NUMBER_PREFIX.as_bytes());
             self.output.append(&mut self.word);
             self.output.push(b'"');
+        } else if is_not_finite {
+            self.word.clear();
+            self.output.extend(b"null");
         } else {
             self.output.append(&mut self.word);
         }
@@ -141,6 +144,7 @@ mod tests {
         let text =
             r#"{"NaN": NaN, "a\"1.5": [Infinity,-Infinity], "b\\": 1.5, "c": [true,-1e-5,-10]}"#;
         let expected = r##"{"NaN": "#NaN", "a\"1.5": ["#Infinity","#-Infinity"], "b\\": "#1.5", "c": [true,"#-1e-5",-10]}"##;
+        let nulls = r#"{"NaN": null, "a\"1.5": [null,null], "b\\": 1.5, "c": [true,-1e-5,-10]}"#;
         for size in [1, 2, 3, 7, 64, 1000] {
             let reader = || std::io::BufReader::with_capacity(size, text.as_bytes());
             let read = |quote_numbers| {
@@ -151,7 +155,7 @@ mod tests {
                 output
             };
             assert_eq!(read(true), expected, "{size}");
-            assert_eq!(read(false), text, "{size}");
+            assert_eq!(read(false), nulls, "{size}");
         }
     }
 }

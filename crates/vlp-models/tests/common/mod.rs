@@ -23,45 +23,31 @@ pub use vlp_testing::max_abs_diff;
 use vlp_vision::{Depth, NormMode, ResNetConfig, Stem, VectorQuantizerConfig};
 
 pub fn small() -> E2eVlpConfig {
-    E2eVlpConfig {
-        backbone: ResNetConfig {
-            width: 4,
-            stem: Stem::Small,
-            norm: NormMode::Frozen,
-            ..ResNetConfig::new(Depth::R10)
-        },
-        d_model: 16,
-        n_heads: 4,
-        d_ff: 32,
-        encoder_layers: 2,
-        decoder_layers: 2,
-        caption_layers: 0,
-        dropout: 0.0,
-        max_positions: 12,
-        modality_embedding: false,
-        recompute: vec![],
-        quantizer: None,
-    }
+    E2eVlpConfig::new(
+        ResNetConfig::new(Depth::R10)
+            .with_width(4)
+            .with_stem(Stem::Small)
+            .with_norm(NormMode::Frozen),
+    )
+    .with_d_model(16)
+    .with_n_heads(4)
+    .with_d_ff(32)
+    .with_encoder_layers(2)
+    .with_decoder_layers(2)
+    .with_dropout(0.0)
+    .with_max_positions(12)
 }
 
 pub fn small_soho() -> SohoConfig {
-    SohoConfig {
-        backbone: ResNetConfig {
-            stages: 3,
-            ..small().backbone
-        },
-        d_model: 16,
-        n_heads: 4,
-        d_ff: 32,
-        encoder_layers: 2,
-        decoder_layers: 0,
-        dropout: 0.0,
-        max_positions: 12,
-        pool: Pool::Before,
-        quantizer: Some(VectorQuantizerConfig::new(6)),
-        portrait_mask_bug: false,
-        recompute: vec![],
-    }
+    SohoConfig::new(small().backbone.with_stages(3))
+        .with_d_model(16)
+        .with_n_heads(4)
+        .with_d_ff(32)
+        .with_encoder_layers(2)
+        .with_dropout(0.0)
+        .with_max_positions(12)
+        .with_pool(Pool::Before)
+        .with_quantizer(Some(VectorQuantizerConfig::new(6)))
 }
 
 pub fn vocabulary(classes: usize, attributes: usize) -> Vec<ClassVocabulary> {
@@ -78,25 +64,22 @@ pub fn objectives(
     vocabularies: Vec<ClassVocabulary>,
     device: &Device,
 ) -> PretrainObjectives {
-    ObjectivesConfig {
-        itm: Some(ItmConfig::default()),
-        mlm: Some(MlmConfig::default()),
-        mvm: None,
-        detection: Some(DetectionConfig::default()),
-        caption: Some(CaptioningConfig::default()),
-        ..ObjectivesConfig::default()
-    }
-    .init(
-        &HeadSizes {
-            d_model,
-            vocab_size,
-            vocabularies,
-            codes: 0,
-            answers: 0,
-        },
-        device,
-    )
-    .unwrap()
+    ObjectivesConfig::default()
+        .with_itm(Some(ItmConfig::default()))
+        .with_mlm(Some(MlmConfig::default()))
+        .with_detection(Some(DetectionConfig::default()))
+        .with_caption(Some(CaptioningConfig::default()))
+        .init(
+            &HeadSizes {
+                d_model,
+                vocab_size,
+                vocabularies,
+                codes: 0,
+                answers: 0,
+            },
+            device,
+        )
+        .unwrap()
 }
 
 pub fn to_cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

@@ -4,6 +4,7 @@ use burn::prelude::*;
 use vlp_ops::tied_logits;
 use vlp_transformer::{AttentionBias, Decoder, DecoderInput, Memory, TextBatch, TextEmbedding};
 
+use crate::caption_graphs::CaptionGraphs;
 use crate::loss::gather_positions;
 
 /// What computes the logits of captions of a batch of images.
@@ -17,16 +18,18 @@ pub struct CaptionHead<'a> {
     pub text_embedding: &'a TextEmbedding,
     /// The encoded images.
     pub memory: &'a Memory,
+    /// Recorded graphs of decoding with these weights, if they are kept from batch to batch.
+    pub graphs: Option<&'a CaptionGraphs>,
 }
 
-impl CaptionHead<'_> {
+impl<'a> CaptionHead<'a> {
     /// Logits `[rows, vocab]` of decoder states `[rows, d_model]`.
     pub(super) fn project(&self, states: Tensor<2>) -> Tensor<2> {
         let token_embedding = self.text_embedding.token_embedding();
         tied_logits(states, token_embedding, Some(self.bias.clone()))
     }
 
-    fn decoder_input(&self, text: &TextBatch) -> DecoderInput<'_> {
+    fn decoder_input(&self, text: &TextBatch) -> DecoderInput<'a> {
         let length = text.ids.dims()[1];
         let causal = AttentionBias::causal(length, &text.ids.device());
         DecoderInput {
@@ -52,12 +55,30 @@ impl CaptionHead<'_> {
         self.decoder.attention_weights(self.decoder_input(text))
     }
 
+    /// What the decoder reads to predict every token of `texts` but the first ones; `None` without such tokens.
+    pub(super) fn teacher_forced_input(
+        &self,
+        texts: &[&[u32]],
+        pad: u32,
+    ) -> Option<DecoderInput<'a>> {
+        if texts.iter().all(|ids| ids.len() < 2) {
+            return None;
+        }
+        let inputs: Vec<&[u32]> = texts
+            .iter()
+            .map(|ids| &ids[..ids.len().saturating_sub(1)])
+            .collect();
+        let text = TextBatch::collate(&inputs, pad, &self.memory.states.device());
+        Some(self.decoder_input(&text))
+    }
+
     /// Logits `[tokens, vocab]` of every token of `texts` but the first ones, text by text, and those tokens; `None`
-    /// without such tokens.
+    /// without such tokens. `decoded` is the decoder's output for [`Self::teacher_forced_input`] if it has run.
     pub(super) fn teacher_forced_logits(
         &self,
         texts: &[&[u32]],
         pad: u32,
+        decoded: Option<&Tensor<3>>,
     ) -> Option<(Tensor<2>, Vec<i32>)> {
         let (mut positions, mut labels) = (vec![], vec![]);
         for (row, ids) in texts.iter().enumerate() {
@@ -66,15 +87,10 @@ impl CaptionHead<'_> {
                 labels.push(id as i32);
             }
         }
-        if positions.is_empty() {
-            return None;
-        }
-        let inputs: Vec<&[u32]> = texts
-            .iter()
-            .map(|ids| &ids[..ids.len().saturating_sub(1)])
-            .collect();
-        let text = TextBatch::collate(&inputs, pad, &self.memory.states.device());
-        let states = self.decoder.forward(self.decoder_input(&text));
+        let states = match decoded {
+            Some(states) => states.clone(),
+            None => self.decoder.forward(self.teacher_forced_input(texts, pad)?),
+        };
         Some((self.project(gather_positions(states, &positions)), labels))
     }
 }

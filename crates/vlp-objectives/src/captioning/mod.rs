@@ -4,7 +4,9 @@ mod generator;
 mod head;
 mod metrics;
 mod objective;
+mod recorded;
 mod reward;
+mod scorer;
 mod self_critical;
 
 pub use generator::CaptionGenerator;

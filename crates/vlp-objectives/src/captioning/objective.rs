@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use burn::module::Param;
 use burn::prelude::*;
+use getset::WithSetters;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use vlp_ops::init_weights;
-use vlp_transformer::{GeneratedSequence, GenerationConfig, Sampling};
+use vlp_transformer::{DecoderInput, GeneratedSequence, GenerationConfig, Sampling};
 
 use super::generator::CaptionGenerator;
 use super::head::CaptionHead;
@@ -21,9 +22,12 @@ use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
 use crate::targets::Unit;
+use crate::validate::{Check, RunContext, Validate};
 
 /// Configuration of [`Captioning`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct CaptioningConfig {
     /// Weight of the loss; 1 in E2E-VLP.
@@ -79,18 +83,48 @@ pub struct Captioning {
 
 init_weights!(Captioning { bias = Zeros; config, reward });
 
+impl Validate for CaptioningConfig {
+    fn validate(&self, check: &Check, run: &RunContext) -> Result<(), ObjectiveError> {
+        check.needs_decoder(run)?;
+        let reason = ": [CLS], a token and [SEP]";
+        check.at_least("max_new_tokens", self.max_new_tokens, 3, reason)?;
+        check.at_least("num_beams", self.num_beams, 1, " (greedy)")?;
+        let (penalty, is_beam_search) = (
+            self.length_penalty,
+            self.num_beams > 1 && self.sampling.is_none(),
+        );
+        if !penalty.is_finite() || (penalty != 0.0 && !is_beam_search) {
+            let hint =
+                "use a finite number, and 0 without beam search (num_beams = 1, or sampling)";
+            return check.fail("length_penalty", penalty, hint);
+        }
+        if self.min_new_tokens > self.max_new_tokens {
+            let hint = "use at most max_new_tokens";
+            return check.fail("min_new_tokens", self.min_new_tokens, hint);
+        }
+        let Some(sampling) = &self.sampling else {
+            return Ok(());
+        };
+        if sampling.temperature.is_nan() || sampling.temperature <= 0.0 {
+            let hint = "use a temperature above 0 (1 leaves the distribution unchanged)";
+            return check.fail("sampling.temperature", sampling.temperature, hint);
+        }
+        if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
+            let hint = "use a value in (0, 1] (0.9 is usual)";
+            return check.fail("sampling.top_p", sampling.top_p, hint);
+        }
+        Ok(())
+    }
+}
+
 impl CaptioningConfig {
     /// Beam search from `bos` to `eos`; [`Self::sampling`] is not part of it.
     pub fn generation(&self, bos: u32, eos: u32) -> GenerationConfig {
-        GenerationConfig {
-            bos,
-            eos,
-            max_new_tokens: self.max_new_tokens,
-            min_new_tokens: self.min_new_tokens,
-            num_beams: self.num_beams,
-            length_penalty: self.length_penalty,
-            no_repeat_ngram_size: self.no_repeat_ngram_size,
-        }
+        GenerationConfig::greedy(bos, eos, self.max_new_tokens)
+            .with_min_new_tokens(self.min_new_tokens)
+            .with_num_beams(self.num_beams)
+            .with_length_penalty(self.length_penalty)
+            .with_no_repeat_ngram_size(self.no_repeat_ngram_size)
     }
 
     /// Builds the output layer.
@@ -141,6 +175,7 @@ impl Captioning {
             decoder: output.parts.caption_decoder(Self::NAME)?,
             text_embedding: output.parts.text_embedding,
             memory: output.image(),
+            graphs: output.parts.caption_graphs,
         })
     }
 
@@ -192,10 +227,7 @@ impl Captioning {
         let loss = SelfCriticalLoss {
             samples: config.samples,
             reward: reward.as_ref(),
-            greedy: GenerationConfig {
-                num_beams: 1,
-                ..self.config.generation(bos, eos)
-            },
+            greedy: self.config.generation(bos, eos).with_num_beams(1),
             sampling: self.config.sampling.unwrap_or_default(),
             pad,
         };
@@ -210,6 +242,13 @@ impl Captioning {
             ..Losses::single(Self::NAME, self.config.weight, value)
         })
     }
+}
+
+/// Ids of the captions, and the padding token.
+fn texts<'a>(targets: &[&'a CaptionTarget]) -> (Vec<&'a [u32]>, u32) {
+    let texts = targets.iter().map(|target| target.ids.as_slice());
+    let pad = targets.first().map_or(0, |target| target.pad);
+    (texts.collect(), pad)
 }
 
 impl Objective for Captioning {
@@ -243,6 +282,18 @@ impl Objective for Captioning {
         })
     }
 
+    fn decoder_input<'a>(
+        &self,
+        output: &'a EncoderOutput<'_>,
+        targets: &[&CaptionTarget],
+    ) -> Option<DecoderInput<'a>> {
+        if self.config.self_critical.is_some() || output.parts.caption_decoder.is_some() {
+            return None;
+        }
+        let (texts, pad) = texts(targets);
+        self.head(output).ok()?.teacher_forced_input(&texts, pad)
+    }
+
     fn loss(
         &self,
         output: &EncoderOutput<'_>,
@@ -252,9 +303,9 @@ impl Objective for Captioning {
             return self.self_critical_loss(config, output, targets);
         }
         let head = self.head(output)?;
-        let texts: Vec<&[u32]> = targets.iter().map(|target| target.ids.as_slice()).collect();
-        let pad = targets.first().map_or(0, |target| target.pad);
-        let value = match head.teacher_forced_logits(&texts, pad) {
+        let (texts, pad) = texts(targets);
+        let decoded = output.decoded(Self::NAME).and_then(<[_]>::last);
+        let value = match head.teacher_forced_logits(&texts, pad, decoded) {
             Some((logits, labels)) => cross_entropy(logits, &labels),
             None => zero(&head.memory.states.device()),
         };

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::prelude::*;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_ops::log_prob;
 use vlp_transformer::{GeneratedSequence, GenerationConfig, Memory, Sampling};
@@ -12,7 +13,9 @@ use super::reward::CaptionReward;
 use crate::loss::zero;
 
 /// Configuration of self-critical training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields, default)]
 pub struct SelfCritical {
     /// Captions sampled for each image. One is compared with the greedy caption (Rennie et al.); several are each
@@ -86,7 +89,7 @@ impl SelfCriticalLoss<'_> {
                 .map(|ids| self.with_ends(head, ids))
                 .collect();
             let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-            let Some((logits, labels)) = head.teacher_forced_logits(&texts, self.pad) else {
+            let Some((logits, labels)) = head.teacher_forced_logits(&texts, self.pad, None) else {
                 continue;
             };
             let advantages: Vec<f32> = texts
@@ -135,6 +138,7 @@ impl SelfCriticalLoss<'_> {
             decoder: &decoder,
             text_embedding: &text_embedding,
             memory: &memory,
+            graphs: None,
         });
         let ids = |sequences: Vec<GeneratedSequence>| -> Captions {
             sequences.into_iter().map(|sequence| sequence.ids).collect()

@@ -3,8 +3,10 @@
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use burn::tensor::activation::softmax;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_assign::Hungarian;
+use vlp_ops::to_cpu;
 
 use super::boxes::{corners, overlap};
 use super::heads::DetectionOutput;
@@ -12,7 +14,9 @@ use super::target::DetectionTarget;
 use crate::error::ObjectiveError;
 
 /// Weights of the matching cost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct MatchCost {
     /// Minus the probability of the object's class; 1 in DETR.
@@ -48,24 +52,70 @@ pub struct Matcher {
 impl Matcher {
     /// Pairs of every layer and image: `pairs[layer][image]`.
     ///
-    /// Copies from the device once per batch: the probabilities of the objects' classes are gathered on the device and
-    /// copied together with the boxes.
-    ///
     /// # Errors
-    /// [`ObjectiveError::NonFinite`] for a prediction that is NaN or infinite.
+    /// As [`Self::assign_all`].
     pub fn assign(
         &mut self,
         output: &DetectionOutput,
         targets: &[&DetectionTarget],
         cost: &MatchCost,
     ) -> Result<Vec<Vec<Pairs>>, ObjectiveError> {
-        let [layers, batch, queries, _] = output.logits.dims();
-        let objects = targets.iter().map(|target| target.objects.len());
-        let max_objects = objects.max().unwrap_or(0);
-        if max_objects == 0 {
-            return Ok(vec![vec![vec![]; batch]; layers]);
+        let mut pairs = self.assign_all([(output, targets)], cost)?;
+        Ok(pairs.remove(0))
+    }
+
+    /// [`Self::assign`] for the predictions and targets of several vocabularies.
+    ///
+    /// Copies from the device once: the probabilities of the objects' classes are gathered on the device and copied
+    /// together with the boxes.
+    ///
+    /// # Errors
+    /// [`ObjectiveError::NonFinite`] for a prediction that is NaN or infinite.
+    pub fn assign_all<'a>(
+        &mut self,
+        groups: impl IntoIterator<Item = (&'a DetectionOutput, &'a [&'a DetectionTarget])>,
+        cost: &MatchCost,
+    ) -> Result<Vec<Vec<Vec<Pairs>>>, ObjectiveError> {
+        let groups: Vec<_> = groups.into_iter().collect();
+        let max_objects = |targets: &[&DetectionTarget]| {
+            let objects = targets.iter().map(|target| target.objects.len());
+            objects.max().unwrap_or(0)
+        };
+        let rows = groups.iter().filter_map(|(output, targets)| {
+            let max_objects = max_objects(targets);
+            (max_objects > 0).then(|| gather(output, targets, cost, max_objects).reshape([-1]))
+        });
+        let rows: Vec<Tensor<1>> = rows.collect();
+        let rows: Vec<f32> = match rows.is_empty() {
+            true => vec![],
+            false => to_cpu(Tensor::cat(rows, 0)).iter().collect(),
+        };
+        let mut rest = &rows[..];
+        let mut pairs = vec![];
+        for (output, targets) in groups {
+            let [layers, batch, queries, _] = output.logits.dims();
+            let max_objects = max_objects(targets);
+            if max_objects == 0 {
+                pairs.push(vec![vec![vec![]; batch]; layers]);
+                continue;
+            }
+            let (rows, others) = rest.split_at(layers * batch * queries * (max_objects + 4));
+            rest = others;
+            pairs.push(self.assign_rows(rows, [layers, queries], targets, max_objects, cost)?);
         }
-        let rows = gather(output, targets, cost, max_objects);
+        Ok(pairs)
+    }
+
+    /// Pairs by the rows that [`gather`] has made.
+    fn assign_rows(
+        &mut self,
+        rows: &[f32],
+        [layers, queries]: [usize; 2],
+        targets: &[&DetectionTarget],
+        max_objects: usize,
+        cost: &MatchCost,
+    ) -> Result<Vec<Vec<Pairs>>, ObjectiveError> {
+        let batch = targets.len();
         let columns = max_objects + 4;
         let mut pairs = vec![Vec::with_capacity(batch); layers];
         let mut matrix = vec![];
@@ -108,7 +158,7 @@ fn gather(
     targets: &[&DetectionTarget],
     cost: &MatchCost,
     max_objects: usize,
-) -> Vec<f32> {
+) -> Tensor<4> {
     let [layers, batch, queries, classes] = output.logits.dims();
     let device = output.logits.device();
     let mut labels = vec![0i32; batch * max_objects];
@@ -149,6 +199,5 @@ fn gather(
         let probability = softmax(logits.clone().without_autodiff(), 3);
         gain = gain + probability.matmul(weights);
     }
-    let rows = Tensor::cat(vec![gain, output.boxes.clone().without_autodiff()], 3);
-    rows.into_data().iter().collect()
+    Tensor::cat(vec![gain, output.boxes.clone().without_autodiff()], 3)
 }

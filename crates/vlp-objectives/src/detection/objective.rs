@@ -1,14 +1,17 @@
 //! The detection objective: learned queries through the decoder, heads, matching and losses.
 
+use std::ops::Add;
+
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::Distribution;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_ops::init_weights;
 use vlp_transformer::{Decoder, DecoderInput, Memory};
 
 use super::heads::{BoxHead, ClassVocabulary, DetectionOutput, VocabularyHead};
-use super::matcher::{MatchCost, Matcher};
+use super::matcher::{MatchCost, Matcher, Pairs};
 use super::metrics::DetectionMetrics;
 use super::post_process::{DetectedObject, post_process};
 use super::set_loss::SetLossSums;
@@ -20,9 +23,12 @@ use crate::objective::{Losses, Objective, Term};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
 use crate::targets::Unit;
+use crate::validate::{Check, RunContext, Validate};
 
 /// Configuration of [`Detection`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields, default)]
 pub struct DetectionConfig {
     /// Weight of the whole objective; 1 in E2E-VLP.
@@ -84,6 +90,12 @@ init_weights!(Detection {
     vocabularies, config
 });
 
+impl Validate for DetectionConfig {
+    fn validate(&self, check: &Check, run: &RunContext) -> Result<(), ObjectiveError> {
+        check.needs_decoder(run)
+    }
+}
+
 impl DetectionConfig {
     /// Builds queries and heads for a decoder of width `d_model`, with a class head for each vocabulary.
     ///
@@ -127,6 +139,9 @@ impl DetectionConfig {
     }
 }
 
+/// Predictions for the images of a vocabulary, and their targets.
+type VocabularyGroup<'a> = (DetectionOutput, Vec<&'a DetectionTarget>);
+
 impl Detection {
     /// The image tokens that queries attend to, one row per target.
     fn memory<'a>(&self, output: &'a EncoderOutput<'_>) -> &'a Memory {
@@ -158,6 +173,11 @@ impl Detection {
         Tensor::stack(decoder.forward_all(self.decoder_input(memory)), 0)
     }
 
+    /// [`Self::states`] of the last layer alone, `[1, images, queries, d_model]`.
+    pub fn last_states(&self, memory: &Memory, decoder: &Decoder) -> Tensor<4> {
+        decoder.forward(self.decoder_input(memory)).unsqueeze()
+    }
+
     /// Predictions of every layer for one vocabulary, from decoder states `[layers, images, queries, d_model]`.
     pub fn predict(&self, states: Tensor<4>, vocabulary: usize) -> DetectionOutput {
         self.heads[vocabulary].forward(&self.box_head, states)
@@ -168,7 +188,7 @@ impl Detection {
         &self,
         states: &Tensor<4>,
         targets: &[&'a DetectionTarget],
-    ) -> Vec<(DetectionOutput, Vec<&'a DetectionTarget>)> {
+    ) -> Vec<VocabularyGroup<'a>> {
         let mut groups = vec![];
         for vocabulary in 0..self.heads.len() {
             let images: Vec<usize> = (0..targets.len())
@@ -191,6 +211,17 @@ impl Detection {
         groups
     }
 
+    /// Pairs of every layer and image of each vocabulary.
+    fn assign(
+        &self,
+        groups: &[VocabularyGroup<'_>],
+    ) -> Result<Vec<Vec<Vec<Pairs>>>, ObjectiveError> {
+        let groups = groups
+            .iter()
+            .map(|(output, targets)| (output, &targets[..]));
+        Matcher::default().assign_all(groups, &self.config.cost)
+    }
+
     /// The object of every query for each image, by descending score.
     pub fn detect(
         &self,
@@ -198,9 +229,8 @@ impl Detection {
         decoder: &Decoder,
         vocabulary: usize,
     ) -> Vec<Vec<DetectedObject>> {
-        let states = self.states(memory, decoder);
-        let last = states.dims()[0] - 1;
-        let mut images = post_process(&self.predict(states.narrow(0, last, 1), vocabulary));
+        let states = self.last_states(memory, decoder);
+        let mut images = post_process(&self.predict(states, vocabulary));
         for objects in &mut images {
             objects.sort_by(|a, b| b.score.total_cmp(&a.score));
         }
@@ -259,28 +289,33 @@ impl Objective for Detection {
         ))
     }
 
+    fn decoder_input<'a>(
+        &self,
+        output: &'a EncoderOutput<'_>,
+        _targets: &[&DetectionTarget],
+    ) -> Option<DecoderInput<'a>> {
+        (!self.config.from_joint).then(|| self.decoder_input(output.image()))
+    }
+
     fn loss(
         &self,
         output: &EncoderOutput<'_>,
         targets: &[&DetectionTarget],
     ) -> Result<Losses, ObjectiveError> {
-        let states = self.states(self.memory(output), output.parts.decoder(Self::NAME)?);
-        let layers = states.dims()[0];
-        let states = match self.config.aux_losses {
-            true => states,
-            false => states.narrow(0, layers - 1, 1),
+        let (memory, decoder) = (self.memory(output), output.parts.decoder(Self::NAME)?);
+        let states = match (output.decoded(Self::NAME), self.config.aux_losses) {
+            (Some(layers), true) => Tensor::stack(layers.to_vec(), 0),
+            (Some(layers), false) => Tensor::stack(layers[layers.len() - 1..].to_vec(), 0),
+            (None, true) => self.states(memory, decoder),
+            (None, false) => self.last_states(memory, decoder),
         };
         let layers = states.dims()[0];
-        let mut matcher = Matcher::default();
-        let mut sums: Option<SetLossSums> = None;
-        for (predictions, targets) in self.by_vocabulary(&states, targets) {
-            let pairs = matcher.assign(&predictions, &targets, &self.config.cost)?;
-            let added = SetLossSums::new(&predictions, &targets, &pairs, self.config.no_object);
-            sums = Some(match sums {
-                Some(sums) => sums + added,
-                None => added,
-            });
-        }
+        let groups = self.by_vocabulary(&states, targets);
+        let pairs = self.assign(&groups)?;
+        let sums = groups.iter().zip(&pairs).map(|((output, targets), pairs)| {
+            SetLossSums::new(output, targets, pairs, self.config.no_object)
+        });
+        let sums = sums.reduce(Add::add);
         let mut losses = match sums {
             Some(sums) => Losses {
                 terms: self.terms(sums, layers),
@@ -303,13 +338,12 @@ impl Objective for Detection {
         targets: &[&DetectionTarget],
         metrics: &mut DetectionMetrics,
     ) -> Result<(), ObjectiveError> {
-        let states = self.states(self.memory(output), output.parts.decoder(Self::NAME)?);
-        let last = states.dims()[0] - 1;
-        let states = states.narrow(0, last, 1);
-        for (predictions, targets) in self.by_vocabulary(&states, targets) {
-            let pairs = Matcher::default().assign(&predictions, &targets, &self.config.cost)?;
-            let objects = post_process(&predictions);
-            for ((objects, target), pairs) in objects.iter().zip(&targets).zip(&pairs[0]) {
+        let states = self.last_states(self.memory(output), output.parts.decoder(Self::NAME)?);
+        let groups = self.by_vocabulary(&states, targets);
+        let pairs = self.assign(&groups)?;
+        for ((predictions, targets), pairs) in groups.iter().zip(&pairs) {
+            let objects = post_process(predictions);
+            for ((objects, target), pairs) in objects.iter().zip(targets).zip(&pairs[0]) {
                 if !metrics.record_image(objects, target) {
                     continue;
                 }

@@ -1,6 +1,6 @@
 //! Targets of detection.
 
-use vlp_data::{Example, LabelSpace, Object};
+use vlp_data::{AnnotatedObject, Example, LabelSpace};
 use vlp_eval::coco_ap::GroundTruth;
 
 /// One object of an image.
@@ -24,7 +24,7 @@ pub struct DetectionTarget {
     /// Number of objects that were dropped because there are more than queries.
     pub dropped: usize,
     /// All annotated objects of the original image with the indices of their classes, for validation metrics: also crowds,
-    /// and the objects that were dropped.
+    /// boxes that are not clipped to the image, and the objects that were dropped.
     pub ground_truth: Vec<GroundTruth>,
     /// The image's id, for validation metrics.
     pub image_id: u64,
@@ -85,11 +85,9 @@ impl DetectionTarget {
     }
 }
 
-/// An object with the area and the crowd flag of its annotation.
-fn ground_truth(image_id: u64, object: &Object) -> GroundTruth {
-    let [x0, y0, x1, y1] = object.bbox.map(f64::from);
-    let bbox = [x0, y0, x1 - x0, y1 - y0];
-    let area = f64::from(object.area);
+/// An object with the box, the area and the crowd flag of its annotation.
+fn ground_truth(image_id: u64, object: &AnnotatedObject) -> GroundTruth {
+    let (bbox, area) = (object.bbox, object.area);
     GroundTruth {
         image_id,
         category_id: object.class as u32,
@@ -97,7 +95,7 @@ fn ground_truth(image_id: u64, object: &Object) -> GroundTruth {
         // An invalid area must not stop the evaluation of all images.
         area: match area.is_finite() && area >= 0.0 {
             true => area,
-            false => bbox[2] * bbox[3],
+            false => (bbox[2] * bbox[3]).min(f64::MAX),
         },
         crowd: object.crowd,
     }

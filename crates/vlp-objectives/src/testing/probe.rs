@@ -7,13 +7,12 @@ use vlp_transformer::{
     AttentionBias, Decoder, DecoderConfig, Encoder, EncoderConfig, LayerConfig, Memory, TextBatch,
     TextEmbedding, TextEmbeddingConfig,
 };
-use vlp_vision::{DictionaryConfig, QuantizedMap, VisualDictionary, resize_mask};
+use vlp_vision::{DictionaryConfig, PaddedImages, QuantizedMap, VisualDictionary, resize_mask};
 
 use super::ConformanceError;
-use crate::codes::Codes;
-use crate::encoder_output::{EncoderOutput, JointOutput, SharedParts, TextStates};
+use crate::encoder_output::{JointOutput, SharedParts, TextStates};
+use crate::encoding::{EncodedPasses, ImageTokens, PassInputs};
 use crate::error::ObjectiveError;
-use crate::inputs::Inputs;
 use crate::passes::EncoderPasses;
 use crate::vision_language::VisionLanguage;
 
@@ -50,18 +49,12 @@ impl Probe {
     /// A model with random weights, without dropout.
     pub(super) fn new(vocab_size: usize, device: &Device) -> Result<Self, ConformanceError> {
         let layer = LayerConfig::detr(D_MODEL, 2, 2 * D_MODEL, 0.0);
-        let text_embedding = TextEmbeddingConfig {
-            vocab_size,
-            d_model: D_MODEL,
-            max_positions: MAX_TEXT_LEN,
-            type_vocab_size: 1,
-            dropout: 0.0,
-        };
-        let encoder = EncoderConfig {
-            layers: 1,
-            layer: layer.clone(),
-        };
-        let decoder = DecoderConfig { layers: 2, layer };
+        let text_embedding = TextEmbeddingConfig::new(vocab_size, D_MODEL)
+            .with_max_positions(MAX_TEXT_LEN)
+            .with_type_vocab_size(1)
+            .with_dropout(0.0);
+        let encoder = EncoderConfig::new(1, layer.clone());
+        let decoder = DecoderConfig::new(2, layer);
         Ok(Self {
             dictionary: DictionaryConfig::new(CODES)
                 .init(D_MODEL, device)
@@ -78,16 +71,11 @@ impl Probe {
         self.encoder.forward(states, None, Some(&bias))
     }
 
-    fn encode_joint(
-        &self,
-        inputs: &Inputs<'_>,
-        image: Tensor<3>,
-        image_mask: Tensor<2, Bool>,
-        codes: &Codes,
-    ) -> JointOutput {
-        let mut image = inputs.pairing.gather_per_text(image);
-        let image_mask = inputs.pairing.gather_mask_per_text(image_mask);
-        if let Some(mask) = codes.mask(inputs.pairing.texts(), &image.device()) {
+    fn encode_joint(&self, image_tokens: &ImageTokens, inputs: &PassInputs<'_>) -> JointOutput {
+        let tokens = image_tokens.tokens.clone();
+        let mut image = inputs.pairing.gather_per_text(tokens.states);
+        let image_mask = inputs.pairing.gather_mask_per_text(tokens.pad_mask);
+        if let Some(mask) = inputs.mask.clone() {
             let shape = image.dims();
             image = image.mask_fill(mask.unsqueeze_dim::<3>(2).expand(shape), 0.0);
         }
@@ -117,12 +105,21 @@ fn memory(states: Tensor<3>, pad_mask: Tensor<2, Bool>) -> Memory {
 }
 
 impl VisionLanguage for Probe {
-    fn encode(
+    fn parts(&self) -> SharedParts<'_> {
+        SharedParts {
+            text_embedding: &self.text_embedding,
+            decoder: Some(&self.decoder),
+            caption_decoder: None,
+            caption_graphs: None,
+            dictionary: Some(&self.dictionary),
+        }
+    }
+
+    fn image_tokens(
         &self,
-        inputs: &Inputs<'_>,
-        passes: EncoderPasses,
-    ) -> Result<EncoderOutput<'_>, ObjectiveError> {
-        let images = inputs.images;
+        images: &PaddedImages,
+        _texts_per_image: usize,
+    ) -> Result<ImageTokens, ObjectiveError> {
         let [batch, _, height, width] = images.pixels.dims();
         let (h, w) = (height / PATCH, width / PATCH);
         let patches = images
@@ -145,32 +142,28 @@ impl VisionLanguage for Probe {
             features: tokens.clone(),
             grid: [h, w],
         };
-        let codes = Codes::read(&map, pad_mask.clone(), inputs);
-        let joint = passes
-            .contains(EncoderPasses::JOINT)
-            .then(|| self.encode_joint(inputs, tokens.clone(), pad_mask.clone(), &codes));
-        let image = passes.contains(EncoderPasses::IMAGE).then(|| {
-            let states = self.encode_tokens(tokens, pad_mask.clone());
-            memory(states, pad_mask)
-        });
-        let text = inputs
-            .image_texts
-            .filter(|_| passes.contains(EncoderPasses::TEXT));
-        Ok(EncoderOutput {
+        Ok(ImageTokens {
             feature_maps: vec![images.pixels.clone()],
+            tokens: memory(tokens, pad_mask),
             grid: [h, w],
-            pairing: inputs.pairing.clone(),
-            joint,
-            image,
-            text: text.map(|text| self.encode_text(text)),
-            codes: Some(codes),
-            parts: SharedParts {
-                text_embedding: &self.text_embedding,
-                decoder: Some(&self.decoder),
-                caption_decoder: None,
-                dictionary: Some(&self.dictionary),
-            },
+            quantized: Some(map),
         })
+    }
+
+    fn encode_passes(&self, image: &ImageTokens, inputs: &PassInputs<'_>) -> EncodedPasses {
+        let passes = inputs.passes;
+        let tokens = image.tokens.clone();
+        EncodedPasses {
+            joint: passes
+                .contains(EncoderPasses::JOINT)
+                .then(|| self.encode_joint(image, inputs)),
+            image: passes.contains(EncoderPasses::IMAGE).then(|| {
+                let states = self.encode_tokens(tokens.states, tokens.pad_mask.clone());
+                memory(states, tokens.pad_mask)
+            }),
+            text: inputs.image_texts.map(|text| self.encode_text(text)),
+            attention: None,
+        }
     }
 
     fn encode_text(&self, text: &TextBatch) -> TextStates {

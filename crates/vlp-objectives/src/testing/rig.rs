@@ -144,8 +144,5 @@ impl Rig {
 }
 
 fn config(count: usize) -> ScenesConfig {
-    ScenesConfig {
-        count,
-        ..ScenesConfig::default()
-    }
+    ScenesConfig::default().with_count(count)
 }

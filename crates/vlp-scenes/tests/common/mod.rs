@@ -3,27 +3,23 @@
 use vlp_scenes::{Background, Color, Scenes, ScenesConfig, Shape, Size, Texture};
 
 pub(crate) fn large_config() -> ScenesConfig {
-    ScenesConfig {
-        max_objects: 6,
-        shapes: Shape::ALL.to_vec(),
-        colors: Color::ALL.to_vec(),
-        min_extent: 0.18,
-        max_extent: 0.36,
-        ..ScenesConfig::default()
-    }
+    ScenesConfig::default()
+        .with_max_objects(6)
+        .with_shapes(Shape::ALL.to_vec())
+        .with_colors(Color::ALL.to_vec())
+        .with_min_extent(0.18)
+        .with_max_extent(0.36)
 }
 
 fn small_config() -> ScenesConfig {
-    ScenesConfig {
-        max_objects: 2,
-        shapes: vec![Shape::Circle, Shape::Square],
-        colors: vec![Color::Red, Color::Blue],
-        sizes: vec![Size::Large],
-        textures: vec![Texture::Plain],
-        backgrounds: vec![Background::Plain],
-        count: 200,
-        ..ScenesConfig::default()
-    }
+    ScenesConfig::default()
+        .with_max_objects(2)
+        .with_shapes(vec![Shape::Circle, Shape::Square])
+        .with_colors(vec![Color::Red, Color::Blue])
+        .with_sizes(vec![Size::Large])
+        .with_textures(vec![Texture::Plain])
+        .with_backgrounds(vec![Background::Plain])
+        .with_count(200)
 }
 
 pub(crate) fn all_sets() -> [Scenes; 3] {

@@ -33,8 +33,9 @@ impl CheckpointWriter {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "create the folder"))?;
         let lock_path = folder.join(LOCK_FILE);
-        let lock =
-            File::create(&lock_path).map_err(TrainError::io(&lock_path, "create the lock file"))?;
+        // Not truncated: it may be the file of another program.
+        let lock = File::options().append(true).create(true).open(&lock_path);
+        let lock = lock.map_err(TrainError::io(&lock_path, "create the lock file"))?;
         let is_locked = match lock.try_lock() {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => return Err(TrainError::Locked { path: folder }),

@@ -1,3 +1,4 @@
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -6,7 +7,9 @@ use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 
 /// Configuration of a [`Trainer`](super::Trainer).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct TrainerConfig {
     /// Optimizer steps of the whole run.

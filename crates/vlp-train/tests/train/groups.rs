@@ -34,13 +34,7 @@ fn norms_and_biases_are_decayed_only_if_configured() {
 fn a_group_has_its_own_learning_rate_and_decay() {
     let mut config = config();
     config.optimizer.weight_decay = 0.5;
-    config.optimizer.groups = vec![GroupConfig {
-        pattern: r"^backbone\.".into(),
-        learning_rate: 0.01,
-        weight_decay: 1.0,
-        kind: OptimizerKind::Adamw,
-        frozen_until: 0.0,
-    }];
+    config.optimizer.groups = vec![GroupConfig::new(r"^backbone\.", 0.01).with_weight_decay(1.0)];
     // 2 * (1 - 0.01 * 1) - 0.01 for the backbone's weight; its bias and gamma are not decayed.
     let expected = [1.97, 1.99, 1.99, 1.8, 1.9, 1.9];
     assert_close(&train(config, 1), &expected);
@@ -48,12 +42,8 @@ fn a_group_has_its_own_learning_rate_and_decay() {
 
 #[test]
 fn the_last_matching_group_applies() {
-    let group = |pattern: &str, learning_rate| GroupConfig {
-        pattern: pattern.into(),
-        learning_rate,
-        weight_decay: 0.0,
-        kind: OptimizerKind::Adamw,
-        frozen_until: 0.0,
+    let group = |pattern: &str, learning_rate| {
+        GroupConfig::new(pattern, learning_rate).with_weight_decay(0.0)
     };
     let mut config = config();
     config.optimizer.groups = vec![group("^backbone", 0.2), group("bias$", 0.3)];
@@ -63,13 +53,11 @@ fn the_last_matching_group_applies() {
 #[test]
 fn a_group_can_use_sgd_with_momentum() {
     let mut config = config();
-    config.optimizer.groups = vec![GroupConfig {
-        pattern: "^backbone".into(),
-        learning_rate: 0.01,
-        weight_decay: 0.5,
-        kind: OptimizerKind::Sgd { momentum: 0.9 },
-        frozen_until: 0.0,
-    }];
+    config.optimizer.groups = vec![
+        GroupConfig::new("^backbone", 0.01)
+            .with_weight_decay(0.5)
+            .with_kind(OptimizerKind::Sgd { momentum: 0.9 }),
+    ];
     // As PyTorch: g = 1 + 0.5 w, v = g + 0.9 v. Weight: v = 2, then 1.99 + 1.8; bias: v = 1, then 1.9.
     let (weight, bias) = (2.0 - 0.02 - 0.0379, 2.0 - 0.01 - 0.019);
     let expected = [weight, bias, bias, 1.8, 1.8, 1.8];
@@ -80,13 +68,12 @@ fn a_group_can_use_sgd_with_momentum() {
 fn a_group_and_its_norm_are_frozen_until_the_configured_fraction() {
     let mut config = config();
     config.steps = 8;
-    config.optimizer.groups = vec![GroupConfig {
-        pattern: "^norm".into(),
-        learning_rate: 0.1,
-        weight_decay: 0.0,
-        kind: OptimizerKind::Sgd { momentum: 0.9 },
-        frozen_until: 0.5,
-    }];
+    config.optimizer.groups = vec![
+        GroupConfig::new("^norm", 0.1)
+            .with_weight_decay(0.0)
+            .with_kind(OptimizerKind::Sgd { momentum: 0.9 })
+            .with_frozen_until(0.5),
+    ];
     let mut trainer = Trainer::new(Net::new(), config).unwrap();
     let state = |net: &Net| {
         let values = |t: Tensor<1>| -> Vec<f32> { t.into_data().iter().collect() };
@@ -109,4 +96,19 @@ fn a_group_and_its_norm_are_frozen_until_the_configured_fraction() {
         assert_eq!(frozen, step < 4, "step {step}: {current:?}");
         assert_ne!(current.2, initial.2, "the linear layer is not frozen");
     }
+}
+
+#[test]
+fn a_group_without_a_parameter_is_refused() {
+    let mut config = config();
+    config.optimizer.groups = vec![
+        GroupConfig::new("^backbone", 0.01),
+        GroupConfig::new("^backbon\\.", 0.01),
+    ];
+    let error = Trainer::new(Parts::new(), config).unwrap_err().to_string();
+    assert!(
+        error.contains(r"train.optimizer.groups.pattern = ^backbon\.: matches no parameter"),
+        "{error}"
+    );
+    assert!(error.contains("such as head."), "{error}");
 }

@@ -94,29 +94,28 @@ pub(crate) fn inputs(seed: u64, rows: usize) -> Tensor<2> {
 
 /// AdamW at 0.1 without decay, clipping, warm-up or average.
 pub(crate) fn config() -> TrainerConfig {
-    TrainerConfig {
-        steps: 100,
-        accumulate: 1,
-        data_parallel_halves: false,
-        optimizer: OptimizerConfig {
-            learning_rate: 0.1,
-            weight_decay: 0.0,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            decay_norms_and_biases: false,
-            clip_norm: 0.0,
-            moment_dtype: Default::default(),
-            groups: vec![],
-        },
-        schedule: ScheduleConfig {
-            warmup_steps: 0,
-            warmup_from: 0.0,
-            decay: Decay::Constant,
-        },
-        ema_decay: 0.0,
-        max_skipped: 3,
-    }
+    TrainerConfig::new(100)
+        .with_accumulate(1)
+        .with_data_parallel_halves(false)
+        .with_optimizer(
+            OptimizerConfig::default()
+                .with_learning_rate(0.1)
+                .with_weight_decay(0.0)
+                .with_beta1(0.9)
+                .with_beta2(0.999)
+                .with_epsilon(1e-8)
+                .with_decay_norms_and_biases(false)
+                .with_clip_norm(0.0)
+                .with_groups(vec![]),
+        )
+        .with_schedule(
+            ScheduleConfig::default()
+                .with_warmup_steps(0)
+                .with_warmup_from(0.0)
+                .with_decay(Decay::Constant),
+        )
+        .with_ema_decay(0.0)
+        .with_max_skipped(3)
 }
 
 /// One step on `inputs(step)`.

@@ -9,13 +9,11 @@ fn everything() -> TrainerConfig {
     let mut config = config();
     config.ema_decay = 0.9;
     config.optimizer.clip_norm = 1.0;
-    config.optimizer.groups = vec![GroupConfig {
-        pattern: r"^linear\.weight".into(),
-        learning_rate: 0.05,
-        weight_decay: 0.1,
-        kind: OptimizerKind::Sgd { momentum: 0.9 },
-        frozen_until: 0.0,
-    }];
+    config.optimizer.groups = vec![
+        GroupConfig::new(r"^linear\.weight", 0.05)
+            .with_weight_decay(0.1)
+            .with_kind(OptimizerKind::Sgd { momentum: 0.9 }),
+    ];
     config
 }
 

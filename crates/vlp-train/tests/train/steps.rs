@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 use vlp_train::{
-    Decay, GroupConfig, OptimizerKind, ScheduleConfig, SkipReason, TrainError, Trainer,
+    BatchLoss, Decay, GroupConfig, OptimizerKind, ScheduleConfig, SkipReason, TrainError, Trainer,
     TrainerConfig,
 };
 
@@ -11,13 +11,11 @@ use crate::net::{Net, Parts, assert_close, config, inputs, step, values};
 /// SGD with learning rate 1: a step subtracts the gradient.
 fn sgd() -> TrainerConfig {
     let mut config = config();
-    config.optimizer.groups = vec![GroupConfig {
-        pattern: ".*".into(),
-        learning_rate: 1.0,
-        weight_decay: 0.0,
-        kind: OptimizerKind::Sgd { momentum: 0.0 },
-        frozen_until: 0.0,
-    }];
+    config.optimizer.groups = vec![
+        GroupConfig::new(".*", 1.0)
+            .with_weight_decay(0.0)
+            .with_kind(OptimizerKind::Sgd { momentum: 0.0 }),
+    ];
     config
 }
 
@@ -65,11 +63,12 @@ fn concurrent_batches_equal_sequential_batches() {
                     let x = batches[index].clone();
                     let target = x.clone().sum_dim(1);
                     let loss = (net.linear.forward(x) - target).square().mean();
-                    Ok::<_, TrainError>((Ok(loss), (index, std::thread::current().id())))
+                    let output = (index, std::thread::current().id());
+                    Ok::<_, TrainError>(BatchLoss::new(Ok(loss), output))
                 })
                 .unwrap();
             assert_eq!(report.skipped, None);
-            let [(0, first), (1, second)] = outputs[..] else {
+            let [((0, first), _), ((1, second), _)] = outputs[..] else {
                 panic!("{outputs:?}");
             };
             assert_eq!(first != second, concurrent, "thread ids");
@@ -93,12 +92,15 @@ fn a_skip_reason_on_one_thread_skips_the_step() {
             } else {
                 Ok(loss)
             };
-            Ok::<_, TrainError>((loss, index))
+            Ok::<_, TrainError>(BatchLoss::new(loss, index))
         })
         .unwrap();
     assert_eq!(
         (report.skipped, outputs),
-        (Some(SkipReason::NotFinite("too bad".into())), vec![0, 1])
+        (
+            Some(SkipReason::NotFinite("too bad".into())),
+            vec![(0, vec![]), (1, vec![])]
+        )
     );
     assert_eq!((trainer.step_count(), trainer.skipped()), (1, 1));
     assert_eq!(values(trainer.model().linear.weight.val()), before);
@@ -140,11 +142,10 @@ fn accumulation_equals_one_large_batch() {
 fn the_schedule_scales_every_learning_rate() {
     let mut config = sgd();
     config.steps = 4;
-    config.schedule = ScheduleConfig {
-        warmup_steps: 2,
-        warmup_from: 0.0,
-        decay: Decay::Linear { floor: 0.0 },
-    };
+    config.schedule = ScheduleConfig::default()
+        .with_warmup_steps(2)
+        .with_warmup_from(0.0)
+        .with_decay(Decay::Linear { floor: 0.0 });
     let mut trainer = Trainer::new(Parts::new(), config).unwrap();
     let mut value = 2.0;
     for factor in [0.5, 1.0, 1.0, 0.5] {

@@ -1,6 +1,6 @@
 //! Greedy and beam search.
 
-use super::constraints::constrain;
+use super::constraints::{allowed, most_forbidden};
 use super::{GeneratedSequence, GenerationConfig, TokenScorer};
 
 #[derive(Clone)]
@@ -14,7 +14,7 @@ struct Beam {
 ///
 /// The model's batch must have `inputs * num_beams` rows, the beams of an input next to each other.
 pub fn beam_search(
-    model: &mut impl TokenScorer,
+    model: &mut (impl TokenScorer + ?Sized),
     inputs: usize,
     config: &GenerationConfig,
 ) -> Vec<GeneratedSequence> {
@@ -29,9 +29,10 @@ pub fn beam_search(
     // Inputs whose search had not ended at the last step: their unfinished texts compete with those that ended.
     let mut truncated = vec![config.max_new_tokens == 0; inputs];
     let mut last = vec![config.bos; inputs * width];
+    let candidates = 2 * width + most_forbidden(config);
     for step in 0..config.max_new_tokens {
         let is_last_step = step + 1 == config.max_new_tokens;
-        let mut rows = model.next_log_probs(&last);
+        let rows = model.next_tokens(&last, candidates);
         let mut order = Vec::with_capacity(inputs * width);
         for (input, beams) in live.iter_mut().enumerate() {
             let first_row = input * width;
@@ -41,12 +42,12 @@ pub fn beam_search(
                 continue;
             }
             truncated[input] = is_last_step;
-            let rows = &mut rows[first_row..first_row + width];
-            for (beam, row) in beams.iter().zip(&mut *rows) {
-                constrain(row, &beam.ids, config);
-            }
+            let rows = beams.iter().zip(&rows[first_row..]);
+            let rows: Vec<Vec<(u32, f32)>> = rows
+                .map(|(beam, row)| allowed(row, &beam.ids, config))
+                .collect();
             let mut next = Vec::with_capacity(width);
-            for (beam, token, log_prob) in best_extensions(beams, rows, 2 * width) {
+            for (beam, token, log_prob) in best_extensions(beams, &rows, 2 * width) {
                 if next.len() == width {
                     break;
                 }
@@ -104,22 +105,23 @@ pub fn beam_search(
 }
 
 /// The `count` best extensions as (beam, token, log-probability), best first; ties go to the lower beam, then token.
-fn best_extensions(beams: &[Beam], rows: &[Vec<f32>], count: usize) -> Vec<(usize, u32, f64)> {
+fn best_extensions(
+    beams: &[Beam],
+    rows: &[Vec<(u32, f32)>],
+    count: usize,
+) -> Vec<(usize, u32, f64)> {
     let mut best: Vec<(usize, u32, f64)> = Vec::new();
     for (index, (beam, row)) in beams.iter().zip(rows).enumerate() {
         if beam.log_prob == f64::NEG_INFINITY {
             continue;
         }
-        for (token, &log_prob) in row.iter().enumerate() {
-            if log_prob == f32::NEG_INFINITY {
-                continue;
-            }
+        for &(token, log_prob) in row {
             let sum = beam.log_prob + f64::from(log_prob);
             if best.len() == count && best.last().is_some_and(|worst| sum <= worst.2) {
                 continue;
             }
             let rank = best.partition_point(|extension| extension.2 >= sum);
-            best.insert(rank, (index, token as u32, sum));
+            best.insert(rank, (index, token, sum));
             best.truncate(count);
         }
     }
@@ -129,6 +131,7 @@ fn best_extensions(beams: &[Beam], rows: &[Vec<f32>], count: usize) -> Vec<(usiz
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::super::most_probable;
     use super::*;
 
     /// A fixed Markov chain over 4 tokens, 3 = end; records the prefix of each row to check `reorder`.
@@ -153,11 +156,12 @@ mod tests {
     }
 
     impl TokenScorer for Chain {
-        fn next_log_probs(&mut self, last: &[u32]) -> Vec<Vec<f32>> {
+        fn next_tokens(&mut self, last: &[u32], count: usize) -> Vec<Vec<(u32, f32)>> {
             for (prefix, &token) in self.prefixes.iter_mut().zip(last) {
                 prefix.push(token);
             }
-            last.iter().map(|&token| log_probs(token)).collect()
+            let row = |&token: &u32| most_probable(&log_probs(token), count);
+            last.iter().map(row).collect()
         }
 
         fn reorder(&mut self, rows: &[usize]) {

@@ -2,58 +2,56 @@
 
 use super::GenerationConfig;
 
-/// Sets the log-probabilities of tokens that must not follow `ids` to minus infinity: `eos` before `min_new_tokens`, and
-/// any token that would repeat an n-gram of `no_repeat_ngram_size`. If no token is left, `eos` is allowed.
-pub(super) fn constrain(log_probs: &mut [f32], ids: &[u32], config: &GenerationConfig) {
-    if ids.len() >= config.min_new_tokens && config.no_repeat_ngram_size == 0 {
-        return;
-    }
-    let eos_log_prob = log_probs.get(config.eos as usize).copied();
-    let mut forbid = |token: u32| {
-        if let Some(log_prob) = log_probs.get_mut(token as usize) {
-            *log_prob = f32::NEG_INFINITY;
-        }
+/// Most tokens that [`allowed`] removes.
+pub(super) fn most_forbidden(config: &GenerationConfig) -> usize {
+    let ngrams = match config.no_repeat_ngram_size {
+        0 => 0,
+        _ => config.max_new_tokens,
     };
-    if ids.len() < config.min_new_tokens {
-        forbid(config.eos);
+    ngrams + usize::from(config.min_new_tokens > 0)
+}
+
+/// The candidates that may follow `ids`, in their order: without `eos` before `min_new_tokens`, and without tokens that would
+/// repeat an n-gram of `no_repeat_ngram_size`. If none of them is left, `eos` is.
+pub(super) fn allowed(
+    candidates: &[(u32, f32)],
+    ids: &[u32],
+    config: &GenerationConfig,
+) -> Vec<(u32, f32)> {
+    let is_early = ids.len() < config.min_new_tokens;
+    let repeats = |token: u32| {
+        let Some(prefix_size) = config.no_repeat_ngram_size.checked_sub(1) else {
+            return false;
+        };
+        let Some(start) = ids.len().checked_sub(prefix_size) else {
+            return false;
+        };
+        let mut ngrams = ids.windows(config.no_repeat_ngram_size);
+        ngrams.any(|ngram| ngram[..prefix_size] == ids[start..] && ngram[prefix_size] == token)
+    };
+    let is_forbidden = |token: u32| is_early && token == config.eos || repeats(token);
+    let mut left: Vec<(u32, f32)> = candidates.to_vec();
+    left.retain(|(token, log_prob)| *log_prob != f32::NEG_INFINITY && !is_forbidden(*token));
+    if left.is_empty() {
+        left.extend(candidates.iter().find(|(token, _)| *token == config.eos));
     }
-    if let Some(prefix_size) = config.no_repeat_ngram_size.checked_sub(1)
-        && ids.len() >= prefix_size
-    {
-        let prefix = &ids[ids.len() - prefix_size..];
-        for ngram in ids.windows(config.no_repeat_ngram_size) {
-            if ngram[..prefix_size] == *prefix {
-                forbid(ngram[prefix_size]);
-            }
-        }
-    }
-    if log_probs
-        .iter()
-        .all(|&log_prob| log_prob == f32::NEG_INFINITY)
-        && let (Some(slot), Some(eos_log_prob)) =
-            (log_probs.get_mut(config.eos as usize), eos_log_prob)
-    {
-        *slot = eos_log_prob;
-    }
+    left
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn allowed_tokens(
-        ids: &[u32],
-        min_new_tokens: usize,
-        no_repeat_ngram_size: usize,
-    ) -> Vec<usize> {
+    fn allowed_tokens(ids: &[u32], min_new_tokens: usize, no_repeat_ngram_size: usize) -> Vec<u32> {
         let config = GenerationConfig {
             min_new_tokens,
             no_repeat_ngram_size,
             ..GenerationConfig::greedy(9, 3, 10)
         };
-        let mut log_probs = [-1.0_f32; 4];
-        constrain(&mut log_probs, ids, &config);
-        (0..4).filter(|&token| log_probs[token] == -1.0).collect()
+        let candidates: Vec<(u32, f32)> = (0..4).map(|token| (token, -1.0)).collect();
+        let left = allowed(&candidates, ids, &config);
+        assert!(left.len() + most_forbidden(&config) >= candidates.len());
+        left.into_iter().map(|(token, _)| token).collect()
     }
 
     #[test]

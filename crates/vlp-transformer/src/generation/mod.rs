@@ -3,26 +3,32 @@
 mod beam;
 mod constraints;
 mod sample;
+mod top;
 
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
 pub use beam::beam_search;
 pub use sample::{Sampling, sample};
+pub use top::most_probable;
 
 /// Scores the next token of every row of a batch; may cache what it needs for that.
 pub trait TokenScorer {
-    /// Log-probabilities of the token after `last`, a row of vocabulary size for each row of the batch.
+    /// The `count` most probable tokens after `last` with their log-probabilities for each row of the batch, as
+    /// [`most_probable`] orders them; all tokens of a smaller vocabulary. `count` is the same in every call.
     ///
     /// The first call gets the first token of each row, later calls the token that was chosen last. Rows keep their order
     /// between calls except for [`Self::reorder`].
-    fn next_log_probs(&mut self, last: &[u32]) -> Vec<Vec<f32>>;
+    fn next_tokens(&mut self, last: &[u32], count: usize) -> Vec<Vec<(u32, f32)>>;
 
     /// Replaces row `i` by a copy of row `rows[i]`.
     fn reorder(&mut self, rows: &[usize]);
 }
 
 /// Options of generation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 pub struct GenerationConfig {
     /// First token.
     pub bos: u32,

@@ -1,12 +1,15 @@
 //! Sampling with temperature, top-k and top-p (nucleus sampling; Holtzman et al., ICLR 2020).
 
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
-use super::constraints::constrain;
+use super::constraints::{allowed, most_forbidden};
 use super::{GeneratedSequence, GenerationConfig, TokenScorer};
 
 /// Options of sampling. The default samples from the model's own distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields, default)]
 pub struct Sampling {
     /// Log-probabilities are divided by this, which must be above 0; below 1 makes probable tokens more probable.
@@ -32,7 +35,7 @@ impl Default for Sampling {
 /// `random` returns a number in `[0, 1)` for a row. It is called once for each token of a text that has not ended, in
 /// order. Scores are log-probabilities under the model, before temperature, top-k and top-p.
 pub fn sample(
-    model: &mut impl TokenScorer,
+    model: &mut (impl TokenScorer + ?Sized),
     rows: usize,
     config: &GenerationConfig,
     sampling: &Sampling,
@@ -40,20 +43,26 @@ pub fn sample(
 ) -> Vec<GeneratedSequence> {
     let mut texts = vec![(Vec::new(), 0.0_f64, false); rows];
     let mut last = vec![config.bos; rows];
+    let candidates = match sampling.top_k {
+        0 => usize::MAX,
+        top_k => top_k + most_forbidden(config),
+    };
     for _ in 0..config.max_new_tokens {
-        let log_probs = model.next_log_probs(&last);
+        let candidates = model.next_tokens(&last, candidates);
         for (row, (ids, sum, ended)) in texts.iter_mut().enumerate() {
             if *ended {
                 continue;
             }
-            let mut constrained = log_probs[row].clone();
-            constrain(&mut constrained, ids, config);
-            let token = choose(&constrained, sampling, random(row));
-            *sum += f64::from(log_probs[row][token]);
-            last[row] = token as u32;
-            *ended = token as u32 == config.eos;
+            let tokens = allowed(&candidates[row], ids, config);
+            let Some((token, log_prob)) = choose(&tokens, sampling, random(row)) else {
+                *ended = true;
+                continue;
+            };
+            *sum += f64::from(log_prob);
+            last[row] = token;
+            *ended = token == config.eos;
             if !*ended {
-                ids.push(token as u32);
+                ids.push(token);
             }
         }
         if texts.iter().all(|(_, _, ended)| *ended) {
@@ -69,18 +78,16 @@ pub fn sample(
         .collect()
 }
 
-/// The token at `quantile`, in `[0, 1)`, of the distribution that temperature, top-k and top-p leave.
-fn choose(log_probs: &[f32], sampling: &Sampling, quantile: f64) -> usize {
-    let mut tokens: Vec<usize> = (0..log_probs.len()).collect();
-    tokens.sort_by(|&a, &b| log_probs[b].total_cmp(&log_probs[a]));
-    if sampling.top_k > 0 {
-        tokens.truncate(sampling.top_k);
-    }
-    let max = tokens
-        .first()
-        .map_or(0.0, |&token| f64::from(log_probs[token]));
+/// The token at `quantile`, in `[0, 1)`, of the distribution that temperature, top-k and top-p leave of tokens, the most
+/// probable first; `None` without tokens.
+fn choose(tokens: &[(u32, f32)], sampling: &Sampling, quantile: f64) -> Option<(u32, f32)> {
+    let tokens = match sampling.top_k {
+        0 => tokens,
+        top_k => &tokens[..top_k.min(tokens.len())],
+    };
+    let max = tokens.first().map_or(0.0, |first| f64::from(first.1));
     let temperature = sampling.temperature.max(1e-6);
-    let weight = |&token: &usize| ((f64::from(log_probs[token]) - max) / temperature).exp();
+    let weight = |token: &(u32, f32)| ((f64::from(token.1) - max) / temperature).exp();
     let weights: Vec<f64> = tokens.iter().map(weight).collect();
     let total: f64 = weights.iter().sum();
     let (mut nucleus, mut count) = (0.0, 0);
@@ -91,26 +98,27 @@ fn choose(log_probs: &[f32], sampling: &Sampling, quantile: f64) -> usize {
     let mut rest = quantile * nucleus;
     for (&token, weight) in tokens.iter().zip(&weights).take(count) {
         if rest < *weight {
-            return token;
+            return Some(token);
         }
         rest -= weight;
     }
     // Rounding may exceed the sum of all weights.
-    tokens[count.saturating_sub(1)]
+    tokens.get(count.saturating_sub(1)).copied()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::most_probable;
     use super::*;
 
     /// The same four probabilities at every position.
     struct Constant([f32; 4]);
 
     impl TokenScorer for Constant {
-        fn next_log_probs(&mut self, last: &[u32]) -> Vec<Vec<f32>> {
-            let log_probs = self.0.iter().map(|p| p.ln()).collect();
-            vec![log_probs; last.len()]
+        fn next_tokens(&mut self, last: &[u32], count: usize) -> Vec<Vec<(u32, f32)>> {
+            let log_probs: Vec<f32> = self.0.iter().map(|p| p.ln()).collect();
+            vec![most_probable(&log_probs, count); last.len()]
         }
 
         fn reorder(&mut self, _rows: &[usize]) {}

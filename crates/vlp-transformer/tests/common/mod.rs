@@ -24,11 +24,11 @@ pub fn mask<const D: usize>(
 }
 
 pub fn encoder(layer: LayerConfig, layers: usize, device: &Device) -> Encoder {
-    randomize_weights(EncoderConfig { layers, layer }.init(device).unwrap(), 1)
+    randomize_weights(EncoderConfig::new(layers, layer).init(device).unwrap(), 1)
 }
 
 pub fn decoder(layer: LayerConfig, layers: usize, device: &Device) -> Decoder {
-    randomize_weights(DecoderConfig { layers, layer }.init(device).unwrap(), 2)
+    randomize_weights(DecoderConfig::new(layers, layer).init(device).unwrap(), 2)
 }
 
 pub fn memory(batch: usize, tokens: usize, width: usize, device: &Device) -> Memory {

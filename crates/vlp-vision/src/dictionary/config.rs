@@ -1,6 +1,7 @@
 //! Configuration of a dictionary.
 
 use burn::prelude::*;
+use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
 use super::VisualDictionary;
@@ -18,7 +19,9 @@ pub enum UpdateRule {
 }
 
 /// Configuration of a [`VisualDictionary`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 #[serde(deny_unknown_fields)]
 pub struct DictionaryConfig {
     /// Number of codes; 2048 in SOHO.

@@ -14,6 +14,7 @@ pub use config::{DictionaryConfig, UpdateRule};
 pub use usage::CodebookUsage;
 
 use crate::error::VisionError;
+use update::KnownTotals;
 
 /// The table of codes with the state of its update, without trainable parameters.
 ///
@@ -34,6 +35,8 @@ pub struct VisualDictionary {
     training: Param<Flag>,
     #[module(skip)]
     config: DictionaryConfig,
+    #[module(skip)]
+    known_totals: KnownTotals,
 }
 
 init_weights!(VisualDictionary {
@@ -42,7 +45,7 @@ init_weights!(VisualDictionary {
     running_sums = Zeros,
     running_usage = Zeros,
     running_totals = Zeros;
-    training, config
+    training, config, known_totals
 });
 
 /// Quantized features.
@@ -69,6 +72,7 @@ impl VisualDictionary {
             running_totals: RunningState::new(Tensor::zeros([2], options)),
             training: Param::from_bool(true),
             config: config.clone(),
+            known_totals: KnownTotals::default(),
         }
     }
 

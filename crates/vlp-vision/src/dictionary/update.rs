@@ -1,10 +1,12 @@
 //! The update of the table by a batch of features.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::module::RunningState;
 use burn::prelude::*;
 use burn::tensor::{FloatDType, IndexingUpdateOp};
 
-use vlp_ops::nearest_code;
+use vlp_ops::{constant_floats, is_concurrent, is_cpu, is_same_tensor, nearest_code, to_cpu};
 
 use super::{DictionaryConfig, UpdateRule, VisualDictionary};
 use crate::error::VisionError;
@@ -27,6 +29,25 @@ fn load<const D: usize>(state: &RunningState<Tensor<D>>) -> Tensor<D> {
     value.cast(FloatDType::F32)
 }
 
+/// The totals after the last update, with the number of updates: as long as they are still the totals, nobody need read
+/// that number from a GPU.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KnownTotals(Arc<Mutex<Option<(Tensor<1>, f32)>>>);
+
+impl KnownTotals {
+    fn updates(&self, totals: &Tensor<1>) -> f32 {
+        let totals_and_updates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*totals_and_updates {
+            Some((tensor, updates)) if is_same_tensor(tensor, totals) => *updates,
+            _ => to_cpu(totals.clone()).iter().next().unwrap_or_default(),
+        }
+    }
+
+    fn set(&self, totals: Tensor<1>, updates: f32) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((totals, updates));
+    }
+}
+
 impl VisualDictionary {
     /// Assigns codes by the table before the update; returns them with the table after it.
     pub(super) fn learn(
@@ -36,8 +57,8 @@ impl VisualDictionary {
     ) -> Result<(Tensor<1, Int>, Tensor<2>), VisionError> {
         let config = &self.config;
         let mut table = load(&self.running_codes);
-        let totals: Vec<f32> = load(&self.running_totals).into_data().iter().collect();
-        let (updates, mut restarts) = (totals[0], totals[1]);
+        let totals = self.running_totals.value_sync().without_autodiff();
+        let updates = self.known_totals.updates(&totals);
         let is_first = updates == 0.0;
         if config.init_from_data && is_first {
             table = initial_codes(config, &features, &weights)?;
@@ -70,17 +91,21 @@ impl VisualDictionary {
                 usage + counts.mul_scalar(1.0 - USAGE_DECAY)
             }
         };
+        let one = |restarts: &[f32]| constant_floats(restarts, &device).cast(FloatDType::F32);
+        let mut added = one(&[1.0, 0.0]);
         if config.dead_code_threshold > 0.0 && !is_first {
             let count;
             (table, usage, count) =
                 self.restart_dead_codes(table, usage, &features, &weights, updates as u64);
-            restarts += count;
+            added = Tensor::cat(vec![one(&[1.0]), count], 0);
         }
         store(&self.running_usage, usage);
-        store(
-            &self.running_totals,
-            Tensor::from_floats([updates + 1.0, restarts], &device),
-        );
+        store(&self.running_totals, totals.cast(FloatDType::F32) + added);
+        // Where batches run concurrently, the totals are means over their threads, which are not known yet.
+        if !is_cpu(&device) && !is_concurrent() {
+            let totals = self.running_totals.value_sync().without_autodiff();
+            self.known_totals.set(totals, updates + 1.0);
+        }
         store(&self.running_codes, table.clone());
         Ok((codes, table))
     }
@@ -106,7 +131,7 @@ impl VisualDictionary {
         features: &Tensor<2>,
         weights: &Tensor<1>,
         updates: u64,
-    ) -> (Tensor<2>, Tensor<1>, f32) {
+    ) -> (Tensor<2>, Tensor<1>, Tensor<1>) {
         let [rows, width] = table.dims();
         let device = table.device();
         let feature_count = features.dims()[0] as u64;
@@ -119,7 +144,7 @@ impl VisualDictionary {
         let is_valid = weights.clone().select(0, indices.clone()).greater_elem(0.0);
         let threshold = self.config.dead_code_threshold;
         let dead = usage.clone().lower_elem(threshold).bool_and(is_valid);
-        let count = dead.clone().int().sum().into_scalar::<i64>() as f32;
+        let count = dead.clone().float().sum().cast(FloatDType::F32);
         let dead_rows = dead.clone().unsqueeze_dim::<2>(1).expand([rows, width]);
         let replacements = features.clone().select(0, indices);
         let usage = usage.mask_fill(dead.clone(), 2.0 * threshold);
@@ -159,7 +184,7 @@ fn initial_codes(
     let count = features.dims()[0];
     let valid: Vec<usize> = match weights {
         Some(weights) => {
-            let weights: Vec<f32> = weights.clone().into_data().iter().collect();
+            let weights: Vec<f32> = to_cpu(weights.clone()).iter().collect();
             (0..count).filter(|&i| weights[i] > 0.0).collect()
         }
         None => (0..count).collect(),

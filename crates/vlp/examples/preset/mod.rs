@@ -10,7 +10,7 @@ use vlp::{Datasets, VlpError};
 use vlp_data::{DataError, Example, Examples};
 use vlp_models::initialize;
 use vlp_objectives::{Pretrain, PretrainObjectives, VisionLanguage, total};
-use vlp_train::{SkipReason, Trainer};
+use vlp_train::{BatchLoss, SkipReason, Trainer};
 use vlp_vision::ResNet;
 
 pub(crate) type BoxResult = Result<(), Box<dyn Error>>;
@@ -97,7 +97,7 @@ impl Preset {
             let batch = collator.collate(&model.objectives, examples, &self.device)?;
             let loss = total(&model.losses(&batch)?)
                 .ok_or_else(|| SkipReason::NoGradient("no loss".into()));
-            Ok((loss, ()))
+            Ok(BatchLoss::new(loss, ()))
         })?;
         Ok(())
     }

@@ -116,12 +116,39 @@ pub(super) struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    /// The resolved configuration.
-    pub(super) fn resolve(&self) -> Result<RunConfig, VlpError> {
-        resolve(&self.sources())
+    /// The resolved configuration, with `values` below those of `--set`.
+    ///
+    /// # Errors
+    /// As [`resolve`], and for a `--set` of a key other than those of `used`, which may end in a point.
+    pub(super) fn resolve(
+        &self,
+        used: &[&str],
+        values: Vec<(String, Value)>,
+    ) -> Result<RunConfig, VlpError> {
+        let config = resolve(&Sources {
+            values,
+            ..self.sources()
+        })?;
+        let is_used = |key: &str| {
+            let mut used = used.iter();
+            used.any(|used| key == *used || (used.ends_with('.') && key.starts_with(used)))
+        };
+        match self.set_keys().find(|key| !is_used(key)) {
+            None => Ok(config),
+            Some(key) => Err(VlpError::Config(format!(
+                "--set {key}: this command does not read it; it reads {}",
+                used.join(", ")
+            ))),
+        }
     }
 
-    pub(super) fn sources(&self) -> Sources {
+    /// The keys of `--set`.
+    pub(super) fn set_keys(&self) -> impl Iterator<Item = &str> {
+        let entries = self.set.iter();
+        entries.map(|entry| entry.split('=').next().unwrap_or_default().trim())
+    }
+
+    fn sources(&self) -> Sources {
         Sources {
             preset: self.preset.clone(),
             file: self.config.clone(),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use toml::Value;
-use vlp::config::{SourceKind, Sources};
+use vlp::config::SourceKind;
 use vlp::data::{IMAGES_HINT, OpenedSource, has_shards, is_tar, open_plain};
 use vlp::report::{data_report, sample_cards};
 use vlp::{RunConfig, VlpError};
@@ -16,6 +16,16 @@ use vlp_data::shards::{PackOptions, pack};
 
 use super::common_args::SettingsArgs;
 use super::output::{print, warn};
+
+/// The configuration keys that a source is read with.
+const USED_KEYS: [&str; 6] = [
+    "data.source",
+    "data.images",
+    "data.index",
+    "data.premise",
+    "data.task",
+    "data.scenes.",
+];
 
 #[derive(Subcommand)]
 pub(super) enum DataCommand {
@@ -70,11 +80,11 @@ pub(super) struct PackArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Maximum size of a shard in MiB.
-    #[arg(long, value_name = "MB", default_value_t = 256)]
+    #[arg(long, value_name = "MB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
     shard_mb: u64,
     /// Threads reading samples.
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
+    #[arg(long, default_value = "2")]
+    threads: NonZeroUsize,
 }
 
 /// `source` with its kind in front, guessed from the files at a plain path.
@@ -113,11 +123,8 @@ fn with_kind(source: &str) -> String {
 
 impl SourceArgs {
     fn config(&self, source: &str) -> Result<RunConfig, VlpError> {
-        let sources = Sources {
-            values: vec![("data.source".into(), Value::String(with_kind(source)))],
-            ..self.settings.sources()
-        };
-        let config = vlp::config::resolve(&sources)?;
+        let values = vec![("data.source".into(), Value::String(with_kind(source)))];
+        let config = self.settings.resolve(&USED_KEYS, values)?;
         if config.data.source != with_kind(source) {
             let reason = format!("--set data.source: the source is {source}");
             return Err(VlpError::Config(reason));
@@ -147,12 +154,10 @@ impl CheckArgs {
         let other = self.against.as_ref();
         let other = other.map(|source| open_plain(&self.source.config(source)?.data));
         let other = other.transpose()?;
-        let options = CheckOptions {
-            decode,
-            read_report: opened.report.as_ref(),
-            other: other.as_ref().map(|o| o.source.as_ref()),
-            ..CheckOptions::default()
-        };
+        let options = CheckOptions::default()
+            .with_decode(decode)
+            .with_read_report(opened.report.as_ref())
+            .with_other(other.as_ref().map(|o| o.source.as_ref()));
         let bar = indicatif::ProgressBar::new(0);
         let report = check(opened.source.as_ref(), &options, &|done, total| {
             bar.set_length(total as u64);
@@ -168,29 +173,37 @@ impl CheckArgs {
                 source,
             })?;
         }
-        match report.is_clean() {
-            true => Ok(()),
-            false => {
-                let missing = opened.report.map_or(0, |report| report.missing_images);
-                let hint = if missing > 0 { IMAGES_HINT } else { "" };
-                Err(VlpError::Config(format!(
-                    "{}: {} issues{hint}",
-                    self.source.source,
-                    report.issue_count()
-                )))
-            }
+        if opened.source.is_empty() {
+            let message = format!("{}: it has no samples", self.source.source);
+            return Err(VlpError::Config(message));
         }
+        if report.is_clean() {
+            return Ok(());
+        }
+        let missing = opened.report.map_or(0, |report| report.missing_images);
+        let hint = if missing > 0 { IMAGES_HINT } else { "" };
+        let shared = report.overlap.as_ref();
+        let shared = shared.map_or(0, |overlap| overlap.keys.max(overlap.pixels));
+        let counts = [
+            (report.issue_count(), "issues"),
+            (report.duplicates.images, "repeated images"),
+            (shared, "images of the other source"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<String> = counts
+            .map(|(count, name)| format!("{count} {name}"))
+            .collect();
+        let message = format!("{}: {}{hint}", self.source.source, counts.join(", "));
+        Err(VlpError::Config(message))
     }
 }
 
 impl ViewArgs {
     fn run(self) -> Result<(), VlpError> {
         let opened = self.source.open()?;
-        let options = CheckOptions {
-            decode: false,
-            read_report: opened.report.as_ref(),
-            ..CheckOptions::default()
-        };
+        let options = CheckOptions::default()
+            .with_decode(false)
+            .with_read_report(opened.report.as_ref());
         let report = check(opened.source.as_ref(), &options, &|_, _| {});
         let cards = sample_cards(opened.source.as_ref(), self.count);
         let page = data_report(&self.source.source, &report, cards)?;
@@ -211,11 +224,9 @@ impl PackArgs {
             )));
         }
         let opened = self.source.open()?;
-        let options = PackOptions {
-            shard_bytes: self.shard_mb.max(1) << 20,
-            threads: NonZeroUsize::new(self.threads).unwrap_or(NonZeroUsize::MIN),
-            ..PackOptions::default()
-        };
+        let options = PackOptions::default()
+            .with_shard_bytes(self.shard_mb.saturating_mul(1 << 20))
+            .with_threads(self.threads);
         let start = Instant::now();
         let report = pack(opened.source.as_ref(), &self.out, &options)?;
         let seconds = start.elapsed().as_secs_f64();

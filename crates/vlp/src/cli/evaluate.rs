@@ -36,6 +36,12 @@ impl EvaluateArgs {
             warn(format_args!("skipped: {problem}"));
         }
         if let Some(folder) = self.results {
+            let count = validation.predictions.answers_without_id;
+            if count > 0 {
+                warn(format_args!(
+                    "note: vqa.json lacks {count} answers: the ids of their questions are no numbers"
+                ));
+            }
             for file in write_results(&validation.predictions, &folder)? {
                 print(format_args!("{}\n", file.display()))?;
             }

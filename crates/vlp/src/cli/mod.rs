@@ -9,6 +9,7 @@ pub(crate) mod output;
 mod predict;
 mod scenes;
 mod score;
+mod stop;
 mod train;
 mod weights;
 

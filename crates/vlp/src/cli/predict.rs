@@ -48,7 +48,7 @@ struct CaptionArgs {
     /// Beams of the search; 1 is greedy.
     #[arg(long, value_name = "N", conflicts_with_all = ["top_p", "top_k", "temperature", "seed"])]
     num_beams: Option<usize>,
-    /// Exponent of the length penalty of beam search.
+    /// Exponent of the length penalty of beam search, which needs at least two beams.
     #[arg(long, value_name = "X")]
     length_penalty: Option<f64>,
     /// Minimum number of tokens.
@@ -120,6 +120,24 @@ impl CaptionArgs {
         if config.num_beams == 0 {
             return invalid("--num-beams", 0.0, "use at least 1 (greedy)");
         }
+        if let Some(penalty) = self.length_penalty {
+            if !penalty.is_finite() {
+                return invalid(
+                    "--length-penalty",
+                    penalty,
+                    "use a finite number, such as 1",
+                );
+            }
+            if config.num_beams == 1 || config.sampling.is_some() {
+                let hint = "only beam search has one; add --num-beams with at least 2";
+                return invalid("--length-penalty", penalty, hint);
+            }
+        }
+        if config.min_new_tokens > config.max_new_tokens {
+            let (least, most) = (config.min_new_tokens, config.max_new_tokens);
+            let message = format!("--min-new-tokens {least}: more than --max-new-tokens {most}");
+            return Err(VlpError::Config(message));
+        }
         if self.seed.is_some() && config.sampling.is_none() {
             let message = "--seed: captions are not sampled; use --top-p, --top-k or --temperature";
             return Err(VlpError::Config(message.into()));
@@ -142,6 +160,12 @@ impl PredictArgs {
                 let message = format!("{flags}: this run has no head for them");
                 return Err(VlpError::Config(message));
             }
+        }
+        if let Some(threshold) = self.threshold
+            && !(0.0..=1.0).contains(&threshold)
+        {
+            let message = format!("--threshold {threshold}: use a value between 0 and 1");
+            return Err(VlpError::Config(message));
         }
         let request = Request {
             questions: self.question,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use vlp::VlpError;
-use vlp_scenes::{Scenes, ScenesConfig, Split};
+use vlp_scenes::{Scenes, Split};
 
 use super::common_args::SettingsArgs;
 use super::output::print;
@@ -35,11 +35,27 @@ impl ScenesArgs {
                 return Err(VlpError::Config(message));
             }
         };
-        let config = ScenesConfig {
-            split,
-            count: self.count,
-            ..self.settings.resolve()?.data.scenes
-        };
+        for (key, flag) in [
+            ("data.scenes.count", "--count"),
+            ("data.scenes.split", "--split"),
+        ] {
+            if self.settings.set_keys().any(|set| set == key) {
+                return Err(VlpError::Config(format!("--set {key}: use {flag}")));
+            }
+        }
+        let config = self
+            .settings
+            .resolve(&["data.scenes."], vec![])?
+            .data
+            .scenes
+            .with_split(split)
+            .with_count(self.count);
+        let annotations = self.out.join("annotations");
+        let captions = annotations.join(format!("captions_{}.json", self.split));
+        if captions.exists() {
+            let message = format!("--out: {} exists; use another folder", captions.display());
+            return Err(VlpError::Config(message));
+        }
         Scenes::new(config)?.write_to(&self.out)?;
         let (count, folder) = (self.count, self.out.display());
         print(format_args!("{count} scenes in {folder}\n"))

@@ -10,6 +10,7 @@ use vlp::train::{RunChoice, TrainOptions, train};
 
 use super::common_args::{CheckpointArgs, ConfigArgs, DeviceArgs, TrainArgs};
 use super::output::print;
+use super::stop::stop_on_signal;
 
 #[derive(Args)]
 pub(super) struct PretrainArgs {
@@ -42,12 +43,11 @@ impl PretrainArgs {
                 return Err(VlpError::Config("give --out DIR or --resume RUN".into()));
             }
         };
-        let results = train(&TrainOptions {
-            config,
-            run,
-            device: self.device.name,
-            stop_at: self.stop_at,
-        })?;
+        let options = TrainOptions::new(config, run)
+            .with_device(self.device.name)
+            .with_stop_at(self.stop_at)
+            .with_stop(Some(stop_on_signal()?));
+        let results = train(&options)?;
         print(format_args!("{results}"))
     }
 }
@@ -83,12 +83,10 @@ impl FinetuneArgs {
         } else {
             config.from_checkpoint = self.checkpoint.choice;
         }
-        let results = train(&TrainOptions {
-            config,
-            run: RunChoice::New(self.out),
-            device: self.device.name,
-            stop_at: None,
-        })?;
+        let options = TrainOptions::new(config, RunChoice::New(self.out))
+            .with_device(self.device.name)
+            .with_stop(Some(stop_on_signal()?));
+        let results = train(&options)?;
         print(format_args!("{results}"))
     }
 }

@@ -33,6 +33,14 @@ impl ModelConfig {
         }
     }
 
+    /// Width of the feed-forward layers.
+    pub fn d_ff(&self) -> usize {
+        match self {
+            Self::E2eVlp(model) => model.d_ff,
+            Self::Soho(model) => model.d_ff,
+        }
+    }
+
     /// Visual backbone.
     pub fn backbone(&self) -> &ResNetConfig {
         match self {

@@ -41,7 +41,7 @@ pub fn resolve(sources: &Sources) -> Result<RunConfig, VlpError> {
     let mut table = table.map_err(|e| VlpError::Config(format!("preset {name}: {e}")))?;
     let quick = table.remove("quick");
     table.insert("preset".into(), Value::String(name.into()));
-    override_with(table, quick, sources)
+    override_with_file(table, quick, sources, &file)
 }
 
 /// The configuration of a run, overridden by `sources`, whose preset is ignored.
@@ -53,12 +53,14 @@ pub fn overlay(config: &RunConfig, sources: &Sources) -> Result<RunConfig, VlpEr
     override_with(table, None, sources)
 }
 
+/// The file of `sources`. It is read only once, because it may be a pipe.
 fn read_file(sources: &Sources) -> Result<Table, VlpError> {
     let Some(path) = &sources.file else {
         return Ok(Table::new());
     };
     let text = std::fs::read_to_string(path).map_err(VlpError::io(path))?;
-    let table = text.parse::<Table>();
+    // Some editors begin a UTF-8 file with a byte order mark.
+    let table = text.trim_start_matches('\u{feff}').parse::<Table>();
     table.map_err(|e| VlpError::Config(format!("{}: {e}", path.display())))
 }
 
@@ -67,30 +69,44 @@ const SOURCE_KEYS: [&str; 4] = ["validation", "images", "mix", "karpathy"];
 
 /// Overrides `table` with a file, quick values and single values; its `preset` is kept.
 pub(super) fn override_with(
-    mut table: Table,
+    table: Table,
     quick: Option<Value>,
     sources: &Sources,
 ) -> Result<RunConfig, VlpError> {
+    override_with_file(table, quick, sources, &read_file(sources)?)
+}
+
+fn override_with_file(
+    mut table: Table,
+    quick: Option<Value>,
+    sources: &Sources,
+    file: &Table,
+) -> Result<RunConfig, VlpError> {
     let source = |table: &Table| table.get("data")?.get("source").cloned();
-    let mut overridden = apply(table.clone(), quick.clone(), sources)?;
+    let apply = |table: &Table| apply(table.clone(), quick.clone(), sources, file.clone());
+    let mut overridden = apply(&table)?;
     if source(&overridden) != source(&table) {
         if let Some(Value::Table(data)) = table.get_mut("data") {
             for key in SOURCE_KEYS {
                 data.remove(key);
             }
         }
-        overridden = apply(table.clone(), quick.clone(), sources)?;
+        overridden = apply(&table)?;
     }
     let mut config = typed(overridden)?;
     // Set by `sources` if another value of the table has no effect.
     set_value(&mut table, "checkpoint.best_by", "".into())?;
-    let without_default = typed(apply(table, quick, sources)?)?;
+    let without_default = typed(apply(&table)?)?;
     config.checkpoint.best_by_is_set = !without_default.checkpoint.best_by.is_empty();
     Ok(config)
 }
 
-fn apply(mut table: Table, quick: Option<Value>, sources: &Sources) -> Result<Table, VlpError> {
-    let mut file = read_file(sources)?;
+fn apply(
+    mut table: Table,
+    quick: Option<Value>,
+    sources: &Sources,
+    mut file: Table,
+) -> Result<Table, VlpError> {
     // A copy of a preset may have quick values of its own.
     let quick = file.remove("quick").or(quick);
     file.remove("preset");
@@ -319,6 +335,25 @@ mod tests {
         .unwrap();
         assert_eq!(config.data.source, source);
         assert_eq!(config.weights, [PathBuf::from(source)]);
+    }
+
+    #[test]
+    fn file_with_a_byte_order_mark_is_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            file.path(),
+            "\u{feff}preset = \"soho-tiny\"\r\n[train]\r\nsteps = 3\r\n",
+        )
+        .unwrap();
+        let sources = Sources {
+            file: Some(file.path().into()),
+            ..Sources::default()
+        };
+        let config = resolve(&sources).unwrap();
+        assert_eq!(
+            (config.preset.as_str(), config.train.steps),
+            ("soho-tiny", 3)
+        );
     }
 
     #[test]

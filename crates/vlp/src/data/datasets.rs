@@ -1,12 +1,14 @@
 //! Training and validation data of a configuration.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use vlp_data::{
-    AnswerVocabulary, BatchPlan, CaptionChoice, Example, Examples, LabelSpace, Limits, Loader,
-    LoaderConfig, Source, split_by_key,
+    AnswerVocabulary, BatchPlan, Example, Examples, LabelSpace, Loader, LoaderConfig, Source,
+    split_by_key,
 };
 use vlp_objectives::{Collator, MetricContext};
 use vlp_scenes::Split;
@@ -130,22 +132,15 @@ impl Datasets {
     /// [`VlpError::Data`] for values that the loader refuses.
     pub fn loader(&self, config: &RunConfig, start_step: u64) -> Result<Loader, VlpError> {
         let data = &config.data;
-        let plan = BatchPlan {
-            seed: config.seed,
-            batch_size: data.batch_size.min(self.train.len()),
-            bucket_by_shape: data.bucket_by_shape,
-            window: data.window,
-        };
-        let loader = LoaderConfig {
-            limits: Limits::default(),
-            workers: data.workers,
-            start_step,
-            caption: CaptionChoice::Random,
-            negative_caption: data.negative_caption,
-            texts_per_image: data.texts_per_image,
-            max_bad_fraction: data.max_bad_fraction,
-            ..LoaderConfig::new(plan, data.resize.clone())
-        };
+        let plan = BatchPlan::new(config.seed, data.batch_size.min(self.train.len()))
+            .with_bucket_by_shape(data.bucket_by_shape)
+            .with_window(data.window);
+        let loader = LoaderConfig::new(plan, data.resize.clone())
+            .with_workers(data.workers)
+            .with_start_step(start_step)
+            .with_negative_caption(data.negative_caption)
+            .with_texts_per_image(data.texts_per_image)
+            .with_max_bad_fraction(data.max_bad_fraction);
         Ok(Loader::start(Arc::clone(&self.train), loader)?)
     }
 
@@ -155,6 +150,50 @@ impl Datasets {
         config: &RunConfig,
         range: Range<usize>,
     ) -> (Vec<Example>, Vec<String>) {
+        let range = range.start..range.end.min(self.validation.len());
+        self.load_validation_samples(config, range)
+    }
+
+    /// Loads the first `count` validation images, each once: an example of the image's first sample with the captions of
+    /// all its samples. Returns the readable ones and messages about the others.
+    pub fn load_validation_images(
+        &self,
+        config: &RunConfig,
+        count: usize,
+    ) -> (Vec<Example>, Vec<String>) {
+        let (mut images, mut indices) = (HashMap::new(), vec![]);
+        let mut other_samples: HashMap<usize, Vec<usize>> = HashMap::new();
+        for index in 0..self.validation.len() {
+            match images.entry(self.validation.key(index)) {
+                Entry::Occupied(first) => {
+                    other_samples.entry(*first.get()).or_default().push(index)
+                }
+                Entry::Vacant(first) if indices.len() < count => {
+                    first.insert(index);
+                    indices.push(index);
+                }
+                Entry::Vacant(_) => {}
+            }
+        }
+        let (mut examples, errors) = self.load_validation_samples(config, indices);
+        for example in &mut examples {
+            for &other in other_samples.get(&example.index).into_iter().flatten() {
+                let captions = self.validation.captions(other).unwrap_or_default();
+                for caption in captions {
+                    if !example.captions.contains(&caption) {
+                        example.captions.push(caption);
+                    }
+                }
+            }
+        }
+        (examples, errors)
+    }
+
+    fn load_validation_samples(
+        &self,
+        config: &RunConfig,
+        indices: impl IntoIterator<Item = usize>,
+    ) -> (Vec<Example>, Vec<String>) {
         let data = &config.data;
         let rule = data.eval_resize.as_ref().unwrap_or(&data.resize).clone();
         let loader = Examples {
@@ -162,7 +201,7 @@ impl Datasets {
             ..Examples::new(Arc::clone(&self.validation), rule)
         };
         let (mut examples, mut errors) = (vec![], vec![]);
-        for index in range.start..range.end.min(self.validation.len()) {
+        for index in indices {
             match loader.load(index, 0) {
                 Ok(example) => examples.push(example),
                 Err(error) => errors.push(error.to_string()),

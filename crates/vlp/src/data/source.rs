@@ -13,7 +13,7 @@ use vlp_data::shards::BlockCacheSize;
 use vlp_data::shards::{self, BlobStore, ShardOptions};
 use vlp_data::{AnswerVocabulary, DataError, Limits, Source};
 use vlp_eval::vqa::normalize;
-use vlp_scenes::{Scenes, ScenesConfig, ScenesTask, Split, Task};
+use vlp_scenes::{Scenes, ScenesTask, Split, Task};
 use vlp_train::atomic_file::sha256_hex;
 
 use super::tokenizer::relative_path_hint;
@@ -236,10 +236,7 @@ impl FileOpener<'_> {
                 self.cached_file(file, &|images| karpathy(file, images, splits, limits))
             }
             SourceKind::Json(file) => self.cached_file(file, &|_| {
-                let options = GenericOptions {
-                    images: self.data.images.clone(),
-                    ..GenericOptions::default()
-                };
+                let options = GenericOptions::default().with_images(self.data.images.clone());
                 generic(file, options)
             }),
             SourceKind::Genome(dir) => {
@@ -250,10 +247,9 @@ impl FileOpener<'_> {
                 self.cached(&inputs, &|| visual_genome(&files, limits))
             }
             SourceKind::Shards(path) => {
-                let options = ShardOptions {
-                    index: (self.data.index.as_deref()).map(|folder| index_file(folder, self.spec)),
-                    ..ShardOptions::default()
-                };
+                let options = ShardOptions::default().with_index(
+                    (self.data.index.as_deref()).map(|folder| index_file(folder, self.spec)),
+                );
                 let blobs = open_blobs(&path.to_string_lossy())?;
                 Ok(shards::open(blobs, options)?.source)
             }
@@ -337,11 +333,7 @@ fn open_blobs(path: &str) -> Result<Arc<dyn BlobStore>, DataError> {
 }
 
 fn open_scenes(data: &DataConfig, split: Split, count: usize) -> Result<OpenedSource, VlpError> {
-    let config = ScenesConfig {
-        split,
-        count,
-        ..data.scenes.clone()
-    };
+    let config = data.scenes.clone().with_split(split).with_count(count);
     let task = match data.task {
         TaskKind::Captions => None,
         TaskKind::Vqa => Some(Task::Vqa),

@@ -1,5 +1,6 @@
 //! The training data: `data.source` and `data.mix`, without test images.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use super::source::{OpenedSource, open_source};
 use crate::config::{DataConfig, SourceKind};
 use crate::error::VlpError;
 
-/// Number of samples whose ids are looked at to tell whether a source has COCO's images.
-const COCO_ID_SAMPLES: usize = 64;
+/// Number of images with equal ids whose files are compared to tell whether two sources have the same images.
+const COMPARED_IMAGES: usize = 64;
 
 /// Opens `data.source` and all sources of `data.mix`, without the test images of `data.karpathy`.
 pub(super) fn open_training_source(data: &DataConfig) -> Result<OpenedSource, VlpError> {
@@ -23,18 +24,39 @@ pub(super) fn open_training_source(data: &DataConfig) -> Result<OpenedSource, Vl
     let mut components = vec![MixtureComponent {
         source: Arc::clone(&opened.source),
         weight: 1.0,
-        image_set: image_set(&data.source),
+        image_set: image_family(&data.source),
         keep_boxes: true,
     }];
+    let mut families = vec![image_family(&data.source)];
     for (number, mix) in data.mix.iter().enumerate() {
         let key = format!("data.mix[{number}].source");
         let component = open_filtered(data, &key, &mix.source)?;
         opened.notes.extend(component.notes);
         opened.consensus.extend(component.consensus);
+        let family = image_family(&mix.source);
+        let image_sets = families.iter().zip(&components);
+        let image_sets = image_sets.filter(|(other, _)| **other == family);
+        let mut image_sets = image_sets
+            .map(|(_, component)| &component.image_set)
+            .peekable();
+        let has_family = image_sets.peek().is_some();
+        let same = |set: &&String| !has_other_images(component.source.as_ref(), set, &components);
+        let image_set = match image_sets.find(same) {
+            Some(image_set) => image_set.clone(),
+            None if has_family => {
+                opened.notes.push(format!(
+                    "{}: image ids are those of other images in an earlier source; they count as different images",
+                    mix.source
+                ));
+                mix.source.clone()
+            }
+            None => family.clone(),
+        };
+        families.push(family);
         components.push(MixtureComponent {
             source: component.source,
             weight: mix.weight,
-            image_set: image_set(&mix.source),
+            image_set,
             keep_boxes: mix.boxes,
         });
     }
@@ -60,6 +82,13 @@ fn open_filtered(data: &DataConfig, key: &str, spec: &str) -> Result<OpenedSourc
     let invalid = |e| VlpError::Config(format!("data.karpathy = {}: {e}", file.display()));
     let filter = TestImageFilter::from_karpathy(&file).map_err(invalid)?;
     let (subset, removed) = filter.remove(&opened.source).map_err(invalid)?;
+    // Visual Genome gives an id to every image of COCO.
+    if removed.unknown > 0 && !matches!(kind, SourceKind::Genome(_)) {
+        opened.notes.push(format!(
+            "{spec}: {} samples have no COCO id: test images among them are not removed",
+            removed.unknown
+        ));
+    }
     if removed.samples > 0 {
         opened.notes.push(format!(
             "{spec}: {} samples of {} test images of Karpathy's split removed from training",
@@ -96,11 +125,31 @@ fn is_training_split(kind: &SourceKind) -> bool {
 
 /// Whether a source's images have COCO ids.
 fn has_coco_ids(source: &dyn Source) -> bool {
-    (0..source.len().min(COCO_ID_SAMPLES)).any(|index| source.coco_id(index).is_some())
+    (0..source.len()).any(|index| source.coco_id(index).is_some())
 }
 
-/// Name of the set of images that a source's image ids refer to; all sources of COCO's images share it.
-fn image_set(spec: &str) -> String {
+/// Whether an image of `source` has the id of another image file in the components of an image set.
+fn has_other_images(source: &dyn Source, image_set: &str, components: &[MixtureComponent]) -> bool {
+    let mut indices = HashMap::new();
+    for index in 0..source.len() {
+        indices.entry(source.key(index)).or_insert(index);
+    }
+    let components = components.iter();
+    let mut same_set = components.filter(|component| component.image_set == image_set);
+    same_set.any(|component| {
+        let other = component.source.as_ref();
+        let pairs = (0..other.len()).filter_map(|o| Some((o, *indices.get(&other.key(o))?)));
+        pairs.take(COMPARED_IMAGES).any(|(other_index, index)| {
+            let image = |source: &dyn Source, index| source.encoded_image(index).ok().flatten();
+            let pair = image(source, index).zip(image(other, other_index));
+            pair.is_some_and(|(a, b)| (a.image, a.second_image) != (b.image, b.second_image))
+        })
+    })
+}
+
+/// What image ids of a source mean: sources of one family may have the same images under the same ids, such as COCO's, or
+/// their own images in the same format, which [`has_other_images`] tells.
+fn image_family(spec: &str) -> String {
     let kind = spec.split_once(':').map_or(spec, |(kind, _)| kind);
     match kind {
         "coco" | "vqa" | "karpathy" | "karpathy-test" => "coco".into(),
@@ -124,10 +173,7 @@ mod tests {
     fn answers_of_removed_test_images_are_not_in_the_vocabulary() {
         let folder = tempfile::tempdir().unwrap();
         let count = 6;
-        let scenes = ScenesConfig {
-            count,
-            ..ScenesConfig::default()
-        };
+        let scenes = ScenesConfig::default().with_count(count);
         Scenes::new(scenes)
             .unwrap()
             .write_to(folder.path())
@@ -166,6 +212,36 @@ mod tests {
         assert!(
             indices.len() == remaining && remaining < len,
             "{remaining} of {len}"
+        );
+    }
+
+    #[test]
+    fn own_data_sets_in_one_format_do_not_share_image_ids() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+        for (seed, dir) in [(1, &first), (2, &second)] {
+            let scenes = ScenesConfig::default().with_count(5).with_seed(seed);
+            Scenes::new(scenes).unwrap().write_to(dir).unwrap();
+        }
+        let mut data = resolve(&Sources::default()).unwrap().data;
+        data.source = format!("coco:{}", first.display());
+        let mix = [
+            format!("vqa:{}/vqa@train", first.display()),
+            format!("coco:{}", second.display()),
+            format!("vqa:{}/vqa@train", second.display()),
+        ];
+        data.mix = mix
+            .map(|s| serde_json::from_value(json!({"source": s})).unwrap())
+            .into();
+        let opened = open_training_source(&data).unwrap();
+        let keys = (0..opened.source.len()).map(|index| opened.source.key(index));
+        // The questions about an image share its id; the images of the two folders do not.
+        assert_eq!(keys.collect::<std::collections::HashSet<_>>().len(), 10);
+        let note = "they count as different images";
+        assert!(
+            opened.notes.iter().any(|line| line.contains(note)),
+            "{:?}",
+            opened.notes
         );
     }
 }

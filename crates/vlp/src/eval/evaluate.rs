@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use burn::prelude::*;
 use vlp_data::AnswerVocabulary;
 use vlp_eval::results;
-use vlp_objectives::{Metrics, ObjectiveSet, Predictions, Pretrain, Score, VisionLanguage};
+use vlp_objectives::{
+    CapturedEncoder, Itc, Itm, Metrics, ObjectiveSet, Predictions, Pretrain, Score, VisionLanguage,
+};
 
 use super::retrieval::{Retriever, retrieval_metrics};
 use crate::config::{CheckpointChoice, RunConfig, Sources, overlay};
 use crate::data::Datasets;
 use crate::error::VlpError;
-use crate::model::{AnyModel, Heads};
+use crate::model::AnyModel;
 use crate::run::TrainedModel;
 
 /// Metrics and predictions of a model on validation examples.
@@ -34,26 +36,26 @@ pub struct Validation {
 /// [`VlpError::Objective`] from the objectives' metrics.
 pub(crate) fn list_metrics<O: ObjectiveSet>(
     objectives: &O,
-    heads: Heads<'_>,
     config: &RunConfig,
     data: &Datasets,
 ) -> Result<Vec<Score>, VlpError> {
     let mut scores = objectives.metrics().scores(&data.metric_context())?;
     if config.eval.retrieval > 0 {
-        scores.extend(retrieval_metrics(heads.itm.is_some(), heads.itc.is_some()));
+        let has_itm = objectives.member::<Itm>().is_some();
+        let has_itc = objectives.member::<Itc>().is_some();
+        scores.extend(retrieval_metrics(has_itm, has_itc));
     }
     Ok(scores)
 }
 
 /// Evaluates `model` (without autodiff) on the validation examples of a configuration, one batch in memory at a time. Masks
-/// and negative pairs are drawn from the example, so they are the same for all models. Measures retrieval too if `heads`
-/// has a head for it and `eval.retrieval` is not 0.
+/// and negative pairs are drawn from the example, so they are the same for all models. Measures retrieval too if
+/// there is a head for it and `eval.retrieval` is not 0.
 ///
 /// # Errors
 /// [`VlpError::Objective`] for images too small for the model, [`VlpError::Config`] if `eval.folds` does not fit.
 pub fn evaluate<M: VisionLanguage, O: ObjectiveSet>(
     model: &Pretrain<M, O>,
-    heads: Heads<'_>,
     config: &RunConfig,
     data: &Datasets,
     device: &Device,
@@ -61,6 +63,7 @@ pub fn evaluate<M: VisionLanguage, O: ObjectiveSet>(
     let (mut unreadable, mut count) = (vec![], 0);
     let collator = data.collator(config);
     let mut metrics = model.metrics();
+    let encoder = CapturedEncoder::new(&model.model, device);
     let batch_size = config.data.batch_size;
     for start in (0..config.eval.examples).step_by(batch_size) {
         let end = config.eval.examples.min(start + batch_size);
@@ -69,17 +72,24 @@ pub fn evaluate<M: VisionLanguage, O: ObjectiveSet>(
         count += examples.len();
         if !examples.is_empty() {
             let batch = collator.collate(&model.objectives, &examples, device)?;
-            model.evaluate(&batch, &mut metrics)?;
+            let output = encoder.encode(&batch.inputs(), model.objectives.passes())?;
+            (model.objectives).evaluate(&output, &batch.targets(), &mut metrics)?;
         }
     }
     let context = data.metric_context();
     let mut scores = metrics.scores(&context)?;
-    if config.eval.retrieval > 0 && (heads.itm.is_some() || heads.itc.is_some()) {
-        let (examples, _) = data.load_validation(config, 0..config.eval.retrieval);
+    let (itm, itc) = (model.objectives.member(), model.objectives.member());
+    if config.eval.retrieval > 0 && (itm.is_some() || itc.is_some()) {
+        let (examples, errors) = data.load_validation_images(config, config.eval.retrieval);
+        for error in errors {
+            if !unreadable.contains(&error) {
+                unreadable.push(error);
+            }
+        }
         let retriever = Retriever {
-            model: &model.model,
-            itm: heads.itm,
-            itc: heads.itc,
+            encoder: &encoder,
+            itm,
+            itc,
             collator: &collator,
             device,
         };
@@ -118,10 +128,9 @@ pub fn evaluate_run(
         )));
     }
     data.answers = AnswerVocabulary::new(trained.vocabulary.answers.clone());
-    let heads = Heads::from(trained.model().objectives());
     match trained.model() {
-        AnyModel::E2eVlp(model) => evaluate(model, heads, &config, &data, device),
-        AnyModel::Soho(model) => evaluate(model, heads, &config, &data, device),
+        AnyModel::E2eVlp(model) => evaluate(model, &config, &data, device),
+        AnyModel::Soho(model) => evaluate(model, &config, &data, device),
     }
 }
 

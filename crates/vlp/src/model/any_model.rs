@@ -6,10 +6,7 @@ use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use vlp_models::{E2eVlp, Soho, initialize};
-use vlp_objectives::{
-    EncoderOutput, EncoderPasses, Inputs, ObjectiveError, Pretrain, PretrainObjectives,
-    VisionLanguage,
-};
+use vlp_objectives::{Pretrain, PretrainObjectives};
 use vlp_ops::params::{ParamVisitor, visit_params};
 use vlp_text::WordPieceTokenizer;
 
@@ -81,36 +78,6 @@ impl AnyModel {
             Self::Soho(model) => visit_params(model, &mut collector),
         }
         collector.0
-    }
-
-    /// Runs the given passes of the encoder.
-    ///
-    /// # Errors
-    /// As [`VisionLanguage::encode`].
-    pub fn encode(
-        &self,
-        inputs: &Inputs<'_>,
-        passes: EncoderPasses,
-    ) -> Result<EncoderOutput<'_>, ObjectiveError> {
-        match self {
-            Self::E2eVlp(pretrain) => pretrain.model.encode(inputs, passes),
-            Self::Soho(pretrain) => pretrain.model.encode(inputs, passes),
-        }
-    }
-
-    /// As [`Self::encode`], with the attention weights of the joint pass.
-    ///
-    /// # Errors
-    /// As [`VisionLanguage::encode`].
-    pub fn encode_with_attention(
-        &self,
-        inputs: &Inputs<'_>,
-        passes: EncoderPasses,
-    ) -> Result<(EncoderOutput<'_>, Option<Tensor<3>>), ObjectiveError> {
-        match self {
-            Self::E2eVlp(pretrain) => pretrain.model.encode_with_attention(inputs, passes),
-            Self::Soho(pretrain) => pretrain.model.encode_with_attention(inputs, passes),
-        }
     }
 
     /// The heads.

@@ -79,9 +79,25 @@ fn distinct_names(files: &[PathBuf]) -> Vec<String> {
             }
         }
         if !is_longer {
-            return names;
+            return numbered(names);
         }
     }
+}
+
+/// The names with a number after each repetition: names that are not Unicode may look the same.
+fn numbered(names: Vec<String>) -> Vec<String> {
+    let mut used = HashSet::new();
+    let number = |name: String| {
+        let mut numbered = name.clone();
+        for number in 2.. {
+            if used.insert(numbered.clone()) {
+                break;
+            }
+            numbered = format!("{name} ({number})");
+        }
+        numbered
+    };
+    names.into_iter().map(number).collect()
 }
 
 /// Predicts with all heads of the model for the images at `paths`, in batches, and writes `predictions.json` and
@@ -205,5 +221,26 @@ fn heatmap(map: &AttentionMap) -> Heatmap {
         rows: map.rows as u32,
         columns: map.columns as u32,
         weights: map.weights.clone(),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn names_that_are_not_unicode_stay_distinct() {
+        let file = |name: &[u8]| PathBuf::from(OsStr::from_bytes(name));
+        let files = [
+            file(b"/a/\xff.png"),
+            file(b"/a/\xfe.png"),
+            file(b"/a/b.png"),
+        ];
+        let names = distinct_names(&files);
+        assert_eq!(names[2], "b.png");
+        assert_ne!(names[0], names[1]);
     }
 }

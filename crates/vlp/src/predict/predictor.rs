@@ -168,8 +168,8 @@ impl Predictor {
             passes = passes.union(EncoderPasses::IMAGE);
         }
         let (output, text_attention) = match request.attention {
-            true => trained.model().encode_with_attention(&inputs, passes)?,
-            false => (trained.model().encode(&inputs, passes)?, None),
+            true => trained.encoder().encode_with_attention(&inputs, passes)?,
+            false => (trained.encoder().encode(&inputs, passes)?, None),
         };
         let reader = Reader {
             trained,

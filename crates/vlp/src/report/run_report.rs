@@ -11,8 +11,8 @@ use vlp_draw::{
 use vlp_objectives::detection::boxes::corners;
 use vlp_objectives::mlm::MlmTarget;
 use vlp_objectives::{
-    Detection, EncoderOutput, EncoderPasses, Inputs, Objective, ObjectiveError, Pairing,
-    VisionLanguage,
+    Captioning, Detection, EncoderOutput, EncoderPasses, Inputs, Mlm, Objective, ObjectiveError,
+    ObjectiveSet, Pairing, Pretrain, VisionLanguage,
 };
 use vlp_train::log::read_records;
 use vlp_transformer::TextBatch;
@@ -22,7 +22,6 @@ use crate::config::RunConfig;
 use crate::data::Datasets;
 use crate::error::VlpError;
 use crate::format::{format_duration, format_metric};
-use crate::model::Heads;
 use crate::run::log_keys::{loss_key, loss_name};
 use crate::run::{Results, RunFolder};
 
@@ -33,7 +32,7 @@ const MLM_CANDIDATES: usize = 4;
 
 /// Contents of the report page, in addition to the files of the run.
 #[derive(Debug)]
-pub struct RunReport<'a, M> {
+pub struct RunReport<'a, M: VisionLanguage, O: ObjectiveSet> {
     /// The run's folder.
     pub folder: &'a RunFolder,
     /// Its configuration.
@@ -41,11 +40,7 @@ pub struct RunReport<'a, M> {
     /// Its data.
     pub data: &'a Datasets,
     /// The trained model, without autodiff.
-    pub model: &'a M,
-    /// Its heads.
-    pub heads: Heads<'a>,
-    /// Number of parameters, heads included.
-    pub parameters: usize,
+    pub model: &'a Pretrain<M, O>,
     /// Device of the model.
     pub device: &'a Device,
     /// Validation metrics.
@@ -54,7 +49,7 @@ pub struct RunReport<'a, M> {
     pub notes: Vec<String>,
 }
 
-impl<M: VisionLanguage> RunReport<'_, M> {
+impl<M: VisionLanguage, O: ObjectiveSet> RunReport<'_, M, O> {
     /// Writes `report.html`.
     ///
     /// # Errors
@@ -68,19 +63,21 @@ impl<M: VisionLanguage> RunReport<'_, M> {
         // One image at a time: none is padded, and large ones fit into memory.
         for example in &examples {
             let mut pair = collator.pair(example, 0);
-            let mlm = self.heads.mlm;
+            let mlm: Option<&Mlm> = self.model.objectives.member();
             let target = mlm.map(|mlm| mlm.prepare(&mut pair)).transpose()?;
             let image = collator.image(example, self.device)?;
             let text = TextBatch::collate(&[&pair.text.ids], pad, self.device);
             let pairing = Pairing::one_to_one(1);
             let inputs = Inputs::new(&image, &text, &pairing);
-            let passes = match self.heads.detection.is_some() || self.heads.caption.is_some() {
+            let passes = match self.detection().is_some() || self.captioning().is_some() {
                 true => EncoderPasses::JOINT.union(EncoderPasses::IMAGE),
                 false => EncoderPasses::JOINT,
             };
-            let output = self.model.encode(&inputs, passes)?;
+            let output = self.model.model.encode(&inputs, passes)?;
             let ids = &pair.text.ids;
-            masked.extend(self.masked_text(&output, ids, target.as_ref(), images.len()));
+            if let (Some(mlm), Some(target)) = (mlm, &target) {
+                masked.extend(self.masked_text(mlm, &output, ids, target, images.len()));
+            }
             images.push(self.image_card(&output, example)?);
         }
         let mut notes = self.notes.clone();
@@ -105,7 +102,7 @@ impl<M: VisionLanguage> RunReport<'_, M> {
         let (config, results) = (self.config, self.results);
         let images = self.data.train.len();
         let step_images = config.data.batch_size * config.train.accumulate;
-        let parameters = self.parameters as f64 / 1e6;
+        let parameters = self.model.num_params() as f64 / 1e6;
         [
             ("preset", config.preset.clone()),
             ("data", format!("{} ({images} images)", config.data.source)),
@@ -161,6 +158,14 @@ impl<M: VisionLanguage> RunReport<'_, M> {
         Ok(curves.filter(|curve| !is_zero(curve)).collect())
     }
 
+    fn detection(&self) -> Option<&Detection> {
+        self.model.objectives.member()
+    }
+
+    fn captioning(&self) -> Option<&Captioning> {
+        self.model.objectives.member()
+    }
+
     fn image_card(
         &self,
         output: &EncoderOutput<'_>,
@@ -171,11 +176,11 @@ impl<M: VisionLanguage> RunReport<'_, M> {
         let mut boxes: Vec<DrawnBox> = objects
             .map(|object| annotated_box(object, labels))
             .collect();
-        if let Some(detection) = self.heads.detection {
+        if let Some(detection) = self.detection() {
             boxes.extend(self.detected_boxes(detection, output, example)?);
         }
         let mut captions = vec![];
-        if let (Some(caption), Some(config)) = (self.heads.caption, &self.config.objectives.caption)
+        if let (Some(caption), Some(config)) = (self.captioning(), &self.config.objectives.caption)
         {
             let special = self.data.tokenizer.special_tokens();
             let bos_eos = (special.cls, special.sep);
@@ -232,12 +237,12 @@ impl<M: VisionLanguage> RunReport<'_, M> {
     /// A text with predictions of its masked tokens; `None` if none is masked.
     fn masked_text(
         &self,
+        mlm: &Mlm,
         output: &EncoderOutput<'_>,
         ids: &[u32],
-        target: Option<&MlmTarget>,
+        target: &MlmTarget,
         image: usize,
     ) -> Option<MaskedText> {
-        let (mlm, target) = (self.heads.mlm?, target?);
         if target.masked.is_empty() {
             return None;
         }

@@ -185,7 +185,9 @@ fn older_version(path: &Path, error: &dyn std::fmt::Display) -> VlpError {
 
 fn lock(folder: &Path) -> Result<RunLock, VlpError> {
     let path = folder.join(LOCK_FILE);
-    let file = File::create(&path).map_err(VlpError::io(&path))?;
+    // Not truncated: it may be the file of another program.
+    let file = File::options().append(true).create(true).open(&path);
+    let file = file.map_err(VlpError::io(&path))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(VlpError::RunFolder {
             path: folder.into(),

@@ -12,7 +12,7 @@ use super::hf_folder;
 use crate::config::{CheckpointChoice, RunConfig};
 use crate::data::{Vocabulary, read_tokenizer_copy};
 use crate::error::VlpError;
-use crate::model::AnyModel;
+use crate::model::{AnyEncoder, AnyModel};
 use crate::weights::ParamLoader;
 
 /// A trained model with its heads, on a device without autodiff.
@@ -29,6 +29,7 @@ pub struct TrainedModel {
     /// The device that holds its weights.
     pub device: Device,
     model: AnyModel,
+    encoder: AnyEncoder,
 }
 
 impl TrainedModel {
@@ -86,6 +87,7 @@ impl TrainedModel {
             tokenizer,
             step: checkpoint.state.step,
             device: device.clone(),
+            encoder: AnyEncoder::new(&model, device),
             model,
         })
     }
@@ -117,6 +119,7 @@ impl TrainedModel {
             tokenizer,
             step,
             device: device.clone(),
+            encoder: AnyEncoder::new(&model, device),
             model,
         })
     }
@@ -138,6 +141,11 @@ impl TrainedModel {
     /// Model and heads.
     pub fn model(&self) -> &AnyModel {
         &self.model
+    }
+
+    /// The model, recorded as graphs on a GPU.
+    pub fn encoder(&self) -> &AnyEncoder {
+        &self.encoder
     }
 }
 

@@ -1,7 +1,8 @@
 //! Loss values as numbers.
 
 use burn::prelude::*;
-use vlp_objectives::NamedLosses;
+use vlp_objectives::{NamedLosses, total};
+use vlp_train::{BatchLoss, SkipReason};
 
 use crate::run::log_keys::{loss_key, statistic_key};
 
@@ -15,15 +16,40 @@ pub(super) struct LossValue {
     pub(super) value: f32,
 }
 
-/// The total, and of each objective its weighted sum, its terms if it has several (without those of auxiliary layers), and
-/// its statistics. One copy to the CPU.
-pub(super) fn read_losses(losses: &NamedLosses, total: &Tensor<1>) -> Vec<LossValue> {
-    let mut tensors = vec![total.clone().without_autodiff()];
-    for (_, objective) in losses {
-        let terms = objective.terms.iter();
-        tensors.extend(terms.map(|term| term.value.clone().without_autodiff()));
+/// The loss of a batch, of which the total and all terms are reported.
+pub(super) fn batch_loss(mut losses: NamedLosses, device: &Device) -> BatchLoss<NamedLosses> {
+    let total = total(&losses).unwrap_or_else(|| Tensor::zeros([1], device));
+    let (mut names, mut values) = (
+        vec![loss_key("loss")],
+        vec![total.clone().without_autodiff()],
+    );
+    let mut loss = Ok(total);
+    for (objective, losses) in &mut losses {
+        for term in &mut losses.terms {
+            term.value = term.value.clone().without_autodiff();
+            names.push(loss_key(&format!("{objective}/{}", term.name)));
+            values.push(term.value.clone());
+        }
+        let mut diagnostics = losses.diagnostics.iter();
+        if let Some((name, _)) = diagnostics.find(|(_, value)| !value.is_finite()) {
+            let key = statistic_key(&format!("{objective}/{name}"));
+            loss = Err(SkipReason::NotFinite(format!("{key} is not finite")));
+        }
     }
-    let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter().collect();
+    BatchLoss {
+        loss,
+        names,
+        values: Some(Tensor::cat(values, 0)),
+        output: losses,
+    }
+}
+
+/// The total, and of each objective its weighted sum, its terms if it has several (without those of auxiliary layers), and
+/// its statistics, from the values of [`batch_loss`] on the CPU.
+pub(super) fn loss_values(losses: &NamedLosses, values: &[f32]) -> Vec<LossValue> {
+    if values.is_empty() {
+        return vec![];
+    }
     let (total, mut rest) = (values[0], &values[1..]);
     let shown = |name: &str, value: f32| LossValue {
         key: loss_key(name),

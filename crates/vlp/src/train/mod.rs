@@ -5,7 +5,10 @@ mod model_selection;
 mod progress;
 mod session;
 
+use getset::WithSetters;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use burn::prelude::*;
 use burn::tensor::FloatDType;
@@ -19,7 +22,7 @@ use crate::data::{Datasets, Vocabulary, load_tokenizer, read_tokenizer_copy};
 use crate::device;
 use crate::error::VlpError;
 use crate::eval::list_metrics;
-use crate::model::{Heads, Model, build_model, build_objectives};
+use crate::model::{Model, build_model, build_objectives};
 use crate::report::RunReport;
 use crate::run::{Results, RunFolder, init_from_run};
 use crate::weights::{check_hf_config, import};
@@ -28,7 +31,9 @@ use progress::write_line;
 use session::Session;
 
 /// What to train, and where.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, WithSetters)]
+#[getset(set_with = "pub")]
+#[non_exhaustive]
 pub struct TrainOptions {
     /// The resolved configuration of a new run; a resumed run has its own.
     pub config: RunConfig,
@@ -38,6 +43,21 @@ pub struct TrainOptions {
     pub device: String,
     /// Stop after this step, as if the process were killed; the run can be resumed.
     pub stop_at: Option<u64>,
+    /// Once it is set, training ends after the current step with a checkpoint and [`VlpError::Stopped`].
+    pub stop: Option<Arc<AtomicBool>>,
+}
+
+impl TrainOptions {
+    /// Trains on the best device that the build has.
+    pub fn new(config: RunConfig, run: RunChoice) -> Self {
+        Self {
+            config,
+            run,
+            device: "auto".into(),
+            stop_at: None,
+            stop: None,
+        }
+    }
 }
 
 /// A new run, or one to resume.
@@ -62,18 +82,16 @@ pub fn train(options: &TrainOptions) -> Result<Results, VlpError> {
         }
         build_objectives(config, data, device)
     };
-    train_with(options, build, |objectives| Heads::from(objectives))
+    train_with(options, build)
 }
 
-/// Trains a model with your own objectives: `build` builds them, `heads` selects those that the report page and retrieval
-/// use. The run folder is as from [`train`].
+/// Trains a model with your own objectives, which `build` builds. The run folder is as from [`train`].
 ///
 /// # Errors
 /// Those of `build`, and any of [`VlpError`].
 pub fn train_with<O: ObjectiveSet>(
     options: &TrainOptions,
     build: impl FnOnce(&RunConfig, &Datasets, &Device) -> Result<O, VlpError>,
-    heads: impl Fn(&O) -> Heads<'_>,
 ) -> Result<Results, VlpError> {
     let device = device::pick(&options.device)?;
     let (resumed, mut config) = match &options.run {
@@ -103,7 +121,7 @@ pub fn train_with<O: ObjectiveSet>(
     let autodiff = device.clone().autodiff();
     let model = build_model(&config, &data.tokenizer, &autodiff)?;
     let objectives = build(&config, &data, &autodiff)?;
-    let metrics = list_metrics(&objectives, heads(&objectives), &config, &data)?;
+    let metrics = list_metrics(&objectives, &config, &data)?;
     let checkpoint = &mut config.checkpoint;
     if resumed.is_none()
         && !checkpoint.best_by_is_set
@@ -128,7 +146,10 @@ pub fn train_with<O: ObjectiveSet>(
         answers: data.answers.answers().to_vec(),
         tokenizer_sha256: data.tokenizer.sha256(),
     };
-    folder.write_json(&folder.vocabulary(), &vocabulary)?;
+    match folder.read_json::<Vocabulary>(&folder.vocabulary())? {
+        Some(trained) => check_unchanged(&trained, &vocabulary, &folder)?,
+        None => folder.write_json(&folder.vocabulary(), &vocabulary)?,
+    }
     write_line(&format!("simd: {}", device::simd_level()));
     if let Some(warning) = device::simd_warning() {
         write_line(&warning);
@@ -141,9 +162,28 @@ pub fn train_with<O: ObjectiveSet>(
         device_name: device::resolve_name(&options.device),
     };
     match model {
-        Model::E2eVlp(model) => run.train(model, objectives, options.stop_at, heads),
-        Model::Soho(model) => run.train(model, objectives, options.stop_at, heads),
+        Model::E2eVlp(model) => run.train(model, objectives, options),
+        Model::Soho(model) => run.train(model, objectives, options),
     }
+}
+
+/// Checks that the data of a resumed run still have the classes and answers that its model's outputs stand for.
+fn check_unchanged(
+    trained: &Vocabulary,
+    current: &Vocabulary,
+    folder: &RunFolder,
+) -> Result<(), VlpError> {
+    let changed = match trained {
+        _ if trained.labels != current.labels => "classes",
+        _ if trained.answers != current.answers => "answers",
+        _ => return Ok(()),
+    };
+    Err(VlpError::RunFolder {
+        path: folder.vocabulary(),
+        reason: format!(
+            "the {changed} of the data have changed since the run was started; restore the data, or start a new run"
+        ),
+    })
 }
 
 /// The tokenizer of a run that is resumed: its own copy, whatever became of the file it was read from.
@@ -184,21 +224,18 @@ impl Run<'_> {
         &self,
         model: M,
         objectives: O,
-        stop_at: Option<u64>,
-        heads: impl Fn(&O) -> Heads<'_>,
+        options: &TrainOptions,
     ) -> Result<Results, VlpError> {
         let model = initialize(Pretrain { model, objectives }, self.config.seed);
         let (model, notes) = self.load_initial_weights(model)?;
-        let mut session = Session::start(*self, model, &heads, notes)?;
-        if session.train(stop_at)? {
+        let mut session = Session::start(*self, model, notes)?;
+        if session.train(options)? {
             let model = session.finish()?;
             let page = RunReport {
                 folder: self.folder,
                 config: self.config,
                 data: self.data,
-                model: &model.model,
-                heads: heads(&model.objectives),
-                parameters: model.num_params(),
+                model: &model,
                 device: self.device,
                 results: &session.results,
                 notes: session.notes(),

@@ -1,30 +1,29 @@
 //! One session of a run: from the start or a checkpoint to the end or a stop.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use burn::prelude::*;
 use vlp_data::LoadedBatch;
-use vlp_objectives::{
-    Collator, ObjectiveError, ObjectiveSet, Pretrain, Score, VisionLanguage, total,
+use vlp_objectives::{Collator, ObjectiveError, ObjectiveSet, Pretrain, Score, VisionLanguage};
+use vlp_train::{
+    BatchLoss, CheckpointScore, CheckpointWriter, RunLog, SkipReason, StepReport, Trainer,
 };
-use vlp_train::{CheckpointScore, CheckpointWriter, RunLog, SkipReason, StepReport, Trainer};
 
-use super::Run;
-use super::loss_values::{LossValue, mean_losses, read_losses};
+use super::loss_values::{LossValue, batch_loss, loss_values, mean_losses};
 use super::model_selection::checkpoint_score;
-use super::progress::Progress;
+use super::progress::{Progress, write_line};
+use super::{Run, TrainOptions};
+use crate::config::RunConfig;
 use crate::device;
 use crate::error::VlpError;
 use crate::eval::evaluate;
 use crate::format::format_duration;
-use crate::model::Heads;
 use crate::run::Results;
 use crate::run::log_keys::{GRAD_NORM, LEARNING_RATE, SKIPPED_STEPS};
 
 /// A run being trained.
-pub(super) struct Session<'a, M: VisionLanguage, O: ObjectiveSet, H> {
+pub(super) struct Session<'a, M: VisionLanguage, O: ObjectiveSet> {
     run: Run<'a>,
-    heads: &'a H,
     collator: Collator<'a>,
     trainer: Trainer<Pretrain<M, O>>,
     checkpoints: CheckpointWriter,
@@ -39,17 +38,15 @@ pub(super) struct Session<'a, M: VisionLanguage, O: ObjectiveSet, H> {
     started: Instant,
 }
 
-impl<'a, M, O, H> Session<'a, M, O, H>
+impl<'a, M, O> Session<'a, M, O>
 where
     M: VisionLanguage,
     O: ObjectiveSet,
-    H: Fn(&O) -> Heads<'_>,
 {
     /// Resumes from the newest complete checkpoint, or evaluates the initial weights.
     pub(super) fn start(
         run: Run<'a>,
         model: Pretrain<M, O>,
-        heads: &'a H,
         weights_notes: Vec<String>,
     ) -> Result<Self, VlpError> {
         let config = run.config;
@@ -57,6 +54,7 @@ where
         let checkpoints = CheckpointWriter::open(run.folder.checkpoints(), config.checkpoint.keep)?;
         let mut trainer = Trainer::new(model, config.train.clone())?;
         let mut notes = run.data.notes.clone();
+        notes.extend(unscored_checkpoints(config).inspect(|note| write_line(note)));
         if !checkpoints.store().steps()?.is_empty() {
             let (checkpoint, unusable) = checkpoints.store().latest()?;
             notes.extend(unusable.iter().map(|e| format!("checkpoint skipped: {e}")));
@@ -70,7 +68,6 @@ where
         results.simd = device::simd_level().to_string();
         let mut session = Self {
             run,
-            heads,
             collator: run.data.collator(config),
             trainer,
             checkpoints,
@@ -107,24 +104,38 @@ where
             ..
         } = self.run;
         let model = self.trainer.eval_model();
-        let heads = (self.heads)(&model.objectives);
-        let validation = evaluate(&model, heads, config, data, device)?;
+        let validation = evaluate(&model, config, data, device)?;
         (self.unreadable, self.results.examples) = (validation.unreadable, validation.examples);
         Ok(validation.scores)
     }
 
     /// Trains to the last step (returns true) or to `stop_at` (false).
-    pub(super) fn train(&mut self, stop_at: Option<u64>) -> Result<bool, VlpError> {
+    ///
+    /// # Errors
+    /// [`VlpError::Stopped`] once a stop is requested, after saving the step.
+    pub(super) fn train(&mut self, options: &TrainOptions) -> Result<bool, VlpError> {
+        let stop_at = options.stop_at;
         let config = self.run.config;
         let total_steps = config.train.steps;
         let accumulate = config.train.accumulate as u64;
         let first_step = self.trainer.step_count();
         let mut loader = self.run.data.loader(config, first_step * accumulate)?;
         let mut progress = Progress::new(first_step, total_steps);
+        let mut saved_step = first_step;
         while self.trainer.step_count() < total_steps {
             if stop_at.is_some_and(|stop_at| self.trainer.step_count() >= stop_at) {
                 progress.finish();
                 return Ok(false);
+            }
+            let stop = options.stop.as_ref();
+            if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                progress.finish();
+                let step = self.trainer.step_count();
+                if step > saved_step {
+                    self.save_checkpoint(step, None)?;
+                }
+                let path = self.run.folder.path.clone();
+                return Err(VlpError::Stopped { step, path });
             }
             let mut batches = Vec::with_capacity(accumulate as usize);
             for _ in 0..accumulate {
@@ -155,6 +166,7 @@ where
             }
             if is_due(config.checkpoint.every) {
                 self.save_checkpoint(step, score.as_ref())?;
+                saved_step = step;
             }
         }
         progress.finish();
@@ -171,36 +183,32 @@ where
     fn step(&mut self, batches: &[LoadedBatch]) -> Result<(StepReport, Vec<LossValue>), VlpError> {
         let device = self.run.device.clone().autodiff();
         let collator = self.collator;
-        let (report, losses) = self.trainer.step_with_outputs(
+        let (report, outputs) = self.trainer.step_with_outputs(
             self.run.config.seed,
             |model: &Pretrain<M, O>, index| -> Result<_, VlpError> {
                 let examples = &batches[index].examples;
                 if examples.is_empty() {
                     let reason = "no sample of the batch could be read".into();
-                    let zero = read_losses(&vec![], &Tensor::zeros([1], &device));
-                    return Ok((Err(SkipReason::NoGradient(reason)), zero));
+                    return Ok(BatchLoss {
+                        loss: Err(SkipReason::NoGradient(reason)),
+                        ..batch_loss(vec![], &device)
+                    });
                 }
                 let batch = collator.collate(&model.objectives, examples, &device)?;
                 let losses = match model.losses(&batch) {
                     Ok(losses) => losses,
                     Err(error @ ObjectiveError::NonFinite { .. }) => {
-                        return Ok((Err(SkipReason::NotFinite(error.to_string())), vec![]));
+                        let reason = SkipReason::NotFinite(error.to_string());
+                        return Ok(BatchLoss::new(Err(reason), vec![]));
                     }
                     Err(error) => return Err(error.into()),
                 };
-                let total = total(&losses).unwrap_or_else(|| Tensor::zeros([1], &device));
-                let values = read_losses(&losses, &total);
-                let loss = match values.iter().find(|loss| !loss.value.is_finite()) {
-                    Some(loss) => {
-                        let reason = format!("{} is not finite", loss.key);
-                        Err(SkipReason::NotFinite(reason))
-                    }
-                    None => Ok(total),
-                };
-                Ok((loss, values))
+                Ok(batch_loss(losses, &device))
             },
         )?;
-        Ok((report, mean_losses(losses, batches.len())))
+        let losses = outputs.into_iter();
+        let losses = losses.map(|(losses, values)| loss_values(&losses, &values));
+        Ok((report, mean_losses(losses.collect(), batches.len())))
     }
 
     fn log_step(
@@ -258,4 +266,21 @@ where
         self.write_results()?;
         Ok(self.trainer.eval_model())
     }
+}
+
+/// A message if only the last of several checkpoints is evaluated.
+fn unscored_checkpoints(config: &RunConfig) -> Option<String> {
+    let (steps, eval, checkpoint) = (
+        config.train.steps,
+        config.eval.every,
+        config.checkpoint.every,
+    );
+    let mut saved = (checkpoint..steps).step_by(usize::try_from(checkpoint.max(1)).ok()?);
+    let has_checkpoints = checkpoint > 0 && checkpoint < steps;
+    let has_score = eval > 0 && saved.any(|step| step.is_multiple_of(eval));
+    (has_checkpoints && !has_score).then(|| {
+        format!(
+            "eval.every = {eval}: only the last of the checkpoints is evaluated, so it is also the best one; set eval.every to checkpoint.every = {checkpoint} to compare them"
+        )
+    })
 }

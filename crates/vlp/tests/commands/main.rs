@@ -4,6 +4,7 @@
 
 mod finetune;
 mod no_gradient;
+mod own_data;
 mod predict;
 mod readers;
 mod soho;

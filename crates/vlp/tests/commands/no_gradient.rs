@@ -12,12 +12,10 @@ use crate::{results, soho_command};
 
 /// Eight scenes with these captions in turn, as JSON lines. Returns the source.
 fn write_captions(folder: &Path, captions: &[&str]) -> String {
-    let config = ScenesConfig {
-        resolution: 32,
-        count: 8,
-        split: Split::Train,
-        ..ScenesConfig::default()
-    };
+    let config = ScenesConfig::default()
+        .with_resolution(32)
+        .with_count(8)
+        .with_split(Split::Train);
     Scenes::new(config).unwrap().write_to(folder).unwrap();
     let images = fs::read_dir(folder.join("train")).unwrap();
     let images = images.map(|entry| entry.unwrap().path());

@@ -15,10 +15,7 @@ use crate::support::{fail, succeed, tiny, vlp};
 fn predict_uses_all_heads_and_names_missing_ones() {
     let folder = tempfile::tempdir().unwrap();
     let (run, out) = (folder.path().join("run"), folder.path().join("out"));
-    let scenes = ScenesConfig {
-        count: 3,
-        ..ScenesConfig::default()
-    };
+    let scenes = ScenesConfig::default().with_count(3);
     Scenes::new(scenes)
         .unwrap()
         .write_to(folder.path().join("data"))
@@ -83,6 +80,34 @@ fn predict_uses_all_heads_and_names_missing_ones() {
     assert_eq!(sample(&[other.clone(), image.clone()], 1, 3), alone);
     assert_ne!(sample(slice::from_ref(&image), 0, 4), alone, "another seed");
     assert_ne!(sample(&[other], 0, 3), alone, "another image");
+    for (flags, message) in [
+        (&["--threshold", "nan"][..], "between 0 and 1"),
+        (&["--length-penalty", "1"], "only beam search has one"),
+        (
+            &["--length-penalty", "1", "--top-k", "3"],
+            "only beam search has one",
+        ),
+        (
+            &["--length-penalty", "nan", "--num-beams", "2"],
+            "use a finite number",
+        ),
+        (
+            &["--min-new-tokens", "9", "--max-new-tokens", "5"],
+            "more than --max-new-tokens 5",
+        ),
+    ] {
+        let line = fail(vlp(&["predict"]).arg(&run).arg(&images).args(flags));
+        assert!(line.contains(message), "{line}");
+    }
+    let beams = ["--length-penalty", "1", "--num-beams", "2"];
+    succeed(
+        vlp(&["predict"])
+            .arg(&run)
+            .arg(&images)
+            .args(beams)
+            .arg("--out")
+            .arg(&out),
+    );
     let line = fail(
         vlp(&["predict"])
             .arg(&run)

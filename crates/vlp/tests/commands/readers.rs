@@ -34,11 +34,7 @@ fn readers_change_nothing_in_a_run_that_is_trained() {
     fs::create_dir(&partial).unwrap();
     fs::write(partial.join("model.bpk"), "half").unwrap();
     let before = tree(&run);
-    let scenes = ScenesConfig {
-        resolution: 32,
-        count: 2,
-        ..ScenesConfig::default()
-    };
+    let scenes = ScenesConfig::default().with_resolution(32).with_count(2);
     let scenes = Scenes::new(scenes).unwrap();
     scenes.write_to(folder.path().join("scenes")).unwrap();
     let image = folder.path().join("scenes/train/000000000001.png");

@@ -9,12 +9,10 @@ use crate::support::{fail, losses, succeed, tiny, vlp};
 
 /// COCO and VQA files of `count` scenes of a split in `dir`.
 fn write_scenes(dir: &Path, split: Split, count: usize) {
-    let config = ScenesConfig {
-        resolution: 32,
-        count,
-        split,
-        ..ScenesConfig::default()
-    };
+    let config = ScenesConfig::default()
+        .with_resolution(32)
+        .with_count(count)
+        .with_split(split);
     Scenes::new(config).unwrap().write_to(dir).unwrap();
 }
 

@@ -23,11 +23,7 @@ fn captions(command: &mut Command, out: &Path) -> Vec<Value> {
 fn run_and_exported_model_use_their_own_tokenizer() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let scenes = ScenesConfig {
-        count: 2,
-        resolution: 32,
-        ..ScenesConfig::default()
-    };
+    let scenes = ScenesConfig::default().with_count(2).with_resolution(32);
     let scenes = Scenes::new(scenes).unwrap();
     scenes.write_to(path("data")).unwrap();
     let mut tokens = WordPieceTokenizer::scenes().tokens().to_vec();

@@ -44,6 +44,18 @@ fn flags_that_a_command_would_ignore_are_refused() {
             refuse(vlp(&["scenes", "--out", "scenes"]).args(flags));
         }
     }
+    for entry in ["train.steps=9", "data.batch_size=2", "data.karpathy=x.json"] {
+        let line = fail(&mut vlp(&["data", "check", "scenes", "--set", entry]));
+        assert!(
+            line.contains("does not read it; it reads data.source"),
+            "{line}"
+        );
+        let line = fail(&mut vlp(&["scenes", "--out", "scenes", "--set", entry]));
+        assert!(line.ends_with("it reads data.scenes."), "{line}");
+    }
+    let count = ["--set", "data.scenes.count=3"];
+    let line = fail(vlp(&["scenes", "--out", "scenes"]).args(count));
+    assert!(line.contains("use --count"), "{line}");
     let text = refuse(vlp(&["predict", "run", "x.png"]).args(["--num-beams", "3", "--top-k", "5"]));
     assert!(text.contains("--top-k"), "{text}");
 }

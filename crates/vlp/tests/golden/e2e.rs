@@ -10,13 +10,14 @@ use vlp_objectives::detection::{
 use vlp_objectives::mlm::MlmTarget;
 use vlp_objectives::{
     Batch, CaptioningConfig, HeadSizes, ItmConfig, MlmConfig, ObjectivesConfig, Pairing, Pretrain,
-    PretrainObjectives, PretrainTargets,
+    PretrainObjectives, PretrainTargets, VisionLanguage,
 };
-use vlp_train::{GroupConfig, OptimizerConfig, OptimizerKind};
+use vlp_train::{GroupConfig, OptimizerConfig};
 use vlp_transformer::TextBatch;
 use vlp_vision::ResNetConfig;
 use vlp_vision::resnet::Depth;
 
+use crate::captured;
 use crate::case::{Case, Values};
 use crate::model::{Outputs, images, judge_losses, judge_outputs, judge_training, load, size};
 use crate::names::torch_param;
@@ -46,20 +47,31 @@ pub(crate) fn run(case: &Case, report: &mut Report) -> Result<(), String> {
     // Inference uses other code (fused attention, no graph) with the same results.
     let outputs = self::outputs(case, &model.valid(), &inference_batch)?;
     judge_outputs(case, "inference:", &outputs, report);
+    captured::judge(&model.model.valid(), &inference_batch, report)?;
+    let ids = &case.get("in.caption_ids")?.values;
+    let caption: Vec<u32> = ids
+        .iter()
+        .map(|&id| id as u32)
+        .take_while(|&id| id != 0)
+        .collect();
+    if let (Some(head), [bos, .., eos]) = (&model.objectives.valid().caption, &caption[..]) {
+        captured::judge_captions(
+            &model.model.valid(),
+            head,
+            (*bos, *eos),
+            &inference_batch,
+            report,
+        )?;
+    }
     judge_losses(case, &model, &batch, torch_param, report)?;
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
     let learning_rates = &case.json["spec"]["lr"];
-    let optimizer = OptimizerConfig {
-        learning_rate: number(&learning_rates[0]),
-        groups: vec![GroupConfig {
-            pattern: r"^model\.backbone\.".into(),
-            learning_rate: number(&learning_rates[1]),
-            weight_decay: 1e-4,
-            kind: OptimizerKind::Adamw,
-            frozen_until: 0.0,
-        }],
-        ..OptimizerConfig::default()
-    };
+    let optimizer = OptimizerConfig::default()
+        .with_learning_rate(number(&learning_rates[0]))
+        .with_groups(vec![GroupConfig::new(
+            r"^model\.backbone\.",
+            number(&learning_rates[1]),
+        )]);
     judge_training(case, model, &batch, optimizer, report)
 }
 
@@ -67,39 +79,27 @@ fn build(spec: &Value, device: &Device) -> Result<Model, String> {
     let config = &spec["config"];
     let get = |key| size(config, key);
     let depth = Depth::try_from(get("depth")? as u32).map_err(|e| e.to_string())?;
-    let model = E2eVlpConfig {
-        backbone: ResNetConfig {
-            width: get("width")?,
-            ..ResNetConfig::new(depth)
-        },
-        d_model: get("dim")?,
-        n_heads: get("heads")?,
-        d_ff: get("ffn")?,
-        encoder_layers: get("enc_layers")?,
-        decoder_layers: get("dec_layers")?,
-        caption_layers: get("cap_layers")?,
-        dropout: 0.0,
-        max_positions: get("max_len")?,
-        modality_embedding: false,
-        recompute: vec![],
-        quantizer: None,
-    };
-    let objectives = ObjectivesConfig {
-        itm: Some(ItmConfig::default()),
-        mlm: Some(MlmConfig::default()),
-        mvm: None,
-        detection: Some(DetectionConfig {
-            num_queries: get("queries")?,
-            from_joint: config["detect_from"] == "joint",
-            cost: MatchCost {
-                attribute: spec["w_attr"].as_f64().unwrap_or(0.0),
-                ..MatchCost::default()
-            },
-            ..DetectionConfig::default()
-        }),
-        caption: Some(CaptioningConfig::default()),
-        ..ObjectivesConfig::default()
-    };
+    let model = E2eVlpConfig::new(ResNetConfig::new(depth).with_width(get("width")?))
+        .with_d_model(get("dim")?)
+        .with_n_heads(get("heads")?)
+        .with_d_ff(get("ffn")?)
+        .with_encoder_layers(get("enc_layers")?)
+        .with_decoder_layers(get("dec_layers")?)
+        .with_caption_layers(get("cap_layers")?)
+        .with_dropout(0.0)
+        .with_max_positions(get("max_len")?);
+    let objectives = ObjectivesConfig::default()
+        .with_itm(Some(ItmConfig::default()))
+        .with_mlm(Some(MlmConfig::default()))
+        .with_detection(Some(
+            DetectionConfig::default()
+                .with_num_queries(get("queries")?)
+                .with_from_joint(config["detect_from"] == "joint")
+                .with_cost(
+                    MatchCost::default().with_attribute(spec["w_attr"].as_f64().unwrap_or(0.0)),
+                ),
+        ))
+        .with_caption(Some(CaptioningConfig::default()));
     let vocabulary = ClassVocabulary {
         name: "golden".into(),
         classes: get("classes")?,
@@ -288,10 +288,8 @@ fn outputs(case: &Case, model: &Model, batch: &Batch<PretrainTargets>) -> Result
         .iter()
         .map(|t| t.detection.as_ref().unwrap())
         .collect();
-    let cost = MatchCost {
-        attribute: case.json["spec"]["w_attr"].as_f64().unwrap_or(0.0),
-        ..MatchCost::default()
-    };
+    let cost =
+        MatchCost::default().with_attribute(case.json["spec"]["w_attr"].as_f64().unwrap_or(0.0));
     let pairs = Matcher::default()
         .assign(&predictions, &targets, &cost)
         .map_err(fail)?;

@@ -12,8 +12,10 @@
     clippy::print_stdout
 )]
 
+mod captured;
 mod case;
 mod e2e;
+mod graphs;
 mod model;
 mod names;
 mod ops;

@@ -226,15 +226,13 @@ pub(crate) fn judge_training<M: VisionLanguage, O: ObjectiveSet>(
 ) -> Result<(), String> {
     let spec = &case.json["spec"];
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
-    let config = TrainerConfig {
-        optimizer: OptimizerConfig {
-            clip_norm: number(&spec["clip"]),
-            moment_dtype: Default::default(),
-            ..optimizer
-        },
-        max_skipped: 1,
-        ..TrainerConfig::new(4)
-    };
+    let config = TrainerConfig::new(4)
+        .with_optimizer(
+            optimizer
+                .with_clip_norm(number(&spec["clip"]))
+                .with_moment_dtype(Default::default()),
+        )
+        .with_max_skipped(1);
     let scalars = &case.json["scalars"];
     let fail = |e: vlp_train::TrainError| e.to_string();
     let mut trainer = Trainer::new(model, config).map_err(fail)?;

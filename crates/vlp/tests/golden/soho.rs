@@ -12,6 +12,7 @@ use vlp_transformer::TextBatch;
 use vlp_vision::resnet::Depth;
 use vlp_vision::{DictionaryConfig, Fusion, ResNetConfig, UpdateRule, VectorQuantizerConfig};
 
+use crate::captured;
 use crate::case::{Case, Values};
 use crate::model::{Outputs, images, judge_losses, judge_outputs, judge_training, load, size};
 use crate::names::{TorchParam, torch_param as backbone_param};
@@ -28,6 +29,9 @@ pub(crate) fn run(case: &Case, report: &mut Report) -> Result<(), String> {
         visual_masks: vec![],
         ..batch(case, &Device::default())?
     };
+    let inference_model = output_model.model.valid();
+    captured::judge(&inference_model, &unmasked, report)?;
+    captured::judge(&inference_model, &batch(case, &Device::default())?, report)?;
     let batch = batch(case, &device)?;
     let mut outputs = Outputs::new();
     for (name, value) in self::outputs(&output_model.valid(), &unmasked)? {
@@ -40,17 +44,12 @@ pub(crate) fn run(case: &Case, report: &mut Report) -> Result<(), String> {
     outputs.extend(after_update(&output_model.model.valid()));
     judge_outputs(case, "", &outputs, report);
     judge_losses(case, &loss_model, &batch, torch_param, report)?;
-    let optimizer = OptimizerConfig {
-        weight_decay: 0.01,
-        groups: vec![GroupConfig {
-            pattern: r"^model\.backbone\.".into(),
-            learning_rate: 1e-2,
-            weight_decay: 1e-4,
-            kind: OptimizerKind::Sgd { momentum: 0.9 },
-            frozen_until: 0.0,
-        }],
-        ..OptimizerConfig::default()
-    };
+    let optimizer = OptimizerConfig::default()
+        .with_weight_decay(0.01)
+        .with_groups(vec![
+            GroupConfig::new(r"^model\.backbone\.", 1e-2)
+                .with_kind(OptimizerKind::Sgd { momentum: 0.9 }),
+        ]);
     judge_training(case, trained_model, &batch, optimizer, report)
 }
 
@@ -59,57 +58,41 @@ fn build(case: &Case, device: &Device) -> Result<Model, String> {
     let get = |key| size(config, key);
     let choice = |key: &str| config[key].as_str().unwrap_or_default().to_owned();
     let depth = Depth::try_from(get("depth")? as u32).map_err(|e| e.to_string())?;
-    let dictionary = DictionaryConfig {
-        update: match choice("update").as_str() {
-            "average" => UpdateRule::Released,
-            "paper" => UpdateRule::Paper,
-            other => return Err(format!("update {other}")),
-        },
-        decay: config["decay"].as_f64().unwrap_or(f64::NAN),
-        count_padding: true,
-        ..DictionaryConfig::new(get("codes")?)
+    let update = match choice("update").as_str() {
+        "average" => UpdateRule::Released,
+        "paper" => UpdateRule::Paper,
+        other => return Err(format!("update {other}")),
     };
-    let model = SohoConfig {
-        backbone: ResNetConfig {
-            width: get("width")?,
-            ..ResNetConfig::new(depth)
-        },
-        d_model: get("dim")?,
-        n_heads: get("heads")?,
-        d_ff: get("ffn")?,
-        encoder_layers: get("layers")?,
-        decoder_layers: 0,
-        dropout: 0.0,
-        max_positions: get("max_len")?,
-        pool: Pool::Before,
-        quantizer: Some(VectorQuantizerConfig {
-            fusion: match choice("mix").as_str() {
-                "quant" => Fusion::Quantized,
-                "add" => Fusion::Sum,
-                "gate" => Fusion::Gate,
-                other => return Err(format!("mix {other}")),
-            },
-            linear: true,
-            dictionary,
-        }),
-        portrait_mask_bug: false,
-        recompute: vec![],
+    let dictionary = DictionaryConfig::new(get("codes")?)
+        .with_update(update)
+        .with_decay(config["decay"].as_f64().unwrap_or(f64::NAN))
+        .with_count_padding(true);
+    let fusion = match choice("mix").as_str() {
+        "quant" => Fusion::Quantized,
+        "add" => Fusion::Sum,
+        "gate" => Fusion::Gate,
+        other => return Err(format!("mix {other}")),
     };
-    let objectives = ObjectivesConfig {
-        itm: Some(ItmConfig {
-            bias: false,
-            ..ItmConfig::default()
-        }),
-        mlm: Some(MlmConfig {
-            head: MlmHead::Tied,
-            ..MlmConfig::default()
-        }),
-        mvm: Some(MvmConfig {
-            head: MvmHead::Cosine { temperature: 1.0 },
-            ..MvmConfig::default()
-        }),
-        ..ObjectivesConfig::default()
-    };
+    let model = SohoConfig::new(ResNetConfig::new(depth).with_width(get("width")?))
+        .with_d_model(get("dim")?)
+        .with_n_heads(get("heads")?)
+        .with_d_ff(get("ffn")?)
+        .with_encoder_layers(get("layers")?)
+        .with_dropout(0.0)
+        .with_max_positions(get("max_len")?)
+        .with_pool(Pool::Before)
+        .with_quantizer(Some(
+            VectorQuantizerConfig::new(get("codes")?)
+                .with_fusion(fusion)
+                .with_linear(true)
+                .with_dictionary(dictionary),
+        ));
+    let objectives = ObjectivesConfig::default()
+        .with_itm(Some(ItmConfig::default().with_bias(false)))
+        .with_mlm(Some(MlmConfig::default().with_head(MlmHead::Tied)))
+        .with_mvm(Some(
+            MvmConfig::default().with_head(MvmHead::Cosine { temperature: 1.0 }),
+        ));
     let vocab_size = get("vocab")?;
     let sizes = HeadSizes {
         d_model: model.d_model,

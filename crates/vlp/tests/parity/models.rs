@@ -38,28 +38,22 @@ fn size(case: &Case, key: &str) -> BoxResult<usize> {
 }
 
 fn backbone(case: &Case) -> BoxResult<ResNetConfig> {
-    Ok(ResNetConfig {
-        width: size(case, "width")?,
-        ..ResNetConfig::new(Depth::try_from(size(case, "depth")? as u32)?)
-    })
+    Ok(
+        ResNetConfig::new(Depth::try_from(size(case, "depth")? as u32)?)
+            .with_width(size(case, "width")?),
+    )
 }
 
 /// The smallest E2E-VLP with a backbone.
 fn minimal_e2e_vlp(backbone: ResNetConfig) -> E2eVlpConfig {
-    E2eVlpConfig {
-        backbone,
-        d_model: 8,
-        n_heads: 2,
-        d_ff: 8,
-        encoder_layers: 1,
-        decoder_layers: 1,
-        caption_layers: 0,
-        dropout: 0.0,
-        max_positions: 8,
-        modality_embedding: false,
-        recompute: vec![],
-        quantizer: None,
-    }
+    E2eVlpConfig::new(backbone)
+        .with_d_model(8)
+        .with_n_heads(2)
+        .with_d_ff(8)
+        .with_encoder_layers(1)
+        .with_decoder_layers(1)
+        .with_dropout(0.0)
+        .with_max_positions(8)
 }
 
 /// Feature maps of the backbone.
@@ -82,29 +76,18 @@ fn resnet(case: &Case, weights: &Path, device: &Device) -> BoxResult<(Outputs, S
 /// segments.
 fn bert(case: &Case, weights: &Path, device: &Device) -> BoxResult<(Outputs, String)> {
     let (d_model, vocab_size) = (size(case, "d_model")?, size(case, "vocab")?);
-    let config = SohoConfig {
-        backbone: ResNetConfig {
-            width: 1,
-            ..ResNetConfig::new(Depth::R10)
-        },
-        d_model,
-        n_heads: size(case, "heads")?,
-        d_ff: size(case, "ffn")?,
-        encoder_layers: size(case, "layers")?,
-        decoder_layers: 0,
-        dropout: 0.0,
-        max_positions: size(case, "positions")?,
-        pool: Pool::None,
-        quantizer: None,
-        portrait_mask_bug: false,
-        recompute: vec![],
-    };
+    let config = SohoConfig::new(ResNetConfig::new(Depth::R10).with_width(1))
+        .with_d_model(d_model)
+        .with_n_heads(size(case, "heads")?)
+        .with_d_ff(size(case, "ffn")?)
+        .with_encoder_layers(size(case, "layers")?)
+        .with_dropout(0.0)
+        .with_max_positions(size(case, "positions")?)
+        .with_pool(Pool::None)
+        .with_quantizer(None);
     // A `BertModel` has no MLM head, and a missing tensor is an error of the import.
     let predicts = case.tensors.contains_key("out.one.mlm");
-    let objectives = ObjectivesConfig {
-        mlm: predicts.then(MlmConfig::default),
-        ..ObjectivesConfig::default()
-    };
+    let objectives = ObjectivesConfig::default().with_mlm(predicts.then(MlmConfig::default));
     let pretrain = Pretrain {
         model: config.init(vocab_size, device)?,
         objectives: heads(objectives, d_model, vocab_size, 0, device)?,
@@ -139,21 +122,15 @@ fn bert(case: &Case, weights: &Path, device: &Device) -> BoxResult<(Outputs, Str
 /// E2E-VLP's image-only pass and detection.
 fn detr(case: &Case, weights: &Path, device: &Device) -> BoxResult<(Outputs, String)> {
     let (d_model, layers) = (size(case, "d_model")?, size(case, "layers")?);
-    let config = E2eVlpConfig {
-        d_model,
-        n_heads: size(case, "heads")?,
-        d_ff: size(case, "ffn")?,
-        encoder_layers: layers,
-        decoder_layers: layers,
-        ..minimal_e2e_vlp(backbone(case)?)
-    };
-    let objectives = ObjectivesConfig {
-        detection: Some(DetectionConfig {
-            num_queries: size(case, "queries")?,
-            ..DetectionConfig::default()
-        }),
-        ..ObjectivesConfig::default()
-    };
+    let config = minimal_e2e_vlp(backbone(case)?)
+        .with_d_model(d_model)
+        .with_n_heads(size(case, "heads")?)
+        .with_d_ff(size(case, "ffn")?)
+        .with_encoder_layers(layers)
+        .with_decoder_layers(layers);
+    let objectives = ObjectivesConfig::default().with_detection(Some(
+        DetectionConfig::default().with_num_queries(size(case, "queries")?),
+    ));
     let pretrain = Pretrain {
         model: config.init(8, device)?,
         objectives: heads(objectives, d_model, 8, size(case, "classes")?, device)?,

@@ -38,11 +38,11 @@ fn memory(tokens: usize, padding: &[usize]) -> Memory {
 }
 
 fn example() -> (Example, LabelSpace) {
-    let scenes = Scenes::new(ScenesConfig {
-        min_objects: 3,
-        max_objects: 3,
-        ..ScenesConfig::default()
-    })
+    let scenes = Scenes::new(
+        ScenesConfig::default()
+            .with_min_objects(3)
+            .with_max_objects(3),
+    )
     .unwrap();
     let labels = scenes.labels().clone();
     let example = Examples::new(Arc::new(scenes), ResizeRule::Keep)

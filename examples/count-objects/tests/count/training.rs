@@ -6,7 +6,7 @@ use count_objects::{CountConfig, pretrain};
 use vlp::Results;
 use vlp::run::RunFolder;
 use vlp::train::{RunChoice, TrainOptions};
-use vlp::{Datasets, Heads, RunConfig, train_with};
+use vlp::{Datasets, RunConfig, train_with};
 use vlp_objectives::Score;
 use vlp_train::log::read_records;
 use vlp_train::trainer::MODEL_FILE;
@@ -14,12 +14,9 @@ use vlp_train::trainer::MODEL_FILE;
 use crate::tiny;
 
 fn options(config: &RunConfig, run: RunChoice, stop_at: Option<u64>) -> TrainOptions {
-    TrainOptions {
-        config: config.clone(),
-        run,
-        device: "flex".into(),
-        stop_at,
-    }
+    TrainOptions::new(config.clone(), run)
+        .with_device("flex".into())
+        .with_stop_at(stop_at)
 }
 
 fn train(config: &RunConfig, folder: &Path, count: Option<&CountConfig>) -> Results {
@@ -70,7 +67,6 @@ fn a_short_run_learns_to_count() {
                 CountConfig::default().init(config.model.d_model(), device),
             ))
         },
-        |_| Heads::default(),
     )
     .unwrap();
     assert_eq!(results.trained.len(), 1);

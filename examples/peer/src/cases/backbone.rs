@@ -1,12 +1,14 @@
 //! A ResNet's forward pass.
 
+use std::convert::Infallible;
 use std::path::Path;
 
 use burn::prelude::*;
 use burn::tensor::TensorData;
+use vlp_ops::capture::{Captured, Value};
 use vlp_vision::resnet::{Depth, ResNet, ResNetConfig};
 
-use super::Case;
+use super::{Case, graph};
 use crate::arrays::Arrays;
 use crate::error::PeerError;
 use crate::module;
@@ -14,27 +16,61 @@ use crate::output::{Output, Outputs};
 
 struct Backbone {
     backbone: ResNet,
-    pixels: Tensor<4>,
+    captured: Option<Captured<(), Infallible>>,
+    pixels: Value,
 }
 
 pub(super) fn load(
     weights: &Path,
     inputs: &Arrays,
     device: &Device,
+    captures: bool,
 ) -> Result<Box<dyn Case>, PeerError> {
     let backbone = ResNetConfig::new(Depth::R50).init(device)?;
     let (shape, pixels) = inputs.get::<f32, 4>("pixels")?;
+    let backbone = module::fill(backbone, weights)?;
+    let captured_backbone = backbone.clone();
+    let forward = move |(): &(), values: &[Value]| {
+        let maps = captured_backbone.forward(values[0].tensor());
+        Ok(maps
+            .into_iter()
+            .next_back()
+            .map(Value::from)
+            .into_iter()
+            .collect())
+    };
+    let pixels = Tensor::<4>::from_data(TensorData::new(pixels, shape), device);
     Ok(Box::new(Backbone {
-        backbone: module::fill(backbone, weights)?,
-        pixels: Tensor::from_data(TensorData::new(pixels, shape), device),
+        backbone,
+        captured: captures.then(|| Captured::new("the backbone", device, forward)),
+        pixels: pixels.into(),
     }))
 }
 
 impl Case for Backbone {
     fn run(&mut self) -> Result<Outputs, PeerError> {
-        let maps = self.backbone.forward(self.pixels.clone());
-        let last = maps.into_iter().next_back();
+        let last: Option<Tensor<4>> = match &mut self.captured {
+            Some(captured) => {
+                let Ok(maps) = captured.call(&(), std::slice::from_ref(&self.pixels));
+                maps.last().map(Value::tensor)
+            }
+            None => {
+                let maps = self.backbone.forward(self.pixels.tensor());
+                maps.into_iter().next_back()
+            }
+        };
         let last = last.map(|map| ("map".into(), Output::tensor(map)));
         Ok(last.into_iter().collect())
+    }
+
+    fn graphs(&self) -> serde_json::Value {
+        let captured = self.captured.iter();
+        let graphs = captured.map(|own| graph("backbone", own.counts(), own.fallbacks()));
+        graphs.collect()
+    }
+
+    #[cfg(feature = "ledger")]
+    fn parts(&self) -> crate::ledger::Parts {
+        crate::ledger::parts(&self.backbone)
     }
 }

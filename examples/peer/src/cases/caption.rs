@@ -3,12 +3,12 @@
 use burn::prelude::*;
 use vlp_models::E2eVlp;
 use vlp_objectives::{
-    EncoderPasses, Inputs, Pairing, Pretrain, PretrainObjectives, VisionLanguage,
+    CapturedEncoder, EncoderPasses, Inputs, Pairing, Pretrain, PretrainObjectives, VisionLanguage,
 };
 use vlp_transformer::{GenerationConfig, TextBatch};
 use vlp_vision::PaddedImages;
 
-use super::Case;
+use super::{Case, graph};
 use crate::arrays::Arrays;
 use crate::batch;
 use crate::error::PeerError;
@@ -22,6 +22,7 @@ const TOKENS: usize = 20;
 
 struct Caption {
     model: Pretrain<E2eVlp, PretrainObjectives>,
+    captured: Option<CapturedEncoder<E2eVlp>>,
     images: PaddedImages,
     /// Not read: a caption is written from the image alone.
     text: TextBatch,
@@ -33,15 +34,14 @@ pub(super) fn load(
     inputs: &Arrays,
     beams: usize,
     device: &Device,
+    captures: bool,
 ) -> Result<Box<dyn Case>, PeerError> {
     Ok(Box::new(Caption {
+        captured: captures.then(|| CapturedEncoder::new(&model.model, device)),
         model,
         images: batch::images(inputs, device)?,
         text: TextBatch::collate(&[&[FIRST]], 0, device),
-        search: GenerationConfig {
-            num_beams: beams,
-            ..GenerationConfig::greedy(FIRST, NEVER, TOKENS)
-        },
+        search: GenerationConfig::greedy(FIRST, NEVER, TOKENS).with_num_beams(beams),
     }))
 }
 
@@ -50,11 +50,16 @@ impl Case for Caption {
         let Pretrain { model, objectives } = &self.model;
         let pairing = Pairing::one_to_one(1);
         let inputs = Inputs::new(&self.images, &self.text, &pairing);
-        let encoded = model.encode(&inputs, EncoderPasses::IMAGE)?;
+        let encoded = match &self.captured {
+            Some(captured) => captured.encode(&inputs, EncoderPasses::IMAGE)?,
+            None => model.encode(&inputs, EncoderPasses::IMAGE)?,
+        };
         let Some(head) = &objectives.caption else {
             return Err(PeerError::Request("the preset writes no captions".into()));
         };
-        let written = head.generator(&encoded)?.beam_search(&self.search);
+        let generator = head.generator(&encoded)?;
+        let generator = generator.with_fixed_cache(self.captured.is_some());
+        let written = generator.beam_search(&self.search);
         let score = written.iter().map(|own| own.score).sum();
         let ids = written.iter().flat_map(|own| &own.ids);
         let ids = ids.map(|&id| f64::from(id)).sum();
@@ -62,5 +67,16 @@ impl Case for Caption {
             ("score".into(), Output::number(score)),
             ("ids".into(), Output::number(ids)),
         ])
+    }
+
+    fn graphs(&self) -> serde_json::Value {
+        let reports = self.captured.iter().flat_map(CapturedEncoder::report);
+        let graphs = reports.map(|(name, counts, fallbacks)| graph(name, counts, &fallbacks));
+        graphs.collect()
+    }
+
+    #[cfg(feature = "ledger")]
+    fn parts(&self) -> crate::ledger::Parts {
+        crate::ledger::parts(&self.model)
     }
 }

@@ -12,9 +12,13 @@ mod tokenize;
 use std::path::Path;
 
 use burn::prelude::*;
+use serde_json::{Value, json};
+use vlp_ops::capture::CaptureCounts;
 
 use crate::arrays::Arrays;
 use crate::error::PeerError;
+#[cfg(feature = "ledger")]
+use crate::ledger::Parts;
 use crate::output::Outputs;
 use crate::setup::{Setup, System};
 
@@ -22,14 +26,36 @@ use crate::setup::{Setup, System};
 pub(crate) trait Case {
     /// Runs it once; what this takes is what is timed.
     fn run(&mut self) -> Result<Outputs, PeerError>;
+
+    /// How often its functions were replayed as graphs, and why not: of each a name, counts and reasons.
+    fn graphs(&self) -> Value {
+        Value::Null
+    }
+
+    /// The parts of its model.
+    #[cfg(feature = "ledger")]
+    fn parts(&self) -> Parts {
+        Parts::default()
+    }
+
+    /// Runs its forward pass alone; the result is its backward pass. `None` if it has none.
+    #[cfg(feature = "ledger")]
+    fn gradients(&mut self) -> Result<Option<Backward>, PeerError> {
+        Ok(None)
+    }
 }
 
-/// Loads the files of a case onto a device.
+/// A backward pass whose gradients are not used.
+#[cfg(feature = "ledger")]
+pub(crate) type Backward = Box<dyn FnOnce()>;
+
+/// Loads the files of a case onto a device; `captures` records forward passes as graphs where the device has them.
 pub(crate) fn load(
     case: &str,
     weights: Option<&Path>,
     inputs: &Path,
     plain: &Device,
+    captures: bool,
 ) -> Result<Box<dyn Case>, PeerError> {
     let arrays = Arrays::read(inputs)?;
     let missing = || PeerError::Request(format!("weights: {case} needs a file"));
@@ -42,10 +68,10 @@ pub(crate) fn load(
             plain.clone()
         };
         let system = setup.build(&device)?.filled(file()?)?;
-        return with_model(case, &setup, system, &arrays, &device);
+        return with_model(case, &setup, system, &arrays, &device, captures);
     }
     Ok(match case {
-        "resnet50-384" | "resnet50-800x1333" => backbone::load(file()?, &arrays, plain)?,
+        "resnet50-384" | "resnet50-800x1333" => backbone::load(file()?, &arrays, plain, captures)?,
         "dictionary" => dictionary::load(&arrays, plain)?,
         "matching" => matching::load(&arrays, plain)?,
         "jpeg" => jpeg::load(&arrays)?,
@@ -61,14 +87,15 @@ fn with_model(
     system: System,
     arrays: &Arrays,
     device: &Device,
+    captures: bool,
 ) -> Result<Box<dyn Case>, PeerError> {
     Ok(match (case, system) {
-        ("caption-beam1", System::E2eVlp(own)) => caption::load(own, arrays, 1, device)?,
-        ("caption-beam5", System::E2eVlp(own)) => caption::load(own, arrays, 5, device)?,
+        ("caption-beam1", System::E2eVlp(own)) => caption::load(own, arrays, 1, device, captures)?,
+        ("caption-beam5", System::E2eVlp(own)) => caption::load(own, arrays, 5, device, captures)?,
         (_, System::E2eVlp(own)) if case.ends_with("-step") => {
             step::load(own, setup, arrays, device)?
         }
-        (_, System::E2eVlp(own)) => forward::load(own, arrays, device)?,
+        (_, System::E2eVlp(own)) => forward::load(own, arrays, device, captures)?,
         (_, System::Soho(own)) => step::load(own, setup, arrays, device)?,
     })
 }
@@ -78,4 +105,9 @@ pub(crate) fn unknown(case: &str) -> PeerError {
     PeerError::Request(format!(
         "no case is called {case:?}; benches/peer/README.md lists them"
     ))
+}
+
+/// One entry of [`Case::graphs`].
+fn graph(name: &str, counts: CaptureCounts, fallbacks: &[(String, usize)]) -> Value {
+    json!({"name": name, "recordings": counts.recordings, "replays": counts.replays, "fallbacks": fallbacks})
 }

@@ -59,4 +59,15 @@ impl<M: VisionLanguage> Case for Step<M> {
         found.push(("grad_norm".into(), Output::number(report.grad_norm.into())));
         Ok(found)
     }
+
+    #[cfg(feature = "ledger")]
+    fn parts(&self) -> crate::ledger::Parts {
+        crate::ledger::parts(self.trainer.model())
+    }
+
+    #[cfg(feature = "ledger")]
+    fn gradients(&mut self) -> Result<Option<super::Backward>, PeerError> {
+        let sum = total(&self.trainer.model().losses(&self.batch)?);
+        Ok(sum.map(|sum| -> super::Backward { Box::new(move || drop(sum.backward())) }))
+    }
 }

@@ -10,13 +10,13 @@ use serde::Deserialize;
 pub use files::CocoFiles;
 
 use super::{
-    boxes::{CrowdFlag, Number},
+    boxes::{CrowdFlag, Number, area_or_box},
     builder::{NamesById, SourceBuilder},
-    folders::Folders,
+    folders::{Folders, composed},
     records::{RawRecord, lists},
     source::{CocoIds, FileSource, Row},
 };
-use crate::{DataError, LabelSpace, Limits, Object};
+use crate::{AnnotatedObject, DataError, LabelSpace, Limits};
 
 // Required fields are optional here, so that an error can name the record's id.
 
@@ -182,7 +182,10 @@ fn check_file_name(
     let Some(&row) = rows.get(&id) else {
         return;
     };
-    let name = |file: &str| file.rsplit(['/', '\\']).next().map(str::to_owned);
+    let name = |file: &str| {
+        let name = file.rsplit(['/', '\\']).next();
+        name.map(|name| composed(name).into_owned())
+    };
     let captioned = builder.images.file(builder.rows[row as usize].image);
     if name(captioned) != name(file) {
         let reason = format!("its file_name is {file}, but {captioned} in the caption file");
@@ -306,36 +309,34 @@ impl CocoReader {
             }
         };
         let added = object(&instance, context.classes, context.attributes)
-            .and_then(|(object, bbox)| builder.push_object(row, object, bbox, instance.area));
+            .and_then(|object| builder.push_object(row, object));
         if let Err(reason) = added {
             builder.skip(path, name, reason);
         }
     }
 }
 
-/// The object of a record without its box, and the box.
 fn object(
     instance: &InstanceRecord,
     classes: &NamesById,
     attributes: &NamesById,
-) -> Result<(Object, [f64; 4]), String> {
+) -> Result<AnnotatedObject, String> {
     let category = instance.category_id.ok_or("it lacks category_id")?;
     let class = classes.indices.get(&category);
     let &class = class.ok_or_else(|| format!("unknown category {category}"))?;
-    let Some(&[x, y, w, h]) = instance.bbox.as_deref().and_then(|bbox| bbox.first_chunk()) else {
+    let Some(&[x, y, w, h]) = instance.bbox.as_deref() else {
         return Err("its bbox is not [x, y, width, height]".into());
     };
     let attribute = |id: &u64| {
         let index = attributes.indices.get(id).copied();
         index.ok_or_else(|| format!("unknown attribute {id}"))
     };
-    let object = Object {
+    Ok(AnnotatedObject {
         class,
-        bbox: [0.0; 4],
+        bbox: [x.0, y.0, w.0, h.0],
         attributes: (instance.attribute_ids.iter().flatten().map(attribute))
             .collect::<Result<_, _>>()?,
         crowd: instance.iscrowd.0,
-        area: 0.0,
-    };
-    Ok((object, [x.0, y.0, w.0, h.0]))
+        area: area_or_box(instance.area, w, h),
+    })
 }

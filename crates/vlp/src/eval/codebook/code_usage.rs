@@ -8,7 +8,7 @@ use vlp_objectives::{Collator, EncoderPasses, Inputs, Pairing};
 use vlp_transformer::TextBatch;
 
 use crate::error::VlpError;
-use crate::model::AnyModel;
+use crate::model::{AnyEncoder, AnyModel};
 
 /// A visual token assigned to a code.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,11 +54,12 @@ impl CodeUsage {
             tokens: BTreeMap::new(),
         };
         let text = TextBatch::collate(&[&[]], collator.tokenizer.special_tokens().pad, device);
+        let encoder = AnyEncoder::new(model, device);
         for (image, example) in examples.iter().enumerate() {
             let images = collator.image(example, device)?;
             let pairing = Pairing::one_to_one(1);
             let inputs = Inputs::new(&images, &text, &pairing);
-            let output = model.encode(&inputs, EncoderPasses::NONE)?;
+            let output = encoder.encode(&inputs, EncoderPasses::NONE)?;
             let quantized = output.codes("dictionary")?;
             let assignments = &quantized.assignments[0];
             let [_, tokens, width] = quantized.features.dims();

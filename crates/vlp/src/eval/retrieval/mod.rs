@@ -6,7 +6,8 @@ use burn::prelude::*;
 use vlp_data::Example;
 use vlp_eval::retrieval::{RankSummary, retrieval};
 use vlp_objectives::{
-    Collator, EncoderPasses, Inputs, Itc, Itm, ObjectiveError, Pairing, Score, VisionLanguage,
+    CapturedEncoder, Collator, EncoderPasses, Inputs, Itc, Itm, ObjectiveError, Pairing, Score,
+    VisionLanguage,
 };
 use vlp_transformer::TextBatch;
 
@@ -39,7 +40,7 @@ pub(super) fn retrieval_metrics(itm: bool, itc: bool) -> Vec<Score> {
 #[derive(Debug)]
 pub struct Retriever<'a, M> {
     /// The model, without autodiff.
-    pub model: &'a M,
+    pub encoder: &'a CapturedEncoder<M>,
     /// Image-text matching head.
     pub itm: Option<&'a Itm>,
     /// Contrastive head.
@@ -60,7 +61,7 @@ struct Pool<'a> {
 
 impl<M: VisionLanguage> Retriever<'_, M> {
     /// Recall at 1, 5 and 10 in both directions, and the number of image-text pairs encoded, averaged over `config.folds`
-    /// folds of consecutive images.
+    /// folds of consecutive images. Each example is an image of its own: one that occurs twice counts twice.
     ///
     /// Without a contrastive head, or with `config.rerank` = 0, the ITM score of every pair ranks: the joint pass runs images
     /// x texts times. Else the `rerank` best candidates by the contrastive head for each image and each text are reordered
@@ -172,12 +173,12 @@ impl<M: VisionLanguage> Retriever<'_, M> {
         for example in pool.examples {
             let image = self.collator.image(example, self.device)?;
             let inputs = Inputs::new(&image, &any_text, &pairing);
-            let output = self.model.encode(&inputs, EncoderPasses::IMAGE)?;
+            let output = self.encoder.encode(&inputs, EncoderPasses::IMAGE)?;
             images.push(itc.image_embeddings(output.image()));
         }
         let rows: Vec<&[u32]> = pool.texts.iter().map(Vec::as_slice).collect();
         for chunk in rows.chunks(CHUNK) {
-            let states = self.model.encode_text(&self.collate(chunk));
+            let states = self.encoder.encode_text(&self.collate(chunk));
             texts.push(itc.text_embeddings(&states));
         }
         let similarities = Tensor::cat(images, 0).matmul(Tensor::cat(texts, 0).transpose());
@@ -204,7 +205,7 @@ impl<M: VisionLanguage> Retriever<'_, M> {
                 let text = self.collate(&rows.collect::<Vec<_>>());
                 let pairing = Pairing::new(1, vec![0; chunk.len()]);
                 let inputs = Inputs::new(&image, &text, &pairing);
-                let output = self.model.encode(&inputs, EncoderPasses::JOINT)?;
+                let output = self.encoder.encode(&inputs, EncoderPasses::JOINT)?;
                 let logits = itm.logits(output.joint().text.cls());
                 let margins = logits.clone().narrow(1, 1, 1) - logits.narrow(1, 0, 1);
                 for (&text, margin) in chunk.iter().zip(margins.into_data().iter::<f32>()) {

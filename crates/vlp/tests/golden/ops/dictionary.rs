@@ -31,11 +31,9 @@ pub(crate) fn updates(op: &mut Op<'_>) -> Result<(), String> {
         true => UpdateRule::Paper,
         false => UpdateRule::Released,
     };
-    let config = DictionaryConfig {
-        update,
-        decay: op.number("decay")?,
-        ..DictionaryConfig::new(codes)
-    };
+    let config = DictionaryConfig::new(codes)
+        .with_update(update)
+        .with_decay(op.number("decay")?);
     let dictionary = config.init(width, &device).map_err(|e| e.to_string())?;
     let dictionary = dictionary.map(&mut CodesMapper(rows, String::new()));
     let batches = op.input("x")?.float::<3>(&device);

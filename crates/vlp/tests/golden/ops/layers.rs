@@ -56,11 +56,8 @@ pub(crate) fn gelu(op: &mut Op<'_>) -> Result<(), String> {
 pub(crate) fn attention(op: &mut Op<'_>) -> Result<(), String> {
     let query = op.input("q")?.clone();
     let keys = op.input("kv").unwrap_or(&query).clone();
-    let config = MultiHeadAttentionConfig {
-        d_model: query.shape[2],
-        n_heads: op.number("heads")? as usize,
-        dropout: 0.0,
-    };
+    let config = MultiHeadAttentionConfig::new(query.shape[2], op.number("heads")? as usize)
+        .with_dropout(0.0);
     let torch_param = |path: &str| {
         let (owner, leaf) = path.rsplit_once('.')?;
         let (torch, third) = torch_module(&format!(".{owner}"));

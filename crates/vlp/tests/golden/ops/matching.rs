@@ -116,12 +116,11 @@ pub(crate) fn criterion(op: &mut Op<'_>) -> Result<(), String> {
     for (name, attribute) in [("w_attr0", 0.0), ("w_attr1", 1.0)] {
         let cost = &op.attributes["cost"];
         let weight = |name: &str| cost[name].as_f64().ok_or(format!("no cost {name}"));
-        let cost = MatchCost {
-            class: weight("class")?,
-            l1: weight("l1")?,
-            giou: weight("giou")?,
-            attribute,
-        };
+        let cost = MatchCost::default()
+            .with_class(weight("class")?)
+            .with_l1(weight("l1")?)
+            .with_giou(weight("giou")?)
+            .with_attribute(attribute);
         let pairs = Matcher::default()
             .assign(&output, &targets, &cost)
             .map_err(|e| e.to_string())?;

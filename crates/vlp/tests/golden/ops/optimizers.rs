@@ -20,27 +20,23 @@ pub(crate) fn trace(op: &mut Op<'_>) -> Result<(), String> {
     let beta = |i: usize| op.attributes["betas"][i].as_f64().unwrap_or(0.0);
     let groups = match adamw {
         true => vec![],
-        false => vec![GroupConfig {
-            pattern: "^weight$".into(),
-            learning_rate,
-            weight_decay,
-            kind: OptimizerKind::Sgd {
-                momentum: op.number("momentum")?,
-            },
-            frozen_until: 0.0,
-        }],
+        false => vec![
+            GroupConfig::new("^weight$", learning_rate)
+                .with_weight_decay(weight_decay)
+                .with_kind(OptimizerKind::Sgd {
+                    momentum: op.number("momentum")?,
+                }),
+        ],
     };
-    let config = OptimizerConfig {
-        learning_rate,
-        weight_decay,
-        beta1: beta(0),
-        beta2: beta(1),
-        epsilon: op.number("eps").unwrap_or(1e-8),
-        decay_norms_and_biases: true,
-        clip_norm: 0.0,
-        moment_dtype: Default::default(),
-        groups,
-    };
+    let config = OptimizerConfig::default()
+        .with_learning_rate(learning_rate)
+        .with_weight_decay(weight_decay)
+        .with_beta1(beta(0))
+        .with_beta2(beta(1))
+        .with_epsilon(op.number("eps").unwrap_or(1e-8))
+        .with_decay_norms_and_biases(true)
+        .with_clip_norm(0.0)
+        .with_groups(groups);
     let fail = |e: vlp_train::TrainError| e.to_string();
     let mut optimizer = config.init(&Default::default()).map_err(fail)?;
     let mut module = Weights {

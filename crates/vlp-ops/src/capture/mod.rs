@@ -1,0 +1,269 @@
+//! Functions that are recorded once for each shape of their inputs and replayed (CUDA graphs).
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod in_place;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod recording;
+mod value;
+
+use std::fmt;
+use std::thread::ThreadId;
+
+use burn::prelude::*;
+use burn::tensor::{DType, Shape};
+
+pub use value::Value;
+
+/// Graphs that are kept: a graph keeps the memory of a whole run.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+const MAX_GRAPHS: usize = 4;
+/// Graphs that are recorded before new shapes are taken as too many to pay for recording.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+const MAX_RECORDINGS: usize = 4 * MAX_GRAPHS;
+/// Shapes that are remembered.
+const MAX_SHAPES: usize = 64;
+
+type Function<A, E> = dyn Fn(&A, &[Value]) -> Result<Vec<Value>, E> + Send + Sync;
+
+/// A function of tensors that a GPU runs as one recorded graph, without starting each of its kernels from the processor.
+///
+/// The first call with some arguments and shapes runs the function, the second one records it, later ones copy their inputs
+/// into the graph's buffers and replay it. Results are the same bits. The least recently used of several graphs is dropped.
+/// What cannot be recorded runs as it is: everything on the CPU, more shapes than pay, and a function that copies from the
+/// device; each reason is printed once and counted.
+///
+/// The function must read its tensors from its inputs, or own them unchanged, such as the weights of a model; `args` stand for
+/// all else that its result depends on. It must not be random, and must not copy values to the device but for
+/// [constants](crate::constant_floats): wgpu refuses to record that, CUDA would copy the recorded values again. A graph belongs
+/// to the thread that recorded it.
+pub struct Captured<A, E> {
+    name: &'static str,
+    device: Device,
+    function: Box<Function<A, E>>,
+    /// The most recently used last.
+    entries: Vec<Entry<A>>,
+    counts: CaptureCounts,
+    reasons: Vec<(String, usize)>,
+}
+
+/// How often a function ran in which way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CaptureCounts {
+    /// Calls with arguments and shapes that were new.
+    pub first_calls: usize,
+    /// Graphs recorded.
+    pub recordings: usize,
+    /// Calls that replayed a graph, those that recorded it included.
+    pub replays: usize,
+    /// Calls that ran without a graph for one of [`Captured::fallbacks`].
+    pub fallbacks: usize,
+}
+
+#[derive(PartialEq)]
+struct Key<A> {
+    args: A,
+    states: usize,
+    signatures: Vec<(DType, Shape)>,
+    thread: ThreadId,
+}
+
+struct Entry<A> {
+    key: Key<A>,
+    graph: Graph,
+}
+
+enum Graph {
+    /// Called once, without a graph.
+    Unrecorded,
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    Recorded(Box<recording::Recording>),
+    Refused(String),
+}
+
+impl<A: Clone + PartialEq + 'static, E: 'static> Captured<A, E> {
+    /// A function of tensors on `device`; `name` is for messages. States, if any, are the last of its inputs and of its
+    /// results.
+    pub fn new(
+        name: &'static str,
+        device: &Device,
+        function: impl Fn(&A, &[Value]) -> Result<Vec<Value>, E> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name,
+            device: device.clone(),
+            function: Box::new(function),
+            entries: vec![],
+            counts: CaptureCounts::default(),
+            reasons: vec![],
+        }
+    }
+
+    /// The function's results.
+    ///
+    /// # Errors
+    /// The function's.
+    pub fn call(&mut self, args: &A, inputs: &[Value]) -> Result<Vec<Value>, E> {
+        Ok(self.call_with_states(args, inputs, &[])?.0)
+    }
+
+    /// Results and next states: a graph keeps states in its buffers from call to call, if each call gets those that the last
+    /// one returned. Earlier ones must not be read.
+    ///
+    /// # Errors
+    /// The function's.
+    ///
+    /// # Panics
+    /// If the function returns fewer results than there are states.
+    pub fn call_with_states(
+        &mut self,
+        args: &A,
+        inputs: &[Value],
+        states: &[Value],
+    ) -> Result<(Vec<Value>, Vec<Value>), E> {
+        let all: Vec<Value> = inputs.iter().chain(states).cloned().collect();
+        let replayed = match self.entry(args, &all, states.len()) {
+            Some(index) => self.replay(index, args, &all, states.len()),
+            None => {
+                self.counts.first_calls += 1;
+                None
+            }
+        };
+        match replayed {
+            Some(results) => Ok(results),
+            None => run(&self.function, args, &all, states.len()),
+        }
+    }
+
+    /// How often the function ran in which way.
+    pub fn counts(&self) -> CaptureCounts {
+        self.counts
+    }
+
+    /// Why calls ran without a graph, and how many for each reason.
+    pub fn fallbacks(&self) -> &[(String, usize)] {
+        &self.reasons
+    }
+
+    /// The entry of these arguments, moved to the end; `None` if it is new.
+    fn entry(&mut self, args: &A, inputs: &[Value], states: usize) -> Option<usize> {
+        let key = Key {
+            args: args.clone(),
+            states,
+            signatures: inputs.iter().map(Value::signature).collect(),
+            thread: std::thread::current().id(),
+        };
+        let index = self.entries.iter().position(|entry| entry.key == key);
+        let entry = match index {
+            Some(index) => self.entries.remove(index),
+            None => Entry {
+                key,
+                graph: Graph::Unrecorded,
+            },
+        };
+        self.entries.push(entry);
+        if self.entries.len() > MAX_SHAPES {
+            self.entries.remove(0);
+        }
+        index.map(|_| self.entries.len() - 1)
+    }
+
+    /// Counts a call without a graph.
+    fn fall_back(&mut self, reason: &str) {
+        self.counts.fallbacks += 1;
+        match self.reasons.iter_mut().find(|(other, _)| other == reason) {
+            Some((_, count)) => *count += 1,
+            None => {
+                if !crate::device::is_cpu(&self.device) {
+                    eprintln!("note: {} is not recorded as a graph: {reason}", self.name);
+                }
+                self.reasons.push((reason.to_owned(), 1));
+            }
+        }
+    }
+
+    /// Replays the graph of an entry, recorded first if it is not; `None` if there is none.
+    fn replay(
+        &mut self,
+        index: usize,
+        args: &A,
+        inputs: &[Value],
+        states: usize,
+    ) -> Option<(Vec<Value>, Vec<Value>)> {
+        if matches!(self.entries[index].graph, Graph::Unrecorded) {
+            self.entries[index].graph = self.record(args, inputs, states);
+        }
+        let reason = match &mut self.entries[index].graph {
+            #[cfg(any(feature = "wgpu", feature = "cuda"))]
+            Graph::Recorded(recording) => match recording.replay(inputs) {
+                Ok(results) => {
+                    self.counts.replays += 1;
+                    return Some(results);
+                }
+                Err(reason) => {
+                    self.entries[index].graph = Graph::Refused(reason.clone());
+                    reason
+                }
+            },
+            Graph::Refused(reason) => reason.clone(),
+            Graph::Unrecorded => return None,
+        };
+        self.fall_back(&reason);
+        None
+    }
+
+    #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+    fn record(&mut self, _args: &A, _inputs: &[Value], _states: usize) -> Graph {
+        Graph::Refused("the CPU has no graphs".into())
+    }
+
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    fn record(&mut self, args: &A, inputs: &[Value], states: usize) -> Graph {
+        if crate::device::is_cpu(&self.device) {
+            return Graph::Refused("the CPU has no graphs".into());
+        }
+        if self.device.is_autodiff() {
+            return Graph::Refused("gradients are recorded by autodiff".into());
+        }
+        if self.counts.recordings == MAX_RECORDINGS {
+            return Graph::Refused(format!("more than {MAX_RECORDINGS} shapes of inputs"));
+        }
+        let is_graph = |entry: &Entry<A>| matches!(entry.graph, Graph::Recorded(_));
+        if self.entries.iter().filter(|entry| is_graph(entry)).count() == MAX_GRAPHS {
+            // The entry at the end is the one that is recorded.
+            if let Some(oldest) = self.entries.iter_mut().find(|entry| is_graph(entry)) {
+                oldest.graph = Graph::Unrecorded;
+            }
+        }
+        let function = |inputs: &[Value]| run(&self.function, args, inputs, states).ok();
+        match recording::Recording::new(&self.device, inputs, states, function) {
+            Ok(recording) => {
+                self.counts.recordings += 1;
+                Graph::Recorded(Box::new(recording))
+            }
+            Err(reason) => Graph::Refused(reason),
+        }
+    }
+}
+
+/// Results and next states.
+fn run<A, E>(
+    function: impl Fn(&A, &[Value]) -> Result<Vec<Value>, E>,
+    args: &A,
+    inputs: &[Value],
+    states: usize,
+) -> Result<(Vec<Value>, Vec<Value>), E> {
+    let mut results = function(args, inputs)?;
+    let next = results.split_off(results.len() - states);
+    Ok((results, next))
+}
+
+impl<A, E> fmt::Debug for Captured<A, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Captured")
+            .field("name", &self.name)
+            .field("counts", &self.counts)
+            .field("reasons", &self.reasons)
+            .finish_non_exhaustive()
+    }
+}

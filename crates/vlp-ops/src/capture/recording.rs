@@ -1,0 +1,155 @@
+//! One recorded graph with its buffers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use burn::backend::{Backend, BackendGraph, Dispatch};
+use burn::prelude::*;
+
+use super::in_place::{assign, copy};
+use super::value::{Identity, Value};
+
+/// Runs before the window opens: in the first, fusion and autotune look for kernels; the others allocate as the recorded
+/// run will, which must not allocate.
+const WARM_UPS: usize = 3;
+
+/// A recorded graph. It reads inputs and states from buffers of its own and writes outputs and states to such buffers.
+pub(super) struct Recording {
+    device: Device,
+    /// Inputs, then states.
+    slots: Vec<Slot>,
+    states: usize,
+    outputs: Vec<Value>,
+    graph: BackendGraph<Dispatch>,
+}
+
+/// A buffer that the graph reads.
+struct Slot {
+    value: Value,
+    /// What was copied into it last.
+    source: Option<Identity>,
+}
+
+/// Outputs, then states.
+type Results = (Vec<Value>, Vec<Value>);
+
+impl Recording {
+    /// Records `function` of `inputs`, of which the last `states` are states; its last results are the next states.
+    ///
+    /// # Errors
+    /// Why it cannot be recorded.
+    pub(super) fn new(
+        device: &Device,
+        inputs: &[Value],
+        states: usize,
+        function: impl Fn(&[Value]) -> Option<Results>,
+    ) -> Result<Self, String> {
+        let device = device.clone().inner();
+        let slots: Vec<Value> = inputs.iter().map(copy).collect();
+        // States are written back inside of the window.
+        let run = || {
+            let (outputs, next) = function(&slots)?;
+            let written = slots[slots.len() - states..].iter().zip(&next);
+            let written: Vec<Value> = written.map(|(slot, next)| assign(slot, next)).collect();
+            Some((outputs, written))
+        };
+        let (graph, outputs) = record(&device, run)?;
+        let slots = slots.into_iter().map(|value| Slot {
+            value,
+            source: None,
+        });
+        Ok(Self {
+            device,
+            slots: slots.collect(),
+            states,
+            outputs,
+            graph,
+        })
+    }
+
+    /// Results for other inputs of the same shapes. Outputs are copies; states are the graph's own buffers, which the next
+    /// call overwrites.
+    ///
+    /// # Errors
+    /// The backend's words.
+    pub(super) fn replay(&mut self, inputs: &[Value]) -> Result<Results, String> {
+        for (slot, input) in self.slots.iter_mut().zip(inputs) {
+            let is_there = slot.source.as_ref().is_some_and(|source| source.is(input));
+            if !is_there {
+                slot.value = assign(&slot.value, input);
+                slot.source = Some(input.identity());
+            }
+        }
+        #[allow(unsafe_code)]
+        // SAFETY: the graph's inputs and outputs are kept in `self`, what else it reads in the function that was recorded,
+        // which `Captured` keeps as long; both are used by this thread alone, whose stream recorded the graph.
+        let replayed = unsafe { Dispatch::graph_replay(self.device.as_dispatch(), &self.graph) };
+        replayed.map_err(|error| cause(&error.to_string()))?;
+        let states = self.slots.len() - self.states;
+        for slot in &mut self.slots[states..] {
+            slot.source = Some(slot.value.identity());
+        }
+        let states = self.slots[states..].iter().map(|slot| slot.value.clone());
+        Ok((self.outputs.iter().map(copy).collect(), states.collect()))
+    }
+}
+
+/// The graph of `run` and its outputs.
+fn record(
+    device: &Device,
+    run: impl Fn() -> Option<Results>,
+) -> Result<(BackendGraph<Dispatch>, Vec<Value>), String> {
+    let device = device.as_dispatch();
+    let reason = |error: burn::backend::ExecutionError| cause(&error.to_string());
+    // A panic must not leave the window open.
+    let run = || {
+        catch_unwind(AssertUnwindSafe(&run)).map_err(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            cause(text.unwrap_or("it panicked"))
+        })
+    };
+    let failed = || "the function failed".to_owned();
+    let warm_up = || {
+        for _ in 0..WARM_UPS {
+            // Kept until the queue is empty: fusion does not run what nobody holds.
+            let results = run()?;
+            Dispatch::sync(device).map_err(reason)?;
+            results.ok_or_else(failed)?;
+        }
+        Dispatch::graph_start_capture(device).map_err(reason)
+    };
+    Dispatch::graph_prepare(device).map_err(reason)?;
+    if let Err(reason) = warm_up() {
+        // Leaves the prepared state; there is no graph to get.
+        let _ = Dispatch::graph_stop_capture(device);
+        return Err(reason);
+    }
+    let results = run();
+    let graph = Dispatch::graph_stop_capture(device).map_err(reason);
+    // A panic is the cause of a window that does not seal.
+    let (outputs, _written) = results?.ok_or_else(failed)?;
+    Ok((graph?, outputs))
+}
+
+/// The innermost cause of an error that lists them all, one or more to a line.
+fn cause(error: &str) -> String {
+    let lines = error.split("\\n").flat_map(str::lines).map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.contains("acktrace"));
+    lines.last().unwrap_or(error).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_cause_is_told() {
+        let error = "An error\nCaused by:\n  read: refused\nBacktrace:\nNo backtrace available";
+        assert_eq!(cause(error), "read: refused");
+        assert_eq!(
+            cause("Data(Read(\"An error\\nread: refused"),
+            "read: refused"
+        );
+        assert_eq!(cause("refused"), "refused");
+    }
+}

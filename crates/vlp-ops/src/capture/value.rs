@@ -1,0 +1,63 @@
+//! Tensors of any kind and rank.
+
+use std::sync::Arc;
+
+use burn::backend::{DispatchTensor, TensorMetadata};
+use burn::prelude::*;
+use burn::tensor::kind::Basic;
+use burn::tensor::{DType, Shape};
+
+/// A tensor of any kind and rank, an input or output of a [`Captured`](super::Captured) function.
+///
+/// Clones are the same value: an input that is the same as at the last call is not copied again.
+#[derive(Debug, Clone)]
+pub struct Value(Arc<DispatchTensor>);
+
+impl Value {
+    /// The tensor.
+    ///
+    /// # Panics
+    /// If it has another kind or rank.
+    pub fn tensor<const D: usize, K: Basic>(&self) -> Tensor<D, K> {
+        assert_eq!(self.0.shape().num_dims(), D, "rank of a captured value");
+        Tensor::from_dispatch(self.dispatch())
+    }
+
+    pub(super) fn dispatch(&self) -> DispatchTensor {
+        DispatchTensor::clone(&self.0)
+    }
+
+    /// What a recorded graph depends on: the type of the elements and the sizes.
+    pub(super) fn signature(&self) -> (DType, Shape) {
+        (self.0.dtype(), self.0.shape())
+    }
+
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    pub(super) fn identity(&self) -> Identity {
+        Identity(Arc::downgrade(&self.0))
+    }
+}
+
+impl<const D: usize, K: Basic> From<Tensor<D, K>> for Value {
+    fn from(tensor: Tensor<D, K>) -> Self {
+        tensor.into_dispatch().into()
+    }
+}
+
+impl From<DispatchTensor> for Value {
+    fn from(tensor: DispatchTensor) -> Self {
+        Self(Arc::new(tensor))
+    }
+}
+
+/// Recognizes a value without keeping its tensor in memory.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[derive(Debug)]
+pub(super) struct Identity(std::sync::Weak<DispatchTensor>);
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+impl Identity {
+    pub(super) fn is(&self, value: &Value) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&value.0))
+    }
+}

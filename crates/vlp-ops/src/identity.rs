@@ -1,0 +1,64 @@
+//! Whether two tensors are one.
+
+use burn::backend::{BackendTensor, DispatchTensorKind};
+use burn::prelude::*;
+
+/// Whether two tensors are the same one, without reading their values. Equal values elsewhere in memory are another tensor,
+/// and so is, on a GPU, what another thread has made of a tensor.
+///
+/// Nothing writes into a tensor that is held somewhere else: what was computed from a tensor stays right for as long as that
+/// one is held and the same.
+pub fn is_same_tensor<const D: usize>(a: &Tensor<D>, b: &Tensor<D>) -> bool {
+    let kind = |tensor: &Tensor<D>| tensor.clone().without_autodiff().into_dispatch().kind;
+    match (kind(a), kind(b)) {
+        #[cfg(feature = "flex")]
+        (
+            DispatchTensorKind::Flex(BackendTensor::Float(a)),
+            DispatchTensorKind::Flex(BackendTensor::Float(b)),
+        ) => {
+            let place = |tensor: &burn::backend::flex::FlexTensor| {
+                let layout = tensor.layout();
+                let strides = layout.strides().to_vec();
+                (tensor.bytes().as_ptr(), layout.start_offset(), strides)
+            };
+            place(&a) == place(&b)
+        }
+        #[cfg(all(any(feature = "wgpu", feature = "cuda"), feature = "fusion"))]
+        (
+            DispatchTensorKind::Cube(BackendTensor::Float(a)),
+            DispatchTensorKind::Cube(BackendTensor::Float(b)),
+        ) => a.id == b.id,
+        #[cfg(all(any(feature = "wgpu", feature = "cuda"), not(feature = "fusion")))]
+        (
+            DispatchTensorKind::Cube(BackendTensor::Float(a)),
+            DispatchTensorKind::Cube(BackendTensor::Float(b)),
+        ) => {
+            let place = |tensor: &burn_cubecl::tensor::CubeTensor| {
+                let handle = &tensor.handle;
+                let id = handle.memory.descriptor().id;
+                (id, handle.offset_start, tensor.meta.strides.to_vec())
+            };
+            place(&a) == place(&b)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_are_the_same_and_copies_are_not() {
+        let device = Device::flex().autodiff();
+        let a = Tensor::<1>::from_floats([1.0, 2.0], &device);
+        assert!(is_same_tensor(&a, &a.clone()));
+        assert!(is_same_tensor(&a, &a.clone().inner()));
+        assert!(!is_same_tensor(&a, &(a.clone() * 1.0)));
+        assert!(!is_same_tensor(
+            &a,
+            &Tensor::from_floats([1.0, 2.0], &device)
+        ));
+        assert!(!is_same_tensor(&a, &a.clone().flip([0])));
+    }
+}

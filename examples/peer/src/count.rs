@@ -1,0 +1,70 @@
+//! The request `count`: what one run of a case has the GPU do, when it does the same in every run.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use serde_json::{Value, json};
+
+use crate::cases::Case;
+use crate::error::PeerError;
+use crate::ledger::{Counts, Ledger};
+
+/// Runs until two of them are alike: the first ones tune kernels and find out what can be fused.
+const MOST_RUNS: usize = 12;
+
+/// Counts of a run, and of its forward and backward pass alone if it has a backward pass.
+pub(crate) fn count(case: &mut dyn Case, device: &Device) -> Result<Value, PeerError> {
+    let sync = || device.sync().map_err(|e| PeerError::Device(e.to_string()));
+    let start = |case: &dyn Case| {
+        let parts = case.parts();
+        sync()?;
+        Ok::<_, PeerError>(Ledger::start(&parts))
+    };
+    let whole = steady(|| {
+        let mut ledger = start(&*case)?;
+        drop(case.run()?);
+        sync()?;
+        Ok(vec![ledger.take()])
+    })?;
+    let passes = steady(|| {
+        let mut ledger = start(&*case)?;
+        let Some(backward) = case.gradients()? else {
+            return Ok(vec![]);
+        };
+        sync()?;
+        let forward = ledger.take();
+        backward();
+        sync()?;
+        Ok(vec![forward, ledger.take()])
+    })?;
+    let mut parts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+    for (column, counts) in passes.iter().enumerate() {
+        for (part, kernels) in &counts.parts {
+            parts.entry(part).or_default()[column] = *kernels;
+        }
+    }
+    let [whole] = &whole[..] else {
+        return Err(PeerError::Request("the case did not run".into()));
+    };
+    for (part, kernels) in &whole.parts {
+        parts.entry(part).or_default()[2] = *kernels;
+    }
+    Ok(
+        json!({"parts": parts, "kernels": whole.kernels, "uploads": whole.uploads, "reads": whole.reads}),
+    )
+}
+
+/// The counts of the first run that has those of the run before it; of the last one if there is none.
+fn steady(
+    mut run: impl FnMut() -> Result<Vec<Counts>, PeerError>,
+) -> Result<Vec<Counts>, PeerError> {
+    let mut last = run()?;
+    for _ in 1..MOST_RUNS {
+        let counts = run()?;
+        if counts == last {
+            break;
+        }
+        last = counts;
+    }
+    Ok(last)
+}

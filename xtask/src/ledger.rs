@@ -1,0 +1,232 @@
+//! What a case has a GPU do, counted on wgpu and held against `benches/ledger.toml`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use toml::{Table, Value as Entry};
+
+use crate::peer::worker::Worker;
+
+const BUDGET: &str = "benches/ledger.toml";
+const PREFACE: &str = "# What one run of a case may have a GPU do at most: kernels, tensors copied to the device (uploads) and read from it (reads).
+# Written by `cargo xtask ledger --write`, and held by `cargo xtask ledger`.
+
+";
+const WORKER: &str = "peer-worker";
+/// Forward, backward and update of a step; the columns of the table.
+const PASSES: [&str; 3] = ["forward", "backward", "update"];
+
+/// Counts the named cases, or those of the budget, prints them by part, and fails where one is above its budget. `write`
+/// makes the counts the budget.
+pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
+    let (write, names) = match words {
+        ["--write", names @ ..] => (true, names),
+        names => (false, names),
+    };
+    let path = root.join(BUDGET);
+    let text = fs::read_to_string(&path).map_err(|e| format!("{BUDGET}: {e}"))?;
+    let mut budget: Table = text.parse().map_err(|e| format!("{BUDGET}: {e}"))?;
+    let all: Vec<String> = budget.keys().cloned().collect();
+    let cases = match names {
+        [] => all,
+        names => names.iter().map(|&name| name.to_owned()).collect(),
+    };
+    let build = cargo(root, "build").status();
+    if !build.map_err(|e| format!("cargo: {e}"))?.success() {
+        return Err(format!("{WORKER} did not build"));
+    }
+    let mut above = vec![];
+    for case in cases {
+        let counts = Counts::of(root, &case)?;
+        println!("{}", counts.table(&case));
+        match write {
+            true => drop(budget.insert(case, Entry::Table(counts.entry()))),
+            false => match budget.get(&case) {
+                Some(limits) => above.extend(counts.above(&case, limits)),
+                None => above.push(format!("{case}: has no budget; add one with --write")),
+            },
+        }
+    }
+    if write {
+        let text = toml::to_string(&budget).map_err(|e| format!("{BUDGET}: {e}"))?;
+        let text = format!("{PREFACE}{text}");
+        return fs::write(&path, text).map_err(|e| format!("{BUDGET}: {e}"));
+    }
+    match above.is_empty() {
+        true => Ok(()),
+        false => Err(above.join("\n")),
+    }
+}
+
+fn cargo(root: &Path, verb: &str) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command.args([verb, "-q", "--target-dir", "target/wgpu", "-p", WORKER]);
+    command.args(["--features", "wgpu"]);
+    command
+}
+
+/// What one run of a case had the device do.
+struct Counts {
+    /// Kernels of each part, of the forward and backward pass alone and of the whole run. The passes of a run without
+    /// gradients are 0.
+    parts: Vec<(String, [u64; 3])>,
+    /// Kernels by name.
+    kernels: Vec<(String, u64)>,
+    uploads: u64,
+    reads: u64,
+}
+
+impl Counts {
+    fn of(root: &Path, case: &str) -> Result<Self, String> {
+        let mut worker = Worker::start(WORKER, &mut cargo(root, "run"))?;
+        let folder = root.join("target/peer").join(case);
+        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let files = worker.ask(&json!({"prepare": case, "dir": folder}))?;
+        let answer = worker.ask(
+            &json!({"case": case, "weights": files["weights"], "inputs": files["inputs"],
+            "repeats": 0, "device": "wgpu", "count": true}),
+        )?;
+        Self::read(&answer).ok_or_else(|| format!("{case}: no counts in {answer}"))
+    }
+
+    fn read(answer: &Value) -> Option<Self> {
+        let part = |(name, counts): (&String, &Value)| {
+            let counts: Option<Vec<u64>> = counts.as_array()?.iter().map(Value::as_u64).collect();
+            Some((name.clone(), counts?.try_into().ok()?))
+        };
+        let kernel = |(name, count): (&String, &Value)| Some((name.clone(), count.as_u64()?));
+        let parts = answer["parts"].as_object()?.iter().map(part);
+        let kernels = answer["kernels"].as_object()?.iter().map(kernel);
+        Some(Self {
+            parts: parts.collect::<Option<_>>()?,
+            kernels: kernels.collect::<Option<_>>()?,
+            uploads: answer["uploads"].as_u64()?,
+            reads: answer["reads"].as_u64()?,
+        })
+    }
+
+    fn total(&self) -> u64 {
+        self.parts.iter().map(|(_, [_, _, whole])| whole).sum()
+    }
+
+    /// Markdown tables: kernels by part and pass, and by name.
+    fn table(&self, case: &str) -> String {
+        let mut lines = vec![format!(
+            "## {case}: {} kernels, {} uploads, {} reads\n",
+            self.total(),
+            self.uploads,
+            self.reads
+        )];
+        let has_passes = self.parts.iter().any(|(_, [_, backward, _])| *backward > 0);
+        let columns = match has_passes {
+            true => format!(" | {}", PASSES.join(" | ")),
+            false => String::new(),
+        };
+        lines.push(format!("| part{columns} | all |"));
+        lines.push(format!(
+            "|---|{}",
+            "---:|".repeat(if has_passes { 4 } else { 1 })
+        ));
+        for (part, [forward, backward, whole]) in &self.parts {
+            // What is fused differs a little where the passes are run apart.
+            let update = whole.saturating_sub(forward + backward);
+            let passes = match has_passes {
+                true => format!(" | {forward} | {backward} | {update}"),
+                false => String::new(),
+            };
+            lines.push(format!("| {part}{passes} | {whole} |"));
+        }
+        lines.push("\n| kernel | count |\n|---|---:|".into());
+        let mut kernels: Vec<_> = self.kernels.iter().collect();
+        kernels.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        lines.extend(
+            kernels
+                .iter()
+                .map(|(name, count)| format!("| {name} | {count} |")),
+        );
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    fn entry(&self) -> Table {
+        let number = |count: u64| Entry::Integer(i64::try_from(count).unwrap_or(i64::MAX));
+        let parts = self.parts.iter();
+        let parts: Table = parts
+            .map(|(part, [_, _, whole])| (part.clone(), number(*whole)))
+            .collect();
+        Table::from_iter([
+            ("kernels".into(), number(self.total())),
+            ("uploads".into(), number(self.uploads)),
+            ("reads".into(), number(self.reads)),
+            ("parts".into(), Entry::Table(parts)),
+        ])
+    }
+
+    /// A line for each count above its limit; what has no limit may not occur.
+    fn above(&self, case: &str, limits: &Entry) -> Vec<String> {
+        let line = |name: &str, count: &Entry, limit: Option<&Entry>| {
+            let (count, limit) = (
+                count.as_integer()?,
+                limit.and_then(Entry::as_integer).unwrap_or(0),
+            );
+            (count > limit).then(|| format!("{case}: {name}: {count}, the budget is {limit}"))
+        };
+        let entry = self.entry();
+        let mut lines = vec![];
+        for (name, count) in &entry {
+            match count {
+                Entry::Table(parts) => lines.extend(parts.iter().filter_map(|(part, count)| {
+                    let limit = limits.get(name).and_then(|parts| parts.get(part));
+                    line(&format!("kernels of {part}"), count, limit)
+                })),
+                count => lines.extend(line(name, count, limits.get(name))),
+            }
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn counts() -> Counts {
+        let answer = json!({"parts": {"stem": [2, 3, 6], "inputs": [1, 0, 1]}, "kernels": {"conv": 3, "relu": 4},
+            "uploads": 2, "reads": 1});
+        Counts::read(&answer).unwrap()
+    }
+
+    #[test]
+    fn counts_hold_their_own_budget() {
+        let counts = counts();
+        assert_eq!(counts.total(), 7);
+        assert_eq!(
+            counts.above("case", &Entry::Table(counts.entry())),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn what_is_above_the_budget_is_named() {
+        let limits = "kernels = 7\nuploads = 1\nreads = 1\nparts = { stem = 5 }";
+        let limits = Entry::Table(limits.parse().unwrap());
+        let expected = [
+            "case: kernels of inputs: 1, the budget is 0",
+            "case: kernels of stem: 6, the budget is 5",
+            "case: uploads: 2, the budget is 1",
+        ];
+        let mut above = counts().above("case", &limits);
+        above.sort();
+        assert_eq!(above, expected);
+    }
+
+    #[test]
+    fn a_step_is_shown_by_pass() {
+        let table = counts().table("tiny-step");
+        assert!(table.contains("| stem | 2 | 3 | 1 | 6 |"), "{table}");
+    }
+}

@@ -1,0 +1,338 @@
+//! What a GPU has to tell, in a given time: rows against PyTorch, and what recorded graphs and fusion bring.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::target::Target;
+use super::worker::Worker;
+use super::{cargo, machine, python};
+
+/// Forward passes and captions, which are recorded as graphs; they come first.
+const CAPTURED: [&str; 5] = [
+    "resnet50-384",
+    "e2e-384",
+    "caption-beam1",
+    "caption-beam5",
+    "e2e-800x1333",
+];
+/// The other rows against PyTorch.
+const STEPS: [&str; 7] = [
+    "e2e-step",
+    "tiny-step",
+    "soho-r18-step",
+    "soho-tiny-step",
+    "soho-r101-step",
+    "dictionary",
+    "resnet50-800x1333",
+];
+const USAGE: &str = "usage: cargo xtask gpu cuda|wgpu [MINUTES]";
+
+/// Builds the worker with and without fusion, then measures for so many minutes, 10 if none are given. Writes
+/// `docs/numbers/DEVICE-graphs.md` and, by `cargo xtask peer`, `docs/numbers/DEVICE.md`.
+pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
+    let (device, minutes) = match *words {
+        [device @ ("cuda" | "wgpu")] => (device, 10.0),
+        [device @ ("cuda" | "wgpu"), minutes] => {
+            let minutes: f64 = minutes.parse().map_err(|_| USAGE.to_owned())?;
+            (device, minutes)
+        }
+        _ => return Err(USAGE.into()),
+    };
+    let python = python::interpreter(root)?;
+    let workers = [
+        build(root, device, device)?,
+        build(root, device, &format!("{device}-unfused"))?,
+    ];
+    let end = Instant::now() + Duration::from_secs_f64(60.0 * minutes);
+    let bench = Bench {
+        root,
+        device,
+        workers: &workers,
+        python: &python,
+    };
+    let (mut rows, mut skipped) = (String::new(), vec![]);
+    for case in CAPTURED {
+        match Instant::now() < end {
+            true => rows += &bench.row(case),
+            false => skipped.push(case),
+        }
+        bench.write_page(&rows)?;
+    }
+    for case in CAPTURED.into_iter().chain(STEPS) {
+        if Instant::now() >= end {
+            skipped.push(case);
+            continue;
+        }
+        // In a process of its own, which has the worker that is built already.
+        let this = std::env::current_exe().map_err(|e| format!("xtask: {e}"))?;
+        let mut command = Command::new(this);
+        command.args(["peer", "--device", device, case]);
+        command.env("VLP_PEER_WORKER", &workers[0]);
+        let status = command.status().map_err(|e| format!("xtask: {e}"))?;
+        if !status.success() {
+            println!("{case}: failed");
+        }
+    }
+    match skipped.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "no time was left for {}; kernels that were compiled and tuned are kept for the next run",
+            skipped.join(", ")
+        )),
+    }
+}
+
+/// The worker built with these features; `VLP_GPU_WORKERS` names a folder that has `FEATURES/debug/peer-worker` already.
+fn build(root: &Path, device: &str, features: &str) -> Result<PathBuf, String> {
+    let ready = std::env::var_os("VLP_GPU_WORKERS").map(PathBuf::from);
+    let target = match (&ready, features == device) {
+        (Some(folder), _) => folder.join(features),
+        // Each set of features is kept built.
+        (None, true) => root.join("target").join(device),
+        (None, false) => root.join("target").join(features),
+    };
+    let worker = target.join("debug/peer-worker");
+    if ready.is_none() {
+        let mut command = cargo(root);
+        command.args(["build", "-p", "peer-worker", "--features", features]);
+        command.arg("--target-dir").arg(&target);
+        let status = command.status().map_err(|e| format!("cargo: {e}"))?;
+        if !status.success() {
+            return Err(format!("peer-worker did not build with {features}"));
+        }
+    }
+    match worker.is_file() {
+        true => Ok(worker),
+        false => Err(format!("{}: no such file", worker.display())),
+    }
+}
+
+struct Bench<'a> {
+    root: &'a Path,
+    device: &'a str,
+    /// With fusion and without.
+    workers: &'a [PathBuf; 2],
+    python: &'a Path,
+}
+
+/// A measured time, and how the graphs came out.
+struct Measured {
+    milliseconds: f64,
+    graphs: String,
+}
+
+impl Bench<'_> {
+    /// A line of the table; a column that failed has the reason below its line.
+    fn row(&self, case: &str) -> String {
+        println!("{case}");
+        let files = match self.prepare(case) {
+            Ok(files) => files,
+            Err(reason) => return format!("| `{case}` | {reason} |\n"),
+        };
+        let (fused, unfused) = (&self.workers[0], &self.workers[1]);
+        let ours = |worker: &Path, extra: Value| {
+            self.time(&mut Command::new(worker), case, &files, self.device, extra)
+        };
+        let torch = |extra: Value| {
+            let mut command = Command::new(self.python);
+            command.arg(self.root.join("benches/peer/peer.py"));
+            self.time(&mut command, case, &files, "cuda", extra)
+        };
+        let graph = ours(fused, json!({}));
+        let columns = [
+            &graph,
+            &ours(fused, json!({"eager": true})),
+            &ours(unfused, json!({})),
+            &ours(unfused, json!({"eager": true})),
+            &torch(json!({})),
+            &torch(json!({"f32": true})),
+        ];
+        let mut line = format!("| `{case}` |");
+        for column in columns {
+            match column {
+                Ok(measured) => _ = write!(line, " {:.2} |", measured.milliseconds),
+                Err(reason) => {
+                    println!("{case}: {reason}");
+                    line += " failed |";
+                }
+            }
+        }
+        match self.kernels(case, &files) {
+            Ok((count, milliseconds)) => _ = write!(line, " {count} | {milliseconds:.2} |"),
+            Err(reason) => {
+                println!("{case}: {reason}");
+                line += " failed | failed |";
+            }
+        }
+        let graphs = graph.map_or_else(|reason| reason, |measured| measured.graphs);
+        println!("{line} {graphs}");
+        format!("{line} {graphs} |\n")
+    }
+
+    fn prepare(&self, case: &str) -> Result<Value, String> {
+        let folder = self.root.join("target/peer").join(case);
+        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let mut worker = Worker::start("vlp", &mut Command::new(&self.workers[0]))?;
+        worker.ask(&json!({"prepare": case, "dir": folder}))
+    }
+
+    /// The least time of a case in a process of its own.
+    fn time(
+        &self,
+        command: &mut Command,
+        case: &str,
+        files: &Value,
+        device: &str,
+        extra: Value,
+    ) -> Result<Measured, String> {
+        let mut worker = Worker::start("worker", command.current_dir(self.root))?;
+        // The first runs compile, tune and record.
+        worker.ask(&request(case, files, device, &extra, 3))?;
+        let answer = worker.ask(&request(case, files, device, &extra, 15))?;
+        let seconds = answer["seconds"].as_array().into_iter().flatten();
+        let least = seconds.filter_map(Value::as_f64).fold(f64::NAN, f64::min);
+        Ok(Measured {
+            milliseconds: 1e3 * least,
+            graphs: graphs_of(&answer),
+        })
+    }
+
+    /// Kernels of a run without graphs, and the time that they take by themselves in milliseconds.
+    fn kernels(&self, case: &str, files: &Value) -> Result<(usize, f64), String> {
+        let folder = self.root.join("target/gpu-profile");
+        let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let log = folder.join("kernels.log");
+        let environment = self.root.join("target/environment");
+        let config = format!(
+            "[profiling]\nlogger = {{ level = \"basic\", file = {:?} }}\n[environment]\npath = {:?}\n",
+            log.display().to_string(),
+            environment.display().to_string()
+        );
+        fs::write(folder.join("cubecl.toml"), config).map_err(failed)?;
+        fs::write(&log, "").map_err(failed)?;
+        let mut command = Command::new(&self.workers[0]);
+        let mut worker = Worker::start("vlp", command.current_dir(&folder))?;
+        let extra = json!({"eager": true});
+        let mut lines = |repeats| {
+            worker.ask(&request(case, files, self.device, &extra, repeats))?;
+            // The log is written by a thread of its own.
+            std::thread::sleep(Duration::from_secs(1));
+            fs::read_to_string(&log).map_err(|e| format!("{}: {e}", log.display()))
+        };
+        let before = lines(3)?;
+        let after = lines(1)?;
+        let run = after.get(before.len()..).unwrap_or_default();
+        let times: Vec<f64> = run.lines().filter_map(kernel_time).collect();
+        match times.is_empty() {
+            true => Err("no kernel was logged".into()),
+            false => Ok((times.len(), times.iter().sum())),
+        }
+    }
+
+    fn write_page(&self, rows: &str) -> Result<(), String> {
+        let device = self.device;
+        let (target, _) = Target::parse(&["--device", device])?;
+        let name = target.describe().unwrap_or_else(|| "unknown GPU".into());
+        let page = format!(
+            "# Graphs and fusion on a GPU: {device}\n\n\
+             Written by `cargo xtask gpu {device}`, never by hand; the rows against PyTorch are in [{device}.md]({device}.md).\n\n\
+             Milliseconds, the minimum of 15 runs.\n\
+             A forward pass or a step of caption decoding is recorded as a graph and replayed; without graphs each kernel is started by the processor.\n\
+             Fusion joins element-wise operations.\n\
+             vlp multiplies f32 in TF32 where the GPU has it, which burn 0.22.1 cannot switch off; PyTorch eager does so in one column and not in the other.\n\
+             Kernels are those of a run without graphs, with their own time, measured one by one.\n\
+             The last column has, for each recorded function, the graphs recorded and replayed, and why it was not recorded.\n\n\
+             | case | graph | no graph | graph, no fusion | no graph, no fusion | PyTorch TF32 | PyTorch f32 | kernels | kernels alone | graphs |\n\
+             |---|---:|---:|---:|---:|---:|---:|---:|---:|---|\n{rows}\n\
+             {name}, {}, {}\n",
+            machine::describe(),
+            machine::now()?.get(..10).unwrap_or_default()
+        );
+        let path = self.root.join(format!("docs/numbers/{device}-graphs.md"));
+        fs::write(&path, page).map_err(|e| format!("{}: {e}", path.display()))
+    }
+}
+
+fn request(case: &str, files: &Value, device: &str, extra: &Value, repeats: usize) -> Value {
+    let mut request = json!({"case": case, "weights": files["weights"], "inputs": files["inputs"],
+        "device": device, "repeats": repeats});
+    for (key, value) in extra.as_object().into_iter().flatten() {
+        request[key] = value.clone();
+    }
+    request
+}
+
+/// `backbone 1 recorded, 17 replayed` for each function of an answer.
+fn graphs_of(answer: &Value) -> String {
+    let graphs = answer["graphs"].as_array().into_iter().flatten();
+    let graphs = graphs.map(|graph| {
+        let name = graph["name"].as_str().unwrap_or("?");
+        let mut text = format!(
+            "{name} {} recorded, {} replayed",
+            graph["recordings"], graph["replays"]
+        );
+        for fallback in graph["fallbacks"].as_array().into_iter().flatten() {
+            let reason = fallback[0].as_str().unwrap_or("?").replace('|', "/");
+            _ = write!(text, ", {} without: {reason}", fallback[1]);
+        }
+        text
+    });
+    graphs.collect::<Vec<_>>().join("; ")
+}
+
+/// Milliseconds of a line `| 12.3µs     | kernel`.
+fn kernel_time(line: &str) -> Option<f64> {
+    let time = line.split('|').nth(1)?.trim();
+    let units = [("ns", 1e-6), ("µs", 1e-3), ("ms", 1.0), ("s", 1e3)];
+    units.iter().find_map(|(unit, milliseconds)| {
+        let number: f64 = time.strip_suffix(unit)?.parse().ok()?;
+        Some(number * milliseconds)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_times_are_read_in_every_unit() {
+        for (line, milliseconds) in [
+            ("| 1.5µs      | a kernel", Some(1.5e-3)),
+            ("| 2ms        | a | b", Some(2.0)),
+            ("| 250ns      | k", Some(2.5e-4)),
+            ("| 1s         | k", Some(1e3)),
+            ("| not measured | k", None),
+            ("Executing k", None),
+        ] {
+            let time = kernel_time(line);
+            let is_same = match (time, milliseconds) {
+                (Some(a), Some(b)) => (a - b).abs() < 1e-12,
+                (a, b) => a == b,
+            };
+            assert!(is_same, "{line}: {time:?}");
+        }
+    }
+
+    #[test]
+    fn graphs_are_listed_with_their_reasons() {
+        let answer = json!({"graphs": [{"name": "encoder", "recordings": 1, "replays": 4, "fallbacks": [["a | b", 2]]}]});
+        assert_eq!(
+            graphs_of(&answer),
+            "encoder 1 recorded, 4 replayed, 2 without: a / b"
+        );
+        assert_eq!(graphs_of(&json!({"graphs": null})), "");
+    }
+
+    #[test]
+    fn devices_and_minutes_are_checked() {
+        for words in [&["flex"][..], &[], &["cuda", "ten"], &["cuda", "1", "2"]] {
+            assert!(run(Path::new("/nowhere"), words).is_err_and(|e| e == USAGE));
+        }
+    }
+}
