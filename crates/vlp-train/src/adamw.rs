@@ -58,8 +58,11 @@ impl Optimizer for AdamW {
             let zeros = || (moment_1.zeros_like(), moment_2.zeros_like());
             let (old_1, old_2) = moments.unwrap_or_else(zeros);
             tensor = deferred.choose(old, tensor);
-            moment_1 = deferred.choose(old_1.cast(moment_1.dtype()), moment_1);
-            moment_2 = deferred.choose(old_2.cast(moment_2.dtype()), moment_2);
+            let choose = |old: Tensor<D>, new: Tensor<D>| match old.dtype() == new.dtype() {
+                true => deferred.choose(old, new),
+                false => deferred.choose(old.cast(new.dtype()), new),
+            };
+            (moment_1, moment_2) = (choose(old_1, moment_1), choose(old_2, moment_2));
         }
         let state = AdaptiveMomentumState::new(time, moment_1, moment_2);
         (tensor, Some(AdamWState::new(state)))

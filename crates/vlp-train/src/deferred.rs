@@ -1,5 +1,7 @@
 //! Updates of which only the device knows whether they are made, so that it need not wait until the CPU has decided.
 
+use std::any::Any;
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
@@ -7,10 +9,10 @@ use burn::prelude::*;
 /// An update that is made where all values of the step are finite.
 #[derive(Debug, Clone)]
 pub(crate) struct Deferred {
-    /// Factor of the gradients, `[1]`.
-    factor: Tensor<1>,
-    /// No value is above it, `[1]`: the greatest number where the update is made, else the least.
-    limit: Tensor<1>,
+    /// Factor of the gradients.
+    factor: Number,
+    /// No value is above it: the greatest number where the update is made, else the least.
+    limit: Number,
 }
 
 impl Deferred {
@@ -27,26 +29,50 @@ impl Deferred {
         values.push(norm);
         let values = Tensor::cat(values, 0);
         let is_finite = values.abs().lower_equal_elem(f32::MAX).float().min();
+        let limit = is_finite.mul_scalar(2.0).sub_scalar(1.0);
         Self {
-            factor,
-            limit: is_finite
-                .mul_scalar(2.0)
-                .sub_scalar(1.0)
-                .mul_scalar(f32::MAX),
+            factor: Number::new(factor),
+            limit: Number::new(limit.mul_scalar(f32::MAX)),
         }
     }
 
     /// `grad` times the factor.
     pub(crate) fn scale<const D: usize>(&self, grad: Tensor<D>) -> Tensor<D> {
-        grad * self.factor.clone().reshape([1; D])
+        grad * self.factor.of_rank()
     }
 
     /// `new` if the update is made, else `old`.
     pub(crate) fn choose<const D: usize>(&self, old: Tensor<D>, new: Tensor<D>) -> Tensor<D> {
-        let limit = self.limit.clone().cast(new.dtype()).reshape([1; D]);
+        let mut limit = self.limit.of_rank();
+        if limit.dtype() != new.dtype() {
+            limit = limit.cast(new.dtype());
+        }
         // A comparison of all values fuses with the update; an expanded mask would not.
         let is_made = new.clone().lower_equal(limit);
         old.mask_where(is_made, new)
+    }
+}
+
+/// One number as a tensor of each rank that parameters have: to reshape it for each parameter would end the kernel that its
+/// update is fused into.
+#[derive(Debug, Clone)]
+struct Number(Tensor<1>, Tensor<2>, Tensor<3>, Tensor<4>);
+
+impl Number {
+    fn new(number: Tensor<1>) -> Self {
+        let (second, third) = (
+            number.clone().reshape([1; 2]),
+            number.clone().reshape([1; 3]),
+        );
+        let fourth = number.clone().reshape([1; 4]);
+        Self(number, second, third, fourth)
+    }
+
+    fn of_rank<const D: usize>(&self) -> Tensor<D> {
+        let ranks: [&dyn Any; 4] = [&self.0, &self.1, &self.2, &self.3];
+        let mut tensors = ranks.iter().filter_map(|tensor| tensor.downcast_ref());
+        let tensor = tensors.next().cloned();
+        tensor.unwrap_or_else(|| self.0.clone().reshape([1; D]))
     }
 }
 

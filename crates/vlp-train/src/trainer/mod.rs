@@ -89,8 +89,7 @@ impl<M: Module> Trainer<M> {
         let ema = (config.ema_decay > 0.0).then(|| Ema::new(&model, config.ema_decay));
         let devices = model.devices();
         Ok(Self {
-            defers_reads: std::env::var("NODEFER").is_err()
-                && devices.first().is_some_and(|d| !vlp_ops::is_cpu(d)),
+            defers_reads: devices.first().is_some_and(|d| !vlp_ops::is_cpu(d)),
             model: Some(model),
             config,
             groups,
