@@ -7,7 +7,7 @@ const LIMIT: f64 = 5.0;
 
 #[derive(Default)]
 pub(crate) struct Report {
-    case: String,
+    pub(crate) case: String,
     judged: usize,
     worst: Option<(f64, String)>,
     failures: Vec<String>,
