@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -9,9 +10,9 @@ use getset::WithSetters;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Examples, epoch_blocks::EpochBlocks, rng};
+use crate::{DataError, Examples, Source, epoch_blocks::EpochBlocks, rng};
 
-/// Samples up to which a whole epoch is permuted at once: 512 MiB of indices.
+/// Samples up to which a whole epoch is permuted at once: 512 MiB of indices for each of two epochs.
 const MAX_PERMUTED: usize = 1 << 26;
 /// Epochs and windows in memory: loader threads may be on both sides of a boundary.
 const CACHED: usize = 2;
@@ -28,13 +29,23 @@ pub struct BatchPlan {
     pub batch_size: usize,
     /// Whether to batch images of similar shapes, which reduces padding.
     pub bucket_by_shape: bool,
-    /// 0: an epoch is a permutation of all samples, at most 2^26. Otherwise, for sources that are read shard by shard, the shards
-    /// ([`Source::block_starts`](crate::Source::block_starts), or runs of `window` samples) are permuted and their samples
-    /// shuffled within windows of this many samples, rounded up to whole batches. Only the shards of one window are read
-    /// at a time, and the samples of a batch are from one window. Windows are computed when a batch of them is requested,
-    /// so memory does not grow with the number of samples.
+    /// 0: an epoch is a permutation of all samples, at most 2^26. Otherwise, for sources that are read shard by shard, the
+    /// shards ([`Source::block_starts`](crate::Source::block_starts), or runs of `window` samples) are permuted and their
+    /// samples shuffled within windows of this many samples, rounded up to whole batches. Only the shards of one window are
+    /// read at a time, and the samples of a batch are from one window. Windows are computed when a batch of them is
+    /// requested, so memory grows with the number of shards or runs, not of samples: 24 bytes each for each of two epochs.
     #[serde(default)]
     pub window: usize,
+    /// Parts of the permuted shards that are read in turn: batch `n * lanes + k` is the `n`-th batch of lane `k`, which
+    /// has windows of its own. With as many lanes as micro-batches in a training step, micro-batch `k` of every step reads
+    /// the shards of lane `k`, so that processes with different micro-batches read different shards in an epoch, except for
+    /// a shard at the boundary of two lanes. 1: all batches of an epoch are in one sequence. Others need a `window`.
+    #[serde(default = "one")]
+    pub lanes: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 impl BatchPlan {
@@ -45,14 +56,15 @@ impl BatchPlan {
             batch_size,
             bucket_by_shape: false,
             window: 0,
+            lanes: 1,
         }
     }
 }
 
 /// The batches of a source under a [`BatchPlan`].
 ///
-/// Each epoch is a new permutation of all samples. Its last `len % batch_size` samples are dropped, different ones in each
-/// epoch, so that every batch is full; with fewer than `batch_size` samples an epoch is one batch of all of them. With
+/// Each epoch is a new permutation of all samples. Its last `len % (lanes * batch_size)` samples are dropped, different ones in
+/// each epoch, so that every batch is full; with fewer than `batch_size` samples an epoch is one batch of all of them. With
 /// `bucket_by_shape` the permuted epoch, or each window of it, is sorted by the shape after the resize (height in rows of
 /// 32 pixels, then width), cut into batches, and the batches are shuffled.
 pub struct BatchSampler {
@@ -60,14 +72,25 @@ pub struct BatchSampler {
     examples: Examples,
     /// Blocks by epoch, and samples by epoch and window.
     blocks: Cache<u64, EpochBlocks>,
-    windows: Cache<(u64, u64), Vec<usize>>,
+    /// By lane.
+    windows: Vec<Cache<(u64, u64), Vec<usize>>>,
+}
+
+/// A batch as a part of its window.
+pub(crate) struct WindowBatch {
+    pub(crate) epoch: u64,
+    /// The samples of the window.
+    pub(crate) window: Arc<Vec<usize>>,
+    /// The batch, as indices into `window`.
+    pub(crate) range: Range<usize>,
 }
 
 impl BatchSampler {
     /// Batches of `examples.source`, bucketed by the sizes of `examples.resize`. The plan's seed is used.
     ///
     /// # Errors
-    /// [`DataError::Config`] if there are no samples, `batch_size` is 0, or `window` is 0 with more than 2^26 samples.
+    /// [`DataError::Config`] if there are no samples, `batch_size` is 0, `window` is 0 with more than 2^26 samples, or `lanes`
+    /// is 0, needs a window, or needs more samples.
     pub fn new(plan: BatchPlan, examples: Examples) -> Result<Self, DataError> {
         if plan.batch_size == 0 {
             let reason = "0; it must be at least 1".into();
@@ -94,16 +117,18 @@ impl BatchSampler {
                 reason,
             });
         }
+        check_lanes(&plan, examples.source.as_ref())?;
         examples.resize.check()?;
         let examples = Examples {
             seed: plan.seed,
             ..examples
         };
+        let windows = (0..plan.lanes).map(|_| Cache::default());
         Ok(Self {
+            windows: windows.collect(),
             plan,
             examples,
             blocks: Cache::default(),
-            windows: Cache::default(),
         })
     }
 
@@ -112,24 +137,41 @@ impl BatchSampler {
         self.plan.batch_size.min(self.examples.source.len())
     }
 
-    /// Batches per epoch, at least 1.
+    /// Batches per epoch, at least 1 and a multiple of the lanes.
     pub fn batches_per_epoch(&self) -> u64 {
-        (self.examples.source.len() / self.batch_size()) as u64
+        (self.plan.lanes * self.batches_per_lane()) as u64
+    }
+
+    fn batches_per_lane(&self) -> usize {
+        self.examples.source.len() / self.plan.lanes / self.batch_size()
     }
 
     /// The epoch of a step, from 0, and the sample indices of its batch. Steps may be requested in any order; a change of
     /// window costs a permutation of its samples.
-    pub fn batch(&self, step: u64) -> (u64, Vec<usize>) {
+    ///
+    /// # Errors
+    /// If the source cannot [prepare](crate::Source::prepare) the samples of the window.
+    pub fn batch(&self, step: u64) -> Result<(u64, Vec<usize>), DataError> {
+        let batch = self.window_batch(step)?;
+        Ok((batch.epoch, batch.window[batch.range].to_vec()))
+    }
+
+    /// As [`batch`](Self::batch), with its window.
+    pub(crate) fn window_batch(&self, step: u64) -> Result<WindowBatch, DataError> {
         let per_epoch = self.batches_per_epoch();
         let (epoch, batch) = (step / per_epoch, (step % per_epoch) as usize);
+        let (batch, lane) = (batch / self.plan.lanes, batch % self.plan.lanes);
         let len = self.batch_size();
         let (position, window_len) = (batch * len, self.window_len());
         let number = (position / window_len) as u64;
-        let window = self
-            .windows
-            .get((epoch, number), || self.window(epoch, number));
+        let window =
+            self.windows[lane].get((epoch, number), || self.window(epoch, lane, number))?;
         let first = position % window_len;
-        (epoch, window[first..first + len].to_vec())
+        Ok(WindowBatch {
+            epoch,
+            window,
+            range: first..first + len,
+        })
     }
 
     /// Samples per window, a multiple of the batch size.
@@ -142,22 +184,30 @@ impl BatchSampler {
         window.div_ceil(batch_size).saturating_mul(batch_size)
     }
 
-    /// The samples of a window in the order of batches, without those that the epoch drops.
-    fn window(&self, epoch: u64, number: u64) -> Vec<usize> {
+    /// The samples of a lane's window in the order of batches, without those that the epoch drops.
+    fn window(&self, epoch: u64, lane: usize, number: u64) -> Result<Vec<usize>, DataError> {
         let source = &*self.examples.source;
-        let (seed, len, batch_size) = (self.plan.seed, source.len(), self.batch_size());
+        let BatchPlan {
+            seed,
+            window,
+            lanes,
+            ..
+        } = self.plan;
         let first = number as usize * self.window_len();
-        let blocks = self.blocks.get(epoch, || {
-            EpochBlocks::new(source, [seed, epoch], self.plan.window)
-        });
-        let mut order = blocks.samples(first..first.saturating_add(self.window_len()));
+        let new_blocks = || Ok(EpochBlocks::new(source, [seed, epoch], window, lanes));
+        let blocks = self.blocks.get(epoch, new_blocks)?;
+        let mut order = blocks.samples(lane, first..first.saturating_add(self.window_len()));
+        // In the order of the shards.
+        order.iter().try_for_each(|&index| source.prepare(index))?;
+        // Of one lane, the number itself.
+        let number = (lane as u64) << 40 | number;
         order.shuffle(&mut rng(seed, epoch, number, "order"));
         // Truncated before sorting, otherwise the dropped samples would always be the largest.
-        order.truncate(len / batch_size * batch_size - first);
+        order.truncate(self.batches_per_lane() * self.batch_size() - first);
         if self.plan.bucket_by_shape {
             self.bucket(&mut order, epoch, number);
         }
-        order
+        Ok(order)
     }
 
     /// Sorts samples by shape and shuffles the batches that this makes.
@@ -181,6 +231,27 @@ impl BatchSampler {
     }
 }
 
+fn check_lanes(plan: &BatchPlan, source: &dyn Source) -> Result<(), DataError> {
+    let (lanes, len) = (plan.lanes, source.len());
+    let reason = match lanes {
+        0 => "0; it must be at least 1".to_owned(),
+        1 => return Ok(()),
+        _ if plan.window == 0 => format!(
+            "{lanes}, but data.window is 0; lanes are read in windows, of 4096 samples, for example"
+        ),
+        _ if len / lanes < plan.batch_size => format!(
+            "{lanes}, which takes {lanes} batches of {}; {} has {len} samples",
+            plan.batch_size,
+            source.name()
+        ),
+        _ => return Ok(()),
+    };
+    Err(DataError::Config {
+        field: "data.lanes",
+        reason,
+    })
+}
+
 /// The values computed last, the latest at the end.
 struct Cache<K, V>(Mutex<Vec<(K, Arc<V>)>>);
 
@@ -191,18 +262,22 @@ impl<K, V> Default for Cache<K, V> {
 }
 
 impl<K: PartialEq, V> Cache<K, V> {
-    fn get(&self, key: K, compute: impl FnOnce() -> V) -> Arc<V> {
+    fn get(
+        &self,
+        key: K,
+        compute: impl FnOnce() -> Result<V, DataError>,
+    ) -> Result<Arc<V>, DataError> {
         // The cache is valid even if poisoned, because a value is computed before the cache changes.
         let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, value)) = values.iter().find(|(cached, _)| *cached == key) {
-            return value.clone();
+            return Ok(value.clone());
         }
-        let value = Arc::new(compute());
+        let value = Arc::new(compute()?);
         if values.len() == CACHED {
             values.remove(0);
         }
         values.push((key, value.clone()));
-        value
+        Ok(value)
     }
 }
 

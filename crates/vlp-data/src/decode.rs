@@ -12,6 +12,9 @@ use zune_jpeg::JpegDecoder;
 
 use crate::{DataError, Image, memory};
 
+/// Maximum width and height in pixels, of image files by default and after a resize.
+pub(crate) const MAX_SIDE: usize = 16_384;
+
 /// Limits of image sizes; checked before pixels are decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, WithSetters)]
 #[getset(set_with = "pub")]
@@ -31,7 +34,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             min_side: 1,
-            max_side: 16_384,
+            max_side: MAX_SIDE,
             max_pixels: 64_000_000,
         }
     }

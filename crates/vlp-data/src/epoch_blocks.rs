@@ -1,4 +1,4 @@
-//! The blocks of a source in the order of an epoch.
+//! The blocks of a source in the order of an epoch, divided into lanes.
 
 use std::ops::Range;
 
@@ -13,14 +13,27 @@ pub(crate) struct EpochBlocks {
     blocks: Vec<Range<usize>>,
     /// Position after each block.
     ends: Vec<usize>,
-    /// Position that comes first.
+    lanes: Vec<Lane>,
+}
+
+/// A run of positions in the permuted blocks.
+#[derive(Debug)]
+struct Lane {
+    run: Range<usize>,
+    /// Position in the run at which the epoch starts.
     offset: usize,
 }
 
 impl EpochBlocks {
-    /// With a window, the blocks are permuted and rotated by a random offset: window boundaries differ from epoch to epoch,
-    /// and any sample may be among the dropped ones. Without one, all samples are one block.
-    pub(crate) fn new(source: &dyn Source, [seed, epoch]: [u64; 2], window: usize) -> Self {
+    /// With a window, the blocks are permuted and divided into `lanes` runs, whose lengths differ by at most 1, and every
+    /// run is rotated by a random offset: window boundaries differ from epoch to epoch, and any sample may be among the
+    /// dropped ones. Without a window, all samples are one block.
+    pub(crate) fn new(
+        source: &dyn Source,
+        [seed, epoch]: [u64; 2],
+        window: usize,
+        lanes: usize,
+    ) -> Self {
         let len = source.len();
         let starts = match (window, source.block_starts()) {
             (0, _) => vec![0],
@@ -33,12 +46,20 @@ impl EpochBlocks {
             .zip(ends)
             .map(|(&start, end)| start..end)
             .collect();
-        let mut offset = 0;
+        let mut rng = rng(seed, epoch, 0, "blocks");
         if window > 0 {
-            let mut rng = rng(seed, epoch, 0, "blocks");
             blocks.shuffle(&mut rng);
-            offset = rng.random_range(0..len);
         }
+        let start = |lane| len / lanes * lane + len % lanes * lane / lanes;
+        let runs = (0..lanes).map(|lane| start(lane)..start(lane + 1));
+        let lanes = runs.map(|run| Lane {
+            offset: match window {
+                0 => 0,
+                _ => rng.random_range(0..run.len()),
+            },
+            run,
+        });
+        let lanes = lanes.collect();
         let mut end = 0;
         let ends = blocks
             .iter()
@@ -50,29 +71,41 @@ impl EpochBlocks {
         Self {
             blocks,
             ends,
-            offset,
+            lanes,
         }
     }
 
-    /// The samples at `positions` of the epoch, fewer where they exceed it.
-    pub(crate) fn samples(&self, positions: Range<usize>) -> Vec<usize> {
-        let len = self.ends.last().copied().unwrap_or(0);
-        let count = positions.end.min(len).saturating_sub(positions.start);
-        let mut samples = Vec::with_capacity(count);
-        if count == 0 {
-            return samples;
-        }
-        let first = (positions.start + self.offset) % len;
-        let first_block = self.ends.partition_point(|&end| end <= first);
-        let mut skipped = first + self.blocks[first_block].len() - self.ends[first_block];
-        for block in self.blocks.iter().cycle().skip(first_block) {
-            let block = block.start + skipped..block.end;
-            skipped = 0;
-            samples.extend(block.take(count - samples.len()));
-            if samples.len() == count {
-                break;
-            }
-        }
+    /// The samples at `positions` of a lane's epoch, fewer where they exceed it.
+    pub(crate) fn samples(&self, lane: usize, positions: Range<usize>) -> Vec<usize> {
+        let Lane { run, offset } = &self.lanes[lane];
+        let end = positions.end.min(run.len());
+        let mut samples = Vec::with_capacity(end.saturating_sub(positions.start));
+        // The rotated run is its part from `offset` on, then its part before.
+        let wrap = run.len() - offset;
+        let (first, second) = (
+            positions.start.min(wrap)..end.min(wrap),
+            positions.start.max(wrap)..end.max(wrap),
+        );
+        let start = run.start + offset;
+        self.extend(&mut samples, start + first.start..start + first.end);
+        self.extend(
+            &mut samples,
+            run.start + second.start - wrap..run.start + second.end - wrap,
+        );
         samples
+    }
+
+    /// Appends the samples at `positions` in the permuted blocks.
+    fn extend(&self, samples: &mut Vec<usize>, mut positions: Range<usize>) {
+        let first_block = self.ends.partition_point(|&end| end <= positions.start);
+        let blocks = self.blocks.iter().zip(&self.ends).skip(first_block);
+        for (block, &end) in blocks {
+            if positions.is_empty() {
+                return;
+            }
+            let block_end = positions.end.min(end);
+            samples.extend(block.end - (end - positions.start)..block.end - (end - block_end));
+            positions.start = block_end;
+        }
     }
 }

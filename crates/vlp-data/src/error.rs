@@ -70,6 +70,20 @@ pub enum DataError {
         /// The source's length.
         len: usize,
     },
+    /// A source has more records than its index can number.
+    #[error(
+        "{name}: {count} {items}, more than the {max} of an index; split the files, or pack parts of them as shards, each of which has an index of its own"
+    )]
+    TooMany {
+        /// Name of the source.
+        name: String,
+        /// What there are too many of, such as `samples`.
+        items: &'static str,
+        /// Their number so far.
+        count: usize,
+        /// The largest number.
+        max: usize,
+    },
     /// Too many samples could not be loaded.
     #[error(
         "{skipped} of {requested} samples could not be loaded, more than the allowed fraction of {max_fraction}; the last: {last}"

@@ -19,6 +19,18 @@ pub enum CaptionChoice {
     First,
 }
 
+/// Where negative captions are drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NegativeFrom {
+    /// The whole source: of shards, nearly always another shard.
+    #[default]
+    Dataset,
+    /// The window of the batch ([`BatchPlan::window`](crate::BatchPlan::window)), whose shards are read anyway; the whole
+    /// source if all samples of the window are of the same image.
+    Window,
+}
+
 /// A sample that is resized, normalized and has its captions selected.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
@@ -49,7 +61,7 @@ pub struct Example {
     pub negative_captions: Vec<String>,
     /// Objects with boxes in pixels of the resized image; `None` without box annotations.
     pub objects: Option<Vec<Object>>,
-    /// All annotated objects of the image before the resize, for scoring: also those that are no training targets.
+    /// All annotated objects of the image before the resize, for scoring: also those that are not training targets.
     pub original_objects: Option<Vec<AnnotatedObject>>,
     /// The right image of an image pair (NLVR2).
     pub second_image: Option<Box<SecondImage>>,
@@ -118,6 +130,28 @@ impl Examples {
     /// # Errors
     /// If `index` is out of range, or the sample is outside the limits or unreadable.
     pub fn load(&self, index: usize, epoch: u64) -> Result<Example, DataError> {
+        self.load_example(index, epoch, None)
+    }
+
+    /// As [`load`](Self::load), with negative captions of the samples `window` of the source.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_with_negatives_from(
+        &self,
+        window: &[usize],
+        index: usize,
+        epoch: u64,
+    ) -> Result<Example, DataError> {
+        self.load_example(index, epoch, Some(window))
+    }
+
+    fn load_example(
+        &self,
+        index: usize,
+        epoch: u64,
+        window: Option<&[usize]>,
+    ) -> Result<Example, DataError> {
         let source = &self.source;
         if index >= source.len() {
             return Err(DataError::Index {
@@ -126,6 +160,7 @@ impl Examples {
                 len: source.len(),
             });
         }
+        source.prepare(index)?;
         let (width, height) = source.size(index);
         let key = source.key(index);
         self.limits
@@ -153,7 +188,7 @@ impl Examples {
         });
         let second_image = second_image.transpose()?;
         let texts = self.select_captions(&sample.captions, epoch, key);
-        let negative_captions = self.negative_captions(index, epoch)?;
+        let negative_captions = self.negative_captions(index, epoch, window)?;
         let original_objects =
             annotated_objects(source.as_ref(), index, sample.objects.as_deref())?;
         Ok(Example {
@@ -198,13 +233,22 @@ impl Examples {
             .collect()
     }
 
-    /// Captions of random other images.
-    fn negative_captions(&self, index: usize, epoch: u64) -> Result<Vec<String>, DataError> {
+    /// Captions of random other images, of those in `window` if there are any.
+    fn negative_captions(
+        &self,
+        index: usize,
+        epoch: u64,
+        window: Option<&[usize]>,
+    ) -> Result<Vec<String>, DataError> {
         let (source, key) = (&self.source, self.source.key(index));
         // The purpose is an older name of negative captions; another one would change the data of every seed.
         let mut rng = rng(self.seed, epoch, key, "distractor");
         let select = || {
-            let Some(other) = self.random_other(key, &mut rng) else {
+            let other = window.and_then(|window| {
+                self.random_other(key, window.len(), |number| window[number], &mut rng)
+            });
+            let in_source = || self.random_other(key, source.len(), |index| index, &mut rng);
+            let Some(other) = other.or_else(in_source) else {
                 return Ok(String::new());
             };
             let mut captions = source.captions(other)?;
@@ -219,17 +263,22 @@ impl Examples {
             .collect()
     }
 
-    /// A random sample whose image key is not `key`; `None` if there is no other image.
-    fn random_other(&self, key: u64, rng: &mut impl Rng) -> Option<usize> {
-        let len = self.source.len();
+    /// A random one of `len` samples whose image key is not `key`; `None` if there is no other image.
+    fn random_other(
+        &self,
+        key: u64,
+        len: usize,
+        sample: impl Fn(usize) -> usize,
+        rng: &mut impl Rng,
+    ) -> Option<usize> {
         let is_other = |&index: &usize| self.source.key(index) != key;
         // The first draw nearly always succeeds. A source with few images and many samples per image may need more draws,
         // and finally a search from a random start.
         let start = rng.random_range(0..len);
-        iter::repeat_with(|| rng.random_range(0..len))
+        iter::repeat_with(|| sample(rng.random_range(0..len)))
             .take(16)
             .find(is_other)
-            .or_else(|| (start..len).chain(0..start).find(is_other))
+            .or_else(|| (start..len).chain(0..start).map(&sample).find(is_other))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     fmt,
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     thread::JoinHandle,
@@ -13,8 +14,9 @@ use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BatchPlan, BatchSampler, CaptionChoice, DataError, Example, Examples, Limits, ResizeRule,
-    SkippedRecord, Source, skipped_sample::skipped_sample,
+    BatchPlan, BatchSampler, CaptionChoice, DataError, Example, Examples, Limits, NegativeFrom,
+    ResizeRule, SkippedRecord, Source, batch_sampler::WindowBatch,
+    micro_batch_steps::MicroBatchSteps, skipped_sample::skipped_sample,
 };
 
 /// Options of a [`Loader`].
@@ -37,18 +39,26 @@ pub struct LoaderConfig {
     /// The first step, for resuming.
     #[serde(default)]
     pub start_step: u64,
+    /// Micro-batches of a training step, at least 1: loader step `n * accumulate + k` is micro-batch `k` of training step
+    /// `n`.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+    /// The micro-batches of each training step to load, a range of `0..accumulate`; all if absent. Batches of the others
+    /// are left to other processes.
+    #[serde(default)]
+    pub micro_batches: Option<Range<usize>>,
     /// Selection of an image's captions.
     #[serde(default)]
     pub caption: CaptionChoice,
     /// Selection of a negative caption among those of another image.
     #[serde(default)]
     pub negative_caption: CaptionChoice,
+    /// Where negative captions are drawn from.
+    #[serde(default)]
+    pub negative_from: NegativeFrom,
     /// Texts per image, at least 1.
     #[serde(default = "one")]
     pub texts_per_image: usize,
-    /// Maximum fraction of skipped samples, 0 to 1, relative to one epoch or to all samples requested so far, whichever is
-    /// more. 0 allows none.
-    pub max_bad_fraction: f64,
 }
 
 fn one() -> usize {
@@ -56,7 +66,7 @@ fn one() -> usize {
 }
 
 impl LoaderConfig {
-    /// Two threads, four batches ahead, one random caption per image, at most 1 % skipped.
+    /// Two threads, four batches ahead, one random caption per image, every micro-batch.
     pub fn new(plan: BatchPlan, resize: ResizeRule) -> Self {
         Self {
             plan,
@@ -65,10 +75,12 @@ impl LoaderConfig {
             workers: 2,
             queue: 4,
             start_step: 0,
+            accumulate: 1,
+            micro_batches: None,
             caption: CaptionChoice::Random,
             negative_caption: CaptionChoice::Random,
+            negative_from: NegativeFrom::Dataset,
             texts_per_image: 1,
-            max_bad_fraction: 0.01,
         }
     }
 }
@@ -76,7 +88,7 @@ impl LoaderConfig {
 /// The examples of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadedBatch {
-    /// The step; consecutive from `start_step`.
+    /// The step: ascending from `start_step`, without those of micro-batches that are not loaded.
     pub step: u64,
     /// Its epoch, from 0.
     pub epoch: u64,
@@ -87,23 +99,24 @@ pub struct LoadedBatch {
     pub skipped: Vec<SkippedRecord>,
 }
 
-/// A thread that prepares every `workers`-th step, and its output.
+/// A thread that prepares every `workers`-th of the loaded steps, and its output.
 struct Worker {
     queue: mpsc::Receiver<Result<LoadedBatch, DataError>>,
     thread: JoinHandle<()>,
 }
 
-/// Prepares the batches of consecutive steps. Each is a pure function of (source, configuration, step): the stream is the
-/// same for any number of threads and for any start step. Dropping the loader joins its threads.
+/// Prepares the batches of consecutive steps, or of the configured micro-batches of each training step. A batch is a pure
+/// function of (source, configuration, step): the stream is the same for any number of threads, for any start step, and
+/// however the micro-batches are distributed. Dropping the loader joins its threads.
+///
+/// Samples that cannot be loaded are skipped without limit; see [`SkippedBudget`](crate::SkippedBudget).
 pub struct Loader {
-    sampler: Arc<BatchSampler>,
-    examples: Examples,
+    preparer: Arc<Preparer>,
     workers: Vec<Worker>,
-    start_step: u64,
-    step: u64,
-    max_bad_fraction: f64,
-    requested: u64,
-    skipped: u64,
+    steps: MicroBatchSteps,
+    /// Numbers of the first and the next step in `steps`.
+    first_number: u64,
+    next_number: u64,
     wait_time: Duration,
     failed: bool,
 }
@@ -115,13 +128,24 @@ impl Loader {
     /// [`DataError::Config`] if the source is empty or the configuration invalid, [`DataError::Worker`] if a thread cannot
     /// be spawned.
     pub fn start(source: Arc<dyn Source>, config: LoaderConfig) -> Result<Self, DataError> {
-        if !(0.0..=1.0).contains(&config.max_bad_fraction) {
-            let reason = format!("{}; it must be between 0 and 1", config.max_bad_fraction);
+        let steps = MicroBatchSteps::new(config.accumulate, config.micro_batches.as_ref())?;
+        let (lanes, accumulate) = (config.plan.lanes, config.accumulate);
+        if lanes > 1 && lanes != accumulate {
             return Err(DataError::Config {
-                field: "loader.max_bad_fraction",
-                reason,
+                field: "data.lanes",
+                reason: format!(
+                    "{lanes}; it must be 1, or the {accumulate} micro-batches of a step (train.accumulate)"
+                ),
             });
         }
+        if config.negative_from == NegativeFrom::Window && config.plan.window == 0 {
+            return Err(DataError::Config {
+                field: "data.negative_from",
+                reason: "\"window\", but data.window is 0; set it to 4096 samples, for example"
+                    .into(),
+            });
+        }
+        let first_number = steps.number(config.start_step);
         let examples = Examples {
             source,
             seed: config.plan.seed,
@@ -131,33 +155,32 @@ impl Loader {
             negative_caption: config.negative_caption,
             texts_per_image: config.texts_per_image,
         };
-        let sampler = Arc::new(BatchSampler::new(config.plan, examples.clone())?);
-        let mut loader = Self {
-            sampler,
+        let preparer = Arc::new(Preparer {
+            sampler: BatchSampler::new(config.plan, examples.clone())?,
             examples,
+            negative_from: config.negative_from,
+        });
+        let mut loader = Self {
+            preparer,
             workers: Vec::new(),
-            start_step: config.start_step,
-            step: config.start_step,
-            max_bad_fraction: config.max_bad_fraction,
-            requested: 0,
-            skipped: 0,
+            steps,
+            first_number,
+            next_number: first_number,
             wait_time: Duration::ZERO,
             failed: false,
         };
         for number in 0..config.workers {
             let (sender, queue) = mpsc::sync_channel(config.queue.div_ceil(config.workers).max(1));
-            let (sampler, examples) = (loader.sampler.clone(), loader.examples.clone());
-            let mut step = config.start_step + number as u64;
-            let stride = config.workers as u64;
+            let (preparer, steps) = (loader.preparer.clone(), loader.steps.clone());
+            let numbers = (first_number + number as u64..).step_by(config.workers);
             let prepare_batches = move || {
-                loop {
-                    let batch = prepare(&sampler, &examples, step);
+                for number in numbers {
+                    let batch = preparer.prepare(steps.step(number));
                     let failed = batch.is_err();
                     // Sending fails after the loader was dropped.
                     if sender.send(batch).is_err() || failed {
                         return;
                     }
-                    step += stride;
                 }
             };
             let thread = std::thread::Builder::new()
@@ -172,8 +195,8 @@ impl Loader {
     /// Waits for the batch of the next step. The stream does not end: one epoch follows another.
     ///
     /// # Errors
-    /// [`DataError::TooManySkipped`] if more samples were skipped than allowed, [`DataError::Worker`] if a thread panicked.
-    /// After an error every further call is an error.
+    /// Those of [`BatchSampler::batch`], and [`DataError::Worker`] if a thread panicked. After an error every further call
+    /// is an error.
     #[expect(
         clippy::should_implement_trait,
         reason = "endless, and every item may fail"
@@ -185,51 +208,28 @@ impl Loader {
         let start = Instant::now();
         let batch = self.receive();
         self.wait_time += start.elapsed();
-        let batch = batch.and_then(|batch| self.count_skipped(batch));
-        self.step += 1;
+        self.next_number += 1;
         self.failed = batch.is_err();
         batch
     }
 
     fn receive(&self) -> Result<LoadedBatch, DataError> {
         if self.workers.is_empty() {
-            return prepare(&self.sampler, &self.examples, self.step);
+            return self.preparer.prepare(self.step());
         }
-        let worker = ((self.step - self.start_step) % self.workers.len() as u64) as usize;
+        let worker = ((self.next_number - self.first_number) % self.workers.len() as u64) as usize;
         let disconnected = |_| DataError::Worker("a thread ended unexpectedly".into());
         self.workers[worker].queue.recv().map_err(disconnected)?
     }
 
-    fn count_skipped(&mut self, batch: LoadedBatch) -> Result<LoadedBatch, DataError> {
-        self.requested += (batch.examples.len() + batch.skipped.len()) as u64;
-        self.skipped += batch.skipped.len() as u64;
-        let total = self.requested.max(self.examples.source.len() as u64);
-        match batch.skipped.last() {
-            Some(last) if self.skipped as f64 > self.max_bad_fraction * total as f64 => {
-                Err(DataError::TooManySkipped {
-                    skipped: self.skipped,
-                    requested: self.requested,
-                    max_fraction: self.max_bad_fraction,
-                    last: last.clone(),
-                })
-            }
-            _ => Ok(batch),
-        }
-    }
-
     /// The step of the next batch.
     pub fn step(&self) -> u64 {
-        self.step
+        self.steps.step(self.next_number)
     }
 
-    /// Steps per epoch.
+    /// Steps per epoch, those of all micro-batches.
     pub fn steps_per_epoch(&self) -> u64 {
-        self.sampler.batches_per_epoch()
-    }
-
-    /// Samples skipped so far.
-    pub fn skipped(&self) -> u64 {
-        self.skipped
+        self.preparer.sampler.batches_per_epoch()
     }
 
     /// Time that [`next`](Self::next) has waited so far: near 0 if the threads keep up with the consumer.
@@ -241,11 +241,10 @@ impl Loader {
 impl fmt::Debug for Loader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loader")
-            .field("sampler", &self.sampler)
+            .field("sampler", &self.preparer.sampler)
             .field("workers", &self.workers.len())
-            .field("step", &self.step)
-            .field("requested", &self.requested)
-            .field("skipped", &self.skipped)
+            .field("steps", &self.steps)
+            .field("step", &self.step())
             .finish_non_exhaustive()
     }
 }
@@ -261,38 +260,53 @@ impl Drop for Loader {
     }
 }
 
-/// The batch of one step; a panic in the source becomes an error.
-fn prepare(
-    sampler: &BatchSampler,
-    examples: &Examples,
-    step: u64,
-) -> Result<LoadedBatch, DataError> {
-    catch_unwind(AssertUnwindSafe(|| load(sampler, examples, step))).map_err(|panic| {
-        DataError::Worker(format!(
-            "panic while preparing step {step}: {}",
-            panic_message(panic.as_ref())
-        ))
-    })
+/// Prepares the batch of any step.
+struct Preparer {
+    sampler: BatchSampler,
+    examples: Examples,
+    negative_from: NegativeFrom,
 }
 
-fn load(sampler: &BatchSampler, examples: &Examples, step: u64) -> LoadedBatch {
-    let (epoch, indices) = sampler.batch(step);
-    let mut batch = LoadedBatch {
-        step,
-        epoch,
-        examples: Vec::with_capacity(indices.len()),
-        skipped: Vec::new(),
-    };
-    for index in indices {
-        match examples.load(index, epoch) {
-            Ok(example) => batch.examples.push(example),
-            Err(error) => {
-                let record = skipped_sample(examples.source.as_ref(), index, &error);
-                batch.skipped.push(record);
+impl Preparer {
+    /// The batch of a step; a panic in the source becomes an error.
+    fn prepare(&self, step: u64) -> Result<LoadedBatch, DataError> {
+        catch_unwind(AssertUnwindSafe(|| self.load(step))).map_err(|panic| {
+            DataError::Worker(format!(
+                "panic while preparing step {step}: {}",
+                panic_message(panic.as_ref())
+            ))
+        })?
+    }
+
+    fn load(&self, step: u64) -> Result<LoadedBatch, DataError> {
+        let WindowBatch {
+            epoch,
+            window,
+            range,
+        } = self.sampler.window_batch(step)?;
+        let mut batch = LoadedBatch {
+            step,
+            epoch,
+            examples: Vec::with_capacity(range.len()),
+            skipped: Vec::new(),
+        };
+        for &index in &window[range] {
+            let example = match self.negative_from {
+                NegativeFrom::Dataset => self.examples.load(index, epoch),
+                NegativeFrom::Window => {
+                    (self.examples).load_with_negatives_from(&window, index, epoch)
+                }
+            };
+            match example {
+                Ok(example) => batch.examples.push(example),
+                Err(error) => {
+                    let record = skipped_sample(self.examples.source.as_ref(), index, &error);
+                    batch.skipped.push(record);
+                }
             }
         }
+        Ok(batch)
     }
-    batch
 }
 
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {

@@ -32,6 +32,18 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Loads what [`key`](Self::key), [`size`](Self::size) and the other methods without an error need to know about a
+    /// sample. Sources that are not entirely in memory keep it for the samples prepared last.
+    ///
+    /// # Errors
+    /// If it cannot be read; the methods then return their default for this sample.
+    fn prepare(&self, index: usize) -> Result<(), DataError> {
+        match self.inner(index) {
+            Some((source, index)) => source.prepare(index),
+            None => Ok(()),
+        }
+    }
+
     /// The image id of a sample; 0 if `index` is out of range.
     fn key(&self, index: usize) -> u64 {
         match self.inner(index) {
@@ -92,8 +104,8 @@ pub trait Source: Send + Sync {
         }
     }
 
-    /// The objects as they are annotated, also those that are no training targets because their boxes have no area inside
-    /// the image. `None` if the source has no other annotations than its [`objects`](Self::objects).
+    /// The objects as they are annotated, also those that are not training targets because their boxes have no area
+    /// inside the image. `None` if the source has no other annotations than its [`objects`](Self::objects).
     ///
     /// # Errors
     /// As [`load`](Self::load).

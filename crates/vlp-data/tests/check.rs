@@ -281,6 +281,70 @@ fn images_shared_by_two_splits_are_reported() {
 }
 
 #[test]
+fn equal_file_names_in_two_folders_are_not_shared_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = |name: &str, colors: [u8; 3]| {
+        let folder = dir.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        let lines = colors.iter().enumerate().map(|(number, &color)| {
+            let file = format!("{number}.png");
+            let image = image::RgbImage::from_pixel(8, 6, image::Rgb([color, 0, 0]));
+            image.save(folder.join(&file)).unwrap();
+            json!({"image": file, "caption": "a dog"}).to_string()
+        });
+        let lines: Vec<String> = lines.collect();
+        let path = folder.join("data.jsonl");
+        fs::write(&path, lines.join("\n")).unwrap();
+        generic(path, GenericOptions::default()).unwrap()
+    };
+    // 1.png of both is the same image, as is 2.png of the first and 0.png of the second.
+    let (first, second) = (folder("first", [1, 2, 3]), folder("second", [3, 2, 4]));
+    let compare = |source: &dyn Source, other: &dyn Source, decode| {
+        let options = CheckOptions::default()
+            .with_decode(decode)
+            .with_other(Some(other));
+        check(source, &options, &no_progress)
+    };
+    let report = compare(&first, &second, true);
+    let overlap = report.overlap.as_ref().unwrap();
+    assert_eq!((overlap.keys, overlap.different_images), (1, 2));
+    assert_eq!(overlap.by_key, [(1, 1)]);
+    assert_eq!(overlap.by_pixels, [(1, 1), (2, 0)]);
+    let text = report.to_string();
+    for line in [
+        "1 images by id, 2 by pixels",
+        "compared: the pixels of all images",
+        "not shared: 2 image ids of different images",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    // Without decoding, the copy under another name is not found.
+    let report = compare(&first, &second, false);
+    let overlap = report.overlap.as_ref().unwrap();
+    assert_eq!((overlap.keys, overlap.pixels), (1, 0));
+    assert_eq!(
+        (&overlap.by_key[..], overlap.different_images),
+        (&[(1, 1)][..], 2)
+    );
+    let text = report.to_string();
+    assert!(
+        text.contains("compared: files of equal image ids;"),
+        "{text}"
+    );
+    // Folders that share nothing but names are clean.
+    let third = folder("third", [5, 6, 7]);
+    for decode in [true, false] {
+        let report = compare(&first, &third, decode);
+        assert_eq!(report.overlap.as_ref().unwrap().different_images, 3);
+        assert!(report.is_clean(), "{report}");
+    }
+    // An image that cannot be read may be the same.
+    fs::remove_file(dir.path().join("third/0.png")).unwrap();
+    let overlap = compare(&first, &third, false).overlap.unwrap();
+    assert_eq!(overlap.by_key, [(0, 0)]);
+}
+
+#[test]
 fn the_report_does_not_depend_on_the_number_of_threads() {
     let other = common::source(common::samples(110, 16).split_off(60));
     let mut invalid: Vec<Sample> = (0..90).map(|key| sample(key % 40)).collect();

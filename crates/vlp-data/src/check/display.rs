@@ -98,10 +98,22 @@ impl CheckReport {
         };
         writeln!(
             f,
-            "\nshared with {}: {} image keys, {} images",
+            "\nshared with {}: {} images by id, {} by pixels",
             overlap.other, overlap.keys, overlap.pixels
         )?;
-        for (what, pairs) in [("key", &overlap.by_key), ("pixels", &overlap.by_pixels)] {
+        let compared = match self.decoded {
+            true => "the pixels of all images",
+            false => "files of equal image ids; others are found only by decoding them",
+        };
+        writeln!(f, "  compared: {compared}")?;
+        if overlap.different_images > 0 {
+            let count = overlap.different_images;
+            writeln!(f, "  not shared: {count} image ids of different images")?;
+        }
+        for (what, pairs) in [
+            ("image id", &overlap.by_key),
+            ("pixels", &overlap.by_pixels),
+        ] {
             for (index, other_index) in pairs.iter().take(SHOWN) {
                 writeln!(f, "  same {what}: samples {index} and {other_index}")?;
             }

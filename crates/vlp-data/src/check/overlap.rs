@@ -21,7 +21,7 @@ pub(super) fn duplicates(hashes: &PixelHashes) -> Duplicates {
     Duplicates { images, groups }
 }
 
-/// Keys and images that two sources share.
+/// Images that two sources share. Equal keys alone do not make an image shared: by default they are hashes of file names.
 pub(super) fn overlap(
     (source, hashes): (&dyn Source, &PixelHashes),
     (other, other_hashes): (&dyn Source, &PixelHashes),
@@ -32,15 +32,50 @@ pub(super) fn overlap(
     let images = |hashes: &PixelHashes| {
         first_index(hashes.single.iter().chain(&hashes.paired_images).copied())
     };
-    let (keys, by_key) = shared(keys(source), &keys(other));
-    let (pixels, by_pixels) = shared(images(hashes), &images(other_hashes));
+    let (by_sample, by_other_sample) = (sample_hashes(hashes), sample_hashes(other_hashes));
+    let by_key = shared(keys(source), &keys(other));
+    let (by_key, different_images): (Vec<_>, Vec<_>) =
+        by_key.into_iter().partition(|pair| {
+            match (by_sample.get(&pair.0), by_other_sample.get(&pair.1)) {
+                (Some(hash), Some(other_hash)) => hash == other_hash,
+                _ => have_equal_files((source, pair.0), (other, pair.1)),
+            }
+        });
+    let by_pixels = shared(images(hashes), &images(other_hashes));
+    let listed = |pairs: Vec<(usize, usize)>| pairs.into_iter().take(MAX_LISTED).collect();
     Overlap {
         other: other.name().into(),
-        keys,
-        by_key,
-        pixels,
-        by_pixels,
+        keys: by_key.len() as u64,
+        different_images: different_images.len() as u64,
+        by_key: listed(by_key),
+        pixels: by_pixels.len() as u64,
+        by_pixels: listed(by_pixels),
         unreadable: 0,
+    }
+}
+
+/// The hash of each decoded sample's pixels.
+fn sample_hashes(hashes: &PixelHashes) -> HashMap<usize, u64> {
+    let hashes = hashes.single.iter().chain(&hashes.pairs);
+    hashes.map(|&(hash, index)| (index, hash)).collect()
+}
+
+/// Whether two samples have the same image files, or the same pixels where images are not files. Unreadable ones count as
+/// equal.
+fn have_equal_files(
+    (source, index): (&dyn Source, usize),
+    (other, other_index): (&dyn Source, usize),
+) -> bool {
+    match (
+        source.encoded_image(index),
+        other.encoded_image(other_index),
+    ) {
+        (Ok(Some(a)), Ok(Some(b))) => (a.image, a.second_image) == (b.image, b.second_image),
+        (Ok(_), Ok(_)) => match (source.load(index), other.load(other_index)) {
+            (Ok(a), Ok(b)) => (a.image, a.second_image) == (b.image, b.second_image),
+            _ => true,
+        },
+        _ => true,
     }
 }
 
@@ -54,17 +89,15 @@ fn first_index(entries: impl Iterator<Item = (u64, usize)>) -> HashMap<u64, usiz
     first
 }
 
-/// The number of shared keys, and the first of them by sample index.
+/// The sample indices of the shared keys or hashes, ascending.
 fn shared(
     indices: HashMap<u64, usize>,
     other_indices: &HashMap<u64, usize>,
-) -> (u64, Vec<(usize, usize)>) {
+) -> Vec<(usize, usize)> {
     let pairs = indices
         .into_iter()
         .filter_map(|(key, index)| Some((index, *other_indices.get(&key)?)));
     let mut pairs: Vec<(usize, usize)> = pairs.collect();
     pairs.sort_unstable();
-    let count = pairs.len() as u64;
-    pairs.truncate(MAX_LISTED);
-    (count, pairs)
+    pairs
 }

@@ -83,10 +83,13 @@ pub struct Duplicates {
 pub struct Overlap {
     /// Name of the other source.
     pub other: String,
-    /// Number of shared image keys.
+    /// Number of image keys that both sources use for the same image: for equal pixels, or equal files if images were not
+    /// decoded.
     pub keys: u64,
-    /// The first shared keys, as sample indices in this and in the other source.
+    /// The first of them, as sample indices in this and in the other source.
     pub by_key: Vec<(usize, usize)>,
+    /// Number of image keys that the two sources use for different images, which are not shared.
+    pub different_images: u64,
     /// Number of images with equal pixels, whatever their keys; 0 if images were not decoded.
     pub pixels: u64,
     /// The first of them, as sample indices in this and in the other source.

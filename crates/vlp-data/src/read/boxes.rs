@@ -17,7 +17,7 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// Whether a box is a crowd region: 0, 1, a bool, or `null`, which is no crowd.
+/// Whether a box is a crowd region: 0, 1, a bool, or `null`, which is not a crowd.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CrowdFlag(pub(crate) bool);
 
@@ -43,29 +43,36 @@ pub(crate) fn area_or_box(area: Option<f64>, width: Number, height: Number) -> f
     area.unwrap_or_else(|| (width.0 * height.0).min(f64::MAX))
 }
 
+/// Left, top, right and bottom of a box `[x, y, width, height]`; `None` if one of them is not finite.
+pub(crate) fn finite_sides([x, y, w, h]: [f64; 4]) -> Option<[f64; 4]> {
+    let sides = [x, y, x + w, y + h];
+    sides.iter().all(|side| side.is_finite()).then_some(sides)
+}
+
 /// Clips a box `[x, y, width, height]` to its image: left, top, right and bottom, and whether more than half a pixel was
 /// clipped.
 ///
 /// # Errors
 /// What is wrong with a box that is not finite or has no area inside the image.
 pub(crate) fn clip_to_image(
-    [x, y, w, h]: [f64; 4],
+    bbox: [f64; 4],
     (width, height): (usize, usize),
 ) -> Result<([f64; 4], bool), String> {
-    let unclipped = [x, y, x + w, y + h];
-    if unclipped.iter().any(|side| !side.is_finite()) {
+    let Some(unclipped) = finite_sides(bbox) else {
         return Err("its box has a number that is missing or not finite".into());
-    }
+    };
     let (right, bottom) = (width as f64, height as f64);
+    let [x0, y0, x1, y1] = unclipped;
     let clipped = [
-        x.clamp(0.0, right),
-        y.clamp(0.0, bottom),
-        (x + w).clamp(0.0, right),
-        (y + h).clamp(0.0, bottom),
+        x0.clamp(0.0, right),
+        y0.clamp(0.0, bottom),
+        x1.clamp(0.0, right),
+        y1.clamp(0.0, bottom),
     ];
     // Compared in single precision, in which the box is stored.
     let [x0, y0, x1, y1] = clipped.map(|side| side as f32);
     if x1 <= x0 || y1 <= y0 {
+        let [x, y, w, h] = bbox;
         return Err(format!(
             "its box [{x}, {y}, {w}, {h}] has no area inside the image of {width}x{height}"
         ));

@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{
-    boxes::clip_to_image,
+    boxes::{clip_to_image, finite_sides},
     folders::Folders,
     images::Images,
     report::{ReadReport, trim_caption},
@@ -70,7 +70,7 @@ impl SourceBuilder {
         self.report.skip(&self.name, file, record, reason);
     }
 
-    /// The first of the `candidates` that exists, as folder index and file, which is named as on the disk.
+    /// The first of the `candidates` that exists, as folder index and file, named as it is on disk.
     ///
     /// # Errors
     /// The paths that were searched for the first candidate.
@@ -120,9 +120,7 @@ impl SourceBuilder {
             .get(row as usize)
             .map_or((0, 0), |row| self.images.size(row.image));
         let clipped = clip_to_image(bbox, size);
-        let [x, y, w, h] = bbox;
-        let is_finite = [x, y, x + w, y + h].iter().all(|side| side.is_finite());
-        if is_finite && w >= 0.0 && h >= 0.0 {
+        if finite_sides(bbox).is_some() && bbox[2] >= 0.0 && bbox[3] >= 0.0 {
             self.row_objects.push((row, self.objects.len() as u32));
             let object = StoredObject::new(&object, clipped.is_ok(), &mut self.attributes);
             self.objects.push(object);
@@ -171,16 +169,35 @@ impl SourceBuilder {
         }
     }
 
+    /// Whether the numbers of all records fit into the index.
+    ///
+    /// # Errors
+    /// [`DataError::TooMany`] if not.
+    pub(crate) fn check_counts(&self) -> Result<(), DataError> {
+        let counts = [
+            ("samples", self.rows.len()),
+            ("images", self.images.len()),
+            ("texts", self.texts.len()),
+            ("words", self.words.len()),
+            ("objects", self.objects.len()),
+            ("attributes of objects", self.attributes.len()),
+            ("answers", self.answers.len()),
+        ];
+        check_counts(&self.name, &counts, u32::MAX as usize)
+    }
+
     /// The source. Images without a caption are skipped as records of `file`.
     ///
     /// # Errors
-    /// [`DataError::Format`] if all records are invalid, with the first reason.
+    /// [`DataError::Format`] if all records are invalid, with the first reason; [`DataError::TooMany`] if their numbers do
+    /// not fit into the index.
     pub(crate) fn finish(
         mut self,
         file: &Path,
         labels: LabelSpace,
         coco_ids: CocoIds,
     ) -> Result<FileSource, DataError> {
+        self.check_counts()?;
         let new_rows = self.number_rows_with_captions(file);
         let len = new_rows.iter().flatten().count();
         if len == 0 && self.report.skipped > 0 {
@@ -258,6 +275,18 @@ impl SourceBuilder {
     }
 }
 
+fn check_counts(name: &str, counts: &[(&'static str, usize)], max: usize) -> Result<(), DataError> {
+    match counts.iter().find(|&&(_, count)| count > max) {
+        Some(&(items, count)) => Err(DataError::TooMany {
+            name: name.into(),
+            items,
+            count,
+            max,
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Names of classes or attributes by their ids in a file.
 #[derive(Default)]
 pub(crate) struct NamesById {
@@ -267,8 +296,8 @@ pub(crate) struct NamesById {
 }
 
 impl NamesById {
-    /// Adds a name; `false` if its id is already used. A name that another id has is distinguished by its own, because names
-    /// identify classes in shards and in other files.
+    /// Adds a name; `false` if its id is already used. A name that another id already has gets its own id appended, because
+    /// names identify classes in shards and in other files.
     pub(crate) fn push(&mut self, id: u64, mut name: String) -> bool {
         let is_new = !self.indices.contains_key(&id);
         if is_new {
@@ -290,5 +319,22 @@ pub(crate) fn source_name(file: &Path) -> String {
     match folder {
         Some(folder) => format!("{} {stem}", folder.to_string_lossy()),
         None => stem.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::check_counts;
+
+    #[test]
+    fn more_records_than_the_index_can_number_are_an_error() {
+        let counts = [("samples", 7), ("texts", 8)];
+        check_counts("set", &counts, 8).unwrap();
+        let error = check_counts("set", &counts, 7).unwrap_err().to_string();
+        assert!(
+            error.starts_with("set: 8 texts, more than the 7"),
+            "{error}"
+        );
     }
 }

@@ -3,8 +3,8 @@
 //! The file holds the version of its layout, the version of this crate, and for every input its path, length, modification
 //! time and CRC-32C (for a folder only the path). It also holds the names in every folder that was searched for images, as
 //! a hash, and length and times of every image whose size was read from its header. If any of these differs, or the file is
-//! damaged, the index is rebuilt and the file replaced, but a file that is no cache is left alone: a cache never causes an
-//! error. What happened is in [`CacheState`].
+//! damaged, the index is rebuilt and the file replaced, but a file that is not a cache is left alone: a cache never causes
+//! an error. What happened is in [`CacheState`].
 //!
 //! ```no_run
 //! use vlp_data::{Limits, read::{CocoFiles, cache, coco}};
@@ -30,8 +30,8 @@ use super::folders::Listing;
 use crate::{DataError, FileSource, blob_store::file_times};
 
 const MAGIC: [u8; 8] = *b"vlpindex";
-/// To be increased whenever a stored structure changes.
-const LAYOUT: u32 = 4;
+/// To be increased whenever a stored structure changes; also the version of the indices of packed shards.
+pub(crate) const LAYOUT: u32 = 4;
 const NOT_A_CACHE: &str = "the file is not a cache";
 const HEADER_LEN: usize = MAGIC.len() + 8;
 

@@ -1,7 +1,9 @@
 use std::collections::HashMap;
 
-use super::{builder::SourceBuilder, folders::composed};
-use crate::hash::fnv1a;
+use super::{
+    builder::SourceBuilder,
+    folders::{composed, composed_key},
+};
 
 /// The images of a file's records so far.
 #[derive(Default)]
@@ -46,7 +48,7 @@ impl FileImages {
             }
             return Ok(index);
         }
-        let key = image_id.unwrap_or_else(|| fnv1a(composed(image).bytes()));
+        let key = image_id.unwrap_or_else(|| composed_key(image));
         if let Some(&(index, first)) = self.by_key.get(&key) {
             let other = builder.images.file(index);
             return Err(format!(
@@ -74,9 +76,8 @@ impl FileImages {
             return Ok(index);
         }
         let (root, image) = builder.find(&[image.to_owned()])?;
-        let index = builder
-            .images
-            .push(fnv1a(composed(&image).bytes()), root, &image, None);
+        let key = composed_key(&image);
+        let index = builder.images.push(key, root, &image, None);
         self.second.insert(file, index);
         Ok(index)
     }

@@ -244,7 +244,12 @@ fn trailing_number(name: &str) -> Option<u64> {
 pub fn name_key(file: &str) -> u64 {
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    fnv1a(composed(stem).bytes())
+    composed_key(stem)
+}
+
+/// The 64-bit FNV-1a hash of a name in Unicode's composed form.
+pub(super) fn composed_key(name: &str) -> u64 {
+    fnv1a(composed(name).bytes())
 }
 
 /// Unicode's composed form (NFC) of a file name, in which equal names have equal bytes.

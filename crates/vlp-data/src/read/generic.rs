@@ -216,7 +216,7 @@ impl GenericReader {
         let coco_ids = match (self.coco_ids.is_empty(), self.coco_ids_are_keys) {
             (true, _) => CocoIds::Unknown,
             (false, true) => CocoIds::Keys,
-            (false, false) => CocoIds::ByKey(self.coco_ids),
+            (false, false) => CocoIds::ByKey(self.coco_ids.into_iter().collect()),
         };
         self.builder.finish(file, self.labels, coco_ids)
     }

@@ -151,7 +151,7 @@ pub fn visual_genome(files: &GenomeFiles, limits: &Limits) -> Result<FileSource,
         attributes: attributes.names,
         ids: vec![],
     };
-    let coco_ids = CocoIds::ByKey(reader.coco_ids);
+    let coco_ids = CocoIds::ByKey(reader.coco_ids.into_iter().collect());
     reader.builder.finish(&files.regions, labels, coco_ids)
 }
 

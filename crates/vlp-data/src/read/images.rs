@@ -109,6 +109,25 @@ impl Images {
         }
     }
 
+    /// Sets store, name and limits of an index of a single shard.
+    pub(crate) fn attach_shard(&mut self, store: Arc<dyn BlobStore>, name: String, limits: Limits) {
+        if let Location::Shards { names, .. } = &mut self.location {
+            *names = vec![name];
+        }
+        self.attach_store(store);
+        self.limits = limits;
+    }
+
+    /// Whether every byte range ends within the first `bytes` bytes of its shard.
+    pub(crate) fn are_within(&self, bytes: u64) -> bool {
+        let end = |span: &Span| span.start.checked_add(u64::from(span.len));
+        let is_within = |span| end(span).is_some_and(|end| end <= bytes);
+        match &self.location {
+            Location::Shards { spans, .. } => spans.iter().all(is_within),
+            Location::Folders(_) => false,
+        }
+    }
+
     /// Adds the byte range of the image pushed last.
     pub(crate) fn push_span(&mut self, span: Span) {
         if let Location::Shards { spans, .. } = &mut self.location {

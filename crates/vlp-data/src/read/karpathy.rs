@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -64,7 +64,7 @@ pub fn karpathy(
     let file = file.as_ref();
     let folders = Folders::new(vec![images.into()])?;
     let mut builder = SourceBuilder::new(source_name(file), folders, limits);
-    let (mut files, mut coco_ids, mut all_have_coco_ids) = (HashMap::new(), HashMap::new(), true);
+    let (mut files, mut coco_ids, mut all_have_coco_ids) = (HashMap::new(), BTreeMap::new(), true);
     lists(file, &["images"], &[], |_, record| {
         match add_image(file, &mut builder, &record, splits, &mut files) {
             Ok(Some(id)) => {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     builder::{SourceBuilder, source_name},
-    folders::{Folders, composed},
+    folders::{Folders, composed_key},
     records::{RawRecord, lines},
     report::trim_caption,
     source::{CocoIds, FileSource, Row, StoredLabel},
@@ -84,7 +84,7 @@ fn add_line(
         return Err(format!("its identifier {identifier:?} occurs twice"));
     }
     trim_caption(&line.sentence).inspect_err(|_| builder.report.empty_captions += 1)?;
-    let key = fnv1a(composed(pair).bytes());
+    let key = composed_key(pair);
     let (left, right) = match pairs.get(&key) {
         Some(&images) => images,
         None => {

@@ -29,7 +29,8 @@ pub struct ReadReport {
     pub skipped: usize,
     /// Captions without a word or of more than 10,000 bytes.
     pub empty_captions: usize,
-    /// Boxes without area inside their image, which are scored but no training targets, or with a number that is not finite.
+    /// Boxes without area inside their image, which are scored but are not training targets, or with a number that is not
+    /// finite.
     pub empty_boxes: usize,
     /// Records whose image is missing.
     pub missing_images: usize,

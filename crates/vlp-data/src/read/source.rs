@@ -1,4 +1,4 @@
-use std::{collections::HashMap, fmt};
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -136,8 +136,8 @@ pub(crate) enum CocoIds {
     Unknown,
     /// The ids are the keys.
     Keys,
-    /// Ids by key.
-    ByKey(HashMap<u64, u64>),
+    /// Ids by key, in an order that does not change from run to run.
+    ByKey(BTreeMap<u64, u64>),
 }
 
 impl FileSource {
@@ -157,6 +157,17 @@ impl FileSource {
             + self.objects.capacity() * size_of::<StoredObject>()
             + self.attributes.capacity() * size_of::<u16>()
             + self.answers.capacity() * size_of::<u32>()
+    }
+
+    /// Whether any sample has answers.
+    pub(crate) fn has_answers(&self) -> bool {
+        let mut labels = self.rows.iter().map(|row| row.label);
+        labels.any(|label| matches!(label, StoredLabel::Answers { .. }))
+    }
+
+    /// Whether any image has a COCO id.
+    pub(crate) fn has_coco_ids(&self) -> bool {
+        !matches!(self.coco_ids, CocoIds::Unknown)
     }
 
     /// Whether every stored index is in range; if not, a cached index is damaged.

@@ -63,6 +63,10 @@ impl TextInterner {
         index
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
     /// The texts without the lookup table.
     pub(crate) fn finish(mut self) -> TextTable {
         self.texts.shrink();

@@ -1,4 +1,3 @@
-use getset::WithSetters;
 use std::{
     collections::HashMap,
     num::NonZeroUsize,
@@ -6,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use getset::WithSetters;
 use serde_json::Value;
 
 use super::{
@@ -40,10 +40,14 @@ pub struct ShardOptions {
     pub index: Option<PathBuf>,
     /// Number of shards read in parallel while the index is built.
     pub threads: NonZeroUsize,
+    /// Largest size in memory of the indices of [`IndexedShards`](super::IndexedShards), in bytes. With a
+    /// [window](crate::BatchPlan::window) it should hold the shards of one and a half windows of every lane that is loaded;
+    /// otherwise indices are read more than once. An index takes about 200 bytes a sample.
+    pub max_index_bytes: usize,
 }
 
 impl Default for ShardOptions {
-    /// Name and labels of the manifest, default limits, no index cache, four threads.
+    /// Name and labels of the manifest, default limits, no index cache, four threads, 256 MiB of indices.
     fn default() -> Self {
         Self {
             name: None,
@@ -51,6 +55,7 @@ impl Default for ShardOptions {
             limits: Limits::default(),
             index: None,
             threads: NonZeroUsize::MIN.saturating_add(3),
+            max_index_bytes: 256 << 20,
         }
     }
 }
@@ -93,7 +98,8 @@ pub fn open(store: Arc<dyn BlobStore>, options: ShardOptions) -> Result<CachedSo
     Ok(opened)
 }
 
-fn build(
+/// The source of these shards.
+pub(super) fn build(
     store: Arc<dyn BlobStore>,
     shards: &[Blob],
     unlisted: &[String],
@@ -130,6 +136,8 @@ fn build(
             block_starts.push(reading.builder.rows.len() as u32);
             let path = PathBuf::from(format!("{}/{}", store.name(), shard.name));
             add_shard(&mut reading, &mut images, &path, &shard.name, contents?);
+            // Reading more shards would be in vain.
+            reading.builder.check_counts()?;
         }
     }
     let mut source = reading.finish(Path::new(store.name()))?;
@@ -203,8 +211,8 @@ fn add_samples(
                     return Err(format!("its image: {reason}"));
                 }
                 let member_key = fnv1a(format!("{shard}/{}", members.key).bytes());
-                let name_key = line.image.as_ref().map(|image| fnv1a(image.bytes()));
-                let mut key = line.image_id.or(name_key).unwrap_or(member_key);
+                let image_key = line.image.as_ref().map(|image| fnv1a(image.bytes()));
+                let mut key = line.image_id.or(image_key).unwrap_or(member_key);
                 if let Some((first, record)) = images.get(&key) {
                     let other = builder.images.file(*first);
                     let has_other_name = line.image.as_ref().is_some_and(|name| name != other);

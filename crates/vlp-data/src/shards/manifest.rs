@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,35 @@ pub struct ShardEntry {
     pub samples: u64,
     /// CRC-32C of the file, checked by [`verify`].
     pub crc32c: u32,
+    /// The index of the shard in the file `NAME.idx` next to `NAME.tar`, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<ShardIndex>,
+}
+
+/// The index of a shard in a [`Manifest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardIndex {
+    /// Version of the file's layout; an index of another version than this crate's is not used.
+    pub version: u32,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// CRC-32C of the file, checked when it is read.
+    pub crc32c: u32,
+    /// Whether a sample has answers.
+    pub has_answers: bool,
+    /// Whether an image has a COCO id.
+    pub has_coco_ids: bool,
+}
+
+impl ShardEntry {
+    /// File name of the index of the shard.
+    pub(super) fn index_name(&self) -> String {
+        format!(
+            "{}.idx",
+            self.name.strip_suffix(".tar").unwrap_or(&self.name)
+        )
+    }
 }
 
 impl Manifest {
@@ -104,14 +133,14 @@ pub(super) fn shards(
     manifest: Option<&Manifest>,
 ) -> Result<(Vec<Blob>, Vec<String>), DataError> {
     let blobs = store.list()?;
-    let missing = |name: &str, reason: &str| DataError::Missing {
-        path: format!("{}/{name}", store.name()).into(),
-        reason: reason.into(),
-    };
     let Some(manifest) = manifest else {
+        let missing = |name: &str, reason| DataError::Missing {
+            path: format!("{}/{name}", store.name()).into(),
+            reason,
+        };
         let Some(blobs) = blobs else {
             let reason = "no such file, and the files of the store cannot be listed";
-            return Err(missing(MANIFEST, reason));
+            return Err(missing(MANIFEST, reason.into()));
         };
         let compressed = blobs.iter().find(|blob| is_compressed_tar(&blob.name));
         let reason = compressed.map_or_else(
@@ -128,38 +157,97 @@ pub(super) fn shards(
             .filter(|blob| is_shard(&blob.name))
             .collect();
         if tars.is_empty() {
-            return Err(missing("*.tar", &reason));
+            return Err(missing("*.tar", reason));
         }
         return Ok((tars, Vec::new()));
     };
-    let blobs_by_name: Option<HashMap<&str, &Blob>> = blobs.as_ref().map(|blobs| {
-        let entries = blobs.iter().map(|blob| (blob.name.as_str(), blob));
-        entries.collect()
-    });
-    let mut shards = Vec::with_capacity(manifest.shards.len());
-    for entry in &manifest.shards {
-        let blob = match &blobs_by_name {
-            Some(blobs) => blobs.get(entry.name.as_str()).map(|&blob| blob.clone()),
-            None => store.head(&entry.name)?,
+    let files = Files::new(store, blobs);
+    let shards = manifest.shards.iter();
+    let shards = shards.map(|entry| files.listed(&entry.name, entry.bytes));
+    Ok((shards.collect::<Result<_, _>>()?, files.unlisted(manifest)))
+}
+
+/// Checks that the store has the shards and indices of the manifest, as far as it lists its files. Returns the names of the
+/// `.tar` files that the manifest lacks.
+pub(super) fn check_listed(
+    store: &dyn BlobStore,
+    manifest: &Manifest,
+) -> Result<Vec<String>, DataError> {
+    let files = Files::new(store, store.list()?);
+    if files.blobs.is_none() {
+        return Ok(Vec::new());
+    }
+    for shard in &manifest.shards {
+        files.listed(&shard.name, shard.bytes)?;
+        if let Some(index) = &shard.index {
+            files.listed(&shard.index_name(), index.bytes)?;
+        }
+    }
+    Ok(files.unlisted(manifest))
+}
+
+/// The files of a store.
+struct Files<'a> {
+    store: &'a dyn BlobStore,
+    /// By name; `None` if the store cannot list them.
+    blobs: Option<BTreeMap<String, Blob>>,
+}
+
+impl<'a> Files<'a> {
+    fn new(store: &'a dyn BlobStore, blobs: Option<Vec<Blob>>) -> Self {
+        let by_name = |blob: Blob| (blob.name.clone(), blob);
+        Self {
+            store,
+            blobs: blobs.map(|blobs| blobs.into_iter().map(by_name).collect()),
+        }
+    }
+
+    /// A file that the manifest lists with this length.
+    fn listed(&self, name: &str, bytes: u64) -> Result<Blob, DataError> {
+        let path = || format!("{}/{name}", self.store.name()).into();
+        let blob = match &self.blobs {
+            Some(blobs) => blobs.get(name).cloned(),
+            None => self.store.head(name)?,
         };
-        let blob =
-            blob.ok_or_else(|| missing(&entry.name, "no such file, but index.json lists it"))?;
-        if blob.bytes != entry.bytes {
+        let blob = blob.ok_or_else(|| DataError::Missing {
+            path: path(),
+            reason: "no such file, but index.json lists it".into(),
+        })?;
+        if blob.bytes != bytes {
             return Err(DataError::Format {
-                path: format!("{}/{}", store.name(), entry.name).into(),
-                reason: format!(
-                    "it has {} bytes, {MANIFEST} says {}",
-                    blob.bytes, entry.bytes
-                ),
+                path: path(),
+                reason: format!("it has {} bytes, {MANIFEST} says {bytes}", blob.bytes),
             });
         }
-        shards.push(blob);
+        Ok(blob)
     }
-    let listed: HashSet<&str> = shards.iter().map(|shard| shard.name.as_str()).collect();
-    let names = blobs.iter().flatten().map(|blob| blob.name.as_str());
-    let unlisted = names.filter(|name| is_shard(name) && !listed.contains(name));
-    let unlisted = unlisted.map(str::to_owned).collect();
-    Ok((shards, unlisted))
+
+    /// Reads a file that the manifest lists with this length and checksum, and returns the length.
+    fn verify(&self, name: &str, bytes: u64, crc32c: u32) -> Result<u64, DataError> {
+        self.listed(name, bytes)?;
+        let (mut offset, mut crc) = (0, 0);
+        while offset < bytes {
+            let len = (bytes - offset).min(8 << 20);
+            crc = crc32c::crc32c_append(crc, &self.store.read(name, offset, len as usize)?);
+            offset += len;
+        }
+        if crc == crc32c {
+            return Ok(bytes);
+        }
+        Err(DataError::Format {
+            path: format!("{}/{name}", self.store.name()).into(),
+            reason: format!("its CRC-32C is {crc:08x}, {MANIFEST} says {crc32c:08x}"),
+        })
+    }
+
+    /// The names of the `.tar` files that the manifest lacks.
+    fn unlisted(&self, manifest: &Manifest) -> Vec<String> {
+        let shards = manifest.shards.iter();
+        let listed: HashSet<&str> = shards.map(|shard| shard.name.as_str()).collect();
+        let names = self.blobs.iter().flat_map(BTreeMap::keys);
+        let unlisted = names.filter(|name| is_shard(name) && !listed.contains(name.as_str()));
+        unlisted.cloned().collect()
+    }
 }
 
 fn is_shard(name: &str) -> bool {
@@ -171,34 +259,23 @@ fn is_compressed_tar(name: &str) -> bool {
     name.ends_with(".tgz") || name.contains(".tar.")
 }
 
-/// Reads every shard completely and compares its CRC-32C with the manifest; returns the number of bytes read.
+/// Reads every shard and its index completely and compares their CRC-32C with the manifest; returns the number of bytes read.
 ///
 /// # Errors
-/// If there is no manifest, or a shard is missing or differs from it; the error names the shard.
+/// If there is no manifest, or a file is missing or differs from it; the error names the file.
 pub fn verify(store: &dyn BlobStore) -> Result<u64, DataError> {
     let manifest = Manifest::read(store)?.ok_or_else(|| DataError::Missing {
         path: format!("{}/{MANIFEST}", store.name()).into(),
         reason: "no such file, so that there are no checksums".into(),
     })?;
+    let files = Files::new(store, store.list()?);
     let mut total_bytes = 0;
-    let (blobs, _) = shards(store, Some(&manifest))?;
-    for (blob, entry) in blobs.iter().zip(&manifest.shards) {
-        let (mut offset, mut crc) = (0, 0);
-        while offset < blob.bytes {
-            let len = (blob.bytes - offset).min(8 << 20);
-            crc = crc32c::crc32c_append(crc, &store.read(&blob.name, offset, len as usize)?);
-            offset += len;
+    for shard in &manifest.shards {
+        total_bytes += files.verify(&shard.name, shard.bytes, shard.crc32c)?;
+        if let Some(index) = &shard.index {
+            let name = shard.index_name();
+            total_bytes += files.verify(&name, index.bytes, index.crc32c)?;
         }
-        if crc != entry.crc32c {
-            return Err(DataError::Format {
-                path: format!("{}/{}", store.name(), blob.name).into(),
-                reason: format!(
-                    "its CRC-32C is {crc:08x}, {MANIFEST} says {:08x}",
-                    entry.crc32c
-                ),
-            });
-        }
-        total_bytes += blob.bytes;
     }
     Ok(total_bytes)
 }

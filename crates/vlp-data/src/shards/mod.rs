@@ -10,7 +10,8 @@
 //! | `KEY.txt` | a caption; `KEY.json` is then assumed to be another tool's and ignored |
 //!
 //! Members of other kinds are counted and ignored. [`open`] reads the headers and records of every shard once and builds an
-//! index with the offset of every image, which gives random access to the samples. Nothing is unpacked.
+//! index with the offset of every image, which gives random access to the samples. Nothing is unpacked. [`pack`] writes the
+//! index of each shard next to it, and [`open_indexed`] reads these one by one when they are needed.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -38,17 +39,21 @@
 
 mod block_cache;
 mod index;
+mod index_memory;
+mod indexed;
 mod manifest;
 mod members;
 mod pack;
 mod pack_options;
 mod record;
+mod sidecar;
 mod tar;
 mod writer;
 
 pub use crate::blob_store::{Blob, BlobStore, Folder};
 pub use block_cache::{BlockCacheSize, CachedBlobStore};
 pub use index::{ShardOptions, open};
-pub use manifest::{MANIFEST, Manifest, ShardEntry, verify};
+pub use indexed::{IndexedShards, open_indexed};
+pub use manifest::{MANIFEST, Manifest, ShardEntry, ShardIndex, verify};
 pub use pack::pack;
 pub use pack_options::{PackOptions, PackReport};

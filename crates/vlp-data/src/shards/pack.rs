@@ -20,7 +20,8 @@ const MAX_RECORDS_PER_IMAGE: usize = 1000;
 /// Largest number of skipped samples that are listed.
 const MAX_LISTED: usize = 10_000;
 
-/// Writes the samples of a source in their order to shards in the new folder `out`, with a [`Manifest`](super::Manifest).
+/// Writes the samples of a source in their order to shards in the new folder `out`, with the index of each shard
+/// and a [`Manifest`](super::Manifest).
 ///
 /// Image files are copied unchanged; images without a file are written as PNG. Every image is decoded first, and samples
 /// that cannot be loaded are skipped and listed. The output bytes depend on the source and the options alone. The folder
@@ -92,7 +93,7 @@ fn write(
     folder: &Path,
     options: &PackOptions,
 ) -> Result<PackReport, DataError> {
-    let mut writer = ShardWriter::new(folder, options);
+    let mut writer = ShardWriter::new(source, folder, options);
     let mut ids = HashSet::new();
     let mut current: Option<(u64, ImageRecords)> = None;
     let indices: Vec<usize> = (0..source.len()).collect();
@@ -143,7 +144,7 @@ fn write(
     if let Some((_, last)) = current {
         writer.write(last)?;
     }
-    writer.finish(source)
+    writer.finish()
 }
 
 /// Loads samples in parallel.

@@ -1,5 +1,6 @@
-use getset::WithSetters;
 use std::{num::NonZeroUsize, thread};
+
+use getset::WithSetters;
 
 use super::ShardEntry;
 use crate::SkippedRecord;

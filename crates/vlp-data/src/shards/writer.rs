@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{MANIFEST, Manifest, PackOptions, PackReport, ShardEntry};
+use super::{MANIFEST, Manifest, PackOptions, PackReport, ShardEntry, sidecar};
 use crate::{DataError, Source};
 
 const BLOCK_BYTES: u64 = 512;
@@ -18,8 +18,9 @@ pub(super) struct ImageRecords {
     pub(super) records: Vec<Vec<u8>>,
 }
 
-/// Writes the shards and the manifest of a set to a folder.
+/// Writes the shards, their indices and the manifest of a set to a folder.
 pub(super) struct ShardWriter<'a> {
+    source: &'a dyn Source,
     folder: &'a Path,
     options: &'a PackOptions,
     current: Option<Shard>,
@@ -53,8 +54,9 @@ impl Write for ChecksumWriter {
 }
 
 impl<'a> ShardWriter<'a> {
-    pub(super) fn new(folder: &'a Path, options: &'a PackOptions) -> Self {
+    pub(super) fn new(source: &'a dyn Source, folder: &'a Path, options: &'a PackOptions) -> Self {
         Self {
+            source,
             folder,
             options,
             current: None,
@@ -109,6 +111,7 @@ impl<'a> ShardWriter<'a> {
         Ok(())
     }
 
+    /// Closes the shard and writes its index.
     fn close_shard(&mut self) -> Result<(), DataError> {
         let Some(shard) = self.current.take() else {
             return Ok(());
@@ -119,11 +122,14 @@ impl<'a> ShardWriter<'a> {
             Ok((writer.bytes, writer.crc))
         });
         let (bytes, crc32c) = synced.map_err(DataError::io(shard.path))?;
-        self.report.shards.push(ShardEntry {
+        let mut entry = ShardEntry {
             bytes,
             crc32c,
             ..shard.entry
-        });
+        };
+        let (name, labels) = (self.source.name(), self.source.labels());
+        entry.index = sidecar::write(self.folder, &entry, name, labels)?;
+        self.report.shards.push(entry);
         Ok(())
     }
 
@@ -131,9 +137,9 @@ impl<'a> ShardWriter<'a> {
     ///
     /// # Errors
     /// If that fails, or no sample was written.
-    pub(super) fn finish(mut self, source: &dyn Source) -> Result<PackReport, DataError> {
+    pub(super) fn finish(mut self) -> Result<PackReport, DataError> {
         self.close_shard()?;
-        let report = self.report;
+        let Self { source, report, .. } = self;
         if report.samples == 0 {
             let first = report.skipped_records.first();
             let first = first.map_or_else(String::new, |skipped| format!("; the first: {skipped}"));
@@ -165,6 +171,7 @@ impl Shard {
                 bytes: 0,
                 samples: 0,
                 crc32c: 0,
+                index: None,
             },
             archive: tar::Builder::new(ChecksumWriter {
                 file: BufWriter::with_capacity(1 << 18, file),

@@ -1,10 +1,7 @@
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
-
-/// Maximum side after a resize in pixels, the default limit of an image file.
-const MAX_SIDE: usize = 16_384;
+use crate::{DataError, decode::MAX_SIDE};
 
 /// The target size of images.
 ///

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use vlp_data::{DataError, Limits, Loader, LoaderConfig, ResizeRule, Source};
+use vlp_data::{Limits, Loader, LoaderConfig, ResizeRule, Source};
 
 use crate::{Outcome, TestSource, all_load, config, every_tenth_fails, load_batches, plan};
 
@@ -44,7 +44,7 @@ fn batches_do_not_depend_on_the_number_of_workers_or_the_start() {
 }
 
 #[test]
-fn unreadable_samples_are_skipped_until_they_are_too_many() {
+fn unreadable_samples_are_skipped() {
     let source: Arc<dyn Source> = Arc::new(TestSource::new(30, every_tenth_fails));
     let batches = load_batches(&source, config(2, 0), 7);
     let skipped: Vec<_> = batches.iter().flat_map(|batch| &batch.skipped).collect();
@@ -73,16 +73,6 @@ fn unreadable_samples_are_skipped_until_they_are_too_many() {
             batch.examples.iter().map(|e| e.index).collect::<Vec<_>>(),
             indices
         );
-    }
-    for workers in [0, 3] {
-        let strict = config(workers, 0).with_max_bad_fraction(0.05);
-        let mut loader = Loader::start(source.clone(), strict).unwrap();
-        let error = (0..40).find_map(|_| loader.next().err()).unwrap();
-        assert!(
-            matches!(error, DataError::TooManySkipped { skipped: 2, .. }),
-            "{error}"
-        );
-        assert!(loader.next().is_err(), "an error is permanent");
     }
 }
 
@@ -139,10 +129,7 @@ fn workers_prepare_a_bounded_number_of_batches() {
     // One received, four in the queues, one held by each of two blocked workers.
     assert!(loads.load(Ordering::SeqCst) <= 7 * 4);
     assert!(loader.wait_time() > Duration::ZERO);
-    assert_eq!(
-        (loader.step(), loader.steps_per_epoch(), loader.skipped()),
-        (1, 7, 0)
-    );
+    assert_eq!((loader.step(), loader.steps_per_epoch()), (1, 7));
 }
 
 #[test]
@@ -150,7 +137,7 @@ fn images_outside_the_limits_are_skipped_without_loading() {
     let source = TestSource::new(30, all_load);
     let loads = source.loads.clone();
     let limits = Limits::default().with_min_side(1000);
-    let config = config(0, 0).with_limits(limits).with_max_bad_fraction(1.0);
+    let config = config(0, 0).with_limits(limits);
     let batch = Loader::start(Arc::new(source), config)
         .unwrap()
         .next()
@@ -168,7 +155,6 @@ fn images_outside_the_limits_are_skipped_without_loading() {
 fn errors_of_invalid_configurations_name_the_field() {
     let source: Arc<dyn Source> = Arc::new(TestSource::new(3, all_load));
     let empty: Arc<dyn Source> = Arc::new(TestSource::new(0, all_load));
-    let bad_fraction = config(0, 0).with_max_bad_fraction(2.0);
     let no_size = config(0, 0).with_resize(ResizeRule::Square { side: 0 });
     let cases = [
         (
@@ -176,7 +162,6 @@ fn errors_of_invalid_configurations_name_the_field() {
             config(0, 0).with_plan(plan(0)),
             "batch_size",
         ),
-        (source.clone(), bad_fraction, "max_bad_fraction"),
         (source, no_size, "resize"),
         (empty, config(0, 0), "test has no samples"),
     ];

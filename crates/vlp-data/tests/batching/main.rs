@@ -1,10 +1,14 @@
 //! Batch sampler, examples and loader: the stream is the same for any number of threads and any start.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../common/blocks.rs"]
+mod blocks;
 #[path = "../common/mod.rs"]
 mod common;
 mod examples;
+mod lanes;
 mod loader;
+mod micro_batches;
 mod sampler;
 mod windows;
 
@@ -132,7 +136,6 @@ pub(crate) fn config(workers: usize, start_step: u64) -> LoaderConfig {
     LoaderConfig::new(plan(4), resize)
         .with_workers(workers)
         .with_start_step(start_step)
-        .with_max_bad_fraction(0.2)
 }
 
 pub(crate) fn load_batches(

@@ -31,7 +31,7 @@ fn an_epoch_has_each_sample_at_most_once() {
             let steps = epoch * per_epoch..(epoch + 1) * per_epoch;
             let mut samples_of_epoch = HashSet::new();
             for step in steps {
-                let (batch_epoch, samples) = sampler.batch(step);
+                let (batch_epoch, samples) = sampler.batch(step).unwrap();
                 assert_eq!((batch_epoch, samples.len()), (epoch, size));
                 for sample in samples {
                     assert!(
@@ -46,8 +46,11 @@ fn an_epoch_has_each_sample_at_most_once() {
         assert_eq!(dropped.is_empty(), len % size == 0);
         // Steps can be requested in any order.
         let last = 20 * per_epoch - 1;
-        let batches = (sampler.batch(last), sampler.batch(0));
-        assert_eq!((sampler.batch(last), sampler.batch(0)), batches);
+        let batches = (sampler.batch(last).unwrap(), sampler.batch(0).unwrap());
+        assert_eq!(
+            (sampler.batch(last).unwrap(), sampler.batch(0).unwrap()),
+            batches
+        );
     }
 }
 
@@ -65,7 +68,7 @@ fn padding_fraction(bucket_by_shape: bool, resize: ResizeRule) -> f64 {
     .unwrap();
     let (mut used, mut padded) = (0, 0);
     for step in 0..sampler.batches_per_epoch() {
-        let (epoch, samples) = sampler.batch(step);
+        let (epoch, samples) = sampler.batch(step).unwrap();
         let sizes: Vec<_> = samples
             .iter()
             .map(|&sample| examples.target_size(sample, epoch))

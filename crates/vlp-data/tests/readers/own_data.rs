@@ -2,12 +2,13 @@
 
 use std::{fs, sync::Arc};
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 use vlp_data::{
     AnnotatedObject, Example, Examples, ResizeRule, Source,
     read::{
-        CocoFiles, GenericOptions, SnliVeText, VqaFiles, coco, generic, name_key, nlvr2, snli_ve,
-        vqa,
+        CocoFiles, FileSource, GenericOptions, SnliVeText, VqaFiles, coco, generic, name_key,
+        nlvr2, snli_ve, vqa,
     },
     shards::{Folder, PackOptions, ShardOptions, open, pack},
 };
@@ -123,12 +124,19 @@ fn vqa_question_about_another_image_than_its_annotation_is_skipped() {
     assert_eq!(texts(&source).len(), 2);
 }
 
-#[test]
-fn boxes_are_scored_as_annotated_and_trained_on_as_clipped() {
-    let dir = folder(&["images/a.png"]);
+/// COCO files of image 1, `a.png` of 8x6 pixels, with these instances.
+fn coco_source(dir: &TempDir, instances: &Value) -> FileSource {
     fs::create_dir_all(dir.path().join("annotations")).unwrap();
     let images = json!([{"id": 1, "file_name": "a.png", "width": 8, "height": 6}]);
     let captions = json!({"images": images, "annotations": [{"image_id": 1, "caption": "a dog"}]});
+    put(dir, "annotations/captions_x.json", captions.to_string());
+    put(dir, "annotations/instances_x.json", instances.to_string());
+    coco(&CocoFiles::find(dir.path(), None).unwrap(), &limits()).unwrap()
+}
+
+#[test]
+fn boxes_are_scored_as_annotated_and_trained_on_as_clipped() {
+    let dir = folder(&["images/a.png"]);
     let bboxes = json!([
         [-1.1, 1.3, 4.7, 9.9],
         [20, 1, 2, 2],
@@ -144,9 +152,7 @@ fn boxes_are_scored_as_annotated_and_trained_on_as_clipped() {
         .map(|(id, bbox)| json!({"id": id, "image_id": 1, "category_id": 3, "bbox": bbox, "iscrowd": u8::from(id == 2)}))
         .collect();
     let instances = json!({"annotations": instances, "categories": [{"id": 3, "name": "dog"}]});
-    put(&dir, "annotations/captions_x.json", captions.to_string());
-    put(&dir, "annotations/instances_x.json", instances.to_string());
-    let source = coco(&CocoFiles::find(dir.path(), None).unwrap(), &limits()).unwrap();
+    let source = coco_source(&dir, &instances);
     assert_skipped(
         &source,
         &[
@@ -200,9 +206,6 @@ fn boxes_are_scored_as_annotated_and_trained_on_as_clipped() {
 #[test]
 fn categories_of_one_name_stay_apart_in_shards() {
     let dir = folder(&["images/a.png"]);
-    fs::create_dir_all(dir.path().join("annotations")).unwrap();
-    let images = json!([{"id": 1, "file_name": "a.png", "width": 8, "height": 6}]);
-    let captions = json!({"images": images, "annotations": [{"image_id": 1, "caption": "a dog"}]});
     let category = |id: u64, name: &str| json!({"id": id, "name": name});
     let categories = [
         category(0, "dogs"),
@@ -214,9 +217,7 @@ fn categories_of_one_name_stay_apart_in_shards() {
         .map(|id| json!({"id": id, "image_id": 1, "category_id": id, "bbox": [1, 1, 2, 2]}))
         .collect();
     let instances = json!({"annotations": instances, "categories": categories});
-    put(&dir, "annotations/captions_x.json", captions.to_string());
-    put(&dir, "annotations/instances_x.json", instances.to_string());
-    let source = coco(&CocoFiles::find(dir.path(), None).unwrap(), &limits()).unwrap();
+    let source = coco_source(&dir, &instances);
     assert_eq!(
         source.labels().classes,
         ["dogs", "dogs (1)", "cat", "dogs (3)"]

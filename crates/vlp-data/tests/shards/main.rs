@@ -7,6 +7,7 @@ mod block_cache;
 mod common;
 mod fuzz;
 mod index_cache;
+mod indexed;
 mod order;
 mod other_tools;
 mod packing;

@@ -64,7 +64,7 @@ fn order(source: &Arc<dyn Source>, plan: BatchPlan) -> BatchSampler {
 fn epoch_indices(order: &BatchSampler, epoch: u64) -> Vec<usize> {
     let batches = order.batches_per_epoch();
     (epoch * batches..(epoch + 1) * batches)
-        .flat_map(|step| order.batch(step).1)
+        .flat_map(|step| order.batch(step).unwrap().1)
         .collect()
 }
 
@@ -230,9 +230,8 @@ fn samples_of_a_missing_shard_are_skipped() {
     let folder = Arc::new(Folder::open(&set).unwrap());
     let source: Arc<dyn Source> = Arc::new(open(folder, ShardOptions::default()).unwrap().source);
     std::fs::remove_file(set.join("000001.tar")).unwrap();
-    let config = LoaderConfig::new(plan(20, 10, false), ResizeRule::Square { side: 16 })
-        .with_workers(2)
-        .with_max_bad_fraction(0.6);
+    let config =
+        LoaderConfig::new(plan(20, 10, false), ResizeRule::Square { side: 16 }).with_workers(2);
     let batch = Loader::start(source, config).unwrap().next().unwrap();
     assert_eq!((batch.examples.len(), batch.skipped.len()), (10, 10));
     assert!(

@@ -148,7 +148,7 @@ fn shards_that_the_manifest_does_not_list_are_reported() {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         files.push((name, std::fs::read(path).unwrap()));
     }
-    assert_eq!(files.len(), 2);
+    assert_eq!(files.len(), 3);
     files.push((
         "000001.tar".into(),
         raw(b"x.txt", EntryType::Regular, b"words"),
@@ -166,4 +166,12 @@ fn shards_that_the_manifest_does_not_list_are_reported() {
         (1, "000001.tar")
     );
     assert!(records[0].reason.contains(MANIFEST), "{}", records[0]);
+    std::fs::write(set.join("000001.tar"), b"not listed").unwrap();
+    let indexed = crate::indexed::open_folder(&set);
+    let record = &indexed.report().skipped_records[0];
+    assert_eq!(
+        (indexed.report().samples, record.record.as_str()),
+        (3, "000001.tar")
+    );
+    assert_eq!(record.reason, records[0].reason);
 }
