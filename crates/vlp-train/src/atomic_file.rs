@@ -66,6 +66,14 @@ pub fn sync_parent(path: &Path) -> Result<(), TrainError> {
         .map_err(TrainError::io(parent, "flush the folder to disk"))
 }
 
+/// Opens a file to lock it, and creates it if it does not exist. Its contents stay: it may be the file of another program.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn open_lock_file(path: &Path) -> std::io::Result<File> {
+    File::options().append(true).create(true).open(path)
+}
+
 /// Reads a whole file.
 ///
 /// # Errors

@@ -28,6 +28,14 @@ pub enum TrainError {
         /// What was not finite.
         reason: String,
     },
+    /// Another process of the run failed.
+    #[error("rank {rank}: {reason}")]
+    Rank {
+        /// The process.
+        rank: usize,
+        /// Its error.
+        reason: String,
+    },
     /// Reading or writing failed. Files saved earlier are unchanged.
     #[error("{path}: cannot {what}: {source}")]
     Io {

@@ -1,14 +1,10 @@
-//! Global norm of the gradients and clipping by it, as `torch.nn.utils.clip_grad_norm_`.
-
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+//! Norms of gradients, as in `torch.nn.utils.clip_grad_norm_`.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
 use vlp_ops::params::{ParamVisitor, visit_params};
 use vlp_ops::{sum_of_squares, to_cpu};
-
-use crate::deferred::Deferred;
 
 struct FlatGrads<'a> {
     grads: &'a GradientsParams,
@@ -83,50 +79,25 @@ pub fn param_norms<M: Module>(module: &M, grads: &GradientsParams) -> Vec<(Strin
     visitor.norms
 }
 
-/// Factor that the optimizer applies to the gradients as it reads them, so that clipping needs no separate pass.
-/// Clones share the factor.
-#[derive(Debug, Clone, Default)]
-pub struct GradScale(Arc<Mutex<Scale>>);
-
-/// What the optimizer does with a gradient.
-#[derive(Debug, Clone)]
-pub(crate) enum Scale {
-    /// Multiplies it by a number.
-    Factor(f32),
-    /// Multiplies it by a tensor, and keeps what it has updated if another tensor says so.
-    Deferred(Box<Deferred>),
-    /// Ignores it, and undoes the count of the update before.
-    Undo,
+struct CloneGrads<'a> {
+    grads: &'a GradientsParams,
+    clones: GradientsParams,
 }
 
-impl Default for Scale {
-    /// The factor 1.
-    fn default() -> Self {
-        Self::Factor(1.0)
+impl ModuleVisitor for CloneGrads<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.grads.get::<D>(param.id) {
+            self.clones.register(param.id, grad);
+        }
     }
 }
 
-impl GradScale {
-    /// Sets the factor to `min(1, max_norm / (norm + 1e-6))` for gradients of global norm `norm`; to 1 if `max_norm`
-    /// is 0.
-    pub fn clip(&self, norm: f32, max_norm: f32) {
-        let factor = if max_norm > 0.0 {
-            max_norm / (norm + 1e-6)
-        } else {
-            1.0
-        };
-        self.set(Scale::Factor(factor.min(1.0)));
-    }
-
-    pub(crate) fn set(&self, scale: Scale) {
-        *self.lock() = scale;
-    }
-
-    pub(crate) fn get(&self) -> Scale {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Scale> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Clones of all gradients, which share their memory.
+pub(crate) fn clone_grads<M: Module>(module: &M, grads: &GradientsParams) -> GradientsParams {
+    let mut visitor = CloneGrads {
+        grads,
+        clones: GradientsParams::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.clones
 }

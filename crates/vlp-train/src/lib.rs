@@ -3,10 +3,10 @@
 mod adamw;
 pub mod atomic_file;
 pub mod checkpoint;
-mod deferred;
 pub mod ema;
 pub mod error;
 pub mod events;
+pub mod grad_scale;
 pub mod grads;
 mod group_config;
 pub mod log;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adamw::AdamW;
 use crate::error::TrainError;
-use crate::grads::GradScale;
+use crate::grad_scale::GradScale;
 use crate::group_config::{GroupConfig, OptimizerKind};
 use crate::param_groups::{ParamGroups, param_group};
 use crate::sgd::Sgd;

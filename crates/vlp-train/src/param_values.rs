@@ -3,25 +3,30 @@
 use std::any::Any;
 use std::collections::HashMap;
 
-use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::prelude::*;
+use vlp_ops::is_same_tensor;
 use vlp_ops::params::{ParamVisitor, visit_params};
 
 /// Float tensors of a module by parameter id. Clones share their memory.
+#[derive(Default)]
 pub(crate) struct ParamValues {
     tensors: HashMap<ParamId, Box<dyn Any + Send>>,
-    prefix: &'static str,
 }
 
 impl ParamValues {
     /// Collects the parameters and buffers whose own name starts with `prefix`; all for `""`.
     pub(crate) fn collect<M: Module>(module: &M, prefix: &'static str) -> Self {
-        let mut values = Self {
-            tensors: HashMap::new(),
-            prefix,
-        };
-        visit_params(module, &mut values);
-        values
+        let values = Self::default();
+        let mut collect = Collect { values, prefix };
+        visit_params(module, &mut collect);
+        collect.values
+    }
+
+    /// Whether the own name of a parameter with this path starts with `prefix`.
+    pub(crate) fn has_prefix(path: &str, prefix: &str) -> bool {
+        let name = path.rsplit('.').next().unwrap_or(path);
+        name.starts_with(prefix)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -35,18 +40,61 @@ impl ParamValues {
             .cloned()
     }
 
+    pub(crate) fn insert<const D: usize>(&mut self, id: ParamId, value: Tensor<D>) {
+        self.tensors.insert(id, Box::new(value));
+    }
+
     /// The module with the collected values.
     pub(crate) fn restore<M: Module>(&self, module: M) -> M {
         module.map(&mut Restore(self))
     }
+
+    /// Sums of the values that both have.
+    pub(crate) fn add<M: Module>(&self, other: &Self, module: &M) -> Self {
+        let mut add = Add {
+            left: self,
+            right: other,
+            sums: Self::default(),
+        };
+        module.visit(&mut add);
+        add.sums
+    }
+
+    /// The values divided by `count`, of the parameters that are true in `selected`, which has one entry for each float
+    /// parameter of the module.
+    pub(crate) fn mean<M: Module>(&self, selected: &[bool], count: usize, module: &M) -> Self {
+        let mut mean = Mean {
+            sums: self,
+            selected: selected.iter(),
+            count,
+            means: Self::default(),
+        };
+        module.visit(&mut mean);
+        mean.means
+    }
+
+    /// For each float parameter of the module whether it has another tensor here than in `other`.
+    pub(crate) fn changed_since<M: Module>(&self, other: &Self, module: &M) -> Vec<bool> {
+        let mut changed = Changed {
+            before: other,
+            after: self,
+            changed: vec![],
+        };
+        module.visit(&mut changed);
+        changed.changed
+    }
 }
 
-impl ParamVisitor for ParamValues {
+struct Collect {
+    values: ParamValues,
+    prefix: &'static str,
+}
+
+impl ParamVisitor for Collect {
     fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>) {
-        let name = path.rsplit('.').next().unwrap_or(path);
-        if name.starts_with(self.prefix) {
-            self.tensors
-                .insert(param.id, Box::new(param.val().without_autodiff()));
+        if ParamValues::has_prefix(path, self.prefix) {
+            let value = param.val().without_autodiff();
+            self.values.insert(param.id, value);
         }
     }
 }
@@ -66,5 +114,55 @@ impl ModuleMapper for Restore<'_> {
             }),
             None => param,
         }
+    }
+}
+
+struct Add<'a> {
+    left: &'a ParamValues,
+    right: &'a ParamValues,
+    sums: ParamValues,
+}
+
+impl ModuleVisitor for Add<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let id = param.id;
+        if let (Some(left), Some(right)) = (self.left.get::<D>(id), self.right.get(id)) {
+            self.sums.insert(id, left + right);
+        }
+    }
+}
+
+struct Mean<'a> {
+    sums: &'a ParamValues,
+    selected: std::slice::Iter<'a, bool>,
+    count: usize,
+    means: ParamValues,
+}
+
+impl ModuleVisitor for Mean<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.selected.next() == Some(&true)
+            && let Some(sum) = self.sums.get::<D>(param.id)
+        {
+            let mean = sum.div_scalar(self.count as f64);
+            self.means.insert(param.id, mean);
+        }
+    }
+}
+
+struct Changed<'a> {
+    before: &'a ParamValues,
+    after: &'a ParamValues,
+    changed: Vec<bool>,
+}
+
+impl ModuleVisitor for Changed<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let id = param.id;
+        let changed = match (self.before.get::<D>(id), self.after.get(id)) {
+            (Some(before), Some(after)) => !is_same_tensor(&before, &after),
+            _ => false,
+        };
+        self.changed.push(changed);
     }
 }

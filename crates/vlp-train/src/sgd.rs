@@ -4,7 +4,7 @@ use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::prelude::*;
 use vlp_ops::SgdStep;
 
-use crate::grads::{GradScale, Scale};
+use crate::grad_scale::GradScale;
 
 /// The optimizer's constants.
 #[derive(Debug, Clone)]
@@ -50,11 +50,7 @@ impl Optimizer for Sgd {
         grad: Tensor<D>,
         state: Option<SgdState<D>>,
     ) -> (Tensor<D>, Option<SgdState<D>>) {
-        let (grad, grad_scale, deferred) = match self.grad_scale.get() {
-            Scale::Factor(factor) => (grad, factor, None),
-            Scale::Deferred(deferred) => (deferred.scale(grad), 1.0, Some(deferred)),
-            Scale::Undo => return (tensor, state),
-        };
+        let (grad, grad_scale) = self.grad_scale.apply(grad);
         let step = SgdStep {
             grad_scale,
             learning_rate,
@@ -62,14 +58,7 @@ impl Optimizer for Sgd {
             momentum: self.momentum,
         };
         let velocity = state.and_then(|state| state.velocity);
-        let old = deferred.map(|deferred| (deferred, tensor.clone(), velocity.clone()));
-        let (mut tensor, mut velocity) = vlp_ops::sgd(tensor, grad, velocity, step);
-        if let Some((deferred, old, old_velocity)) = old {
-            // A velocity of zero is as none.
-            let old_velocity = old_velocity.unwrap_or_else(|| velocity.zeros_like());
-            tensor = deferred.choose(old, tensor);
-            velocity = deferred.choose(old_velocity, velocity);
-        }
+        let (tensor, velocity) = vlp_ops::sgd(tensor, grad, velocity, step);
         let velocity = (self.momentum > 0.0).then_some(velocity);
         (tensor, Some(SgdState { velocity }))
     }

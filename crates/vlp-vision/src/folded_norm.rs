@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::nn::BatchNorm;
 use burn::prelude::*;
+use vlp_ops::capture::keep_for_graph;
 use vlp_ops::is_same_tensor;
 
 /// Scale and shift of a norm, computed again only when the norm has changed. Clones share them.
@@ -51,6 +52,7 @@ impl FoldedNorm {
                 scale_and_shift
             }
         };
+        scale_and_shift.iter().for_each(keep_for_graph);
         match is_autodiff {
             true => scale_and_shift.map(Tensor::from_inner),
             false => scale_and_shift,

@@ -11,7 +11,7 @@ pub mod resnet;
 
 mod block;
 
-pub use dictionary::{DictionaryConfig, UpdateRule, VisualDictionary};
+pub use dictionary::{DictionaryConfig, UpdateRule, UpdateTime, VisualDictionary};
 pub use error::VisionError;
 pub use padded::{PaddedImages, resize_mask};
 pub use position::sine_positions;

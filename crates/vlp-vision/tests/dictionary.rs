@@ -6,10 +6,11 @@ mod common;
 use burn::module::{Module, Param};
 use burn::prelude::*;
 use common::{max_abs_diff, random};
-use vlp_ops::params::{ParamMapper, map_params, with_data};
+use vlp_ops::params::{ParamMapper, ParamVisitor, map_params, visit_params, with_data};
 use vlp_vision::dictionary::CodebookUsage;
 use vlp_vision::{
-    DictionaryConfig, Fusion, UpdateRule, VectorQuantizerConfig, VisionError, VisualDictionary,
+    DictionaryConfig, Fusion, UpdateRule, UpdateTime, VectorQuantizerConfig, VisionError,
+    VisualDictionary,
 };
 
 /// Rounding of a few f32 operations on values near 1.
@@ -86,6 +87,100 @@ fn updates_follow_the_formulas() {
         assert!(max_abs_diff(output.states.inner(), states) < ROUNDING);
         assert!(max_abs_diff(dictionary.table(), table) < ROUNDING);
     }
+}
+
+/// Updates so far: the first of the totals.
+fn updates(dictionary: &VisualDictionary) -> f32 {
+    struct Totals(f32);
+    impl ParamVisitor for Totals {
+        fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>) {
+            if path == "running_totals" {
+                self.0 = param.val().into_data().iter().next().unwrap();
+            }
+        }
+    }
+    let mut totals = Totals(f32::NAN);
+    visit_params(&dictionary.valid(), &mut totals);
+    totals.0
+}
+
+#[test]
+fn one_update_at_the_end_of_a_step_is_that_of_all_its_features() {
+    let device = Device::flex().autodiff();
+    for update in [UpdateRule::Paper, UpdateRule::Released] {
+        let config = DictionaryConfig::new(4).with_update(update).with_decay(0.4);
+        let in_one = dictionary(&config, &CODES, &device);
+        let in_parts = dictionary(&config.with_follow(UpdateTime::Step), &CODES, &device);
+        for step in 0..3 {
+            let features = FEATURES.map(|feature| feature + 0.1 * step as f32);
+            in_one.forward(matrix(&features, 2, &device), None).unwrap();
+            let before = in_parts.table();
+            for (index, part) in [&features[..4], &features[4..]].into_iter().enumerate() {
+                let output = vlp_ops::with_micro_batch(index, 2, || {
+                    in_parts.forward(matrix(part, 2, &device), None)
+                });
+                // All micro-batches use the table at the start of the step.
+                assert!(max_abs_diff(output.unwrap().table, before.clone()) == 0.0);
+            }
+            // The sum over both is in the dictionary: the mean over one.
+            in_parts.end_step(1);
+            let diff = max_abs_diff(in_one.table(), in_parts.table());
+            assert!(diff < ROUNDING, "{update:?}, step {step}: {diff}");
+        }
+        assert_eq!(updates(&in_parts), updates(&in_one));
+    }
+}
+
+#[test]
+fn a_dead_code_is_replaced_by_a_feature_of_the_step() {
+    let device = Device::flex().autodiff();
+    let config = DictionaryConfig::new(4)
+        .with_follow(UpdateTime::Step)
+        .with_dead_code_threshold(0.5);
+    let dictionary = dictionary(&config, &CODES, &device);
+    for _ in 0..2 {
+        for (index, part) in [&FEATURES[..4], &FEATURES[4..]].into_iter().enumerate() {
+            let forward = || dictionary.forward(matrix(part, 2, &device), None);
+            vlp_ops::with_micro_batch(index, 2, forward).unwrap();
+        }
+        dictionary.end_step(1);
+    }
+    let table: Vec<f32> = dictionary.table().into_data().iter().collect();
+    let mut features = FEATURES.chunks(2);
+    assert!(features.any(|feature| feature == &table[6..]), "{table:?}");
+    assert_eq!(dictionary.restarts(), 1);
+}
+
+#[test]
+fn micro_batches_share_the_initial_codes() {
+    let device = Device::flex().autodiff();
+    let config = DictionaryConfig::new(4)
+        .with_init_from_data(true)
+        .with_follow(UpdateTime::Step)
+        .with_decay(1.0);
+    let dictionary = dictionary(&config, &CODES, &device);
+    let parts = [[10.0, 11.0, 12.0, 13.0], [20.0, 21.0, 22.0, 23.0]];
+    for (index, part) in parts.iter().enumerate() {
+        let features: Vec<f32> = part.iter().flat_map(|value| [*value, 0.0]).collect();
+        let forward = || dictionary.forward(matrix(&features, 2, &device), None);
+        vlp_ops::with_micro_batch(index, 2, forward).unwrap();
+    }
+    dictionary.end_step(1);
+    // Every other code from each micro-batch.
+    let expected = [10.0, 0.0, 21.0, 0.0, 12.0, 0.0, 23.0, 0.0];
+    let diff = max_abs_diff(dictionary.table(), matrix(&expected, 2, &Device::flex()));
+    assert!(diff < ROUNDING, "{:?}", dictionary.table().to_data());
+    assert_eq!(updates(&dictionary), 1.0);
+}
+
+#[test]
+fn a_frozen_dictionary_is_not_updated_at_the_end_of_a_step() {
+    let device = Device::flex().autodiff();
+    let config = DictionaryConfig::new(4).with_follow(UpdateTime::Step);
+    let frozen = dictionary(&config, &CODES, &device).freeze();
+    frozen.forward(matrix(&FEATURES, 2, &device), None).unwrap();
+    frozen.end_step(1);
+    assert_eq!(updates(&frozen), 0.0);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::manifest::{Manifest, encode_error};
 use super::{CheckpointScore, CheckpointStore, TrainState};
-use crate::atomic_file::{sync_parent, write_synced};
+use crate::atomic_file::{open_lock_file, sync_parent, write_synced};
 use crate::error::TrainError;
 
 const PARTIAL_PREFIX: &str = ".writing-";
@@ -33,8 +33,7 @@ impl CheckpointWriter {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "create the folder"))?;
         let lock_path = folder.join(LOCK_FILE);
-        // Not truncated: it may be the file of another program.
-        let lock = File::options().append(true).create(true).open(&lock_path);
+        let lock = open_lock_file(&lock_path);
         let lock = lock.map_err(TrainError::io(&lock_path, "create the lock file"))?;
         let is_locked = match lock.try_lock() {
             Ok(()) => true,

@@ -2,7 +2,7 @@ use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::grads::GradScale;
+use crate::grad_scale::GradScale;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 
@@ -85,5 +85,22 @@ impl TrainerConfig {
             );
         }
         Ok(())
+    }
+
+    /// Checks that each of `count` processes has a micro-batch in every step.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] if there are more processes than micro-batches.
+    pub fn check_processes(&self, count: usize) -> Result<(), TrainError> {
+        if count <= self.accumulate {
+            return Ok(());
+        }
+        Err(TrainError::Config {
+            key: "accumulate".into(),
+            value: self.accumulate.to_string(),
+            hint: format!(
+                "{count} processes need at least {count} micro-batches per step: raise it and lower data.batch_size, or start fewer processes"
+            ),
+        })
     }
 }

@@ -1,11 +1,13 @@
-//! What a batch contributes to a step.
+//! What a micro-batch contributes to a step.
 
+use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::prelude::*;
 
 use super::SkipReason;
+use crate::grads::has_trained_param;
 
-/// Loss of one batch of a step.
+/// Loss of one micro-batch of a step.
 #[derive(Debug)]
 pub struct BatchLoss<T> {
     /// The loss `[1]`, or a reason to skip the step.
@@ -31,10 +33,48 @@ impl<T> BatchLoss<T> {
     }
 }
 
-/// A batch after its backward pass.
-pub(super) struct BatchGrads<T> {
-    pub(super) grads: Result<GradientsParams, SkipReason>,
+/// A micro-batch after its backward pass, without its gradients.
+pub(super) struct MicroBatch<T> {
+    /// Why it has no gradients.
+    pub(super) reason: Option<SkipReason>,
     pub(super) names: Vec<String>,
-    pub(super) values: Option<Tensor<1>>,
+    /// Values to report that have not been read.
+    pub(super) unread: Option<Tensor<1>>,
+    /// Values to report.
+    pub(super) values: Vec<f32>,
     pub(super) output: T,
+}
+
+/// A micro-batch, and the gradients of its loss divided by the number of micro-batches.
+pub(super) fn backward<M: Module, T>(
+    batch: BatchLoss<T>,
+    model: &M,
+    micro_batches: usize,
+) -> (MicroBatch<T>, Option<GradientsParams>) {
+    let grads = |loss: Tensor<1>| {
+        if loss.is_tracked() {
+            let loss = loss.div_scalar(micro_batches as f64);
+            let grads = GradientsParams::from_grads(loss.backward(), model);
+            if !grads.is_empty() {
+                return Ok(grads);
+            }
+        }
+        let reason = match has_trained_param(model) {
+            true => "the batch has nothing to predict: no loss has a gradient",
+            false => "every parameter is frozen: no loss has a gradient",
+        };
+        Err(SkipReason::NoGradient(reason.into()))
+    };
+    let (grads, reason) = match batch.loss.and_then(grads) {
+        Ok(grads) => (Some(grads), None),
+        Err(reason) => (None, Some(reason)),
+    };
+    let batch = MicroBatch {
+        reason,
+        names: batch.names,
+        unread: batch.values,
+        values: vec![],
+        output: batch.output,
+    };
+    (batch, grads)
 }

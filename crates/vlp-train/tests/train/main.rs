@@ -7,6 +7,7 @@ mod deferred;
 mod groups;
 mod log;
 mod net;
+mod processes;
 mod resume;
 mod skips;
 mod steps;

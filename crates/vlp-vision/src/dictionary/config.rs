@@ -18,6 +18,20 @@ pub enum UpdateRule {
     Released,
 }
 
+/// When the codes follow their features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UpdateTime {
+    /// In each forward pass, which then uses the updated table, as SOHO's released code does on one device. With more
+    /// micro-batches per step each moves a table of its own and the step ends with their mean: of M micro-batches, one
+    /// that has the features of a code moves it 1/M as far.
+    #[default]
+    Batch,
+    /// At the end of a step, by the features of all its micro-batches, as SOHO's released code sums them over its devices. The
+    /// forward passes use the table at the start of the step, one update older than in the released code.
+    Step,
+}
+
 /// Configuration of a [`VisualDictionary`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
 #[getset(set_with = "pub")]
@@ -28,6 +42,9 @@ pub struct DictionaryConfig {
     pub codes: usize,
     /// The paper's rule or the released code's.
     pub update: UpdateRule,
+    /// Whether a forward pass updates the codes, or the end of a step.
+    #[serde(default)]
+    pub follow: UpdateTime,
     /// Decay of the moving average at an update, in `0..=1`. Not given in the paper; 0.4 in the released configuration.
     pub decay: f64,
     /// Raises the decay from 0 to `decay` by this much per update, which the released code intends but does not do; 0 starts
@@ -48,6 +65,7 @@ impl DictionaryConfig {
         Self {
             codes,
             update: UpdateRule::Paper,
+            follow: UpdateTime::Batch,
             decay: 0.99,
             ramp: 0.0,
             count_padding: false,

@@ -2,6 +2,7 @@
 //! are updated by a moving average of their features.
 
 mod config;
+mod step;
 mod update;
 mod usage;
 
@@ -10,10 +11,11 @@ use burn::prelude::*;
 use burn::tensor::FloatDType;
 use vlp_ops::{init_weights, nearest_code};
 
-pub use config::{DictionaryConfig, UpdateRule};
+pub use config::{DictionaryConfig, UpdateRule, UpdateTime};
 pub use usage::CodebookUsage;
 
 use crate::error::VisionError;
+use step::StepUpdate;
 use update::KnownTotals;
 
 /// The table of codes with the state of its update, without trainable parameters.
@@ -32,6 +34,8 @@ pub struct VisualDictionary {
     pub(crate) running_usage: RunningState<Tensor<1>>,
     /// Number of updates and of restarted codes so far, `[2]`.
     pub(crate) running_totals: RunningState<Tensor<1>>,
+    /// The current step of [`UpdateTime::Step`].
+    step: Option<StepUpdate>,
     training: Param<Flag>,
     #[module(skip)]
     config: DictionaryConfig,
@@ -44,7 +48,8 @@ init_weights!(VisualDictionary {
     running_counts = Zeros,
     running_sums = Zeros,
     running_usage = Zeros,
-    running_totals = Zeros;
+    running_totals = Zeros,
+    step;
     training, config, known_totals
 });
 
@@ -55,7 +60,7 @@ pub struct Quantized {
     pub states: Tensor<2>,
     /// Index of the nearest code, `[features]`.
     pub codes: Tensor<1, Int>,
-    /// The table after its update, `[codes, width]`, f32, without gradient.
+    /// The table, after its update if it is updated in each forward pass, `[codes, width]`, f32, without gradient.
     pub table: Tensor<2>,
 }
 
@@ -70,6 +75,8 @@ impl VisualDictionary {
             running_sums: RunningState::new(Tensor::zeros([codes, width], options)),
             running_usage: RunningState::new(Tensor::zeros([codes], options)),
             running_totals: RunningState::new(Tensor::zeros([2], options)),
+            step: (config.follow == UpdateTime::Step)
+                .then(|| StepUpdate::new(codes, width, device)),
             training: Param::from_bool(true),
             config: config.clone(),
             known_totals: KnownTotals::default(),
@@ -114,7 +121,10 @@ impl VisualDictionary {
             true => {
                 let weights =
                     weights.map(|weights| weights.without_autodiff().cast(FloatDType::F32));
-                self.learn(values.clone(), weights)?
+                match &self.step {
+                    Some(step) => self.add_to_step(step, values.clone(), weights)?,
+                    None => self.learn(values.clone(), weights)?,
+                }
             }
             false => {
                 let table = self.table();

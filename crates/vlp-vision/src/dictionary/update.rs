@@ -16,7 +16,7 @@ const SMOOTHING: f64 = 1e-5;
 /// Decay of the moving average of usage.
 const USAGE_DECAY: f64 = 0.99;
 
-fn store<const D: usize>(state: &RunningState<Tensor<D>>, value: Tensor<D>) {
+pub(super) fn store<const D: usize>(state: &RunningState<Tensor<D>>, value: Tensor<D>) {
     let value = match state.value().is_autodiff() {
         true => Tensor::from_inner(value),
         false => value,
@@ -24,7 +24,7 @@ fn store<const D: usize>(state: &RunningState<Tensor<D>>, value: Tensor<D>) {
     state.update(value);
 }
 
-fn load<const D: usize>(state: &RunningState<Tensor<D>>) -> Tensor<D> {
+pub(super) fn load<const D: usize>(state: &RunningState<Tensor<D>>) -> Tensor<D> {
     let value = state.value_sync().without_autodiff();
     value.cast(FloatDType::F32)
 }
@@ -48,26 +48,31 @@ impl KnownTotals {
     }
 }
 
-impl VisualDictionary {
-    /// Assigns codes by the table before the update; returns them with the table after it.
-    pub(super) fn learn(
-        &self,
-        features: Tensor<2>,
-        weights: Option<Tensor<1>>,
-    ) -> Result<(Tensor<1, Int>, Tensor<2>), VisionError> {
-        let config = &self.config;
-        let mut table = load(&self.running_codes);
-        let totals = self.running_totals.value_sync().without_autodiff();
-        let updates = self.known_totals.updates(&totals);
-        let is_first = updates == 0.0;
-        if config.init_from_data && is_first {
-            table = initial_codes(config, &features, &weights)?;
-        }
-        let codes = nearest_code(features.clone(), table.clone());
-        let [rows, width] = table.dims();
-        let device = features.device();
-        let options = (&device, FloatDType::F32.into());
-        let weights = weights.unwrap_or_else(|| Tensor::ones([features.dims()[0]], options));
+/// Weighted features of each code.
+pub(super) struct CodeSums {
+    /// Sums of their weights, `[codes]`.
+    pub(super) counts: Tensor<1>,
+    /// Sums of the features, `[codes, width]`.
+    pub(super) sums: Tensor<2>,
+}
+
+/// A random feature for each code, in case it is dead.
+pub(super) struct Candidates {
+    /// `[codes, width]`.
+    pub(super) features: Tensor<2>,
+    /// Whether a code has a candidate, `[codes]`: a dead code whose feature is padding waits for the next update.
+    pub(super) is_valid: Tensor<1, Bool>,
+}
+
+impl CodeSums {
+    pub(super) fn new(
+        features: &Tensor<2>,
+        weights: &Tensor<1>,
+        codes: &Tensor<1, Int>,
+        rows: usize,
+    ) -> Self {
+        let width = features.dims()[1];
+        let options = (&features.device(), FloatDType::F32.into());
         let zeros = Tensor::<1>::zeros([rows], options);
         let counts = zeros.select_assign(0, codes.clone(), weights.clone(), IndexingUpdateOp::Add);
         let sums = Tensor::<2>::zeros([rows, width], options).select_assign(
@@ -76,6 +81,70 @@ impl VisualDictionary {
             features.clone() * weights.clone().unsqueeze_dim(1),
             IndexingUpdateOp::Add,
         );
+        Self { counts, sums }
+    }
+}
+
+impl Candidates {
+    /// A pure function of (update, code), so that a resumed run takes the same features.
+    pub(super) fn new(
+        features: &Tensor<2>,
+        weights: &Tensor<1>,
+        rows: usize,
+        updates: u64,
+    ) -> Self {
+        let feature_count = features.dims()[0] as u64;
+        let indices: Vec<i32> = (0..rows as u64)
+            .map(|row| (split_mix(updates << 20 | row) % feature_count) as i32)
+            .collect();
+        let indices = Tensor::<1, Int>::from_ints(indices.as_slice(), &features.device());
+        Self {
+            is_valid: weights.clone().select(0, indices.clone()).greater_elem(0.0),
+            features: features.clone().select(0, indices),
+        }
+    }
+}
+
+impl VisualDictionary {
+    /// The table before an update, with the number of updates so far.
+    pub(super) fn current(&self) -> (Tensor<2>, f32) {
+        let totals = self.running_totals.value_sync().without_autodiff();
+        (
+            load(&self.running_codes),
+            self.known_totals.updates(&totals),
+        )
+    }
+
+    /// Assigns codes by the table before the update; returns them with the table after it.
+    pub(super) fn learn(
+        &self,
+        features: Tensor<2>,
+        weights: Option<Tensor<1>>,
+    ) -> Result<(Tensor<1, Int>, Tensor<2>), VisionError> {
+        let (mut table, updates) = self.current();
+        if self.config.init_from_data && updates == 0.0 {
+            table = initial_codes(&self.config, &features, &weights)?;
+        }
+        let codes = nearest_code(features.clone(), table.clone());
+        let weights = weights.unwrap_or_else(|| ones(&features));
+        let rows = table.dims()[0];
+        let sums = CodeSums::new(&features, &weights, &codes, rows);
+        let candidates = || Candidates::new(&features, &weights, rows, updates as u64);
+        let table = self.update(table, sums, candidates, updates);
+        Ok((codes, table))
+    }
+
+    /// Moves the codes of `table` towards their features and restarts dead ones. Returns the table.
+    pub(super) fn update(
+        &self,
+        mut table: Tensor<2>,
+        sums: CodeSums,
+        candidates: impl FnOnce() -> Candidates,
+        updates: f32,
+    ) -> Tensor<2> {
+        let config = &self.config;
+        let CodeSums { counts, sums } = sums;
+        let device = table.device();
         let decay = match config.ramp > 0.0 {
             true => config.decay.min(config.ramp * f64::from(updates)),
             false => config.decay,
@@ -84,6 +153,7 @@ impl VisualDictionary {
             UpdateRule::Paper => move_towards_means(table, counts.clone(), sums, decay),
             UpdateRule::Released => self.running_means(counts.clone(), sums, decay),
         };
+        let is_first = updates == 0.0;
         let mut usage = match is_first {
             true => counts,
             false => {
@@ -91,15 +161,15 @@ impl VisualDictionary {
                 usage + counts.mul_scalar(1.0 - USAGE_DECAY)
             }
         };
-        let one = |restarts: &[f32]| constant_floats(restarts, &device).cast(FloatDType::F32);
-        let mut added = one(&[1.0, 0.0]);
+        let constant = |values: &[f32]| constant_floats(values, &device).cast(FloatDType::F32);
+        let mut added = constant(&[1.0, 0.0]);
         if config.dead_code_threshold > 0.0 && !is_first {
             let count;
-            (table, usage, count) =
-                self.restart_dead_codes(table, usage, &features, &weights, updates as u64);
-            added = Tensor::cat(vec![one(&[1.0]), count], 0);
+            (table, usage, count) = self.restart_dead_codes(table, usage, candidates());
+            added = Tensor::cat(vec![constant(&[1.0]), count], 0);
         }
         store(&self.running_usage, usage);
+        let totals = self.running_totals.value_sync().without_autodiff();
         store(&self.running_totals, totals.cast(FloatDType::F32) + added);
         // Where batches run concurrently, the totals are means over their threads, which are not known yet.
         if !is_cpu(&device) && !is_concurrent() {
@@ -107,7 +177,7 @@ impl VisualDictionary {
             self.known_totals.set(totals, updates + 1.0);
         }
         store(&self.running_codes, table.clone());
-        Ok((codes, table))
+        table
     }
 
     /// [`UpdateRule::Released`]: running sums over smoothed running counts.
@@ -123,30 +193,20 @@ impl VisualDictionary {
         sums / smoothed.unsqueeze_dim(1)
     }
 
-    /// Replaces codes of low usage by random features; returns table, usage and number of replaced codes.
+    /// Replaces codes of low usage by their candidates; returns table, usage and number of replaced codes.
     fn restart_dead_codes(
         &self,
         table: Tensor<2>,
         usage: Tensor<1>,
-        features: &Tensor<2>,
-        weights: &Tensor<1>,
-        updates: u64,
+        candidates: Candidates,
     ) -> (Tensor<2>, Tensor<1>, Tensor<1>) {
-        let [rows, width] = table.dims();
-        let device = table.device();
-        let feature_count = features.dims()[0] as u64;
-        // A pure function of (update, row), so that a resumed run takes the same features.
-        let indices: Vec<i32> = (0..rows as u64)
-            .map(|row| (split_mix(updates << 20 | row) % feature_count) as i32)
-            .collect();
-        let indices = Tensor::<1, Int>::from_ints(indices.as_slice(), &device);
-        // A dead code whose feature is padding waits for the next update.
-        let is_valid = weights.clone().select(0, indices.clone()).greater_elem(0.0);
+        let shape = table.dims();
         let threshold = self.config.dead_code_threshold;
-        let dead = usage.clone().lower_elem(threshold).bool_and(is_valid);
+        let dead = usage.clone().lower_elem(threshold);
+        let dead = dead.bool_and(candidates.is_valid);
         let count = dead.clone().float().sum().cast(FloatDType::F32);
-        let dead_rows = dead.clone().unsqueeze_dim::<2>(1).expand([rows, width]);
-        let replacements = features.clone().select(0, indices);
+        let dead_rows = dead.clone().unsqueeze_dim::<2>(1).expand(shape);
+        let replacements = candidates.features;
         let usage = usage.mask_fill(dead.clone(), 2.0 * threshold);
         if self.config.update == UpdateRule::Released {
             let counts = load(&self.running_counts).mask_fill(dead, 2.0 * threshold);
@@ -175,8 +235,14 @@ fn move_towards_means(
     moved.mask_where(unused.unsqueeze_dim::<2>(1).expand(shape), table)
 }
 
+/// Weights of features that count once.
+pub(super) fn ones(features: &Tensor<2>) -> Tensor<1> {
+    let options = (&features.device(), FloatDType::F32.into());
+    Tensor::ones([features.dims()[0]], options)
+}
+
 /// A feature of positive weight for each code, evenly spaced.
-fn initial_codes(
+pub(super) fn initial_codes(
     config: &DictionaryConfig,
     features: &Tensor<2>,
     weights: &Option<Tensor<1>>,

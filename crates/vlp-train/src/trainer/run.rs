@@ -1,0 +1,129 @@
+//! Forward and backward passes of the micro-batches of one process.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use vlp_distributed::TreeSum;
+use vlp_ops::{run_concurrently, with_micro_batch};
+
+use super::micro_batch::{BatchLoss, MicroBatch, backward};
+use super::step_sum::{Statistics, StepSum};
+use super::{SkipReason, Trainer};
+use crate::param_values::ParamValues;
+
+/// What a process contributes to a step.
+pub(super) struct Run<T> {
+    /// Its micro-batches, up to the first whose loss is not finite.
+    pub(super) batches: Vec<MicroBatch<T>>,
+    /// Sums at its nodes of the tree; none after a loss that is not finite.
+    pub(super) sums: Vec<StepSum>,
+}
+
+impl<M: Module> Trainer<M> {
+    /// The running statistics at the start of a step.
+    pub(super) fn start_statistics(&self) -> ParamValues {
+        ParamValues::collect(&self.model().valid(), "running_")
+    }
+
+    /// Runs the micro-batches one after another, each from the statistics at the start of the step.
+    pub(super) fn run_in_sequence<E, T>(
+        &self,
+        seed: u64,
+        start: &ParamValues,
+        mut loss: impl FnMut(&M, usize) -> Result<BatchLoss<T>, E>,
+    ) -> Result<Run<T>, E> {
+        let frozen = self.frozen_model(self.step);
+        let model = frozen.as_ref().unwrap_or_else(|| self.model());
+        let count = self.config.accumulate;
+        let mut tree = TreeSum::new(count, self.micro_batches());
+        let mut batches = vec![];
+        for index in self.micro_batches() {
+            if let Some(device) = self.model().devices().first() {
+                device.seed(hash(seed, self.step * count as u64 + index as u64));
+            }
+            let run = || Ok::<_, E>(backward(loss(model, index)?, model, count));
+            let (batch, grads) = with_micro_batch(index, count, run)?;
+            let is_finite = !is_not_finite(&batch);
+            batches.push(batch);
+            let statistics = (count > 1 && !start.is_empty()).then(|| {
+                let after = ParamValues::collect(&model.valid(), "running_");
+                start.restore(model.clone());
+                Statistics::since(start, after, model)
+            });
+            if !is_finite {
+                let sums = vec![];
+                return Ok(Run { batches, sums });
+            }
+            let sum = StepSum { grads, statistics };
+            tree.push(sum, |left, right| left.add(right, model));
+        }
+        let sums = tree.finish();
+        Ok(Run { batches, sums })
+    }
+
+    /// Runs both micro-batches of a step at the same time, each on a fork of the module.
+    pub(super) fn run_halves<E: Send, T: Send>(
+        &self,
+        start: &ParamValues,
+        loss: impl Fn(&M, usize) -> Result<BatchLoss<T>, E> + Sync,
+    ) -> Result<Run<T>, E> {
+        let frozen = self.frozen_model(self.step);
+        let model = frozen.as_ref().unwrap_or_else(|| self.model());
+        let devices = model.devices();
+        // A fork has its own autodiff graph; its parameters keep their ids.
+        let fork = || match devices.first() {
+            Some(device) => model.clone().fork(device),
+            None => model.clone(),
+        };
+        let run = |model: M, index: usize| {
+            let run = || Ok::<_, E>(backward(loss(&model, index)?, &model, 2));
+            with_micro_batch(index, 2, run)
+        };
+        let (first, second) = (fork(), fork());
+        let (first, second) = run_concurrently(|| run(first, 0), || run(second, 1));
+        let ((first, first_grads), (second, second_grads)) = (first?, second?);
+        let is_finite = !is_not_finite(&first) && !is_not_finite(&second);
+        let batches = vec![first, second];
+        if !is_finite {
+            let sums = vec![];
+            return Ok(Run { batches, sums });
+        }
+        let only_grads = |grads: Option<GradientsParams>| StepSum {
+            grads,
+            statistics: None,
+        };
+        let mut sum = only_grads(first_grads).add(only_grads(second_grads), model);
+        if !start.is_empty() {
+            // The forks share the statistics, which are now the means of both: half of their sum, exactly.
+            let mean = ParamValues::collect(&model.valid(), "running_");
+            let mut statistics = Statistics::since(start, mean, model);
+            statistics.sums = statistics.sums.add(&statistics.sums, model);
+            sum.statistics = Some(statistics);
+        }
+        let sums = vec![sum];
+        Ok(Run { batches, sums })
+    }
+
+    /// The module with the groups frozen that are frozen at `step`; `None` if there are none.
+    pub(super) fn frozen_model(&self, step: u64) -> Option<M> {
+        let groups = self.groups.frozen(step, self.config.steps);
+        (!groups.is_empty()).then(|| {
+            let model = self.model().clone();
+            (groups.into_iter()).fold(model, |model, group| model.freeze_group(group))
+        })
+    }
+}
+
+fn is_not_finite<T>(batch: &MicroBatch<T>) -> bool {
+    matches!(batch.reason, Some(SkipReason::NotFinite(_)))
+}
+
+/// Hash of seed and micro-batch (SplitMix64).
+fn hash(seed: u64, micro_batch: u64) -> u64 {
+    let mut z = seed
+        ^ micro_batch
+            .wrapping_add(1)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

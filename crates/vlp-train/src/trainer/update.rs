@@ -1,0 +1,129 @@
+//! The end of a step: check, clip, update, average, or skip.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+
+use super::run::Run;
+use super::step_values::{read, skip_reason};
+use super::{SkipReason, StepOutcome, StepReport, Trainer};
+use crate::error::TrainError;
+use crate::grads::{clone_grads, norm_on_device, param_norms};
+use crate::param_values::ParamValues;
+
+impl<M: Module> Trainer<M> {
+    /// Checks and clips the gradients and updates the weights; or skips the step, where `start` are the running statistics to
+    /// restore. Reads from the device once, if nothing is wrong.
+    pub(super) fn apply<T>(
+        &mut self,
+        start: &ParamValues,
+        run: Run<T>,
+    ) -> Result<StepOutcome<T>, TrainError> {
+        let schedule = &self.config.schedule;
+        let lr_factor = schedule.lr_factor(self.step, self.config.steps);
+        let learning_rate = self.config.optimizer.learning_rate * lr_factor;
+        self.step += 1;
+        let Run { mut batches, sums } = run;
+        let sum = sums.into_iter().next().unwrap_or_default();
+        let statistics = sum.statistics;
+        let mut grads = sum.grads.unwrap_or_else(GradientsParams::new);
+        let norm = norm_on_device(self.model(), &grads);
+        let max_norm = self.config.optimizer.clip_norm as f32;
+        // What there was before an update that is launched before the values are known.
+        let mut before = None;
+        if let Some(norm) = norm.clone().filter(|_| self.defers_reads) {
+            before = Some((self.model.clone(), self.optimizer.clone()));
+            let clones = clone_grads(self.model(), &grads);
+            self.grad_scale.clip_on_device(norm, max_norm);
+            self.update(lr_factor, std::mem::replace(&mut grads, clones));
+        }
+        let norm = read(&mut batches, norm);
+        let not_finite = skip_reason(&batches);
+        let no_gradient = batches.iter().find_map(|batch| batch.reason.clone());
+        if let Some((index, _)) = &not_finite
+            && !self.config.data_parallel_halves
+        {
+            batches.truncate(index + 1);
+        }
+        let grad_norm = if not_finite.is_some() { 0.0 } else { norm };
+        let reason = not_finite.map(|(_, reason)| reason);
+        let reason = reason.or_else(|| no_gradient.filter(|_| grads.is_empty()));
+        let reason = reason.or_else(|| self.norm_reason(grad_norm, &grads));
+        let report = StepReport {
+            grad_norm,
+            learning_rate,
+            skipped: reason,
+        };
+        let outputs = batches.into_iter();
+        let outputs = outputs.map(|batch| (batch.output, batch.values)).collect();
+        if let Some(reason) = &report.skipped {
+            if let Some((model, optimizer)) = before {
+                (self.model, self.optimizer) = (model, optimizer);
+            }
+            self.skip(start, reason)?;
+            return Ok((report, outputs));
+        }
+        self.skipped_in_row = 0;
+        if before.is_none() {
+            self.grad_scale.clip(grad_norm, max_norm);
+            self.update(lr_factor, grads);
+        }
+        let micro_batches = self.config.accumulate;
+        if let Some(statistics) = statistics {
+            let sums = &statistics.sums;
+            let means = sums.mean(&statistics.changed, micro_batches, self.model());
+            self.model = Some(means.restore(self.model().clone()));
+        }
+        if let Some(end_of_step) = &self.end_of_step {
+            let frozen = self.frozen_model(self.step - 1);
+            end_of_step(
+                frozen.as_ref().unwrap_or_else(|| self.model()),
+                micro_batches,
+            );
+        }
+        if let (Some(ema), Some(model)) = (&mut self.ema, &self.model) {
+            ema.update(model);
+        }
+        Ok((report, outputs))
+    }
+
+    /// Names the first gradient that is not finite, if the norm is not.
+    fn norm_reason(&self, norm: f32, grads: &GradientsParams) -> Option<SkipReason> {
+        if norm.is_finite() {
+            return None;
+        }
+        let mut norms = param_norms(self.model(), grads).into_iter();
+        let bad = norms.find(|(_, norm)| !norm.is_finite());
+        let name = bad.map_or_else(|| "the sum of all gradients".into(), |(name, _)| name);
+        let text = format!("the gradient of {name} is not finite");
+        Some(SkipReason::NotFinite(text))
+    }
+
+    /// Updates the weights by the gradients times their scale.
+    fn update(&mut self, lr_factor: f64, grads: GradientsParams) {
+        let learning_rates = self.groups.learning_rates(lr_factor);
+        let model = self.model.take();
+        self.model = model.map(|model| self.optimizer.step(learning_rates, model, grads));
+    }
+
+    /// Counts a skipped step and restores the running statistics.
+    fn skip(&mut self, start: &ParamValues, reason: &SkipReason) -> Result<(), TrainError> {
+        self.skipped += 1;
+        if !start.is_empty() {
+            // `valid` merges the statistics of the last forward pass, which are then replaced.
+            self.model().valid();
+            self.model = Some(start.restore(self.model().clone()));
+        }
+        let SkipReason::NotFinite(reason) = reason else {
+            return Ok(());
+        };
+        self.skipped_in_row += 1;
+        if self.skipped_in_row >= self.config.max_skipped.max(1) {
+            return Err(TrainError::Diverged {
+                step: self.step,
+                count: self.skipped_in_row,
+                reason: reason.clone(),
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! One update for all micro-batches of a step.
+
+use burn::module::RunningState;
+use burn::prelude::*;
+use burn::tensor::FloatDType;
+use vlp_ops::{init_weights, micro_batch, nearest_code};
+
+use super::VisualDictionary;
+use super::update::{Candidates, CodeSums, initial_codes, load, ones, store};
+use crate::error::VisionError;
+
+/// What the micro-batches of the current step add to the update at its end; zeros between steps. All of it is additive, so
+/// that sums and means over micro-batches can be computed anywhere.
+#[derive(Module, Debug)]
+pub(super) struct StepUpdate {
+    /// Counts of [`CodeSums`], `[codes]`.
+    running_counts: RunningState<Tensor<1>>,
+    /// Sums of [`CodeSums`], `[codes, width]`.
+    running_sums: RunningState<Tensor<2>>,
+    /// New codes, each from one micro-batch, `[codes, width]`: the initial ones, or candidates for dead ones.
+    running_candidates: RunningState<Tensor<2>>,
+    /// 1 where the candidate is valid, `[codes]`.
+    running_valid: RunningState<Tensor<1>>,
+}
+
+init_weights!(StepUpdate {
+    running_counts = Zeros,
+    running_sums = Zeros,
+    running_candidates = Zeros,
+    running_valid = Zeros
+});
+
+impl StepUpdate {
+    pub(super) fn new(codes: usize, width: usize, device: &Device) -> Self {
+        let options = (device, FloatDType::F32.into());
+        let vector = || RunningState::new(Tensor::zeros([codes], options));
+        let matrix = || RunningState::new(Tensor::zeros([codes, width], options));
+        Self {
+            running_counts: vector(),
+            running_sums: matrix(),
+            running_candidates: matrix(),
+            running_valid: vector(),
+        }
+    }
+}
+
+impl VisualDictionary {
+    /// Assigns codes by the table at the start of the step and adds to the update at its end; returns the codes with the
+    /// table. The very first step of a dictionary that is initialized from data has a table of each micro-batch's own.
+    pub(super) fn add_to_step(
+        &self,
+        step: &StepUpdate,
+        features: Tensor<2>,
+        weights: Option<Tensor<1>>,
+    ) -> Result<(Tensor<1, Int>, Tensor<2>), VisionError> {
+        let (mut table, updates) = self.current();
+        let is_initial = self.config.init_from_data && updates == 0.0;
+        if is_initial {
+            table = initial_codes(&self.config, &features, &weights)?;
+        }
+        let codes = nearest_code(features.clone(), table.clone());
+        let weights = weights.unwrap_or_else(|| ones(&features));
+        let rows = table.dims()[0];
+        let sums = CodeSums::new(&features, &weights, &codes, rows);
+        add(&step.running_counts, sums.counts);
+        add(&step.running_sums, sums.sums);
+        let candidates = match is_initial {
+            true => Some(Candidates {
+                features: table.clone(),
+                is_valid: ones(&table).bool(),
+            }),
+            false if self.config.dead_code_threshold > 0.0 => {
+                Some(Candidates::new(&features, &weights, rows, updates as u64))
+            }
+            false => None,
+        };
+        if let Some(candidates) = candidates {
+            let selected = rows_of_micro_batch(rows, &features.device());
+            let is_valid = candidates.is_valid.float().cast(FloatDType::F32) * selected;
+            let candidates = candidates.features * is_valid.clone().unsqueeze_dim(1);
+            add(&step.running_candidates, candidates);
+            add(&step.running_valid, is_valid);
+        }
+        Ok((codes, table))
+    }
+
+    /// Updates the table by the features of a step with [`UpdateTime::Step`](super::UpdateTime::Step), where the running state is
+    /// the mean over `micro_batches`. Does nothing in a dictionary that is frozen or updated in each forward pass.
+    pub fn end_step(&self, micro_batches: usize) {
+        let Some(step) = self.step.as_ref().filter(|_| self.training.is_enabled()) else {
+            return;
+        };
+        let count = micro_batches as f64;
+        let sums = CodeSums {
+            counts: take(&step.running_counts).mul_scalar(count),
+            sums: take(&step.running_sums).mul_scalar(count),
+        };
+        let features = take(&step.running_candidates).mul_scalar(count);
+        let is_valid = take(&step.running_valid).greater_elem(0.0);
+        let (mut table, updates) = self.current();
+        if self.config.init_from_data && updates == 0.0 {
+            table = features.clone();
+        }
+        self.update(table, sums, || Candidates { features, is_valid }, updates);
+    }
+}
+
+/// Adds to what the micro-batch's other images have added.
+fn add<const D: usize>(state: &RunningState<Tensor<D>>, value: Tensor<D>) {
+    store(state, load(state) + value);
+}
+
+/// The value, which becomes zero.
+fn take<const D: usize>(state: &RunningState<Tensor<D>>) -> Tensor<D> {
+    let value = load(state);
+    store(state, value.zeros_like());
+    // Later reads of any thread see the zeros.
+    state.value_sync();
+    value
+}
+
+/// 1 for the codes whose candidates come from this micro-batch, `[codes]`.
+fn rows_of_micro_batch(codes: usize, device: &Device) -> Tensor<1> {
+    let (index, count) = micro_batch();
+    let rows = (0..codes).map(|code| f32::from(u8::from(code % count == index)));
+    let rows: Vec<f32> = rows.collect();
+    Tensor::from_data(
+        TensorData::new(rows, [codes]),
+        (device, FloatDType::F32.into()),
+    )
+}
