@@ -8,7 +8,7 @@ use crate::EvalError;
 use crate::ids::match_ids;
 
 /// The label of a sentence about a pair of images: an annotation or a prediction.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nlvr2Label {
     /// `split-set-pair-sentence`, such as `dev-850-0-1`, or any other unique text.
     pub identifier: String,

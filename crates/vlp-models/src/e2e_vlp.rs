@@ -260,7 +260,6 @@ impl VisionLanguage for E2eVlp {
             text_embedding: &self.words,
             decoder: Some(&self.decoder),
             caption_decoder: self.caption_decoder.as_ref(),
-            caption_graphs: None,
             dictionary: dictionary.map(|quantizer| &quantizer.dictionary),
         }
     }

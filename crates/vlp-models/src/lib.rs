@@ -11,4 +11,4 @@ pub use common::RecomputeTarget;
 pub use e2e_vlp::{E2eVlp, E2eVlpConfig};
 pub use error::ModelError;
 pub use init::initialize;
-pub use soho::{Pool, Soho, SohoConfig, VisualTokens};
+pub use soho::{Pool, Soho, SohoConfig};

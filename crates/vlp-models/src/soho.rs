@@ -15,8 +15,8 @@ use vlp_transformer::{
 };
 use vlp_vision::conv::{ConvNorm, ConvSpec};
 use vlp_vision::{
-    PaddedImages, QuantizedMap, ResNet, ResNetConfig, VectorQuantizer, VectorQuantizerConfig,
-    VisionError, resize_mask, sine_positions,
+    PaddedImages, ResNet, ResNetConfig, VectorQuantizer, VectorQuantizerConfig, VisionError,
+    resize_mask, sine_positions,
 };
 
 use crate::common::{RecomputeTarget, check_dropout, check_width};
@@ -103,25 +103,6 @@ init_weights!(Soho {
     config
 });
 
-/// Visual tokens before the encoder.
-#[derive(Debug, Clone)]
-pub struct VisualTokens {
-    /// Feature maps of the backbone's stages, finest first.
-    pub feature_maps: Vec<Tensor<4>>,
-    /// The projected map `[images, d_model, h, w]`.
-    pub projected: Tensor<4>,
-    /// Tokens `[images, h * w, d_model]`, quantized if so configured, without positions and norm.
-    pub tokens: Tensor<3>,
-    /// Rows and columns of grid features.
-    pub grid: [usize; 2],
-    /// Sine positions `[images, h * w, d_model]`.
-    pub pos: Tensor<3>,
-    /// `[images, h * w]`, true = padding.
-    pub pad_mask: Tensor<2, Bool>,
-    /// Output of the dictionary, in a model that has one.
-    pub quantized: Option<QuantizedMap>,
-}
-
 impl SohoConfig {
     /// The paper's sizes and dictionary.
     pub fn new(backbone: ResNetConfig) -> Self {
@@ -187,71 +168,6 @@ impl SohoConfig {
 }
 
 impl Soho {
-    /// Visual tokens before the encoder: backbone, pool, projection, dictionary and positions.
-    ///
-    /// # Shapes
-    /// See [`VisualTokens`], with a row for each image.
-    ///
-    /// # Errors
-    /// [`VisionError::TooSmall`] for images smaller than the stride, [`VisionError::Dictionary`] if the dictionary cannot be
-    /// initialized from a batch that small.
-    pub fn visual_tokens(
-        &self,
-        images: &PaddedImages,
-        texts_per_image: usize,
-    ) -> Result<VisualTokens, VisionError> {
-        let feature_maps = self.backbone.forward(images.pixels.clone());
-        let map = feature_maps[feature_maps.len() - 1].clone();
-        let [_, _, height, width] = images.pixels.dims();
-        let [_, _, rows, columns] = map.dims();
-        if self.config.pool != Pool::None && (rows < 2 || columns < 2) {
-            let stride = self.config.stride();
-            return Err(VisionError::TooSmall {
-                height,
-                width,
-                stride,
-            });
-        }
-        let pool = |x| {
-            MaxPool2dConfig::new([2, 2])
-                .with_strides([2, 2])
-                .init()
-                .forward(x)
-        };
-        let project = |x| self.input_proj.forward_repeated(x, texts_per_image);
-        let projected = match self.config.pool {
-            Pool::None => project(map),
-            Pool::Before => project(pool(map)),
-            Pool::After => pool(project(map)),
-        };
-        let [n, d, h, w] = projected.dims();
-        let pixel_mask = match self.config.portrait_mask_bug {
-            true => square_canvas(images.pad_mask.clone()),
-            false => images.pad_mask.clone(),
-        };
-        let pad_mask = resize_mask(pixel_mask, [h, w]);
-        let (tokens, quantized) = match &self.quantizer {
-            Some(quantizer) => {
-                let output =
-                    quantizer.forward(projected.clone(), pad_mask.clone(), texts_per_image)?;
-                (output.tokens.clone(), Some(output))
-            }
-            None => (
-                projected.clone().reshape([n, d, h * w]).swap_dims(1, 2),
-                None,
-            ),
-        };
-        Ok(VisualTokens {
-            feature_maps,
-            projected,
-            tokens,
-            grid: [h, w],
-            pos: sine_positions(pad_mask.clone(), d).reshape([n, h * w, d]),
-            pad_mask: pad_mask.reshape([n, h * w]),
-            quantized,
-        })
-    }
-
     /// The encoder's input: tokens with positions, normalized.
     ///
     /// # Shapes
@@ -331,26 +247,63 @@ impl VisionLanguage for Soho {
             text_embedding: &self.words,
             decoder: self.decoder.as_ref(),
             caption_decoder: None,
-            caption_graphs: None,
             dictionary: dictionary.map(|quantizer| &quantizer.dictionary),
         }
     }
 
+    /// Backbone, pool, projection, dictionary and positions.
     fn image_tokens(
         &self,
         images: &PaddedImages,
         texts_per_image: usize,
     ) -> Result<ImageTokens, ObjectiveError> {
-        let visual = self.visual_tokens(images, texts_per_image)?;
+        let feature_maps = self.backbone.forward(images.pixels.clone());
+        let map = feature_maps[feature_maps.len() - 1].clone();
+        let [_, _, height, width] = images.pixels.dims();
+        let [_, _, rows, columns] = map.dims();
+        if self.config.pool != Pool::None && (rows < 2 || columns < 2) {
+            let stride = self.config.stride();
+            let error = VisionError::TooSmall {
+                height,
+                width,
+                stride,
+            };
+            return Err(error.into());
+        }
+        let pool = |x| {
+            MaxPool2dConfig::new([2, 2])
+                .with_strides([2, 2])
+                .init()
+                .forward(x)
+        };
+        let project = |x| self.input_proj.forward_repeated(x, texts_per_image);
+        let projected = match self.config.pool {
+            Pool::None => project(map),
+            Pool::Before => project(pool(map)),
+            Pool::After => pool(project(map)),
+        };
+        let [n, d, h, w] = projected.dims();
+        let pixel_mask = match self.config.portrait_mask_bug {
+            true => square_canvas(images.pad_mask.clone()),
+            false => images.pad_mask.clone(),
+        };
+        let pad_mask = resize_mask(pixel_mask, [h, w]);
+        let (states, quantized) = match &self.quantizer {
+            Some(quantizer) => {
+                let output = quantizer.forward(projected, pad_mask.clone(), texts_per_image)?;
+                (output.tokens.clone(), Some(output))
+            }
+            None => (projected.reshape([n, d, h * w]).swap_dims(1, 2), None),
+        };
         Ok(ImageTokens {
-            feature_maps: visual.feature_maps,
+            feature_maps,
             tokens: Memory {
-                states: visual.tokens,
-                pos: visual.pos,
-                pad_mask: visual.pad_mask,
+                states,
+                pos: sine_positions(pad_mask.clone(), d).reshape([n, h * w, d]),
+                pad_mask: pad_mask.reshape([n, h * w]),
             },
-            grid: visual.grid,
-            quantized: visual.quantized,
+            grid: [h, w],
+            quantized,
         })
     }
 

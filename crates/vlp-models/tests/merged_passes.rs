@@ -13,8 +13,8 @@ use vlp_data::Example;
 use vlp_models::{E2eVlp, initialize};
 use vlp_objectives::testing::Rig;
 use vlp_objectives::{
-    CaptioningConfig, DetectionConfig, HeadSizes, ItmConfig, MlmConfig, ObjectivesConfig, Pretrain,
-    PretrainObjectives, merge_passes, total,
+    CaptioningConfig, DetectionConfig, HeadSizes, ItmConfig, MlmConfig, ObjectiveSet,
+    ObjectivesConfig, Pretrain, PretrainObjectives, merge_passes, total,
 };
 use vlp_ops::params::{ParamVisitor, visit_params};
 
@@ -39,6 +39,15 @@ fn run(rig: &Rig, pretrain: &Model, examples: &[Example]) -> BTreeMap<String, Ve
     let batch = batch
         .collate(&pretrain.objectives, examples, &rig.device)
         .unwrap();
+    let output = pretrain.encode(&batch).unwrap();
+    let decoder_inputs = pretrain
+        .objectives
+        .decoder_inputs(&output, &batch.targets());
+    assert_eq!(
+        decoder_inputs.unwrap().len(),
+        2,
+        "the decoder has two inputs to merge"
+    );
     let losses = pretrain.losses(&batch).unwrap();
     let grads = total(&losses).unwrap().backward();
     let grads = GradientsParams::from_grads(grads, pretrain);

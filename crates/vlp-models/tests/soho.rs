@@ -153,7 +153,7 @@ fn portrait_mask_bug_masks_the_right_of_portrait_images() {
         let config = small_soho().with_portrait_mask_bug(portrait_mask_bug);
         let soho = model(&config, &device);
         let count = |images: &PaddedImages, row: usize| {
-            let mask = soho.visual_tokens(images, 1).unwrap().pad_mask;
+            let mask = soho.image_tokens(images, 1).unwrap().tokens.pad_mask;
             let mask: Vec<bool> = mask
                 .slice(s![row..row + 1, ..])
                 .into_data()
@@ -171,12 +171,12 @@ fn too_small_images_are_an_error() {
     let device = Device::flex();
     let soho = model(&small_soho(), &device);
     let error = soho
-        .visual_tokens(&images(&[(8, 64)], &device), 1)
+        .image_tokens(&images(&[(8, 64)], &device), 1)
         .unwrap_err();
     let message = error.to_string();
     assert!(
         message.contains("8 x 64") && message.contains("at least 16 x 16"),
         "{message}"
     );
-    assert!(soho.visual_tokens(&images(&[(16, 16)], &device), 1).is_ok());
+    assert!(soho.image_tokens(&images(&[(16, 16)], &device), 1).is_ok());
 }

@@ -1,15 +1,15 @@
 //! Recorded graphs of caption decoding.
 
 use std::convert::Infallible;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use vlp_ops::capture::{CaptureCounts, Captured};
+use vlp_ops::capture::{CaptureReport, Captured};
 
 pub(crate) type CapturedStep = Captured<StepArgs, Infallible>;
 
 /// The recorded graphs of caption decoding, for one model whose weights do not change.
 #[derive(Debug, Default)]
-pub struct CaptionGraphs(Mutex<Option<CapturedStep>>);
+pub struct CaptionGraphs(OnceLock<Mutex<CapturedStep>>);
 
 /// What a step of decoding depends on besides its inputs.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,21 +25,18 @@ pub(crate) struct StepArgs {
 }
 
 impl CaptionGraphs {
-    /// How often steps ran in which way.
-    pub fn counts(&self) -> CaptureCounts {
-        let step = self.lock();
-        step.as_ref().map(Captured::counts).unwrap_or_default()
+    /// What became of the steps, once a batch has been decoded.
+    pub(crate) fn report(&self) -> Option<CaptureReport> {
+        Some(lock(self.0.get()?).report())
     }
 
-    /// Why steps ran without a graph, and how many for each reason.
-    pub fn fallbacks(&self) -> Vec<(String, usize)> {
-        let step = self.lock();
-        let fallbacks = step.as_ref().map(|step| step.fallbacks().to_vec());
-        fallbacks.unwrap_or_default()
+    /// The step of the first call.
+    pub(crate) fn step(&self, step: impl FnOnce() -> CapturedStep) -> MutexGuard<'_, CapturedStep> {
+        lock(self.0.get_or_init(|| Mutex::new(step())))
     }
+}
 
-    /// The step, once a batch has been decoded.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<CapturedStep>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The value, as a panic left it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

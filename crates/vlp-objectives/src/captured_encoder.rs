@@ -1,25 +1,22 @@
 //! A model that a GPU runs as recorded graphs.
 
 use std::convert::Infallible;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use burn::prelude::*;
 use burn::tensor::kind::Basic;
-use vlp_ops::capture::{CaptureCounts, Captured, Value};
+use vlp_ops::capture::{CaptureReport, Captured, Value};
 use vlp_transformer::{Memory, TextBatch};
 use vlp_vision::{PaddedImages, QuantizedMap};
 
-use crate::caption_graphs::CaptionGraphs;
-use crate::encoder_output::{EncoderOutput, JointOutput, SharedParts, TextStates};
+use crate::caption_graphs::{CaptionGraphs, lock};
+use crate::encoder_output::{EncoderOutput, JointOutput, TextStates};
 use crate::encoding::{EncodedPasses, ImageTokens, PassInputs};
 use crate::error::ObjectiveError;
 use crate::inputs::Inputs;
 use crate::pairing::Pairing;
 use crate::passes::EncoderPasses;
 use crate::vision_language::{VisionLanguage, assemble};
-
-/// Name, counts and fallbacks ([`Captured::fallbacks`](vlp_ops::capture::Captured::fallbacks)) of a recorded function.
-pub type GraphReport = (&'static str, CaptureCounts, Vec<(String, usize)>);
 
 /// A model without autodiff whose weights do not change. On a GPU it is recorded as graphs for each shape of its inputs (see
 /// [`Captured`]), decoding of captions included; on the CPU it runs as it is.
@@ -55,7 +52,7 @@ impl<M: VisionLanguage> CapturedEncoder<M> {
             let (first, second) = (model.clone(), model.clone());
             Graphs {
                 image_tokens: Mutex::new(Captured::new(
-                    "the backbone",
+                    "backbone",
                     device,
                     move |texts_per_image, values| {
                         let mut values = Reader::new(values);
@@ -67,7 +64,7 @@ impl<M: VisionLanguage> CapturedEncoder<M> {
                         Ok(values_of_image_tokens(tokens))
                     },
                 )),
-                passes: Mutex::new(Captured::new("the encoder", device, move |args, values| {
+                passes: Mutex::new(Captured::new("encoder", device, move |args, values| {
                     Ok(encode_passes(&second, args, values))
                 })),
                 captions: CaptionGraphs::default(),
@@ -114,26 +111,15 @@ impl<M: VisionLanguage> CapturedEncoder<M> {
         self.model.encode_text(text)
     }
 
-    /// Name, counts and fallbacks of each recorded function; none on the CPU.
-    pub fn report(&self) -> Vec<GraphReport> {
+    /// What became of backbone, encoder and, once there are any, captions; nothing on the CPU.
+    pub fn report(&self) -> Vec<CaptureReport> {
         let Some(graphs) = &self.graphs else {
             return vec![];
         };
-        let image_tokens = lock(&graphs.image_tokens);
-        let passes = lock(&graphs.passes);
-        vec![
-            (
-                "backbone",
-                image_tokens.counts(),
-                image_tokens.fallbacks().to_vec(),
-            ),
-            ("encoder", passes.counts(), passes.fallbacks().to_vec()),
-            (
-                "captions",
-                graphs.captions.counts(),
-                graphs.captions.fallbacks(),
-            ),
-        ]
+        let backbone = lock(&graphs.image_tokens).report();
+        let encoder = lock(&graphs.passes).report();
+        let captions = graphs.captions.report();
+        [backbone, encoder].into_iter().chain(captions).collect()
     }
 
     fn replay<'a>(
@@ -147,10 +133,7 @@ impl<M: VisionLanguage> CapturedEncoder<M> {
         let values = [images.pixels.clone().into(), images.pad_mask.clone().into()];
         let texts_per_image = inputs.pairing.texts_per_image();
         let values = lock(&graphs.image_tokens).call(&texts_per_image, &values)?;
-        let parts = SharedParts {
-            caption_graphs: Some(&graphs.captions),
-            ..self.model.parts()
-        };
+        let parts = self.model.parts();
         let image_tokens = image_tokens_of(&mut Reader::new(&values), parts.dictionary.is_some());
         let encode = |pass_inputs: &PassInputs<'_>| {
             let args = PassArgs {
@@ -168,13 +151,11 @@ impl<M: VisionLanguage> CapturedEncoder<M> {
             let Ok(values) = lock(&graphs.passes).call(&args, &values);
             passes_of(&mut Reader::new(&values), &args)
         };
-        let output = assemble(parts, &image_tokens, inputs, passes, with_attention, encode);
-        Ok(output)
+        let (mut output, attention) =
+            assemble(parts, &image_tokens, inputs, passes, with_attention, encode);
+        output.caption_graphs = Some(&graphs.captions);
+        Ok((output, attention))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes values in the order in which they were listed.
@@ -282,8 +263,6 @@ fn values_of_pass_inputs(tokens: &ImageTokens, inputs: &PassInputs<'_>) -> Vec<V
     if let Some(texts) = inputs.image_texts {
         text(texts);
     }
-    let device = tokens.tokens.states.device();
-    values.push(inputs.pairing.rows(&device).into());
     if let (Some(mask), Some(map)) = (&inputs.mask, &tokens.quantized) {
         values.push(mask.clone().into());
         values.extend(values_of_quantized(map.clone()));
@@ -301,7 +280,6 @@ fn encode_passes(model: &impl VisionLanguage, args: &PassArgs, values: &[Value])
     };
     let joint_text = text();
     let image_texts = args.has_image_texts.then(text);
-    let pairing = args.pairing.clone().with_rows(values.next());
     let mask = args.is_masked.then(|| values.next());
     let image_tokens = ImageTokens {
         feature_maps: vec![],
@@ -311,7 +289,7 @@ fn encode_passes(model: &impl VisionLanguage, args: &PassArgs, values: &[Value])
     };
     let inputs = PassInputs {
         text: &joint_text,
-        pairing: &pairing,
+        pairing: &args.pairing,
         image_texts: image_texts.as_ref(),
         mask,
         passes: args.passes,

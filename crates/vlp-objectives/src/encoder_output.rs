@@ -46,8 +46,6 @@ pub struct SharedParts<'a> {
     pub decoder: Option<&'a Decoder>,
     /// Decoder of captions alone.
     pub caption_decoder: Option<&'a Decoder>,
-    /// Recorded graphs of caption decoding, where they are kept from batch to batch.
-    pub caption_graphs: Option<&'a CaptionGraphs>,
     /// Visual dictionary.
     pub dictionary: Option<&'a VisualDictionary>,
 }
@@ -103,14 +101,16 @@ pub struct EncoderOutput<'a> {
     pub codes: Option<Codes>,
     /// Modules of the model.
     pub parts: SharedParts<'a>,
-    /// Outputs of all layers of the shared decoder, `[images, length, d_model]`, for the objectives whose inputs went through
-    /// it at once.
+    /// Recorded graphs of caption decoding, where they are kept from batch to batch.
+    pub caption_graphs: Option<&'a CaptionGraphs>,
+    /// Outputs of all layers of the shared decoder, `[images, length, d_model]`, for the objectives whose inputs have
+    /// been through it together.
     pub decoded: Vec<(&'static str, Vec<Tensor<3>>)>,
 }
 
 impl EncoderOutput<'_> {
     /// Outputs of all layers of the shared decoder for an objective's [`decoder_input`](crate::Objective::decoder_input), if
-    /// it ran for several objectives at once.
+    /// it has run already.
     pub fn decoded(&self, objective: &'static str) -> Option<&[Tensor<3>]> {
         let mut decoded = self.decoded.iter();
         let (_, layers) = decoded.find(|(name, _)| *name == objective)?;

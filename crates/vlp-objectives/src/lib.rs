@@ -37,7 +37,7 @@ pub mod vqa;
 pub use batch::Batch;
 pub use caption_graphs::CaptionGraphs;
 pub use captioning::{CaptionReward, Captioning, CaptioningConfig, CiderReward, SelfCritical};
-pub use captured_encoder::{CapturedEncoder, GraphReport};
+pub use captured_encoder::CapturedEncoder;
 pub use codes::{Codes, MaskedToken};
 pub use collator::Collator;
 pub use detection::{Detection, DetectionConfig};
@@ -63,6 +63,8 @@ pub use pretrain::{Pretrain, total};
 pub use pretrain_objectives::{
     HeadSizes, ObjectivesConfig, PretrainMetrics, PretrainObjectives, PretrainTargets,
 };
+#[doc(hidden)]
+pub use serde;
 pub use set::{NamedLosses, ObjectiveSet};
 pub use snli_ve::{SnliVe, SnliVeConfig};
 pub use targets::{Targets, Unit};

@@ -1,6 +1,7 @@
 //! Validation metrics.
 
 use burn::prelude::*;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use vlp_data::LabelSpace;
 use vlp_eval::coco_ap;
@@ -77,7 +78,7 @@ pub struct MetricContext<'a> {
 pub struct Predictions {
     /// Answers to questions that have an official id.
     pub answers: Vec<VqaResult>,
-    /// Number of answers that result files cannot have, because the ids of their questions are no numbers.
+    /// Number of answers that result files cannot have, because the ids of their questions are not numbers.
     pub answers_without_id: usize,
     /// One caption per image.
     pub captions: Vec<CaptionResult>,
@@ -87,12 +88,11 @@ pub struct Predictions {
     pub statements: Vec<Nlvr2Label>,
 }
 
-/// Records of validation batches, and the scores computed from them.
-pub trait Metrics {
-    /// Adds the records of another part of the same data.
-    fn merge(&mut self, other: Self)
-    where
-        Self: Sized;
+/// Records of validation batches, and the scores computed from them. Each batch is recorded in metrics of its own, which another
+/// process may send here: what serde writes must hold all records, exactly. A program merges them in the order of the batches.
+pub trait Metrics: Serialize + DeserializeOwned {
+    /// Adds the records of a later part of the same data.
+    fn merge(&mut self, other: Self);
 
     /// The scores. The names are the same whatever was recorded: an undefined score has no value.
     ///
@@ -138,7 +138,7 @@ impl<M: Metrics> Metrics for Option<M> {
 }
 
 /// A mean of values in `0..=1`, such as an accuracy.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Mean {
     sum: f64,
     count: u64,
@@ -179,7 +179,7 @@ impl Mean {
     }
 }
 
-/// Defines metrics that are [`Mean`]s, each with the path of its score. Higher values are better.
+/// Defines metrics that are up to 16 [`Mean`]s, each with the path of its score. Higher values are better.
 ///
 /// ```
 /// vlp_objectives::mean_metrics! {
@@ -205,6 +205,8 @@ macro_rules! mean_metrics {
             $($(#[$field_meta])* $field_visibility $field: $crate::metrics::Mean),+
         }
 
+        $crate::serialize_as_tuple!($metrics { $($field),+ });
+
         impl $crate::Metrics for $metrics {
             fn merge(&mut self, other: Self) {
                 $(self.$field.merge(other.$field);)+
@@ -215,6 +217,31 @@ macro_rules! mean_metrics {
                 _context: &$crate::MetricContext<'_>,
             ) -> Result<Vec<$crate::Score>, $crate::ObjectiveError> {
                 Ok(vec![$($crate::Score::higher($name, self.$field.value())),+])
+            }
+        }
+    };
+}
+
+/// Implements serde's traits for a struct as for the tuple of its fields, in crates that do not depend on serde.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! serialize_as_tuple {
+    ($metrics:ident { $($field:ident),+ }) => {
+        impl $crate::serde::Serialize for $metrics {
+            fn serialize<S: $crate::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                $crate::serde::Serialize::serialize(&($(&self.$field,)+), serializer)
+            }
+        }
+
+        impl<'de> $crate::serde::Deserialize<'de> for $metrics {
+            fn deserialize<D: $crate::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
+                let ($($field,)+) = $crate::serde::Deserialize::deserialize(deserializer)?;
+                Ok(Self { $($field),+ })
             }
         }
     };

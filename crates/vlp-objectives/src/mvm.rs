@@ -208,7 +208,7 @@ impl Objective for Mvm {
 }
 
 /// Metrics of [`Mvm`], with the use of the dictionary.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct MvmMetrics {
     /// Fraction of masked tokens whose most probable code is right.
     pub accuracy: Mean,

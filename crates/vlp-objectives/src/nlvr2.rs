@@ -150,7 +150,7 @@ impl Objective for Nlvr2 {
 }
 
 /// Metrics of [`Nlvr2`]: accuracy, and the consistency of predictions for one sentence.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Nlvr2Metrics {
     identifiers: HashSet<String>,
     truths: Vec<Nlvr2Label>,

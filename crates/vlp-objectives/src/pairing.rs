@@ -1,20 +1,13 @@
 //! Which image each text is paired with.
 
 use burn::prelude::*;
+use vlp_ops::constant_ints;
 
 /// The image of each row of the joint pass. A row is a text; an image may have several.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Pairing {
     images: usize,
     image_index: Vec<usize>,
-    /// `image_index` on a device, where it is there already.
-    rows: Option<Tensor<1, Int>>,
-}
-
-impl PartialEq for Pairing {
-    fn eq(&self, other: &Self) -> bool {
-        (self.images, &self.image_index) == (other.images, &other.image_index)
-    }
 }
 
 impl Pairing {
@@ -23,15 +16,7 @@ impl Pairing {
         Self {
             images,
             image_index,
-            rows: None,
         }
-    }
-
-    /// With [`Self::image_index`] as a tensor, so that nothing is copied to the device.
-    #[must_use]
-    pub(crate) fn with_rows(mut self, rows: Tensor<1, Int>) -> Self {
-        self.rows = Some(rows);
-        self
     }
 
     /// One text for each image, in the same order.
@@ -81,11 +66,8 @@ impl Pairing {
     }
 
     /// Index of the image of each text, on the device.
-    pub(crate) fn rows(&self, device: &Device) -> Tensor<1, Int> {
-        if let Some(rows) = &self.rows {
-            return rows.clone();
-        }
+    fn rows(&self, device: &Device) -> Tensor<1, Int> {
         let rows: Vec<i32> = self.image_index.iter().map(|&image| image as i32).collect();
-        Tensor::from_ints(rows.as_slice(), device)
+        constant_ints(&rows, device)
     }
 }

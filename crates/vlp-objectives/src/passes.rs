@@ -9,7 +9,7 @@ use burn::prelude::*;
 static MERGE: AtomicU8 = AtomicU8::new(2);
 
 /// Whether passes over the same layers run as one, with padding up to the longest sequence. On a GPU this halves the number
-/// of kernels. The CPU runs them apart, which keeps its results to the bit.
+/// of kernels. The CPU runs them apart, so that its results stay bit-identical.
 pub fn merges_passes(device: &Device) -> bool {
     match MERGE.load(Ordering::Relaxed) {
         2 => !vlp_ops::is_cpu(device),

@@ -132,18 +132,16 @@ impl<M: VisionLanguage, O: ObjectiveSet> Pretrain<M, O> {
     }
 }
 
-/// Runs the inputs of several objectives through the decoder at once; returns nothing for a single one.
+/// Runs the inputs of all objectives through the decoder at once.
 fn decode(
     decoder: &Decoder,
     inputs: Vec<(&'static str, DecoderInput<'_>)>,
 ) -> Vec<(&'static str, Vec<Tensor<3>>)> {
-    if inputs.len() < 2 {
-        return vec![];
-    }
     let lengths = inputs
         .iter()
         .map(|(name, input)| (*name, input.x.dims()[1]));
     let lengths: Vec<(&str, usize)> = lengths.collect();
+    let is_single = inputs.len() == 1;
     let joined = inputs.into_iter().map(|(_, input)| input);
     let layers = joined
         .reduce(DecoderInput::join)
@@ -151,7 +149,10 @@ fn decode(
     let layers = layers.unwrap_or_default();
     let mut start = 0;
     let outputs = lengths.into_iter().map(|(name, length)| {
-        let rows = |layer: &Tensor<3>| layer.clone().narrow(1, start, length);
+        let rows = |layer: &Tensor<3>| match is_single {
+            true => layer.clone(),
+            false => layer.clone().narrow(1, start, length),
+        };
         let outputs = layers.iter().map(rows).collect();
         start += length;
         (name, outputs)

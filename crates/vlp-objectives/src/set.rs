@@ -165,7 +165,7 @@ impl<O: Objective> ObjectiveSet for Option<O> {
     }
 }
 
-/// Defines a module whose named fields are sets, with a struct for their targets and one for their metrics. The fields
+/// Defines a module whose up to 16 named fields are sets, with a struct for their targets and one for their metrics. The fields
 /// prepare an example in the order given.
 ///
 /// ```
@@ -209,6 +209,8 @@ macro_rules! objective_set {
             $(#[doc = concat!("Metrics of `", stringify!($field), "`.")]
             $field_visibility $field: <$kind as $crate::ObjectiveSet>::Metrics),+
         }
+
+        $crate::serialize_as_tuple!($metrics { $($field),+ });
 
         impl $crate::ObjectiveSet for $set {
             type Targets = $targets;

@@ -47,10 +47,7 @@ pub trait VisionLanguage: Module + ModuleDisplay + InitWeights + Sync + 'static 
         inputs: &Inputs<'_>,
         passes: EncoderPasses,
     ) -> Result<EncoderOutput<'_>, ObjectiveError> {
-        let image_tokens = self.image_tokens(inputs.images, inputs.pairing.texts_per_image())?;
-        let encode = |pass_inputs: &PassInputs<'_>| self.encode_passes(&image_tokens, pass_inputs);
-        let (output, _) = assemble(self.parts(), &image_tokens, inputs, passes, false, encode);
-        Ok(output)
+        Ok(encode(self, inputs, passes, false)?.0)
     }
 
     /// As [`Self::encode`], with the attention weights of the last layer of the joint pass: from every text token to
@@ -64,17 +61,27 @@ pub trait VisionLanguage: Module + ModuleDisplay + InitWeights + Sync + 'static 
         inputs: &Inputs<'_>,
         passes: EncoderPasses,
     ) -> Result<(EncoderOutput<'_>, Option<Tensor<3>>), ObjectiveError> {
-        let image_tokens = self.image_tokens(inputs.images, inputs.pairing.texts_per_image())?;
-        let encode = |pass_inputs: &PassInputs<'_>| self.encode_passes(&image_tokens, pass_inputs);
-        Ok(assemble(
-            self.parts(),
-            &image_tokens,
-            inputs,
-            passes,
-            true,
-            encode,
-        ))
+        encode(self, inputs, passes, true)
     }
+}
+
+fn encode<'a>(
+    model: &'a impl VisionLanguage,
+    inputs: &Inputs<'_>,
+    passes: EncoderPasses,
+    with_attention: bool,
+) -> Result<(EncoderOutput<'a>, Option<Tensor<3>>), ObjectiveError> {
+    let tokens = model.image_tokens(inputs.images, inputs.pairing.texts_per_image())?;
+    let encode = |pass_inputs: &PassInputs<'_>| model.encode_passes(&tokens, pass_inputs);
+    let parts = model.parts();
+    Ok(assemble(
+        parts,
+        &tokens,
+        inputs,
+        passes,
+        with_attention,
+        encode,
+    ))
 }
 
 /// Reads the codes of image tokens, encodes them and puts the output together.
@@ -108,6 +115,7 @@ pub(crate) fn assemble<'a>(
         text: encoded.text,
         codes,
         parts,
+        caption_graphs: None,
         decoded: vec![],
     };
     (output, encoded.attention)

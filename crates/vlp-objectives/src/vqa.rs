@@ -202,12 +202,12 @@ crate::mean_metrics! {
 }
 
 /// Metrics of [`Vqa`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct VqaMetrics {
     /// Accuracies.
     pub accuracies: VqaAccuracies,
     answers: Vec<VqaResult>,
-    /// Number of answers to questions whose id is no number.
+    /// Number of answers to questions whose id is not a number.
     without_id: usize,
 }
 

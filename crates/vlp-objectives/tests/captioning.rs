@@ -85,7 +85,7 @@ fn greedy_captions_consist_of_the_most_probable_tokens() {
 }
 
 #[test]
-fn a_cache_of_fixed_length_gives_the_same_captions() {
+fn a_static_cache_gives_the_same_captions() {
     let rig = Rig::new(&Device::flex()).unwrap();
     let special = rig.tokenizer.special_tokens();
     let greedy = GenerationConfig::greedy(special.cls, special.sep, 12);
@@ -102,7 +102,7 @@ fn a_cache_of_fixed_length_gives_the_same_captions() {
         let output = pretrain.encode(&batch.unwrap()).unwrap();
         let generator = |fixed| {
             let generator = captioning.generator(&output).unwrap();
-            generator.with_fixed_cache(fixed)
+            generator.with_static_cache(fixed)
         };
         for config in [&greedy, &beams, &constrained] {
             let (fixed, growing) = (generator(true), generator(false));

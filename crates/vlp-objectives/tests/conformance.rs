@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
+use serde::{Deserialize, Serialize};
 use vlp_objectives::testing::{CODES, D_MODEL, Rig, check, check_with};
 use vlp_objectives::{
     CaptioningConfig, DetectionConfig, EncoderOutput, EncoderPasses, HeadKind, ItcConfig,
@@ -141,6 +142,7 @@ enum Violation {
     SkippedState,
     MetricNames,
     Merge,
+    UnsentRecords,
 }
 
 static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -161,20 +163,24 @@ init_weights!(Violating { head, unused; factor, violation });
 #[derive(Debug, Clone)]
 struct SkippedViolation(Violation);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct ViolatingMetrics {
     names: usize,
     merges: usize,
+    #[serde(skip)]
+    unsent: usize,
 }
 
 impl Metrics for ViolatingMetrics {
     fn merge(&mut self, other: Self) {
         (self.names, self.merges) = (other.names, self.merges + other.merges);
+        self.unsent += other.unsent;
     }
 
     fn scores(&self, _context: &MetricContext<'_>) -> Result<Vec<Score>, ObjectiveError> {
         let merges = Score::higher("violating/merges", Some(self.merges as f64));
-        let mut scores = vec![merges];
+        let unsent = Score::higher("violating/unsent", Some(self.unsent as f64));
+        let mut scores = vec![merges, unsent];
         scores.extend((0..self.names).map(|name| Score::lower(format!("violating/{name}"), None)));
         Ok(scores)
     }
@@ -222,6 +228,7 @@ impl Objective for Violating {
         metrics: &mut ViolatingMetrics,
     ) -> Result<(), ObjectiveError> {
         metrics.names = usize::from(self.violation.0 == Violation::MetricNames);
+        metrics.unsent += usize::from(self.violation.0 == Violation::UnsentRecords);
         if self.violation.0 == Violation::Merge {
             metrics.merges = metrics.merges * 2 + 1;
         }
@@ -246,6 +253,7 @@ fn each_violation_is_reported() {
         (Violation::SkippedState, "its loss was"),
         (Violation::MetricNames, "its metrics are"),
         (Violation::Merge, "merged metrics give"),
+        (Violation::UnsentRecords, "in another process"),
     ] {
         let result = check(&Device::flex(), |rig| {
             let linear = |out| LinearConfig::new(D_MODEL, out).init(&rig.device);

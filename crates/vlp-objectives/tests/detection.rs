@@ -66,6 +66,7 @@ fn sums_of_two_vocabularies_are_added_before_the_mean() {
             text: None,
             codes: None,
             parts: output.parts,
+            caption_graphs: None,
             decoded: vec![],
         };
         let objects = targets.iter().flat_map(|target| &target.objects);

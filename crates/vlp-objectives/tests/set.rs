@@ -71,6 +71,21 @@ fn empty_metrics_list_the_names_of_all_objectives_that_are_on() {
 }
 
 #[test]
+fn metrics_of_a_set_reach_another_process_exactly() {
+    let rig = Rig::new(&Device::flex()).unwrap();
+    for fraction in [0.1, f64::NAN] {
+        let mut metrics = objectives(&rig).metrics();
+        let accuracy = &mut metrics.mlm.as_mut().unwrap().accuracy;
+        accuracy.record_fraction(fraction);
+        accuracy.record_fraction(0.2);
+        let bytes = rmp_serde::to_vec_named(&metrics).unwrap();
+        let received: AllMetrics = rmp_serde::from_slice(&bytes).unwrap();
+        assert!(received.itc.is_none());
+        assert_eq!(format!("{received:?}"), format!("{metrics:?}"));
+    }
+}
+
+#[test]
 fn a_set_without_objectives_has_no_passes_and_no_losses() {
     let rig = Rig::new(&Device::flex()).unwrap();
     let sizes = HeadSizes {

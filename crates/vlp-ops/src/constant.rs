@@ -5,6 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;
 
 use burn::prelude::*;
+use burn::tensor::kind::Basic;
+
+use crate::capture::keep_for_graph;
 
 /// Constants that are kept.
 const MAX_CONSTANTS: usize = 256;
@@ -19,10 +22,10 @@ struct Key {
 }
 
 /// The most recently used last.
-type Constants<T> = Mutex<VecDeque<(Key, T)>>;
+type Constants<K> = Mutex<VecDeque<(Key, Tensor<1, K>)>>;
 
-static FLOATS: Constants<Tensor<1>> = Mutex::new(VecDeque::new());
-static INTS: Constants<Tensor<1, Int>> = Mutex::new(VecDeque::new());
+static FLOATS: Constants<Float> = Mutex::new(VecDeque::new());
+static INTS: Constants<Int> = Mutex::new(VecDeque::new());
 
 /// A tensor of a few values that are the same in every pass. A GPU keeps it, so that later passes copy nothing to it, as a
 /// recorded graph requires.
@@ -39,12 +42,12 @@ pub fn constant_ints(values: &[i32], device: &Device) -> Tensor<1, Int> {
     find(&INTS, bits, device, tensor)
 }
 
-fn find<T: Clone>(
-    constants: &Constants<T>,
+fn find<K: Basic>(
+    constants: &Constants<K>,
     bits: impl Fn() -> Vec<u32>,
     device: &Device,
-    tensor: impl Fn() -> T,
-) -> T {
+    tensor: impl Fn() -> Tensor<1, K>,
+) -> Tensor<1, K> {
     if crate::device::is_cpu(device) {
         return tensor();
     }
@@ -62,5 +65,6 @@ fn find<T: Clone>(
     if constants.len() > MAX_CONSTANTS {
         constants.pop_front();
     }
+    keep_for_graph(&tensor);
     tensor
 }

@@ -15,14 +15,7 @@ pub fn is_same_tensor<const D: usize>(a: &Tensor<D>, b: &Tensor<D>) -> bool {
         (
             DispatchTensorKind::Flex(BackendTensor::Float(a)),
             DispatchTensorKind::Flex(BackendTensor::Float(b)),
-        ) => {
-            let place = |tensor: &burn::backend::flex::FlexTensor| {
-                let layout = tensor.layout();
-                let strides = layout.strides().to_vec();
-                (tensor.bytes().as_ptr(), layout.start_offset(), strides)
-            };
-            place(&a) == place(&b)
-        }
+        ) => a.bytes().as_ptr() == b.bytes().as_ptr() && a.layout() == b.layout(),
         #[cfg(all(any(feature = "wgpu", feature = "cuda"), feature = "fusion"))]
         (
             DispatchTensorKind::Cube(BackendTensor::Float(a)),
@@ -33,12 +26,9 @@ pub fn is_same_tensor<const D: usize>(a: &Tensor<D>, b: &Tensor<D>) -> bool {
             DispatchTensorKind::Cube(BackendTensor::Float(a)),
             DispatchTensorKind::Cube(BackendTensor::Float(b)),
         ) => {
-            let place = |tensor: &burn_cubecl::tensor::CubeTensor| {
-                let handle = &tensor.handle;
-                let id = handle.memory.descriptor().id;
-                (id, handle.offset_start, tensor.meta.strides.to_vec())
-            };
-            place(&a) == place(&b)
+            let is_same_buffer = a.handle.memory.descriptor().id == b.handle.memory.descriptor().id;
+            let is_same_offset = a.handle.offset_start == b.handle.offset_start;
+            is_same_buffer && is_same_offset && a.meta == b.meta
         }
         _ => false,
     }
@@ -60,5 +50,6 @@ mod tests {
             &Tensor::from_floats([1.0, 2.0], &device)
         ));
         assert!(!is_same_tensor(&a, &a.clone().flip([0])));
+        assert!(!is_same_tensor(&a, &a.clone().slice(0..1)));
     }
 }

@@ -82,7 +82,9 @@ pub use ops::sum_of_squares::sum_of_squares;
 pub use precision::{MatmulPrecision, set_matmul_precision};
 pub use replay::is_recomputing;
 pub use simd_level::{SimdError, SimdLevel, detected_simd_level, init_simd, simd_level};
-pub use threads::{is_concurrent, join_thread_pool, run_concurrently};
+pub use threads::{
+    is_concurrent, join_thread_pool, micro_batch, run_concurrently, thread_count, with_micro_batch,
+};
 pub use to_cpu::{copies_to_cpu, to_cpu};
 pub use types::adamw_step::AdamWStep;
 pub use types::affine::Affine;

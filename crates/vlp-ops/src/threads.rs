@@ -19,6 +19,15 @@ pub fn join_thread_pool() -> bool {
     true
 }
 
+/// Threads that the CPU's operations run on; 1 without the feature `flex`.
+pub fn thread_count() -> usize {
+    cpu_path! {
+        return rayon::current_num_threads();
+    }
+    #[allow(unreachable_code, reason = "without the CPU backend alone")]
+    1
+}
+
 /// Runs both closures at the same time, each on its own thread and with half of the pool's threads, rounded up. This pays for
 /// many small operations, which cannot keep all threads busy. While two closures are running already, or inside one of them,
 /// the operations of both share all threads.
@@ -51,4 +60,21 @@ fn concurrently<T>(run: impl FnOnce() -> T) -> T {
 /// Whether this thread runs one of the closures of [`run_concurrently`].
 pub fn is_concurrent() -> bool {
     IS_CONCURRENT.get()
+}
+
+thread_local! {
+    static MICRO_BATCH: Cell<(usize, usize)> = const { Cell::new((0, 1)) };
+}
+
+/// Runs the forward and backward pass of micro-batch `index` of `count`, of which the gradients are summed into one step.
+pub fn with_micro_batch<T>(index: usize, count: usize, run: impl FnOnce() -> T) -> T {
+    let before = MICRO_BATCH.replace((index, count));
+    let output = run();
+    MICRO_BATCH.set(before);
+    output
+}
+
+/// The micro-batch that this thread runs, and how many the step has; `(0, 1)` outside of [`with_micro_batch`].
+pub fn micro_batch() -> (usize, usize) {
+    MICRO_BATCH.get()
 }

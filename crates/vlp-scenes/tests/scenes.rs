@@ -168,7 +168,16 @@ prop_compose! {
         textures in subset(Texture::ALL), least in 1usize..=6, more in 0usize..=5,
         small in 0.06f32..0.3, wide in 0.0f32..0.4, seed: u64,
     ) -> ScenesConfig {
-        ScenesConfig::default().with_shapes(shapes).with_colors(colors).with_sizes(sizes).with_textures(textures).with_min_objects(least).with_max_objects((least + more).min(6)).with_min_extent(small).with_max_extent(small + wide).with_seed(seed)
+        ScenesConfig::default()
+            .with_shapes(shapes)
+            .with_colors(colors)
+            .with_sizes(sizes)
+            .with_textures(textures)
+            .with_min_objects(least)
+            .with_max_objects((least + more).min(6))
+            .with_min_extent(small)
+            .with_max_extent(small + wide)
+            .with_seed(seed)
     }
 }
 

@@ -98,7 +98,7 @@ impl WordPieceTokenizer {
             reason,
         };
         let text = read_text(path)?;
-        let bert = without_mark(&text).parse::<BertTokenizer>();
+        let bert = text.parse::<BertTokenizer>();
         let bert = bert.map_err(|e| invalid(e.to_string()))?;
         if let Some(difference) = unsupported_setting(&bert) {
             return Err(invalid(format!(
@@ -162,10 +162,7 @@ impl WordPieceTokenizer {
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, TextError> {
-        Self::build(
-            name,
-            without_mark(text).lines().map(str::to_owned).collect(),
-        )
+        Self::build(name, text.lines().map(str::to_owned).collect())
     }
 
     fn build(name: &str, tokens: Vec<String>) -> Result<Self, TextError> {
@@ -314,16 +311,14 @@ impl WordPieceTokenizer {
     }
 }
 
+/// The text of a file, without the byte order mark with which some editors begin a UTF-8 file.
 fn read_text(path: &Path) -> Result<String, TextError> {
-    std::fs::read_to_string(path).map_err(|source| TextError::Read {
+    let text = std::fs::read_to_string(path).map_err(|source| TextError::Read {
         path: path.into(),
         source,
-    })
-}
-
-/// `text` without the byte order mark with which some editors begin a UTF-8 file.
-fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
+    })?;
+    let unmarked = text.strip_prefix('\u{feff}').map(str::to_owned);
+    Ok(unmarked.unwrap_or(text))
 }
 
 /// How `bert` splits texts otherwise than [`WordPieceTokenizer`]; `None` if it does not.

@@ -1,6 +1,6 @@
 //! DETR's decoder: self-attention, cross-attention to the memory, one norm shared by the outputs of all layers.
 
-mod fixed;
+mod static_cache;
 
 use burn::nn::Dropout;
 use burn::prelude::*;
@@ -12,7 +12,7 @@ use crate::error::TransformerError;
 use crate::layer::{FeedForward, LayerConfig, with_pos};
 use crate::memory::Memory;
 
-pub use fixed::FixedCache;
+pub use static_cache::StaticCache;
 
 /// Configuration of a [`Decoder`].
 #[derive(Debug, Clone, PartialEq, WithSetters)]

@@ -10,7 +10,7 @@ pub mod memory;
 pub mod text;
 
 pub use attention::{AttentionBias, KeyValue, MultiHeadAttention, MultiHeadAttentionConfig};
-pub use decoder::{Decoder, DecoderCache, DecoderConfig, DecoderInput, FixedCache};
+pub use decoder::{Decoder, DecoderCache, DecoderConfig, DecoderInput, StaticCache};
 pub use encoder::{Encoder, EncoderConfig};
 pub use error::TransformerError;
 pub use generation::{GeneratedSequence, GenerationConfig, Sampling, TokenScorer};

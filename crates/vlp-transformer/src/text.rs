@@ -108,10 +108,7 @@ impl TextEmbedding {
     /// - output: `[batch, length, d_model]`
     pub fn forward_from(&self, ids: Tensor<2, Int>, start: usize) -> Tensor<3> {
         let length = ids.dims()[1];
-        let positions = self.position.weight.val().narrow(0, start, length);
-        let token_type = self.token_type.weight.val().narrow(0, 0, 1);
-        let x = embedding(self.token_embedding(), ids) + (positions + token_type).unsqueeze::<3>();
-        dropout(&self.dropout, self.norm.forward(x))
+        self.embed(ids, self.position.weight.val().narrow(0, start, length))
     }
 
     /// [`Self::forward_from`] for one token of each text at a position on the device, `[1]`.
@@ -120,7 +117,11 @@ impl TextEmbedding {
     /// - `ids`: `[batch, 1]`
     /// - output: `[batch, 1, d_model]`
     pub fn forward_at(&self, ids: Tensor<2, Int>, position: Tensor<1, Int>) -> Tensor<3> {
-        let positions = self.position.weight.val().select(0, position);
+        self.embed(ids, self.position.weight.val().select(0, position))
+    }
+
+    /// Tokens `[batch, length]` of type 0 with rows `[length, d_model]` of the position table.
+    fn embed(&self, ids: Tensor<2, Int>, positions: Tensor<2>) -> Tensor<3> {
         let token_type = self.token_type.weight.val().narrow(0, 0, 1);
         let x = embedding(self.token_embedding(), ids) + (positions + token_type).unsqueeze::<3>();
         dropout(&self.dropout, self.norm.forward(x))

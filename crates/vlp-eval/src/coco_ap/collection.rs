@@ -2,19 +2,21 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::evaluate::evaluate;
 use super::types::{CocoSummary, Detection, GroundTruth};
 use crate::EvalError;
 
 /// Detections and annotated objects of images. An image that is added again is ignored, so that it is counted once in a
 /// data set with several samples of an image.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DetectionCollection {
     ids: HashSet<u64>,
     images: Vec<ImageDetections>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct ImageDetections {
     image_id: u64,
     ground_truth: Vec<GroundTruth>,

@@ -279,14 +279,14 @@ pub(super) fn write(
 
 /// Creates a file next to `file` under a name that does not exist yet.
 fn create_partial(file: &Path) -> std::io::Result<(File, PathBuf)> {
-    for number in 0_u64.. {
+    let mut number = 0_u64;
+    loop {
         let mut name = file.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}-{number}.partial", std::process::id()));
         let partial = file.with_file_name(name);
         match File::create_new(&partial) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
             created => return Ok((created?, partial)),
         }
     }
-    Err(ErrorKind::AlreadyExists.into())
 }

@@ -6,30 +6,30 @@ use rand_chacha::ChaCha8Rng;
 use vlp_transformer::generation::{beam_search, sample};
 use vlp_transformer::{GeneratedSequence, GenerationConfig, Sampling, TokenScorer};
 
+use super::captured::CapturedScorer;
 use super::head::CaptionHead;
-use super::recorded::RecordedScorer;
-use super::scorer::GrowingScorer;
+use super::scorer::DynamicScorer;
 use crate::caption_graphs::CaptionGraphs;
 
 /// Generates captions of a batch of images.
 #[derive(Debug)]
 pub struct CaptionGenerator<'a> {
     head: CaptionHead<'a>,
-    fixed_cache: bool,
+    static_cache: bool,
 }
 
 impl<'a> CaptionGenerator<'a> {
     /// A generator with the given logits.
     pub fn new(head: CaptionHead<'a>) -> Self {
-        let fixed_cache = !vlp_ops::is_cpu(&head.memory.states.device());
-        Self { head, fixed_cache }
+        let static_cache = head.graphs.is_some();
+        Self { head, static_cache }
     }
 
     /// Whether keys and values of tokens are cached at a fixed length, which a GPU can replay as a graph; otherwise the cache
-    /// grows with the tokens. The default is the former on a GPU and the latter on the CPU.
+    /// grows with the tokens. The default is the former if the head has [graphs](CaptionHead::graphs).
     #[must_use]
-    pub fn with_fixed_cache(mut self, fixed_cache: bool) -> Self {
-        self.fixed_cache = fixed_cache;
+    pub fn with_static_cache(mut self, static_cache: bool) -> Self {
+        self.static_cache = static_cache;
         self
     }
 
@@ -91,12 +91,12 @@ impl<'a> CaptionGenerator<'a> {
                     .select(Tensor::from_ints(rows.as_slice(), &device))
             }
         };
-        if !self.fixed_cache {
-            return search(&mut GrowingScorer::new(&self.head, &memory));
+        if !self.static_cache {
+            return search(&mut DynamicScorer::new(&self.head, &memory));
         }
         let new_graphs = CaptionGraphs::default();
         let graphs = self.head.graphs.unwrap_or(&new_graphs);
-        let mut scorer = RecordedScorer::new(&self.head, &memory, beams, length.max(1), graphs);
+        let mut scorer = CapturedScorer::new(&self.head, &memory, beams, length.max(1), graphs);
         search(&mut scorer)
     }
 }

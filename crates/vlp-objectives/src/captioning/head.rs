@@ -25,8 +25,7 @@ pub struct CaptionHead<'a> {
 impl<'a> CaptionHead<'a> {
     /// Logits `[rows, vocab]` of decoder states `[rows, d_model]`.
     pub(super) fn project(&self, states: Tensor<2>) -> Tensor<2> {
-        let token_embedding = self.text_embedding.token_embedding();
-        tied_logits(states, token_embedding, Some(self.bias.clone()))
+        project(states, self.text_embedding, &self.bias)
     }
 
     fn decoder_input(&self, text: &TextBatch) -> DecoderInput<'a> {
@@ -93,4 +92,9 @@ impl<'a> CaptionHead<'a> {
         };
         Some((self.project(gather_positions(states, &positions)), labels))
     }
+}
+
+/// Logits `[rows, vocab]` of decoder states `[rows, d_model]`.
+pub(super) fn project(states: Tensor<2>, text: &TextEmbedding, bias: &Tensor<1>) -> Tensor<2> {
+    tied_logits(states, text.token_embedding(), Some(bias.clone()))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use vlp_eval::caption::{CaptionPair, caption_scores};
 use vlp_eval::results::CaptionResult;
 
@@ -9,13 +10,13 @@ use crate::error::ObjectiveError;
 use crate::metrics::{MetricContext, Metrics, Predictions, Score};
 
 /// BLEU-4 and CIDEr-D of generated captions. Only the first caption of an image counts, as in result files.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CaptionMetrics {
     image_ids: HashSet<u64>,
     captions: Vec<GeneratedCaption>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct GeneratedCaption {
     image_id: u64,
     ids: Vec<u32>,

@@ -1,10 +1,10 @@
 //! Image captioning by the decoder, from the image-only pass (E2E-VLP's ITG).
 
+mod captured;
 mod generator;
 mod head;
 mod metrics;
 mod objective;
-mod recorded;
 mod reward;
 mod scorer;
 mod self_critical;

@@ -175,7 +175,7 @@ impl Captioning {
             decoder: output.parts.caption_decoder(Self::NAME)?,
             text_embedding: output.parts.text_embedding,
             memory: output.image(),
-            graphs: output.parts.caption_graphs,
+            graphs: output.caption_graphs,
         })
     }
 

@@ -1,21 +1,22 @@
-//! Scores of the next token on the CPU: keys and values are appended to a cache that grows.
+//! Scores of the next token without recorded graphs: keys and values are appended to a cache that grows.
 
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use burn::tensor::activation::log_softmax;
+use vlp_ops::to_cpu;
 use vlp_transformer::generation::most_probable;
 use vlp_transformer::{DecoderCache, Memory, TokenScorer};
 
 use super::head::CaptionHead;
 
-pub(super) struct GrowingScorer<'a> {
+pub(super) struct DynamicScorer<'a> {
     head: &'a CaptionHead<'a>,
     cache: DecoderCache,
     position: usize,
     device: Device,
 }
 
-impl<'a> GrowingScorer<'a> {
+impl<'a> DynamicScorer<'a> {
     /// `memory` has a row for each beam.
     pub(super) fn new(head: &'a CaptionHead<'a>, memory: &Memory) -> Self {
         Self {
@@ -27,7 +28,7 @@ impl<'a> GrowingScorer<'a> {
     }
 }
 
-impl TokenScorer for GrowingScorer<'_> {
+impl TokenScorer for DynamicScorer<'_> {
     fn next_tokens(&mut self, last: &[u32], count: usize) -> Vec<Vec<(u32, f32)>> {
         let ids: Vec<i32> = last.iter().map(|&id| id as i32).collect();
         let ids = Tensor::from_data(TensorData::new(ids, [last.len(), 1]), &self.device);
@@ -48,7 +49,7 @@ impl TokenScorer for GrowingScorer<'_> {
 /// The `count` most probable tokens of each row of log-probabilities `[rows, vocab]`, copied to the CPU.
 pub(super) fn rows_of(log_probs: Tensor<2>, count: usize) -> Vec<Vec<(u32, f32)>> {
     let vocab = log_probs.dims()[1];
-    let log_probs: Vec<f32> = log_probs.into_data().iter().collect();
+    let log_probs: Vec<f32> = to_cpu(log_probs).iter().collect();
     let rows = log_probs.chunks(vocab);
     rows.map(|row| most_probable(row, count)).collect()
 }

@@ -1,5 +1,6 @@
 //! Metrics of detection.
 
+use serde::{Deserialize, Serialize};
 use vlp_eval::coco_ap::{Detection, DetectionCollection};
 
 use super::post_process::DetectedObject;
@@ -9,19 +10,19 @@ use crate::metrics::{MetricContext, Metrics, Predictions, Score};
 
 crate::mean_metrics! {
     /// Accuracies of queries that are matched to an object.
-    pub struct MatchedAccuracies {
+    struct MatchedAccuracies {
         /// Fraction of matched queries whose most probable class is right.
-        pub class: "detection/class_accuracy",
+        class: "detection/class_accuracy",
         /// Of an object with k attributes, the fraction among the k most probable ones; mean over matched queries.
-        pub attribute: "detection/attribute_accuracy",
+        attribute: "detection/attribute_accuracy",
     }
 }
 
 /// Average precision of detections, and accuracies of matched queries. Each image counts once, however often it is recorded.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DetectionMetrics {
-    /// Accuracies of matched queries.
-    pub matched: MatchedAccuracies,
+    /// Ids of images, and accuracies of their matched queries.
+    matched: Vec<(u64, MatchedAccuracies)>,
     /// Categories are indices of the vocabulary.
     images: DetectionCollection,
 }
@@ -50,15 +51,21 @@ impl DetectionMetrics {
             })
             .collect();
         detections.sort_by(|a, b| b.score.total_cmp(&a.score));
-        self.images
-            .add_image(target.image_id, target.ground_truth.clone(), detections)
+        let ground_truth = target.ground_truth.clone();
+        let is_new = (self.images).add_image(target.image_id, ground_truth, detections);
+        if is_new {
+            let accuracies = MatchedAccuracies::default();
+            self.matched.push((target.image_id, accuracies));
+        }
+        is_new
     }
 
-    /// Records class and attributes of a query that is matched to `truth`.
+    /// Records class and attributes of a query that is matched to `truth`, in the image that was recorded last.
     pub fn record_match(&mut self, object: &DetectedObject, truth: &TargetObject) {
-        self.matched
-            .class
-            .record_correct(object.class == truth.class);
+        let Some((_, matched)) = self.matched.last_mut() else {
+            return;
+        };
+        matched.class.record_correct(object.class == truth.class);
         if truth.attributes.is_empty() || object.attributes.is_empty() {
             return;
         }
@@ -67,13 +74,15 @@ impl DetectionMetrics {
         let top = &order[..truth.attributes.len().min(order.len())];
         let correct = truth.attributes.iter().filter(|a| top.contains(a)).count();
         let fraction = correct as f64 / truth.attributes.len() as f64;
-        self.matched.attribute.record_fraction(fraction);
+        matched.attribute.record_fraction(fraction);
     }
 }
 
 impl Metrics for DetectionMetrics {
     fn merge(&mut self, other: Self) {
-        self.matched.merge(other.matched);
+        let matched = other.matched.into_iter();
+        let is_new = |(image_id, _): &(u64, _)| !self.images.contains(*image_id);
+        self.matched.extend(matched.filter(is_new));
         self.images.merge(other.images);
     }
 
@@ -83,7 +92,11 @@ impl Metrics for DetectionMetrics {
             false => Some(self.images.evaluate()?),
         };
         let summary = summary.as_ref();
-        let mut scores = self.matched.scores(context)?;
+        let mut matched = MatchedAccuracies::default();
+        for (_, of_image) in &self.matched {
+            matched.merge(of_image.clone());
+        }
+        let mut scores = matched.scores(context)?;
         scores.extend([
             Score::higher("detection/ap", summary.and_then(|summary| summary.ap)),
             Score::higher("detection/ap50", summary.and_then(|summary| summary.ap50)),

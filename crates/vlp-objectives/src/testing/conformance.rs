@@ -31,8 +31,8 @@ pub fn check<O: Objective>(
 /// - losses are finite for one example, for all, and for one with nothing to predict, which also has a backward pass;
 /// - a gradient reaches every parameter of the objective;
 /// - saved and loaded into fresh weights, it has the same loss;
-/// - `evaluate` works without gradients, metrics have the same names with and without records, and the scores of merged
-///   metrics are those of all records.
+/// - `evaluate` works without gradients, metrics have the same names with and without records, the scores of merged metrics
+///   are those of all records, and metrics that another process sends have the same scores.
 ///
 /// # Errors
 /// [`ConformanceError::Violation`] names the first rule that is broken; [`ConformanceError::Objective`] if a method
@@ -246,7 +246,19 @@ fn check_metrics<O: Objective>(
         pretrain.evaluate(&batch, &mut part)?;
         merged.merge(part);
     }
+    let sent = rmp_serde::to_vec_named(&all).map_err(|e| e.to_string());
+    let received = sent.and_then(|bytes| rmp_serde::from_slice(&bytes).map_err(|e| e.to_string()));
+    let received: Option<O::Metrics> = match received {
+        Ok(metrics) => metrics,
+        Err(error) => return violation(O::NAME, format!("its metrics cannot be sent: {error}")),
+    };
+    let received = received.scores(&context)?;
     let (all, merged) = (all.scores(&context)?, merged.scores(&context)?);
+    // As text, so that NaN equals itself.
+    if format!("{received:?}") != format!("{all:?}") {
+        let what = format!("its metrics are {all:?} here and {received:?} in another process");
+        return violation(O::NAME, what);
+    }
     let names = |scores: &[Score]| -> Vec<String> {
         scores.iter().map(|score| score.name.clone()).collect()
     };

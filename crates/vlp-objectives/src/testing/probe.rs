@@ -110,7 +110,6 @@ impl VisionLanguage for Probe {
             text_embedding: &self.text_embedding,
             decoder: Some(&self.decoder),
             caption_decoder: None,
-            caption_graphs: None,
             dictionary: Some(&self.dictionary),
         }
     }

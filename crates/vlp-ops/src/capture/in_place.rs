@@ -33,7 +33,7 @@ pub(crate) trait InPlaceBackend: Backend {
     fn copy_bool(source: BoolTensor<Self>) -> BoolTensor<Self>;
 }
 
-/// Copies `source` into the buffer of `target`. The result is that buffer; the copy takes place as long as it is kept.
+/// Copies `source` into the buffer of `target`. The result is that buffer; the copy takes place only if the result is kept.
 ///
 /// Both have one type and shape.
 pub(super) fn assign(target: &Value, source: &Value) -> Value {

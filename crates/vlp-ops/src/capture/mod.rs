@@ -10,6 +10,7 @@ use std::fmt;
 use std::thread::ThreadId;
 
 use burn::prelude::*;
+use burn::tensor::kind::Basic;
 use burn::tensor::{DType, Shape};
 
 pub use value::Value;
@@ -23,6 +24,15 @@ const MAX_RECORDINGS: usize = 4 * MAX_GRAPHS;
 /// Shapes that are remembered.
 const MAX_SHAPES: usize = 64;
 
+/// Keeps a cached tensor for as long as the graph that this thread records, if it records one: the graph still reads the
+/// tensor's buffer when the cache has dropped the tensor.
+#[allow(unused_variables, reason = "the CPU records no graphs")]
+pub fn keep_for_graph<const D: usize, K: Basic>(tensor: &Tensor<D, K>) {
+    gpu_path! {
+        recording::keep(|| tensor.clone().into());
+    }
+}
+
 type Function<A, E> = dyn Fn(&A, &[Value]) -> Result<Vec<Value>, E> + Send + Sync;
 
 /// A function of tensors that a GPU runs as one recorded graph, without starting each of its kernels from the processor.
@@ -32,10 +42,10 @@ type Function<A, E> = dyn Fn(&A, &[Value]) -> Result<Vec<Value>, E> + Send + Syn
 /// What cannot be recorded runs as it is: everything on the CPU, more shapes than pay, and a function that copies from the
 /// device; each reason is printed once and counted.
 ///
-/// The function must read its tensors from its inputs, or own them unchanged, such as the weights of a model; `args` stand for
-/// all else that its result depends on. It must not be random, and must not copy values to the device but for
-/// [constants](crate::constant_floats): wgpu refuses to record that, CUDA would copy the recorded values again. A graph belongs
-/// to the thread that recorded it.
+/// The function must read its tensors from its inputs, own them unchanged, such as the weights of a model, or
+/// [keep](keep_for_graph) those of a cache; `args` stand for all else that its result depends on. It must not be random, and
+/// must not copy values to the device but for [constants](crate::constant_floats): wgpu refuses to record that, CUDA would copy
+/// the recorded values again. A graph belongs to the thread that recorded it.
 pub struct Captured<A, E> {
     name: &'static str,
     device: Device,
@@ -43,10 +53,10 @@ pub struct Captured<A, E> {
     /// The most recently used last.
     entries: Vec<Entry<A>>,
     counts: CaptureCounts,
-    reasons: Vec<(String, usize)>,
+    fallbacks: Vec<(String, usize)>,
 }
 
-/// How often a function ran in which way.
+/// How often a [`Captured`] function ran in which way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CaptureCounts {
@@ -56,8 +66,20 @@ pub struct CaptureCounts {
     pub recordings: usize,
     /// Calls that replayed a graph, those that recorded it included.
     pub replays: usize,
-    /// Calls that ran without a graph for one of [`Captured::fallbacks`].
+    /// Calls that ran without a graph for one of [`CaptureReport::fallbacks`].
     pub fallbacks: usize,
+}
+
+/// What became of a [`Captured`] function.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CaptureReport {
+    /// Name of the function.
+    pub name: &'static str,
+    /// How often it ran in which way.
+    pub counts: CaptureCounts,
+    /// Why calls ran without a graph, and how many for each reason.
+    pub fallbacks: Vec<(String, usize)>,
 }
 
 #[derive(PartialEq)]
@@ -95,7 +117,7 @@ impl<A: Clone + PartialEq + 'static, E: 'static> Captured<A, E> {
             function: Box::new(function),
             entries: vec![],
             counts: CaptureCounts::default(),
-            reasons: vec![],
+            fallbacks: vec![],
         }
     }
 
@@ -135,14 +157,13 @@ impl<A: Clone + PartialEq + 'static, E: 'static> Captured<A, E> {
         }
     }
 
-    /// How often the function ran in which way.
-    pub fn counts(&self) -> CaptureCounts {
-        self.counts
-    }
-
-    /// Why calls ran without a graph, and how many for each reason.
-    pub fn fallbacks(&self) -> &[(String, usize)] {
-        &self.reasons
+    /// How often the function ran in which way, and why without a graph.
+    pub fn report(&self) -> CaptureReport {
+        CaptureReport {
+            name: self.name,
+            counts: self.counts,
+            fallbacks: self.fallbacks.clone(),
+        }
     }
 
     /// The entry of these arguments, moved to the end; `None` if it is new.
@@ -171,13 +192,13 @@ impl<A: Clone + PartialEq + 'static, E: 'static> Captured<A, E> {
     /// Counts a call without a graph.
     fn fall_back(&mut self, reason: &str) {
         self.counts.fallbacks += 1;
-        match self.reasons.iter_mut().find(|(other, _)| other == reason) {
+        match self.fallbacks.iter_mut().find(|(other, _)| other == reason) {
             Some((_, count)) => *count += 1,
             None => {
                 if !crate::device::is_cpu(&self.device) {
-                    eprintln!("note: {} is not recorded as a graph: {reason}", self.name);
+                    eprintln!("note: {}: not recorded as a graph: {reason}", self.name);
                 }
-                self.reasons.push((reason.to_owned(), 1));
+                self.fallbacks.push((reason.to_owned(), 1));
             }
         }
     }
@@ -263,7 +284,7 @@ impl<A, E> fmt::Debug for Captured<A, E> {
         f.debug_struct("Captured")
             .field("name", &self.name)
             .field("counts", &self.counts)
-            .field("reasons", &self.reasons)
+            .field("fallbacks", &self.fallbacks)
             .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,13 @@
 //! One recorded graph with its buffers.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::backend::{Backend, BackendGraph, Dispatch};
 use burn::prelude::*;
 
 use super::in_place::{assign, copy};
-use super::value::{Identity, Value};
+use super::value::{Value, WeakValue};
 
 /// Runs before the window opens: in the first, fusion and autotune look for kernels; the others allocate as the recorded
 /// run will, which must not allocate.
@@ -19,14 +20,30 @@ pub(super) struct Recording {
     slots: Vec<Slot>,
     states: usize,
     outputs: Vec<Value>,
+    /// What the function read from caches, which may drop it.
+    _cached: Vec<Value>,
     graph: BackendGraph<Dispatch>,
+}
+
+thread_local! {
+    /// What the function that this thread records has read from caches; `None` while none is recorded.
+    static CACHED: RefCell<Option<Vec<Value>>> = const { RefCell::new(None) };
+}
+
+/// Keeps a value with the graph that this thread records, if any.
+pub(super) fn keep(value: impl FnOnce() -> Value) {
+    CACHED.with_borrow_mut(|cached| {
+        if let Some(cached) = cached {
+            cached.push(value());
+        }
+    });
 }
 
 /// A buffer that the graph reads.
 struct Slot {
     value: Value,
     /// What was copied into it last.
-    source: Option<Identity>,
+    source: Option<WeakValue>,
 }
 
 /// Outputs, then states.
@@ -52,7 +69,7 @@ impl Recording {
             let written: Vec<Value> = written.map(|(slot, next)| assign(slot, next)).collect();
             Some((outputs, written))
         };
-        let (graph, outputs) = record(&device, run)?;
+        let (graph, outputs, cached) = record(&device, run)?;
         let slots = slots.into_iter().map(|value| Slot {
             value,
             source: None,
@@ -62,6 +79,7 @@ impl Recording {
             slots: slots.collect(),
             states,
             outputs,
+            _cached: cached,
             graph,
         })
     }
@@ -76,28 +94,29 @@ impl Recording {
             let is_there = slot.source.as_ref().is_some_and(|source| source.is(input));
             if !is_there {
                 slot.value = assign(&slot.value, input);
-                slot.source = Some(input.identity());
+                slot.source = Some(input.downgrade());
             }
         }
         #[allow(unsafe_code)]
-        // SAFETY: the graph's inputs and outputs are kept in `self`, what else it reads in the function that was recorded,
-        // which `Captured` keeps as long; both are used by this thread alone, whose stream recorded the graph.
+        // SAFETY: the graph's inputs, its outputs and the cached tensors that it reads are kept in `self`; what else it reads,
+        // such as weights, is kept by the function that was recorded, and that by `Captured`. Nothing writes into a tensor that
+        // is held elsewhere but the graph and `assign`, both on this thread, whose stream recorded the graph.
         let replayed = unsafe { Dispatch::graph_replay(self.device.as_dispatch(), &self.graph) };
         replayed.map_err(|error| cause(&error.to_string()))?;
         let states = self.slots.len() - self.states;
         for slot in &mut self.slots[states..] {
-            slot.source = Some(slot.value.identity());
+            slot.source = Some(slot.value.downgrade());
         }
         let states = self.slots[states..].iter().map(|slot| slot.value.clone());
         Ok((self.outputs.iter().map(copy).collect(), states.collect()))
     }
 }
 
-/// The graph of `run` and its outputs.
+/// The graph of `run`, its outputs, and what it read from caches.
 fn record(
     device: &Device,
     run: impl Fn() -> Option<Results>,
-) -> Result<(BackendGraph<Dispatch>, Vec<Value>), String> {
+) -> Result<(BackendGraph<Dispatch>, Vec<Value>, Vec<Value>), String> {
     let device = device.as_dispatch();
     let reason = |error: burn::backend::ExecutionError| cause(&error.to_string());
     // A panic must not leave the window open.
@@ -124,11 +143,13 @@ fn record(
         let _ = Dispatch::graph_stop_capture(device);
         return Err(reason);
     }
+    CACHED.set(Some(vec![]));
     let results = run();
+    let cached = CACHED.take().unwrap_or_default();
     let graph = Dispatch::graph_stop_capture(device).map_err(reason);
     // A panic is the cause of a window that does not seal.
     let (outputs, _written) = results?.ok_or_else(failed)?;
-    Ok((graph?, outputs))
+    Ok((graph?, outputs, cached))
 }
 
 /// The innermost cause of an error that lists them all, one or more to a line.

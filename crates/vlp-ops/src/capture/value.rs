@@ -33,8 +33,8 @@ impl Value {
     }
 
     #[cfg(any(feature = "wgpu", feature = "cuda"))]
-    pub(super) fn identity(&self) -> Identity {
-        Identity(Arc::downgrade(&self.0))
+    pub(super) fn downgrade(&self) -> WeakValue {
+        WeakValue(Arc::downgrade(&self.0))
     }
 }
 
@@ -53,10 +53,10 @@ impl From<DispatchTensor> for Value {
 /// Recognizes a value without keeping its tensor in memory.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 #[derive(Debug)]
-pub(super) struct Identity(std::sync::Weak<DispatchTensor>);
+pub(super) struct WeakValue(std::sync::Weak<DispatchTensor>);
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-impl Identity {
+impl WeakValue {
     pub(super) fn is(&self, value: &Value) -> bool {
         std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&value.0))
     }

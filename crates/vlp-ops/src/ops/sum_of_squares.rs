@@ -6,6 +6,8 @@ use burn::prelude::*;
 
 /// Values that are concatenated to be summed at once: 16 MiB.
 const MAX_CONCATENATED: usize = 1 << 22;
+/// Tensors that one fused kernel concatenates: burn copies more of them one by one.
+const MAX_FUSED: usize = 16;
 /// Values are summed in rows first, then the sums of the rows: in a fixed order, which burn's sum of all values has not (it
 /// adds atomically), and without a loop over millions of values. Bounds for the length of a row, powers of two.
 const MIN_ROW: usize = 256;
@@ -68,10 +70,11 @@ impl Sums {
             let device = pending[0].device();
             pending.push(Tensor::zeros([padding], (&device, pending[0].dtype())));
         }
-        let values = match pending.len() {
-            1 => pending.remove(0),
-            _ => Tensor::cat(pending, 0),
-        };
+        while pending.len() > 1 {
+            let parts = pending.chunks(MAX_FUSED);
+            pending = parts.map(|part| Tensor::cat(part.to_vec(), 0)).collect();
+        }
+        let values = pending.remove(0);
         let count = count + padding;
         // The largest power of two that divides it.
         let width = (1 << count.trailing_zeros()).min(MAX_ROW);

@@ -1,6 +1,6 @@
 //! Greedy and beam search.
 
-use super::constraints::{allowed, most_forbidden};
+use super::constraints::{allowed, max_forbidden};
 use super::{GeneratedSequence, GenerationConfig, TokenScorer};
 
 #[derive(Clone)]
@@ -29,10 +29,10 @@ pub fn beam_search(
     // Inputs whose search had not ended at the last step: their unfinished texts compete with those that ended.
     let mut truncated = vec![config.max_new_tokens == 0; inputs];
     let mut last = vec![config.bos; inputs * width];
-    let candidates = 2 * width + most_forbidden(config);
+    let candidate_count = 2 * width + max_forbidden(config);
     for step in 0..config.max_new_tokens {
         let is_last_step = step + 1 == config.max_new_tokens;
-        let rows = model.next_tokens(&last, candidates);
+        let rows = model.next_tokens(&last, candidate_count);
         let mut order = Vec::with_capacity(inputs * width);
         for (input, beams) in live.iter_mut().enumerate() {
             let first_row = input * width;

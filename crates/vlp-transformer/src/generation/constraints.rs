@@ -3,7 +3,7 @@
 use super::GenerationConfig;
 
 /// Most tokens that [`allowed`] removes.
-pub(super) fn most_forbidden(config: &GenerationConfig) -> usize {
+pub(super) fn max_forbidden(config: &GenerationConfig) -> usize {
     let ngrams = match config.no_repeat_ngram_size {
         0 => 0,
         _ => config.max_new_tokens,
@@ -18,20 +18,19 @@ pub(super) fn allowed(
     ids: &[u32],
     config: &GenerationConfig,
 ) -> Vec<(u32, f32)> {
-    let is_early = ids.len() < config.min_new_tokens;
-    let repeats = |token: u32| {
-        let Some(prefix_size) = config.no_repeat_ngram_size.checked_sub(1) else {
-            return false;
-        };
-        let Some(start) = ids.len().checked_sub(prefix_size) else {
-            return false;
-        };
-        let mut ngrams = ids.windows(config.no_repeat_ngram_size);
-        ngrams.any(|ngram| ngram[..prefix_size] == ids[start..] && ngram[prefix_size] == token)
-    };
-    let is_forbidden = |token: u32| is_early && token == config.eos || repeats(token);
+    let mut forbidden = vec![];
+    if ids.len() < config.min_new_tokens {
+        forbidden.push(config.eos);
+    }
+    if let Some(prefix_size) = config.no_repeat_ngram_size.checked_sub(1)
+        && let Some(start) = ids.len().checked_sub(prefix_size)
+    {
+        let ngrams = ids.windows(config.no_repeat_ngram_size);
+        let repeated = ngrams.filter(|ngram| ngram[..prefix_size] == ids[start..]);
+        forbidden.extend(repeated.map(|ngram| ngram[prefix_size]));
+    }
     let mut left: Vec<(u32, f32)> = candidates.to_vec();
-    left.retain(|(token, log_prob)| *log_prob != f32::NEG_INFINITY && !is_forbidden(*token));
+    left.retain(|(token, log_prob)| *log_prob != f32::NEG_INFINITY && !forbidden.contains(token));
     if left.is_empty() {
         left.extend(candidates.iter().find(|(token, _)| *token == config.eos));
     }
@@ -50,7 +49,7 @@ mod tests {
         };
         let candidates: Vec<(u32, f32)> = (0..4).map(|token| (token, -1.0)).collect();
         let left = allowed(&candidates, ids, &config);
-        assert!(left.len() + most_forbidden(&config) >= candidates.len());
+        assert!(left.len() + max_forbidden(&config) >= candidates.len());
         left.into_iter().map(|(token, _)| token).collect()
     }
 

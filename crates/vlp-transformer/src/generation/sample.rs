@@ -3,7 +3,7 @@
 use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
-use super::constraints::{allowed, most_forbidden};
+use super::constraints::{allowed, max_forbidden};
 use super::{GeneratedSequence, GenerationConfig, TokenScorer};
 
 /// Options of sampling. The default samples from the model's own distribution.
@@ -43,12 +43,12 @@ pub fn sample(
 ) -> Vec<GeneratedSequence> {
     let mut texts = vec![(Vec::new(), 0.0_f64, false); rows];
     let mut last = vec![config.bos; rows];
-    let candidates = match sampling.top_k {
+    let candidate_count = match sampling.top_k {
         0 => usize::MAX,
-        top_k => top_k + most_forbidden(config),
+        top_k => top_k + max_forbidden(config),
     };
     for _ in 0..config.max_new_tokens {
-        let candidates = model.next_tokens(&last, candidates);
+        let candidates = model.next_tokens(&last, candidate_count);
         for (row, (ids, sum, ended)) in texts.iter_mut().enumerate() {
             if *ended {
                 continue;

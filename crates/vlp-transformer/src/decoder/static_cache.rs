@@ -8,7 +8,7 @@ use crate::memory::Memory;
 
 /// Keys and values of the memory and of a fixed number of tokens, for [`Decoder::step_at`].
 #[derive(Debug, Clone)]
-pub struct FixedCache {
+pub struct StaticCache {
     /// Keys and values of the memory, for each layer.
     pub memory: Vec<KeyValue>,
     /// Mask of the memory.
@@ -20,7 +20,7 @@ pub struct FixedCache {
 
 impl Decoder {
     /// A cache over `memory` for up to `length` tokens.
-    pub fn fixed_cache(&self, memory: &Memory, length: usize) -> FixedCache {
+    pub fn static_cache(&self, memory: &Memory, length: usize) -> StaticCache {
         let cache = self.cache(memory);
         let [batch, _, width] = memory.states.dims();
         let empty = || Tensor::zeros([batch, length, width], &memory.states.device());
@@ -28,14 +28,14 @@ impl Decoder {
             key: empty(),
             value: empty(),
         });
-        FixedCache {
+        StaticCache {
             tokens: tokens.collect(),
             memory: cache.layers.into_iter().map(|layer| layer.memory).collect(),
             memory_bias: cache.memory_bias,
         }
     }
 
-    /// As [`Self::step`], with the keys and values of the tokens so far and the new one, which replace [`FixedCache::tokens`].
+    /// As [`Self::step`], with the keys and values of the tokens so far and the new one, which replace [`StaticCache::tokens`].
     ///
     /// # Shapes
     /// - `x`: embedded token, `[batch, 1, d_model]`
@@ -45,7 +45,7 @@ impl Decoder {
         &self,
         mut x: Tensor<3>,
         offsets: Tensor<1, Int>,
-        cache: FixedCache,
+        cache: StaticCache,
     ) -> (Tensor<3>, Vec<KeyValue>) {
         let length = offsets.dims()[0];
         let is_here = offsets.clone().equal_elem(0).reshape([1, length, 1]);

@@ -5,20 +5,18 @@ use std::sync::MutexGuard;
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 use vlp_ops::capture::{Captured, Value};
-use vlp_ops::tied_logits;
-use vlp_transformer::attention::KeyValue;
-use vlp_transformer::decoder::FixedCache;
-use vlp_transformer::{AttentionBias, Memory, TokenScorer};
+use vlp_ops::to_cpu;
+use vlp_transformer::{AttentionBias, KeyValue, Memory, StaticCache, TokenScorer};
 
-use super::head::CaptionHead;
+use super::head::{CaptionHead, project};
 use super::scorer::rows_of;
 use crate::caption_graphs::{CaptionGraphs, CapturedStep, StepArgs};
 
 /// Most tokens that are chosen on the device: its kernel keeps them in registers.
 const MAX_TOP: usize = 16;
 
-pub(super) struct RecordedScorer<'a> {
-    step: MutexGuard<'a, Option<CapturedStep>>,
+pub(super) struct CapturedScorer<'a> {
+    step: MutexGuard<'a, CapturedStep>,
     /// Of the memory: mask, bias, and keys and values of each layer.
     memory: Vec<Value>,
     /// Keys and values of the tokens of each layer.
@@ -31,7 +29,7 @@ pub(super) struct RecordedScorer<'a> {
     device: Device,
 }
 
-impl<'a> RecordedScorer<'a> {
+impl<'a> CapturedScorer<'a> {
     /// `memory` has `beams` rows for each image; up to `length` tokens are scored.
     pub(super) fn new(
         head: &CaptionHead<'_>,
@@ -41,9 +39,8 @@ impl<'a> RecordedScorer<'a> {
         graphs: &'a CaptionGraphs,
     ) -> Self {
         let device = memory.states.device();
-        let mut step = graphs.lock();
-        step.get_or_insert_with(|| captured_step(head, &device));
-        let cache = head.decoder.fixed_cache(memory, length);
+        let step = graphs.step(|| captured_step(head, &device));
+        let cache = head.decoder.static_cache(memory, length);
         let mut values = vec![cache.memory_bias.into_scores().into()];
         values.extend(cache.memory.into_iter().flat_map(values_of));
         Self {
@@ -59,11 +56,8 @@ impl<'a> RecordedScorer<'a> {
     }
 }
 
-impl TokenScorer for RecordedScorer<'_> {
+impl TokenScorer for CapturedScorer<'_> {
     fn next_tokens(&mut self, last: &[u32], count: usize) -> Vec<Vec<(u32, f32)>> {
-        let Some(step) = self.step.as_mut() else {
-            return vec![];
-        };
         let args = StepArgs {
             top: Some(count).filter(|&count| count <= MAX_TOP),
             reorders: self.reorders,
@@ -80,7 +74,7 @@ impl TokenScorer for RecordedScorer<'_> {
         let inputs: Vec<Value> = std::iter::once(control.into())
             .chain(self.memory.iter().cloned())
             .collect();
-        let Ok((outputs, tokens)) = step.call_with_states(&args, &inputs, &self.tokens);
+        let Ok((outputs, tokens)) = self.step.call_with_states(&args, &inputs, &self.tokens);
         self.tokens = tokens;
         self.position += 1;
         self.parents = (0..last.len()).collect();
@@ -103,7 +97,7 @@ fn values_of(kv: KeyValue) -> [Value; 2] {
 /// Log-probabilities and tokens `[rows, 2 * count]`, copied to the CPU.
 fn tokens_of(scores: Tensor<2>) -> Vec<Vec<(u32, f32)>> {
     let count = scores.dims()[1] / 2;
-    let scores: Vec<f32> = scores.into_data().iter().collect();
+    let scores: Vec<f32> = to_cpu(scores).iter().collect();
     let rows = scores.chunks(2 * count).map(|row| {
         let (log_probs, tokens) = row.split_at(count);
         let tokens = tokens.iter().map(|&token| token as u32);
@@ -133,7 +127,7 @@ fn captured_step(head: &CaptionHead<'_>, device: &Device) -> CapturedStep {
         };
         let (memory, tokens) = values[2..].split_at((values.len() - 2) / 2);
         let tokens = pairs(tokens).into_iter();
-        let cache = FixedCache {
+        let cache = StaticCache {
             memory: pairs(memory),
             memory_bias,
             tokens: match args.reorders {
@@ -143,8 +137,7 @@ fn captured_step(head: &CaptionHead<'_>, device: &Device) -> CapturedStep {
         };
         let x = text.forward_at(ids.reshape([rows, 1]), position);
         let (states, tokens) = decoder.step_at(x, offsets, cache);
-        let states = states.squeeze_dim::<2>(1);
-        let logits = tied_logits(states, text.token_embedding(), Some(bias.clone()));
+        let logits = project(states.squeeze_dim(1), &text, &bias);
         let mut scores = log_softmax(logits, 1);
         if let Some(top) = args.top {
             let top = top.min(scores.dims()[1]);
@@ -155,5 +148,5 @@ fn captured_step(head: &CaptionHead<'_>, device: &Device) -> CapturedStep {
         let tokens = tokens.into_iter().flat_map(values_of);
         Ok(std::iter::once(scores.into()).chain(tokens).collect())
     };
-    Captured::new("caption decoding", device, step)
+    Captured::new("captions", device, step)
 }
