@@ -1,4 +1,4 @@
-//! What a case has a GPU do, counted on wgpu and held against `benches/ledger.toml`.
+//! What a run of a case makes the GPU do, counted on wgpu and held against `benches/ledger.toml`.
 
 use std::fs;
 use std::path::Path;
@@ -7,10 +7,11 @@ use std::process::Command;
 use serde_json::{Value, json};
 use toml::{Table, Value as Entry};
 
+use crate::peer::cargo;
 use crate::peer::worker::Worker;
 
 const BUDGET: &str = "benches/ledger.toml";
-const PREFACE: &str = "# What one run of a case may have a GPU do at most: kernels, tensors copied to the device (uploads) and read from it (reads).
+const PREFACE: &str = "# What one run of a case may make the GPU do at most: kernels, tensors copied to the device (uploads) and read from it (reads).
 # Written by `cargo xtask ledger --write`, and held by `cargo xtask ledger`.
 
 ";
@@ -33,7 +34,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
         [] => all,
         names => names.iter().map(|&name| name.to_owned()).collect(),
     };
-    let build = cargo(root, "build").status();
+    let build = worker(root, "build").status();
     if !build.map_err(|e| format!("cargo: {e}"))?.success() {
         return Err(format!("{WORKER} did not build"));
     }
@@ -60,9 +61,8 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     }
 }
 
-fn cargo(root: &Path, verb: &str) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root);
+fn worker(root: &Path, verb: &str) -> Command {
+    let mut command = cargo(root);
     command.args([verb, "-q", "--target-dir", "target/wgpu", "-p", WORKER]);
     command.args(["--features", "wgpu"]);
     command
@@ -81,10 +81,8 @@ struct Counts {
 
 impl Counts {
     fn of(root: &Path, case: &str) -> Result<Self, String> {
-        let mut worker = Worker::start(WORKER, &mut cargo(root, "run"))?;
-        let folder = root.join("target/peer").join(case);
-        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let files = worker.ask(&json!({"prepare": case, "dir": folder}))?;
+        let mut worker = Worker::start(WORKER, &mut worker(root, "run"))?;
+        let files = worker.prepare(root, case)?;
         let answer = worker.ask(
             &json!({"case": case, "weights": files["weights"], "inputs": files["inputs"],
             "repeats": 0, "device": "wgpu", "count": true}),

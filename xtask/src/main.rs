@@ -1,5 +1,5 @@
 //! Tasks of this repository: `cargo xtask tidy`, `cargo xtask ci`, `cargo xtask compare`, `cargo xtask results`,
-//! `cargo xtask peer`, `cargo xtask ledger`, `cargo xtask gpu`.
+//! `cargo xtask peer`, `cargo xtask ledger`, `cargo xtask gpu`, `cargo xtask distributed`, `cargo xtask scale`.
 #![expect(
     clippy::print_stdout,
     reason = "a command line tool reports on standard output"
@@ -7,6 +7,8 @@
 
 mod ci;
 mod compare;
+#[cfg(target_os = "linux")]
+mod distributed;
 mod features;
 mod ledger;
 mod mean;
@@ -29,6 +31,9 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
        cargo xtask results RUN        put a run's validation metrics into README.md
        cargo xtask ledger [--write] [CASE ...]
                                       count kernels, uploads and reads on wgpu, held against benches/ledger.toml; --write renews it
+       cargo xtask distributed [--kills N] [--seed N] [--install] [--no-build] [SCENARIO ...]
+                                      train with several processes: equal results, failures, hosts, Slurm
+       cargo xtask scale              time a step of one process and of two, on a core each
        cargo xtask gpu cuda|wgpu [MINUTES]
                                       measure graphs, fusion and the rows of peer on a GPU, in 10 minutes after the builds
        cargo xtask peer [--device NAME] [--simd LEVEL] [CASE ...]
@@ -56,6 +61,10 @@ fn main() -> ExitCode {
         ["mean", folder, page] => mean::run(Path::new(folder), Some(Path::new(page))),
         ["results", run] => results::run(root, Path::new(run)),
         ["ledger", ref words @ ..] => ledger::run(root, words),
+        #[cfg(target_os = "linux")]
+        ["distributed", ref words @ ..] => distributed::run(root, words),
+        #[cfg(target_os = "linux")]
+        ["scale", ref words @ ..] => distributed::scale::run(root, words),
         ["gpu", ref words @ ..] => peer::gpu::run(root, words),
         ["peer", ref cases @ ..] => peer::run(root, cases),
         _ => Err(USAGE.to_owned()),

@@ -18,7 +18,8 @@ use vlp_data::Example;
 use vlp_objectives::{ObjectiveSet, VisionLanguage, total};
 use vlp_ops::{count_flops, flops, linear};
 use vlp_train::Trainer;
-use vlp_train::grads::{GradScale, global_norm};
+use vlp_train::grad_scale::GradScale;
+use vlp_train::grads::global_norm;
 use vlp_vision::ResNet;
 
 use preset::{BoxResult, Learner, Preset, Visit, peak_memory, set_precision};

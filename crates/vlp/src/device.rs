@@ -102,6 +102,24 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
     }
 }
 
+/// As [`pick`]; of several GPUs that which has the number of this process on its host.
+///
+/// # Errors
+/// As [`pick`].
+pub fn pick_local(name: &str, local_rank: usize) -> Result<Device, VlpError> {
+    #[cfg(feature = "cuda-unfused")]
+    if local_rank > 0 && resolve_name(name) == "cuda" {
+        return probe("cuda", move || Device::cuda(local_rank));
+    }
+    let _ = local_rank;
+    pick(name)
+}
+
+/// Threads that the operations of this process run on.
+pub(crate) fn threads() -> usize {
+    vlp_ops::thread_count()
+}
+
 /// Configures the GPU runtime; values of a `cubecl.toml` are kept.
 ///
 /// The first steps of a model compile hundreds of kernels and autotune matmuls, which takes minutes; both are cached for the

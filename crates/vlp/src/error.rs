@@ -69,6 +69,28 @@ pub enum VlpError {
         /// The run folder.
         path: PathBuf,
     },
+    /// The error of another process that trains the same model.
+    #[error("rank {rank}: {reason}")]
+    Rank {
+        /// The process.
+        rank: usize,
+        /// Its error.
+        reason: String,
+    },
+    /// Processes whose weights have become different.
+    #[error(
+        "step {step}: the weights of rank {} differ from rank 0's; use machines of one kind, and resume from the last checkpoint",
+        .ranks.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    Replicas {
+        /// The step.
+        step: u64,
+        /// The processes.
+        ranks: Vec<usize>,
+    },
+    /// Processes that were started together but cannot be joined.
+    #[error(transparent)]
+    Launch(#[from] vlp_distributed::LaunchError),
     /// Rendering an HTML page.
     #[error("report: {0}")]
     Draw(#[from] DrawError),

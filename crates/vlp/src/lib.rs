@@ -8,6 +8,7 @@ pub mod eval;
 pub mod format;
 pub mod model;
 pub mod predict;
+mod processes;
 pub mod report;
 pub mod run;
 pub mod train;

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{fail, losses, resume, succeed, tiny, vlp};
-use vlp_scenes::{Scenes, ScenesConfig};
+use support::{fail, losses, resume, succeed, tiny, vlp, write_scenes};
+use vlp_scenes::Split;
 
 #[test]
 fn invalid_values_are_named_with_a_hint_and_no_folder_is_created() {
@@ -348,8 +348,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
 
 /// Twelve scenes as COCO files: image 3 is half a JPEG, image 5 is missing, caption 1 is empty, box 1 has no area.
 fn damaged_coco(dir: &Path) {
-    let scenes = ScenesConfig::default().with_resolution(32).with_count(12);
-    Scenes::new(scenes).unwrap().write_to(dir).unwrap();
+    write_scenes(dir, Split::Train, 12);
     let mut images = fs::read_dir(dir.join("snli_ve/flickr30k_images")).unwrap();
     let jpeg = fs::read(images.next().unwrap().unwrap().path()).unwrap();
     fs::write(dir.join("train/half.jpg"), &jpeg[..jpeg.len() / 2]).unwrap();

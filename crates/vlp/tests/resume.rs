@@ -10,11 +10,16 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use support::{hashes, resume, succeed, tiny};
+use support::{TINY, hashes, resume, succeed, tiny};
+use vlp::VlpError;
+use vlp::config::{Sources, resolve};
+use vlp::train::{RunChoice, TrainOptions};
 
 const STEPS: u64 = 40;
 
@@ -196,7 +201,6 @@ fn stop(command: &mut std::process::Command, run: &Path, signal: &str) -> String
     let child = command.stdout(null()).stderr(piped).spawn().unwrap();
     let metrics = || std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
     let steps = metrics().lines().count();
-    // Not at a multiple of `checkpoint.every`, as far as possible.
     while metrics().lines().count() < steps + 5 {
         std::thread::sleep(Duration::from_micros(100));
     }
@@ -215,7 +219,12 @@ fn signals_save_the_step_and_exit_with_75() {
     let uninterrupted = folder.path().join("uninterrupted");
     succeed(&mut new_run(&uninterrupted, 1));
     let run = folder.path().join("stopped");
-    for (mut command, signal) in [(new_run(&run, 1), "TERM"), (resume(&run), "INT")] {
+    // All checkpoints but the last are those of the signals.
+    let new_run = tiny(
+        &run,
+        &[&SET[..], &["data.workers=1", "checkpoint.every=0"]].concat(),
+    );
+    for (mut command, signal) in [(new_run, "TERM"), (resume(&run), "INT")] {
         let stderr = stop(&mut command, &run, signal);
         let (step, _) = hashes(&run);
         let message = format!("stopped after step {step}, which is saved; resume with");
@@ -223,4 +232,34 @@ fn signals_save_the_step_and_exit_with_75() {
     }
     succeed(&mut resume(&run));
     assert!(outcome(&run) == outcome(&uninterrupted));
+}
+
+#[test]
+fn stop_before_the_first_step_saves_the_initial_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let (uninterrupted, run) = (
+        folder.path().join("uninterrupted"),
+        folder.path().join("run"),
+    );
+    succeed(&mut tiny(&uninterrupted, &[]));
+    let sources = Sources {
+        set: TINY.map(str::to_owned).to_vec(),
+        ..Sources::default()
+    };
+    let config = resolve(&sources).unwrap();
+    let choices = [RunChoice::New(run.clone()), RunChoice::Resume(run.clone())];
+    for choice in choices {
+        let stop = Arc::new(AtomicBool::new(true));
+        let options = TrainOptions::new(config.clone(), choice).with_stop(Some(stop));
+        let error = vlp::train::train(&options).unwrap_err();
+        assert!(
+            matches!(error, VlpError::Stopped { step: 0, .. }),
+            "{error}"
+        );
+        assert_eq!(hashes(&run).0, 0);
+    }
+    succeed(&mut resume(&run));
+    assert_eq!(hashes(&run), hashes(&uninterrupted));
+    let metrics = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert!(metrics(&run) == metrics(&uninterrupted));
 }

@@ -1,4 +1,4 @@
-//! The request `count`: what one run of a case has the GPU do, when it does the same in every run.
+//! The request `count`: what one run of a case makes the GPU do, once every run makes it do the same.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,25 @@ use serde_json::{Value, json};
 
 use crate::cases::Case;
 use crate::error::PeerError;
-use crate::ledger::{Counts, Ledger};
+use crate::ledger::Ledger;
 
 /// Runs until two of them are alike: the first ones tune kernels and find out what can be fused.
-const MOST_RUNS: usize = 12;
+const MAX_RUNS: usize = 12;
 
 /// Counts of a run, and of its forward and backward pass alone if it has a backward pass.
 pub(crate) fn count(case: &mut dyn Case, device: &Device) -> Result<Value, PeerError> {
     let sync = || device.sync().map_err(|e| PeerError::Device(e.to_string()));
-    let start = |case: &dyn Case| {
-        let parts = case.parts();
-        sync()?;
-        Ok::<_, PeerError>(Ledger::start(&parts))
-    };
+    let mut ledger = Ledger::new();
     let whole = steady(|| {
-        let mut ledger = start(&*case)?;
+        sync()?;
+        ledger.start(&case.parts());
         drop(case.run()?);
         sync()?;
-        Ok(vec![ledger.take()])
+        Ok(ledger.take())
     })?;
     let passes = steady(|| {
-        let mut ledger = start(&*case)?;
+        sync()?;
+        ledger.start(&case.parts());
         let Some(backward) = case.gradients()? else {
             return Ok(vec![]);
         };
@@ -43,9 +41,6 @@ pub(crate) fn count(case: &mut dyn Case, device: &Device) -> Result<Value, PeerE
             parts.entry(part).or_default()[column] = *kernels;
         }
     }
-    let [whole] = &whole[..] else {
-        return Err(PeerError::Request("the case did not run".into()));
-    };
     for (part, kernels) in &whole.parts {
         parts.entry(part).or_default()[2] = *kernels;
     }
@@ -55,11 +50,9 @@ pub(crate) fn count(case: &mut dyn Case, device: &Device) -> Result<Value, PeerE
 }
 
 /// The counts of the first run that has those of the run before it; of the last one if there is none.
-fn steady(
-    mut run: impl FnMut() -> Result<Vec<Counts>, PeerError>,
-) -> Result<Vec<Counts>, PeerError> {
+fn steady<T: PartialEq>(mut run: impl FnMut() -> Result<T, PeerError>) -> Result<T, PeerError> {
     let mut last = run()?;
-    for _ in 1..MOST_RUNS {
+    for _ in 1..MAX_RUNS {
         let counts = run()?;
         if counts == last {
             break;

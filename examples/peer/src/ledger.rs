@@ -18,7 +18,7 @@ use vlp_ops::params::{ParamVisitor, visit_params};
 /// The part of operations on inputs alone, and on the gradients of all parts.
 const OTHER: &str = "other";
 /// What joins more parts belongs to none.
-const MOST_PARTS: usize = 3;
+const MAX_PARTS: usize = 3;
 
 /// Parts of a model by the tensors of their parameters.
 pub(crate) type Parts = HashMap<TensorId, Arc<str>>;
@@ -36,7 +36,7 @@ pub(crate) struct Counts {
     pub(crate) reads: usize,
 }
 
-/// Counts from its creation on.
+/// Counts run by run.
 pub(crate) struct Ledger {
     state: Arc<State>,
     reads: usize,
@@ -66,34 +66,33 @@ struct Owner {
 }
 
 impl Ledger {
-    /// Starts to count what is done with a model of these parts. Sync the device before.
-    pub(crate) fn start(parts: &Parts) -> Self {
+    /// A ledger that watches the device.
+    pub(crate) fn new() -> Self {
         watch_reads();
-        let owner = |(&id, part): (&TensorId, &Arc<str>)| {
-            let part = part.clone();
-            let (is_parameter, made_at) = (true, 0);
-            (
-                id,
-                Owner {
-                    part,
-                    is_parameter,
-                    made_at,
-                },
-            )
-        };
-        let record = Record {
-            owners: parts.iter().map(owner).collect(),
-            ..Record::default()
-        };
-        let state = Arc::new(State(Mutex::new(record)));
+        let state = Arc::new(State::default());
         Self {
-            reads: READS.load(Ordering::SeqCst),
+            reads: 0,
             _observations: (
                 FusionObservation::new(state.clone()),
                 LaunchObservation::new(state.clone()),
             ),
             state,
         }
+    }
+
+    /// Starts to count a run of a model of these parts. What earlier runs made, such as an optimizer's moments, keeps its part.
+    /// Sync the device before.
+    pub(crate) fn start(&mut self, parts: &Parts) {
+        let owner = |(&id, part): (&TensorId, &Arc<str>)| {
+            let owner = Owner {
+                part: part.clone(),
+                is_parameter: true,
+                made_at: 0,
+            };
+            (id, owner)
+        };
+        self.state.record().owners.extend(parts.iter().map(owner));
+        self.take();
     }
 
     /// What was counted since the start or the last call. Sync the device before.
@@ -117,7 +116,7 @@ impl Record {
         let owners: Vec<Option<&Owner>> = inputs.map(|ir| self.owners.get(&ir.id)).collect();
         let owned = owners.iter().flatten();
         let parts: BTreeSet<&Arc<str>> = owned.clone().map(|owner| &owner.part).collect();
-        if parts.len() > MOST_PARTS {
+        if parts.len() > MAX_PARTS {
             return None;
         }
         let part = owned.max_by_key(|owner| (owner.is_parameter, owner.made_at));

@@ -14,6 +14,9 @@ use crate::{fresh, memory, prepare};
 /// Threads of either side.
 pub(crate) const THREADS: usize = 2;
 
+/// What a request must have in common with the last one to continue with what is loaded.
+const KEY: [&str; 6] = ["case", "weights", "inputs", "device", "eager", "count"];
+
 /// Answers requests; keeps what the last one loaded.
 #[derive(Default)]
 pub(crate) struct Worker {
@@ -22,8 +25,8 @@ pub(crate) struct Worker {
 
 /// A case ready to run again.
 struct Loaded {
-    /// Case, weights, inputs, device, and whether graphs are left out.
-    key: [Value; 6],
+    /// The values of [`KEY`] in the request.
+    key: [Value; KEY.len()],
     case: Box<dyn Case>,
     device: Device,
     /// Of the first run: those of the weights as they are.
@@ -70,8 +73,7 @@ impl Worker {
     }
 
     fn run(&mut self, case: &str, request: &Value, repeats: u64) -> Result<Value, PeerError> {
-        let names = ["case", "weights", "inputs", "device", "eager", "count"];
-        let key = names.map(|name| request[name].clone());
+        let key = KEY.map(|name| request[name].clone());
         if self.loaded.as_ref().is_none_or(|loaded| loaded.key != key) {
             // What was loaded goes first: both need not be in memory.
             self.loaded = None;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::target::Target;
 use super::worker::Worker;
-use super::{cargo, machine, python};
+use super::{cargo, machine, python, table};
 
 /// Forward passes and captions, which are recorded as graphs; they come first.
 const CAPTURED: [&str; 5] = [
@@ -45,8 +45,8 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     };
     let python = python::interpreter(root)?;
     let workers = [
-        build(root, device, device)?,
-        build(root, device, &format!("{device}-unfused"))?,
+        build(root, device)?,
+        build(root, &format!("{device}-unfused"))?,
     ];
     let end = Instant::now() + Duration::from_secs_f64(60.0 * minutes);
     let bench = Bench {
@@ -88,14 +88,11 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
 }
 
 /// The worker built with these features; `VLP_GPU_WORKERS` names a folder that has `FEATURES/debug/peer-worker` already.
-fn build(root: &Path, device: &str, features: &str) -> Result<PathBuf, String> {
+fn build(root: &Path, features: &str) -> Result<PathBuf, String> {
     let ready = std::env::var_os("VLP_GPU_WORKERS").map(PathBuf::from);
-    let target = match (&ready, features == device) {
-        (Some(folder), _) => folder.join(features),
-        // Each set of features is kept built.
-        (None, true) => root.join("target").join(device),
-        (None, false) => root.join("target").join(features),
-    };
+    // Each set of features is kept built.
+    let target = ready.clone().unwrap_or_else(|| root.join("target"));
+    let target = target.join(features);
     let worker = target.join("debug/peer-worker");
     if ready.is_none() {
         let mut command = cargo(root);
@@ -130,7 +127,9 @@ impl Bench<'_> {
     /// A line of the table; a column that failed has the reason below its line.
     fn row(&self, case: &str) -> String {
         println!("{case}");
-        let files = match self.prepare(case) {
+        let prepared = Worker::start("vlp", &mut Command::new(&self.workers[0]))
+            .and_then(|mut worker| worker.prepare(self.root, case));
+        let files = match prepared {
             Ok(files) => files,
             Err(reason) => return format!("| `{case}` | {reason} |\n"),
         };
@@ -174,13 +173,6 @@ impl Bench<'_> {
         format!("{line} {graphs} |\n")
     }
 
-    fn prepare(&self, case: &str) -> Result<Value, String> {
-        let folder = self.root.join("target/peer").join(case);
-        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let mut worker = Worker::start("vlp", &mut Command::new(&self.workers[0]))?;
-        worker.ask(&json!({"prepare": case, "dir": folder}))
-    }
-
     /// The least time of a case in a process of its own.
     fn time(
         &self,
@@ -194,10 +186,9 @@ impl Bench<'_> {
         // The first runs compile, tune and record.
         worker.ask(&request(case, files, device, &extra, 3))?;
         let answer = worker.ask(&request(case, files, device, &extra, 15))?;
-        let seconds = answer["seconds"].as_array().into_iter().flatten();
-        let least = seconds.filter_map(Value::as_f64).fold(f64::NAN, f64::min);
+        let seconds = table::seconds(&answer).into_iter();
         Ok(Measured {
-            milliseconds: 1e3 * least,
+            milliseconds: 1e3 * seconds.fold(f64::NAN, f64::min),
             graphs: graphs_of(&answer),
         })
     }

@@ -52,7 +52,7 @@ const CASES: [(&str, Kind); 17] = [
 const ROUNDS: usize = 5;
 /// A turn repeats short cases for about so many seconds.
 const TURN: f64 = 0.5;
-const MOST_REPEATS: f64 = 50.0;
+const MAX_REPEATS: f64 = 50.0;
 
 const OURS: &str = "vlp";
 const THEIRS: &str = "PyTorch";
@@ -112,7 +112,7 @@ fn choose(names: &[&str], target: &Target) -> Result<Vec<(&'static str, Kind)>, 
         .collect())
 }
 
-fn cargo(root: &Path) -> Command {
+pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     command
@@ -158,10 +158,8 @@ impl Bench<'_> {
             let command = self.target.worker(|| cargo(self.root), "run");
             Worker::start(OURS, &mut command.ok_or("no worker")?)
         };
-        let folder = self.root.join("target/peer").join(case);
-        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         // In a process of its own: the memory of drawing weights is no part of the case's.
-        let files = start()?.ask(&json!({"prepare": case, "dir": folder}))?;
+        let files = start()?.prepare(self.root, case)?;
         let script = self.root.join("benches/peer/peer.py");
         let python = |name| {
             let mut command = Command::new(self.python);
@@ -201,7 +199,7 @@ impl Bench<'_> {
             };
             let seconds = table::seconds(&first);
             let least = seconds.into_iter().fold(f64::INFINITY, f64::min);
-            let repeats = (TURN / least).clamp(1.0, MOST_REPEATS) as usize;
+            let repeats = (TURN / least).clamp(1.0, MAX_REPEATS) as usize;
             sides.push((worker, versions, repeats));
         }
         let simd = sides[0].1["simd"].as_str().unwrap_or("unknown").to_owned();

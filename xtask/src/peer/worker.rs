@@ -1,9 +1,11 @@
 //! A process that answers each line of JSON with one.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::machine;
 
@@ -54,6 +56,13 @@ impl Worker {
         Ok((others, answer))
     }
 
+    /// Writes the files of a case below `target/peer`: the answer names them.
+    pub(crate) fn prepare(&mut self, root: &Path, case: &str) -> Result<Value, String> {
+        let folder = root.join("target/peer").join(case);
+        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        self.ask(&json!({"prepare": case, "dir": folder}))
+    }
+
     /// The answer to a request; an answer with `error` is one.
     pub(crate) fn ask(&mut self, request: &Value) -> Result<Value, String> {
         let name = self.name;
@@ -86,8 +95,6 @@ impl Drop for Worker {
 #[cfg(all(test, unix))]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
     use super::*;
 
     fn ask(script: &str) -> Result<Value, String> {

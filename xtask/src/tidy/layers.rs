@@ -35,8 +35,9 @@ pub(super) const EXTENDS: &str = "vlp-ops";
 pub(super) const TESTING: &str = "vlp-testing";
 
 /// The layers, lowest first; nothing else says what depends on what.
-pub(super) const LAYERS: [CrateRule; 16] = [
+pub(super) const LAYERS: [CrateRule; 17] = [
     rule("vlp-assign", 0, false, false),
+    rule("vlp-distributed", 0, false, false),
     rule("vlp-draw", 0, false, false),
     rule("vlp-eval", 0, false, false),
     // For tests alone: below every crate whose tests use it.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn::prelude::Device;
 use clap::Args;
 use toml::Value;
-use vlp::config::{CheckpointChoice, Sources, resolve};
+use vlp::config::{CheckpointChoice, Sources, check_used, resolve};
 use vlp::{RunConfig, VlpError};
 
 /// A preset and values that override it.
@@ -55,14 +55,10 @@ pub(super) struct OverrideArgs {
 impl ConfigArgs {
     /// The resolved configuration.
     pub(super) fn resolve(&self) -> Result<RunConfig, VlpError> {
-        resolve(&self.sources())
-    }
-
-    fn sources(&self) -> Sources {
-        Sources {
+        resolve(&Sources {
             preset: self.preset.clone(),
             ..self.train.sources()
-        }
+        })
     }
 }
 
@@ -112,49 +108,29 @@ pub(super) struct SettingsArgs {
     config: Option<PathBuf>,
     /// A single value, such as `data.scenes.resolution=64`; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    pub(super) set: Vec<String>,
 }
 
 impl SettingsArgs {
-    /// The resolved configuration, with `values` below those of `--set`.
+    /// The resolved configuration; `--set` overrides `values`.
     ///
     /// # Errors
-    /// As [`resolve`], and for a `--set` of a key other than those of `used`, which may end in a point.
+    /// As [`resolve`], and for a `--set` of a key that is neither one of `used` nor below one.
     pub(super) fn resolve(
         &self,
         used: &[&str],
         values: Vec<(String, Value)>,
     ) -> Result<RunConfig, VlpError> {
-        let config = resolve(&Sources {
-            values,
-            ..self.sources()
-        })?;
-        let is_used = |key: &str| {
-            let mut used = used.iter();
-            used.any(|used| key == *used || (used.ends_with('.') && key.starts_with(used)))
-        };
-        match self.set_keys().find(|key| !is_used(key)) {
-            None => Ok(config),
-            Some(key) => Err(VlpError::Config(format!(
-                "--set {key}: this command does not read it; it reads {}",
-                used.join(", ")
-            ))),
-        }
-    }
-
-    /// The keys of `--set`.
-    pub(super) fn set_keys(&self) -> impl Iterator<Item = &str> {
-        let entries = self.set.iter();
-        entries.map(|entry| entry.split('=').next().unwrap_or_default().trim())
-    }
-
-    fn sources(&self) -> Sources {
-        Sources {
+        let sources = Sources {
             preset: self.preset.clone(),
             file: self.config.clone(),
+            values,
             set: self.set.clone(),
             ..Sources::default()
-        }
+        };
+        let config = resolve(&sources)?;
+        check_used(sources.set_keys(), used, "this command")?;
+        Ok(config)
     }
 }
 

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 use toml::Value;
 use vlp::config::SourceKind;
@@ -16,16 +17,6 @@ use vlp_data::shards::{PackOptions, pack};
 
 use super::common_args::SettingsArgs;
 use super::output::{print, warn};
-
-/// The configuration keys that a source is read with.
-const USED_KEYS: [&str; 6] = [
-    "data.source",
-    "data.images",
-    "data.index",
-    "data.premise",
-    "data.task",
-    "data.scenes.",
-];
 
 #[derive(Subcommand)]
 pub(super) enum DataCommand {
@@ -52,7 +43,8 @@ struct SourceArgs {
 pub(super) struct CheckArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Another source that must share no image with this one, such as its test set.
+    /// Another source that must share no image with this one, such as its test set. Its images are compared by pixels;
+    /// `stats` compares the files of images with equal ids.
     #[arg(long, value_name = "SOURCE")]
     against: Option<String>,
     /// Also write the report as JSON.
@@ -68,7 +60,7 @@ pub(super) struct ViewArgs {
     #[arg(long, value_name = "FILE", default_value = "data.html")]
     out: PathBuf,
     /// Number of samples shown, evenly spaced through the source.
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = 24, value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     count: usize,
 }
 
@@ -122,10 +114,21 @@ fn with_kind(source: &str) -> String {
 }
 
 impl SourceArgs {
-    fn config(&self, source: &str) -> Result<RunConfig, VlpError> {
-        let values = vec![("data.source".into(), Value::String(with_kind(source)))];
-        let config = self.settings.resolve(&USED_KEYS, values)?;
-        if config.data.source != with_kind(source) {
+    /// The configuration with which `source` is read, this one or `other`.
+    fn config(&self, source: &str, other: Option<&str>) -> Result<RunConfig, VlpError> {
+        let mut used = vec!["data.source"];
+        for source in [self.source.as_str()].into_iter().chain(other) {
+            let keys = SourceKind::parse("data.source", &with_kind(source))?.keys();
+            used.extend(
+                keys.iter()
+                    .filter(|key| !used.contains(key))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let full_source = with_kind(source);
+        let values = vec![("data.source".into(), Value::String(full_source.clone()))];
+        let config = self.settings.resolve(&used, values)?;
+        if config.data.source != full_source {
             let reason = format!("--set data.source: the source is {source}");
             return Err(VlpError::Config(reason));
         }
@@ -133,7 +136,7 @@ impl SourceArgs {
     }
 
     fn open(&self) -> Result<OpenedSource, VlpError> {
-        open_plain(&self.config(&self.source)?.data)
+        open_plain(&self.config(&self.source, None)?.data)
     }
 }
 
@@ -150,10 +153,10 @@ impl DataCommand {
 
 impl CheckArgs {
     fn run(self, decode: bool) -> Result<(), VlpError> {
-        let opened = self.source.open()?;
-        let other = self.against.as_ref();
-        let other = other.map(|source| open_plain(&self.source.config(source)?.data));
-        let other = other.transpose()?;
+        let other = self.against.as_deref();
+        let open = |source| open_plain(&self.source.config(source, other)?.data);
+        let opened = open(&self.source.source)?;
+        let other = other.map(open).transpose()?;
         let options = CheckOptions::default()
             .with_decode(decode)
             .with_read_report(opened.report.as_ref())

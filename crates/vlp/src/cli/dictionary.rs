@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use vlp::VlpError;
 use vlp::eval::codebook;
 use vlp::format::format_metric;
@@ -17,11 +18,11 @@ pub(super) struct DictionaryArgs {
     #[command(flatten)]
     checkpoint: CheckpointArgs,
     /// Number of validation images.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     images: usize,
-    /// The page; dictionary.html in the run's folder by default.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    /// The page.
+    #[arg(long, value_name = "FILE", default_value = "dictionary.html")]
+    out: PathBuf,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -29,19 +30,19 @@ pub(super) struct DictionaryArgs {
 impl DictionaryArgs {
     pub(super) fn run(self) -> Result<(), VlpError> {
         let device = self.device.pick()?;
-        let codebook = codebook(
+        let rows = codebook(
             &self.run,
             self.checkpoint.choice,
             self.images,
-            self.out,
+            &self.out,
             &device,
         )?;
         let header = format_args!("{:44} {:>9} {:>9}\n", "", "initial", "trained");
         print(header)?;
-        for (name, before, after) in codebook.rows {
+        for (name, before, after) in rows {
             let (before, after) = (format_metric(before), format_metric(after));
             print(format_args!("{name:44} {before:>9} {after:>9}\n"))?;
         }
-        print(format_args!("\n{}\n", codebook.path.display()))
+        print(format_args!("\n{}\n", self.out.display()))
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use vlp::VlpError;
 use vlp::eval::{evaluate_run, write_results};
+use vlp::run::run_config;
 
 use super::common_args::{CheckpointArgs, DeviceArgs, OverrideArgs};
 use super::output::{print, print_metric, warn};
@@ -27,6 +28,15 @@ pub(super) struct EvaluateArgs {
 impl EvaluateArgs {
     pub(super) fn run(self) -> Result<(), VlpError> {
         let device = self.device.pick()?;
+        let objectives = run_config(&self.run)?.objectives;
+        let has_predictions = objectives.caption.is_some()
+            || objectives.detection.is_some()
+            || objectives.vqa.is_some()
+            || objectives.nlvr2.is_some();
+        if self.results.is_some() && !has_predictions {
+            let message = "--results: this run has no head whose predictions the tools score";
+            return Err(VlpError::Config(message.into()));
+        }
         let sources = self.config.sources();
         let validation = evaluate_run(&self.run, self.checkpoint.choice, &sources, &device)?;
         for score in &validation.scores {
@@ -39,7 +49,7 @@ impl EvaluateArgs {
             let count = validation.predictions.answers_without_id;
             if count > 0 {
                 warn(format_args!(
-                    "note: vqa.json lacks {count} answers: the ids of their questions are no numbers"
+                    "note: vqa.json lacks {count} answers: the ids of their questions are not numbers"
                 ));
             }
             for file in write_results(&validation.predictions, &folder)? {

@@ -13,8 +13,11 @@ mod stop;
 mod train;
 mod weights;
 
+use std::sync::Arc;
+
 use clap::{Parser, Subcommand};
 use vlp::VlpError;
+use vlp_distributed::ProcessGroup;
 
 /// End-to-end vision-language pre-training.
 #[derive(Parser)]
@@ -51,14 +54,18 @@ enum Command {
     Config(config::ConfigCommand),
 }
 
-/// Parses the command line and runs the command.
+/// Parses the command line and runs the command, in one process or in each of those that train together.
 ///
 /// # Errors
 /// That of the command.
-pub(crate) fn run() -> Result<(), VlpError> {
+pub(crate) fn run(processes: &Arc<dyn ProcessGroup>) -> Result<(), VlpError> {
     match Cli::parse().command {
-        Command::Pretrain(args) => args.run(),
-        Command::Finetune(args) => args.run(),
+        Command::Pretrain(args) => args.run(processes),
+        Command::Finetune(args) => args.run(processes),
+        _ if processes.world_size() > 1 => Err(VlpError::Config(format!(
+            "{} processes were started together, but only pretrain and finetune share their work: start one",
+            processes.world_size()
+        ))),
         Command::Evaluate(args) => args.run(),
         Command::Score(args) => args.run(),
         Command::Predict(args) => args.run(),

@@ -29,7 +29,8 @@ pub(super) fn print_metric(name: &str, value: Option<f64>) -> Result<(), VlpErro
     print(format_args!("{name:34} {:>9}\n", format_metric(value)))
 }
 
-/// Writes a line to standard error; failures are ignored.
+/// Writes a line to standard error, at once: several processes may write to it. Failures are ignored.
 pub(crate) fn warn(text: Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let line = format!("{text}\n");
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }

@@ -41,8 +41,11 @@ pub(super) struct PredictArgs {
     device: DeviceArgs,
 }
 
+/// Maximum of `--num-beams`.
+const MAX_BEAMS: usize = 1000;
+
 /// How captions are generated; by default as the run's configuration says.
-#[derive(Args)]
+#[derive(Args, Default, PartialEq)]
 #[command(next_help_heading = "Captions")]
 struct CaptionArgs {
     /// Beams of the search; 1 is greedy.
@@ -75,23 +78,12 @@ struct CaptionArgs {
 }
 
 impl CaptionArgs {
-    /// Whether any of the flags is given.
-    fn is_given(&self) -> bool {
-        let counts = [
-            self.num_beams,
-            self.min_new_tokens,
-            self.max_new_tokens,
-            self.no_repeat_ngram_size,
-            self.top_k,
-        ];
-        let values = [self.length_penalty, self.top_p, self.temperature];
-        self.seed.is_some()
-            || counts.iter().any(Option::is_some)
-            || values.iter().any(Option::is_some)
-    }
-
-    /// `config` with the given flags applied.
-    fn apply_to(&self, config: &CaptioningConfig) -> Result<CaptioningConfig, VlpError> {
+    /// `config` with the given flags applied, for a model with `max_positions` positions.
+    fn apply_to(
+        &self,
+        config: &CaptioningConfig,
+        max_positions: usize,
+    ) -> Result<CaptioningConfig, VlpError> {
         let invalid = |flag: &str, value: f64, hint: &str| {
             Err(VlpError::Config(format!("{flag} {value}: {hint}")))
         };
@@ -117,8 +109,13 @@ impl CaptionArgs {
         } else if self.num_beams.is_some() {
             config.sampling = None;
         }
-        if config.num_beams == 0 {
-            return invalid("--num-beams", 0.0, "use at least 1 (greedy)");
+        if !(1..=MAX_BEAMS).contains(&config.num_beams) {
+            let hint = format!("use 1 (greedy) to {MAX_BEAMS}");
+            return invalid("--num-beams", config.num_beams as f64, &hint);
+        }
+        if config.max_new_tokens > max_positions {
+            let hint = format!("use at most {max_positions}, the model's positions");
+            return invalid("--max-new-tokens", config.max_new_tokens as f64, &hint);
         }
         if let Some(penalty) = self.length_penalty {
             if !penalty.is_finite() {
@@ -152,14 +149,20 @@ impl PredictArgs {
         let model = Predictor::load_checkpoint(&self.run, self.checkpoint.choice, &device)?;
         let caption = model.trained().config.objectives.caption.as_ref();
         let has_detection = model.trained().model().objectives().detection.is_some();
+        let has_caption_flags = self.caption != CaptionArgs::default();
         for (flags, is_given, has_head) in [
             ("--threshold", self.threshold.is_some(), has_detection),
-            ("caption flags", self.caption.is_given(), caption.is_some()),
+            ("caption flags", has_caption_flags, caption.is_some()),
         ] {
             if is_given && !has_head {
                 let message = format!("{flags}: this run has no head for them");
                 return Err(VlpError::Config(message));
             }
+        }
+        let has_texts = !(self.question.is_empty() && self.text.is_empty());
+        if self.attention && !has_texts && !has_detection && caption.is_none() {
+            let message = "--attention: nothing attends to the image; add --question or --text";
+            return Err(VlpError::Config(message.into()));
         }
         if let Some(threshold) = self.threshold
             && !(0.0..=1.0).contains(&threshold)
@@ -167,12 +170,13 @@ impl PredictArgs {
             let message = format!("--threshold {threshold}: use a value between 0 and 1");
             return Err(VlpError::Config(message));
         }
+        let max_positions = model.trained().config.model.max_positions();
         let request = Request {
             questions: self.question,
             texts: self.text,
             threshold: self.threshold.unwrap_or(0.5),
             caption: caption
-                .map(|config| self.caption.apply_to(config))
+                .map(|config| self.caption.apply_to(config, max_positions))
                 .transpose()?,
             seed: self.caption.seed.unwrap_or(0),
             attention: self.attention,

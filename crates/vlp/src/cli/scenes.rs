@@ -39,7 +39,12 @@ impl ScenesArgs {
             ("data.scenes.count", "--count"),
             ("data.scenes.split", "--split"),
         ] {
-            if self.settings.set_keys().any(|set| set == key) {
+            let mut keys = self
+                .settings
+                .set
+                .iter()
+                .filter_map(|set| set.split_once('='));
+            if keys.any(|(set, _)| set.trim() == key) {
                 return Err(VlpError::Config(format!("--set {key}: use {flag}")));
             }
         }

@@ -1,12 +1,15 @@
 //! `vlp pretrain` and `vlp finetune`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use vlp::VlpError;
-use vlp::config::finetune;
-use vlp::run::{RunFolder, run_config};
+use vlp::config::{CheckpointChoice, Sources, finetune, resolve};
+use vlp::run::run_config;
 use vlp::train::{RunChoice, TrainOptions, train};
+use vlp_distributed::{Launch, ProcessGroup};
 
 use super::common_args::{CheckpointArgs, ConfigArgs, DeviceArgs, TrainArgs};
 use super::output::print;
@@ -32,12 +35,14 @@ pub(super) struct PretrainArgs {
     /// Stop after this step; continue with --resume.
     #[arg(long, value_name = "STEP")]
     stop_at: Option<u64>,
+    #[command(flatten)]
+    processes: ProcessArgs,
 }
 
 impl PretrainArgs {
-    pub(super) fn run(self) -> Result<(), VlpError> {
+    pub(super) fn run(self, processes: &Arc<dyn ProcessGroup>) -> Result<(), VlpError> {
         let (config, run) = match (self.resume, self.out) {
-            (Some(path), _) => (RunFolder::open(&path)?.1, RunChoice::Resume(path)),
+            (Some(path), _) => (resolve(&Sources::default())?, RunChoice::Resume(path)),
             (None, Some(path)) => (self.config.resolve()?, RunChoice::New(path)),
             (None, None) => {
                 return Err(VlpError::Config("give --out DIR or --resume RUN".into()));
@@ -47,8 +52,37 @@ impl PretrainArgs {
             .with_device(self.device.name)
             .with_stop_at(self.stop_at)
             .with_stop(Some(stop_on_signal()?));
+        self.processes.train(options, processes)
+    }
+}
+
+#[derive(Args)]
+struct ProcessArgs {
+    /// Of several processes: end after waiting this many seconds for another one, at most.
+    #[arg(long, value_name = "SECONDS")]
+    longest_wait: Option<u64>,
+}
+
+impl ProcessArgs {
+    fn train(
+        self,
+        options: TrainOptions,
+        processes: &Arc<dyn ProcessGroup>,
+    ) -> Result<(), VlpError> {
+        if self.longest_wait.is_some() && processes.world_size() == 1 {
+            return Err(VlpError::Config(
+                "--longest-wait: this is the only process; it waits for none".into(),
+            ));
+        }
+        let options = options
+            .with_processes(processes.clone())
+            .with_local_rank(Launch::from_env().map_or(0, |launch| launch.local_rank))
+            .with_longest_wait(self.longest_wait.map(Duration::from_secs));
         let results = train(&options)?;
-        print(format_args!("{results}"))
+        match processes.rank() {
+            0 => print(format_args!("{results}")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -71,22 +105,23 @@ pub(super) struct FinetuneArgs {
     config: TrainArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    processes: ProcessArgs,
 }
 
 impl FinetuneArgs {
-    pub(super) fn run(self) -> Result<(), VlpError> {
+    pub(super) fn run(self, processes: &Arc<dyn ProcessGroup>) -> Result<(), VlpError> {
         let pretrained = run_config(&self.from)?;
         let sources = self.config.sources();
         let mut config = finetune(&self.task, &pretrained, &self.from, &sources)?;
         if self.from_scratch {
             config.from = None;
-        } else {
+        } else if config.from_checkpoint == CheckpointChoice::Last {
             config.from_checkpoint = self.checkpoint.choice;
         }
         let options = TrainOptions::new(config, RunChoice::New(self.out))
             .with_device(self.device.name)
             .with_stop(Some(stop_on_signal()?));
-        let results = train(&options)?;
-        print(format_args!("{results}"))
+        self.processes.train(options, processes)
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use vlp_data::{AnswerVocabulary, CaptionChoice, ResizeRule};
+use vlp_data::{AnswerVocabulary, CaptionChoice, NegativeFrom, ResizeRule};
 use vlp_scenes::ScenesConfig;
 
 use super::source_kind::SourceKind;
@@ -35,6 +35,10 @@ pub struct DataConfig {
     /// For shards read over a network: read shard after shard and shuffle within this many samples; 0 shuffles all.
     #[serde(default)]
     pub window: usize,
+    /// 1, or `train.accumulate`: each micro-batch of a step then reads shards of its own, so that a shard is read by one
+    /// process in an epoch. Needs `window`, which counts for each lane.
+    #[serde(default = "one")]
+    pub lanes: usize,
     /// Folder of the images, by default the source's own; with splits, also its subfolder `SPLIT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<PathBuf>,
@@ -69,6 +73,10 @@ pub struct DataConfig {
     /// Which caption of another image is used for negative pairs; `first` in SOHO's released code.
     #[serde(default)]
     pub negative_caption: CaptionChoice,
+    /// Where captions of negative pairs are from: the whole `dataset`, or the `window` of the batch, whose shards are read
+    /// anyway.
+    #[serde(default)]
+    pub negative_from: NegativeFrom,
     /// Batch images of similar shapes together, which reduces padding.
     pub bucket_by_shape: bool,
     /// Batches are padded to sides that are multiples of this; 1 in DETR, 32 in SOHO.

@@ -31,7 +31,7 @@ const DICTIONARY: &str = r"\.dictionary\.";
 /// training values, only the task's objective (as configured in `run`, if it is there), then the overrides in `sources`.
 ///
 /// # Errors
-/// [`VlpError::Config`] for an unknown task or value.
+/// [`VlpError::Config`] for an unknown task or value, or another `from`.
 pub fn finetune(
     task: &str,
     run: &RunConfig,
@@ -65,9 +65,15 @@ pub fn finetune(
     }
     table.insert("objectives".into(), Value::Table(objectives));
     let path = from.to_string_lossy().into_owned();
-    table.insert("from".into(), Value::String(path));
+    table.insert("from".into(), Value::String(path.clone()));
     table.remove("from_checkpoint");
-    override_with(table, quick, sources)
+    let config = override_with(table, quick, sources)?;
+    match &config.from {
+        Some(from) if from == Path::new(&path) => Ok(config),
+        _ => Err(VlpError::Config(format!(
+            "from: it cannot be set, a fine-tuning run starts from {path}"
+        ))),
+    }
 }
 
 /// Adds an optimizer group that freezes the dictionary.

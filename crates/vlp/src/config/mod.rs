@@ -5,10 +5,12 @@ mod data;
 mod eval;
 mod explain;
 mod finetune;
+mod limits;
 mod model;
 mod presets;
 mod resolve;
 mod source_kind;
+mod used_keys;
 mod validate;
 
 use std::path::PathBuf;
@@ -30,6 +32,7 @@ pub use presets::{PRESETS, preset_names};
 pub(crate) use resolve::suggest;
 pub use resolve::{Sources, overlay, resolve};
 pub use source_kind::SourceKind;
+pub use used_keys::check_used;
 
 /// Everything that decides what a run computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

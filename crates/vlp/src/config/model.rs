@@ -41,6 +41,14 @@ impl ModelConfig {
         }
     }
 
+    /// Number of layers of the encoder, the decoder and the caption decoder.
+    pub(crate) fn layers(&self) -> [usize; 3] {
+        match self {
+            Self::E2eVlp(m) => [m.encoder_layers, m.decoder_layers, m.caption_layers],
+            Self::Soho(m) => [m.encoder_layers, m.decoder_layers, 0],
+        }
+    }
+
     /// Visual backbone.
     pub fn backbone(&self) -> &ResNetConfig {
         match self {

@@ -1,6 +1,6 @@
 //! Overriding a preset with a file and single values, and error messages for values that do not fit.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
@@ -20,6 +20,14 @@ pub struct Sources {
     pub values: Vec<(String, Value)>,
     /// `key.path=value` entries, values in TOML or as bare strings; applied after `values`.
     pub set: Vec<String>,
+}
+
+impl Sources {
+    /// The keys of [`Self::set`].
+    pub fn set_keys(&self) -> impl Iterator<Item = &str> {
+        let entries = self.set.iter();
+        entries.map(|entry| entry.split('=').next().unwrap_or_default().trim())
+    }
 }
 
 /// The resolved configuration.
@@ -44,7 +52,7 @@ pub fn resolve(sources: &Sources) -> Result<RunConfig, VlpError> {
     override_with_file(table, quick, sources, &file)
 }
 
-/// The configuration of a run, overridden by `sources`, whose preset is ignored.
+/// The configuration of a run, overridden by `sources`, whose preset is ignored; a file must not name another one.
 ///
 /// # Errors
 /// As [`resolve`].
@@ -73,7 +81,17 @@ pub(super) fn override_with(
     quick: Option<Value>,
     sources: &Sources,
 ) -> Result<RunConfig, VlpError> {
-    override_with_file(table, quick, sources, &read_file(sources)?)
+    let file = read_file(sources)?;
+    match (file.get("preset"), table.get("preset")) {
+        (Some(preset), run_preset) if Some(preset) != run_preset => {
+            let path = sources.file.as_deref().unwrap_or(Path::new(""));
+            Err(VlpError::Config(format!(
+                "{}: preset = {preset}: the values start from those of the run; remove this key",
+                path.display()
+            )))
+        }
+        _ => override_with_file(table, quick, sources, &file),
+    }
 }
 
 fn override_with_file(
@@ -83,6 +101,11 @@ fn override_with_file(
     file: &Table,
 ) -> Result<RunConfig, VlpError> {
     let source = |table: &Table| table.get("data")?.get("source").cloned();
+    // Empty unless `sources` set it.
+    let best_by = table
+        .get_mut("checkpoint")
+        .and_then(|t| t.get_mut("best_by"));
+    let default_best_by = best_by.map(|value| std::mem::replace(value, "".into()));
     let apply = |table: &Table| apply(table.clone(), quick.clone(), sources, file.clone());
     let mut overridden = apply(&table)?;
     if source(&overridden) != source(&table) {
@@ -94,10 +117,11 @@ fn override_with_file(
         overridden = apply(&table)?;
     }
     let mut config = typed(overridden)?;
-    // Set by `sources` if another value of the table has no effect.
-    set_value(&mut table, "checkpoint.best_by", "".into())?;
-    let without_default = typed(apply(&table)?)?;
-    config.checkpoint.best_by_is_set = !without_default.checkpoint.best_by.is_empty();
+    let checkpoint = &mut config.checkpoint;
+    checkpoint.best_by_is_set = !checkpoint.best_by.is_empty();
+    if let (false, Some(Value::String(default))) = (checkpoint.best_by_is_set, default_best_by) {
+        checkpoint.best_by = default;
+    }
     Ok(config)
 }
 
@@ -129,6 +153,10 @@ fn apply(
                 "--set {entry}: write key.path=value"
             )));
         };
+        if key.trim() == "preset" {
+            let reason = "it only names the preset; start from one with --preset";
+            return Err(VlpError::Config(format!("--set {entry}: {reason}")));
+        }
         // A path may end in white space.
         let text = match key.ends_with(' ') {
             true => text.trim_start_matches(' '),

@@ -46,12 +46,22 @@ impl SourceKind {
         "shards",
     ];
 
+    /// The configuration keys by which sources of this kind are read, besides that of the source.
+    pub fn keys(&self) -> &'static [&'static str] {
+        match self {
+            Self::Scenes => &["data.task", "data.scenes."],
+            Self::SnliVe(_) => &["data.images", "data.index", "data.premise"],
+            Self::Shards(_) => &["data.index"],
+            _ => &["data.images", "data.index"],
+        }
+    }
+
     /// The local folder or file; `None` for generated scenes and URLs.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Scenes => None,
             Self::Shards(path) if path.to_string_lossy().contains("://") => None,
-            // `DIR/SPLIT` is no file, but its folder exists.
+            // `DIR/SPLIT` is not a file, but its folder exists.
             Self::Vqa(path, None) if path.parent().is_some_and(Path::is_dir) => None,
             Self::Coco(path, _)
             | Self::Vqa(path, _)
@@ -64,7 +74,7 @@ impl SourceKind {
         }
     }
 
-    /// Parses a source, the value of `key`. The text after the last `@` is no split if it has a `/`, or if there is a file
+    /// Parses a source, the value of `key`. The text after the last `@` is not a split if it has a `/`, or if there is a file
     /// or folder of the whole name.
     ///
     /// # Errors

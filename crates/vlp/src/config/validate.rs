@@ -2,13 +2,13 @@
 
 use std::fmt::Display;
 
+use vlp_data::{Limits, NegativeFrom};
 use vlp_objectives::RunContext;
+use vlp_scenes::Split;
+use vlp_vision::UpdateTime;
 
-use super::RunConfig;
+use super::{CheckpointChoice, RunConfig};
 use crate::error::VlpError;
-
-/// Maximum of `data.pad_multiple`: the longest side of an image.
-const MAX_PAD_MULTIPLE: usize = 16_384;
 
 /// Maximum of `data.texts_per_image`.
 const MAX_TEXTS: usize = 1000;
@@ -19,9 +19,18 @@ impl RunConfig {
     /// # Errors
     /// [`VlpError::Config`] with key, value and a valid value, or the error of the part that refuses it.
     pub fn validate(&self) -> Result<(), VlpError> {
+        if self.from.is_none() && self.from_checkpoint != CheckpointChoice::Last {
+            let hint = "there is no run to start from; set from as well";
+            return fail("from_checkpoint", self.from_checkpoint, hint);
+        }
+        if self.data.scenes.split != Split::Train {
+            let hint = "leave it: training reads the training split, evaluation the test split";
+            return fail("data.scenes.split", self.data.scenes.split.name(), hint);
+        }
         self.train.validate()?;
-        self.validate_data()?;
-        at_least("eval.examples", self.eval.examples, 1, " (256, say)")?;
+        self.validate_lanes()?;
+        self.validate_dictionary()?;
+        self.validate_evaluation()?;
         at_least("checkpoint.keep", self.checkpoint.keep, 1, "")?;
         self.validate_model()?;
         self.validate_objectives()?;
@@ -30,6 +39,16 @@ impl RunConfig {
             return fail("eval.rerank", self.eval.rerank, hint);
         }
         Ok(())
+    }
+
+    /// Checks the values that an evaluation reads, and all sizes.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate).
+    pub(crate) fn validate_evaluation(&self) -> Result<(), VlpError> {
+        self.validate_data()?;
+        self.check_sizes()?;
+        at_least("eval.examples", self.eval.examples, 1, " (256, say)")
     }
 
     fn validate_data(&self) -> Result<(), VlpError> {
@@ -53,10 +72,40 @@ impl RunConfig {
             return fail("data.validation_fraction", validation, hint);
         }
         at_least("data.pad_multiple", data.pad_multiple, 1, " (32 in SOHO)")?;
-        at_most("data.pad_multiple", data.pad_multiple, MAX_PAD_MULTIPLE)?;
+        let max_side = Limits::default().max_side;
+        at_most("data.pad_multiple", data.pad_multiple, max_side)?;
         let texts = data.texts_per_image;
         at_least("data.texts_per_image", texts, 1, " (4 in SOHO)")?;
         at_most("data.texts_per_image", texts, MAX_TEXTS)
+    }
+
+    /// With the mean of more than two tables, a code would hardly move.
+    fn validate_dictionary(&self) -> Result<(), VlpError> {
+        let follow = self
+            .model
+            .quantizer()
+            .map(|quantizer| quantizer.dictionary.follow);
+        if self.train.accumulate > 2 && follow == Some(UpdateTime::Batch) {
+            let hint = "with train.accumulate above 2 each of as many micro-batches moves a table of its own, and a code moves only as far as their mean: use \"step\"";
+            return fail("model.quantizer.dictionary.follow", "\"batch\"", hint);
+        }
+        Ok(())
+    }
+
+    fn validate_lanes(&self) -> Result<(), VlpError> {
+        let (data, accumulate) = (&self.data, self.train.accumulate);
+        if data.lanes != 1 && data.lanes != accumulate {
+            let hint = format!("use 1, or train.accumulate = {accumulate}");
+            return fail("data.lanes", data.lanes, &hint);
+        }
+        let hint = "set data.window as well (4096, say)";
+        if data.window == 0 && data.lanes != 1 {
+            return fail("data.lanes", data.lanes, hint);
+        }
+        if data.window == 0 && data.negative_from == NegativeFrom::Window {
+            return fail("data.negative_from", "\"window\"", hint);
+        }
+        Ok(())
     }
 
     fn validate_model(&self) -> Result<(), VlpError> {
@@ -89,7 +138,7 @@ impl RunConfig {
     }
 }
 
-fn fail<T>(key: &str, value: impl Display, hint: &str) -> Result<T, VlpError> {
+pub(super) fn fail<T>(key: &str, value: impl Display, hint: &str) -> Result<T, VlpError> {
     Err(VlpError::Config(format!("{key} = {value}: {hint}")))
 }
 
@@ -100,7 +149,7 @@ fn at_least(key: &str, value: usize, minimum: usize, reason: &str) -> Result<(),
     }
 }
 
-fn at_most(key: &str, value: usize, maximum: usize) -> Result<(), VlpError> {
+pub(super) fn at_most(key: &str, value: usize, maximum: usize) -> Result<(), VlpError> {
     match value <= maximum {
         true => Ok(()),
         false => fail(key, value, &format!("use at most {maximum}")),

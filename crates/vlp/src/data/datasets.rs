@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use vlp_data::{
-    AnswerVocabulary, BatchPlan, Example, Examples, LabelSpace, Loader, LoaderConfig, Source,
-    split_by_key,
+    AnswerVocabulary, BatchPlan, Example, Examples, LabelSpace, Loader, LoaderConfig,
+    SkippedBudget, Source, split_by_key,
 };
 use vlp_objectives::{Collator, MetricContext};
 use vlp_scenes::Split;
@@ -126,22 +126,40 @@ impl Datasets {
         }
     }
 
-    /// The training batches from batch `start_step` on.
+    /// The `micro_batches` of each training step, from training step `start_step` on.
     ///
     /// # Errors
     /// [`VlpError::Data`] for values that the loader refuses.
-    pub fn loader(&self, config: &RunConfig, start_step: u64) -> Result<Loader, VlpError> {
+    pub fn loader(
+        &self,
+        config: &RunConfig,
+        start_step: u64,
+        micro_batches: Range<usize>,
+    ) -> Result<Loader, VlpError> {
+        let accumulate = config.train.accumulate;
         let data = &config.data;
         let plan = BatchPlan::new(config.seed, data.batch_size.min(self.train.len()))
             .with_bucket_by_shape(data.bucket_by_shape)
-            .with_window(data.window);
+            .with_window(data.window)
+            .with_lanes(data.lanes);
         let loader = LoaderConfig::new(plan, data.resize.clone())
             .with_workers(data.workers)
-            .with_start_step(start_step)
+            .with_start_step(start_step * accumulate as u64)
+            .with_accumulate(accumulate)
+            .with_micro_batches(Some(micro_batches))
             .with_negative_caption(data.negative_caption)
-            .with_texts_per_image(data.texts_per_image)
-            .with_max_bad_fraction(data.max_bad_fraction);
+            .with_negative_from(data.negative_from)
+            .with_texts_per_image(data.texts_per_image);
         Ok(Loader::start(Arc::clone(&self.train), loader)?)
+    }
+
+    /// Limits the skipped training samples to `data.max_bad_fraction`.
+    ///
+    /// # Errors
+    /// [`VlpError::Data`] if that is not a fraction.
+    pub fn skipped_budget(&self, config: &RunConfig) -> Result<SkippedBudget, VlpError> {
+        let fraction = config.data.max_bad_fraction;
+        Ok(SkippedBudget::new(fraction, self.train.len())?)
     }
 
     /// Loads the validation examples of these indices. Returns the readable ones and messages about the others.
@@ -161,15 +179,13 @@ impl Datasets {
         config: &RunConfig,
         count: usize,
     ) -> (Vec<Example>, Vec<String>) {
-        let (mut images, mut indices) = (HashMap::new(), vec![]);
-        let mut other_samples: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut other_samples: HashMap<u64, Vec<usize>> = HashMap::new();
+        let mut indices = vec![];
         for index in 0..self.validation.len() {
-            match images.entry(self.validation.key(index)) {
-                Entry::Occupied(first) => {
-                    other_samples.entry(*first.get()).or_default().push(index)
-                }
-                Entry::Vacant(first) if indices.len() < count => {
-                    first.insert(index);
+            match other_samples.entry(self.validation.key(index)) {
+                Entry::Occupied(mut samples) => samples.get_mut().push(index),
+                Entry::Vacant(samples) if indices.len() < count => {
+                    samples.insert(vec![]);
                     indices.push(index);
                 }
                 Entry::Vacant(_) => {}
@@ -177,7 +193,7 @@ impl Datasets {
         }
         let (mut examples, errors) = self.load_validation_samples(config, indices);
         for example in &mut examples {
-            for &other in other_samples.get(&example.index).into_iter().flatten() {
+            for &other in other_samples.get(&example.key).into_iter().flatten() {
                 let captions = self.validation.captions(other).unwrap_or_default();
                 for caption in captions {
                     if !example.captions.contains(&caption) {

@@ -55,7 +55,7 @@ impl fmt::Debug for OpenedSource {
 /// [`VlpError::Config`] that names the source and the problem.
 pub fn open_plain(data: &DataConfig) -> Result<OpenedSource, VlpError> {
     let count = data.scenes.count;
-    open_source("data.source", &data.source, data, Split::Train, count)
+    open_source("data.source", &data.source, data, data.scenes.split, count)
 }
 
 /// Opens the source `spec`, the value of `key`; of generated scenes, `count` scenes of `split`.
@@ -82,16 +82,46 @@ pub(super) fn open_source(
         let hint = hint(&kind, &e);
         VlpError::Config(format!("{key} = \"{spec}\": {e}{hint}{relative}"))
     })?;
-    let Some(source) = source else {
-        return open_scenes(data, split, count);
+    match source {
+        Some(source) => Ok(source),
+        None => open_scenes(data, split, count),
+    }
+}
+
+impl From<FileSource> for OpenedSource {
+    fn from(source: FileSource) -> Self {
+        let consensus =
+            (0..source.len()).filter_map(|i| Some((i, source.consensus(i)?.to_owned())));
+        Self {
+            consensus: consensus.collect(),
+            notes: skipped_notes(source.report()),
+            report: Some(source.report().clone()),
+            source: Arc::new(source),
+        }
+    }
+}
+
+/// Opens shards by their indices; `None` if they have none.
+fn open_indexed(
+    blobs: Arc<dyn BlobStore>,
+    options: &ShardOptions,
+) -> Result<Option<OpenedSource>, DataError> {
+    let Some(source) = shards::open_indexed(blobs, options)? else {
+        return Ok(None);
     };
-    let consensus = (0..source.len()).filter_map(|i| Some((i, source.consensus(i)?.to_owned())));
-    Ok(OpenedSource {
-        consensus: consensus.collect(),
+    // Reads all indices.
+    let questions = match source.has_answers() {
+        true => 0..source.len(),
+        false => 0..0,
+    };
+    let consensus = questions.filter_map(|i| Some((i, source.consensus(i).transpose()?)));
+    let consensus = consensus.map(|(i, answer)| Ok((i, answer?)));
+    Ok(Some(OpenedSource {
+        consensus: consensus.collect::<Result<_, DataError>>()?,
         notes: skipped_notes(source.report()),
         report: Some(source.report().clone()),
         source: Arc::new(source),
-    })
+    }))
 }
 
 /// What to write instead of a source that cannot be opened, after a semicolon.
@@ -196,7 +226,7 @@ struct FileOpener<'a> {
 
 impl FileOpener<'_> {
     /// The source; `None` for generated scenes.
-    fn open(&self, kind: &SourceKind) -> Result<Option<FileSource>, DataError> {
+    fn open(&self, kind: &SourceKind) -> Result<Option<OpenedSource>, DataError> {
         let limits = &self.limits;
         let source = match kind {
             SourceKind::Scenes => return Ok(None),
@@ -251,10 +281,13 @@ impl FileOpener<'_> {
                     (self.data.index.as_deref()).map(|folder| index_file(folder, self.spec)),
                 );
                 let blobs = open_blobs(&path.to_string_lossy())?;
+                if let Some(source) = open_indexed(Arc::clone(&blobs), &options)? {
+                    return Ok(Some(source));
+                }
                 Ok(shards::open(blobs, options)?.source)
             }
         };
-        source.map(Some)
+        Ok(Some(source?.into()))
     }
 
     /// Reads a source of one annotation file and a folder of images.

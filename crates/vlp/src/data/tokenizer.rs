@@ -38,7 +38,7 @@ pub(crate) fn is_tokenizer_file(name: &str) -> bool {
 /// Reads the `tokenizer.json` of a run or an exported model, whose vocabulary must have this SHA-256.
 ///
 /// # Errors
-/// [`VlpError::RunFolder`] if it is missing or another one, [`VlpError::Text`] if it cannot be read.
+/// [`VlpError::RunFolder`] if it is missing or has another vocabulary, [`VlpError::Text`] if it cannot be read.
 pub(crate) fn read_tokenizer_copy(
     file: &Path,
     sha256: &str,
@@ -62,7 +62,7 @@ pub(crate) fn read_tokenizer_copy(
 }
 
 /// Appended to errors about a relative path that does not exist.
-pub(crate) fn relative_path_hint(path: &Path) -> Option<String> {
+pub(super) fn relative_path_hint(path: &Path) -> Option<String> {
     if path.is_absolute() || path.exists() {
         return None;
     }

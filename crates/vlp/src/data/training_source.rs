@@ -21,42 +21,32 @@ pub(super) fn open_training_source(data: &DataConfig) -> Result<OpenedSource, Vl
     if data.mix.is_empty() {
         return Ok(opened);
     }
+    let mut image_sets = vec![];
     let mut components = vec![MixtureComponent {
+        image_set: join_image_set(
+            &mut image_sets,
+            &data.source,
+            &opened.source,
+            &mut opened.notes,
+        ),
         source: Arc::clone(&opened.source),
         weight: 1.0,
-        image_set: image_family(&data.source),
         keep_boxes: true,
     }];
-    let mut families = vec![image_family(&data.source)];
     for (number, mix) in data.mix.iter().enumerate() {
         let key = format!("data.mix[{number}].source");
-        let component = open_filtered(data, &key, &mix.source)?;
-        opened.notes.extend(component.notes);
-        opened.consensus.extend(component.consensus);
-        let family = image_family(&mix.source);
-        let image_sets = families.iter().zip(&components);
-        let image_sets = image_sets.filter(|(other, _)| **other == family);
-        let mut image_sets = image_sets
-            .map(|(_, component)| &component.image_set)
-            .peekable();
-        let has_family = image_sets.peek().is_some();
-        let same = |set: &&String| !has_other_images(component.source.as_ref(), set, &components);
-        let image_set = match image_sets.find(same) {
-            Some(image_set) => image_set.clone(),
-            None if has_family => {
-                opened.notes.push(format!(
-                    "{}: image ids are those of other images in an earlier source; they count as different images",
-                    mix.source
-                ));
-                mix.source.clone()
-            }
-            None => family.clone(),
-        };
-        families.push(family);
+        let OpenedSource {
+            source,
+            notes,
+            consensus,
+            ..
+        } = open_filtered(data, &key, &mix.source)?;
+        opened.notes.extend(notes);
+        opened.consensus.extend(consensus);
         components.push(MixtureComponent {
-            source: component.source,
+            image_set: join_image_set(&mut image_sets, &mix.source, &source, &mut opened.notes),
+            source,
             weight: mix.weight,
-            image_set,
             keep_boxes: mix.boxes,
         });
     }
@@ -128,27 +118,62 @@ fn has_coco_ids(source: &dyn Source) -> bool {
     (0..source.len()).any(|index| source.coco_id(index).is_some())
 }
 
-/// Whether an image of `source` has the id of another image file in the components of an image set.
-fn has_other_images(source: &dyn Source, image_set: &str, components: &[MixtureComponent]) -> bool {
-    let mut indices = HashMap::new();
-    for index in 0..source.len() {
-        indices.entry(source.key(index)).or_insert(index);
-    }
-    let components = components.iter();
-    let mut same_set = components.filter(|component| component.image_set == image_set);
-    same_set.any(|component| {
-        let other = component.source.as_ref();
-        let pairs = (0..other.len()).filter_map(|o| Some((o, *indices.get(&other.key(o))?)));
-        pairs.take(COMPARED_IMAGES).any(|(other_index, index)| {
-            let image = |source: &dyn Source, index| source.encoded_image(index).ok().flatten();
-            let pair = image(source, index).zip(image(other, other_index));
-            pair.is_some_and(|(a, b)| (a.image, a.second_image) != (b.image, b.second_image))
+/// Sources of one family, whose image ids mean the same images.
+struct ImageSet {
+    name: String,
+    family: String,
+    sources: Vec<Arc<dyn Source>>,
+}
+
+impl ImageSet {
+    /// Whether an image of `source`, whose indices by id are `indices`, has the id of another image file in the set.
+    fn has_other_images(&self, source: &dyn Source, indices: &HashMap<u64, usize>) -> bool {
+        self.sources.iter().any(|other| {
+            let pairs = (0..other.len()).filter_map(|o| Some((o, *indices.get(&other.key(o))?)));
+            pairs.take(COMPARED_IMAGES).any(|(other_index, index)| {
+                let image = |source: &dyn Source, index| source.encoded_image(index).ok().flatten();
+                let pair = image(source, index).zip(image(other.as_ref(), other_index));
+                pair.is_some_and(|(a, b)| (a.image, a.second_image) != (b.image, b.second_image))
+            })
         })
-    })
+    }
+}
+
+/// Adds a source to the first set of its family without other images, or to a new set. Returns the set's name.
+fn join_image_set(
+    image_sets: &mut Vec<ImageSet>,
+    spec: &str,
+    source: &Arc<dyn Source>,
+    notes: &mut Vec<String>,
+) -> String {
+    let family = image_family(spec);
+    let mut name = family.clone();
+    if image_sets.iter().any(|set| set.family == family) {
+        let mut indices = HashMap::new();
+        for index in 0..source.len() {
+            indices.entry(source.key(index)).or_insert(index);
+        }
+        let mut same_family = image_sets.iter_mut().filter(|set| set.family == family);
+        if let Some(set) = same_family.find(|set| !set.has_other_images(source.as_ref(), &indices))
+        {
+            set.sources.push(Arc::clone(source));
+            return set.name.clone();
+        }
+        notes.push(format!(
+            "{spec}: image ids are those of other images in an earlier source; they count as different images"
+        ));
+        name = spec.to_owned();
+    }
+    image_sets.push(ImageSet {
+        name: name.clone(),
+        family,
+        sources: vec![Arc::clone(source)],
+    });
+    name
 }
 
 /// What image ids of a source mean: sources of one family may have the same images under the same ids, such as COCO's, or
-/// their own images in the same format, which [`has_other_images`] tells.
+/// their own images in the same format, which [`ImageSet::has_other_images`] tells.
 fn image_family(spec: &str) -> String {
     let kind = spec.split_once(':').map_or(spec, |(kind, _)| kind);
     match kind {

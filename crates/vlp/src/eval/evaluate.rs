@@ -1,19 +1,22 @@
 //! Evaluating a model on validation examples.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
-use vlp_data::AnswerVocabulary;
+use vlp_data::{AnswerVocabulary, Example};
 use vlp_eval::results;
 use vlp_objectives::{
     CapturedEncoder, Itc, Itm, Metrics, ObjectiveSet, Predictions, Pretrain, Score, VisionLanguage,
 };
 
+use super::overrides::check_overrides;
 use super::retrieval::{Retriever, retrieval_metrics};
 use crate::config::{CheckpointChoice, RunConfig, Sources, overlay};
 use crate::data::Datasets;
 use crate::error::VlpError;
 use crate::model::AnyModel;
+use crate::processes::Processes;
 use crate::run::TrainedModel;
 
 /// Metrics and predictions of a model on validation examples.
@@ -49,8 +52,8 @@ pub(crate) fn list_metrics<O: ObjectiveSet>(
 }
 
 /// Evaluates `model` (without autodiff) on the validation examples of a configuration, one batch in memory at a time. Masks
-/// and negative pairs are drawn from the example, so they are the same for all models. Measures retrieval too if
-/// there is a head for it and `eval.retrieval` is not 0.
+/// and negative pairs are drawn from the example, so they are the same for all models. Measures retrieval too if there
+/// is a head for it and `eval.retrieval` is not 0.
 ///
 /// # Errors
 /// [`VlpError::Objective`] for images too small for the model, [`VlpError::Config`] if `eval.folds` does not fit.
@@ -60,27 +63,50 @@ pub fn evaluate<M: VisionLanguage, O: ObjectiveSet>(
     data: &Datasets,
     device: &Device,
 ) -> Result<Validation, VlpError> {
+    evaluate_shared(model, config, data, device, &Processes::single())
+}
+
+/// As [`evaluate`], which every process calls with the same model: they share the batches. The scores are those of one process;
+/// only the first process has predictions.
+///
+/// # Errors
+/// As [`evaluate`]; if one process fails, all do.
+pub(crate) fn evaluate_shared<M: VisionLanguage, O: ObjectiveSet>(
+    model: &Pretrain<M, O>,
+    config: &RunConfig,
+    data: &Datasets,
+    device: &Device,
+    processes: &Processes,
+) -> Result<Validation, VlpError> {
     let (mut unreadable, mut count) = (vec![], 0);
     let collator = data.collator(config);
-    let mut metrics = model.metrics();
     let encoder = CapturedEncoder::new(&model.model, device);
+    let total = config.eval.examples.min(data.validation.len());
     let batch_size = config.data.batch_size;
-    for start in (0..config.eval.examples).step_by(batch_size) {
-        let end = config.eval.examples.min(start + batch_size);
+    let batches = processes.distribute(total.div_ceil(batch_size), |number| {
+        let start = number * batch_size;
+        let end = total.min(start + batch_size);
         let (examples, errors) = data.load_validation(config, start..end);
-        unreadable.extend(errors);
-        count += examples.len();
+        let mut metrics = model.metrics();
         if !examples.is_empty() {
             let batch = collator.collate(&model.objectives, &examples, device)?;
             let output = encoder.encode(&batch.inputs(), model.objectives.passes())?;
             (model.objectives).evaluate(&output, &batch.targets(), &mut metrics)?;
         }
+        Ok((metrics, examples.len(), errors))
+    })?;
+    // In the order of batches for one process too: sums then have the same bits for any number of processes.
+    let mut metrics = model.metrics();
+    for (of_batch, examples, errors) in batches {
+        metrics.merge(of_batch);
+        count += examples;
+        unreadable.extend(errors);
     }
     let context = data.metric_context();
-    let mut scores = metrics.scores(&context)?;
+    let mut scores = processes.on_first(|| Ok(metrics.scores(&context)?))?;
     let (itm, itc) = (model.objectives.member(), model.objectives.member());
     if config.eval.retrieval > 0 && (itm.is_some() || itc.is_some()) {
-        let (examples, errors) = data.load_validation_images(config, config.eval.retrieval);
+        let (examples, errors) = load_retrieval_images(config, data, processes)?;
         for error in errors {
             if !unreadable.contains(&error) {
                 unreadable.push(error);
@@ -93,10 +119,12 @@ pub fn evaluate<M: VisionLanguage, O: ObjectiveSet>(
             collator: &collator,
             device,
         };
-        scores.extend(retriever.scores(&examples, &config.eval)?);
+        scores.extend(retriever.scores_shared(&examples, &config.eval, processes)?);
     }
     let mut predictions = Predictions::default();
-    metrics.predictions(&context, &mut predictions);
+    if processes.is_first() {
+        metrics.predictions(&context, &mut predictions);
+    }
     Ok(Validation {
         scores,
         examples: count,
@@ -105,11 +133,27 @@ pub fn evaluate<M: VisionLanguage, O: ObjectiveSet>(
     })
 }
 
+/// The images among which retrieval is measured that all processes can read, and messages about the others.
+fn load_retrieval_images(
+    config: &RunConfig,
+    data: &Datasets,
+    processes: &Processes,
+) -> Result<(Vec<Example>, Vec<String>), VlpError> {
+    let (mut examples, errors) = data.load_validation_images(config, config.eval.retrieval);
+    processes.beat();
+    let keys: HashSet<u64> = examples.iter().map(|example| example.key).collect();
+    let (keys, errors): (Vec<_>, Vec<_>) =
+        processes.gather(Ok((keys, errors)))?.into_iter().unzip();
+    examples.retain(|example| keys.iter().all(|keys| keys.contains(&example.key)));
+    Ok((examples, errors.concat()))
+}
+
 /// Evaluates a checkpoint of a run on the validation examples of its configuration, overridden by `sources` (other data,
 /// more examples).
 ///
 /// # Errors
-/// As [`TrainedModel::open`], and if the data cannot be read or have other classes.
+/// As [`TrainedModel::open`], and if the data cannot be read or have other classes, or an override has no effect on an
+/// evaluation.
 pub fn evaluate_run(
     run: &Path,
     checkpoint: CheckpointChoice,
@@ -118,7 +162,8 @@ pub fn evaluate_run(
 ) -> Result<Validation, VlpError> {
     let trained = TrainedModel::open_checkpoint(run, checkpoint, device)?;
     let config = overlay(&trained.config, sources)?;
-    check_overrides(&config, &trained.config)?;
+    check_overrides(sources, &trained.config, &config)?;
+    config.validate_evaluation()?;
     let mut data = Datasets::open_with_tokenizer(&config, trained.tokenizer.clone())?;
     let labels = &trained.vocabulary.labels;
     if !data.labels.same_names(labels) && config.objectives.detection.is_some() {
@@ -131,30 +176,6 @@ pub fn evaluate_run(
     match trained.model() {
         AnyModel::E2eVlp(model) => evaluate(model, &config, &data, device),
         AnyModel::Soho(model) => evaluate(model, &config, &data, device),
-    }
-}
-
-/// Refuses values of `config` that evaluation of a run with the configuration `trained` does not read.
-fn check_overrides(config: &RunConfig, trained: &RunConfig) -> Result<(), VlpError> {
-    let ignored = [
-        (
-            "data.tokenizer",
-            config.data.tokenizer != trained.data.tokenizer,
-        ),
-        ("model", config.model != trained.model),
-        ("objectives", config.objectives != trained.objectives),
-        ("train", config.train != trained.train),
-        (
-            "checkpoint",
-            config.checkpoint.best_by != trained.checkpoint.best_by,
-        ),
-        ("weights", config.weights != trained.weights),
-    ];
-    match ignored.iter().find(|(_, is_set)| *is_set) {
-        None => Ok(()),
-        Some((key, _)) => Err(VlpError::Config(format!(
-            "{key}: evaluation takes it from the run; only data, eval and seed can be overridden"
-        ))),
     }
 }
 

@@ -2,9 +2,12 @@
 
 mod codebook;
 mod evaluate;
+mod overrides;
 mod retrieval;
+#[cfg(test)]
+mod tests;
 
-pub use codebook::{CodeUsage, Codebook, LabelInformation, VisualToken, codebook};
-pub(crate) use evaluate::list_metrics;
+pub use codebook::{CodeUsage, CodebookMetric, LabelInformation, VisualToken, codebook};
 pub use evaluate::{Validation, evaluate, evaluate_run, write_results};
+pub(crate) use evaluate::{evaluate_shared, list_metrics};
 pub use retrieval::Retriever;

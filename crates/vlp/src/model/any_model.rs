@@ -30,13 +30,14 @@ pub enum AnyModel {
 }
 
 impl AnyModel {
-    /// The model of a configuration, its weights not yet initialized.
+    /// The model of a configuration, which may have been edited, its weights not yet initialized.
     pub(crate) fn new(
         config: &RunConfig,
         vocabulary: &Vocabulary,
         tokenizer: &WordPieceTokenizer,
         device: &Device,
     ) -> Result<Self, VlpError> {
+        config.check_sizes()?;
         let answers = vocabulary.answers.len();
         let sizes = head_sizes(config, &vocabulary.labels, answers, tokenizer);
         let objectives = config.objectives.init(&sizes, device)?;

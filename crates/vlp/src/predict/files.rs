@@ -28,8 +28,7 @@ struct Item<'a> {
     prediction: &'a Prediction,
 }
 
-/// The image files of `paths`: files as they are, and all image files of folders, sorted by name;
-/// each once.
+/// The image files of `paths`: files as they are, and all image files of folders, sorted by name; each once.
 fn image_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, VlpError> {
     let mut files = vec![];
     for path in paths {
@@ -48,14 +47,19 @@ fn image_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, VlpError> {
         files.extend(images);
     }
     let mut unique = HashSet::new();
-    files.retain(|file| unique.insert(std::path::absolute(file).unwrap_or_else(|_| file.clone())));
+    files.retain(|file| unique.insert(absolute(file)));
     Ok(files)
+}
+
+/// The absolute path of a file; the path itself if there is no working directory.
+fn absolute(file: &Path) -> PathBuf {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }
 
 /// For each file the shortest end of its path that no other file has: its name, or the name with parent folders.
 fn distinct_names(files: &[PathBuf]) -> Vec<String> {
     let paths = files.iter().map(|file| {
-        let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        let path = absolute(file);
         let parts = path
             .components()
             .map(|part| part.as_os_str().to_string_lossy().into_owned());

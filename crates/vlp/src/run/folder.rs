@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use vlp_text::WordPieceTokenizer;
-use vlp_train::atomic_file::write_atomic;
+use vlp_train::atomic_file::{open_lock_file, write_atomic};
 
 use crate::config::RunConfig;
 use crate::error::VlpError;
@@ -185,9 +185,7 @@ fn older_version(path: &Path, error: &dyn std::fmt::Display) -> VlpError {
 
 fn lock(folder: &Path) -> Result<RunLock, VlpError> {
     let path = folder.join(LOCK_FILE);
-    // Not truncated: it may be the file of another program.
-    let file = File::options().append(true).create(true).open(&path);
-    let file = file.map_err(VlpError::io(&path))?;
+    let file = open_lock_file(&path).map_err(VlpError::io(&path))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(VlpError::RunFolder {
             path: folder.into(),

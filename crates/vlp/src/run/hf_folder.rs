@@ -53,7 +53,8 @@ pub(super) fn is_hf_folder(folder: &Path) -> bool {
     config_file(folder).is_file() && weights_file(folder).is_file()
 }
 
-/// The configuration of a run folder, or of a folder in Hugging Face's layout, with its copy of a tokenizer read from a file.
+/// The configuration of a run folder, or of a folder in Hugging Face's layout; a tokenizer read from a file is replaced by
+/// the folder's copy.
 ///
 /// # Errors
 /// [`VlpError::RunFolder`] for a folder that is neither.
@@ -62,10 +63,15 @@ pub fn run_config(folder: &Path) -> Result<RunConfig, VlpError> {
         return Ok(read_config(folder)?.run);
     }
     let (folder, mut config) = RunFolder::open(folder)?;
-    if is_tokenizer_file(&config.data.tokenizer) {
-        config.data.tokenizer = folder.tokenizer().to_string_lossy().into_owned();
-    }
+    use_tokenizer_copy(&mut config, &folder.tokenizer());
     Ok(config)
+}
+
+/// Replaces a tokenizer read from a file, which may be one of another machine, by the folder's copy.
+fn use_tokenizer_copy(config: &mut RunConfig, copy: &Path) {
+    if is_tokenizer_file(&config.data.tokenizer) {
+        config.data.tokenizer = copy.to_string_lossy().into_owned();
+    }
 }
 
 fn read_config(folder: &Path) -> Result<HfConfig, VlpError> {
@@ -75,10 +81,7 @@ fn read_config(folder: &Path) -> Result<HfConfig, VlpError> {
         path: file,
         reason: format!("not a configuration of this version of vlp: {e}"),
     })?;
-    if is_tokenizer_file(&config.run.data.tokenizer) {
-        // It names a file of the machine that wrote the folder.
-        config.run.data.tokenizer = tokenizer_file(folder).to_string_lossy().into_owned();
-    }
+    use_tokenizer_copy(&mut config.run, &tokenizer_file(folder));
     Ok(config)
 }
 

@@ -1,6 +1,7 @@
 //! Loss values as numbers.
 
 use burn::prelude::*;
+use serde::{Deserialize, Serialize};
 use vlp_objectives::{NamedLosses, total};
 use vlp_train::{BatchLoss, SkipReason};
 
@@ -16,37 +17,75 @@ pub(super) struct LossValue {
     pub(super) value: f32,
 }
 
-/// The loss of a batch, of which the total and all terms are reported.
-pub(super) fn batch_loss(mut losses: NamedLosses, device: &Device) -> BatchLoss<NamedLosses> {
+/// What the values of a micro-batch are, and its statistics.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct LossLayout(Vec<ObjectiveLayout>);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ObjectiveLayout {
+    objective: String,
+    terms: Vec<TermLayout>,
+    diagnostics: Vec<(String, f64)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct TermLayout {
+    name: String,
+    weight: f32,
+    /// Whether it belongs to a decoder layer before the last.
+    is_auxiliary: bool,
+}
+
+/// The loss of a micro-batch, of which the total and all terms are reported.
+pub(super) fn batch_loss(losses: NamedLosses, device: &Device) -> BatchLoss<LossLayout> {
     let total = total(&losses).unwrap_or_else(|| Tensor::zeros([1], device));
     let (mut names, mut values) = (
         vec![loss_key("loss")],
         vec![total.clone().without_autodiff()],
     );
     let mut loss = Ok(total);
-    for (objective, losses) in &mut losses {
-        for term in &mut losses.terms {
-            term.value = term.value.clone().without_autodiff();
+    let mut layout = vec![];
+    for (objective, losses) in losses {
+        let mut terms = vec![];
+        for term in losses.terms {
             names.push(loss_key(&format!("{objective}/{}", term.name)));
-            values.push(term.value.clone());
+            values.push(term.value.without_autodiff());
+            terms.push(TermLayout {
+                name: term.name.into(),
+                weight: term.weight as f32,
+                is_auxiliary: term.layer.is_some(),
+            });
         }
         let mut diagnostics = losses.diagnostics.iter();
         if let Some((name, _)) = diagnostics.find(|(_, value)| !value.is_finite()) {
             let key = statistic_key(&format!("{objective}/{name}"));
             loss = Err(SkipReason::NotFinite(format!("{key} is not finite")));
         }
+        let diagnostics = losses.diagnostics.into_iter();
+        layout.push(ObjectiveLayout {
+            objective: objective.into(),
+            terms,
+            diagnostics: diagnostics
+                .map(|(name, value)| (name.into(), value))
+                .collect(),
+        });
     }
     BatchLoss {
         loss,
         names,
         values: Some(Tensor::cat(values, 0)),
-        output: losses,
+        output: LossLayout(layout),
     }
+}
+
+/// A micro-batch that is not finite, without values.
+pub(super) fn skipped_loss(reason: SkipReason) -> BatchLoss<LossLayout> {
+    BatchLoss::new(Err(reason), LossLayout(vec![]))
 }
 
 /// The total, and of each objective its weighted sum, its terms if it has several (without those of auxiliary layers), and
 /// its statistics, from the values of [`batch_loss`] on the CPU.
-pub(super) fn loss_values(losses: &NamedLosses, values: &[f32]) -> Vec<LossValue> {
+pub(super) fn loss_values(layout: &LossLayout, values: &[f32]) -> Vec<LossValue> {
     if values.is_empty() {
         return vec![];
     }
@@ -57,24 +96,25 @@ pub(super) fn loss_values(losses: &NamedLosses, values: &[f32]) -> Vec<LossValue
         value,
     };
     let mut read = vec![shown("loss", total)];
-    for (objective, losses) in losses {
-        let (values, others) = rest.split_at(losses.terms.len());
+    for layout in &layout.0 {
+        let objective = &layout.objective;
+        let (values, others) = rest.split_at(layout.terms.len());
         rest = others;
-        let terms = || losses.terms.iter().zip(values);
-        let sum = terms().map(|(term, value)| term.weight as f32 * value);
+        let terms = || layout.terms.iter().zip(values);
+        let sum = terms().map(|(term, value)| term.weight * value);
         read.push(shown(objective, sum.sum()));
         let logged = |key: String, value: f32| LossValue {
             key,
             name: None,
             value,
         };
-        if losses.terms.len() > 1 {
-            let last_layer = terms().filter(|(term, _)| term.layer.is_none());
+        if layout.terms.len() > 1 {
+            let last_layer = terms().filter(|(term, _)| !term.is_auxiliary);
             read.extend(last_layer.map(|(term, value)| {
                 logged(loss_key(&format!("{objective}/{}", term.name)), *value)
             }));
         }
-        read.extend(losses.diagnostics.iter().map(|(name, value)| {
+        read.extend(layout.diagnostics.iter().map(|(name, value)| {
             logged(statistic_key(&format!("{objective}/{name}")), *value as f32)
         }));
     }

@@ -1,34 +1,45 @@
 //! Training, from a configuration to a run folder.
 
+mod identity;
 mod loss_values;
 mod model_selection;
+mod opened_run;
 mod progress;
+mod run_files;
 mod session;
+mod step_loader;
 
-use getset::WithSetters;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use burn::prelude::*;
 use burn::tensor::FloatDType;
+use getset::WithSetters;
+use vlp_distributed::{ProcessGroup, SingleProcess};
 use vlp_models::initialize;
-use vlp_objectives::{ObjectiveSet, ObjectivesConfig, Pretrain, VisionLanguage};
-use vlp_text::WordPieceTokenizer;
-use vlp_train::{CheckpointStore, MomentDtype};
+use vlp_objectives::{ObjectiveSet, ObjectivesConfig, Pretrain, Score, VisionLanguage};
+use vlp_train::MomentDtype;
 
 use crate::config::RunConfig;
-use crate::data::{Datasets, Vocabulary, load_tokenizer, read_tokenizer_copy};
+use crate::data::{Datasets, Vocabulary};
 use crate::device;
 use crate::error::VlpError;
 use crate::eval::list_metrics;
 use crate::model::{Model, build_model, build_objectives};
+use crate::processes::Processes;
 use crate::report::RunReport;
 use crate::run::{Results, RunFolder, init_from_run};
 use crate::weights::{check_hf_config, import};
+use identity::{Identity, check_identities, describe};
 use model_selection::{checkpoint_score, replacement_metric};
+use opened_run::{OpenedRun, RunStart};
 use progress::write_line;
 use session::Session;
+
+/// How long opening the run, its data and its model may take.
+const START_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// What to train, and where.
 #[derive(Debug, Clone, WithSetters)]
@@ -45,6 +56,13 @@ pub struct TrainOptions {
     pub stop_at: Option<u64>,
     /// Once it is set, training ends after the current step with a checkpoint and [`VlpError::Stopped`].
     pub stop: Option<Arc<AtomicBool>>,
+    /// The processes that train the model together; results are those of one process, to the bit on CPUs of one kind. Only
+    /// rank 0 needs the run folder.
+    pub processes: Arc<dyn ProcessGroup>,
+    /// Number of this process on its host, which chooses its GPU.
+    pub local_rank: usize,
+    /// Lowers the time that a process waits for others before it ends with exit code 4.
+    pub longest_wait: Option<Duration>,
 }
 
 impl TrainOptions {
@@ -56,6 +74,9 @@ impl TrainOptions {
             device: "auto".into(),
             stop_at: None,
             stop: None,
+            processes: Arc::new(SingleProcess),
+            local_rank: 0,
+            longest_wait: None,
         }
     }
 }
@@ -67,6 +88,14 @@ pub enum RunChoice {
     New(PathBuf),
     /// The folder of a run that was stopped.
     Resume(PathBuf),
+}
+
+impl RunChoice {
+    /// The run folder.
+    pub fn path(&self) -> &Path {
+        let (Self::New(path) | Self::Resume(path)) = self;
+        path
+    }
 }
 
 /// Trains a model with the configured objectives and writes the run folder.
@@ -93,125 +122,134 @@ pub fn train_with<O: ObjectiveSet>(
     options: &TrainOptions,
     build: impl FnOnce(&RunConfig, &Datasets, &Device) -> Result<O, VlpError>,
 ) -> Result<Results, VlpError> {
-    let device = device::pick(&options.device)?;
-    let (resumed, mut config) = match &options.run {
-        RunChoice::New(path) => {
-            RunFolder::check_vacant(path)?;
-            (None, options.config.clone())
-        }
-        RunChoice::Resume(path) => {
-            let (folder, config) = RunFolder::open(path)?;
-            let lock = folder.lock()?;
-            (Some((folder, lock)), config)
-        }
+    let processes = Processes::new(options.processes.clone(), options.longest_wait);
+    let section = processes.section("start", START_DEADLINE);
+    let mut opened = OpenedRun::open(options, &processes)?;
+    let prepared = Prepared::new(options, &opened, build);
+    let (identity, prepared) = match prepared {
+        Ok(prepared) => (prepared.identity(options), Some(prepared)),
+        Err(error) => (Err(error), None),
     };
-    config.validate()?;
-    let tokenizer = match &resumed {
-        Some((folder, _)) => resumed_tokenizer(folder, &config)?,
-        None => load_tokenizer(&config.data.tokenizer)?,
+    let identities = processes.gather(identity)?;
+    let warnings = check_identities(&identities)?;
+    let Some(mut prepared) = prepared else {
+        return Err(VlpError::Config("the run was not prepared".into()));
     };
-    let data = Datasets::open_with_tokenizer(&config, tokenizer)?;
-    let bf16_moments = config.train.optimizer.moment_dtype == MomentDtype::Bf16;
-    if bf16_moments && !device.supports_dtype(FloatDType::BF16) {
-        return Err(VlpError::Config(format!(
-            "train.optimizer.moment_dtype = bf16: {} does not support bf16; use f32",
-            options.device
-        )));
+    let metric = prepared.choose_metric(opened.resumes())?;
+    opened.create(options, &processes, &prepared)?;
+    if processes.is_first() {
+        metric.into_iter().for_each(|line| write_line(&line));
+        write_line(&format!("simd: {}", device::simd_level()));
+        device::simd_warning()
+            .into_iter()
+            .for_each(|line| write_line(&line));
+        describe(&identities)
+            .into_iter()
+            .chain(warnings)
+            .for_each(|line| write_line(&line));
     }
-    let autodiff = device.clone().autodiff();
-    let model = build_model(&config, &data.tokenizer, &autodiff)?;
-    let objectives = build(&config, &data, &autodiff)?;
-    let metrics = list_metrics(&objectives, &config, &data)?;
-    let checkpoint = &mut config.checkpoint;
-    if resumed.is_none()
-        && !checkpoint.best_by_is_set
-        && let Some(metric) = replacement_metric(&metrics, &checkpoint.best_by)
-    {
-        write_line(&format!(
-            "checkpoint.best_by = \"{metric}\": these objectives have no {}",
-            checkpoint.best_by
-        ));
-        checkpoint.best_by = metric.into();
-    }
-    checkpoint_score(&metrics, &config.checkpoint.best_by)?;
-    // Created only now: an error in the configuration or the data leaves no folder behind.
-    let (folder, _lock) = match (resumed, &options.run) {
-        (Some(resumed), _) => resumed,
-        (None, RunChoice::New(path) | RunChoice::Resume(path)) => {
-            RunFolder::create(path, &config, &data.tokenizer)?
-        }
-    };
-    let vocabulary = Vocabulary {
-        labels: data.labels.clone(),
-        answers: data.answers.answers().to_vec(),
-        tokenizer_sha256: data.tokenizer.sha256(),
-    };
-    match folder.read_json::<Vocabulary>(&folder.vocabulary())? {
-        Some(trained) => check_unchanged(&trained, &vocabulary, &folder)?,
-        None => folder.write_json(&folder.vocabulary(), &vocabulary)?,
-    }
-    write_line(&format!("simd: {}", device::simd_level()));
-    if let Some(warning) = device::simd_warning() {
-        write_line(&warning);
-    }
+    let start = opened.take_start();
     let run = Run {
-        folder: &folder,
-        config: &config,
-        data: &data,
-        device: &device,
+        processes: &processes,
+        folder: opened.folder(),
+        config: &prepared.config,
+        data: &prepared.data,
+        device: &prepared.device,
         device_name: device::resolve_name(&options.device),
     };
-    match model {
-        Model::E2eVlp(model) => run.train(model, objectives, options),
-        Model::Soho(model) => run.train(model, objectives, options),
+    drop(section);
+    match prepared.model {
+        Model::E2eVlp(model) => run.train(model, prepared.objectives, start, options),
+        Model::Soho(model) => run.train(model, prepared.objectives, start, options),
     }
 }
 
-/// Checks that the data of a resumed run still have the classes and answers that its model's outputs stand for.
-fn check_unchanged(
-    trained: &Vocabulary,
-    current: &Vocabulary,
-    folder: &RunFolder,
-) -> Result<(), VlpError> {
-    let changed = match trained {
-        _ if trained.labels != current.labels => "classes",
-        _ if trained.answers != current.answers => "answers",
-        _ => return Ok(()),
-    };
-    Err(VlpError::RunFolder {
-        path: folder.vocabulary(),
-        reason: format!(
-            "the {changed} of the data have changed since the run was started; restore the data, or start a new run"
-        ),
-    })
+/// A configuration with its data and its model of random weights.
+struct Prepared<O> {
+    config: RunConfig,
+    data: Datasets,
+    device: Device,
+    model: Model,
+    objectives: O,
+    metrics: Vec<Score>,
 }
 
-/// The tokenizer of a run that is resumed: its own copy, whatever became of the file it was read from.
-fn resumed_tokenizer(
-    folder: &RunFolder,
-    config: &RunConfig,
-) -> Result<WordPieceTokenizer, VlpError> {
-    let file = folder.tokenizer();
-    let tokenizer = match folder.read_json::<Vocabulary>(&folder.vocabulary())? {
-        Some(vocabulary) => read_tokenizer_copy(&file, &vocabulary.tokenizer_sha256)?,
-        // It was killed before it wrote vocabulary.json.
-        None => WordPieceTokenizer::from_tokenizer_json(&file)?,
-    };
-    let name = &config.data.tokenizer;
-    let is_same = load_tokenizer(name).is_ok_and(|source| source.sha256() == tokenizer.sha256());
-    if !is_same {
-        write_line(&format!(
-            "data.tokenizer = \"{name}\" is missing or has changed: using {}",
-            file.display()
-        ));
+impl<O: ObjectiveSet> Prepared<O> {
+    fn new(
+        options: &TrainOptions,
+        opened: &OpenedRun,
+        build: impl FnOnce(&RunConfig, &Datasets, &Device) -> Result<O, VlpError>,
+    ) -> Result<Self, VlpError> {
+        let device = device::pick_local(&options.device, options.local_rank)?;
+        let config = opened.config(options)?;
+        config.validate()?;
+        config
+            .train
+            .check_processes(options.processes.world_size())?;
+        let data = Datasets::open_with_tokenizer(&config, opened.tokenizer(&config)?)?;
+        let bf16_moments = config.train.optimizer.moment_dtype == MomentDtype::Bf16;
+        if bf16_moments && !device.supports_dtype(FloatDType::BF16) {
+            return Err(VlpError::Config(format!(
+                "train.optimizer.moment_dtype = bf16: {} does not support bf16; use f32",
+                options.device
+            )));
+        }
+        let autodiff = device.clone().autodiff();
+        let model = build_model(&config, &data.tokenizer, &autodiff)?;
+        let objectives = build(&config, &data, &autodiff)?;
+        let metrics = list_metrics(&objectives, &config, &data)?;
+        Ok(Self {
+            config,
+            data,
+            device,
+            model,
+            objectives,
+            metrics,
+        })
     }
-    Ok(tokenizer)
+
+    fn identity(&self, options: &TrainOptions) -> Result<Identity, VlpError> {
+        Identity::new(
+            &self.config,
+            &self.data,
+            device::resolve_name(&options.device),
+        )
+    }
+
+    /// Chooses the metric of the best checkpoint of a new run, if the configuration leaves it open. Returns a message if it is
+    /// not the usual one.
+    fn choose_metric(&mut self, resumes: bool) -> Result<Option<String>, VlpError> {
+        let checkpoint = &mut self.config.checkpoint;
+        let mut message = None;
+        if !resumes
+            && !checkpoint.best_by_is_set
+            && let Some(metric) = replacement_metric(&self.metrics, &checkpoint.best_by)
+        {
+            message = Some(format!(
+                "checkpoint.best_by = \"{metric}\": these objectives have no {}",
+                checkpoint.best_by
+            ));
+            checkpoint.best_by = metric.into();
+        }
+        checkpoint_score(&self.metrics, &checkpoint.best_by)?;
+        Ok(message)
+    }
+
+    fn vocabulary(&self) -> Vocabulary {
+        Vocabulary {
+            labels: self.data.labels.clone(),
+            answers: self.data.answers.answers().to_vec(),
+            tokenizer_sha256: self.data.tokenizer.sha256(),
+        }
+    }
 }
 
 /// The parts of a run that do not depend on the type of the model.
 #[derive(Clone, Copy)]
 struct Run<'a> {
-    folder: &'a RunFolder,
+    processes: &'a Processes,
+    /// The folder, in the first process.
+    folder: Option<&'a RunFolder>,
     config: &'a RunConfig,
     data: &'a Datasets,
     /// The device without autodiff.
@@ -224,15 +262,21 @@ impl Run<'_> {
         &self,
         model: M,
         objectives: O,
+        start: RunStart,
         options: &TrainOptions,
     ) -> Result<Results, VlpError> {
+        let section = self.processes.section("start", START_DEADLINE);
         let model = initialize(Pretrain { model, objectives }, self.config.seed);
-        let (model, notes) = self.load_initial_weights(model)?;
-        let mut session = Session::start(*self, model, notes)?;
+        let (model, notes) = self.load_initial_weights(model, start.checkpoint.is_some())?;
+        drop(section);
+        let mut session = Session::start(*self, model, start, notes)?;
         if session.train(options)? {
             let model = session.finish()?;
+            let Some(folder) = self.folder else {
+                return Ok(session.results);
+            };
             let page = RunReport {
-                folder: self.folder,
+                folder,
                 config: self.config,
                 data: self.data,
                 model: &model,
@@ -246,10 +290,13 @@ impl Run<'_> {
     }
 
     /// Loads the configured initial weights. Returns messages too.
-    fn load_initial_weights<M: Module>(&self, mut model: M) -> Result<(M, Vec<String>), VlpError> {
+    fn load_initial_weights<M: Module>(
+        &self,
+        mut model: M,
+        resumes: bool,
+    ) -> Result<(M, Vec<String>), VlpError> {
         let config = self.config;
-        let checkpoints = CheckpointStore::open(self.folder.checkpoints());
-        if !checkpoints.steps()?.is_empty() {
+        if resumes {
             // A resumed run reads its checkpoint; the files of the initial weights may be gone.
             let files = config.weights.iter().chain(&config.from);
             let notes = files.map(|file| format!("initial weights from {}", file.display()));

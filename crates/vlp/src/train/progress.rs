@@ -14,6 +14,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
+    is_visible: bool,
     started: Instant,
     first_step: u64,
     total_steps: u64,
@@ -21,8 +22,9 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(first_step: u64, total_steps: u64) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
+    /// Shows nothing if it is not visible.
+    pub(super) fn new(first_step: u64, total_steps: u64, is_visible: bool) -> Self {
+        let bar = (is_visible && io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(total_steps).with_position(first_step);
             let style =
                 ProgressStyle::with_template("{bar:24} {pos}/{len} {msg} [{elapsed} < {eta}]");
@@ -31,6 +33,7 @@ impl Progress {
         let now = Instant::now();
         Self {
             bar,
+            is_visible,
             started: now,
             first_step,
             total_steps,
@@ -40,6 +43,9 @@ impl Progress {
 
     /// Reports a finished step, with named losses and its number of samples.
     pub(super) fn step(&mut self, step: u64, losses: &[(&str, f32)], samples: usize) {
+        if !self.is_visible {
+            return;
+        }
         let seconds = self.started.elapsed().as_secs_f64().max(1e-9);
         let steps_per_second = (step - self.first_step) as f64 / seconds;
         let losses = losses
@@ -71,7 +77,8 @@ impl Progress {
     pub(super) fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => write_line(text),
+            None if self.is_visible => write_line(text),
+            None => {}
         }
     }
 

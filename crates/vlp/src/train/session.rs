@@ -1,33 +1,40 @@
 //! One session of a run: from the start or a checkpoint to the end or a stop.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vlp_data::LoadedBatch;
+use vlp_distributed::StepDeadline;
 use vlp_objectives::{Collator, ObjectiveError, ObjectiveSet, Pretrain, Score, VisionLanguage};
-use vlp_train::{
-    BatchLoss, CheckpointScore, CheckpointWriter, RunLog, SkipReason, StepReport, Trainer,
-};
+use vlp_train::{BatchLoss, CheckpointScore, SkipReason, StepReport, Trainer};
 
-use super::loss_values::{LossValue, batch_loss, loss_values, mean_losses};
+use super::loss_values::{LossValue, batch_loss, loss_values, mean_losses, skipped_loss};
 use super::model_selection::checkpoint_score;
+use super::opened_run::RunStart;
 use super::progress::{Progress, write_line};
+use super::run_files::RunFiles;
+use super::step_loader::StepLoader;
 use super::{Run, TrainOptions};
 use crate::config::RunConfig;
 use crate::device;
 use crate::error::VlpError;
-use crate::eval::evaluate;
+use crate::eval::evaluate_shared;
 use crate::format::format_duration;
 use crate::run::Results;
 use crate::run::log_keys::{GRAD_NORM, LEARNING_RATE, SKIPPED_STEPS};
+
+/// How long a batch of the evaluation, or computing its scores, may take.
+const EVALUATION_DEADLINE: Duration = Duration::from_secs(3600);
+/// How long saving a checkpoint may take.
+const SAVE_DEADLINE: Duration = Duration::from_secs(1800);
 
 /// A run being trained.
 pub(super) struct Session<'a, M: VisionLanguage, O: ObjectiveSet> {
     run: Run<'a>,
     collator: Collator<'a>,
     trainer: Trainer<Pretrain<M, O>>,
-    checkpoints: CheckpointWriter,
-    log: RunLog,
+    /// In the first process.
+    files: Option<RunFiles>,
     config_hash: String,
     pub(super) results: Results,
     notes: Vec<String>,
@@ -43,35 +50,46 @@ where
     M: VisionLanguage,
     O: ObjectiveSet,
 {
-    /// Resumes from the newest complete checkpoint, or evaluates the initial weights.
+    /// Resumes from the checkpoint of `start`, or evaluates the initial weights.
     pub(super) fn start(
         run: Run<'a>,
         model: Pretrain<M, O>,
+        start: RunStart,
         weights_notes: Vec<String>,
     ) -> Result<Self, VlpError> {
         let config = run.config;
         let config_hash = config.fingerprint()?;
-        let checkpoints = CheckpointWriter::open(run.folder.checkpoints(), config.checkpoint.keep)?;
-        let mut trainer = Trainer::new(model, config.train.clone())?;
+        let mut trainer = Trainer::new(model, config.train.clone())?
+            .with_processes(run.processes.group().clone())?
+            .with_end_of_step(|pretrain: &Pretrain<M, O>, micro_batches| {
+                if let Some(dictionary) = pretrain.model.parts().dictionary {
+                    dictionary.end_step(micro_batches);
+                }
+            });
         let mut notes = run.data.notes.clone();
-        notes.extend(unscored_checkpoints(config).inspect(|note| write_line(note)));
-        if !checkpoints.store().steps()?.is_empty() {
-            let (checkpoint, unusable) = checkpoints.store().latest()?;
-            notes.extend(unusable.iter().map(|e| format!("checkpoint skipped: {e}")));
-            trainer = trainer.resume(&checkpoint, &config_hash)?;
+        notes.extend(unscored_checkpoints(config));
+        if run.processes.is_first() {
+            unscored_checkpoints(config)
+                .into_iter()
+                .for_each(|note| write_line(&note));
+        }
+        notes.extend(start.notes);
+        if let Some(checkpoint) = &start.checkpoint {
+            trainer = trainer.resume(checkpoint, &config_hash)?;
         }
         notes.extend(weights_notes);
-        let log = RunLog::open(&run.folder.path, trainer.step_count())?;
-        let saved: Option<Results> = run.folder.read_json(&run.folder.results())?;
-        let mut results = saved.unwrap_or_default();
+        let keep = config.checkpoint.keep;
+        let files = run
+            .folder
+            .map(|folder| RunFiles::open(folder, keep, trainer.step_count()));
+        let mut results = start.results.unwrap_or_default();
         results.device = run.device_name.into();
         results.simd = device::simd_level().to_string();
         let mut session = Self {
             run,
             collator: run.data.collator(config),
             trainer,
-            checkpoints,
-            log,
+            files: files.transpose()?,
             config_hash,
             earlier_seconds: results.seconds,
             results,
@@ -103,8 +121,10 @@ where
             device,
             ..
         } = self.run;
+        let processes = self.run.processes;
+        let _section = processes.section("evaluation", EVALUATION_DEADLINE);
         let model = self.trainer.eval_model();
-        let validation = evaluate(&model, config, data, device)?;
+        let validation = evaluate_shared(&model, config, data, device, processes)?;
         (self.unreadable, self.results.examples) = (validation.unreadable, validation.examples);
         Ok(validation.scores)
     }
@@ -117,46 +137,48 @@ where
         let stop_at = options.stop_at;
         let config = self.run.config;
         let total_steps = config.train.steps;
-        let accumulate = config.train.accumulate as u64;
         let first_step = self.trainer.step_count();
-        let mut loader = self.run.data.loader(config, first_step * accumulate)?;
-        let mut progress = Progress::new(first_step, total_steps);
-        let mut saved_step = first_step;
+        let processes = self.run.processes;
+        let micro_batches = self.trainer.micro_batches();
+        let mut loader = StepLoader::start(self.run.data, config, first_step, micro_batches)?;
+        let mut progress = Progress::new(first_step, total_steps, processes.is_first());
+        let mut saved_step = (first_step > 0).then_some(first_step);
+        let mut deadline = StepDeadline::default();
         while self.trainer.step_count() < total_steps {
             if stop_at.is_some_and(|stop_at| self.trainer.step_count() >= stop_at) {
                 progress.finish();
                 return Ok(false);
             }
+            let step_started = Instant::now();
+            let section = processes.section("step", deadline.deadline());
             let stop = options.stop.as_ref();
-            if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            let stop = stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+            let Some(data) = loader.next(processes, stop)? else {
+                drop(section);
                 progress.finish();
                 let step = self.trainer.step_count();
-                if step > saved_step {
+                if saved_step != Some(step) {
                     self.save_checkpoint(step, None)?;
                 }
-                let path = self.run.folder.path.clone();
+                let path = options.run.path().to_owned();
                 return Err(VlpError::Stopped { step, path });
+            };
+            for sample in &data.skipped {
+                progress.line(&format!("skipped a sample: {sample}"));
+                self.notes.push(sample.to_string());
             }
-            let mut batches = Vec::with_capacity(accumulate as usize);
-            for _ in 0..accumulate {
-                let batch = loader.next()?;
-                for sample in &batch.skipped {
-                    progress.line(&format!("skipped a sample: {sample}"));
-                    self.notes.push(sample.to_string());
-                }
-                batches.push(batch);
-            }
-            let (report, losses) = self.step(&batches)?;
+            let (report, losses) = self.step(&data.batches)?;
             let step = self.trainer.step_count();
+            drop(section);
+            deadline.record(step_started.elapsed());
             if let Some(reason) = &report.skipped {
                 let note = format!("step {step} skipped: {reason}");
                 progress.line(&note);
                 self.notes.push(note);
             }
-            let samples = batches.iter().map(|batch| batch.examples.len()).sum();
             let shown = losses.iter();
             let shown = shown.filter_map(|loss| Some((loss.name.as_deref()?, loss.value)));
-            progress.step(step, &shown.collect::<Vec<_>>(), samples);
+            progress.step(step, &shown.collect::<Vec<_>>(), data.samples);
             self.log_step(step, &report, losses)?;
             let is_due =
                 |every: u64| step == total_steps || (every > 0 && step.is_multiple_of(every));
@@ -166,7 +188,7 @@ where
             }
             if is_due(config.checkpoint.every) {
                 self.save_checkpoint(step, score.as_ref())?;
-                saved_step = step;
+                saved_step = Some(step);
             }
         }
         progress.finish();
@@ -179,14 +201,15 @@ where
         Ok(true)
     }
 
-    /// One optimizer step over the accumulated batches. Returns the mean losses too.
+    /// One optimizer step over this process's micro-batches and those of the others. Returns the mean losses too.
     fn step(&mut self, batches: &[LoadedBatch]) -> Result<(StepReport, Vec<LossValue>), VlpError> {
         let device = self.run.device.clone().autodiff();
         let collator = self.collator;
+        let first = self.trainer.micro_batches().start;
         let (report, outputs) = self.trainer.step_with_outputs(
             self.run.config.seed,
             |model: &Pretrain<M, O>, index| -> Result<_, VlpError> {
-                let examples = &batches[index].examples;
+                let examples = &batches[index - first].examples;
                 if examples.is_empty() {
                     let reason = "no sample of the batch could be read".into();
                     return Ok(BatchLoss {
@@ -199,7 +222,7 @@ where
                     Ok(losses) => losses,
                     Err(error @ ObjectiveError::NonFinite { .. }) => {
                         let reason = SkipReason::NotFinite(error.to_string());
-                        return Ok(BatchLoss::new(Err(reason), vec![]));
+                        return Ok(skipped_loss(reason));
                     }
                     Err(error) => return Err(error.into()),
                 };
@@ -208,7 +231,8 @@ where
         )?;
         let losses = outputs.into_iter();
         let losses = losses.map(|(losses, values)| loss_values(&losses, &values));
-        Ok((report, mean_losses(losses.collect(), batches.len())))
+        let micro_batches = self.run.config.train.accumulate;
+        Ok((report, mean_losses(losses.collect(), micro_batches)))
     }
 
     fn log_step(
@@ -222,7 +246,14 @@ where
         record.push((GRAD_NORM.into(), report.grad_norm));
         record.push((LEARNING_RATE.into(), report.learning_rate as f32));
         record.push((SKIPPED_STEPS.into(), self.trainer.skipped() as f32));
-        Ok(self.log.write(step, &record)?)
+        self.log(step, &record)
+    }
+
+    fn log(&mut self, step: u64, record: &[(String, f32)]) -> Result<(), VlpError> {
+        match &mut self.files {
+            Some(files) => files.log(step, record),
+            None => Ok(()),
+        }
     }
 
     /// Evaluates and logs the metrics. Returns the score of a checkpoint of this step.
@@ -230,7 +261,7 @@ where
         let scores = self.evaluate()?;
         let record = scores.iter();
         let record = record.filter_map(|score| Some((score.name.clone(), score.value? as f32)));
-        self.log.write(step, &record.collect::<Vec<_>>())?;
+        self.log(step, &record.collect::<Vec<_>>())?;
         let score = checkpoint_score(&scores, &self.run.config.checkpoint.best_by)?;
         self.results.trained = scores;
         Ok(score)
@@ -243,17 +274,25 @@ where
     ) -> Result<(), VlpError> {
         self.results.step = step;
         self.write_results()?;
+        let processes = self.run.processes;
+        let _section = processes.section("save", SAVE_DEADLINE);
         let files = self.trainer.checkpoint_files()?;
+        processes.check_replicas(step, &files)?;
         let state = self.trainer.state(&self.config_hash);
-        self.checkpoints.save(&state, &files, score)?;
-        Ok(())
+        let writer = self.files.as_ref();
+        processes.on_first(|| match writer {
+            Some(writer) => writer.save(&state, &files, score),
+            None => Ok(()),
+        })
     }
 
     fn write_results(&mut self) -> Result<(), VlpError> {
         self.results.skipped_steps = self.trainer.skipped();
         self.results.seconds = self.earlier_seconds + self.started.elapsed().as_secs_f64();
-        let folder = self.run.folder;
-        folder.write_json(&folder.results(), &self.results)
+        match &self.files {
+            Some(files) => files.write_results(&self.results),
+            None => Ok(()),
+        }
     }
 
     /// Writes the final results. Returns the trained model, without autodiff.
@@ -275,10 +314,12 @@ fn unscored_checkpoints(config: &RunConfig) -> Option<String> {
         config.eval.every,
         config.checkpoint.every,
     );
-    let mut saved = (checkpoint..steps).step_by(usize::try_from(checkpoint.max(1)).ok()?);
-    let has_checkpoints = checkpoint > 0 && checkpoint < steps;
-    let has_score = eval > 0 && saved.any(|step| step.is_multiple_of(eval));
-    (has_checkpoints && !has_score).then(|| {
+    let every = usize::try_from(checkpoint)
+        .ok()
+        .filter(|&every| every > 0)?;
+    let mut saved = (checkpoint..steps).step_by(every).peekable();
+    let is_unscored = saved.peek().is_some() && !saved.any(|step| step.is_multiple_of(eval));
+    is_unscored.then(|| {
         format!(
             "eval.every = {eval}: only the last of the checkpoints is evaluated, so it is also the best one; set eval.every to checkpoint.every = {checkpoint} to compare them"
         )

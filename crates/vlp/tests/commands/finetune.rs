@@ -7,23 +7,22 @@ use std::process::Command;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-use crate::support::{fail, succeed, tiny, vlp};
+use crate::support::{fail, set_values, succeed, tiny, vlp};
 use crate::{results, soho_command};
 
 /// `vlp finetune TASK --from RUN --out OUT` for two steps.
 fn finetune(task: &str, from: &Path, out: &Path) -> Command {
     let mut command = vlp(&["finetune", task, "--from"]);
     command.arg(from).arg("--out").arg(out);
-    for entry in [
+    let set = [
         "train.steps=2",
         "train.schedule.warmup_steps=1",
         "data.batch_size=4",
         "data.min_answers=1",
         "eval.examples=6",
         "eval.retrieval=3",
-    ] {
-        command.args(["--set", entry]);
-    }
+    ];
+    set_values(&mut command, &set);
     command
 }
 

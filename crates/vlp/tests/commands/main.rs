@@ -7,6 +7,7 @@ mod no_gradient;
 mod own_data;
 mod predict;
 mod readers;
+mod sizes;
 mod soho;
 mod sources;
 #[path = "../support/mod.rs"]
@@ -20,7 +21,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use support::vlp;
+use support::{set_values, vlp};
 
 /// SOHO so small that a step takes some ten milliseconds.
 const SOHO: [&str; 17] = [
@@ -47,9 +48,8 @@ const SOHO: [&str; 17] = [
 fn soho_command(out: &Path, set: &[&str]) -> Command {
     let mut command = vlp(&["pretrain", "--preset", "soho-tiny", "--out"]);
     command.arg(out);
-    for entry in SOHO.iter().chain(set) {
-        command.args(["--set", entry]);
-    }
+    set_values(&mut command, &SOHO);
+    set_values(&mut command, set);
     command
 }
 

@@ -5,18 +5,14 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use vlp_scenes::{Scenes, ScenesConfig, Split};
+use vlp_scenes::Split;
 
-use crate::support::{losses, succeed, tiny};
+use crate::support::{losses, succeed, tiny, write_scenes};
 use crate::{results, soho_command};
 
 /// Eight scenes with these captions in turn, as JSON lines. Returns the source.
 fn write_captions(folder: &Path, captions: &[&str]) -> String {
-    let config = ScenesConfig::default()
-        .with_resolution(32)
-        .with_count(8)
-        .with_split(Split::Train);
-    Scenes::new(config).unwrap().write_to(folder).unwrap();
+    write_scenes(folder, Split::Train, 8);
     let images = fs::read_dir(folder.join("train")).unwrap();
     let images = images.map(|entry| entry.unwrap().path());
     let lines = images.zip(captions.iter().cycle()).map(|(image, caption)| {

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use vlp_scenes::{Scenes, ScenesConfig};
+use vlp_scenes::Split;
 
 use crate::soho_command;
-use crate::support::{fail, resume, succeed, tiny, vlp};
+use crate::support::{fail, resume, set_values, succeed, tiny, vlp, write_scenes};
 
 /// Images `0.png` to `5.png` in `dir`.
 fn write_images(dir: &Path) {
@@ -27,9 +27,7 @@ fn write_lines(file: &Path, records: &[Value]) {
 fn evaluate(run: &Path, set: &[&str], metric: &str) -> f64 {
     let mut command = vlp(&["evaluate"]);
     command.arg(run);
-    for entry in set {
-        command.args(["--set", entry]);
-    }
+    set_values(&mut command, set);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
@@ -98,13 +96,12 @@ fn nlvr2_statements_with_any_identifiers_are_evaluated() {
     ));
     let mut finetune = vlp(&["finetune", "nlvr2", "--from"]);
     finetune.arg(&run).arg("--out").arg(&tuned);
-    for entry in [
+    let set = [
         "train.steps=1",
         "train.schedule.warmup_steps=1",
         "data.batch_size=4",
-    ] {
-        finetune.args(["--set", entry]);
-    }
+    ];
+    set_values(&mut finetune, &set);
     succeed(&mut finetune);
     let source = format!("data.source=json:{}", file.display());
     let validation = format!("data.validation=json:{}", file.display());
@@ -112,9 +109,7 @@ fn nlvr2_statements_with_any_identifiers_are_evaluated() {
     let results = folder.path().join("results");
     let mut command = vlp(&["evaluate"]);
     command.arg(&tuned).arg("--results").arg(&results);
-    for entry in set {
-        command.args(["--set", entry]);
-    }
+    set_values(&mut command, &set);
     succeed(&mut command);
     let lines = fs::read_to_string(results.join("nlvr2.csv")).unwrap();
     assert_eq!(lines.lines().count(), 6, "{lines}");
@@ -124,8 +119,7 @@ fn nlvr2_statements_with_any_identifiers_are_evaluated() {
 fn run_is_not_resumed_with_other_classes() {
     let folder = tempfile::tempdir().unwrap();
     let (dir, run) = (folder.path().join("data"), folder.path().join("run"));
-    let scenes = ScenesConfig::default().with_resolution(32).with_count(20);
-    Scenes::new(scenes).unwrap().write_to(&dir).unwrap();
+    write_scenes(&dir, Split::Train, 20);
     let source = format!("data.source=coco:{}", dir.display());
     succeed(tiny(&run, &[&source]).args(["--stop-at", "2"]));
     let file = dir.join("annotations/instances_train.json");
@@ -223,12 +217,8 @@ fn configuration_is_read_from_a_pipe() {
 fn run_is_evaluated_on_another_split_with_its_classes() {
     let folder = tempfile::tempdir().unwrap();
     let (dir, run) = (folder.path().join("data"), folder.path().join("run"));
-    for split in [vlp_scenes::Split::Train, vlp_scenes::Split::Val] {
-        let scenes = ScenesConfig::default().with_resolution(32).with_count(20);
-        Scenes::new(scenes.with_split(split))
-            .unwrap()
-            .write_to(&dir)
-            .unwrap();
+    for split in [Split::Train, Split::Val] {
+        write_scenes(&dir, split, 20);
     }
     let source = |split: &str| format!("coco:{}@{split}", dir.display());
     succeed(&mut tiny(

@@ -95,6 +95,14 @@ fn predict_uses_all_heads_and_names_missing_ones() {
             &["--min-new-tokens", "9", "--max-new-tokens", "5"],
             "more than --max-new-tokens 5",
         ),
+        (
+            &["--max-new-tokens", "65"],
+            "--max-new-tokens 65: use at most 64",
+        ),
+        (
+            &["--num-beams", "1001"],
+            "--num-beams 1001: use 1 (greedy) to 1000",
+        ),
     ] {
         let line = fail(vlp(&["predict"]).arg(&run).arg(&images).args(flags));
         assert!(line.contains(message), "{line}");

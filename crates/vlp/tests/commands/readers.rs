@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use vlp_scenes::{Scenes, ScenesConfig};
+use vlp_scenes::Split;
 
-use crate::support::{succeed, tiny, vlp};
+use crate::support::{set_values, succeed, tiny, vlp, write_scenes};
 
 /// Contents of every file below `folder`.
-fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -34,21 +34,18 @@ fn readers_change_nothing_in_a_run_that_is_trained() {
     fs::create_dir(&partial).unwrap();
     fs::write(partial.join("model.bpk"), "half").unwrap();
     let before = tree(&run);
-    let scenes = ScenesConfig::default().with_resolution(32).with_count(2);
-    let scenes = Scenes::new(scenes).unwrap();
-    scenes.write_to(folder.path().join("scenes")).unwrap();
+    write_scenes(&folder.path().join("scenes"), Split::Train, 2);
     let image = folder.path().join("scenes/train/000000000001.png");
     let path = |name: &str| folder.path().join(name);
     let mut finetune = vlp(&["finetune", "caption", "--from"]);
     finetune.arg(&run).arg("--out").arg(path("tuned"));
-    for entry in [
+    let set = [
         "train.steps=1",
         "train.schedule.warmup_steps=1",
         "data.batch_size=4",
         "eval.examples=4",
-    ] {
-        finetune.args(["--set", entry]);
-    }
+    ];
+    set_values(&mut finetune, &set);
     for command in [
         vlp(&["predict"])
             .arg(&run)

@@ -1,27 +1,15 @@
 //! Sources on the command line: splits, images elsewhere, and paths of any characters.
 
 use std::fs;
-use std::path::Path;
 
-use vlp_scenes::{Scenes, ScenesConfig, Split};
+use vlp_scenes::Split;
 
-use crate::support::{fail, losses, succeed, tiny, vlp};
-
-/// COCO and VQA files of `count` scenes of a split in `dir`.
-fn write_scenes(dir: &Path, split: Split, count: usize) {
-    let config = ScenesConfig::default()
-        .with_resolution(32)
-        .with_count(count)
-        .with_split(split);
-    Scenes::new(config).unwrap().write_to(dir).unwrap();
-}
+use crate::support::{fail, losses, set_values, succeed, tiny, vlp, write_scenes};
 
 /// `vlp data check SOURCE` finds `samples` samples and no issues.
 fn assert_clean(source: &str, set: &[&str], samples: usize) {
     let mut command = vlp(&["data", "check", source]);
-    for entry in set {
-        command.args(["--set", entry]);
-    }
+    set_values(&mut command, set);
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{source}: {output:?}");
@@ -176,4 +164,36 @@ fn paths_are_not_quoted() {
     let mut command = tiny(&folder.path().join("other run"), &[]);
     let line = fail(command.arg("--weights").arg(&weights));
     assert!(line.contains(names[0]), "{line}");
+}
+
+#[test]
+fn equal_names_in_two_folders_of_images_are_not_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, colors: [u8; 2]| {
+        let dir = folder.path().join(name);
+        fs::create_dir(&dir).unwrap();
+        let lines = colors.iter().enumerate().map(|(number, &color)| {
+            let image = image::RgbImage::from_pixel(8, 8, image::Rgb([color, 0, 0]));
+            image.save(dir.join(format!("{number}.png"))).unwrap();
+            format!("{{\"image\": \"{number}.png\", \"caption\": \"a dog\"}}")
+        });
+        let lines: Vec<String> = lines.collect();
+        fs::write(dir.join("data.jsonl"), lines.join("\n")).unwrap();
+        format!("json:{}", dir.join("data.jsonl").display())
+    };
+    let (first, second) = (write("first", [0, 40]), write("second", [80, 120]));
+    for command in ["check", "stats"] {
+        let compare = ["data", command, &first, "--against", &second];
+        let output = vlp(&compare).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        assert!(
+            text.contains("not shared: 2 image ids of different images"),
+            "{text}"
+        );
+    }
+    // The second image of the first folder under the name of the first one.
+    let third = write("third", [40, 160]);
+    let line = fail(&mut vlp(&["data", "check", &first, "--against", &third]));
+    assert!(line.contains("1 images of the other source"), "{line}");
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use vlp_scenes::{Scenes, ScenesConfig};
+use vlp_scenes::Split;
 use vlp_text::WordPieceTokenizer;
 
-use crate::support::{fail, resume, succeed, tiny, vlp};
+use crate::support::{fail, resume, succeed, tiny, vlp, write_scenes};
 
 /// Captions of two images by the model in `model`.
 fn captions(command: &mut Command, out: &Path) -> Vec<Value> {
@@ -23,9 +23,7 @@ fn captions(command: &mut Command, out: &Path) -> Vec<Value> {
 fn run_and_exported_model_use_their_own_tokenizer() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let scenes = ScenesConfig::default().with_count(2).with_resolution(32);
-    let scenes = Scenes::new(scenes).unwrap();
-    scenes.write_to(path("data")).unwrap();
+    write_scenes(&path("data"), Split::Train, 2);
     let mut tokens = WordPieceTokenizer::scenes().tokens().to_vec();
     fs::write(path("vocab.txt"), tokens.join("\n")).unwrap();
     let set = ["data.tokenizer=vocab.txt", "checkpoint.every=2"];

@@ -1,8 +1,9 @@
 //! Flags that a command would ignore are refused.
 
+use std::fs;
 use std::process::Command;
 
-use crate::support::{fail, stderr, succeed, tiny, vlp};
+use crate::support::{fail, set_values, stderr, succeed, tiny, vlp};
 
 /// Runs a command that the command-line parser must refuse. Returns its message.
 fn refuse(command: &mut Command) -> String {
@@ -44,7 +45,13 @@ fn flags_that_a_command_would_ignore_are_refused() {
             refuse(vlp(&["scenes", "--out", "scenes"]).args(flags));
         }
     }
-    for entry in ["train.steps=9", "data.batch_size=2", "data.karpathy=x.json"] {
+    for entry in [
+        "train.steps=9",
+        "data.batch_size=2",
+        "data.karpathy=x.json",
+        "data.images=x",
+        "data.premise=true",
+    ] {
         let line = fail(&mut vlp(&["data", "check", "scenes", "--set", entry]));
         assert!(
             line.contains("does not read it; it reads data.source"),
@@ -75,8 +82,124 @@ fn flags_for_heads_that_a_run_lacks_are_refused() {
         let line = fail(command.arg(&run).arg("x.png").args([flag, value]));
         assert!(line.contains("no head for"), "{line}");
     }
-    for set in ["train.steps=9", "model.dropout=0.5", "objectives.mlm=off"] {
-        let line = fail(vlp(&["evaluate"]).arg(&run).args(["--set", set]));
-        assert!(line.contains("takes it from the run"), "{line}");
+    let mut command = vlp(&["predict"]);
+    let line = fail(command.arg(&run).args(["x.png", "--attention"]));
+    assert!(line.contains("add --question or --text"), "{line}");
+    let mut command = vlp(&["evaluate"]);
+    let line = fail(command.arg(&run).args(["--results", "results"]));
+    assert!(line.contains("--results: this run has no head"), "{line}");
+}
+
+#[test]
+fn overrides_without_effect_on_an_evaluation_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    succeed(&mut tiny(&run, &["train.steps=2"]));
+    for (key, value) in [
+        // The run's own value has no more effect than another one.
+        ("train.steps", "2"),
+        ("train.steps", "9"),
+        ("model.dropout", "0.5"),
+        ("objectives.mlm", "off"),
+        ("checkpoint.keep", "5"),
+        ("checkpoint.best_by", "mlm/accuracy"),
+        ("from", "elsewhere"),
+        ("from_checkpoint", "best"),
+        ("weights", "[\"x.pth\"]"),
+        ("extra.mine", "1"),
+        ("eval.every", "1"),
+        ("eval.images", "2"),
+        ("eval.folds", "2"),
+        ("eval.rerank", "2"),
+        ("data.tokenizer", "bert-base-uncased"),
+        ("data.workers", "2"),
+        ("data.window", "8"),
+        ("data.bucket_by_shape", "true"),
+        ("data.negative_caption", "first"),
+        ("data.max_bad_fraction", "0.5"),
+        ("data.min_answers", "1"),
+        ("data.validation_fraction", "0.5"),
+        ("data.mix", "[{source=\"scenes\"}]"),
+        ("data.karpathy", "x.json"),
+        ("data.images", "x"),
+        ("data.premise", "true"),
+        ("data.scenes.count", "8"),
+        ("data.scenes.split", "val"),
+    ] {
+        let set = format!("{key}={value}");
+        let line = fail(vlp(&["evaluate"]).arg(&run).args(["--set", &set]));
+        let reason = format!("error: {key}: this evaluation does not read it; ");
+        assert!(line.starts_with(&reason), "{line}");
     }
+    let line = fail(
+        vlp(&["evaluate"])
+            .arg(&run)
+            .args(["--set", "preset=soho-tiny"]),
+    );
+    assert!(line.contains("--preset"), "{line}");
+    let file = folder.path().join("mine.toml");
+    for (text, reason) in [
+        ("[checkpoint]\nkeep = 5", "checkpoint.keep: this evaluation"),
+        (
+            "preset = \"soho-tiny\"",
+            "mine.toml: preset = \"soho-tiny\"",
+        ),
+        ("[eval]\nexamples = 0", "eval.examples = 0: use at least 1"),
+        ("[data]\nbatch_size = 0", "data.batch_size = 0"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let line = fail(vlp(&["evaluate"]).arg(&run).arg("--config").arg(&file));
+        assert!(line.contains(reason), "{line}");
+    }
+    // The configuration of a run has no other values.
+    let config = run.join("config.toml");
+    let mut command = vlp(&["evaluate"]);
+    command
+        .arg(&run)
+        .args(["--seed", "3", "--config"])
+        .arg(config);
+    let set = [
+        "eval.examples=3",
+        "eval.retrieval=2",
+        "eval.folds=2",
+        "data.batch_size=2",
+        "data.resize.side=48",
+        "data.scenes.max_objects=2",
+        "data.hide_images=true",
+    ];
+    set_values(&mut command, &set);
+    succeed(&mut command);
+}
+
+#[test]
+fn run_to_start_from_is_set_in_one_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let run = path("run");
+    succeed(&mut tiny(&run, &["checkpoint.every=2"]));
+    let line = fail(&mut tiny(&path("other"), &["from_checkpoint=best"]));
+    assert!(
+        line.contains("from_checkpoint = best: there is no run"),
+        "{line}"
+    );
+    let line = fail(&mut tiny(&path("other"), &["data.scenes.split=test"]));
+    assert!(line.contains("data.scenes.split = test"), "{line}");
+    let finetune = |out: &str, set: &[&str]| {
+        let mut command = vlp(&["finetune", "caption", "--from"]);
+        command.arg(&run).arg("--out").arg(path(out));
+        let short = [
+            "train.steps=1",
+            "train.schedule.warmup_steps=1",
+            "data.batch_size=4",
+        ];
+        set_values(&mut command, &[&short[..], set].concat());
+        command
+    };
+    let line = fail(&mut finetune("other", &["from=elsewhere"]));
+    assert!(line.contains("from: it cannot be set"), "{line}");
+    let set = ["from_checkpoint=2"];
+    fail(finetune("other", &set).arg("--from-scratch"));
+    succeed(&mut finetune("tuned", &set));
+    let config = fs::read_to_string(path("tuned").join("config.toml")).unwrap();
+    assert!(config.contains("from_checkpoint = \"2\""), "{config}");
 }

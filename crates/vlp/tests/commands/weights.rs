@@ -6,6 +6,7 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use vlp_weights::WeightsFile;
 
+use crate::readers::tree;
 use crate::soho_command;
 use crate::support::{fail, resume, succeed, tiny, vlp};
 
@@ -14,18 +15,18 @@ fn dictionary_page_and_weight_files_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let (run, e2e) = (folder.path().join("run"), folder.path().join("e2e"));
     succeed(&mut soho_command(&run, &[]));
+    let before = tree(&run);
     let output = vlp(&["dictionary"])
         .arg(&run)
         .args(["--images", "6"])
+        .current_dir(folder.path())
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("mutual information with color"), "{text}");
-    assert!(
-        fs::read_to_string(run.join("dictionary.html"))
-            .unwrap()
-            .contains("Perplexity")
-    );
+    let page = fs::read_to_string(folder.path().join("dictionary.html")).unwrap();
+    assert!(page.contains("Perplexity"));
+    assert!(tree(&run) == before, "the run has changed");
     succeed(&mut tiny(&e2e, &[]));
     let line = fail(vlp(&["dictionary"]).arg(&e2e));
     assert!(line.contains("has no visual dictionary"), "{line}");

@@ -26,31 +26,57 @@ pub(crate) fn judge<M: VisionLanguage>(
     let device = batch.images.pixels.device();
     let encoder = CapturedEncoder::new(model, &device);
     let (images, text) = other(batch);
-    let first = batch.inputs();
-    let second = Inputs {
-        images: &images,
-        text: &text,
-        ..first
-    };
+    let [first, second] = both(batch, &images, &text);
     for passes in PASSES {
         for (call, inputs) in [first, second, first, second].into_iter().enumerate() {
             let expected = model.encode(&inputs, passes).map_err(|e| e.to_string())?;
             let output = encoder.encode(&inputs, passes).map_err(|e| e.to_string())?;
-            let pairs = listed(&output).into_iter().zip(listed(&expected));
-            for ((name, output), (_, expected)) in pairs {
+            let (output, expected) = (listed(&output), listed(&expected));
+            if !output
+                .iter()
+                .map(|o| &o.0)
+                .eq(expected.iter().map(|e| &e.0))
+            {
+                report.fail(
+                    "captured",
+                    &format!("call {call} of {passes:?}: other outputs"),
+                );
+            }
+            for ((name, output), (_, expected)) in output.into_iter().zip(expected) {
                 if output != expected {
                     report.fail(&name, &format!("call {call} of {passes:?}: other bits"));
                 }
             }
         }
     }
-    for (name, counts, fallbacks) in encoder.report() {
+    judge_recorded(&encoder, report);
+    Ok(())
+}
+
+/// Fails for each pass that was not recorded.
+fn judge_recorded<M: VisionLanguage>(encoder: &CapturedEncoder<M>, report: &mut Report) {
+    for graph in encoder.report() {
+        let (name, counts, fallbacks) = (graph.name, graph.counts, graph.fallbacks);
         println!("captured {name}: {counts:?} {fallbacks:?}");
         if counts.fallbacks > 0 {
             report.fail(name, &format!("is not recorded: {fallbacks:?}"));
         }
     }
-    Ok(())
+}
+
+/// The inputs of a batch, and the same with `images` and `text`.
+fn both<'a>(
+    batch: &'a Batch<PretrainTargets>,
+    images: &'a PaddedImages,
+    text: &'a TextBatch,
+) -> [Inputs<'a>; 2] {
+    let first = batch.inputs();
+    let second = Inputs {
+        images,
+        text,
+        ..first
+    };
+    [first, second]
 }
 
 /// Other pixels and tokens of the same shapes and padding.
@@ -72,13 +98,7 @@ pub(crate) fn judge_captions<M: VisionLanguage>(
     let fail = |e: ObjectiveError| e.to_string();
     let encoder = CapturedEncoder::new(model, &batch.images.pixels.device());
     let (images, text) = other(batch);
-    let first = batch.inputs();
-    let second = Inputs {
-        images: &images,
-        text: &text,
-        ..first
-    };
-    for inputs in [first, second] {
+    for inputs in both(batch, &images, &text) {
         let output = encoder
             .encode(&inputs, EncoderPasses::IMAGE)
             .map_err(fail)?;
@@ -89,9 +109,14 @@ pub(crate) fn judge_captions<M: VisionLanguage>(
                 .with_no_repeat_ngram_size(ngram);
             let captions = |fixed| -> Result<_, String> {
                 let generator = caption.generator(&output).map_err(fail)?;
-                Ok(generator.with_fixed_cache(fixed).beam_search(&config))
+                Ok(generator.with_static_cache(fixed).beam_search(&config))
             };
-            for (fixed, growing) in captions(true)?.into_iter().zip(captions(false)?) {
+            let (fixed, growing) = (captions(true)?, captions(false)?);
+            if fixed.len() != growing.len() {
+                let counts = format!("{config:?}: {}, {}", fixed.len(), growing.len());
+                report.fail("captions", &counts);
+            }
+            for (fixed, growing) in fixed.into_iter().zip(growing) {
                 // Sums of up to 12 log-probabilities of f32, in another order.
                 let difference = (fixed.score - growing.score).abs();
                 let agrees = fixed.ids == growing.ids && difference < 1e-4;
@@ -103,12 +128,7 @@ pub(crate) fn judge_captions<M: VisionLanguage>(
             }
         }
     }
-    for (name, counts, fallbacks) in encoder.report() {
-        println!("captions: captured {name}: {counts:?} {fallbacks:?}");
-        if counts.fallbacks > 0 {
-            report.fail(name, &format!("is not recorded: {fallbacks:?}"));
-        }
-    }
+    judge_recorded(&encoder, report);
     Ok(())
 }
 

@@ -45,24 +45,20 @@ pub(crate) fn run(case: &Case, report: &mut Report) -> Result<(), String> {
         report.fail(name, "PyTorch has no such output");
     }
     // Inference uses other code (fused attention, no graph) with the same results.
-    let outputs = self::outputs(case, &model.valid(), &inference_batch)?;
+    let inference = model.valid();
+    let outputs = self::outputs(case, &inference, &inference_batch)?;
     judge_outputs(case, "inference:", &outputs, report);
-    captured::judge(&model.model.valid(), &inference_batch, report)?;
+    captured::judge(&inference.model, &inference_batch, report)?;
     let ids = &case.get("in.caption_ids")?.values;
     let caption: Vec<u32> = ids
         .iter()
         .map(|&id| id as u32)
         .take_while(|&id| id != 0)
         .collect();
-    if let (Some(head), [bos, .., eos]) = (&model.objectives.valid().caption, &caption[..]) {
-        captured::judge_captions(
-            &model.model.valid(),
-            head,
-            (*bos, *eos),
-            &inference_batch,
-            report,
-        )?;
-    }
+    let (Some(head), &[bos, .., eos]) = (&inference.objectives.caption, &caption[..]) else {
+        return Err("no captioning head, or a caption without [CLS] and [SEP]".into());
+    };
+    captured::judge_captions(&inference.model, head, (bos, eos), &inference_batch, report)?;
     judge_losses(case, &model, &batch, torch_param, report)?;
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
     let learning_rates = &case.json["spec"]["lr"];

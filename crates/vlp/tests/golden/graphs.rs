@@ -57,11 +57,14 @@ fn what_cannot_be_recorded_runs_as_it_is() {
     }
     println!("{reads:?}\n{uploads:?}\n{plain:?}");
     for function in [&reads, &uploads] {
-        let counts = function.counts();
+        let counts = function.report().counts;
         assert_eq!((counts.first_calls, counts.fallbacks), (1, 3));
-        assert_eq!((counts.recordings, function.fallbacks().len()), (0, 1));
+        assert_eq!(
+            (counts.recordings, function.report().fallbacks.len()),
+            (0, 1)
+        );
     }
-    let counts = plain.counts();
+    let counts = plain.report().counts;
     let expected = if is_gpu { (1, 3, 0) } else { (0, 0, 3) };
     assert_eq!(
         (counts.recordings, counts.replays, counts.fallbacks),
@@ -70,7 +73,7 @@ fn what_cannot_be_recorded_runs_as_it_is() {
 }
 
 #[test]
-fn many_shapes_are_not_recorded_for_ever() {
+fn many_shapes_are_not_recorded_forever() {
     let device = Device::default();
     let is_gpu = !vlp_ops::is_cpu(&device);
     let mut function: Function = Captured::new("a test", &device, |(): &(), values| {
@@ -83,7 +86,7 @@ fn many_shapes_are_not_recorded_for_ever() {
             assert_eq!(call(&mut function, input), expected, "{length}, {round}");
         }
     }
-    let counts = function.counts();
+    let counts = function.report().counts;
     assert_eq!(counts.first_calls, 20);
     if is_gpu {
         // Of 16 graphs the last four are left in the third round.

@@ -5,7 +5,8 @@ use vlp_models::{Pool, Soho, SohoConfig};
 use vlp_objectives::mlm::MlmTarget;
 use vlp_objectives::{
     Batch, Codes, HeadSizes, ItmConfig, MaskSampling, MlmConfig, MlmHead, MvmConfig, MvmHead,
-    ObjectivesConfig, Pairing, Pretrain, PretrainObjectives, PretrainTargets, VisualMask,
+    ObjectivesConfig, Pairing, Pretrain, PretrainObjectives, PretrainTargets, VisionLanguage,
+    VisualMask,
 };
 use vlp_train::{GroupConfig, OptimizerConfig, OptimizerKind};
 use vlp_transformer::TextBatch;
@@ -230,28 +231,25 @@ fn outputs(model: &Model, batch: &Batch<PretrainTargets>) -> Result<Outputs, Str
     } = model;
     let inputs = batch.inputs();
     let mut outputs = Outputs::new();
-    let visual_tokens = soho
-        .visual_tokens(&batch.images, batch.pairing.texts_per_image())
+    let image_tokens = soho
+        .image_tokens(&batch.images, batch.pairing.texts_per_image())
         .map_err(|e| e.to_string())?;
-    let (Some(quantized), Some(quantizer)) = (&visual_tokens.quantized, &soho.quantizer) else {
+    let memory = &image_tokens.tokens;
+    let (Some(quantized), Some(quantizer)) = (&image_tokens.quantized, &soho.quantizer) else {
         return Err("no dictionary".into());
     };
-    for (i, stage) in visual_tokens.feature_maps.iter().enumerate() {
+    for (i, stage) in image_tokens.feature_maps.iter().enumerate() {
         outputs.insert(format!("stages.{i}"), Values::of(stage.clone()));
     }
-    let codes = Codes::read(quantized, visual_tokens.pad_mask.clone(), &inputs);
+    let codes = Codes::read(quantized, memory.pad_mask.clone(), &inputs);
     let rows = batch.pairing.texts();
     let states = batch.pairing.gather_per_text(quantized.quantized.clone());
     let [_, count, width] = states.dims();
     let device = states.device();
-    outputs.insert(
-        "projected".into(),
-        Values::of(
-            batch
-                .pairing
-                .gather_per_text(visual_tokens.projected.clone()),
-        ),
-    );
+    let [h, w] = image_tokens.grid;
+    let projected = batch.pairing.gather_per_text(quantized.features.clone());
+    let projected = projected.swap_dims(1, 2).reshape([rows, width, h, w]);
+    outputs.insert("projected".into(), Values::of(projected));
     outputs.insert(
         "quant".into(),
         Values::of(states.reshape([rows * count, width])),
@@ -268,17 +266,15 @@ fn outputs(model: &Model, batch: &Batch<PretrainTargets>) -> Result<Outputs, Str
         labels.values[token.row * count + token.position] = token.code as f64;
     }
     outputs.insert("mvm_labels".into(), labels);
-    let pos = batch.pairing.gather_per_text(visual_tokens.pos.clone());
+    let pos = batch.pairing.gather_per_text(memory.pos.clone());
     outputs.insert("pos".into(), Values::of(pos.clone()));
-    let mut tokens = batch.pairing.gather_per_text(visual_tokens.tokens.clone());
+    let mut tokens = batch.pairing.gather_per_text(memory.states.clone());
     if let Some(mask) = codes.mask(rows, &device) {
         tokens = quantizer.mask(tokens, mask);
     }
     let visual = soho.add_positions(tokens, pos);
     outputs.insert("visual".into(), Values::of(visual.clone()));
-    let pad_mask = batch
-        .pairing
-        .gather_mask_per_text(visual_tokens.pad_mask.clone());
+    let pad_mask = batch.pairing.gather_mask_per_text(memory.pad_mask.clone());
     outputs.insert("visual_pad".into(), Values::of_mask(pad_mask.clone()));
     let words = soho.words.forward(batch.text.ids.clone());
     let length = words.dims()[1];

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use vlp_scenes::{Scenes, ScenesConfig, Split};
 
 /// Sizes with which a step takes some ten milliseconds.
-const TINY: [&str; 16] = [
+pub(crate) const TINY: [&str; 16] = [
     "data.batch_size=4",
     "data.scenes.resolution=32",
     "data.scenes.count=40",
@@ -38,10 +39,25 @@ pub(crate) fn vlp(args: &[&str]) -> Command {
 pub(crate) fn tiny(out: &Path, set: &[&str]) -> Command {
     let mut command = vlp(&["pretrain", "--out"]);
     command.arg(out);
-    for entry in TINY.iter().chain(set) {
+    set_values(&mut command, &TINY);
+    set_values(&mut command, set);
+    command
+}
+
+/// Adds `--set ENTRY` for each entry.
+pub(crate) fn set_values(command: &mut Command, entries: &[&str]) {
+    for entry in entries {
         command.args(["--set", entry]);
     }
-    command
+}
+
+/// COCO and VQA files of `count` scenes of a split in `dir`.
+pub(crate) fn write_scenes(dir: &Path, split: Split, count: usize) {
+    let config = ScenesConfig::default()
+        .with_resolution(32)
+        .with_count(count)
+        .with_split(split);
+    Scenes::new(config).unwrap().write_to(dir).unwrap();
 }
 
 pub(crate) fn resume(run: &Path) -> Command {

@@ -8,7 +8,7 @@ use burn::tensor::TensorData;
 use vlp_ops::capture::{Captured, Value};
 use vlp_vision::resnet::{Depth, ResNet, ResNetConfig};
 
-use super::{Case, graph};
+use super::{Case, graphs};
 use crate::arrays::Arrays;
 use crate::error::PeerError;
 use crate::module;
@@ -31,18 +31,13 @@ pub(super) fn load(
     let backbone = module::fill(backbone, weights)?;
     let captured_backbone = backbone.clone();
     let forward = move |(): &(), values: &[Value]| {
-        let maps = captured_backbone.forward(values[0].tensor());
-        Ok(maps
-            .into_iter()
-            .next_back()
-            .map(Value::from)
-            .into_iter()
-            .collect())
+        let mut maps = captured_backbone.forward(values[0].tensor());
+        Ok(maps.pop().map(Value::from).into_iter().collect())
     };
     let pixels = Tensor::<4>::from_data(TensorData::new(pixels, shape), device);
     Ok(Box::new(Backbone {
         backbone,
-        captured: captures.then(|| Captured::new("the backbone", device, forward)),
+        captured: captures.then(|| Captured::new("backbone", device, forward)),
         pixels: pixels.into(),
     }))
 }
@@ -54,19 +49,14 @@ impl Case for Backbone {
                 let Ok(maps) = captured.call(&(), std::slice::from_ref(&self.pixels));
                 maps.last().map(Value::tensor)
             }
-            None => {
-                let maps = self.backbone.forward(self.pixels.tensor());
-                maps.into_iter().next_back()
-            }
+            None => self.backbone.forward(self.pixels.tensor()).pop(),
         };
         let last = last.map(|map| ("map".into(), Output::tensor(map)));
         Ok(last.into_iter().collect())
     }
 
     fn graphs(&self) -> serde_json::Value {
-        let captured = self.captured.iter();
-        let graphs = captured.map(|own| graph("backbone", own.counts(), own.fallbacks()));
-        graphs.collect()
+        graphs(self.captured.iter().map(Captured::report))
     }
 
     #[cfg(feature = "ledger")]

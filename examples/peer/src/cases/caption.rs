@@ -8,7 +8,7 @@ use vlp_objectives::{
 use vlp_transformer::{GenerationConfig, TextBatch};
 use vlp_vision::PaddedImages;
 
-use super::{Case, graph};
+use super::{Case, graphs};
 use crate::arrays::Arrays;
 use crate::batch;
 use crate::error::PeerError;
@@ -58,10 +58,10 @@ impl Case for Caption {
             return Err(PeerError::Request("the preset writes no captions".into()));
         };
         let generator = head.generator(&encoded)?;
-        let generator = generator.with_fixed_cache(self.captured.is_some());
+        let generator = generator.with_static_cache(self.captured.is_some());
         let written = generator.beam_search(&self.search);
-        let score = written.iter().map(|own| own.score).sum();
-        let ids = written.iter().flat_map(|own| &own.ids);
+        let score = written.iter().map(|caption| caption.score).sum();
+        let ids = written.iter().flat_map(|caption| &caption.ids);
         let ids = ids.map(|&id| f64::from(id)).sum();
         Ok(vec![
             ("score".into(), Output::number(score)),
@@ -70,9 +70,7 @@ impl Case for Caption {
     }
 
     fn graphs(&self) -> serde_json::Value {
-        let reports = self.captured.iter().flat_map(CapturedEncoder::report);
-        let graphs = reports.map(|(name, counts, fallbacks)| graph(name, counts, &fallbacks));
-        graphs.collect()
+        graphs(self.captured.iter().flat_map(CapturedEncoder::report))
     }
 
     #[cfg(feature = "ledger")]

@@ -9,7 +9,7 @@ use vlp_ops::capture::{Captured, Value};
 use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
 
-use super::{Case, graph};
+use super::{Case, graphs};
 use crate::arrays::Arrays;
 use crate::batch;
 use crate::error::PeerError;
@@ -18,11 +18,9 @@ use crate::output::{Output, Outputs};
 struct Forward {
     model: Pretrain<E2eVlp, PretrainObjectives>,
     captured: Option<Captured<(), ObjectiveError>>,
-    images: PaddedImages,
-    text: TextBatch,
-    /// Images and text again.
+    /// Pixels and padding of the images, ids and padding of the text.
     values: [Value; 4],
-    /// Of the outputs.
+    /// Names of the outputs of `captured`.
     names: Vec<&'static str>,
 }
 
@@ -34,44 +32,45 @@ pub(super) fn load(
 ) -> Result<Box<dyn Case>, PeerError> {
     let (text, _) = batch::texts(inputs, device)?;
     let images = batch::images(inputs, device)?;
-    let outputs = forward(&model, &images, &text)?;
+    let values = [
+        images.pixels.into(),
+        images.pad_mask.into(),
+        text.ids.into(),
+        text.pad_mask.into(),
+    ];
+    let outputs = match captures {
+        true => forward(&model, &values)?,
+        false => vec![],
+    };
     let captured_model = model.clone();
     let captured = move |(): &(), values: &[Value]| {
-        let images = PaddedImages {
-            pixels: values[0].tensor(),
-            pad_mask: values[1].tensor(),
-        };
-        let text = TextBatch {
-            ids: values[2].tensor(),
-            pad_mask: values[3].tensor(),
-        };
-        let outputs = forward(&captured_model, &images, &text)?;
+        let outputs = forward(&captured_model, values)?;
         Ok(outputs.into_iter().map(|(_, output)| output).collect())
     };
     Ok(Box::new(Forward {
         model,
-        captured: captures.then(|| Captured::new("the forward pass", device, captured)),
-        values: [
-            images.pixels.clone().into(),
-            images.pad_mask.clone().into(),
-            text.ids.clone().into(),
-            text.pad_mask.clone().into(),
-        ],
-        images,
-        text,
+        captured: captures.then(|| Captured::new("forward pass", device, captured)),
+        values,
         names: outputs.into_iter().map(|(name, _)| name).collect(),
     }))
 }
 
-/// Outputs of all heads.
+/// Outputs of all heads for [`Forward::values`].
 fn forward(
     model: &Pretrain<E2eVlp, PretrainObjectives>,
-    images: &PaddedImages,
-    text: &TextBatch,
+    values: &[Value],
 ) -> Result<Vec<(&'static str, Value)>, ObjectiveError> {
     let Pretrain { model, objectives } = model;
+    let images = PaddedImages {
+        pixels: values[0].tensor(),
+        pad_mask: values[1].tensor(),
+    };
+    let text = TextBatch {
+        ids: values[2].tensor(),
+        pad_mask: values[3].tensor(),
+    };
     let pairing = Pairing::one_to_one(text.ids.dims()[0]);
-    let inputs = Inputs::new(images, text, &pairing);
+    let inputs = Inputs::new(&images, &text, &pairing);
     let encoded = model.encode(&inputs, EncoderPasses::JOINT.union(EncoderPasses::IMAGE))?;
     let mut outputs = vec![];
     if let Some(itm) = &objectives.itm {
@@ -99,7 +98,7 @@ impl Case for Forward {
                 let values = captured.call(&(), &self.values)?;
                 self.names.iter().copied().zip(values).collect()
             }
-            None => forward(&self.model, &self.images, &self.text)?,
+            None => forward(&self.model, &self.values)?,
         };
         let outputs = outputs.into_iter().map(|(name, value)| {
             let output = match name {
@@ -112,9 +111,7 @@ impl Case for Forward {
     }
 
     fn graphs(&self) -> serde_json::Value {
-        let captured = self.captured.iter();
-        let graphs = captured.map(|own| graph("forward", own.counts(), own.fallbacks()));
-        graphs.collect()
+        graphs(self.captured.iter().map(Captured::report))
     }
 
     #[cfg(feature = "ledger")]

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use burn::prelude::*;
 use serde_json::{Value, json};
-use vlp_ops::capture::CaptureCounts;
+use vlp_ops::capture::CaptureReport;
 
 use crate::arrays::Arrays;
 use crate::error::PeerError;
@@ -90,13 +90,17 @@ fn with_model(
     captures: bool,
 ) -> Result<Box<dyn Case>, PeerError> {
     Ok(match (case, system) {
-        ("caption-beam1", System::E2eVlp(own)) => caption::load(own, arrays, 1, device, captures)?,
-        ("caption-beam5", System::E2eVlp(own)) => caption::load(own, arrays, 5, device, captures)?,
-        (_, System::E2eVlp(own)) if case.ends_with("-step") => {
-            step::load(own, setup, arrays, device)?
+        ("caption-beam1", System::E2eVlp(model)) => {
+            caption::load(model, arrays, 1, device, captures)?
         }
-        (_, System::E2eVlp(own)) => forward::load(own, arrays, device, captures)?,
-        (_, System::Soho(own)) => step::load(own, setup, arrays, device)?,
+        ("caption-beam5", System::E2eVlp(model)) => {
+            caption::load(model, arrays, 5, device, captures)?
+        }
+        (_, System::E2eVlp(model)) if case.ends_with("-step") => {
+            step::load(model, setup, arrays, device)?
+        }
+        (_, System::E2eVlp(model)) => forward::load(model, arrays, device, captures)?,
+        (_, System::Soho(model)) => step::load(model, setup, arrays, device)?,
     })
 }
 
@@ -107,7 +111,11 @@ pub(crate) fn unknown(case: &str) -> PeerError {
     ))
 }
 
-/// One entry of [`Case::graphs`].
-fn graph(name: &str, counts: CaptureCounts, fallbacks: &[(String, usize)]) -> Value {
-    json!({"name": name, "recordings": counts.recordings, "replays": counts.replays, "fallbacks": fallbacks})
+/// The value of [`Case::graphs`].
+fn graphs(reports: impl IntoIterator<Item = CaptureReport>) -> Value {
+    let reports = reports.into_iter().map(|report| {
+        json!({"name": report.name, "recordings": report.counts.recordings, "replays": report.counts.replays,
+            "fallbacks": report.fallbacks})
+    });
+    reports.collect()
 }

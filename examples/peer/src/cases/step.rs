@@ -23,7 +23,7 @@ pub(super) fn load<M: VisionLanguage + 'static>(
     device: &Device,
 ) -> Result<Box<dyn Case>, PeerError> {
     let mvm = setup.config.objectives.mvm.as_ref();
-    let rule = mvm.map(|own| own.mask_sampling).unwrap_or_default();
+    let rule = mvm.map(|mvm| mvm.mask_sampling).unwrap_or_default();
     Ok(Box::new(Step {
         trainer: Trainer::new(model, setup.config.train.clone())?,
         batch: batch::batch(inputs, rule, device)?,

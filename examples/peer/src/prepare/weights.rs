@@ -58,8 +58,8 @@ fn move_off(values: &mut Values) {
 fn ends_branch(path: &str, all: &Values) -> bool {
     let next = path
         .strip_suffix(".norm.gamma")
-        .filter(|own| own.contains("stages."))
-        .and_then(|own| own.rsplit_once(".layers."))
+        .filter(|layer| layer.contains("stages."))
+        .and_then(|layer| layer.rsplit_once(".layers."))
         .and_then(|(block, layer)| Some((block, layer.parse::<usize>().ok()? + 1)));
     next.is_some_and(|(block, next)| {
         !all.contains_key(&format!("{block}.layers.{next}.norm.gamma"))

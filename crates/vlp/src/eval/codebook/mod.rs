@@ -3,7 +3,7 @@
 mod code_usage;
 mod label_information;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::prelude::*;
 use vlp_data::Example;
@@ -28,18 +28,10 @@ const WORDS: usize = 6;
 /// Minimum number of images whose captions contain a word.
 const MIN_WORD_IMAGES: usize = 5;
 
-/// Metrics of a dictionary, initial and trained.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Codebook {
-    /// (name, initial value, trained value).
-    pub rows: Vec<(String, Option<f64>, Option<f64>)>,
-    /// The page.
-    pub path: PathBuf,
-}
+/// A metric of a dictionary: name, initial value, trained value.
+pub type CodebookMetric = (String, Option<f64>, Option<f64>);
 
-/// Measures the dictionary of a run on `images` validation images and writes a page to `out` (by default `dictionary.html`
-/// in the run's folder).
+/// Measures the dictionary of a run on `images` validation images and writes a page to `out`. Returns the metrics.
 ///
 /// # Errors
 /// [`VlpError::Config`] if the run's model has no dictionary; as [`TrainedModel::open`].
@@ -47,9 +39,9 @@ pub fn codebook(
     run: &Path,
     checkpoint: CheckpointChoice,
     images: usize,
-    out: Option<PathBuf>,
+    out: &Path,
     device: &Device,
-) -> Result<Codebook, VlpError> {
+) -> Result<Vec<CodebookMetric>, VlpError> {
     let trained = TrainedModel::open_checkpoint(run, checkpoint, device)?;
     let Some(quantizer) = trained.config.model.quantizer() else {
         return Err(VlpError::Config(format!(
@@ -102,9 +94,8 @@ pub fn codebook(
             .collect(),
         notes: errors,
     };
-    let path = out.unwrap_or_else(|| run.join("dictionary.html"));
-    std::fs::write(&path, render_dictionary(&page)?).map_err(VlpError::io(&path))?;
-    Ok(Codebook { rows, path })
+    std::fs::write(out, render_dictionary(&page)?).map_err(VlpError::io(out))?;
+    Ok(rows)
 }
 
 /// Usage of the codes, and their information about classes and attributes if boxes are annotated.

@@ -3,6 +3,7 @@
 mod rerank;
 
 use burn::prelude::*;
+use burn::tensor::TensorData;
 use vlp_data::Example;
 use vlp_eval::retrieval::{RankSummary, retrieval};
 use vlp_objectives::{
@@ -13,10 +14,14 @@ use vlp_transformer::TextBatch;
 
 use crate::config::EvalConfig;
 use crate::error::VlpError;
+use crate::processes::Processes;
 use rerank::{PairScores, Query};
 
 /// Number of texts encoded in one batch.
 const CHUNK: usize = 128;
+
+/// Number of images whose embeddings are read from the device at once.
+const IMAGES: usize = 16;
 
 /// Number of image-text pairs that went through the joint pass.
 const PAIRS_ENCODED: &str = "retrieval/pairs_encoded";
@@ -74,6 +79,16 @@ impl<M: VisionLanguage> Retriever<'_, M> {
         examples: &[Example],
         config: &EvalConfig,
     ) -> Result<Vec<Score>, VlpError> {
+        self.scores_shared(examples, config, &Processes::single())
+    }
+
+    /// As [`Self::scores`], which every process calls with the same model and the same examples: they share what runs the model.
+    pub(crate) fn scores_shared(
+        &self,
+        examples: &[Example],
+        config: &EvalConfig,
+        processes: &Processes,
+    ) -> Result<Vec<Score>, VlpError> {
         let folds = config.folds.max(1);
         if examples.is_empty() || !examples.len().is_multiple_of(folds) {
             return Err(VlpError::Config(format!(
@@ -83,7 +98,7 @@ impl<M: VisionLanguage> Retriever<'_, M> {
         }
         let mut means: Vec<Score> = vec![];
         for fold in examples.chunks(examples.len() / folds) {
-            for mut score in self.fold_scores(fold, config)? {
+            for mut score in self.fold_scores(fold, config, processes)? {
                 score.value = score.value.map(|value| value / folds as f64);
                 match means.iter_mut().find(|mean| mean.name == score.name) {
                     Some(mean) => mean.value = mean.value.zip(score.value).map(|(a, b)| a + b),
@@ -98,42 +113,62 @@ impl<M: VisionLanguage> Retriever<'_, M> {
         &self,
         examples: &[Example],
         config: &EvalConfig,
+        processes: &Processes,
     ) -> Result<Vec<Score>, VlpError> {
-        let pool = self.pool(examples, config.retrieval_texts);
-        let similarities = self.itc.map(|itc| self.similarities(itc, &pool));
-        let similarities = similarities.transpose()?;
+        // Those of the first process, as a process may fail to read a caption.
+        let (texts, image_index) =
+            processes.on_first(|| Ok(self.texts(examples, config.retrieval_texts)))?;
+        let pool = Pool {
+            examples,
+            texts,
+            image_index,
+        };
+        let embeddings = self.itc.map(|itc| self.embeddings(itc, &pool, processes));
+        let embeddings = embeddings.transpose()?;
+        let is_two_stage = embeddings.is_some() && config.rerank > 0;
+        // The first process alone compares and ranks.
+        let similarities = embeddings.filter(|_| processes.is_first());
+        let similarities = similarities.map(|embeddings| self.similarities(embeddings, &pool));
+        let index = &pool.image_index;
         let Some(itm) = self.itm else {
-            return match &similarities {
-                Some(scores) => recalls("retrieval", scores, scores, &pool.image_index),
+            return processes.on_first(|| match &similarities {
+                Some(scores) => recalls("retrieval", scores, scores, index),
                 None => Ok(vec![]),
+            });
+        };
+        let candidates = match is_two_stage {
+            true => processes.on_first(|| {
+                let candidates = similarities.as_ref().map(|s| s.candidates(config.rerank));
+                Ok(candidates.unwrap_or_default())
+            })?,
+            false => vec![(0..pool.texts.len()).collect(); examples.len()],
+        };
+        let rows = self.margins(itm, &pool, &candidates, processes)?;
+        processes.on_first(|| {
+            let margins = PairScores::of_candidates(&candidates, &rows, pool.texts.len());
+            let mut scores = match similarities.as_ref().filter(|_| is_two_stage) {
+                Some(similarities) => {
+                    let rerank = |query| similarities.rerank(&margins.values, query, config.rerank);
+                    recalls(
+                        "retrieval",
+                        &rerank(Query::Image),
+                        &rerank(Query::Text),
+                        index,
+                    )?
+                }
+                None => recalls("retrieval", &margins, &margins, index)?,
             };
-        };
-        let (images, texts) = (examples.len(), pool.texts.len());
-        let two_stage = similarities.as_ref().filter(|_| config.rerank > 0);
-        let candidates = match two_stage {
-            Some(similarities) => similarities.candidates(config.rerank),
-            None => vec![(0..texts).collect(); images],
-        };
-        let pairs: usize = candidates.iter().map(Vec::len).sum();
-        let margins = self.margins(itm, &pool, &candidates)?;
-        let mut scores = match two_stage {
-            Some(similarities) => {
-                let by_image = similarities.rerank(&margins.values, Query::Image, config.rerank);
-                let by_text = similarities.rerank(&margins.values, Query::Text, config.rerank);
-                recalls("retrieval", &by_image, &by_text, &pool.image_index)?
+            if let Some(similarities) = &similarities {
+                scores.extend(recalls("itc", similarities, similarities, index)?);
             }
-            None => recalls("retrieval", &margins, &margins, &pool.image_index)?,
-        };
-        if let Some(similarities) = &similarities {
-            let itc = recalls("itc", similarities, similarities, &pool.image_index)?;
-            scores.extend(itc);
-        }
-        scores.push(Score::diagnostic(PAIRS_ENCODED, Some(pairs as f64)));
-        Ok(scores)
+            let pairs: usize = candidates.iter().map(Vec::len).sum();
+            scores.push(Score::diagnostic(PAIRS_ENCODED, Some(pairs as f64)));
+            Ok(scores)
+        })
     }
 
-    /// The first `texts_per_image` captions of every example; the sampled one if it is 1.
-    fn pool<'b>(&self, examples: &'b [Example], texts_per_image: usize) -> Pool<'b> {
+    /// The first `texts_per_image` captions of every example, or the sampled one if it is 1, and the index of each text's image.
+    fn texts(&self, examples: &[Example], texts_per_image: usize) -> (Vec<Vec<u32>>, Vec<usize>) {
         let (mut texts, mut image_index) = (vec![], vec![]);
         for (image, example) in examples.iter().enumerate() {
             let captions = example.captions.iter().take(texts_per_image);
@@ -144,11 +179,7 @@ impl<M: VisionLanguage> Retriever<'_, M> {
             image_index.extend(vec![image; ids.len()]);
             texts.extend(ids);
         }
-        Pool {
-            examples,
-            texts,
-            image_index,
-        }
+        (texts, image_index)
     }
 
     fn encode(&self, caption: &str) -> Vec<u32> {
@@ -164,61 +195,79 @@ impl<M: VisionLanguage> Retriever<'_, M> {
         TextBatch::collate(texts, pad, self.device)
     }
 
-    /// Cosine similarities of the contrastive head. Every image and every text is encoded once.
-    fn similarities(&self, itc: &Itc, pool: &Pool<'_>) -> Result<PairScores, VlpError> {
+    /// Embeddings of images and texts by the contrastive head, row-major. Every image and every text is encoded once.
+    fn embeddings(
+        &self,
+        itc: &Itc,
+        pool: &Pool<'_>,
+        processes: &Processes,
+    ) -> Result<[Vec<f32>; 2], VlpError> {
         // The image pass reads no text.
         let any_text = self.collate(&[&pool.texts[0]]);
-        let (mut images, mut texts) = (vec![], vec![]);
         let pairing = Pairing::one_to_one(1);
-        for example in pool.examples {
-            let image = self.collator.image(example, self.device)?;
-            let inputs = Inputs::new(&image, &any_text, &pairing);
-            let output = self.encoder.encode(&inputs, EncoderPasses::IMAGE)?;
-            images.push(itc.image_embeddings(output.image()));
-        }
+        let chunks: Vec<&[Example]> = pool.examples.chunks(IMAGES).collect();
+        let images = processes.distribute(chunks.len(), |number| {
+            let mut embeddings = vec![];
+            for example in chunks[number] {
+                let image = self.collator.image(example, self.device)?;
+                let inputs = Inputs::new(&image, &any_text, &pairing);
+                let output = self.encoder.encode(&inputs, EncoderPasses::IMAGE)?;
+                embeddings.push(itc.image_embeddings(output.image()));
+            }
+            Ok(to_cpu(Tensor::cat(embeddings, 0)))
+        })?;
         let rows: Vec<&[u32]> = pool.texts.iter().map(Vec::as_slice).collect();
-        for chunk in rows.chunks(CHUNK) {
-            let states = self.encoder.encode_text(&self.collate(chunk));
-            texts.push(itc.text_embeddings(&states));
-        }
-        let similarities = Tensor::cat(images, 0).matmul(Tensor::cat(texts, 0).transpose());
-        Ok(PairScores {
-            values: similarities.into_data().iter().collect(),
-            images: pool.examples.len(),
-            texts: pool.texts.len(),
-        })
+        let chunks: Vec<&[&[u32]]> = rows.chunks(CHUNK).collect();
+        let texts = processes.distribute(chunks.len(), |number| {
+            let states = self.encoder.encode_text(&self.collate(chunks[number]));
+            Ok(to_cpu(itc.text_embeddings(&states)))
+        })?;
+        Ok([images.concat(), texts.concat()])
     }
 
-    /// ITM log odds of each image with its candidate texts; NaN for other pairs.
+    /// Cosine similarities of [`Self::embeddings`].
+    fn similarities(&self, [images, texts]: [Vec<f32>; 2], pool: &Pool<'_>) -> PairScores {
+        let matrix = |values: Vec<f32>, rows: usize| {
+            let width = values.len() / rows;
+            Tensor::<2>::from_data(TensorData::new(values, [rows, width]), self.device)
+        };
+        let images = matrix(images, pool.examples.len());
+        let texts = matrix(texts, pool.texts.len());
+        PairScores {
+            values: to_cpu(images.matmul(texts.transpose())),
+            images: pool.examples.len(),
+            texts: pool.texts.len(),
+        }
+    }
+
+    /// ITM log odds of each image with its candidate texts.
     fn margins(
         &self,
         itm: &Itm,
         pool: &Pool<'_>,
         candidates: &[Vec<usize>],
-    ) -> Result<PairScores, VlpError> {
-        let (images, texts) = (pool.examples.len(), pool.texts.len());
-        let mut values = vec![f32::NAN; images * texts];
-        for (number, (example, candidates)) in pool.examples.iter().zip(candidates).enumerate() {
-            let image = self.collator.image(example, self.device)?;
-            for chunk in candidates.chunks(CHUNK) {
+        processes: &Processes,
+    ) -> Result<Vec<Vec<f32>>, VlpError> {
+        processes.distribute(candidates.len(), |number| {
+            let image = self.collator.image(&pool.examples[number], self.device)?;
+            let mut margins = vec![];
+            for chunk in candidates[number].chunks(CHUNK) {
                 let rows = chunk.iter().map(|&text| pool.texts[text].as_slice());
                 let text = self.collate(&rows.collect::<Vec<_>>());
                 let pairing = Pairing::new(1, vec![0; chunk.len()]);
                 let inputs = Inputs::new(&image, &text, &pairing);
                 let output = self.encoder.encode(&inputs, EncoderPasses::JOINT)?;
                 let logits = itm.logits(output.joint().text.cls());
-                let margins = logits.clone().narrow(1, 1, 1) - logits.narrow(1, 0, 1);
-                for (&text, margin) in chunk.iter().zip(margins.into_data().iter::<f32>()) {
-                    values[number * texts + text] = margin;
-                }
+                let difference = logits.clone().narrow(1, 1, 1) - logits.narrow(1, 0, 1);
+                margins.extend(to_cpu(difference));
             }
-        }
-        Ok(PairScores {
-            values,
-            images,
-            texts,
+            Ok(margins)
         })
     }
+}
+
+fn to_cpu(values: Tensor<2>) -> Vec<f32> {
+    values.into_data().iter().collect()
 }
 
 /// Recalls `GROUP/i2t_r1` and so on: images as queries are ranked by `by_image`, texts by `by_text`.

@@ -17,6 +17,26 @@ pub(super) enum Query {
 }
 
 impl PairScores {
+    /// The scores `rows` of each image with its `candidates` among `texts` texts; NaN for other pairs.
+    pub(super) fn of_candidates(
+        candidates: &[Vec<usize>],
+        rows: &[Vec<f32>],
+        texts: usize,
+    ) -> Self {
+        let images = candidates.len();
+        let mut values = vec![f32::NAN; images * texts];
+        for (image, (candidates, scores)) in candidates.iter().zip(rows).enumerate() {
+            for (text, score) in candidates.iter().zip(scores) {
+                values[image * texts + text] = *score;
+            }
+        }
+        Self {
+            values,
+            images,
+            texts,
+        }
+    }
+
     fn queries(&self, query: Query) -> usize {
         match query {
             Query::Image => self.images,

@@ -1,0 +1,304 @@
+//! The processes that train one model together: what they tell each other, and how long they wait.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use vlp_distributed::{ProcessGroup, Section, SingleProcess, Watchdog};
+use vlp_train::atomic_file::sha256_hex;
+use vlp_train::{Checkpoint, CheckpointScore, TrainState};
+
+use crate::error::VlpError;
+
+/// The group of this process, and the watchdog that ends it when another one is gone.
+///
+/// All methods but [`Self::is_first`], [`Self::section`] and [`Self::beat`] are collective: all processes call them in the same
+/// order.
+#[derive(Debug)]
+pub(crate) struct Processes {
+    group: Arc<dyn ProcessGroup>,
+    watchdog: Option<Watchdog>,
+}
+
+impl Processes {
+    /// `longest_wait` lowers all deadlines.
+    pub(crate) fn new(group: Arc<dyn ProcessGroup>, longest_wait: Option<Duration>) -> Self {
+        let watchdog = (group.world_size() > 1)
+            .then(|| Watchdog::start(group.rank(), longest_wait, |expiry| expiry.exit()));
+        Self { group, watchdog }
+    }
+
+    /// One process alone.
+    pub(crate) fn single() -> Self {
+        Self::new(Arc::new(SingleProcess), None)
+    }
+
+    pub(crate) fn group(&self) -> &Arc<dyn ProcessGroup> {
+        &self.group
+    }
+
+    pub(crate) fn rank(&self) -> usize {
+        self.group.rank()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.group.world_size()
+    }
+
+    /// Whether this is the process that has the run folder and the terminal.
+    pub(crate) fn is_first(&self) -> bool {
+        self.rank() == 0
+    }
+
+    /// A part of the program that ends, or [beats](Self::beat), within `deadline` in every process.
+    pub(crate) fn section(&self, name: &'static str, deadline: Duration) -> Option<Section<'_>> {
+        let watchdog = self.watchdog.as_ref()?;
+        Some(watchdog.section(name, deadline))
+    }
+
+    /// Starts the time of the section anew.
+    pub(crate) fn beat(&self) {
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.beat();
+        }
+    }
+
+    /// The value of each process, in the order of ranks.
+    ///
+    /// # Errors
+    /// The process's own error, or [`VlpError::Rank`] with that of another one: if one fails, all do.
+    pub(crate) fn gather<T: Serialize + DeserializeOwned>(
+        &self,
+        value: Result<T, VlpError>,
+    ) -> Result<Vec<T>, VlpError> {
+        if self.count() == 1 {
+            return Ok(vec![value?]);
+        }
+        let (bytes, error) = encode(value);
+        let gathered = self.group.all_gather(&bytes);
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let ranks = gathered.into_iter().enumerate();
+        ranks.map(|(rank, bytes)| decode(rank, &bytes)).collect()
+    }
+
+    /// Calls `run` for the numbers below `count`, each in one of the processes, and returns all values in the order of numbers.
+    /// Beats after each call.
+    ///
+    /// # Errors
+    /// As [`Self::gather`]; a process stops at its first error.
+    pub(crate) fn distribute<T: Serialize + DeserializeOwned>(
+        &self,
+        count: usize,
+        mut run: impl FnMut(usize) -> Result<T, VlpError>,
+    ) -> Result<Vec<T>, VlpError> {
+        let numbers = (self.rank()..count).step_by(self.count());
+        let values = numbers.map(|number| {
+            let value = run(number);
+            self.beat();
+            value
+        });
+        let gathered = self.gather(values.collect())?;
+        let mut values: Vec<_> = gathered.into_iter().map(Vec::into_iter).collect();
+        let ranks = (0..count).map(|number| number % self.count());
+        Ok(ranks.filter_map(|rank| values[rank].next()).collect())
+    }
+
+    /// What `run` returns in the first process, which alone calls it.
+    ///
+    /// # Errors
+    /// That of `run`, which in the others is a [`VlpError::Rank`].
+    pub(crate) fn on_first<T: Serialize + DeserializeOwned>(
+        &self,
+        run: impl FnOnce() -> Result<T, VlpError>,
+    ) -> Result<T, VlpError> {
+        if self.count() == 1 {
+            return run();
+        }
+        if !self.is_first() {
+            return decode(0, &self.group.broadcast(vec![]));
+        }
+        let (bytes, error) = encode(run());
+        let bytes = self.group.broadcast(bytes);
+        match error {
+            Some(error) => Err(error),
+            None => decode(0, &bytes),
+        }
+    }
+
+    /// Checks that the files of the checkpoint of `step` have the same bytes in all processes.
+    ///
+    /// # Errors
+    /// [`VlpError::Replicas`] that names those which differ from the first.
+    pub(crate) fn check_replicas(
+        &self,
+        step: u64,
+        files: &[(&'static str, Vec<u8>)],
+    ) -> Result<(), VlpError> {
+        if self.count() == 1 {
+            return Ok(());
+        }
+        let hashes: Vec<String> = files.iter().map(|(_, bytes)| sha256_hex(bytes)).collect();
+        let hashes = self.gather(Ok(hashes))?;
+        let ranks = (0..hashes.len()).filter(|&rank| hashes[rank] != hashes[0]);
+        let ranks: Vec<usize> = ranks.collect();
+        match ranks.is_empty() {
+            true => Ok(()),
+            false => Err(VlpError::Replicas { step, ranks }),
+        }
+    }
+
+    /// The first process's checkpoint.
+    pub(crate) fn share_checkpoint(
+        &self,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Option<Checkpoint>, VlpError> {
+        if self.count() == 1 {
+            return Ok(checkpoint);
+        }
+        let head = checkpoint.as_ref().map(|checkpoint| {
+            let names: Vec<&String> = checkpoint.files.keys().collect();
+            (
+                &checkpoint.path,
+                &checkpoint.state,
+                &checkpoint.score,
+                names,
+            )
+        });
+        let (bytes, _) = encode(Ok(head));
+        type Head = (PathBuf, TrainState, Option<CheckpointScore>, Vec<String>);
+        let head: Option<Head> = decode(0, &self.group.broadcast(bytes))?;
+        let Some((path, state, score, names)) = head else {
+            return Ok(None);
+        };
+        let mut files = checkpoint.map(|checkpoint| checkpoint.files);
+        let files = names.into_iter().map(|name| {
+            let bytes = files.as_mut().and_then(|files| files.remove(&name));
+            (name, self.group.broadcast(bytes.unwrap_or_default()))
+        });
+        Ok(Some(Checkpoint {
+            files: files.collect(),
+            path,
+            state,
+            score,
+        }))
+    }
+}
+
+/// The bytes of a value or of an error's message, and the error, also that of a value which cannot be encoded.
+fn encode<T: Serialize>(value: Result<T, VlpError>) -> (Vec<u8>, Option<VlpError>) {
+    let bytes = value.and_then(|value| {
+        rmp_serde::to_vec_named(&Ok::<_, String>(value))
+            .map_err(|e| VlpError::Config(format!("a message to other processes: {e}")))
+    });
+    match bytes {
+        Ok(bytes) => (bytes, None),
+        Err(error) => {
+            let message = Err::<(), _>(error.to_string());
+            let bytes = rmp_serde::to_vec_named(&message).unwrap_or_default();
+            (bytes, Some(error))
+        }
+    }
+}
+
+fn decode<T: DeserializeOwned>(rank: usize, bytes: &[u8]) -> Result<T, VlpError> {
+    let message: Result<T, String> = rmp_serde::from_slice(bytes).map_err(|e| VlpError::Rank {
+        rank,
+        reason: format!("its message cannot be read: {e}"),
+    })?;
+    message.map_err(|reason| VlpError::Rank { rank, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use vlp_distributed::testing::run_ranks;
+
+    use super::*;
+
+    fn outcomes<T: Send>(run: impl Fn(&Processes) -> T + Sync) -> Vec<T> {
+        run_ranks(3, |group| run(&Processes::new(group, None)))
+    }
+
+    #[test]
+    fn values_and_errors_reach_all_processes() {
+        let gathered = outcomes(|processes| processes.gather(Ok(processes.rank())).unwrap());
+        assert_eq!(gathered, vec![vec![0, 1, 2]; 3]);
+        let errors = outcomes(|processes| {
+            let value = match processes.rank() {
+                1 => Err(VlpError::Config("bad data".into())),
+                rank => Ok(rank),
+            };
+            processes.gather(value).unwrap_err().to_string()
+        });
+        assert_eq!(errors, ["rank 1: bad data", "bad data", "rank 1: bad data"]);
+    }
+
+    #[test]
+    fn other_weights_are_named() {
+        let outcomes = outcomes(|processes| {
+            let files = [("model.bpk", vec![(processes.rank() / 2) as u8])];
+            let outcome = processes.check_replicas(7, &files);
+            outcome.unwrap_err().to_string()
+        });
+        for message in outcomes {
+            assert!(
+                message.starts_with("step 7: the weights of rank 2 differ"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_reaches_all_processes() {
+        let checkpoint = || Checkpoint {
+            path: "runs/a/checkpoints/step-00000003".into(),
+            state: TrainState {
+                step: 3,
+                skipped: 1,
+                skipped_in_row: 0,
+                config_hash: "c".into(),
+            },
+            score: None,
+            files: [("model.bpk".into(), vec![1, 2]), ("ema.bpk".into(), vec![])].into(),
+        };
+        let shared = outcomes(|processes| {
+            let read = processes.is_first().then(checkpoint);
+            format!("{:?}", processes.share_checkpoint(read).unwrap())
+        });
+        assert_eq!(shared, vec![format!("{:?}", Some(checkpoint())); 3]);
+        let none = outcomes(|processes| processes.share_checkpoint(None).unwrap().is_none());
+        assert_eq!(none, [true; 3]);
+    }
+
+    #[test]
+    fn calls_are_distributed_and_their_values_ordered() {
+        let distributed = outcomes(|processes| {
+            let run = |number| Ok((number, processes.rank()));
+            [4, 0].map(|count| processes.distribute(count, run).unwrap())
+        });
+        let expected = [vec![(0, 0), (1, 1), (2, 2), (3, 0)], vec![]];
+        assert_eq!(distributed, vec![expected; 3]);
+    }
+
+    #[test]
+    fn only_the_first_process_runs_and_all_have_its_outcome() {
+        let values = outcomes(|processes| {
+            let run = || Ok((processes.rank(), f64::NAN));
+            format!("{:?}", processes.on_first(run).unwrap())
+        });
+        assert_eq!(values, ["(0, NaN)"; 3]);
+        let errors = outcomes(|processes| {
+            let run = || Err::<(), _>(VlpError::Config("disk full".into()));
+            processes.on_first(run).unwrap_err().to_string()
+        });
+        assert_eq!(
+            errors,
+            ["disk full", "rank 0: disk full", "rank 0: disk full"]
+        );
+    }
+}
