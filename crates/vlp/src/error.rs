@@ -69,6 +69,9 @@ pub enum VlpError {
         /// The run folder.
         path: PathBuf,
     },
+    /// An evaluation that ended early because the process was asked to stop.
+    #[error("stopped during an evaluation")]
+    Interrupted,
     /// The error of another process that trains the same model.
     #[error("rank {rank}: {reason}")]
     Rank {

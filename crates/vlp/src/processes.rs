@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use vlp_distributed::{ProcessGroup, Section, SingleProcess, Watchdog};
 use vlp_train::atomic_file::sha256_hex;
 use vlp_train::{Checkpoint, CheckpointScore, TrainState};
@@ -20,6 +21,18 @@ use crate::error::VlpError;
 pub(crate) struct Processes {
     group: Arc<dyn ProcessGroup>,
     watchdog: Option<Watchdog>,
+    /// Set once this process is asked to stop.
+    stop: Option<Arc<AtomicBool>>,
+}
+
+/// What a process tells another one.
+#[derive(Serialize, Deserialize)]
+enum Message<T> {
+    Value(T),
+    /// The message of an error.
+    Failed(String),
+    /// It is asked to stop.
+    Interrupted,
 }
 
 impl Processes {
@@ -27,7 +40,17 @@ impl Processes {
     pub(crate) fn new(group: Arc<dyn ProcessGroup>, longest_wait: Option<Duration>) -> Self {
         let watchdog = (group.world_size() > 1)
             .then(|| Watchdog::start(group.rank(), longest_wait, |expiry| expiry.exit()));
-        Self { group, watchdog }
+        Self {
+            group,
+            watchdog,
+            stop: None,
+        }
+    }
+
+    /// Ends [`Self::distribute`] once the flag is set.
+    pub(crate) fn with_stop(mut self, stop: Option<Arc<AtomicBool>>) -> Self {
+        self.stop = stop;
+        self
     }
 
     /// One process alone.
@@ -56,6 +79,12 @@ impl Processes {
     pub(crate) fn section(&self, name: &'static str, deadline: Duration) -> Option<Section<'_>> {
         let watchdog = self.watchdog.as_ref()?;
         Some(watchdog.section(name, deadline))
+    }
+
+    /// Whether this process is asked to stop.
+    pub(crate) fn is_asked_to_stop(&self) -> bool {
+        let stop = self.stop.as_ref();
+        stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     /// Starts the time of the section anew.
@@ -89,7 +118,7 @@ impl Processes {
     /// Beats after each call.
     ///
     /// # Errors
-    /// As [`Self::gather`]; a process stops at its first error.
+    /// As [`Self::gather`], and [`VlpError::Interrupted`] once a process is asked to stop; a process ends at its first error.
     pub(crate) fn distribute<T: Serialize + DeserializeOwned>(
         &self,
         count: usize,
@@ -97,6 +126,9 @@ impl Processes {
     ) -> Result<Vec<T>, VlpError> {
         let numbers = (self.rank()..count).step_by(self.count());
         let values = numbers.map(|number| {
+            if self.is_asked_to_stop() {
+                return Err(VlpError::Interrupted);
+            }
             let value = run(number);
             self.beat();
             value
@@ -191,13 +223,16 @@ impl Processes {
 /// The bytes of a value or of an error's message, and the error, also that of a value which cannot be encoded.
 fn encode<T: Serialize>(value: Result<T, VlpError>) -> (Vec<u8>, Option<VlpError>) {
     let bytes = value.and_then(|value| {
-        rmp_serde::to_vec_named(&Ok::<_, String>(value))
+        rmp_serde::to_vec_named(&Message::Value(value))
             .map_err(|e| VlpError::Config(format!("a message to other processes: {e}")))
     });
     match bytes {
         Ok(bytes) => (bytes, None),
         Err(error) => {
-            let message = Err::<(), _>(error.to_string());
+            let message = match &error {
+                VlpError::Interrupted => Message::<()>::Interrupted,
+                error => Message::Failed(error.to_string()),
+            };
             let bytes = rmp_serde::to_vec_named(&message).unwrap_or_default();
             (bytes, Some(error))
         }
@@ -205,11 +240,15 @@ fn encode<T: Serialize>(value: Result<T, VlpError>) -> (Vec<u8>, Option<VlpError
 }
 
 fn decode<T: DeserializeOwned>(rank: usize, bytes: &[u8]) -> Result<T, VlpError> {
-    let message: Result<T, String> = rmp_serde::from_slice(bytes).map_err(|e| VlpError::Rank {
-        rank,
-        reason: format!("its message cannot be read: {e}"),
-    })?;
-    message.map_err(|reason| VlpError::Rank { rank, reason })
+    match rmp_serde::from_slice(bytes) {
+        Ok(Message::Value(value)) => Ok(value),
+        Ok(Message::Failed(reason)) => Err(VlpError::Rank { rank, reason }),
+        Ok(Message::Interrupted) => Err(VlpError::Interrupted),
+        Err(error) => Err(VlpError::Rank {
+            rank,
+            reason: format!("its message cannot be read: {error}"),
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -236,6 +275,21 @@ mod tests {
             processes.gather(value).unwrap_err().to_string()
         });
         assert_eq!(errors, ["rank 1: bad data", "bad data", "rank 1: bad data"]);
+    }
+
+    #[test]
+    fn a_stop_of_one_process_interrupts_all() {
+        let outcomes = run_ranks(3, |group| {
+            let stop = Arc::new(AtomicBool::new(false));
+            let rank = group.rank();
+            let processes = Processes::new(group, None).with_stop(Some(stop.clone()));
+            let outcome = processes.distribute(9, |number| {
+                stop.store(rank == 1 && number == 4, Ordering::Relaxed);
+                Ok(number)
+            });
+            matches!(outcome, Err(VlpError::Interrupted))
+        });
+        assert_eq!(outcomes, [true; 3]);
     }
 
     #[test]

@@ -235,6 +235,41 @@ fn signals_save_the_step_and_exit_with_75() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_signal_interrupts_an_evaluation() {
+    let folder = tempfile::tempdir().unwrap();
+    let [run, uninterrupted] = ["run", "uninterrupted"].map(|name| folder.path().join(name));
+    let set = [
+        &SET[..],
+        &["data.workers=1", "eval.examples=400", "eval.every=0"],
+    ]
+    .concat();
+    succeed(&mut tiny(&uninterrupted, &set));
+    let null = std::process::Stdio::null;
+    let child = tiny(&run, &set)
+        .stdout(null())
+        .stderr(null())
+        .spawn()
+        .unwrap();
+    // Written just before the evaluation of the initial weights.
+    while !run.join("metrics.jsonl").exists() {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    let mut kill = std::process::Command::new("kill");
+    succeed(kill.arg(child.id().to_string()));
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(75));
+    let results = std::fs::read_to_string(run.join("results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    assert_eq!(
+        results["initial"],
+        serde_json::json!([]),
+        "interrupted before its end"
+    );
+    succeed(&mut resume(&run));
+    assert!(outcome(&run) == outcome(&uninterrupted));
+}
+
+#[test]
 fn stop_before_the_first_step_saves_the_initial_weights() {
     let folder = tempfile::tempdir().unwrap();
     let (uninterrupted, run) = (

@@ -122,7 +122,8 @@ pub fn train_with<O: ObjectiveSet>(
     options: &TrainOptions,
     build: impl FnOnce(&RunConfig, &Datasets, &Device) -> Result<O, VlpError>,
 ) -> Result<Results, VlpError> {
-    let processes = Processes::new(options.processes.clone(), options.longest_wait);
+    let processes = Processes::new(options.processes.clone(), options.longest_wait)
+        .with_stop(options.stop.clone());
     let section = processes.section("start", START_DEADLINE);
     let mut opened = OpenedRun::open(options, &processes)?;
     let prepared = Prepared::new(options, &opened, build);
@@ -270,8 +271,7 @@ impl Run<'_> {
         let (model, notes) = self.load_initial_weights(model, start.checkpoint.is_some())?;
         drop(section);
         let mut session = Session::start(*self, model, start, notes)?;
-        if session.train(options)? {
-            let model = session.finish()?;
+        if let Some(model) = session.run(options)? {
             let Some(folder) = self.folder else {
                 return Ok(session.results);
             };

@@ -1,6 +1,5 @@
 //! One session of a run: from the start or a checkpoint to the end or a stop.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use vlp_data::LoadedBatch;
@@ -40,6 +39,8 @@ pub(super) struct Session<'a, M: VisionLanguage, O: ObjectiveSet> {
     notes: Vec<String>,
     /// Messages of the last evaluation about unreadable examples.
     unreadable: Vec<String>,
+    /// The step of the last checkpoint.
+    saved_step: Option<u64>,
     /// Wall time of earlier sessions in seconds.
     earlier_seconds: f64,
     started: Instant,
@@ -50,7 +51,7 @@ where
     M: VisionLanguage,
     O: ObjectiveSet,
 {
-    /// Resumes from the checkpoint of `start`, or evaluates the initial weights.
+    /// Resumes from the checkpoint of `start`, or begins with the initial weights.
     pub(super) fn start(
         run: Run<'a>,
         model: Pretrain<M, O>,
@@ -85,7 +86,8 @@ where
         let mut results = start.results.unwrap_or_default();
         results.device = run.device_name.into();
         results.simd = device::simd_level().to_string();
-        let mut session = Self {
+        let first_step = trainer.step_count();
+        Ok(Self {
             run,
             collator: run.data.collator(config),
             trainer,
@@ -95,13 +97,42 @@ where
             results,
             notes,
             unreadable: vec![],
+            saved_step: (first_step > 0).then_some(first_step),
             started: Instant::now(),
-        };
-        if session.results.initial.is_empty() {
-            session.results.initial = session.evaluate()?;
-            session.write_results()?;
+        })
+    }
+
+    /// Evaluates the initial weights of a new run and trains to the last step. Returns the trained model, without autodiff;
+    /// `None` at the step to stop at.
+    ///
+    /// # Errors
+    /// [`VlpError::Stopped`] once a stop is requested, after saving the last step.
+    pub(super) fn run(
+        &mut self,
+        options: &TrainOptions,
+    ) -> Result<Option<Pretrain<M, O>>, VlpError> {
+        match self.run_to_end(options) {
+            Err(VlpError::Interrupted) => {
+                let step = self.trainer.step_count();
+                if self.saved_step != Some(step) {
+                    self.save_checkpoint(step, None)?;
+                }
+                let path = options.run.path().to_owned();
+                Err(VlpError::Stopped { step, path })
+            }
+            outcome => outcome,
         }
-        Ok(session)
+    }
+
+    fn run_to_end(&mut self, options: &TrainOptions) -> Result<Option<Pretrain<M, O>>, VlpError> {
+        if self.results.initial.is_empty() {
+            self.results.initial = self.evaluate()?;
+            self.write_results()?;
+        }
+        match self.train(options)? {
+            true => self.finish().map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Messages for the report page.
@@ -132,8 +163,8 @@ where
     /// Trains to the last step (returns true) or to `stop_at` (false).
     ///
     /// # Errors
-    /// [`VlpError::Stopped`] once a stop is requested, after saving the step.
-    pub(super) fn train(&mut self, options: &TrainOptions) -> Result<bool, VlpError> {
+    /// [`VlpError::Interrupted`] once a stop is requested.
+    fn train(&mut self, options: &TrainOptions) -> Result<bool, VlpError> {
         let stop_at = options.stop_at;
         let config = self.run.config;
         let total_steps = config.train.steps;
@@ -142,7 +173,6 @@ where
         let micro_batches = self.trainer.micro_batches();
         let mut loader = StepLoader::start(self.run.data, config, first_step, micro_batches)?;
         let mut progress = Progress::new(first_step, total_steps, processes.is_first());
-        let mut saved_step = (first_step > 0).then_some(first_step);
         let mut deadline = StepDeadline::default();
         while self.trainer.step_count() < total_steps {
             if stop_at.is_some_and(|stop_at| self.trainer.step_count() >= stop_at) {
@@ -151,17 +181,9 @@ where
             }
             let step_started = Instant::now();
             let section = processes.section("step", deadline.deadline());
-            let stop = options.stop.as_ref();
-            let stop = stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
-            let Some(data) = loader.next(processes, stop)? else {
-                drop(section);
+            let Some(data) = loader.next(processes)? else {
                 progress.finish();
-                let step = self.trainer.step_count();
-                if saved_step != Some(step) {
-                    self.save_checkpoint(step, None)?;
-                }
-                let path = options.run.path().to_owned();
-                return Err(VlpError::Stopped { step, path });
+                return Err(VlpError::Interrupted);
             };
             for sample in &data.skipped {
                 progress.line(&format!("skipped a sample: {sample}"));
@@ -188,7 +210,6 @@ where
             }
             if is_due(config.checkpoint.every) {
                 self.save_checkpoint(step, score.as_ref())?;
-                saved_step = Some(step);
             }
         }
         progress.finish();
@@ -283,7 +304,9 @@ where
         processes.on_first(|| match writer {
             Some(writer) => writer.save(&state, &files, score),
             None => Ok(()),
-        })
+        })?;
+        self.saved_step = Some(step);
+        Ok(())
     }
 
     fn write_results(&mut self) -> Result<(), VlpError> {
@@ -296,7 +319,7 @@ where
     }
 
     /// Writes the final results. Returns the trained model, without autodiff.
-    pub(super) fn finish(&mut self) -> Result<Pretrain<M, O>, VlpError> {
+    fn finish(&mut self) -> Result<Pretrain<M, O>, VlpError> {
         let step = self.trainer.step_count();
         if self.results.trained.is_empty() || self.results.step != step {
             self.results.trained = self.evaluate()?;

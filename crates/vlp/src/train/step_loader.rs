@@ -56,11 +56,8 @@ impl StepLoader {
     ///
     /// # Errors
     /// Those of the loaders of all processes, and [`DataError::TooManySkipped`] by the samples of all.
-    pub(super) fn next(
-        &mut self,
-        processes: &Processes,
-        stop: bool,
-    ) -> Result<Option<StepData>, VlpError> {
+    pub(super) fn next(&mut self, processes: &Processes) -> Result<Option<StepData>, VlpError> {
+        let stop = processes.is_asked_to_stop();
         let load = |_| self.loader.next();
         let batches: Result<Vec<LoadedBatch>, DataError> = match stop {
             true => Ok(vec![]),
