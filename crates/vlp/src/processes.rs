@@ -23,6 +23,7 @@ pub(crate) struct Processes {
     watchdog: Option<Watchdog>,
     /// Set once this process is asked to stop.
     stop: Option<Arc<AtomicBool>>,
+    is_interruptible: AtomicBool,
 }
 
 /// What a process tells another one.
@@ -44,10 +45,11 @@ impl Processes {
             group,
             watchdog,
             stop: None,
+            is_interruptible: AtomicBool::new(false),
         }
     }
 
-    /// Ends [`Self::distribute`] once the flag is set.
+    /// A flag that is set once this process is asked to stop.
     pub(crate) fn with_stop(mut self, stop: Option<Arc<AtomicBool>>) -> Self {
         self.stop = stop;
         self
@@ -118,7 +120,8 @@ impl Processes {
     /// Beats after each call.
     ///
     /// # Errors
-    /// As [`Self::gather`], and [`VlpError::Interrupted`] once a process is asked to stop; a process ends at its first error.
+    /// As [`Self::gather`]; a process ends at its first error. Inside of [`Self::interruptible`], [`VlpError::Interrupted`] once
+    /// a process is asked to stop.
     pub(crate) fn distribute<T: Serialize + DeserializeOwned>(
         &self,
         count: usize,
@@ -126,7 +129,7 @@ impl Processes {
     ) -> Result<Vec<T>, VlpError> {
         let numbers = (self.rank()..count).step_by(self.count());
         let values = numbers.map(|number| {
-            if self.is_asked_to_stop() {
+            if self.is_interruptible.load(Ordering::Relaxed) && self.is_asked_to_stop() {
                 return Err(VlpError::Interrupted);
             }
             let value = run(number);
@@ -137,6 +140,14 @@ impl Processes {
         let mut values: Vec<_> = gathered.into_iter().map(Vec::into_iter).collect();
         let ranks = (0..count).map(|number| number % self.count());
         Ok(ranks.filter_map(|rank| values[rank].next()).collect())
+    }
+
+    /// Runs what may end early, because it is done from its start when the run is resumed.
+    pub(crate) fn interruptible<T>(&self, run: impl FnOnce() -> T) -> T {
+        self.is_interruptible.store(true, Ordering::Relaxed);
+        let output = run();
+        self.is_interruptible.store(false, Ordering::Relaxed);
+        output
     }
 
     /// What `run` returns in the first process, which alone calls it.
@@ -283,13 +294,21 @@ mod tests {
             let stop = Arc::new(AtomicBool::new(false));
             let rank = group.rank();
             let processes = Processes::new(group, None).with_stop(Some(stop.clone()));
-            let outcome = processes.distribute(9, |number| {
-                stop.store(rank == 1 && number == 4, Ordering::Relaxed);
-                Ok(number)
-            });
-            matches!(outcome, Err(VlpError::Interrupted))
+            let distribute = || {
+                processes.distribute(9, |number| {
+                    stop.store(rank == 1 && number == 4, Ordering::Relaxed);
+                    Ok(number)
+                })
+            };
+            let uninterrupted = distribute().unwrap();
+            stop.store(false, Ordering::Relaxed);
+            let interrupted = processes.interruptible(distribute);
+            (
+                uninterrupted,
+                matches!(interrupted, Err(VlpError::Interrupted)),
+            )
         });
-        assert_eq!(outcomes, [true; 3]);
+        assert_eq!(outcomes, vec![((0..9).collect(), true); 3]);
     }
 
     #[test]

@@ -15,17 +15,19 @@ const MAX_RUNS: usize = 12;
 /// Counts of a run, and of its forward and backward pass alone if it has a backward pass.
 pub(crate) fn count(case: &mut dyn Case, device: &Device) -> Result<Value, PeerError> {
     let sync = || device.sync().map_err(|e| PeerError::Device(e.to_string()));
-    let mut ledger = Ledger::new();
-    let whole = steady(|| {
+    let start = |case: &dyn Case| {
+        let parts = case.parts();
         sync()?;
-        ledger.start(&case.parts());
+        Ok::<_, PeerError>(Ledger::start(&parts))
+    };
+    let whole = steady(|| {
+        let mut ledger = start(&*case)?;
         drop(case.run()?);
         sync()?;
         Ok(ledger.take())
     })?;
     let passes = steady(|| {
-        sync()?;
-        ledger.start(&case.parts());
+        let mut ledger = start(&*case)?;
         let Some(backward) = case.gradients()? else {
             return Ok(vec![]);
         };

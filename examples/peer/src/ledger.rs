@@ -36,7 +36,7 @@ pub(crate) struct Counts {
     pub(crate) reads: usize,
 }
 
-/// Counts run by run.
+/// Counts from its creation on.
 pub(crate) struct Ledger {
     state: Arc<State>,
     reads: usize,
@@ -66,23 +66,9 @@ struct Owner {
 }
 
 impl Ledger {
-    /// A ledger that watches the device.
-    pub(crate) fn new() -> Self {
+    /// Starts to count what is done with a model of these parts. Sync the device before.
+    pub(crate) fn start(parts: &Parts) -> Self {
         watch_reads();
-        let state = Arc::new(State::default());
-        Self {
-            reads: 0,
-            _observations: (
-                FusionObservation::new(state.clone()),
-                LaunchObservation::new(state.clone()),
-            ),
-            state,
-        }
-    }
-
-    /// Starts to count a run of a model of these parts. What earlier runs made, such as an optimizer's moments, keeps its part.
-    /// Sync the device before.
-    pub(crate) fn start(&mut self, parts: &Parts) {
         let owner = |(&id, part): (&TensorId, &Arc<str>)| {
             let owner = Owner {
                 part: part.clone(),
@@ -91,8 +77,19 @@ impl Ledger {
             };
             (id, owner)
         };
-        self.state.record().owners.extend(parts.iter().map(owner));
-        self.take();
+        let record = Record {
+            owners: parts.iter().map(owner).collect(),
+            ..Record::default()
+        };
+        let state = Arc::new(State(Mutex::new(record)));
+        Self {
+            reads: READS.load(Ordering::SeqCst),
+            _observations: (
+                FusionObservation::new(state.clone()),
+                LaunchObservation::new(state.clone()),
+            ),
+            state,
+        }
     }
 
     /// What was counted since the start or the last call. Sync the device before.

@@ -53,7 +53,7 @@ pub(super) fn run(lab: &Lab) -> Outcome {
     let seconds = start.elapsed().as_secs_f64();
     std::thread::sleep(Duration::from_secs(1));
     let launcher = match job.poll()? {
-        Some(ended) => format!("mpirun ended with {}", ended.code),
+        Some(ended) => format!("mpirun ended with {:?}", ended.code),
         None => "mpirun waits on and is killed".into(),
     };
     job.kill_launcher();

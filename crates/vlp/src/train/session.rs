@@ -126,7 +126,8 @@ where
 
     fn run_to_end(&mut self, options: &TrainOptions) -> Result<Option<Pretrain<M, O>>, VlpError> {
         if self.results.initial.is_empty() {
-            self.results.initial = self.evaluate()?;
+            let processes = self.run.processes;
+            self.results.initial = processes.interruptible(|| self.evaluate())?;
             self.write_results()?;
         }
         match self.train(options)? {
@@ -322,7 +323,8 @@ where
     fn finish(&mut self) -> Result<Pretrain<M, O>, VlpError> {
         let step = self.trainer.step_count();
         if self.results.trained.is_empty() || self.results.step != step {
-            self.results.trained = self.evaluate()?;
+            let processes = self.run.processes;
+            self.results.trained = processes.interruptible(|| self.evaluate())?;
         }
         self.results.step = step;
         self.write_results()?;

@@ -32,13 +32,13 @@ const SHAPES: [Shape; 2] = [
         arguments: &["--preset", "e2e-vlp-tiny", "--set", "data.batch_size=8"],
     },
     Shape {
-        name: "e2e-vlp-r50, 256 x 256, 2 images",
-        steps: 5,
+        name: "e2e-vlp-r50, 256 x 256, 1 image",
+        steps: 6,
         arguments: &[
             "--preset",
             "e2e-vlp-r50",
             "--set",
-            "data.batch_size=2",
+            "data.batch_size=1",
             "--set",
             "data.scenes.resolution=256",
             "--set",
