@@ -30,7 +30,7 @@ pub struct BatchPlan {
     /// Whether to batch images of similar shapes, which reduces padding.
     pub bucket_by_shape: bool,
     /// 0: an epoch is a permutation of all samples, at most 2^26. Otherwise, for sources that are read shard by shard, the
-    /// shards ([`Source::block_starts`](crate::Source::block_starts), or runs of `window` samples) are permuted and their
+    /// shards ([`Source::block_starts`], or runs of `window` samples) are permuted and their
     /// samples shuffled within windows of this many samples, rounded up to whole batches. Only the shards of one window are
     /// read at a time, and the samples of a batch are from one window. Windows are computed when a batch of them is
     /// requested, so memory grows with the number of shards or runs, not of samples: 24 bytes each for each of two epochs.
