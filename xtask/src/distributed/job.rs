@@ -256,7 +256,8 @@ mod tests {
     fn what_is_left_is_seen_and_killed() {
         let folder = tempfile::tempdir().unwrap();
         // The second shell leaves the process group, as processes on other hosts do.
-        let script = r#"setsid sh -c "echo; sleep 60; :" sh "$1" & exit 0"#;
+        let script = r#"setsid sh -c 'touch "$1.started"; sleep 60; :' sh "$1" &
+            until [ -e "$1.started" ]; do sleep 0.01; done; exit 0"#;
         let mut orphaned = job(folder.path(), script);
         let error = orphaned.wait(Duration::from_secs(1)).err().unwrap();
         assert!(error.contains("1 processes are left"), "{error}");

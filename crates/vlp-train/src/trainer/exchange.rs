@@ -5,6 +5,7 @@ use std::fmt::Display;
 use burn::module::Module;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use vlp_distributed::TreeReducer;
 
 use super::flat::{from_flat, has_grad, to_flat};
 use super::micro_batch::MicroBatch;
@@ -34,6 +35,15 @@ struct BatchStatus<T> {
     names: Vec<String>,
     values: Vec<f32>,
     output: T,
+}
+
+/// Memory that is used again in every step.
+#[derive(Default)]
+pub(super) struct Buffers {
+    reducer: TreeReducer,
+    /// The sums at the nodes of this process.
+    flat: Vec<Vec<f32>>,
+    total: Vec<f32>,
 }
 
 impl<M: Module> Trainer<M> {
@@ -121,17 +131,22 @@ impl<M: Module> Trainer<M> {
         has_grad: &[bool],
         changed: Vec<bool>,
     ) -> StepSum {
-        let mut reducer = std::mem::take(&mut self.reducer);
+        let mut buffers = std::mem::take(&mut self.buffers);
+        let Buffers {
+            reducer,
+            flat,
+            total,
+        } = &mut buffers;
         let model = self.model();
-        let flat: Vec<Vec<f32>> = sums
-            .iter()
-            .map(|sum| to_flat(sum, model, has_grad))
-            .collect();
-        let mut total = vec![0.0; flat.first().map_or(0, Vec::len)];
+        flat.resize_with(sums.len(), Vec::new);
+        for (flat, sum) in flat.iter_mut().zip(sums) {
+            to_flat(sum, model, has_grad, flat);
+        }
+        total.resize(flat.first().map_or(0, Vec::len), 0.0);
         let micro_batches = self.config.accumulate;
-        reducer.sum(&*self.processes, micro_batches, &flat, &mut total);
-        let sum = from_flat(&total, model, has_grad, changed);
-        self.reducer = reducer;
+        reducer.sum(&*self.processes, micro_batches, flat, total);
+        let sum = from_flat(total, model, has_grad, changed);
+        self.buffers = buffers;
         sum
     }
 }

@@ -21,16 +21,18 @@ pub(super) fn has_grad<M: Module>(sum: &StepSum, model: &M) -> Vec<bool> {
 
 /// Gradients of the parameters that are true in `has_grad`, then the running statistics, in the order of the module. A
 /// gradient that is missing is -0, which changes no bit of any sum.
-pub(super) fn to_flat<M: Module>(sum: &StepSum, model: &M, has_grad: &[bool]) -> Vec<f32> {
+/// They are written to `flat`, whose memory is used again.
+pub(super) fn to_flat<M: Module>(sum: &StepSum, model: &M, has_grad: &[bool], flat: &mut Vec<f32>) {
+    flat.clear();
     let mut visitor = ToFlat {
         sum,
         has_grad: has_grad.iter(),
-        grads: vec![],
+        grads: flat,
         statistics: vec![],
     };
     model.visit(&mut visitor);
-    visitor.grads.extend(visitor.statistics);
-    visitor.grads
+    let statistics = visitor.statistics;
+    flat.extend(statistics);
 }
 
 /// The opposite of [`to_flat`]; without statistics if `changed` is empty.
@@ -77,7 +79,7 @@ impl ModuleVisitor for HasGrad<'_> {
 struct ToFlat<'a> {
     sum: &'a StepSum,
     has_grad: std::slice::Iter<'a, bool>,
-    grads: Vec<f32>,
+    grads: &'a mut Vec<f32>,
     statistics: Vec<f32>,
 }
 
@@ -86,7 +88,7 @@ impl ModuleVisitor for ToFlat<'_> {
         if self.has_grad.next() == Some(&true) {
             let grads = self.sum.grads.as_ref();
             match grads.and_then(|grads| grads.get::<D>(param.id)) {
-                Some(grad) => self.grads.extend(to_cpu(grad).iter::<f32>()),
+                Some(grad) => append(self.grads, grad),
                 None => {
                     let count = param.lazy_shape().num_elements();
                     self.grads.extend(std::iter::repeat_n(-0.0, count));
@@ -95,8 +97,17 @@ impl ModuleVisitor for ToFlat<'_> {
         }
         let statistics = self.sum.statistics.as_ref();
         if let Some(sum) = statistics.and_then(|s| s.sums.get::<D>(param.id)) {
-            self.statistics.extend(to_cpu(sum).iter::<f32>());
+            append(&mut self.statistics, sum);
         }
+    }
+}
+
+fn append<const D: usize>(flat: &mut Vec<f32>, tensor: Tensor<D>) {
+    let data = to_cpu(tensor);
+    match data.as_slice::<f32>() {
+        Ok(values) => flat.extend_from_slice(values),
+        // Of another type.
+        Err(_) => flat.extend(data.iter::<f32>()),
     }
 }
 

@@ -18,7 +18,7 @@ use burn::optim::ModuleOptimizer;
 use burn::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use vlp_distributed::{ProcessGroup, SingleProcess, TreeReducer};
+use vlp_distributed::{ProcessGroup, SingleProcess};
 
 use crate::ema::Ema;
 use crate::error::TrainError;
@@ -26,6 +26,7 @@ use crate::grad_scale::GradScale;
 use crate::param_groups::ParamGroups;
 use crate::param_values::ParamValues;
 pub use config::TrainerConfig;
+use exchange::Buffers;
 pub use micro_batch::BatchLoss;
 pub use resume::{EMA_FILE, MODEL_FILE, OPTIMIZER_FILE, load_weights};
 use run::Run;
@@ -71,7 +72,7 @@ pub struct Trainer<M: Module> {
     defers_reads: bool,
     ema: Option<Ema<M>>,
     processes: Arc<dyn ProcessGroup>,
-    reducer: TreeReducer,
+    buffers: Buffers,
     end_of_step: Option<EndOfStep<M>>,
     step: u64,
     skipped: u64,
@@ -110,7 +111,7 @@ impl<M: Module> Trainer<M> {
             grad_scale,
             ema,
             processes: Arc::new(SingleProcess),
-            reducer: TreeReducer::default(),
+            buffers: Buffers::default(),
             end_of_step: None,
             step: 0,
             skipped: 0,
