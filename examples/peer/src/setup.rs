@@ -4,15 +4,16 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::prelude::*;
-use vlp::config::{RunConfig, Sources, resolve};
+use vlp::config::{ModelConfig, RunConfig, Sources, resolve};
 use vlp::model::{Model, build_model};
 use vlp_data::Source;
-use vlp_models::{E2eVlp, Soho};
+use vlp_models::{E2eVlp, Soho, SohoConfig};
 use vlp_objectives::detection::ClassVocabulary;
 use vlp_objectives::{HeadSizes, Pretrain, PretrainObjectives};
 use vlp_scenes::Scenes;
 use vlp_text::WordPieceTokenizer;
 use vlp_train::{ScheduleConfig, TrainerConfig};
+use vlp_vision::UpdateTime;
 
 use crate::error::PeerError;
 use crate::module::{self, Values};
@@ -55,6 +56,14 @@ impl Setup {
             set: vec!["model.dropout=0.0".into()],
             ..Sources::default()
         })?;
+        if let ModelConfig::Soho(SohoConfig {
+            quantizer: Some(quantizer),
+            ..
+        }) = &mut config.model
+        {
+            // In the forward pass, as on PyTorch's side.
+            quantizer.dictionary.follow = UpdateTime::Batch;
+        }
         let mut optimizer = config.train.optimizer.clone();
         for group in &mut optimizer.groups {
             group.frozen_until = 0.0;
