@@ -1,5 +1,6 @@
 //! What a run of a case makes the GPU do, counted on wgpu and held against `benches/ledger.toml`.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -11,10 +12,13 @@ use crate::peer::cargo;
 use crate::peer::worker::Worker;
 
 const BUDGET: &str = "benches/ledger.toml";
-const PREFACE: &str = "# What one run of a case may make the GPU do at most: kernels, tensors copied to the device (uploads) and read from it (reads).
+const PREFACE: &str = "# What one run of a case may make the GPU do at most: kernels, blocks of fused operations in all and by part, tensors copied to
+# the device (uploads) and read from it (reads). Autotune decides how many kernels a block has, so kernels may be 5 % more.
 # Written by `cargo xtask ledger --write`, and held by `cargo xtask ledger`.
 
 ";
+/// How much of a budget of kernels the choices of autotune may add, in percent: 1.4 were seen between two machines.
+const AUTOTUNE_SLACK: i64 = 5;
 const WORKER: &str = "peer-worker";
 /// Forward, backward and update of a step; the columns of the table.
 const PASSES: [&str; 3] = ["forward", "backward", "update"];
@@ -73,6 +77,8 @@ struct Counts {
     /// Kernels of each part, of the forward and backward pass alone and of the whole run. The passes of a run without
     /// gradients are 0.
     parts: Vec<(String, [u64; 3])>,
+    /// Blocks of fused operations of each part in the whole run.
+    blocks: Vec<(String, u64)>,
     /// Kernels by name.
     kernels: Vec<(String, u64)>,
     uploads: u64,
@@ -95,26 +101,34 @@ impl Counts {
             let counts: Option<Vec<u64>> = counts.as_array()?.iter().map(Value::as_u64).collect();
             Some((name.clone(), counts?.try_into().ok()?))
         };
-        let kernel = |(name, count): (&String, &Value)| Some((name.clone(), count.as_u64()?));
+        let count = |(name, count): (&String, &Value)| Some((name.clone(), count.as_u64()?));
+        let counts = |name: &str| -> Option<Vec<(String, u64)>> {
+            answer[name].as_object()?.iter().map(count).collect()
+        };
         let parts = answer["parts"].as_object()?.iter().map(part);
-        let kernels = answer["kernels"].as_object()?.iter().map(kernel);
         Some(Self {
             parts: parts.collect::<Option<_>>()?,
-            kernels: kernels.collect::<Option<_>>()?,
+            blocks: counts("blocks")?,
+            kernels: counts("kernels")?,
             uploads: answer["uploads"].as_u64()?,
             reads: answer["reads"].as_u64()?,
         })
     }
 
-    fn total(&self) -> u64 {
+    fn total_kernels(&self) -> u64 {
         self.parts.iter().map(|(_, [_, _, whole])| whole).sum()
     }
 
-    /// Markdown tables: kernels by part and pass, and by name.
+    fn total_blocks(&self) -> u64 {
+        self.blocks.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Markdown tables: kernels and blocks by part and pass, and kernels by name.
     fn table(&self, case: &str) -> String {
         let mut lines = vec![format!(
-            "## {case}: {} kernels, {} uploads, {} reads\n",
-            self.total(),
+            "## {case}: {} kernels in {} blocks, {} uploads, {} reads\n",
+            self.total_kernels(),
+            self.total_blocks(),
             self.uploads,
             self.reads
         )];
@@ -123,11 +137,12 @@ impl Counts {
             true => format!(" | {}", PASSES.join(" | ")),
             false => String::new(),
         };
-        lines.push(format!("| part{columns} | all |"));
+        lines.push(format!("| part{columns} | all | blocks |"));
         lines.push(format!(
             "|---|{}",
-            "---:|".repeat(if has_passes { 4 } else { 1 })
+            "---:|".repeat(if has_passes { 5 } else { 2 })
         ));
+        let blocks: HashMap<&String, u64> = self.blocks.iter().map(|(k, v)| (k, *v)).collect();
         for (part, [forward, backward, whole]) in &self.parts {
             // What is fused differs a little where the passes are run apart.
             let update = whole.saturating_sub(forward + backward);
@@ -135,7 +150,8 @@ impl Counts {
                 true => format!(" | {forward} | {backward} | {update}"),
                 false => String::new(),
             };
-            lines.push(format!("| {part}{passes} | {whole} |"));
+            let blocks = blocks.get(part).unwrap_or(&0);
+            lines.push(format!("| {part}{passes} | {whole} | {blocks} |"));
         }
         lines.push("\n| kernel | count |\n|---|---:|".into());
         let mut kernels: Vec<_> = self.kernels.iter().collect();
@@ -151,12 +167,13 @@ impl Counts {
 
     fn entry(&self) -> Table {
         let number = |count: u64| Entry::Integer(i64::try_from(count).unwrap_or(i64::MAX));
-        let parts = self.parts.iter();
-        let parts: Table = parts
-            .map(|(part, [_, _, whole])| (part.clone(), number(*whole)))
+        let blocks = self.blocks.iter();
+        let parts: Table = blocks
+            .map(|(part, count)| (part.clone(), number(*count)))
             .collect();
         Table::from_iter([
-            ("kernels".into(), number(self.total())),
+            ("kernels".into(), number(self.total_kernels())),
+            ("blocks".into(), number(self.total_blocks())),
             ("uploads".into(), number(self.uploads)),
             ("reads".into(), number(self.reads)),
             ("parts".into(), Entry::Table(parts)),
@@ -170,7 +187,12 @@ impl Counts {
                 count.as_integer()?,
                 limit.and_then(Entry::as_integer).unwrap_or(0),
             );
-            (count > limit).then(|| format!("{case}: {name}: {count}, the budget is {limit}"))
+            let slack = match name {
+                "kernels" => limit * AUTOTUNE_SLACK / 100,
+                _ => 0,
+            };
+            (count > limit + slack)
+                .then(|| format!("{case}: {name}: {count}, the budget is {limit}"))
         };
         let entry = self.entry();
         let mut lines = vec![];
@@ -178,7 +200,7 @@ impl Counts {
             match count {
                 Entry::Table(parts) => lines.extend(parts.iter().filter_map(|(part, count)| {
                     let limit = limits.get(name).and_then(|parts| parts.get(part));
-                    line(&format!("kernels of {part}"), count, limit)
+                    line(&format!("blocks of {part}"), count, limit)
                 })),
                 count => lines.extend(line(name, count, limits.get(name))),
             }
@@ -193,7 +215,8 @@ mod tests {
     use super::*;
 
     fn counts() -> Counts {
-        let answer = json!({"parts": {"stem": [2, 3, 6], "inputs": [1, 0, 1]}, "kernels": {"conv": 3, "relu": 4},
+        let parts = json!({"stem": [2, 3, 60], "inputs": [1, 0, 1]});
+        let answer = json!({"parts": parts, "blocks": {"stem": 5, "inputs": 1}, "kernels": {"conv": 30, "relu": 31},
             "uploads": 2, "reads": 1});
         Counts::read(&answer).unwrap()
     }
@@ -201,30 +224,34 @@ mod tests {
     #[test]
     fn counts_hold_their_own_budget() {
         let counts = counts();
-        assert_eq!(counts.total(), 7);
-        assert_eq!(
-            counts.above("case", &Entry::Table(counts.entry())),
-            Vec::<String>::new()
-        );
+        assert_eq!((counts.total_kernels(), counts.total_blocks()), (61, 6));
+        let entry = Entry::Table(counts.entry());
+        assert_eq!(counts.above("case", &entry), Vec::<String>::new());
     }
 
     #[test]
     fn what_is_above_the_budget_is_named() {
-        let limits = "kernels = 7\nuploads = 1\nreads = 1\nparts = { stem = 5 }";
+        let limits = "kernels = 57\nblocks = 6\nuploads = 1\nreads = 1\nparts = { stem = 4 }";
         let limits = Entry::Table(limits.parse().unwrap());
+        // Kernels may be 59: autotune's slack is 5 % of 57.
         let expected = [
-            "case: kernels of inputs: 1, the budget is 0",
-            "case: kernels of stem: 6, the budget is 5",
+            "case: blocks of inputs: 1, the budget is 0",
+            "case: blocks of stem: 5, the budget is 4",
+            "case: kernels: 61, the budget is 57",
             "case: uploads: 2, the budget is 1",
         ];
         let mut above = counts().above("case", &limits);
         above.sort();
         assert_eq!(above, expected);
+        let limits =
+            "kernels = 59\nblocks = 6\nuploads = 2\nreads = 1\nparts = { stem = 5, inputs = 1 }";
+        let limits = Entry::Table(limits.parse().unwrap());
+        assert_eq!(counts().above("case", &limits), Vec::<String>::new());
     }
 
     #[test]
     fn a_step_is_shown_by_pass() {
         let table = counts().table("tiny-step");
-        assert!(table.contains("| stem | 2 | 3 | 1 | 6 |"), "{table}");
+        assert!(table.contains("| stem | 2 | 3 | 55 | 60 | 5 |"), "{table}");
     }
 }

@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use vlp_distributed::testing::mixed_sizes;
 use vlp_distributed::{ProcessGroup, TreeReducer, TreeSum, connect, micro_batches_of_rank};
 
 fn main() -> ExitCode {
@@ -73,17 +74,10 @@ fn run(group: &dyn ProcessGroup) {
     }
 }
 
-/// Random values of sizes so different that another order of addition gives another sum.
+/// The values of a micro-batch.
 fn values(micro_batch: usize, length: usize) -> Vec<f32> {
-    let mut state = (micro_batch as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut value = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let unit = (state >> 40) as f32 / 8_388_608.0 - 1.0;
-        unit * [1e-4, 1.0, 1e3, 1e-2][(state & 3) as usize]
-    };
-    (0..length).map(|_| value()).collect()
+    let seed = (micro_batch as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed_sizes(seed).take(length).collect()
 }
 
 /// FNV-1a over the values' bits.

@@ -165,7 +165,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::run_ranks;
+    use crate::testing::{mixed_sizes, run_ranks};
     use crate::{SingleProcess, TreeSum};
 
     fn add(mut left: Vec<f32>, right: Vec<f32>) -> Vec<f32> {
@@ -187,19 +187,10 @@ mod tests {
         values.iter().map(|value| value.to_bits()).collect()
     }
 
-    /// Values of sizes so different that another order gives other bits.
     fn leaves(micro_batches: usize, length: usize, seed: u64) -> Vec<Vec<f32>> {
-        let mut state = seed | 1;
-        let mut value = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let unit = (state >> 40) as f32 / 8_388_608.0 - 1.0;
-            unit * [1e-4, 1.0, 1e3, 1e-2][(state & 3) as usize]
-        };
-        (0..micro_batches)
-            .map(|_| (0..length).map(|_| value()).collect())
-            .collect()
+        let mut values = mixed_sizes(seed | 1);
+        let mut leaf = |_| values.by_ref().take(length).collect();
+        (0..micro_batches).map(&mut leaf).collect()
     }
 
     fn on_ranks(world_size: usize, leaves: &[Vec<f32>], bucket: Option<usize>) -> Vec<Vec<f32>> {

@@ -63,6 +63,18 @@ pub fn run_ranks<T: Send>(
     values
 }
 
+/// Random values of sizes so different that another order of addition gives another sum, for a seed other than 0.
+pub fn mixed_sizes(seed: u64) -> impl Iterator<Item = f32> {
+    let mut state = seed;
+    std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let unit = (state >> 40) as f32 / 8_388_608.0 - 1.0;
+        unit * [1e-4, 1.0, 1e3, 1e-2][(state & 3) as usize]
+    })
+}
+
 /// Panic of a rank that waits for one that is gone.
 struct PeerGone;
 

@@ -31,6 +31,7 @@ struct Graphs {
     /// From images, for a number of texts per image.
     image_tokens: Mutex<Captured<usize, ObjectiveError>>,
     passes: Mutex<Captured<PassArgs, Infallible>>,
+    text: Mutex<Captured<(), Infallible>>,
     captions: CaptionGraphs,
 }
 
@@ -49,7 +50,7 @@ impl<M: VisionLanguage> CapturedEncoder<M> {
     /// Shares the weights of `model`.
     pub fn new(model: &M, device: &Device) -> Self {
         let graphs = || {
-            let (first, second) = (model.clone(), model.clone());
+            let [first, second, third] = std::array::from_fn(|_| model.clone());
             Graphs {
                 image_tokens: Mutex::new(Captured::new(
                     "backbone",
@@ -66,6 +67,10 @@ impl<M: VisionLanguage> CapturedEncoder<M> {
                 )),
                 passes: Mutex::new(Captured::new("encoder", device, move |args, values| {
                     Ok(encode_passes(&second, args, values))
+                })),
+                text: Mutex::new(Captured::new("text encoder", device, move |(), values| {
+                    let text = Reader::new(values).text_batch();
+                    Ok(values_of_text(third.encode_text(&text)).into())
                 })),
                 captions: CaptionGraphs::default(),
             }
@@ -106,20 +111,26 @@ impl<M: VisionLanguage> CapturedEncoder<M> {
         }
     }
 
-    /// As [`VisionLanguage::encode_text`], without a graph.
+    /// As [`VisionLanguage::encode_text`].
     pub fn encode_text(&self, text: &TextBatch) -> TextStates {
-        self.model.encode_text(text)
+        let Some(graphs) = &self.graphs else {
+            return self.model.encode_text(text);
+        };
+        let Ok(values) = lock(&graphs.text).call(&(), &values_of_text_batch(text));
+        Reader::new(&values).text()
     }
 
-    /// What became of backbone, encoder and, once there are any, captions; nothing on the CPU.
+    /// What became of backbone, encoder, text encoder and, once there are any, captions; nothing on the CPU.
     pub fn report(&self) -> Vec<CaptureReport> {
         let Some(graphs) = &self.graphs else {
             return vec![];
         };
         let backbone = lock(&graphs.image_tokens).report();
         let encoder = lock(&graphs.passes).report();
+        let text = lock(&graphs.text).report();
         let captions = graphs.captions.report();
-        [backbone, encoder].into_iter().chain(captions).collect()
+        let reports = [backbone, encoder, text].into_iter();
+        reports.chain(captions).collect()
     }
 
     fn replay<'a>(
@@ -182,6 +193,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn text_batch(&mut self) -> TextBatch {
+        TextBatch {
+            ids: self.next(),
+            pad_mask: self.next(),
+        }
+    }
+
     fn text(&mut self) -> TextStates {
         TextStates {
             states: self.next(),
@@ -207,6 +225,10 @@ fn values_of_memory(memory: Memory) -> [Value; 3] {
         memory.pos.into(),
         memory.pad_mask.into(),
     ]
+}
+
+fn values_of_text_batch(text: &TextBatch) -> [Value; 2] {
+    [text.ids.clone().into(), text.pad_mask.clone().into()]
 }
 
 fn values_of_text(text: TextStates) -> [Value; 2] {
@@ -256,13 +278,13 @@ fn image_tokens_of(values: &mut Reader<'_>, has_dictionary: bool) -> ImageTokens
 
 fn values_of_pass_inputs(tokens: &ImageTokens, inputs: &PassInputs<'_>) -> Vec<Value> {
     let mut values = values_of_memory(tokens.tokens.clone()).to_vec();
-    let mut text = |text: &TextBatch| {
-        values.extend([text.ids.clone().into(), text.pad_mask.clone().into()]);
-    };
-    text(inputs.text);
-    if let Some(texts) = inputs.image_texts {
-        text(texts);
-    }
+    values.extend(values_of_text_batch(inputs.text));
+    values.extend(
+        inputs
+            .image_texts
+            .into_iter()
+            .flat_map(values_of_text_batch),
+    );
     if let (Some(mask), Some(map)) = (&inputs.mask, &tokens.quantized) {
         values.push(mask.clone().into());
         values.extend(values_of_quantized(map.clone()));
@@ -274,12 +296,8 @@ fn values_of_pass_inputs(tokens: &ImageTokens, inputs: &PassInputs<'_>) -> Vec<V
 fn encode_passes(model: &impl VisionLanguage, args: &PassArgs, values: &[Value]) -> Vec<Value> {
     let mut values = Reader::new(values);
     let tokens = values.memory();
-    let mut text = || TextBatch {
-        ids: values.next(),
-        pad_mask: values.next(),
-    };
-    let joint_text = text();
-    let image_texts = args.has_image_texts.then(text);
+    let joint_text = values.text_batch();
+    let image_texts = args.has_image_texts.then(|| values.text_batch());
     let mask = args.is_masked.then(|| values.next());
     let image_tokens = ImageTokens {
         feature_maps: vec![],

@@ -10,7 +10,12 @@ use burn::prelude::*;
 /// one is held and the same.
 pub fn is_same_tensor<const D: usize>(a: &Tensor<D>, b: &Tensor<D>) -> bool {
     let kind = |tensor: &Tensor<D>| tensor.clone().without_autodiff().into_dispatch().kind;
-    match (kind(a), kind(b)) {
+    is_same_kind(&kind(a), &kind(b))
+}
+
+/// As [`is_same_tensor`], of float tensors without autodiff.
+pub(crate) fn is_same_kind(a: &DispatchTensorKind, b: &DispatchTensorKind) -> bool {
+    match (a, b) {
         #[cfg(feature = "flex")]
         (
             DispatchTensorKind::Flex(BackendTensor::Float(a)),

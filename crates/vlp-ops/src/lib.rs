@@ -47,6 +47,7 @@ mod precision;
 )]
 mod replay;
 mod simd_level;
+mod split_mix;
 mod threads;
 mod to_cpu;
 mod two_threads;
@@ -82,6 +83,7 @@ pub use ops::sum_of_squares::sum_of_squares;
 pub use precision::{MatmulPrecision, set_matmul_precision};
 pub use replay::is_recomputing;
 pub use simd_level::{SimdError, SimdLevel, detected_simd_level, init_simd, simd_level};
+pub use split_mix::split_mix;
 pub use threads::{
     is_concurrent, join_thread_pool, micro_batch, run_concurrently, thread_count, with_micro_batch,
 };

@@ -4,6 +4,7 @@ pub mod conv;
 pub mod dictionary;
 pub mod error;
 mod folded_norm;
+mod frozen_graph;
 pub mod padded;
 pub mod position;
 pub mod quantizer;

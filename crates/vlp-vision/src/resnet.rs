@@ -6,11 +6,13 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::prelude::*;
 use getset::WithSetters;
 use serde::{Deserialize, Serialize};
+use vlp_ops::capture::CaptureReport;
 use vlp_ops::{Conv2dGeometry, init_weights, max_pool2d, recompute};
 
 use crate::block::{Block, BlockSpec};
 use crate::conv::{ConvNorm, ConvSpec};
 use crate::error::VisionError;
+use crate::frozen_graph::FrozenGraph;
 
 /// Kind and number of blocks of each stage (He et al. 2016, table 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,6 +240,7 @@ impl ResNetConfig {
             pool,
             stages,
             recompute: false,
+            frozen: FrozenGraph::default(),
         })
     }
 
@@ -278,9 +281,11 @@ pub struct ResNet {
     stages: Vec<Vec<Block>>,
     #[module(skip)]
     recompute: bool,
+    #[module(skip)]
+    frozen: FrozenGraph,
 }
 
-init_weights!(ResNet { stem, stages; pool, recompute });
+init_weights!(ResNet { stem, stages; pool, recompute, frozen });
 
 impl ResNet {
     /// Whether to store only the input of each residual block and recompute the block in the backward pass
@@ -291,6 +296,12 @@ impl ResNet {
         self
     }
 
+    /// What became of training steps in which the whole backbone is frozen: a GPU replays them as a recorded graph. `None`
+    /// before the first one, and on the CPU.
+    pub fn frozen_report(&self) -> Option<CaptureReport> {
+        self.frozen.report()
+    }
+
     /// Feature maps of all stages, finest first.
     ///
     /// Padding is not masked, as in DETR: after the first norm padded pixels are no longer zero.
@@ -299,6 +310,11 @@ impl ResNet {
     /// - `pixels`: `[batch, 3, height, width]`
     /// - output of stage `i`, counted from 0: `[batch, channels << i, height / (stem stride << i), ..]`, rounded up
     pub fn forward(&self, pixels: Tensor<4>) -> Vec<Tensor<4>> {
+        let maps = self.frozen.forward(self, &pixels);
+        maps.unwrap_or_else(|| self.forward_eager(pixels))
+    }
+
+    fn forward_eager(&self, pixels: Tensor<4>) -> Vec<Tensor<4>> {
         let mut x = self.stem.forward_relu(pixels);
         if let Some(pool) = &self.pool {
             x = max_pool(pool, x);

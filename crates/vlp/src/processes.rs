@@ -83,8 +83,8 @@ impl Processes {
         Some(watchdog.section(name, deadline))
     }
 
-    /// Whether this process is asked to stop.
-    pub(crate) fn is_asked_to_stop(&self) -> bool {
+    /// Whether a stop of this process was requested.
+    pub(crate) fn stop_requested(&self) -> bool {
         let stop = self.stop.as_ref();
         stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
@@ -116,6 +116,27 @@ impl Processes {
         ranks.map(|(rank, bytes)| decode(rank, &bytes)).collect()
     }
 
+    /// `value`, and what `tell` says of that of each process, in the order of ranks.
+    ///
+    /// # Errors
+    /// As [`Self::gather`].
+    pub(crate) fn gather_about<V, T: Serialize + DeserializeOwned>(
+        &self,
+        value: Result<V, VlpError>,
+        tell: impl FnOnce(&V) -> Result<T, VlpError>,
+    ) -> Result<(V, Vec<T>), VlpError> {
+        match value {
+            Ok(value) => {
+                let told = self.gather(tell(&value))?;
+                Ok((value, told))
+            }
+            Err(error) => {
+                self.group.all_gather(&encode_error(&error));
+                Err(error)
+            }
+        }
+    }
+
     /// Calls `run` for the numbers below `count`, each in one of the processes, and returns all values in the order of numbers.
     /// Beats after each call.
     ///
@@ -129,7 +150,7 @@ impl Processes {
     ) -> Result<Vec<T>, VlpError> {
         let numbers = (self.rank()..count).step_by(self.count());
         let values = numbers.map(|number| {
-            if self.is_interruptible.load(Ordering::Relaxed) && self.is_asked_to_stop() {
+            if self.is_interruptible.load(Ordering::Relaxed) && self.stop_requested() {
                 return Err(VlpError::Interrupted);
             }
             let value = run(number);
@@ -239,15 +260,16 @@ fn encode<T: Serialize>(value: Result<T, VlpError>) -> (Vec<u8>, Option<VlpError
     });
     match bytes {
         Ok(bytes) => (bytes, None),
-        Err(error) => {
-            let message = match &error {
-                VlpError::Interrupted => Message::<()>::Interrupted,
-                error => Message::Failed(error.to_string()),
-            };
-            let bytes = rmp_serde::to_vec_named(&message).unwrap_or_default();
-            (bytes, Some(error))
-        }
+        Err(error) => (encode_error(&error), Some(error)),
     }
+}
+
+fn encode_error(error: &VlpError) -> Vec<u8> {
+    let message = match error {
+        VlpError::Interrupted => Message::<()>::Interrupted,
+        error => Message::Failed(error.to_string()),
+    };
+    rmp_serde::to_vec_named(&message).unwrap_or_default()
 }
 
 fn decode<T: DeserializeOwned>(rank: usize, bytes: &[u8]) -> Result<T, VlpError> {

@@ -47,7 +47,7 @@ pub(crate) fn count(case: &mut dyn Case, device: &Device) -> Result<Value, PeerE
         parts.entry(part).or_default()[2] = *kernels;
     }
     Ok(
-        json!({"parts": parts, "kernels": whole.kernels, "uploads": whole.uploads, "reads": whole.reads}),
+        json!({"parts": parts, "blocks": whole.blocks, "kernels": whole.kernels, "uploads": whole.uploads, "reads": whole.reads}),
     )
 }
 

@@ -28,6 +28,9 @@ pub(crate) type Parts = HashMap<TensorId, Arc<str>>;
 pub(crate) struct Counts {
     /// Kernels by part.
     pub(crate) parts: BTreeMap<String, usize>,
+    /// Blocks by part: what fusion runs at once, one operation or more. Autotune decides how many kernels a block has, so that
+    /// their number differs from machine to machine; the number of blocks does not.
+    pub(crate) blocks: BTreeMap<String, usize>,
     /// Kernels by name.
     pub(crate) kernels: BTreeMap<String, usize>,
     /// Tensors copied to the device.
@@ -150,6 +153,8 @@ impl FusionObserver for State {
         let owners = owners.filter_map(|output| record.owners.get(&output.id));
         let last = owners.max_by_key(|owner| owner.made_at);
         let part = last.map(|owner| owner.part.clone());
+        let name = part.as_deref().unwrap_or(OTHER).to_owned();
+        *record.counts.blocks.entry(name).or_default() += 1;
         record.running = part;
     }
 

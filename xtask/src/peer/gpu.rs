@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::target::Target;
 use super::worker::Worker;
-use super::{cargo, machine, python, table};
+use super::{cargo, machine, python, row};
 
 /// Forward passes and captions, which are recorded as graphs; they come first.
 const CAPTURED: [&str; 5] = [
@@ -186,7 +186,7 @@ impl Bench<'_> {
         // The first runs compile, tune and record.
         worker.ask(&request(case, files, device, &extra, 3))?;
         let answer = worker.ask(&request(case, files, device, &extra, 15))?;
-        let seconds = table::seconds(&answer).into_iter();
+        let seconds = row::seconds(&answer).into_iter();
         Ok(Measured {
             milliseconds: 1e3 * seconds.fold(f64::NAN, f64::min),
             graphs: graphs_of(&answer),

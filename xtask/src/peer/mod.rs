@@ -1,8 +1,9 @@
 //! vlp and PyTorch at the same work, in turns: `benches/peer/README.md` has the cases and the protocol.
 
 pub(crate) mod gpu;
-mod machine;
+pub(crate) mod machine;
 mod python;
+mod row;
 mod table;
 mod target;
 pub(crate) mod worker;
@@ -14,6 +15,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use row::Row;
 use target::Target;
 use worker::Worker;
 
@@ -197,7 +199,7 @@ impl Bench<'_> {
                 }
                 first => first?,
             };
-            let seconds = table::seconds(&first);
+            let seconds = row::seconds(&first);
             let least = seconds.into_iter().fold(f64::INFINITY, f64::min);
             let repeats = (TURN / least).clamp(1.0, MAX_REPEATS) as usize;
             sides.push((worker, versions, repeats));
@@ -226,7 +228,7 @@ impl Bench<'_> {
                 records.push(record);
             }
         }
-        let row = table::Row::of(case, &records)?;
+        let row = Row::of(case, &records)?;
         println!("{}", row.summary());
         row.agreed()
     }

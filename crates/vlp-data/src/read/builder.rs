@@ -8,7 +8,8 @@ use super::{
     folders::Folders,
     images::Images,
     report::{ReadReport, trim_caption},
-    source::{CocoIds, FileSource, RecordId, Row, StoredLabel, StoredObject},
+    row::{CocoIds, RecordId, Row, StoredLabel, StoredObject},
+    source::FileSource,
     texts::{Groups, TextInterner, TextTable},
 };
 use crate::{AnnotatedObject, DataError, LabelSpace, Limits};

@@ -13,7 +13,8 @@ use super::{
     folders::Folders,
     records::{RawRecord, list_or_lines},
     report::trim_caption,
-    source::{CocoIds, FileSource, Row, StoredLabel},
+    row::{CocoIds, Row, StoredLabel},
+    source::FileSource,
 };
 use crate::{AnnotatedObject, AnswerType, DataError, Entailment, LabelSpace, Limits, hash::fnv1a};
 

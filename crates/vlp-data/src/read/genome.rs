@@ -11,7 +11,8 @@ use super::{
     builder::{SourceBuilder, source_name},
     folders::Folders,
     records::{RawRecord, lists},
-    source::{CocoIds, FileSource, Row},
+    row::{CocoIds, Row},
+    source::FileSource,
 };
 use crate::{AnnotatedObject, DataError, LabelSpace, Limits};
 

@@ -9,7 +9,8 @@ use super::{
     builder::{SourceBuilder, source_name},
     folders::{Folders, name_key},
     records::{RawRecord, lists},
-    source::{CocoIds, FileSource, Row},
+    row::{CocoIds, Row},
+    source::FileSource,
 };
 use crate::{DataError, LabelSpace, Limits};
 

@@ -26,6 +26,7 @@ pub(crate) mod karpathy;
 mod nlvr2;
 pub(crate) mod records;
 mod report;
+pub(crate) mod row;
 mod scanner;
 mod snli_ve;
 mod source;

@@ -10,7 +10,8 @@ use super::{
     folders::{Folders, composed_key},
     records::{RawRecord, lines},
     report::trim_caption,
-    source::{CocoIds, FileSource, Row, StoredLabel},
+    row::{CocoIds, Row, StoredLabel},
+    source::FileSource,
 };
 use crate::{DataError, LabelSpace, Limits, hash::fnv1a};
 

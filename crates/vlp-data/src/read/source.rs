@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +7,12 @@ use super::{
     folders::Listing,
     images::Images,
     report::ReadReport,
+    row::{CocoIds, RecordId, Row, StoredLabel, StoredObject},
     texts::{Groups, TextTable},
 };
 use crate::{
-    AnnotatedObject, AnswerType, DataError, EncodedImage, Entailment, Label, LabelSpace, Object,
-    Record, Sample, Source, hash::fnv1a,
+    AnnotatedObject, DataError, EncodedImage, Label, LabelSpace, Object, Record, Sample, Source,
+    hash::fnv1a,
 };
 
 /// Samples of annotation files: the result of every reader.
@@ -41,103 +42,6 @@ pub struct FileSource {
     /// The folders searched for images; empty if the index was read from its cache.
     #[serde(skip)]
     pub(crate) searched: Vec<Listing>,
-}
-
-/// One sample.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Row {
-    pub(crate) image: u32,
-    pub(crate) second_image: Option<u32>,
-    /// Whether the image has box annotations, possibly none.
-    pub(crate) has_boxes: bool,
-    pub(crate) label: StoredLabel,
-    pub(crate) record: Option<RecordId>,
-    pub(crate) question_type: Option<u32>,
-    pub(crate) answer_type: Option<AnswerType>,
-}
-
-impl Row {
-    pub(crate) fn new(image: u32) -> Self {
-        Self {
-            image,
-            second_image: None,
-            has_boxes: false,
-            label: StoredLabel::None,
-            record: None,
-            question_type: None,
-            answer_type: None,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) enum RecordId {
-    Number(u64),
-    /// Index into the texts.
-    Text(u32),
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) enum StoredLabel {
-    None,
-    Truth(bool),
-    Entailment(Entailment),
-    /// `answers[start..start + len]`, and the consensus answer.
-    Answers {
-        start: u32,
-        len: u16,
-        consensus: u32,
-    },
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct StoredObject {
-    class: u32,
-    /// As annotated: left, top, width, height.
-    bbox: [f64; 4],
-    area: f64,
-    /// `attributes[start..start + len]`.
-    start: u32,
-    len: u16,
-    crowd: bool,
-    /// Whether the box has an area inside the image.
-    is_target: bool,
-}
-
-impl StoredObject {
-    /// Stores an object, with its attributes appended to `attributes`.
-    pub(crate) fn new(
-        object: &AnnotatedObject,
-        is_target: bool,
-        attributes: &mut Vec<u16>,
-    ) -> Self {
-        let start = attributes.len() as u32;
-        attributes.extend(object.attributes.iter().map(|&a| a as u16));
-        Self {
-            class: object.class as u32,
-            bbox: object.bbox,
-            area: object.area,
-            start,
-            len: object.attributes.len() as u16,
-            crowd: object.crowd,
-            is_target,
-        }
-    }
-
-    /// Whether the box has an area inside the image.
-    pub(crate) fn is_target(&self) -> bool {
-        self.is_target
-    }
-}
-
-/// COCO's ids of the images.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum CocoIds {
-    Unknown,
-    /// The ids are the keys.
-    Keys,
-    /// Ids by key, in an order that does not change from run to run.
-    ByKey(BTreeMap<u64, u64>),
 }
 
 impl FileSource {
@@ -240,7 +144,7 @@ impl FileSource {
 
     /// The object as a training target in an image of this size.
     fn target(&self, object: &StoredObject, size: (usize, usize)) -> Option<Object> {
-        if !object.is_target {
+        if !object.is_target() {
             return None;
         }
         let (bbox, _) = clip_to_image(object.bbox, size).ok()?;

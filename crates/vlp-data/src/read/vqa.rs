@@ -10,7 +10,8 @@ use super::{
     folders::{Folders, NumberedFile, image_folders, splits},
     records::{RawRecord, lists},
     report::trim_caption,
-    source::{CocoIds, FileSource, RecordId, Row, StoredLabel},
+    row::{CocoIds, RecordId, Row, StoredLabel},
+    source::FileSource,
 };
 use crate::{AnswerType, DataError, LabelSpace, Limits};
 

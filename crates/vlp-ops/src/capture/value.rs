@@ -7,6 +7,8 @@ use burn::prelude::*;
 use burn::tensor::kind::Basic;
 use burn::tensor::{DType, Shape};
 
+use crate::identity::is_same_kind;
+
 /// A tensor of any kind and rank, an input or output of a [`Captured`](super::Captured) function.
 ///
 /// Clones are the same value: an input that is the same as at the last call is not copied again.
@@ -21,6 +23,11 @@ impl Value {
     pub fn tensor<const D: usize, K: Basic>(&self) -> Tensor<D, K> {
         assert_eq!(self.0.shape().num_dims(), D, "rank of a captured value");
         Tensor::from_dispatch(self.dispatch())
+    }
+
+    /// Whether both are one float tensor without autodiff (see [`is_same_tensor`](crate::is_same_tensor)).
+    pub fn is_same_tensor(&self, other: &Self) -> bool {
+        is_same_kind(&self.0.kind, &other.0.kind)
     }
 
     pub(super) fn dispatch(&self) -> DispatchTensor {

@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use vlp_distributed::TreeReducer;
 
+use super::accumulate::Accumulated;
 use super::flat::{from_flat, has_grad, to_flat};
 use super::micro_batch::MicroBatch;
-use super::run::Run;
 use super::step_sum::{StepSum, either};
 use super::step_values::{read, skip_reason};
 use super::{SkipReason, Trainer};
@@ -48,14 +48,17 @@ pub(super) struct Buffers {
 
 impl<M: Module> Trainer<M> {
     /// The micro-batches and the sum of all processes. All return errors and reasons to skip alike.
-    pub(super) fn exchange<E, T>(&mut self, run: Result<Run<T>, E>) -> Result<Run<T>, E>
+    pub(super) fn exchange<E, T>(
+        &mut self,
+        run: Result<Accumulated<T>, E>,
+    ) -> Result<Accumulated<T>, E>
     where
         E: From<TrainError> + Display,
         T: Serialize + DeserializeOwned,
     {
         let (sums, status, error) = match run {
             Ok(run) => {
-                let Run { mut batches, sums } = run;
+                let Accumulated { mut batches, sums } = run;
                 read(&mut batches, None);
                 let status = self.status(batches, &sums);
                 (sums, status, None)
@@ -86,7 +89,7 @@ impl<M: Module> Trainer<M> {
             sum = self.sum_over_processes(&sums, &any(grads), any(statistics));
         }
         let sums = vec![sum];
-        Ok(Run { batches, sums })
+        Ok(Accumulated { batches, sums })
     }
 
     fn status<T>(&self, batches: Vec<MicroBatch<T>>, sums: &[StepSum]) -> Status<T> {

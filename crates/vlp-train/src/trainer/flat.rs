@@ -149,3 +149,23 @@ fn take<const D: usize>(flat: &mut &[f32], param: &Param<Tensor<D>>) -> Tensor<D
     let data = TensorData::new(values.to_vec(), shape);
     Tensor::from_data(data, (&like.device(), like.dtype()))
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::LinearConfig;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_gradient_is_the_neutral_element_of_addition() {
+        let device = Device::flex().autodiff();
+        let model = LinearConfig::new(2, 1).init(&device);
+        let (mut flat, missing) = (vec![7.0], StepSum::default());
+        to_flat(&missing, &model, &[true, true], &mut flat);
+        // -0 + -0 = -0, but -0 + 0 = 0.
+        let bits = flat.iter().map(|value| value.to_bits());
+        assert_eq!(bits.collect::<Vec<_>>(), [(-0.0_f32).to_bits(); 3]);
+        to_flat(&missing, &model, &[false, true], &mut flat);
+        assert_eq!(flat.len(), 1, "the bias alone");
+    }
+}

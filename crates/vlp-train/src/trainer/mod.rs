@@ -1,11 +1,11 @@
 //! One optimizer step at a time: accumulate, check, clip, update, average.
 
+mod accumulate;
 mod config;
 mod exchange;
 mod flat;
 mod micro_batch;
 mod resume;
-mod run;
 mod step_sum;
 mod step_values;
 mod update;
@@ -25,11 +25,11 @@ use crate::error::TrainError;
 use crate::grad_scale::GradScale;
 use crate::param_groups::ParamGroups;
 use crate::param_values::ParamValues;
+use accumulate::Accumulated;
 pub use config::TrainerConfig;
 use exchange::Buffers;
 pub use micro_batch::BatchLoss;
 pub use resume::{EMA_FILE, MODEL_FILE, OPTIMIZER_FILE, load_weights};
-use run::Run;
 
 /// Result of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -231,7 +231,7 @@ impl<M: Module> Trainer<M> {
     fn finish_step<E, T>(
         &mut self,
         statistics: &ParamValues,
-        run: Result<Run<T>, E>,
+        run: Result<Accumulated<T>, E>,
     ) -> Result<StepOutcome<T>, E>
     where
         E: From<TrainError> + fmt::Display,

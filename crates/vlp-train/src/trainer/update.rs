@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::optim::GradientsParams;
 
-use super::run::Run;
+use super::accumulate::Accumulated;
 use super::step_values::{read, skip_reason};
 use super::{SkipReason, StepOutcome, StepReport, Trainer};
 use crate::error::TrainError;
@@ -16,13 +16,13 @@ impl<M: Module> Trainer<M> {
     pub(super) fn apply<T>(
         &mut self,
         start: &ParamValues,
-        run: Run<T>,
+        run: Accumulated<T>,
     ) -> Result<StepOutcome<T>, TrainError> {
         let schedule = &self.config.schedule;
         let lr_factor = schedule.lr_factor(self.step, self.config.steps);
         let learning_rate = self.config.optimizer.learning_rate * lr_factor;
         self.step += 1;
-        let Run { mut batches, sums } = run;
+        let Accumulated { mut batches, sums } = run;
         let sum = sums.into_iter().next().unwrap_or_default();
         let statistics = sum.statistics;
         let mut grads = sum.grads.unwrap_or_else(GradientsParams::new);

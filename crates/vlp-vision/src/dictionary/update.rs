@@ -6,7 +6,9 @@ use burn::module::RunningState;
 use burn::prelude::*;
 use burn::tensor::{FloatDType, IndexingUpdateOp};
 
-use vlp_ops::{constant_floats, is_concurrent, is_cpu, is_same_tensor, nearest_code, to_cpu};
+use vlp_ops::{
+    constant_floats, is_concurrent, is_cpu, is_same_tensor, nearest_code, split_mix, to_cpu,
+};
 
 use super::{DictionaryConfig, UpdateRule, VisualDictionary};
 use crate::error::VisionError;
@@ -95,7 +97,7 @@ impl Candidates {
     ) -> Self {
         let feature_count = features.dims()[0] as u64;
         let indices: Vec<i32> = (0..rows as u64)
-            .map(|row| (split_mix(updates << 20 | row) % feature_count) as i32)
+            .map(|row| (split_mix(0, updates << 20 | row) % feature_count) as i32)
             .collect();
         let indices = Tensor::<1, Int>::from_ints(indices.as_slice(), &features.device());
         Self {
@@ -270,12 +272,4 @@ pub(super) fn initial_codes(
         .collect();
     let indices = Tensor::<1, Int>::from_ints(indices.as_slice(), &features.device());
     Ok(features.clone().select(0, indices))
-}
-
-/// SplitMix64.
-fn split_mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::resolve::{merge, override_with, suggest};
+use super::resolve::{merge, override_with};
+use super::suggest::suggest;
 use super::{RunConfig, Sources};
 use crate::error::VlpError;
 

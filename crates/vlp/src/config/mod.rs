@@ -10,6 +10,7 @@ mod model;
 mod presets;
 mod resolve;
 mod source_kind;
+mod suggest;
 mod used_keys;
 mod validate;
 
@@ -29,9 +30,9 @@ pub use explain::explain;
 pub use finetune::{TASKS, finetune};
 pub use model::ModelConfig;
 pub use presets::{PRESETS, preset_names};
-pub(crate) use resolve::suggest;
 pub use resolve::{Sources, overlay, resolve};
 pub use source_kind::SourceKind;
+pub(crate) use suggest::suggest;
 pub use used_keys::check_used;
 
 /// Everything that decides what a run computes.

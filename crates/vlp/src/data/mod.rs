@@ -2,12 +2,14 @@
 
 mod datasets;
 mod source;
+mod source_hint;
 mod tokenizer;
 mod training_source;
 mod vocabulary;
 
 pub use datasets::Datasets;
-pub use source::{IMAGES_HINT, OpenedSource, has_shards, is_tar, open_plain};
+pub use source::{OpenedSource, open_plain};
+pub use source_hint::{IMAGES_HINT, has_shards, is_tar};
 pub use tokenizer::load_tokenizer;
 pub(crate) use tokenizer::{is_tokenizer_file, read_tokenizer_copy};
 pub use vocabulary::Vocabulary;

@@ -127,27 +127,22 @@ pub fn train_with<O: ObjectiveSet>(
     let section = processes.section("start", START_DEADLINE);
     let mut opened = OpenedRun::open(options, &processes)?;
     let prepared = Prepared::new(options, &opened, build);
-    let (identity, prepared) = match prepared {
-        Ok(prepared) => (prepared.identity(options), Some(prepared)),
-        Err(error) => (Err(error), None),
+    // One process need not read its data to compare them with nobody's.
+    let identity = |prepared: &Prepared<O>| match processes.count() {
+        1 => Ok(None),
+        _ => prepared.identity(options).map(Some),
     };
-    let identities = processes.gather(identity)?;
+    let (mut prepared, identities) = processes.gather_about(prepared, identity)?;
+    let identities: Vec<Identity> = identities.into_iter().flatten().collect();
     let warnings = check_identities(&identities)?;
-    let Some(mut prepared) = prepared else {
-        return Err(VlpError::Config("the run was not prepared".into()));
-    };
     let metric = prepared.choose_metric(opened.resumes())?;
     opened.create(options, &processes, &prepared)?;
     if processes.is_first() {
-        metric.into_iter().for_each(|line| write_line(&line));
-        write_line(&format!("simd: {}", device::simd_level()));
-        device::simd_warning()
-            .into_iter()
-            .for_each(|line| write_line(&line));
-        describe(&identities)
-            .into_iter()
-            .chain(warnings)
-            .for_each(|line| write_line(&line));
+        let simd = Some(format!("simd: {}", device::simd_level()));
+        let lines = [metric, simd, device::simd_warning(), describe(&identities)];
+        for line in lines.into_iter().flatten().chain(warnings) {
+            write_line(&line);
+        }
     }
     let start = opened.take_start();
     let run = Run {

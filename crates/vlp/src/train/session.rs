@@ -60,20 +60,22 @@ where
     ) -> Result<Self, VlpError> {
         let config = run.config;
         let config_hash = config.fingerprint()?;
+        let has_dictionary = model.model.parts().dictionary.is_some();
         let mut trainer = Trainer::new(model, config.train.clone())?
-            .with_processes(run.processes.group().clone())?
-            .with_end_of_step(|pretrain: &Pretrain<M, O>, micro_batches| {
+            .with_processes(run.processes.group().clone())?;
+        if has_dictionary {
+            trainer = trainer.with_end_of_step(|pretrain: &Pretrain<M, O>, micro_batches| {
                 if let Some(dictionary) = pretrain.model.parts().dictionary {
                     dictionary.end_step(micro_batches);
                 }
             });
-        let mut notes = run.data.notes.clone();
-        notes.extend(unscored_checkpoints(config));
-        if run.processes.is_first() {
-            unscored_checkpoints(config)
-                .into_iter()
-                .for_each(|note| write_line(&note));
         }
+        let mut notes = run.data.notes.clone();
+        let unscored = unscored_checkpoints(config);
+        if let Some(note) = unscored.as_ref().filter(|_| run.processes.is_first()) {
+            write_line(note);
+        }
+        notes.extend(unscored);
         notes.extend(start.notes);
         if let Some(checkpoint) = &start.checkpoint {
             trainer = trainer.resume(checkpoint, &config_hash)?;

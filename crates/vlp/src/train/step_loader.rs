@@ -57,17 +57,15 @@ impl StepLoader {
     /// # Errors
     /// Those of the loaders of all processes, and [`DataError::TooManySkipped`] by the samples of all.
     pub(super) fn next(&mut self, processes: &Processes) -> Result<Option<StepData>, VlpError> {
-        let stop = processes.is_asked_to_stop();
+        let stop = processes.stop_requested();
         let load = |_| self.loader.next();
         let batches: Result<Vec<LoadedBatch>, DataError> = match stop {
             true => Ok(vec![]),
             false => self.micro_batches.clone().map(load).collect(),
         };
-        let (loaded, batches) = match batches {
-            Ok(batches) => (Ok(Loaded::new(stop, &batches)), batches),
-            Err(error) => (Err(error.into()), vec![]),
-        };
-        let loaded = processes.gather(loaded)?;
+        let batches = batches.map_err(VlpError::from);
+        let tell = |batches: &Vec<LoadedBatch>| Ok(Loaded::new(stop, batches));
+        let (batches, loaded) = processes.gather_about(batches, tell)?;
         if loaded.iter().any(|loaded| loaded.stop) {
             return Ok(None);
         }

@@ -49,6 +49,15 @@ pub(crate) fn judge<M: VisionLanguage>(
             }
         }
     }
+    for (call, text) in [batch.text.clone(), text, batch.text.clone()]
+        .iter()
+        .enumerate()
+    {
+        let (output, expected) = (encoder.encode_text(text), model.encode_text(text));
+        if output.states.into_data() != expected.states.into_data() {
+            report.fail("text", &format!("call {call}: other bits"));
+        }
+    }
     judge_recorded(&encoder, report);
     Ok(())
 }

@@ -2,8 +2,11 @@
 
 use std::convert::Infallible;
 
+use burn::module::{Module, ModuleMapper, Param};
 use burn::prelude::*;
+use burn::tensor::TensorData;
 use vlp_ops::capture::{Captured, Value};
+use vlp_vision::{Depth, ResNet, ResNetConfig};
 
 type Function = Captured<(), Infallible>;
 
@@ -113,5 +116,53 @@ fn states_stay_on_the_device_from_call_to_call() {
             let sums: Vec<f32> = output.into_data().iter().collect();
             assert_eq!(sums, vec![2.0 * (start as f32 + step as f32); 8]);
         }
+    }
+}
+
+#[test]
+fn training_steps_replay_a_frozen_backbone() {
+    let device = Device::default().autodiff();
+    let is_gpu = !vlp_ops::is_cpu(&device);
+    let mut config = ResNetConfig::new(Depth::R10)
+        .with_width(8)
+        .with_frozen_stages(5);
+    let backbone = config.init(&device).unwrap();
+    let pixels = |seed| vector(2 * 3 * 32 * 48, seed, &device).reshape([2, 3, 32, 48]);
+    let maps = |backbone: &ResNet, pixels: Tensor<4>| -> Vec<TensorData> {
+        let maps = backbone.forward(pixels).into_iter();
+        maps.map(Tensor::into_data).collect()
+    };
+    let check = |backbone: &ResNet| {
+        for seed in 0..4 {
+            let expected = maps(&backbone.valid(), pixels(seed).inner());
+            assert_eq!(maps(backbone, pixels(seed)), expected, "pixels {seed}");
+        }
+        backbone.frozen_report().map(|report| report.counts)
+    };
+    // A clone shares the graph, as the clones of a model from step to step do.
+    assert_eq!(check(&backbone).is_some(), is_gpu);
+    let counts = check(&backbone.clone());
+    assert_eq!(
+        counts.map(|counts| (counts.first_calls, counts.recordings, counts.replays)),
+        is_gpu.then_some((1, 1, 7))
+    );
+    // Other weights are not those that were recorded.
+    let other = backbone.map(&mut Double);
+    let counts = check(&other);
+    assert_eq!(counts.map(|counts| counts.replays), is_gpu.then_some(3));
+    // A weight that may have a gradient is not part of a graph.
+    config.frozen_stages = 4;
+    let backbone = config.init(&device).unwrap();
+    assert!(check(&backbone).is_none());
+    let loss = backbone.forward(pixels(0)).pop().unwrap().sum();
+    assert!(loss.is_tracked());
+}
+
+/// Doubles weights.
+struct Double;
+
+impl ModuleMapper for Double {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|value| (value * 2.0).detach().set_require_grad(false))
     }
 }

@@ -14,7 +14,8 @@ use super::{
     builder::{NamesById, SourceBuilder},
     folders::{Folders, composed},
     records::{RawRecord, lists},
-    source::{CocoIds, FileSource, Row},
+    row::{CocoIds, Row},
+    source::FileSource,
 };
 use crate::{AnnotatedObject, DataError, LabelSpace, Limits};
 

@@ -3,18 +3,18 @@
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use vlp_distributed::TreeSum;
-use vlp_ops::{run_concurrently, with_micro_batch};
+use vlp_ops::{run_concurrently, split_mix, with_micro_batch};
 
 use super::micro_batch::{BatchLoss, MicroBatch, backward};
 use super::step_sum::{Statistics, StepSum};
 use super::{SkipReason, Trainer};
 use crate::param_values::ParamValues;
 
-/// What a process contributes to a step.
-pub(super) struct Run<T> {
-    /// Its micro-batches, up to the first whose loss is not finite.
+/// Micro-batches after their backward passes, and their sums: those of one process, or of all.
+pub(super) struct Accumulated<T> {
+    /// The micro-batches, of one process up to the first whose loss is not finite.
     pub(super) batches: Vec<MicroBatch<T>>,
-    /// Sums at its nodes of the tree; none after a loss that is not finite.
+    /// Sums at the nodes of the tree, of all processes one; none after a loss that is not finite.
     pub(super) sums: Vec<StepSum>,
 }
 
@@ -30,7 +30,7 @@ impl<M: Module> Trainer<M> {
         seed: u64,
         start: &ParamValues,
         mut loss: impl FnMut(&M, usize) -> Result<BatchLoss<T>, E>,
-    ) -> Result<Run<T>, E> {
+    ) -> Result<Accumulated<T>, E> {
         let frozen = self.frozen_model(self.step);
         let model = frozen.as_ref().unwrap_or_else(|| self.model());
         let count = self.config.accumulate;
@@ -38,7 +38,7 @@ impl<M: Module> Trainer<M> {
         let mut batches = vec![];
         for index in self.micro_batches() {
             if let Some(device) = self.model().devices().first() {
-                device.seed(hash(seed, self.step * count as u64 + index as u64));
+                device.seed(split_mix(seed, self.step * count as u64 + index as u64));
             }
             let run = || Ok::<_, E>(backward(loss(model, index)?, model, count));
             let (batch, grads) = with_micro_batch(index, count, run)?;
@@ -51,13 +51,13 @@ impl<M: Module> Trainer<M> {
             });
             if !is_finite {
                 let sums = vec![];
-                return Ok(Run { batches, sums });
+                return Ok(Accumulated { batches, sums });
             }
             let sum = StepSum { grads, statistics };
             tree.push(sum, |left, right| left.add(right, model));
         }
         let sums = tree.finish();
-        Ok(Run { batches, sums })
+        Ok(Accumulated { batches, sums })
     }
 
     /// Runs both micro-batches of a step at the same time, each on a fork of the module.
@@ -65,7 +65,7 @@ impl<M: Module> Trainer<M> {
         &self,
         start: &ParamValues,
         loss: impl Fn(&M, usize) -> Result<BatchLoss<T>, E> + Sync,
-    ) -> Result<Run<T>, E> {
+    ) -> Result<Accumulated<T>, E> {
         let frozen = self.frozen_model(self.step);
         let model = frozen.as_ref().unwrap_or_else(|| self.model());
         let devices = model.devices();
@@ -85,7 +85,7 @@ impl<M: Module> Trainer<M> {
         let batches = vec![first, second];
         if !is_finite {
             let sums = vec![];
-            return Ok(Run { batches, sums });
+            return Ok(Accumulated { batches, sums });
         }
         let only_grads = |grads: Option<GradientsParams>| StepSum {
             grads,
@@ -100,7 +100,7 @@ impl<M: Module> Trainer<M> {
             sum.statistics = Some(statistics);
         }
         let sums = vec![sum];
-        Ok(Run { batches, sums })
+        Ok(Accumulated { batches, sums })
     }
 
     /// The module with the groups frozen that are frozen at `step`; `None` if there are none.
@@ -115,15 +115,4 @@ impl<M: Module> Trainer<M> {
 
 fn is_not_finite<T>(batch: &MicroBatch<T>) -> bool {
     matches!(batch.reason, Some(SkipReason::NotFinite(_)))
-}
-
-/// Hash of seed and micro-batch (SplitMix64).
-fn hash(seed: u64, micro_batch: u64) -> u64 {
-    let mut z = seed
-        ^ micro_batch
-            .wrapping_add(1)
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }

@@ -1,0 +1,82 @@
+//! Training steps in which the whole backbone is frozen, as a recorded graph.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use burn::module::{Module, Param};
+use burn::prelude::*;
+use vlp_ops::capture::{CaptureReport, Captured, Value};
+use vlp_ops::params::{ParamVisitor, visit_params};
+
+use crate::resnet::ResNet;
+
+/// A graph for each shape of the pixels, recorded again when the weights have changed (see [`Captured`]). Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FrozenGraph(Arc<Mutex<Option<Recorded>>>);
+
+#[derive(Debug)]
+struct Recorded {
+    weights: Vec<Value>,
+    graph: Captured<(), Infallible>,
+}
+
+impl FrozenGraph {
+    /// The feature maps of `backbone`, without gradients; `None` where its eager pass is needed: on the CPU, without autodiff,
+    /// and if a weight or the pixels may have a gradient.
+    pub(crate) fn forward(&self, backbone: &ResNet, pixels: &Tensor<4>) -> Option<Vec<Tensor<4>>> {
+        let device = pixels.device();
+        if vlp_ops::is_cpu(&device) || !device.is_autodiff() || pixels.is_tracked() {
+            return None;
+        }
+        let weights = frozen_weights(backbone)?;
+        let mut recorded = self.lock();
+        let is_same = |recorded: &Recorded| {
+            let mut pairs = recorded.weights.iter().zip(&weights);
+            pairs.all(|(old, new)| old.is_same_tensor(new))
+        };
+        if !recorded.as_ref().is_some_and(is_same) {
+            let backbone = backbone.valid();
+            let graph = Captured::new("frozen backbone", &device.inner(), move |(), values| {
+                let maps = backbone.forward(values[0].tensor());
+                Ok(maps.into_iter().map(Value::from).collect())
+            });
+            *recorded = Some(Recorded { weights, graph });
+        }
+        let pixels = pixels.clone().without_autodiff().into();
+        let Ok(maps) = recorded.as_mut()?.graph.call(&(), &[pixels]);
+        let maps = maps.iter().map(|map| Tensor::from_inner(map.tensor()));
+        Some(maps.collect())
+    }
+
+    /// What became of the graph; `None` before the first step with a frozen backbone.
+    pub(crate) fn report(&self) -> Option<CaptureReport> {
+        Some(self.lock().as_ref()?.graph.report())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Recorded>> {
+        // A panic between locking and unlocking leaves what was there before.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Weights and running statistics; `None` if one of them may have a gradient. Freezing weights also makes their norms use the
+/// running statistics.
+fn frozen_weights(backbone: &ResNet) -> Option<Vec<Value>> {
+    struct Collect {
+        weights: Vec<Value>,
+        is_frozen: bool,
+    }
+    impl ParamVisitor for Collect {
+        fn visit<const D: usize>(&mut self, _path: &str, param: &Param<Tensor<D>>) {
+            let value = param.val();
+            self.is_frozen &= !value.is_require_grad();
+            self.weights.push(value.without_autodiff().into());
+        }
+    }
+    let mut collect = Collect {
+        weights: vec![],
+        is_frozen: true,
+    };
+    visit_params(backbone, &mut collect);
+    collect.is_frozen.then_some(collect.weights)
+}
