@@ -1,5 +1,6 @@
 //! Tasks of this repository: `cargo xtask tidy`, `cargo xtask ci`, `cargo xtask compare`, `cargo xtask results`,
-//! `cargo xtask peer`, `cargo xtask ledger`, `cargo xtask gpu`, `cargo xtask distributed`, `cargo xtask scale`.
+//! `cargo xtask peer`, `cargo xtask ledger`, `cargo xtask gpu`, `cargo xtask distributed`, `cargo xtask scale`,
+//! `cargo xtask torture`.
 #![expect(
     clippy::print_stdout,
     reason = "a command line tool reports on standard output"
@@ -11,11 +12,16 @@ mod compare;
 mod distributed;
 mod features;
 mod ledger;
+mod load;
 mod mean;
 mod peer;
+#[cfg(target_os = "linux")]
+mod processes;
 mod publish;
 mod results;
 mod tidy;
+#[cfg(target_os = "linux")]
+mod torture;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -34,6 +40,10 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
        cargo xtask distributed [--kills N] [--seed N] [--install] [--no-build] [SCENARIO ...]
                                       train with several processes: equal results, failures, hosts, Slurm
        cargo xtask scale              time a step of one process and of two, on a core each
+       cargo xtask torture [--long] [--seed N] [--no-build] [--write-messages] [NAME ...]
+                                      kill, fail and starve vlp, and compare what is left; --long writes docs/reliability.md
+       cargo xtask load RUN [--seconds N]
+                                      time the requests of 1, 8 and 64 clients of vlp serve, one at a time and in batches
        cargo xtask gpu cuda|wgpu [MINUTES]
                                       measure graphs, fusion and the rows of peer on a GPU, in 10 minutes after the builds
        cargo xtask peer [--device NAME] [--simd LEVEL] [CASE ...]
@@ -61,10 +71,13 @@ fn main() -> ExitCode {
         ["mean", folder, page] => mean::run(Path::new(folder), Some(Path::new(page))),
         ["results", run] => results::run(root, Path::new(run)),
         ["ledger", ref words @ ..] => ledger::run(root, words),
+        ["load", ref words @ ..] => load::run(root, words),
         #[cfg(target_os = "linux")]
         ["distributed", ref words @ ..] => distributed::run(root, words),
         #[cfg(target_os = "linux")]
         ["scale", ref words @ ..] => distributed::scale::run(root, words),
+        #[cfg(target_os = "linux")]
+        ["torture", ref words @ ..] => torture::run(root, words),
         ["gpu", ref words @ ..] => peer::gpu::run(root, words),
         ["peer", ref cases @ ..] => peer::run(root, cases),
         _ => Err(USAGE.to_owned()),

@@ -41,5 +41,5 @@ pub use skipped_budget::SkippedBudget;
 pub use source::Source;
 pub use subset::{Subset, split_by_key};
 pub use test_image_filter::{RemovedSamples, TestImageFilter};
-pub use transform::ResizeRule;
+pub use transform::{ResizeRule, ResizedImage};
 pub use vocabulary::AnswerVocabulary;

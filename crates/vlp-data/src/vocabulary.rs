@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use vlp_files::write_whole;
 
 use crate::{DataError, Label, Source, Subset};
 
@@ -172,6 +173,6 @@ impl AnswerVocabulary {
             path: path.into(),
             reason: error.to_string(),
         })?;
-        fs::write(path, text).map_err(DataError::io(path))
+        write_whole(path, text.as_bytes()).map_err(DataError::io(path))
     }
 }

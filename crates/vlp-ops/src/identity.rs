@@ -21,12 +21,12 @@ pub(crate) fn is_same_kind(a: &DispatchTensorKind, b: &DispatchTensorKind) -> bo
             DispatchTensorKind::Flex(BackendTensor::Float(a)),
             DispatchTensorKind::Flex(BackendTensor::Float(b)),
         ) => a.bytes().as_ptr() == b.bytes().as_ptr() && a.layout() == b.layout(),
-        #[cfg(all(any(feature = "wgpu", feature = "cuda"), feature = "fusion"))]
+        #[cfg(all(feature = "gpu", feature = "fusion"))]
         (
             DispatchTensorKind::Cube(BackendTensor::Float(a)),
             DispatchTensorKind::Cube(BackendTensor::Float(b)),
         ) => a.id == b.id,
-        #[cfg(all(any(feature = "wgpu", feature = "cuda"), not(feature = "fusion")))]
+        #[cfg(all(feature = "gpu", not(feature = "fusion")))]
         (
             DispatchTensorKind::Cube(BackendTensor::Float(a)),
             DispatchTensorKind::Cube(BackendTensor::Float(b)),

@@ -11,11 +11,11 @@ macro_rules! cpu_path {
 }
 
 /// Statements of the GPU path: compiled for a GPU backend alone.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 macro_rules! gpu_path {
     ($($body:tt)*) => { $($body)* };
 }
-#[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+#[cfg(not(feature = "gpu"))]
 macro_rules! gpu_path {
     ($($body:tt)*) => {};
 }
@@ -28,23 +28,23 @@ mod composed;
 mod constant;
 #[cfg(feature = "flex")]
 mod cpu;
-#[cfg(any(feature = "wgpu", feature = "cuda", test))]
+#[cfg(feature = "gpu")]
+mod cube;
+#[cfg(any(feature = "gpu", test))]
 mod custom_grad;
 mod device;
 mod dispatch;
 mod flops;
-#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
+#[cfg(any(feature = "flex", feature = "gpu"))]
 mod graph;
 mod identity;
 pub mod init;
 mod ops;
 pub mod params;
 mod precision;
+mod random;
 // Without a backend there is no second pass.
-#[cfg_attr(
-    not(any(feature = "flex", feature = "wgpu", feature = "cuda")),
-    allow(dead_code)
-)]
+#[cfg_attr(not(any(feature = "flex", feature = "gpu")), allow(dead_code))]
 mod replay;
 mod simd_level;
 mod split_mix;
@@ -80,7 +80,9 @@ pub use ops::nearest_code::nearest_code;
 pub use ops::recompute::recompute;
 pub use ops::sgd::sgd;
 pub use ops::sum_of_squares::sum_of_squares;
+pub use ops::update_all::{AdamWUpdate, SgdUpdate, adamw_all, moving_averages, sgd_all};
 pub use precision::{MatmulPrecision, set_matmul_precision};
+pub use random::seed_random;
 pub use replay::is_recomputing;
 pub use simd_level::{SimdError, SimdLevel, detected_simd_level, init_simd, simd_level};
 pub use split_mix::split_mix;
@@ -94,3 +96,4 @@ pub use types::batch_norm_output::BatchNormOutput;
 pub use types::dropout_mask::DropoutMask;
 pub use types::geometry::Conv2dGeometry;
 pub use types::sgd_step::SgdStep;
+pub use types::update_control::UpdateControl;

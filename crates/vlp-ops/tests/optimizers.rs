@@ -115,5 +115,5 @@ fn sum_of_squares_agrees_with_f64() {
             );
         }
     }
-    assert!(vlp_ops::sum_of_squares([]).is_none());
+    assert!(vlp_ops::sum_of_squares::<Tensor<1>>([]).is_none());
 }

@@ -2,9 +2,10 @@
 
 use burn::optim::{AdamWState, AdaptiveMomentumState, LearningRate, Optimizer};
 use burn::prelude::*;
-use vlp_ops::AdamWStep;
+use vlp_ops::{AdamWStep, AdamWUpdate};
 
 use crate::grad_scale::GradScale;
+use crate::update_list::Walk;
 
 /// The optimizer's constants.
 #[derive(Debug, Clone)]
@@ -28,22 +29,43 @@ impl Optimizer for AdamW {
         state: Option<AdamWState<D>>,
     ) -> (Tensor<D>, Option<AdamWState<D>>) {
         let state = state.map(|s| s.momentum);
-        let (grad, grad_scale) = self.grad_scale.apply(grad);
-        let time = state.as_ref().map_or(0, |s| s.time) + 1;
+        let time = state.as_ref().map_or(0, |s| s.time);
         let moments = state.map(|s| (s.moment_1, s.moment_2));
+        let updates = &self.grad_scale.updates;
         let step = AdamWStep {
-            grad_scale,
+            grad_scale: self.grad_scale.get(),
             learning_rate,
             weight_decay: self.weight_decay,
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,
-            step_number: i32::try_from(time).unwrap_or(i32::MAX),
+            step_number: i32::try_from(time + 1).unwrap_or(i32::MAX),
             bf16_moments: self.bf16_moments,
         };
-        let (tensor, moment_1, moment_2) = vlp_ops::adamw(tensor, grad, moments, step);
-        let state = AdaptiveMomentumState::new(time, moment_1, moment_2);
-        (tensor, Some(AdamWState::new(state)))
+        let (tensor, time, moments) = match updates.walk() {
+            Walk::Update => {
+                let (tensor, first, second) = vlp_ops::adamw(tensor, grad, moments, step);
+                (tensor, time + 1, Some((first, second)))
+            }
+            Walk::List => {
+                let placeholder = updates.placeholder::<D>(&grad.device());
+                updates.push_adamw(AdamWUpdate::new(tensor, grad, moments, step));
+                let moments = (placeholder.clone(), placeholder.clone());
+                (placeholder, time + 1, Some(moments))
+            }
+            Walk::Return => match updates.next_adamw() {
+                Some([tensor, first, second]) => {
+                    let moments = (first.into_tensor(), second.into_tensor());
+                    (tensor.into_tensor(), time, Some(moments))
+                }
+                None => (tensor, time, moments),
+            },
+            Walk::Undo => (tensor, time.saturating_sub(1), moments),
+        };
+        let state = moments.filter(|_| time > 0).map(|(first, second)| {
+            AdamWState::new(AdaptiveMomentumState::new(time, first, second))
+        });
+        (tensor, state)
     }
 
     fn to_device<const D: usize>(mut state: AdamWState<D>, device: &Device) -> AdamWState<D> {

@@ -4,8 +4,11 @@ use std::fmt;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::prelude::*;
+use vlp_ops::capture::Value;
+use vlp_ops::moving_averages;
 
 use crate::param_values::ParamValues;
+use crate::placeholders::Placeholders;
 
 /// A copy of a module whose weights and running statistics are `decay * average + (1 - decay) * current`.
 pub struct Ema<M: Module> {
@@ -22,17 +25,40 @@ impl<M: Module> fmt::Debug for Ema<M> {
     }
 }
 
-struct Update<'a> {
+/// Takes the averages out, each with the value that it moves to.
+struct TakeOut<'a> {
     current: &'a ParamValues,
-    decay: f64,
+    pairs: Vec<[Value; 2]>,
+    placeholders: Placeholders,
 }
 
-impl ModuleMapper for Update<'_> {
+impl ModuleMapper for TakeOut<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         match self.current.get::<D>(param.id) {
-            Some(new) => {
-                param.map(|old| old.mul_scalar(self.decay) + new.mul_scalar(1.0 - self.decay))
-            }
+            Some(current) => param.map(|average| {
+                let placeholder = self.placeholders.get(&average.device());
+                self.pairs.push([average.into(), current.into()]);
+                placeholder
+            }),
+            None => param,
+        }
+    }
+}
+
+/// Puts averages back in the order in which they were taken out.
+struct PutBack<'a> {
+    current: &'a ParamValues,
+    averages: std::vec::IntoIter<Value>,
+}
+
+impl ModuleMapper for PutBack<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let average = match self.current.get::<D>(param.id) {
+            Some(_) => self.averages.next(),
+            None => None,
+        };
+        match average {
+            Some(average) => param.map(|_| average.into_tensor()),
             None => param,
         }
     }
@@ -50,11 +76,20 @@ impl<M: Module> Ema<M> {
     /// Moves the average towards the weights of `module`.
     pub fn update(&mut self, module: &M) {
         let current = ParamValues::collect(&module.valid(), "");
-        let mut update = Update {
-            current: &current,
-            decay: self.decay,
+        let Some(average) = self.average.take() else {
+            return;
         };
-        self.average = (self.average.take()).map(|average| average.map(&mut update));
+        let mut take_out = TakeOut {
+            current: &current,
+            pairs: vec![],
+            placeholders: Placeholders::default(),
+        };
+        let average = average.map(&mut take_out);
+        let averages = moving_averages(take_out.pairs, self.decay);
+        self.average = Some(average.map(&mut PutBack {
+            current: &current,
+            averages: averages.into_iter(),
+        }));
     }
 
     /// The average, on a device without autodiff.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::TrainError;
@@ -10,6 +10,7 @@ use crate::error::TrainError;
 /// Writes scalars to a TensorBoard event file.
 #[derive(Debug)]
 pub struct EventWriter {
+    path: PathBuf,
     file: File,
 }
 
@@ -91,7 +92,12 @@ impl EventWriter {
         field(3, b"brain.Event:2", &mut version);
         file.write_all(&record(&version))
             .map_err(TrainError::io(&path, "write the event file"))?;
-        Ok(Self { file })
+        Ok(Self { path, file })
+    }
+
+    /// The event file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Appends the scalars of one step, each a tag and its value.

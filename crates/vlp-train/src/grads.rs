@@ -3,18 +3,19 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
+use vlp_ops::capture::Value;
 use vlp_ops::params::{ParamVisitor, visit_params};
 use vlp_ops::{sum_of_squares, to_cpu};
 
-struct FlatGrads<'a> {
+struct ListGrads<'a> {
     grads: &'a GradientsParams,
-    flat: Vec<Tensor<1>>,
+    list: Vec<Value>,
 }
 
-impl ModuleVisitor for FlatGrads<'_> {
+impl ModuleVisitor for ListGrads<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let grad = self.grads.get::<D>(param.id);
-        self.flat.extend(grad.map(|grad| grad.reshape([-1])));
+        self.list.extend(grad.map(Value::from));
     }
 }
 
@@ -26,12 +27,12 @@ struct ParamNorms<'a> {
 impl ParamVisitor for ParamNorms<'_> {
     fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
-            self.norms.push((path.into(), norm([grad.reshape([-1])])));
+            self.norms.push((path.into(), norm([grad.into()])));
         }
     }
 }
 
-fn norm(tensors: impl IntoIterator<Item = Tensor<1>>) -> f32 {
+fn norm(tensors: impl IntoIterator<Item = Value>) -> f32 {
     sum_of_squares(tensors).map_or(0.0, |sum| scalar(sum.sqrt()))
 }
 
@@ -56,12 +57,12 @@ pub(crate) fn has_trained_param<M: Module>(module: &M) -> bool {
 
 /// L2 norm over all gradients, `[1]`, on their device; `None` if there are none.
 pub(crate) fn norm_on_device<M: Module>(module: &M, grads: &GradientsParams) -> Option<Tensor<1>> {
-    let mut visitor = FlatGrads {
+    let mut visitor = ListGrads {
         grads,
-        flat: vec![],
+        list: vec![],
     };
     module.visit(&mut visitor);
-    sum_of_squares(visitor.flat).map(Tensor::sqrt)
+    sum_of_squares(visitor.list).map(Tensor::sqrt)
 }
 
 /// L2 norm over all gradients; 0 if there are none.

@@ -13,10 +13,12 @@ pub mod log;
 pub mod optimizer;
 mod param_groups;
 mod param_values;
+mod placeholders;
 pub mod schedule;
 mod serialize;
 mod sgd;
 pub mod trainer;
+mod update_list;
 
 pub use checkpoint::{Checkpoint, CheckpointScore, CheckpointStore, CheckpointWriter, TrainState};
 pub use error::TrainError;

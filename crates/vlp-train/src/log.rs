@@ -1,10 +1,11 @@
 //! The metrics of a run, as JSON lines and as TensorBoard event files.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use vlp_files::create_folder;
 
 use crate::atomic_file::{read_file, write_atomic};
 use crate::error::TrainError;
@@ -28,7 +29,7 @@ impl RunLog {
     /// # Errors
     /// [`TrainError::Io`].
     pub fn open(folder: &Path, step: u64) -> Result<Self, TrainError> {
-        fs::create_dir_all(folder).map_err(TrainError::io(folder, "create the folder"))?;
+        create_folder(folder).map_err(TrainError::io(folder, "create the folder"))?;
         let path = folder.join("metrics.jsonl");
         if path.exists() {
             // Lines are copied verbatim: parsing and printing a number may change its last digit.
@@ -65,9 +66,20 @@ impl RunLog {
         self.lines
             .write_all(line.as_bytes())
             .map_err(TrainError::io(&self.path, "append to the log"))?;
-        self.events
-            .write(step, values)
-            .map_err(TrainError::io(&self.path, "append to the event file"))
+        self.events.write(step, values).map_err(TrainError::io(
+            self.events.path(),
+            "append to the event file",
+        ))
+    }
+
+    /// Writes what was appended to the disk, so that a loss of power does not take it.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub fn sync(&self) -> Result<(), TrainError> {
+        self.lines
+            .sync_data()
+            .map_err(TrainError::io(&self.path, "flush the log to disk"))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::prelude::*;
-use vlp_ops::SgdStep;
+use vlp_ops::{SgdStep, SgdUpdate};
 
 use crate::grad_scale::GradScale;
+use crate::update_list::Walk;
 
 /// The optimizer's constants.
 #[derive(Debug, Clone)]
@@ -50,16 +51,36 @@ impl Optimizer for Sgd {
         grad: Tensor<D>,
         state: Option<SgdState<D>>,
     ) -> (Tensor<D>, Option<SgdState<D>>) {
-        let (grad, grad_scale) = self.grad_scale.apply(grad);
+        let velocity = state.and_then(|state| state.velocity);
+        let updates = &self.grad_scale.updates;
         let step = SgdStep {
-            grad_scale,
+            grad_scale: self.grad_scale.get(),
             learning_rate,
             weight_decay: self.weight_decay,
             momentum: self.momentum,
         };
-        let velocity = state.and_then(|state| state.velocity);
-        let (tensor, velocity) = vlp_ops::sgd(tensor, grad, velocity, step);
-        let velocity = (self.momentum > 0.0).then_some(velocity);
+        let (tensor, velocity) = match updates.walk() {
+            Walk::Update => {
+                let (tensor, velocity) = vlp_ops::sgd(tensor, grad, velocity, step);
+                (tensor, Some(velocity))
+            }
+            Walk::List => {
+                let placeholder = updates.placeholder::<D>(&grad.device());
+                updates.push_sgd(SgdUpdate {
+                    parameter: tensor.into(),
+                    grad: grad.into(),
+                    velocity: velocity.map(Into::into),
+                    step,
+                });
+                (placeholder.clone(), Some(placeholder))
+            }
+            Walk::Return => match updates.next_sgd() {
+                Some([tensor, velocity]) => (tensor.into_tensor(), Some(velocity.into_tensor())),
+                None => (tensor, velocity),
+            },
+            Walk::Undo => (tensor, velocity),
+        };
+        let velocity = velocity.filter(|_| self.momentum > 0.0);
         (tensor, Some(SgdState { velocity }))
     }
 

@@ -1,4 +1,4 @@
-//! Training steps in which the whole backbone is frozen, as a recorded graph.
+//! Training steps in which a whole module is frozen, as a recorded graph.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,8 +7,6 @@ use burn::module::{Module, Param};
 use burn::prelude::*;
 use vlp_ops::capture::{CaptureReport, Captured, Value};
 use vlp_ops::params::{ParamVisitor, visit_params};
-
-use crate::resnet::ResNet;
 
 /// A graph for each shape of the pixels, recorded again when the weights have changed (see [`Captured`]). Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -21,23 +19,28 @@ struct Recorded {
 }
 
 impl FrozenGraph {
-    /// The feature maps of `backbone`, without gradients; `None` where its eager pass is needed: on the CPU, without autodiff,
-    /// and if a weight or the pixels may have a gradient.
-    pub(crate) fn forward(&self, backbone: &ResNet, pixels: &Tensor<4>) -> Option<Vec<Tensor<4>>> {
+    /// The feature maps that `forward` makes with `module`, without gradients; `None` where an eager pass is needed: on the
+    /// CPU, without autodiff, and if a weight or the pixels may have a gradient.
+    pub(crate) fn forward<M: Module + Sync + 'static>(
+        &self,
+        module: &M,
+        pixels: &Tensor<4>,
+        forward: fn(&M, Tensor<4>) -> Vec<Tensor<4>>,
+    ) -> Option<Vec<Tensor<4>>> {
         let device = pixels.device();
         if vlp_ops::is_cpu(&device) || !device.is_autodiff() || pixels.is_tracked() {
             return None;
         }
-        let weights = frozen_weights(backbone)?;
+        let weights = frozen_weights(module)?;
         let mut recorded = self.lock();
         let is_same = |recorded: &Recorded| {
             let mut pairs = recorded.weights.iter().zip(&weights);
             pairs.all(|(old, new)| old.is_same_tensor(new))
         };
         if !recorded.as_ref().is_some_and(is_same) {
-            let backbone = backbone.valid();
+            let module = module.valid();
             let graph = Captured::new("frozen backbone", &device.inner(), move |(), values| {
-                let maps = backbone.forward(values[0].tensor());
+                let maps = forward(&module, values[0].tensor());
                 Ok(maps.into_iter().map(Value::from).collect())
             });
             *recorded = Some(Recorded { weights, graph });
@@ -61,7 +64,7 @@ impl FrozenGraph {
 
 /// Weights and running statistics; `None` if one of them may have a gradient. Freezing weights also makes their norms use the
 /// running statistics.
-fn frozen_weights(backbone: &ResNet) -> Option<Vec<Value>> {
+fn frozen_weights<M: Module>(module: &M) -> Option<Vec<Value>> {
     struct Collect {
         weights: Vec<Value>,
         is_frozen: bool,
@@ -77,6 +80,6 @@ fn frozen_weights(backbone: &ResNet) -> Option<Vec<Value>> {
         weights: vec![],
         is_frozen: true,
     };
-    visit_params(backbone, &mut collect);
+    visit_params(module, &mut collect);
     collect.is_frozen.then_some(collect.weights)
 }

@@ -310,7 +310,7 @@ impl ResNet {
     /// - `pixels`: `[batch, 3, height, width]`
     /// - output of stage `i`, counted from 0: `[batch, channels << i, height / (stem stride << i), ..]`, rounded up
     pub fn forward(&self, pixels: Tensor<4>) -> Vec<Tensor<4>> {
-        let maps = self.frozen.forward(self, &pixels);
+        let maps = self.frozen.forward(self, &pixels, Self::forward_eager);
         maps.unwrap_or_else(|| self.forward_eager(pixels))
     }
 

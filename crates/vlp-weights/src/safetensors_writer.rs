@@ -1,12 +1,11 @@
 //! Writes `.safetensors` files one tensor at a time.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use vlp_files::PartialFile;
 
 use crate::error::WeightsError;
 
@@ -16,15 +15,13 @@ const CHUNK: usize = 1 << 14;
 /// Writes `f32` tensors, whose names and shapes are declared beforehand, in any order.
 ///
 /// Equal tensors and metadata give equal bytes. The file is written next to its final path under a new name, and
-/// [`Self::finish`] renames it.
+/// [`Self::finish`] renames it; dropping the writer before removes it.
 #[derive(Debug)]
 pub struct SafetensorsWriter {
     path: PathBuf,
-    partial: PathBuf,
-    file: File,
+    file: PartialFile,
     /// Tensors not yet written: number of values and offset in the file.
     pending: BTreeMap<String, (usize, u64)>,
-    finished: bool,
 }
 
 impl SafetensorsWriter {
@@ -43,18 +40,16 @@ impl SafetensorsWriter {
             path: path.into(),
             source,
         };
-        let (mut file, partial) = create_partial(path).map_err(write_error)?;
         let mut writer = Self {
             path: path.into(),
-            partial,
-            file: file.try_clone().map_err(write_error)?,
+            file: PartialFile::create(path).map_err(write_error)?,
             pending,
-            finished: false,
         };
         let base = 8 + header.len() as u64;
         for (_, start) in writer.pending.values_mut() {
             *start += base;
         }
+        let file = &mut writer.file;
         file.write_all(&(header.len() as u64).to_le_bytes())
             .and_then(|()| file.write_all(&header))
             .map_err(write_error)?;
@@ -108,7 +103,7 @@ impl SafetensorsWriter {
     ///
     /// # Errors
     /// [`WeightsError::InvalidTensor`] with a tensor that was not written; [`WeightsError::Write`].
-    pub fn finish(mut self) -> Result<(), WeightsError> {
+    pub fn finish(self) -> Result<(), WeightsError> {
         if let Some(name) = self.pending.keys().next() {
             return Err(WeightsError::InvalidTensor {
                 path: self.path.clone(),
@@ -119,40 +114,9 @@ impl SafetensorsWriter {
                 ),
             });
         }
-        let renamed = self
-            .file
-            .sync_all()
-            .and_then(|()| fs::rename(&self.partial, &self.path));
-        renamed.map_err(|source| WeightsError::Write {
-            path: self.path.clone(),
-            source,
-        })?;
-        self.finished = true;
-        Ok(())
-    }
-}
-
-impl Drop for SafetensorsWriter {
-    fn drop(&mut self) {
-        if !self.finished {
-            // The caller has abandoned the file, so an error would not be reported.
-            let _ = fs::remove_file(&self.partial);
-        }
-    }
-}
-
-/// Creates a file next to `path` under a name that does not exist yet.
-fn create_partial(path: &Path) -> std::io::Result<(File, PathBuf)> {
-    let mut number = 0_u64;
-    loop {
-        let mut name = OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(format!(".{}-{number}.partial", std::process::id()));
-        let partial = path.with_file_name(name);
-        match File::create_new(&partial) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-            file => return Ok((file?, partial)),
-        }
+        let Self { path, file, .. } = self;
+        file.finish()
+            .map_err(|source| WeightsError::Write { path, source })
     }
 }
 
@@ -198,6 +162,8 @@ fn header(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs;
+
     use super::*;
 
     fn shapes() -> BTreeMap<String, Vec<usize>> {

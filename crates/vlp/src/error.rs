@@ -94,6 +94,9 @@ pub enum VlpError {
     /// Processes that were started together but cannot be joined.
     #[error(transparent)]
     Launch(#[from] vlp_distributed::LaunchError),
+    /// Serving runs over HTTP.
+    #[error(transparent)]
+    Serve(#[from] vlp_serve::ServeError),
     /// Rendering an HTML page.
     #[error("report: {0}")]
     Draw(#[from] DrawError),

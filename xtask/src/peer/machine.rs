@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Processor, cores and memory, as far as the system tells.
-pub(super) fn describe() -> String {
+pub(crate) fn describe() -> String {
     let field = |file: &str, key: &str| {
         let text = fs::read_to_string(file).ok()?;
         let line = text.lines().find(|line| line.starts_with(key))?;
@@ -51,7 +51,7 @@ fn process_ticks(stat: &str) -> Option<f64> {
 }
 
 /// Date and time, `2026-01-31T12:00:00Z`.
-pub(super) fn now() -> Result<String, String> {
+pub(crate) fn now() -> Result<String, String> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     Ok(stamp(since.map_err(|e| e.to_string())?.as_secs()))
 }

@@ -35,16 +35,17 @@ pub(super) const EXTENDS: &str = "vlp-ops";
 pub(super) const TESTING: &str = "vlp-testing";
 
 /// The layers, lowest first; nothing else says what depends on what.
-pub(super) const LAYERS: [CrateRule; 17] = [
+pub(super) const LAYERS: [CrateRule; 19] = [
     rule("vlp-assign", 0, false, false),
     rule("vlp-distributed", 0, false, false),
     rule("vlp-draw", 0, false, false),
-    rule("vlp-eval", 0, false, false),
+    rule("vlp-files", 0, false, false),
     // For tests alone: below every crate whose tests use it.
     rule(TESTING, 0, true, true),
     rule("vlp-text", 0, false, false),
-    rule("vlp-weights", 0, false, false),
     rule("vlp-data", 1, false, false),
+    rule("vlp-eval", 1, false, false),
+    rule("vlp-weights", 1, false, false),
     // The one crate below `vlp` that knows backends: it extends one.
     rule(EXTENDS, 1, true, false),
     rule("vlp-train", 2, true, false),
@@ -52,6 +53,7 @@ pub(super) const LAYERS: [CrateRule; 17] = [
     rule("vlp-vision", 2, true, false),
     // Its tests count the tokens of generated captions.
     rule("vlp-scenes", 2, false, false),
+    rule("vlp-serve", 2, false, false),
     rule("vlp-store", 2, false, false),
     rule("vlp-objectives", 3, true, false),
     rule("vlp-models", 4, true, false),

@@ -89,7 +89,8 @@ fn collect(
             format!("{folder}/{name}")
         };
         let kind = entry.file_type()?;
-        if kind.is_dir() && !matches!(name.as_str(), "target" | ".git") && path != "runs" {
+        let is_skipped = matches!(name.as_str(), "target" | ".git" | "node_modules");
+        if kind.is_dir() && !is_skipped && path != "runs" {
             collect(root, &path, files)?;
         } else if kind.is_file() {
             let text = String::from_utf8(fs::read(entry.path())?).ok();

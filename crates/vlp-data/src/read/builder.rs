@@ -204,7 +204,12 @@ impl SourceBuilder {
         if len == 0 && self.report.skipped > 0 {
             let first = self.report.skipped_records.first();
             let first = first.map_or_else(String::new, |first| {
-                format!("; the first: {}: {}", first.record, first.reason)
+                let name = file.display().to_string();
+                let of_file = match first.file == name {
+                    true => String::new(),
+                    false => format!("{}: ", first.file),
+                };
+                format!("; the first: {of_file}{}: {}", first.record, first.reason)
             });
             return Err(DataError::Format {
                 path: file.into(),

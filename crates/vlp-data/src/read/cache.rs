@@ -20,11 +20,12 @@
 use std::{
     ffi::OsStr,
     fmt, fs,
-    io::{Read as _, Write as _},
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
+use vlp_files::write_whole;
 
 use super::folders::Listing;
 use crate::{DataError, FileSource, blob_store::file_times};
@@ -308,15 +309,5 @@ fn write(path: &Path, key: &CacheKey, source: &FileSource) -> Result<(), String>
     serialize(&mut bytes).map_err(|error| error.to_string())?;
     let crc = crc32c::crc32c(&bytes[HEADER_LEN..]);
     bytes[12..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.part", std::process::id()));
-    let temporary = PathBuf::from(temporary);
-    let written = fs::File::create(&temporary)
-        .and_then(|mut file| file.write_all(&bytes))
-        .and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|error| {
-        // The temporary file may not exist.
-        let _ = fs::remove_file(&temporary);
-        format!("{}: {error}", path.display())
-    })
+    write_whole(path, &bytes).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -1,12 +1,7 @@
-use std::{
-    collections::HashSet,
-    ffi::OsString,
-    fs, io,
-    path::{Path, PathBuf},
-    thread,
-};
+use std::{collections::HashSet, fs, io, path::Path, thread};
 
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
+use vlp_files::PartialFolder;
 
 use super::{
     PackOptions, PackReport,
@@ -25,7 +20,7 @@ const MAX_LISTED: usize = 10_000;
 ///
 /// Image files are copied unchanged; images without a file are written as PNG. Every image is decoded first, and samples
 /// that cannot be loaded are skipped and listed. The output bytes depend on the source and the options alone. The folder
-/// is written under a temporary name and renamed when it is complete.
+/// is written under a temporary name, synced, and renamed when it is complete.
 ///
 /// # Errors
 /// If `out` exists and is not empty, cannot be written, or no sample can be loaded.
@@ -42,41 +37,10 @@ pub fn pack(
         );
         return Err(DataError::io(out)(error));
     }
-    let temporary = create_temporary(out)?;
-    let result = write(source, &temporary, options).and_then(|report| {
-        // Some systems cannot rename onto an existing folder, even an empty one.
-        let removed = if out.is_dir() {
-            fs::remove_dir(out)
-        } else {
-            Ok(())
-        };
-        let renamed = removed.and_then(|()| fs::rename(&temporary, out));
-        renamed.map_err(DataError::io(out))?;
-        Ok(report)
-    });
-    if result.is_err() {
-        // The first error is reported.
-        let _ = fs::remove_dir_all(&temporary);
-    }
-    result
-}
-
-/// Creates the folder `OUT.NUMBER.vlp-part`, of a number that no other process uses.
-fn create_temporary(out: &Path) -> Result<PathBuf, DataError> {
-    if let Some(parent) = out.parent() {
-        fs::create_dir_all(parent).map_err(DataError::io(parent))?;
-    }
-    let mut number = std::process::id();
-    loop {
-        let mut name = OsString::from(out.file_name().unwrap_or_default());
-        name.push(format!(".{number}.vlp-part"));
-        let folder = out.with_file_name(name);
-        match fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(DataError::io(folder)(error)),
-        }
-    }
+    let folder = PartialFolder::create(out).map_err(DataError::io(out))?;
+    let report = write(source, folder.path(), options)?;
+    folder.finish().map_err(DataError::io(out))?;
+    Ok(report)
 }
 
 /// A loaded sample in the form in which it is written.

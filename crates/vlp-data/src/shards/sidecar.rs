@@ -3,9 +3,10 @@
 //! The file is the magic bytes, the layout number of the index cache, and the [`FileSource`] of the shard alone, without the
 //! label names. Its length and CRC-32C are in the manifest.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize as _, Serialize};
+use vlp_files::write_whole;
 
 use super::{Blob, BlobStore, Folder, MANIFEST, ShardEntry, ShardIndex, ShardOptions, index};
 use crate::{DataError, FileSource, LabelSpace, Limits, Source, read::cache::LAYOUT};
@@ -39,7 +40,7 @@ pub(super) fn write(
     source
         .serialize(&mut rmp_serde::Serializer::new(&mut bytes))
         .map_err(|error| DataError::io(&path)(std::io::Error::other(error)))?;
-    fs::write(&path, &bytes).map_err(DataError::io(&path))?;
+    write_whole(&path, &bytes).map_err(DataError::io(&path))?;
     Ok(Some(ShardIndex {
         version: LAYOUT,
         bytes: bytes.len() as u64,

@@ -1,8 +1,10 @@
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, BufWriter, Cursor, Write},
     path::{Path, PathBuf},
 };
+
+use vlp_files::write_whole;
 
 use super::{MANIFEST, Manifest, PackOptions, PackReport, ShardEntry, sidecar};
 use crate::{DataError, Source};
@@ -153,7 +155,7 @@ impl<'a> ShardWriter<'a> {
         let path = self.folder.join(MANIFEST);
         serde_json::to_vec_pretty(&manifest)
             .map_err(io::Error::from)
-            .and_then(|bytes| fs::write(&path, bytes))
+            .and_then(|bytes| write_whole(&path, &bytes))
             .map_err(DataError::io(path))?;
         Ok(report)
     }

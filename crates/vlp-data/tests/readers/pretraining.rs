@@ -184,6 +184,15 @@ fn visual_genome_files_are_read() {
     );
     assert_eq!((source.coco_id(0), source.coco_id(1)), (Some(77), None));
     assert_eq!(source.load(1).unwrap().objects, Some(vec![]));
+    let bad_images = GenomeFiles {
+        image_data: put(&dir, "bad.json", "[7]"),
+        objects: None,
+        attributes: None,
+        ..files.clone()
+    };
+    let error = visual_genome(&bad_images, &limits()).err().unwrap();
+    let error = error.to_string();
+    assert!(error.contains("bad.json: image number 1"), "{error}");
     let empty = GenomeFiles {
         objects: Some((files.regions.clone(), put(&dir, "none.txt", "\n"))),
         ..files

@@ -218,14 +218,14 @@ fn has_temporary_folder(dir: &Path) -> bool {
     let mut entries = fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().file_name());
-    entries.any(|name| name.to_string_lossy().ends_with(".vlp-part"))
+    entries.any(|name| name.to_string_lossy().ends_with(".partial"))
 }
 
 #[test]
 fn folders_of_other_processes_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let id = std::process::id();
-    let others = [format!("set.{id}.vlp-part"), "set.vlp-part".to_owned()];
+    let others = [format!("set.{id}-0.partial"), ".set.partial".to_owned()];
     for other in &others {
         fs::create_dir(dir.path().join(other)).unwrap();
         fs::write(dir.path().join(other).join("000000.tar"), b"theirs").unwrap();

@@ -1,12 +1,12 @@
 //! JSON files read and written record by record.
 
 use std::cell::{Cell, RefCell};
-use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::{BufWriter, Write};
+use std::path::Path;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserializer, Serialize};
+use vlp_files::PartialFile;
 
 use super::error::FileError;
 use super::python::{NUMBER_PREFIX, PythonJson};
@@ -259,34 +259,15 @@ type Fail<'a> = &'a dyn Fn(std::io::Error) -> FileError;
 /// Writes a temporary file in the same folder and renames it when it is complete.
 pub(super) fn write(
     file: &Path,
-    fill: impl FnOnce(&mut BufWriter<File>, Fail<'_>) -> Result<(), FileError>,
+    fill: impl FnOnce(&mut BufWriter<PartialFile>, Fail<'_>) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
     let fail = |source| FileError::Write {
         file: file.to_owned(),
         source,
     };
-    let (output, partial) = create_partial(file).map_err(fail)?;
-    let mut writer = BufWriter::new(output);
-    let result = fill(&mut writer, &fail)
-        .and_then(|()| writer.flush().map_err(fail))
-        .and_then(|()| std::fs::rename(&partial, file).map_err(fail));
-    if result.is_err() {
-        // Best effort: the first error is the one to report.
-        let _ = std::fs::remove_file(&partial);
-    }
-    result
-}
-
-/// Creates a file next to `file` under a name that does not exist yet.
-fn create_partial(file: &Path) -> std::io::Result<(File, PathBuf)> {
-    let mut number = 0_u64;
-    loop {
-        let mut name = file.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}-{number}.partial", std::process::id()));
-        let partial = file.with_file_name(name);
-        match File::create_new(&partial) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-            created => return Ok((created?, partial)),
-        }
-    }
+    let partial = PartialFile::create(file).map_err(fail)?;
+    let mut writer = BufWriter::new(partial);
+    fill(&mut writer, &fail)?;
+    let partial = writer.into_inner().map_err(|e| fail(e.into_error()))?;
+    partial.finish().map_err(fail)
 }

@@ -3,7 +3,7 @@
 use burn::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use vlp_transformer::generation::{beam_search, sample};
+use vlp_transformer::generation::{beam_search_all, sample};
 use vlp_transformer::{GeneratedSequence, GenerationConfig, Sampling, TokenScorer};
 
 use super::captured::CapturedScorer;
@@ -35,10 +35,16 @@ impl<'a> CaptionGenerator<'a> {
 
     /// The most probable caption of each image that beam search finds.
     pub fn beam_search(&self, config: &GenerationConfig) -> Vec<GeneratedSequence> {
+        let beams = self.beams(config).into_iter();
+        beams.filter_map(|beams| beams.into_iter().next()).collect()
+    }
+
+    /// The captions of all beams of each image, best score first: one at least.
+    pub fn beams(&self, config: &GenerationConfig) -> Vec<Vec<GeneratedSequence>> {
         let config = self.limit_length(config);
         let beams = config.num_beams.max(1);
         self.with_scorer(beams, config.max_new_tokens, |scorer| {
-            beam_search(scorer, self.images(), &config)
+            beam_search_all(scorer, self.images(), &config)
         })
     }
 
@@ -49,16 +55,39 @@ impl<'a> CaptionGenerator<'a> {
         sampling: &Sampling,
         seeds: &[u64],
     ) -> Vec<GeneratedSequence> {
-        let seed = |image: usize| seeds.get(image).copied().unwrap_or_default();
-        let mut generators: Vec<ChaCha8Rng> = (0..self.images())
-            .map(|image| ChaCha8Rng::seed_from_u64(seed(image)))
+        let images = 0..self.images();
+        let seeds = images.map(|image| vec![seeds.get(image).copied().unwrap_or_default()]);
+        let samples = self.samples(config, sampling, &seeds.collect::<Vec<_>>());
+        samples.into_iter().flatten().collect()
+    }
+
+    /// Random captions of each image, one for each of its seeds; all images have as many seeds as the first.
+    pub fn samples(
+        &self,
+        config: &GenerationConfig,
+        sampling: &Sampling,
+        seeds: &[Vec<u64>],
+    ) -> Vec<Vec<GeneratedSequence>> {
+        let count = seeds.first().map_or(0, Vec::len).max(1);
+        let seed = |row: usize| {
+            let seeds = seeds.get(row / count);
+            seeds.and_then(|seeds| seeds.get(row % count))
+        };
+        let rows = self.images() * count;
+        let mut generators: Vec<ChaCha8Rng> = (0..rows)
+            .map(|row| ChaCha8Rng::seed_from_u64(seed(row).copied().unwrap_or_default()))
             .collect();
         let config = self.limit_length(config);
-        self.with_scorer(1, config.max_new_tokens, |scorer| {
-            sample(scorer, self.images(), &config, sampling, |image| {
-                generators[image].random()
+        let captions = self.with_scorer(count, config.max_new_tokens, |scorer| {
+            sample(scorer, rows, &config, sampling, |row| {
+                generators[row].random()
             })
-        })
+        });
+        let mut captions = captions.into_iter();
+        let images = 0..self.images();
+        images
+            .map(|_| captions.by_ref().take(count).collect())
+            .collect()
     }
 
     fn images(&self) -> usize {

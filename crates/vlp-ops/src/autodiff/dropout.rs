@@ -21,7 +21,7 @@ impl DropoutBackend for Flex {
             x.storage_mut::<f32>(),
             CHUNK_LEN,
             #[inline(always)]
-            |i, x| mask.apply(x, i * CHUNK_LEN),
+            |i, x| mask.apply_to(x, i * CHUNK_LEN),
         );
         x
     }

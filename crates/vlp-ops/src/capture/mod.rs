@@ -1,8 +1,8 @@
 //! Functions that are recorded once for each shape of their inputs and replayed (CUDA graphs).
 
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 mod in_place;
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 mod recording;
 mod value;
 
@@ -16,10 +16,10 @@ use burn::tensor::{DType, Shape};
 pub use value::Value;
 
 /// Graphs that are kept: a graph keeps the memory of a whole run.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 const MAX_GRAPHS: usize = 4;
 /// Graphs that are recorded before new shapes are taken as too many to pay for recording.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 const MAX_RECORDINGS: usize = 4 * MAX_GRAPHS;
 /// Shapes that are remembered.
 const MAX_SHAPES: usize = 64;
@@ -98,7 +98,7 @@ struct Entry<A> {
 enum Graph {
     /// Called once, without a graph.
     Unrecorded,
-    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    #[cfg(feature = "gpu")]
     Recorded(Box<recording::Recording>),
     Refused(String),
 }
@@ -215,7 +215,7 @@ impl<A: Clone + PartialEq + 'static, E: 'static> Captured<A, E> {
             self.entries[index].graph = self.record(args, inputs, states);
         }
         let reason = match &mut self.entries[index].graph {
-            #[cfg(any(feature = "wgpu", feature = "cuda"))]
+            #[cfg(feature = "gpu")]
             Graph::Recorded(recording) => match recording.replay(inputs) {
                 Ok(results) => {
                     self.counts.replays += 1;
@@ -233,12 +233,12 @@ impl<A: Clone + PartialEq + 'static, E: 'static> Captured<A, E> {
         None
     }
 
-    #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+    #[cfg(not(feature = "gpu"))]
     fn record(&mut self, _args: &A, _inputs: &[Value], _states: usize) -> Graph {
         Graph::Refused("the CPU has no graphs".into())
     }
 
-    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    #[cfg(feature = "gpu")]
     fn record(&mut self, args: &A, inputs: &[Value], states: usize) -> Graph {
         if crate::device::is_cpu(&self.device) {
             return Graph::Refused("the CPU has no graphs".into());

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "gpu")]
+use burn::backend::DispatchTensorKind;
 use burn::backend::{DispatchTensor, TensorMetadata};
 use burn::prelude::*;
 use burn::tensor::kind::Basic;
@@ -25,9 +27,37 @@ impl Value {
         Tensor::from_dispatch(self.dispatch())
     }
 
+    /// The tensor, which no clone is made of if this is the only value of it: operations can then write into it.
+    ///
+    /// # Panics
+    /// If it has another kind or rank.
+    pub fn into_tensor<const D: usize, K: Basic>(self) -> Tensor<D, K> {
+        assert_eq!(self.0.shape().num_dims(), D, "rank of a value");
+        Tensor::from_dispatch(self.into_dispatch())
+    }
+
     /// Whether both are one float tensor without autodiff (see [`is_same_tensor`](crate::is_same_tensor)).
     pub fn is_same_tensor(&self, other: &Self) -> bool {
         is_same_kind(&self.0.kind, &other.0.kind)
+    }
+
+    pub(crate) fn into_dispatch(self) -> DispatchTensor {
+        Arc::try_unwrap(self.0).unwrap_or_else(|shared| DispatchTensor::clone(&shared))
+    }
+
+    /// Number of axes.
+    pub(crate) fn rank(&self) -> usize {
+        self.0.shape().num_dims()
+    }
+
+    #[cfg(feature = "gpu")]
+    pub(crate) fn is_f32(&self) -> bool {
+        self.0.dtype() == DType::F32
+    }
+
+    #[cfg(feature = "gpu")]
+    pub(crate) fn kind(&self) -> &DispatchTensorKind {
+        &self.0.kind
     }
 
     pub(super) fn dispatch(&self) -> DispatchTensor {
@@ -39,7 +69,7 @@ impl Value {
         (self.0.dtype(), self.0.shape())
     }
 
-    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    #[cfg(feature = "gpu")]
     pub(super) fn downgrade(&self) -> WeakValue {
         WeakValue(Arc::downgrade(&self.0))
     }
@@ -58,11 +88,11 @@ impl From<DispatchTensor> for Value {
 }
 
 /// Recognizes a value without keeping its tensor in memory.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 #[derive(Debug)]
 pub(super) struct WeakValue(std::sync::Weak<DispatchTensor>);
 
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 impl WeakValue {
     pub(super) fn is(&self, value: &Value) -> bool {
         std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&value.0))

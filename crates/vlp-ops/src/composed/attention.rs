@@ -26,9 +26,6 @@ pub(crate) struct ComposedAttention {
     /// Attention weights before dropout, `[batch * n_heads, queries, keys]`.
     #[allow(dead_code, reason = "for the gradient on a GPU")]
     pub(crate) weights: Tensor<3>,
-    /// Factors of the weights in dropout.
-    #[allow(dead_code, reason = "for the gradient on a GPU")]
-    pub(crate) dropout_factors: Option<Tensor<3>>,
 }
 
 /// Attention composed of burn's operations, of inputs from [`split_heads`].
@@ -47,23 +44,18 @@ pub(crate) fn composed_attention(
         None => scores,
     };
     let weights = softmax(scores);
-    let device = weights.device();
-    let dropout_factors = options.dropout.map(|mask| {
-        let factors = mask.factors(per_head, &device).cast(value.dtype());
-        factors.reshape([rows, queries, keys])
-    });
     let weights = weights.reshape([rows, queries, keys]);
-    let output = apply_factors(weights.clone(), &dropout_factors).matmul(value);
+    let output = apply_mask(weights.clone(), options.dropout).matmul(value);
     ComposedAttention {
         output: join_heads(output, options.n_heads),
         weights,
-        dropout_factors,
     }
 }
 
-pub(crate) fn apply_factors(weights: Tensor<3>, factors: &Option<Tensor<3>>) -> Tensor<3> {
-    match factors {
-        Some(factors) => weights * factors.clone(),
+/// Dropout of attention weights, `[batch * n_heads, queries, keys]`.
+pub(crate) fn apply_mask(weights: Tensor<3>, mask: Option<DropoutMask>) -> Tensor<3> {
+    match mask {
+        Some(mask) => mask.apply(weights),
         None => weights,
     }
 }

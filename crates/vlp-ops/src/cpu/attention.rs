@@ -155,7 +155,7 @@ impl Inputs<'_> {
     #[inline(always)]
     fn apply_dropout(&self, shape: &AttentionShape, head: usize, first: usize, values: &mut [f32]) {
         if let Some(mask) = self.dropout {
-            mask.apply(values, (head * shape.queries + first) * shape.keys);
+            mask.apply_to(values, (head * shape.queries + first) * shape.keys);
         }
     }
 }

@@ -5,7 +5,7 @@ use burn::prelude::*;
 
 use super::with_gradient;
 use crate::composed::attention::{
-    ComposedAttention, Options, apply_factors, composed_attention, join_heads, split_heads,
+    ComposedAttention, Options, apply_mask, composed_attention, join_heads, split_heads,
 };
 use crate::graph::autodiff_primitive;
 
@@ -18,6 +18,7 @@ where
     let parents = [query?, key?, value?];
     let n_heads = options.n_heads;
     let scale = options.scale(inputs[0].dims()[2]);
+    let dropout = options.dropout;
     let options = Options {
         bias: options.bias.clone().map(Tensor::inner),
         ..*options
@@ -26,18 +27,14 @@ where
         .each_ref()
         .map(|x| split_heads(x.clone().inner(), n_heads));
     let [query, key, value] = heads.clone();
-    let ComposedAttention {
-        output,
-        weights,
-        dropout_factors,
-    } = composed_attention(heads, scale, options);
+    let ComposedAttention { output, weights } = composed_attention(heads, scale, options);
     let grad_fn = move |grad_output| {
         let grad_output = split_heads(grad_output, n_heads);
-        let grad_value = apply_factors(weights.clone(), &dropout_factors)
+        let grad_value = apply_mask(weights.clone(), dropout)
             .swap_dims(1, 2)
             .matmul(grad_output.clone());
         let grad_weights = grad_output.matmul(value.swap_dims(1, 2));
-        let grad_weights = apply_factors(grad_weights, &dropout_factors);
+        let grad_weights = apply_mask(grad_weights, dropout);
         let mean = (grad_weights.clone() * weights.clone()).sum_dim(2);
         let grad_scores = (weights * (grad_weights - mean)).mul_scalar(scale);
         let grad_query = grad_scores.clone().matmul(key);

@@ -3,11 +3,15 @@
 //!
 //! Needed as long as burn's autodiff takes layer norm, softmax and attention apart into single operations.
 // On a build for the CPU alone, only the tests use them.
-#![cfg_attr(not(any(feature = "wgpu", feature = "cuda")), allow(dead_code))]
+#![cfg_attr(not(feature = "gpu"), allow(dead_code))]
 
 pub(crate) mod attention;
+pub(crate) mod dropout;
 pub(crate) mod gelu;
+#[cfg(feature = "gpu")]
 pub(crate) mod layer_norm;
+#[cfg(feature = "gpu")]
+pub(crate) mod log_prob;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;

@@ -1,7 +1,7 @@
 //! Dropout (Srivastava et al. 2014) by a hash of each value's index: no random numbers one by one, and no mask stored for the
 //! backward pass.
 //!
-//! Needed as long as burn's CPU backend draws a mask value by value on one thread.
+//! Needed as long as burn draws a mask value by value on one thread of the CPU, and on a GPU by a kernel of its own.
 
 use burn::nn::Dropout;
 use burn::prelude::*;
@@ -22,6 +22,11 @@ pub fn dropout<const D: usize>(layer: &Dropout, x: Tensor<D>) -> Tensor<D> {
             return crate::autodiff::dropout::dropout(x, mask);
         }
     }
-    let factors = mask.factors(x.dims(), &x.device()).cast(x.dtype());
-    x * factors
+    gpu_path! {
+        use crate::custom_grad::dropout::dropout;
+        if let Some(y) = dropout::<burn::backend::Cube, D>(&x, mask) {
+            return y;
+        }
+    }
+    mask.apply(x)
 }

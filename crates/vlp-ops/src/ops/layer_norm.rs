@@ -25,8 +25,7 @@ pub fn layer_norm<const D: usize>(
         }
     }
     gpu_path! {
-        use crate::custom_grad::layer_norm as custom;
-        if let Some(y) = custom::layer_norm::<burn::backend::Cube, D>(&x, &gamma, &beta, epsilon) {
+        if let Some(y) = crate::custom_grad::layer_norm::layer_norm(&x, &gamma, &beta, epsilon) {
             return y;
         }
     }

@@ -17,3 +17,4 @@ pub(crate) mod recompute;
 pub(crate) mod sgd;
 pub(crate) mod stochastic_rounding;
 pub(crate) mod sum_of_squares;
+pub(crate) mod update_all;

@@ -4,81 +4,45 @@
 
 use burn::prelude::*;
 
-/// Values that are concatenated to be summed at once: 16 MiB.
-const MAX_CONCATENATED: usize = 1 << 22;
-/// Tensors that one fused kernel concatenates: burn copies more of them one by one.
-const MAX_FUSED: usize = 16;
-/// Values are summed in rows first, then the sums of the rows: in a fixed order, which burn's sum of all values has not (it
-/// adds atomically), and without a loop over millions of values. Bounds for the length of a row, powers of two.
-const MIN_ROW: usize = 256;
-const MAX_ROW: usize = 4096;
+use crate::capture::Value;
 
-/// Sum of the squares of all values, without gradient; `None` without any tensor.
+/// Sum of the squares of all values of all tensors, `[1]`, without gradient; `None` without any tensor.
 ///
-/// On the CPU each tensor is read in place. On a GPU small tensors are concatenated: few large sums keep it busy, hundreds
-/// of small ones do not.
+/// On the CPU each tensor is read in place, on a GPU all of them by a few kernels. Sums are added in an order that depends on
+/// shapes alone.
 ///
 /// # Shapes
-/// - each tensor: any length
+/// - each tensor: any
 /// - output: `[1]`
-pub fn sum_of_squares(tensors: impl IntoIterator<Item = Tensor<1>>) -> Option<Tensor<1>> {
-    let mut sums = Sums::default();
-    for tensor in tensors {
-        cpu_path! {
-            use crate::cpu::tensor::{as_slice, contiguous, into_array};
-            if !tensor.device().is_autodiff() && crate::dispatch::takes_fast_path(&tensor) {
-                let device = tensor.device();
-                let values = contiguous(&into_array(tensor));
-                let sum = crate::cpu::sums::sum_of_squares(as_slice(&values));
-                sums.add(Tensor::from_floats([sum as f32], &device));
-                continue;
-            }
-        }
-        if sums.pending_values + tensor.dims()[0] > MAX_CONCATENATED {
-            sums.add_pending();
-        }
-        sums.pending_values += tensor.dims()[0];
-        sums.pending.push(tensor);
+pub fn sum_of_squares<T: Into<Value>>(tensors: impl IntoIterator<Item = T>) -> Option<Tensor<1>> {
+    let tensors: Vec<Value> = tensors.into_iter().map(Into::into).collect();
+    gpu_path! {
+        let tensors = match tensors.iter().all(Value::is_f32) {
+            true => match crate::cube::primitives(tensors) {
+                Ok(tensors) => {
+                    let sum = crate::cube::sum_of_squares::sum_of_squares(tensors);
+                    return sum.map(Value::into_tensor);
+                }
+                Err(tensors) => tensors,
+            },
+            false => tensors,
+        };
     }
-    sums.add_pending();
-    sums.total
+    let sums = tensors.into_iter().map(sum_of_one);
+    sums.reduce(|total, sum| total + sum)
 }
 
-#[derive(Default)]
-struct Sums {
-    total: Option<Tensor<1>>,
-    pending: Vec<Tensor<1>>,
-    pending_values: usize,
-}
-
-impl Sums {
-    fn add(&mut self, sum: Tensor<1>) {
-        self.total = Some(match self.total.take() {
-            Some(total) => total + sum,
-            None => sum,
-        });
+fn sum_of_one(tensor: Value) -> Tensor<1> {
+    // Of any rank, which neither path asks for.
+    let tensor = Tensor::<1>::from_dispatch(tensor.into_dispatch());
+    cpu_path! {
+        use crate::cpu::tensor::{as_slice, contiguous, into_array};
+        if !tensor.device().is_autodiff() && crate::dispatch::takes_fast_path(&tensor) {
+            let device = tensor.device();
+            let values = contiguous(&into_array(tensor));
+            let sum = crate::cpu::sums::sum_of_squares(as_slice(&values));
+            return Tensor::from_floats([sum as f32], &device);
+        }
     }
-
-    fn add_pending(&mut self) {
-        let mut pending = std::mem::take(&mut self.pending);
-        let count = std::mem::take(&mut self.pending_values);
-        if count == 0 {
-            return;
-        }
-        let padding = count.next_multiple_of(MIN_ROW) - count;
-        if padding > 0 {
-            let device = pending[0].device();
-            pending.push(Tensor::zeros([padding], (&device, pending[0].dtype())));
-        }
-        while pending.len() > 1 {
-            let parts = pending.chunks(MAX_FUSED);
-            pending = parts.map(|part| Tensor::cat(part.to_vec(), 0)).collect();
-        }
-        let values = pending.remove(0);
-        let count = count + padding;
-        // The largest power of two that divides it.
-        let width = (1 << count.trailing_zeros()).min(MAX_ROW);
-        let rows = values.square().reshape([count / width, width]);
-        self.add(rows.sum_dim(1).sum_dim(0).reshape([1]));
-    }
+    tensor.square().sum()
 }

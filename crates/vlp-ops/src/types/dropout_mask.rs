@@ -2,10 +2,11 @@
 
 use burn::nn::Dropout;
 use burn::prelude::*;
-use burn::tensor::Distribution;
 
+#[cfg(feature = "gpu")]
 use crate::device::is_cpu;
-use crate::replay::{replay_mask, replay_seed};
+use crate::random::sample_seed;
+use crate::replay::replay_seed;
 
 /// Which values of one tensor dropout sets to zero: each with the same probability, as a function of a seed and the value's
 /// index.
@@ -16,59 +17,73 @@ pub struct DropoutMask {
 }
 
 impl DropoutMask {
-    /// Samples a seed from the device's random stream, which `device.seed` controls. `None` where the layer drops nothing:
-    /// without autodiff, with probability 0, or switched off.
-    ///
-    /// On a GPU no seed is read back: there the stream decides when [`factors`](Self::factors) are computed.
+    /// Samples a seed from the stream that [`seed_random`](crate::seed_random) controls, on the CPU for every device. `None`
+    /// where the layer drops nothing: without autodiff, with probability 0, or switched off.
     pub fn sample(layer: &Dropout, device: &Device) -> Option<Self> {
         let drops = device.is_autodiff() && layer.training.is_enabled() && layer.prob > 0.0;
-        drops.then(|| {
-            let sample = || {
-                let mut seed = [0; 2];
-                let uniform = Distribution::Uniform(0.0, f64::from(1u32 << 24));
-                let sample = Tensor::<1>::random([2], uniform, &device.clone().inner()).into_data();
-                for (seed, value) in seed.iter_mut().zip(sample.iter::<f32>()) {
-                    *seed = value as u32;
-                }
-                seed
-            };
-            Self {
-                seed: match is_cpu(device) {
-                    true => replay_seed(sample),
-                    false => [0; 2],
-                },
-                probability: layer.prob as f32,
-            }
+        drops.then(|| Self {
+            seed: replay_seed(sample_seed),
+            probability: layer.prob as f32,
         })
     }
 
     /// 0 for dropped values, `1 / (1 - probability)` for the others; indices count from the tensor's first value.
     pub fn factors<const D: usize>(&self, shape: [usize; D], device: &Device) -> Tensor<D> {
-        if !is_cpu(device) {
-            let keep_probability = 1.0 - f64::from(self.probability);
-            let keep = replay_mask(|| {
-                let bernoulli = Distribution::Bernoulli(keep_probability);
-                let random = Tensor::<D>::random(shape, bernoulli, device);
-                random.greater_elem(0.5).reshape([-1])
-            });
-            return keep.reshape(shape).float().div_scalar(keep_probability);
+        gpu_path! {
+            if !is_cpu(device) {
+                let ones = Tensor::<D>::ones(shape, &device.clone().inner());
+                let factors = self.apply(ones);
+                return match device.is_autodiff() {
+                    true => Tensor::from_inner(factors),
+                    false => factors,
+                };
+            }
         }
         let count: usize = shape.iter().product();
         let values: Vec<f32> = (0..count).map(|i| self.factor(i as u32)).collect();
         Tensor::<1>::from_floats(values.as_slice(), device).reshape(shape)
     }
 
+    /// `x` times the [factors](Self::factors); on a GPU no mask is stored.
+    pub(crate) fn apply<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        gpu_path! {
+            use crate::capture::Value;
+            use crate::cube::dropout::{Mask, apply_mask};
+            let mask = Mask {
+                seed: self.seed,
+                threshold: self.threshold(),
+                kept_factor: 1.0 / (1.0 - self.probability),
+            };
+            let value = Value::from(x.clone());
+            if value.is_f32()
+                && let Ok(mut x) = crate::cube::primitives(vec![value])
+                && let Some(x) = x.pop()
+                && let Some(output) = apply_mask(x, mask)
+            {
+                return output.into_tensor();
+            }
+        }
+        let factors = self.factors(x.dims(), &x.device()).cast(x.dtype());
+        x * factors
+    }
+
+    /// A value is kept if its 24 random bits are not below.
+    #[inline(always)]
+    pub(crate) fn threshold(&self) -> f32 {
+        self.probability * 16_777_216.0
+    }
+
     #[inline(always)]
     fn factor(&self, index: u32) -> f32 {
         let random = hash(self.seed, index) >> 8;
-        let keep = random as f32 >= self.probability * 16_777_216.0;
+        let keep = random as f32 >= self.threshold();
         f32::from(u8::from(keep)) / (1.0 - self.probability)
     }
 
     /// Multiplies values, the first of which has index `first`, by their factors.
     #[cfg(feature = "flex")]
     #[inline(always)]
-    pub(crate) fn apply(&self, values: &mut [f32], first: usize) {
+    pub(crate) fn apply_to(&self, values: &mut [f32], first: usize) {
         for (i, value) in values.iter_mut().enumerate() {
             *value *= self.factor((first + i) as u32);
         }

@@ -6,3 +6,4 @@ pub(crate) mod batch_norm_output;
 pub(crate) mod dropout_mask;
 pub(crate) mod geometry;
 pub(crate) mod sgd_step;
+pub(crate) mod update_control;

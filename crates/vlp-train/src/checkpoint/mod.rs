@@ -139,8 +139,13 @@ impl CheckpointStore {
     /// # Errors
     /// [`TrainError::Io`] if the folder cannot be listed, [`TrainError::Version`].
     pub fn best_step(&self) -> Result<Option<(u64, CheckpointScore)>, TrainError> {
+        self.best_of(&self.steps()?)
+    }
+
+    /// As [`Self::best_step`], of some of the steps.
+    fn best_of(&self, steps: &[u64]) -> Result<Option<(u64, CheckpointScore)>, TrainError> {
         let mut best: Option<(u64, CheckpointScore)> = None;
-        for step in self.steps()?.into_iter().rev() {
+        for &step in steps.iter().rev() {
             let score = match Manifest::read(&self.path(step), step) {
                 Ok(manifest) => manifest.score,
                 Err(error @ TrainError::Version { .. }) => return Err(error),

@@ -4,9 +4,11 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use vlp_files::{create_folder, sync_folder};
+
 use super::manifest::{Manifest, encode_error};
 use super::{CheckpointScore, CheckpointStore, TrainState};
-use crate::atomic_file::{open_lock_file, sync_parent, write_synced};
+use crate::atomic_file::{open_lock_file, write_synced};
 use crate::error::TrainError;
 
 const PARTIAL_PREFIX: &str = ".writing-";
@@ -31,7 +33,7 @@ impl CheckpointWriter {
     /// [`TrainError::Locked`] if another writer has locked the folder, [`TrainError::Io`].
     pub fn open(folder: impl Into<PathBuf>, keep: usize) -> Result<Self, TrainError> {
         let folder = folder.into();
-        fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "create the folder"))?;
+        create_folder(&folder).map_err(TrainError::io(&folder, "create the folder"))?;
         let lock_path = folder.join(LOCK_FILE);
         let lock = open_lock_file(&lock_path);
         let lock = lock.map_err(TrainError::io(&lock_path, "create the lock file"))?;
@@ -73,8 +75,8 @@ impl CheckpointWriter {
 
     /// Saves `files` (name, contents) as the checkpoint of `state.step`, then removes old checkpoints.
     ///
-    /// The files are written to a temporary folder and synced, then the folder is renamed: if saving fails or the
-    /// process is killed, earlier checkpoints are unchanged. Returns the checkpoint's folder.
+    /// The files are written to a temporary folder and synced, then the folder is renamed: if saving fails, the process is
+    /// killed or power is lost, earlier checkpoints are unchanged. Returns the checkpoint's folder.
     ///
     /// # Errors
     /// [`TrainError::Io`].
@@ -92,13 +94,33 @@ impl CheckpointWriter {
             let _ = fs::remove_dir_all(&partial);
             return Err(error);
         }
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(TrainError::io(&path, "replace the checkpoint"))?;
+        if let Err(error) = self.put_in_place(&partial, &path) {
+            let _ = fs::remove_dir_all(&partial);
+            return Err(error);
         }
-        fs::rename(&partial, &path).map_err(TrainError::io(&path, "rename the checkpoint"))?;
-        sync_parent(&path)?;
-        self.prune()?;
+        self.prune(state.step)?;
         Ok(path)
+    }
+
+    /// Gives a complete checkpoint its name.
+    fn put_in_place(&self, partial: &Path, path: &Path) -> Result<(), TrainError> {
+        if path.exists() {
+            self.remove(path, "replace the checkpoint")?;
+        }
+        fs::rename(partial, path).map_err(TrainError::io(path, "rename the checkpoint"))?;
+        let folder = &self.store.folder;
+        sync_folder(folder).map_err(TrainError::io(folder, "flush the folder to disk"))
+    }
+
+    /// Removes a checkpoint as a whole: a process that is killed meanwhile leaves no half of it under its name.
+    fn remove(&self, path: &Path, action: &'static str) -> Result<(), TrainError> {
+        let failed = |error| TrainError::io(path, action)(error);
+        let partial = self.create_partial()?;
+        if let Err(error) = fs::rename(path, partial.join("removed")) {
+            let _ = fs::remove_dir(&partial);
+            return Err(failed(error));
+        }
+        fs::remove_dir_all(&partial).map_err(failed)
     }
 
     /// Creates a folder of a name that no other process uses.
@@ -117,14 +139,18 @@ impl CheckpointWriter {
         }
     }
 
-    fn prune(&self) -> Result<(), TrainError> {
-        let steps = self.store.steps()?;
-        let best = self.store.best_step()?.map(|(step, _)| step);
+    /// Removes old checkpoints of a run whose newest intact one is that of `step`. Later ones are damaged: they are neither
+    /// counted nor removed.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub fn prune(&self, step: u64) -> Result<(), TrainError> {
+        let mut steps = self.store.steps()?;
+        steps.retain(|&other| other <= step);
+        let best = self.store.best_of(&steps)?.map(|(step, _)| step);
         for &step in &steps[..steps.len().saturating_sub(self.keep)] {
             if Some(step) != best {
-                let path = self.store.path(step);
-                fs::remove_dir_all(&path)
-                    .map_err(TrainError::io(&path, "remove an old checkpoint"))?;
+                self.remove(&self.store.path(step), "remove an old checkpoint")?;
             }
         }
         Ok(())
@@ -139,5 +165,7 @@ fn write_files(
     for (name, bytes) in files {
         write_synced(&folder.join(name), bytes)?;
     }
-    manifest.write(folder)
+    manifest.write(folder)?;
+    // The names of the files, without which their contents are lost.
+    sync_folder(folder).map_err(TrainError::io(folder, "flush the folder to disk"))
 }

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use vlp_distributed::TreeSum;
-use vlp_ops::{run_concurrently, split_mix, with_micro_batch};
+use vlp_ops::{run_concurrently, seed_random, split_mix, with_micro_batch};
 
 use super::micro_batch::{BatchLoss, MicroBatch, backward};
 use super::step_sum::{Statistics, StepSum};
@@ -38,7 +38,10 @@ impl<M: Module> Trainer<M> {
         let mut batches = vec![];
         for index in self.micro_batches() {
             if let Some(device) = self.model().devices().first() {
-                device.seed(split_mix(seed, self.step * count as u64 + index as u64));
+                seed_random(
+                    device,
+                    split_mix(seed, self.step * count as u64 + index as u64),
+                );
             }
             let run = || Ok::<_, E>(backward(loss(model, index)?, model, count));
             let (batch, grads) = with_micro_batch(index, count, run)?;

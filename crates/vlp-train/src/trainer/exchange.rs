@@ -11,7 +11,7 @@ use super::accumulate::Accumulated;
 use super::flat::{from_flat, has_grad, to_flat};
 use super::micro_batch::MicroBatch;
 use super::step_sum::{StepSum, either};
-use super::step_values::{read, skip_reason};
+use super::step_values::{Unread, skip_reason};
 use super::{SkipReason, Trainer};
 use crate::error::TrainError;
 
@@ -59,7 +59,7 @@ impl<M: Module> Trainer<M> {
         let (sums, status, error) = match run {
             Ok(run) => {
                 let Accumulated { mut batches, sums } = run;
-                read(&mut batches, None);
+                Unread::new(&batches, None).read(&mut batches);
                 let status = self.status(batches, &sums);
                 (sums, status, None)
             }

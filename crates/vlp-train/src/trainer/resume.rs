@@ -8,6 +8,7 @@ use super::Trainer;
 use crate::checkpoint::{Checkpoint, TrainState};
 use crate::ema::Ema;
 use crate::error::TrainError;
+use crate::optimizer::MomentDtype;
 use crate::serialize::{module_bytes, optimizer_bytes};
 
 /// File of the weights in a checkpoint.
@@ -39,9 +40,13 @@ impl<M: Module> Trainer<M> {
             })?;
             Ok::<_, TrainError>((name, bytes))
         };
+        let bf16_moments = self.config.optimizer.moment_dtype == MomentDtype::Bf16;
         let mut files = vec![
             file(MODEL_FILE, module_bytes(self.model().valid()))?,
-            file(OPTIMIZER_FILE, optimizer_bytes(&self.optimizer))?,
+            file(
+                OPTIMIZER_FILE,
+                optimizer_bytes(&self.optimizer, bf16_moments),
+            )?,
         ];
         if let Some(ema) = &self.ema {
             files.push(file(EMA_FILE, module_bytes(ema.average().clone()))?);

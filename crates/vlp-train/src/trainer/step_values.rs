@@ -6,23 +6,43 @@ use vlp_ops::to_cpu;
 use super::SkipReason;
 use super::micro_batch::MicroBatch;
 
-/// The values of each micro-batch, and the norm `[1]` of the gradients if there are some, read with one copy to the CPU.
-pub(super) fn read<T>(batches: &mut [MicroBatch<T>], norm: Option<Tensor<1>>) -> f32 {
-    let tensors = batches.iter().filter_map(|batch| batch.unread.clone());
-    let has_norm = norm.is_some();
-    let tensors: Vec<Tensor<1>> = tensors.chain(norm).collect();
-    let mut read: Vec<f32> = match tensors.is_empty() {
-        true => vec![],
-        false => to_cpu(Tensor::cat(tensors, 0)).iter().collect(),
-    };
-    let norm = if has_norm { read.pop() } else { None };
-    for batch in batches {
-        if let Some(unread) = batch.unread.take() {
-            let rest = read.split_off(unread.dims()[0]);
-            batch.values = std::mem::replace(&mut read, rest);
+/// Values of a step that have not been read: those of each micro-batch, then the norm of the gradients if there are some.
+pub(super) struct Unread {
+    values: Option<Tensor<1>>,
+    has_norm: bool,
+}
+
+impl Unread {
+    pub(super) fn new<T>(batches: &[MicroBatch<T>], norm: Option<Tensor<1>>) -> Self {
+        let tensors = batches.iter().filter_map(|batch| batch.unread.clone());
+        let has_norm = norm.is_some();
+        let tensors: Vec<Tensor<1>> = tensors.chain(norm).collect();
+        Self {
+            values: (!tensors.is_empty()).then(|| Tensor::cat(tensors, 0)),
+            has_norm,
         }
     }
-    norm.unwrap_or(0.0)
+
+    /// All values, `[1 or more]`, of which the last is the norm; `None` if there are no gradients.
+    pub(super) fn with_norm(&self) -> Option<Tensor<1>> {
+        self.values.clone().filter(|_| self.has_norm)
+    }
+
+    /// Copies the values to the CPU at once, to their micro-batches. Returns the norm.
+    pub(super) fn read<T>(self, batches: &mut [MicroBatch<T>]) -> f32 {
+        let mut read: Vec<f32> = match self.values {
+            Some(values) => to_cpu(values).iter().collect(),
+            None => vec![],
+        };
+        let norm = if self.has_norm { read.pop() } else { None };
+        for batch in batches {
+            if let Some(unread) = batch.unread.take() {
+                let rest = read.split_off(unread.dims()[0]);
+                batch.values = std::mem::replace(&mut read, rest);
+            }
+        }
+        norm.unwrap_or(0.0)
+    }
 }
 
 /// The first micro-batch that is not finite, and why: by its loss, or by the values that were read.

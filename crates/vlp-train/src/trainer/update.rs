@@ -2,9 +2,10 @@
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
+use vlp_ops::UpdateControl;
 
 use super::accumulate::Accumulated;
-use super::step_values::{read, skip_reason};
+use super::step_values::{Unread, skip_reason};
 use super::{SkipReason, StepOutcome, StepReport, Trainer};
 use crate::error::TrainError;
 use crate::grads::{clone_grads, norm_on_device, param_norms};
@@ -28,15 +29,18 @@ impl<M: Module> Trainer<M> {
         let mut grads = sum.grads.unwrap_or_else(GradientsParams::new);
         let norm = norm_on_device(self.model(), &grads);
         let max_norm = self.config.optimizer.clip_norm as f32;
-        // What there was before an update that is launched before the values are known.
-        let mut before = None;
-        if let Some(norm) = norm.clone().filter(|_| self.defers_reads) {
-            before = Some((self.model.clone(), self.optimizer.clone()));
+        let unread = Unread::new(&batches, norm);
+        let values = unread.with_norm().filter(|_| self.defers_reads);
+        // The update is launched before the CPU knows the values; the device decides by itself whether it takes place.
+        let mut is_launched = false;
+        if let Some(values) = values.filter(|_| skip_reason(&batches).is_none()) {
+            let control = UpdateControl::new(values, max_norm);
             let clones = clone_grads(self.model(), &grads);
-            self.grad_scale.clip_on_device(norm, max_norm);
-            self.update(lr_factor, std::mem::replace(&mut grads, clones));
+            let grads = std::mem::replace(&mut grads, clones);
+            self.launch_update(lr_factor, grads, &control);
+            is_launched = true;
         }
-        let norm = read(&mut batches, norm);
+        let norm = unread.read(&mut batches);
         let not_finite = skip_reason(&batches);
         let no_gradient = batches.iter().find_map(|batch| batch.reason.clone());
         if let Some((index, _)) = &not_finite
@@ -56,14 +60,14 @@ impl<M: Module> Trainer<M> {
         let outputs = batches.into_iter();
         let outputs = outputs.map(|batch| (batch.output, batch.values)).collect();
         if let Some(reason) = &report.skipped {
-            if let Some((model, optimizer)) = before {
-                (self.model, self.optimizer) = (model, optimizer);
+            if is_launched {
+                self.undo_update(lr_factor, &grads);
             }
             self.skip(start, reason)?;
             return Ok((report, outputs));
         }
         self.skipped_in_row = 0;
-        if before.is_none() {
+        if !is_launched {
             self.grad_scale.clip(grad_norm, max_norm);
             self.update(lr_factor, grads);
         }
@@ -103,6 +107,23 @@ impl<M: Module> Trainer<M> {
         let learning_rates = self.groups.learning_rates(lr_factor);
         let model = self.model.take();
         self.model = model.map(|model| self.optimizer.step(learning_rates, model, grads));
+    }
+
+    /// Updates the weights as the device decides.
+    fn launch_update(&mut self, lr_factor: f64, grads: GradientsParams, control: &UpdateControl) {
+        let learning_rates = self.groups.learning_rates(lr_factor);
+        let (updates, optimizer) = (&self.grad_scale.updates, &mut self.optimizer);
+        let model = self.model.take();
+        self.model =
+            model.map(|model| updates.step(optimizer, learning_rates, model, grads, control));
+    }
+
+    /// After [`Self::launch_update`] of a step that is skipped: the device has changed nothing.
+    fn undo_update(&mut self, lr_factor: f64, grads: &GradientsParams) {
+        let learning_rates = self.groups.learning_rates(lr_factor);
+        let (updates, optimizer) = (&self.grad_scale.updates, &mut self.optimizer);
+        let model = self.model.take();
+        self.model = model.map(|model| updates.undo(optimizer, learning_rates, model, grads));
     }
 
     /// Counts a skipped step and restores the running statistics.

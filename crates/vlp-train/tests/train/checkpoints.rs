@@ -157,6 +157,36 @@ fn only_the_writer_that_holds_the_lock_removes_partial_checkpoints() {
 }
 
 #[test]
+fn a_checkpoint_that_replaces_a_damaged_run_of_later_ones_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = CheckpointWriter::open(folder.path(), 1).unwrap();
+    save(&writer, 3);
+    let damaged = folder.path().join("step-00000006");
+    fs::create_dir(&damaged).unwrap();
+    fs::write(damaged.join("manifest.json"), "").unwrap();
+    assert_eq!(writer.store().latest().unwrap().0.state.step, 3);
+    save(&writer, 4);
+    assert_eq!(writer.store().steps().unwrap(), [4, 6]);
+    assert_eq!(writer.store().latest().unwrap().0.state.step, 4);
+    save(&writer, 6);
+    assert_eq!(writer.store().steps().unwrap(), [6]);
+    assert_eq!(writer.store().latest().unwrap().0.state.step, 6);
+}
+
+#[test]
+fn what_a_killed_process_did_not_remove_is_removed_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = CheckpointWriter::open(folder.path(), 9).unwrap();
+    (1..4).for_each(|step| save(&writer, step));
+    drop(writer);
+    let writer = CheckpointWriter::open(folder.path(), 1).unwrap();
+    assert_eq!(writer.store().steps().unwrap(), [1, 2, 3]);
+    writer.prune(3).unwrap();
+    assert_eq!(writer.store().steps().unwrap(), [3]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
 fn a_missing_folder_has_no_checkpoints_and_is_not_created() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoints");

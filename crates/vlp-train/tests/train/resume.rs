@@ -1,8 +1,10 @@
 //! Resuming from a checkpoint equals an uninterrupted run.
 
-use vlp_train::{CheckpointWriter, GroupConfig, OptimizerKind, TrainError, Trainer, TrainerConfig};
+use vlp_train::{
+    CheckpointWriter, GroupConfig, MomentDtype, OptimizerKind, TrainError, Trainer, TrainerConfig,
+};
 
-use crate::net::{Net, config, step};
+use crate::net::{Net, Parts, config, step};
 
 /// Batch norm, momentum, AdamW, clipping and a moving average.
 fn everything() -> TrainerConfig {
@@ -69,7 +71,7 @@ fn resume_refuses_another_configuration_or_module() {
             "hash of the configuration",
         ),
         (
-            Trainer::new(crate::net::Parts::new(), config())
+            Trainer::new(Parts::new(), config())
                 .unwrap()
                 .resume(&checkpoint, "c")
                 .err(),
@@ -83,5 +85,41 @@ fn resume_refuses_another_configuration_or_module() {
             message.contains(expected) && message.contains("step-00000000"),
             "{message}"
         );
+    }
+}
+
+#[test]
+fn moments_in_bf16_stay_so_where_a_resumed_step_has_no_gradient() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = CheckpointWriter::open(folder.path(), 1).unwrap();
+    let mut config = config();
+    config.optimizer.moment_dtype = MomentDtype::Bf16;
+    let new = || Trainer::new(Parts::new(), config.clone()).unwrap();
+    let step = |trainer: &mut Trainer<Parts>, head: bool| {
+        let loss = |parts: &Parts, _| {
+            let backbone = parts.backbone.weight.val().square().sum();
+            let loss = match head {
+                true => backbone + parts.head.weight.val().square().sum(),
+                false => backbone,
+            };
+            Ok::<_, TrainError>(Ok(loss))
+        };
+        assert_eq!(trainer.step(9, loss).unwrap().skipped, None);
+    };
+    let mut trainer = new();
+    step(&mut trainer, true);
+    writer
+        .save(
+            &trainer.state("c"),
+            &trainer.checkpoint_files().unwrap(),
+            None,
+        )
+        .unwrap();
+    let checkpoint = writer.store().latest().unwrap().0;
+    let mut resumed = new().resume(&checkpoint, "c").unwrap();
+    for head in [false, false, true] {
+        step(&mut trainer, head);
+        step(&mut resumed, head);
+        assert!(resumed.checkpoint_files().unwrap() == trainer.checkpoint_files().unwrap());
     }
 }

@@ -9,15 +9,25 @@ struct Beam {
     log_prob: f64,
 }
 
-/// Generates a text for each of `inputs` inputs, such as images. A search ends when `num_beams` texts have ended or at
-/// `max_new_tokens`.
-///
-/// The model's batch must have `inputs * num_beams` rows, the beams of an input next to each other.
+/// Generates a text for each of `inputs` inputs, such as images: the best of [`beam_search_all`].
 pub fn beam_search(
     model: &mut (impl TokenScorer + ?Sized),
     inputs: usize,
     config: &GenerationConfig,
 ) -> Vec<GeneratedSequence> {
+    let texts = beam_search_all(model, inputs, config).into_iter();
+    texts.filter_map(|texts| texts.into_iter().next()).collect()
+}
+
+/// The texts of all beams of each of `inputs` inputs, best score first: one at least, at most `num_beams`. A search ends when `num_beams`
+/// texts have ended or at `max_new_tokens`.
+///
+/// The model's batch must have `inputs * num_beams` rows, the beams of an input next to each other.
+pub fn beam_search_all(
+    model: &mut (impl TokenScorer + ?Sized),
+    inputs: usize,
+    config: &GenerationConfig,
+) -> Vec<Vec<GeneratedSequence>> {
     let width = config.num_beams.max(1);
     // All beams of an input start equal: only the first may be extended at the first step.
     let initial = |beam| Beam {
@@ -92,14 +102,16 @@ pub fn beam_search(
                 score: config.score(beam.log_prob, beam.ids.len()),
                 ids: beam.ids,
             }));
-            // The first of equal scores, so that a search is reproducible.
-            texts
-                .into_iter()
-                .reduce(|best, text| if text.score > best.score { text } else { best })
-                .unwrap_or(GeneratedSequence {
+            // Stable, and 0 equals -0: the first of equal scores, so that a search is reproducible.
+            texts.sort_by(|a, b| (b.score + 0.0).total_cmp(&(a.score + 0.0)));
+            texts.truncate(width);
+            if texts.is_empty() {
+                texts.push(GeneratedSequence {
                     ids: vec![],
                     score: f64::NEG_INFINITY,
-                })
+                });
+            }
+            texts
         })
         .collect()
 }
@@ -205,6 +217,16 @@ mod tests {
         assert_eq!(text.ids, ids);
         assert!((text.score - score).abs() < 1e-9);
         assert!(text.score > greedy.score);
+    }
+
+    #[test]
+    fn beams_are_distinct_texts_and_the_best_is_first() {
+        let texts = &beam_search_all(&mut Chain::new(8), 2, &config(4))[1];
+        assert_eq!(texts.len(), 4);
+        assert_eq!(texts[0].ids, exhaustive_search().0);
+        assert!(texts.windows(2).all(|pair| pair[0].score >= pair[1].score));
+        let ids: std::collections::BTreeSet<_> = texts.iter().map(|text| &text.ids).collect();
+        assert_eq!(ids.len(), 4);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod top;
 use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
-pub use beam::beam_search;
+pub use beam::{beam_search, beam_search_all};
 pub use sample::{Sampling, sample};
 pub use top::most_probable;
 

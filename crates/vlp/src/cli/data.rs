@@ -14,6 +14,7 @@ use vlp::{RunConfig, VlpError};
 use vlp_data::check::{CheckOptions, check};
 use vlp_data::read::VqaFiles;
 use vlp_data::shards::{PackOptions, pack};
+use vlp_files::write_whole;
 
 use super::common_args::SettingsArgs;
 use super::output::{print, warn};
@@ -171,7 +172,7 @@ impl CheckArgs {
         if let Some(file) = &self.json {
             let text = serde_json::to_vec_pretty(&report);
             let text = text.map_err(|e| VlpError::Config(e.to_string()))?;
-            std::fs::write(file, text).map_err(|source| VlpError::Io {
+            write_whole(file, &text).map_err(|source| VlpError::Io {
                 path: file.clone(),
                 source,
             })?;
@@ -210,7 +211,7 @@ impl ViewArgs {
         let report = check(opened.source.as_ref(), &options, &|_, _| {});
         let cards = sample_cards(opened.source.as_ref(), self.count);
         let page = data_report(&self.source.source, &report, cards)?;
-        std::fs::write(&self.out, page).map_err(|source| VlpError::Io {
+        write_whole(&self.out, page.as_bytes()).map_err(|source| VlpError::Io {
             path: self.out.clone(),
             source,
         })?;

@@ -5,10 +5,12 @@ mod config;
 mod data;
 mod dictionary;
 mod evaluate;
+mod features;
 pub(crate) mod output;
 mod predict;
 mod scenes;
 mod score;
+mod serve;
 mod stop;
 mod train;
 mod weights;
@@ -39,6 +41,10 @@ enum Command {
     Score(score::ScoreArgs),
     /// Apply a run's model to images: objects, a caption, answers, matching texts.
     Predict(predict::PredictArgs),
+    /// Write features of images and texts of a data source as safetensors: grid, text and joint.
+    Features(features::FeaturesArgs),
+    /// Serve runs to a web page and to programs, on this machine.
+    Serve(serve::ServeArgs),
     /// Inspect data before training: check, stats, view; pack it into shards.
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -69,6 +75,8 @@ pub(crate) fn run(processes: &Arc<dyn ProcessGroup>) -> Result<(), VlpError> {
         Command::Evaluate(args) => args.run(),
         Command::Score(args) => args.run(),
         Command::Predict(args) => args.run(),
+        Command::Features(args) => args.run(),
+        Command::Serve(args) => args.run(),
         Command::Data(command) => command.run(),
         Command::Scenes(args) => args.run(),
         Command::Dictionary(args) => args.run(),

@@ -73,7 +73,7 @@ impl ScoreArgs {
 
     fn vqa(&self) -> Result<(), VlpError> {
         let scores = results::score_vqa(&self.results, &self.annotations, &self.selection());
-        let scores = print_scored("questions", scores.map_err(add_hint)?)?;
+        let scores = print_scored("questions", scores.map_err(|e| self.explain(e))?)?;
         print_metric("VQA accuracy", Some(scores.overall))?;
         for (kind, value) in scores.by_answer_type.iter().chain(&scores.by_question_type) {
             print_metric(&format!("  {kind}"), Some(*value))?;
@@ -86,7 +86,7 @@ impl ScoreArgs {
         let selection = self.selection();
         let captions =
             results::read_annotated_captions(&self.results, &self.annotations, &selection);
-        let captions = captions.map_err(add_hint)?;
+        let captions = captions.map_err(|e| self.explain(e))?;
         print_notes(&captions.notes);
         let pairs = captions.pairs();
         let scores = caption_scores(&pairs).map_err(|e| invalid(e.to_string()))?;
@@ -107,7 +107,7 @@ impl ScoreArgs {
 
     fn detections(&self) -> Result<(), VlpError> {
         let scores = results::score_detections(&self.results, &self.annotations, &self.selection());
-        let scores = print_scored("images", scores?)?;
+        let scores = print_scored("images", scores.map_err(|e| self.explain(e))?)?;
         for (name, value) in COCO_METRICS.iter().zip(scores.stats()) {
             print_metric(name, value)?;
         }
@@ -116,9 +116,25 @@ impl ScoreArgs {
 
     fn nlvr2(&self) -> Result<(), VlpError> {
         let scores = results::score_nlvr2(&self.results, &self.annotations, &self.selection());
-        let scores = print_scored("image pairs", scores.map_err(add_hint)?)?;
+        let scores = print_scored("image pairs", scores.map_err(|e| self.explain(e))?)?;
         print_metric("NLVR2 accuracy", Some(scores.accuracy))?;
         print_metric("NLVR2 consistency", Some(scores.consistency))
+    }
+
+    /// Names the flag with which an incomplete result file is scored, and the annotations where they may be wrong.
+    fn explain(&self, error: FileError) -> VlpError {
+        match error {
+            FileError::Missing {
+                count, expected, ..
+            } if count < expected => VlpError::Config(format!(
+                "{error}; to score only those in the file, add --subset"
+            )),
+            FileError::UnknownId { .. } | FileError::Missing { .. } | FileError::Score { .. } => {
+                let annotations = self.annotations.display();
+                VlpError::Config(format!("{error}; the annotations are {annotations}"))
+            }
+            error => error.into(),
+        }
     }
 
     fn selection<I>(&self) -> Selection<'static, I> {
@@ -155,16 +171,4 @@ fn print_count(kind: &str, scored: usize, annotated: usize) -> Result<(), VlpErr
         false => format!("{scored} of {annotated}"),
     };
     print(format_args!("{kind:34} {count:>9}\n"))
-}
-
-/// Names the flag with which an incomplete result file is scored.
-fn add_hint(error: FileError) -> VlpError {
-    match error {
-        FileError::Missing {
-            count, expected, ..
-        } if count < expected => VlpError::Config(format!(
-            "{error}; to score only those in the file, add --subset"
-        )),
-        error => error.into(),
-    }
 }

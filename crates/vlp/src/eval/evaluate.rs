@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::prelude::*;
 use vlp_data::{AnswerVocabulary, Example};
 use vlp_eval::results;
+use vlp_files::create_folder;
 use vlp_objectives::{
     CapturedEncoder, Itc, Itm, Metrics, ObjectiveSet, Predictions, Pretrain, Score, VisionLanguage,
 };
@@ -168,8 +169,10 @@ pub fn evaluate_run(
     let labels = &trained.vocabulary.labels;
     if !data.labels.same_names(labels) && config.objectives.detection.is_some() {
         return Err(VlpError::Config(format!(
-            "data.source = \"{}\" has other classes than the run was trained for ({})",
-            config.data.source, labels.name
+            "data.source = \"{}\" has other classes than the run was trained for ({}), see vocabulary.json in {}",
+            config.data.source,
+            labels.name,
+            run.display()
         )));
     }
     data.answers = AnswerVocabulary::new(trained.vocabulary.answers.clone());
@@ -185,7 +188,7 @@ pub fn evaluate_run(
 /// # Errors
 /// [`VlpError::Io`] if the folder cannot be created, [`VlpError::Results`] for predictions that the tools would refuse.
 pub fn write_results(predictions: &Predictions, folder: &Path) -> Result<Vec<PathBuf>, VlpError> {
-    std::fs::create_dir_all(folder).map_err(VlpError::io(folder))?;
+    create_folder(folder).map_err(VlpError::io(folder))?;
     let mut files = vec![];
     let mut add_file = |name: &str| {
         files.push(folder.join(name));

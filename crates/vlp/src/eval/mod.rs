@@ -7,6 +7,7 @@ mod retrieval;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use codebook::patch as typical_patch;
 pub use codebook::{CodeUsage, CodebookMetric, LabelInformation, VisualToken, codebook};
 pub use evaluate::{Validation, evaluate, evaluate_run, write_results};
 pub(crate) use evaluate::{evaluate_shared, list_metrics};

@@ -2,7 +2,10 @@
 
 use burn::prelude::*;
 use vlp_models::{E2eVlp, Soho};
-use vlp_objectives::{CapturedEncoder, EncoderOutput, EncoderPasses, Inputs, ObjectiveError};
+use vlp_objectives::{
+    CapturedEncoder, EncoderOutput, EncoderPasses, Inputs, ObjectiveError, TextStates,
+};
+use vlp_transformer::TextBatch;
 
 use super::any_model::AnyModel;
 
@@ -57,6 +60,14 @@ impl AnyEncoder {
         match self {
             Self::E2eVlp(encoder) => encoder.encode_with_attention(inputs, passes),
             Self::Soho(encoder) => encoder.encode_with_attention(inputs, passes),
+        }
+    }
+
+    /// Encodes texts alone.
+    pub fn encode_text(&self, text: &TextBatch) -> TextStates {
+        match self {
+            Self::E2eVlp(encoder) => encoder.encode_text(text),
+            Self::Soho(encoder) => encoder.encode_text(text),
         }
     }
 }

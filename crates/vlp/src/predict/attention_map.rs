@@ -4,6 +4,8 @@ use burn::prelude::*;
 use serde::Serialize;
 use vlp_text::WordPieceTokenizer;
 
+use super::outputs::Object;
+
 /// Attention weights of a word or an object query over the grid of an image.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -41,28 +43,38 @@ impl ImageGrid {
         }
     }
 
+    /// Rows and columns.
+    pub(super) fn shape(&self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
+    /// The values of the cells that the image covers, row-major, from those of the batch's grid.
+    pub(super) fn cells<T: Copy>(&self, values: &[T]) -> Vec<T> {
+        let rows = values.chunks(self.width.max(1)).take(self.rows);
+        rows.flat_map(|row| row.iter().take(self.columns).copied())
+            .collect()
+    }
+
     /// The map of one query, from its weights on the batch's grid.
     fn crop(&self, source: &str, query: String, weights: &[f32]) -> AttentionMap {
-        let rows = weights.chunks(self.width.max(1)).take(self.rows);
-        let weights = rows.flat_map(|row| row.iter().take(self.columns).copied());
         AttentionMap {
             source: source.into(),
             query,
             rows: self.rows,
             columns: self.columns,
-            weights: weights.collect(),
+            weights: self.cells(weights),
         }
     }
 
-    /// Maps of objects, given their class and query index.
+    /// Maps of objects.
     pub(super) fn object_maps(
         &self,
-        objects: &[(String, usize)],
+        objects: &[Object],
         weights: &QueryWeights,
     ) -> Vec<AttentionMap> {
         let objects = objects.iter();
         objects
-            .map(|(class, query)| self.crop("object", class.clone(), weights.row(*query)))
+            .map(|object| self.crop("object", object.class.clone(), weights.row(object.query)))
             .collect()
     }
 
@@ -124,7 +136,7 @@ impl QueryWeights {
         }
     }
 
-    fn row(&self, query: usize) -> &[f32] {
+    pub(super) fn row(&self, query: usize) -> &[f32] {
         let start = query * self.columns;
         self.values
             .get(start..start + self.columns)
@@ -145,7 +157,14 @@ mod tests {
             values: (0..12).map(|v| v as f32).collect(),
             columns: 6,
         };
-        let maps = grid.object_maps(&[("box".to_string(), 1)], &weights);
+        let object = Object {
+            query: 1,
+            class: "box".into(),
+            score: 1.0,
+            bbox: [0.0; 4],
+            attributes: vec![],
+        };
+        let maps = grid.object_maps(&[object], &weights);
         assert_eq!((maps[0].rows, maps[0].columns), (2, 2));
         assert_eq!(maps[0].weights, [6.0, 7.0, 9.0, 10.0]);
 

@@ -8,9 +8,11 @@ use vlp_data::{Image, read::is_system_file};
 use vlp_draw::{
     AnsweredQuestion, BoxKind, DrawnBox, Heatmap, PredictedImage, PredictionPage, render_prediction,
 };
+use vlp_files::{create_folder, write_whole};
 
 use super::attention_map::AttentionMap;
-use super::prediction::{Object, Prediction, Request, read_image};
+use super::outputs::Object;
+use super::prediction::{Prediction, Request, read_image};
 use super::predictor::Predictor;
 use crate::error::VlpError;
 
@@ -118,7 +120,7 @@ pub fn write_folder(
     let trained = model.trained();
     let files = image_files(paths)?;
     let (mut skipped, mut predictions, mut cards) = (vec![], vec![], vec![]);
-    std::fs::create_dir_all(out).map_err(VlpError::io(out))?;
+    create_folder(out).map_err(VlpError::io(out))?;
     let files: Vec<(String, PathBuf)> = distinct_names(&files).into_iter().zip(files).collect();
     for batch in files.chunks(trained.config.data.batch_size.max(1)) {
         let (mut names, mut images) = (vec![], vec![]);
@@ -140,7 +142,13 @@ pub fn write_folder(
     if predictions.is_empty() {
         let reason = match skipped.first() {
             Some(first) => format!("nothing to write: {first}"),
-            None => "nothing to write: no image file was given".into(),
+            None => {
+                let paths: Vec<_> = paths
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect();
+                format!("nothing to write: no image file in {}", paths.join(", "))
+            }
         };
         return Err(VlpError::RunFolder {
             path: out.into(),
@@ -155,7 +163,7 @@ pub fn write_folder(
         path: file.clone(),
         reason: format!("cannot be encoded: {e}"),
     })?;
-    std::fs::write(&file, text).map_err(VlpError::io(&file))?;
+    write_whole(&file, &text).map_err(VlpError::io(&file))?;
     let page = PredictionPage {
         title: "vlp predictions".into(),
         summary: vec![
@@ -167,7 +175,7 @@ pub fn write_folder(
         notes: skipped.clone(),
     };
     let file = out.join("predictions.html");
-    std::fs::write(&file, render_prediction(&page)?).map_err(VlpError::io(&file))?;
+    write_whole(&file, render_prediction(&page)?.as_bytes()).map_err(VlpError::io(&file))?;
     Ok(skipped)
 }
 

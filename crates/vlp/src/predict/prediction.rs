@@ -7,6 +7,7 @@ use vlp_data::{Image, Limits, decode_image};
 use vlp_objectives::CaptioningConfig;
 
 use super::attention_map::AttentionMap;
+use super::outputs::{Caption, Object};
 use crate::error::VlpError;
 
 /// What to predict of images.
@@ -41,30 +42,6 @@ pub struct Prediction {
     /// Attention maps of the objects, then of the words of the caption, the questions and the texts; empty unless requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attention_maps: Vec<AttentionMap>,
-}
-
-/// A generated caption.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Caption {
-    /// The text.
-    pub text: String,
-    /// Sum of the log-probabilities of its tokens in nats, after the length penalty.
-    pub log_probability: f64,
-}
-
-/// A detected object.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Object {
-    /// Name of its class.
-    pub class: String,
-    /// Probability of that class.
-    pub score: f32,
-    /// Left, top, right, bottom in pixels of the original image.
-    pub bbox: [f32; 4],
-    /// Most probable attributes with their probabilities, most probable first.
-    pub attributes: Vec<(String, f32)>,
 }
 
 /// Reads an image file.

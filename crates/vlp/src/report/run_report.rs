@@ -1,13 +1,12 @@
 //! The report page of a run: metrics, loss curves, validation images, masked words.
 
-use std::fs;
-
 use burn::prelude::*;
 use vlp_data::Example;
 use vlp_draw::{
     BoxKind, Curve, DrawnBox, ImageCard, MaskedText, MaskedWord, Report, Row, Table,
     WordPrediction, render_report,
 };
+use vlp_files::write_whole;
 use vlp_objectives::detection::boxes::corners;
 use vlp_objectives::mlm::MlmTarget;
 use vlp_objectives::{
@@ -95,7 +94,7 @@ impl<M: VisionLanguage, O: ObjectiveSet> RunReport<'_, M, O> {
             notes,
         };
         let path = self.folder.report();
-        fs::write(&path, render_report(&report)?).map_err(VlpError::io(&path))
+        write_whole(&path, render_report(&report)?.as_bytes()).map_err(VlpError::io(&path))
     }
 
     fn summary(&self) -> Vec<(String, String)> {

@@ -3,14 +3,18 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use vlp_files::{create_folder, is_partial_of, sync_folder};
 use vlp_text::WordPieceTokenizer;
 use vlp_train::atomic_file::{open_lock_file, write_atomic};
 
+use super::results::Results;
 use crate::config::RunConfig;
 use crate::error::VlpError;
 
 /// Name of the file that is locked while a run is trained.
 const LOCK_FILE: &str = ".lock";
+const CONFIG_FILE: &str = "config.toml";
+const TOKENIZER_FILE: &str = "tokenizer.json";
 
 /// The lock of a run folder during training, released when it is dropped or the process ends.
 #[derive(Debug)]
@@ -46,10 +50,18 @@ impl RunFolder {
             return Ok(!path.is_file());
         }
         let entries = fs::read_dir(path).map_err(VlpError::io(path))?.flatten();
-        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-        names.sort();
-        // A run that was killed before it began leaves only the lock file, or its tokenizer too.
-        Ok(names.is_empty() || names == [LOCK_FILE] || names == [LOCK_FILE, "tokenizer.json"])
+        let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        // A run that was killed before it began leaves no more than these. The next one writes them again, which also removes
+        // what is half-written.
+        let is_of_start = |name: &str| {
+            let is_partial = |file| is_partial_of(name, file);
+            [LOCK_FILE, TOKENIZER_FILE].contains(&name)
+                || [TOKENIZER_FILE, CONFIG_FILE].into_iter().any(is_partial)
+        };
+        let mut names = names.iter().map(|name| name.to_str());
+        let is_start = names.clone().any(|name| name == Some(LOCK_FILE))
+            && names.clone().all(|name| name.is_some_and(is_of_start));
+        Ok(is_start || names.next().is_none())
     }
 
     /// Creates and locks a new run folder and writes the tokenizer and the resolved configuration into it.
@@ -63,8 +75,10 @@ impl RunFolder {
     ) -> Result<(Self, RunLock), VlpError> {
         let path = path.into();
         Self::check_vacant(&path)?;
-        fs::create_dir_all(&path).map_err(VlpError::io(&path))?;
+        create_folder(&path).map_err(VlpError::io(&path))?;
         let run_lock = lock(&path)?;
+        // The first file to stay after a loss of power: it tells what such a start has left from the files of others.
+        sync_folder(&path).map_err(VlpError::io(&path))?;
         // Another process may have created a run since the first check.
         if !Self::is_vacant(&path)? {
             return Err(already_exists(&path));
@@ -93,19 +107,38 @@ impl RunFolder {
         let folder = Self { path: path.into() };
         let file = folder.config();
         if !file.is_file() {
-            return Err(VlpError::RunFolder {
-                path: folder.path,
-                reason: "is not a run folder: it has no config.toml".into(),
-            });
+            return Err(folder.no_run());
         }
         let text = fs::read_to_string(&file).map_err(VlpError::io(&file))?;
-        let config = toml::from_str(&text).map_err(|e| older_version(&file, &e))?;
+        let config: RunConfig = toml::from_str(&text).map_err(|e| older_version(&file, &e))?;
+        let invalid = |e: VlpError| VlpError::RunFolder {
+            path: file,
+            reason: e.to_string(),
+        };
+        config.validate_evaluation().map_err(invalid)?;
         Ok((folder, config))
+    }
+
+    /// The error of a folder without `config.toml`.
+    fn no_run(self) -> VlpError {
+        let is_there = |file: &str| self.path.join(file).symlink_metadata().is_ok();
+        let of_model = ["config.json", "model.safetensors"];
+        let lacking = of_model.iter().find(|file| !self.path.join(file).is_file());
+        let reason = match lacking {
+            Some(file) if of_model.into_iter().any(is_there) => format!(
+                "is not a run folder: it has no config.toml; nor is it an exported model: {file} is missing or not a file"
+            ),
+            _ => "is not a run folder: it has no config.toml".into(),
+        };
+        VlpError::RunFolder {
+            path: self.path,
+            reason,
+        }
     }
 
     /// The resolved configuration.
     pub fn config(&self) -> PathBuf {
-        self.path.join("config.toml")
+        self.path.join(CONFIG_FILE)
     }
 
     /// Folder of the checkpoints.
@@ -130,7 +163,7 @@ impl RunFolder {
 
     /// The run's copy of its tokenizer.
     pub fn tokenizer(&self) -> PathBuf {
-        self.path.join("tokenizer.json")
+        self.path.join(TOKENIZER_FILE)
     }
 
     /// The HTML report.
@@ -152,6 +185,20 @@ impl RunFolder {
         let text = fs::read_to_string(path).map_err(VlpError::io(path))?;
         let value = serde_json::from_str(&text).map_err(|e| older_version(path, &e))?;
         Ok(Some(value))
+    }
+
+    /// Reads the metrics of the run, to the bit; `None` if there are none yet.
+    ///
+    /// # Errors
+    /// [`VlpError::RunFolder`] if they were written by an older version.
+    pub fn read_results(&self) -> Result<Option<Results>, VlpError> {
+        let path = self.results();
+        let Some(mut results) = self.read_json::<Results>(&path)? else {
+            return Ok(None);
+        };
+        let text = fs::read_to_string(&path).map_err(VlpError::io(&path))?;
+        results.restore_last_digits(&text);
+        Ok(Some(results))
     }
 
     /// Writes a JSON file of the run by an atomic rename.
@@ -202,6 +249,41 @@ mod tests {
 
     use super::*;
     use crate::config::{Sources, resolve};
+
+    #[test]
+    fn a_run_that_was_killed_before_it_began_leaves_its_folder_vacant() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        fs::create_dir(&path).unwrap();
+        let left = [
+            LOCK_FILE,
+            TOKENIZER_FILE,
+            ".tokenizer.json.7-0.partial",
+            ".config.toml.7-0.partial",
+        ];
+        left.iter()
+            .for_each(|name| fs::write(path.join(name), "half").unwrap());
+        let config = resolve(&Sources::default()).unwrap();
+        let tokenizer = WordPieceTokenizer::scenes();
+        RunFolder::create(&path, &config, &tokenizer).unwrap();
+        let mut names: Vec<_> = fs::read_dir(&path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, [LOCK_FILE, CONFIG_FILE, TOKENIZER_FILE]);
+        // Anything else is someone's.
+        let other = folder.path().join("other");
+        fs::create_dir(&other).unwrap();
+        for name in [LOCK_FILE, ".notes.7-0.partial"] {
+            fs::write(other.join(name), "").unwrap();
+        }
+        assert!(RunFolder::check_vacant(&other).is_err());
+        let tokenizer = folder.path().join("tokenizer");
+        fs::create_dir(&tokenizer).unwrap();
+        fs::write(tokenizer.join(TOKENIZER_FILE), "").unwrap();
+        assert!(RunFolder::check_vacant(&tokenizer).is_err());
+    }
 
     #[test]
     fn run_folder_is_locked_by_one_trainer_and_stale_lock_files_are_ignored() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::prelude::*;
+use vlp_files::PartialFolder;
 use vlp_train::atomic_file::write_atomic;
 use vlp_weights::SafetensorsWriter;
 
@@ -34,10 +35,10 @@ pub fn export(
 
 fn write_folder(trained: TrainedModel, folder: &Path) -> Result<usize, VlpError> {
     RunFolder::check_vacant(folder)?;
-    std::fs::create_dir_all(folder).map_err(VlpError::io(folder))?;
-    let count = write_weights(&trained, &weights_file(folder))?;
+    let partial = PartialFolder::create(folder).map_err(VlpError::io(folder))?;
+    let count = write_weights(&trained, &weights_file(partial.path()))?;
     let tokenizer = trained.tokenizer.to_tokenizer_json()?;
-    write_atomic(&tokenizer_file(folder), tokenizer.as_bytes())?;
+    write_atomic(&tokenizer_file(partial.path()), tokenizer.as_bytes())?;
     let mut run = trained.config;
     (run.from, run.weights) = (None, vec![]);
     run.from_checkpoint = CheckpointChoice::Last;
@@ -51,11 +52,11 @@ fn write_folder(trained: TrainedModel, folder: &Path) -> Result<usize, VlpError>
         vocabulary: trained.vocabulary,
         run,
     };
-    // Written last: a folder without it is not taken for a model.
     let target = RunFolder {
-        path: folder.into(),
+        path: partial.path().into(),
     };
-    target.write_json(&config_file(folder), &config)?;
+    target.write_json(&config_file(partial.path()), &config)?;
+    partial.finish().map_err(VlpError::io(folder))?;
     Ok(count)
 }
 

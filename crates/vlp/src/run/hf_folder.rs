@@ -77,10 +77,14 @@ fn use_tokenizer_copy(config: &mut RunConfig, copy: &Path) {
 fn read_config(folder: &Path) -> Result<HfConfig, VlpError> {
     let file = config_file(folder);
     let text = std::fs::read_to_string(&file).map_err(VlpError::io(&file))?;
-    let mut config: HfConfig = serde_json::from_str(&text).map_err(|e| VlpError::RunFolder {
-        path: file,
-        reason: format!("not a configuration of this version of vlp: {e}"),
-    })?;
+    let invalid = |reason: String| VlpError::RunFolder {
+        path: file.clone(),
+        reason,
+    };
+    let mut config: HfConfig = serde_json::from_str(&text)
+        .map_err(|e| invalid(format!("not a configuration of this version of vlp: {e}")))?;
+    let valid = config.run.validate_evaluation();
+    valid.map_err(|e| invalid(e.to_string()))?;
     use_tokenizer_copy(&mut config.run, &tokenizer_file(folder));
     Ok(config)
 }

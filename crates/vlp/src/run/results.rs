@@ -41,6 +41,22 @@ impl Results {
         }
     }
 
+    /// Takes the metrics' values from `text`, the JSON that these results were read from: `serde_json` may be off by the last
+    /// digit, and a resumed run must write the digits that it read.
+    pub(super) fn restore_last_digits(&mut self, text: &str) {
+        let values = text.split("\"value\":").skip(1).map(|rest| {
+            let end = rest.find([',', '}', '\n']).unwrap_or(rest.len());
+            rest[..end].trim().parse::<f64>().ok()
+        });
+        let values: Vec<Option<f64>> = values.collect();
+        if values.len() == self.initial.len() + self.trained.len() {
+            let scores = self.initial.iter_mut().chain(&mut self.trained);
+            for (score, value) in scores.zip(values) {
+                score.value = value;
+            }
+        }
+    }
+
     /// (name, initial value, trained value) of every metric.
     pub fn rows(&self) -> impl Iterator<Item = (&str, Option<f64>, Option<f64>)> {
         self.initial.iter().map(|initial| {
@@ -68,6 +84,37 @@ impl fmt::Display for Results {
         match self.skipped_note() {
             Some(note) => writeln!(f, "\n{note}"),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn values_are_read_to_the_bit() {
+        // Each is read otherwise by `serde_json` alone.
+        let values = [
+            4.1365323734449646e-17,
+            0.7071067811865475,
+            1.8884748451544886e-17,
+        ];
+        let score = |value| Score::higher("a/\"value\": 7", value);
+        let mut results = Results {
+            initial: values.map(|value| score(Some(value))).to_vec(),
+            trained: vec![score(None), score(Some(0.5))],
+            ..Results::default()
+        };
+        let expected = results.clone();
+        for text in [
+            serde_json::to_string(&results).unwrap(),
+            serde_json::to_string_pretty(&results).unwrap(),
+        ] {
+            results = serde_json::from_str(&text).unwrap();
+            results.restore_last_digits(&text);
+            assert_eq!(results, expected);
         }
     }
 }

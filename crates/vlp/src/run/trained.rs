@@ -79,7 +79,7 @@ impl TrainedModel {
         let model = model.load(checkpoint.file(file)?);
         let model = model.map_err(|e| TrainError::Mismatch {
             path: checkpoint.path.clone(),
-            reason: format!("its weights do not fit config.toml: {e:?}"),
+            reason: format!("its weights do not fit config.toml and vocabulary.json: {e:?}"),
         })?;
         Ok(Self {
             config,

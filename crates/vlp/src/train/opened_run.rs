@@ -138,7 +138,7 @@ impl Resumed {
             config: toml::to_string(config).map_err(|e| VlpError::Config(e.to_string()))?,
             tokens: tokenizer.tokens().to_vec(),
             vocabulary,
-            results: folder.read_json(&folder.results())?,
+            results: folder.read_results()?,
             notes: vec![],
         })
     }

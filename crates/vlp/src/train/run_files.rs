@@ -15,9 +15,14 @@ pub(super) struct RunFiles {
 impl RunFiles {
     /// Of a run that is at `step` and keeps `keep` checkpoints.
     pub(super) fn open(folder: &RunFolder, keep: usize, step: u64) -> Result<Self, VlpError> {
+        let checkpoints = CheckpointWriter::open(folder.checkpoints(), keep)?;
+        if step > 0 {
+            // The process that saved this step may have been killed before it removed older ones.
+            checkpoints.prune(step)?;
+        }
         Ok(Self {
             folder: folder.clone(),
-            checkpoints: CheckpointWriter::open(folder.checkpoints(), keep)?,
+            checkpoints,
             log: RunLog::open(&folder.path, step)?,
         })
     }
@@ -32,6 +37,8 @@ impl RunFiles {
         files: &[(&'static str, Vec<u8>)],
         score: Option<&CheckpointScore>,
     ) -> Result<(), VlpError> {
+        // A resumed run has the lines up to its checkpoint, also after a loss of power.
+        self.log.sync()?;
         self.checkpoints.save(state, files, score)?;
         Ok(())
     }

@@ -7,6 +7,7 @@ mod no_gradient;
 mod own_data;
 mod predict;
 mod readers;
+mod serve;
 mod sizes;
 mod soho;
 mod sources;

@@ -83,6 +83,10 @@ fn absurd_size_in_an_edited_run_is_refused() {
         vlp(&["pretrain", "--resume"]).arg(&run),
     ] {
         let line = fail(command);
-        assert_eq!(line, "error: model.d_ff = 1000000000: use at most 65536");
+        let expected = format!(
+            "error: {}: model.d_ff = 1000000000: use at most 65536",
+            file.display()
+        );
+        assert_eq!(line, expected);
     }
 }

@@ -58,10 +58,13 @@ impl CocoFiles {
         };
         let captions = annotations.join(format!("captions_{split}.json"));
         if !captions.is_file() {
-            let reason = format!(
-                "no such caption file; the splits are: {}",
-                splits.join(", ")
-            );
+            let reason = match splits.is_empty() {
+                true => "no such caption file, nor one of another split".to_owned(),
+                false => format!(
+                    "no such caption file; the splits are: {}",
+                    splits.join(", ")
+                ),
+            };
             return Err(missing(&captions, reason));
         }
         let instances = annotations.join(format!("instances_{split}.json"));

@@ -3,7 +3,7 @@
 //!
 //! Needed as long as burn's gradient checkpointing covers single element-wise operations and no layers.
 
-#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
+#[cfg(any(feature = "flex", feature = "gpu"))]
 mod checkpoint;
 
 use burn::module::Module;

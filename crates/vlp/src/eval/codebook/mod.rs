@@ -10,6 +10,7 @@ use vlp_data::Example;
 use vlp_draw::{
     CodeCard, CodeGrid, CodedImage, DictionaryPage, Patch, Row, Table, render_dictionary,
 };
+use vlp_files::write_whole;
 use vlp_vision::dictionary::CodebookUsage;
 
 pub use code_usage::{CodeUsage, VisualToken};
@@ -94,7 +95,7 @@ pub fn codebook(
             .collect(),
         notes: errors,
     };
-    std::fs::write(out, render_dictionary(&page)?).map_err(VlpError::io(out))?;
+    write_whole(out, render_dictionary(&page)?.as_bytes()).map_err(VlpError::io(out))?;
     Ok(rows)
 }
 
@@ -154,7 +155,7 @@ fn coded_image(usage: &CodeUsage, examples: &[Example], image: usize) -> CodedIm
 }
 
 /// The part of the image around a visual token: three tokens wide and high, clipped to the image.
-fn patch(example: &Example, [rows, columns]: [usize; 2], token: usize) -> Patch {
+pub(crate) fn patch(example: &Example, [rows, columns]: [usize; 2], token: usize) -> Patch {
     let image = &example.image;
     let span = |index: usize, count: usize, size: usize| {
         let pixel = |position: f64| position * size as f64 / count as f64;

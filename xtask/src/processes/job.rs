@@ -11,7 +11,7 @@ const INTERVAL: Duration = Duration::from_millis(20);
 
 /// What a launcher has started: a process group whose output goes to a file. Dropping it kills it, and all processes that
 /// train in its run folder.
-pub(super) struct Job {
+pub(crate) struct Job {
     child: Child,
     output: PathBuf,
     /// The program, and an argument that only processes of this job have.
@@ -20,22 +20,22 @@ pub(super) struct Job {
 }
 
 /// A job that has ended.
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// Exit code; 128 and the signal's number after a signal; none of a launcher that crashed or hung by itself.
-    pub(super) code: Option<i32>,
-    pub(super) output: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) output: String,
 }
 
 /// A process that trains.
 #[derive(Clone, Copy)]
-pub(super) struct Process {
-    pub(super) rank: usize,
-    pub(super) id: u32,
+pub(crate) struct Process {
+    pub(crate) rank: usize,
+    pub(crate) id: u32,
 }
 
 impl Job {
     /// `run` is the folder that the arguments of `program` name.
-    pub(super) fn start(
+    pub(crate) fn start(
         mut command: Command,
         program: &Path,
         run: &Path,
@@ -56,7 +56,7 @@ impl Job {
     }
 
     /// The processes that train, in the order of ranks.
-    pub(super) fn processes(&self) -> Vec<Process> {
+    pub(crate) fn processes(&self) -> Vec<Process> {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let mut processes: Vec<Process> = ids
@@ -80,7 +80,7 @@ impl Job {
     }
 
     /// Waits until `condition` holds.
-    pub(super) fn wait_until(
+    pub(crate) fn wait_until(
         &mut self,
         what: &str,
         limit: Duration,
@@ -104,7 +104,7 @@ impl Job {
     }
 
     /// Waits until the launcher has ended, and no process of it is left.
-    pub(super) fn wait(&mut self, limit: Duration) -> Result<Ended, String> {
+    pub(crate) fn wait(&mut self, limit: Duration) -> Result<Ended, String> {
         let start = Instant::now();
         loop {
             let left = self.processes();
@@ -133,7 +133,7 @@ impl Job {
     }
 
     /// What the launcher has ended with, if it has.
-    pub(super) fn poll(&mut self) -> Result<Option<Ended>, String> {
+    pub(crate) fn poll(&mut self) -> Result<Option<Ended>, String> {
         let status = self.child.try_wait().map_err(|error| error.to_string())?;
         Ok(status.map(|status| {
             let signal = status.signal().map(|signal| 128 + signal);
@@ -146,20 +146,20 @@ impl Job {
         }))
     }
 
-    pub(super) fn read_output(&self) -> String {
+    pub(crate) fn read_output(&self) -> String {
         let bytes = fs::read(&self.output).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Kills the launcher and all that it started in its process group.
-    pub(super) fn kill_launcher(&mut self) {
+    pub(crate) fn kill_launcher(&mut self) {
         let group = format!("-{}", self.child.id());
         send("KILL", &group);
         let _ = self.child.wait();
     }
 
     /// The launcher's process.
-    pub(super) fn launcher(&self) -> u32 {
+    pub(crate) fn launcher(&self) -> u32 {
         self.child.id()
     }
 }
@@ -177,7 +177,7 @@ impl Drop for Job {
 
 impl Ended {
     /// Fails where the code is another one.
-    pub(super) fn expect(self, code: i32) -> Result<String, String> {
+    pub(crate) fn expect(self, code: i32) -> Result<String, String> {
         match self.code {
             Some(ended) if ended == code => Ok(self.output),
             // Open MPI 4.1 does so now and then after a failure: its processes have ended as they should.
@@ -223,7 +223,7 @@ fn rank(id: u32) -> Option<usize> {
 }
 
 /// Sends a signal to a process, or to a process group `-ID`.
-pub(super) fn send(signal: &str, to: &str) {
+pub(crate) fn send(signal: &str, to: &str) {
     let mut kill = Command::new("sh");
     kill.args(["-c", "kill -s \"$1\" -- \"$2\"", "sh", signal, to]);
     kill.stderr(Stdio::null());

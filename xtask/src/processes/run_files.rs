@@ -10,7 +10,7 @@ use serde_json::Value;
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// Fails where a checkpoint, the metrics or the results of `run` are not those of `expected`. Returns the number of files.
-pub(super) fn compare(expected: &Path, run: &Path) -> Result<usize, String> {
+pub(crate) fn compare(expected: &Path, run: &Path) -> Result<usize, String> {
     let (expected_files, files) = (read(expected)?, read(run)?);
     if let Some(surplus) = files
         .keys()
@@ -22,8 +22,34 @@ pub(super) fn compare(expected: &Path, run: &Path) -> Result<usize, String> {
 }
 
 /// As [`compare`], for a run that has saved further steps because it was stopped.
-pub(super) fn compare_stopped(expected: &Path, run: &Path) -> Result<usize, String> {
+pub(crate) fn compare_stopped(expected: &Path, run: &Path) -> Result<usize, String> {
     compare_files(&read(expected)?, &read(run)?).map_err(|why| format!("{}: {why}", run.display()))
+}
+
+/// Fails where the report of `run` is not that of `expected`, times excepted.
+pub(crate) fn compare_reports(expected: &Path, run: &Path) -> Result<(), String> {
+    let read = |run: &Path| {
+        let path = run.join("report.html");
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let text = without(&text, "<dt>wall time</dt><dd>", "</dd>");
+        let text = without(&text, "<li>waited for data ", "</li>");
+        // A checkpoint that was being removed when the run was killed.
+        Ok::<_, String>(without(&text, "<li>checkpoint skipped: ", "</li>"))
+    };
+    match read(expected)? == read(run)? {
+        true => Ok(()),
+        false => Err(format!("{}: report.html differs", run.display())),
+    }
+}
+
+/// A text without its parts from `start` to `end`.
+fn without(text: &str, start: &str, end: &str) -> String {
+    let mut parts = text.split(start);
+    let mut rest = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        rest += part.split_once(end).map_or(part, |(_, rest)| rest);
+    }
+    rest
 }
 
 fn compare_files(expected: &Files, files: &Files) -> Result<usize, String> {
@@ -67,7 +93,7 @@ fn read(run: &Path) -> Result<Files, String> {
 }
 
 /// Names of the checkpoints of a run, the oldest first.
-pub(super) fn checkpoints(run: &Path) -> Result<Vec<String>, String> {
+pub(crate) fn checkpoints(run: &Path) -> Result<Vec<String>, String> {
     let folder = run.join("checkpoints");
     let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let names = entries.flatten().map(|entry| entry.file_name());
@@ -80,7 +106,7 @@ pub(super) fn checkpoints(run: &Path) -> Result<Vec<String>, String> {
 }
 
 /// Number of lines of the metrics: steps that have ended.
-pub(super) fn logged_lines(run: &Path) -> usize {
+pub(crate) fn logged_lines(run: &Path) -> usize {
     let text = fs::read(run.join("metrics.jsonl")).unwrap_or_default();
     text.iter().filter(|byte| **byte == b'\n').count()
 }
@@ -115,6 +141,25 @@ mod tests {
                 .ends_with("results.json differs")
         );
         assert_eq!(logged_lines(&a), 2);
+    }
+
+    #[test]
+    fn reports_are_compared_without_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, seconds: usize, loss: usize| {
+            let run = folder.path().join(name);
+            fs::create_dir(&run).unwrap();
+            let text = format!("<dt>wall time</dt><dd>{seconds} s</dd><p>{loss}</p>");
+            fs::write(run.join("report.html"), text).unwrap();
+            run
+        };
+        let [a, b, c] = [write("a", 1, 5), write("b", 2, 5), write("c", 1, 6)];
+        assert_eq!(compare_reports(&a, &b), Ok(()));
+        assert!(
+            compare_reports(&a, &c)
+                .unwrap_err()
+                .ends_with("report.html differs")
+        );
     }
 
     #[test]

@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+mod partial_file;
+mod partial_folder;
+mod partial_name;
+mod sync;
+
+pub use partial_file::{PartialFile, write_whole};
+pub use partial_folder::PartialFolder;
+pub use partial_name::is_partial_of;
+pub use sync::{create_folder, sync_folder, sync_parent};

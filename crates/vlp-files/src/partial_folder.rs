@@ -1,0 +1,68 @@
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::partial_name;
+use crate::sync::{create_folder, parent, sync_folder, sync_parent};
+
+/// A new folder that gets its path when it is finished. Dropping it removes it with all that is in it.
+#[derive(Debug)]
+pub struct PartialFolder {
+    target: PathBuf,
+    path: PathBuf,
+    /// Locked while it is open; `None` on systems whose folders cannot be opened.
+    _lock: Option<File>,
+    is_finished: bool,
+}
+
+impl PartialFolder {
+    /// Creates an empty folder next to `path`, and the folders above it.
+    ///
+    /// # Errors
+    /// If it cannot be created.
+    pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        create_folder(parent(&path))?;
+        let create = |partial: &Path| {
+            fs::create_dir(partial)?;
+            Ok(File::open(partial).ok())
+        };
+        let (lock, partial) = partial_name::create(&path, create, Option::as_ref)?;
+        Ok(Self {
+            target: path,
+            path: partial,
+            _lock: lock,
+            is_finished: false,
+        })
+    }
+
+    /// The folder until it is finished.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Syncs the names in the folder and gives it its path, where nothing or an empty folder may be. The files in it must have
+    /// been synced.
+    ///
+    /// # Errors
+    /// If it cannot be synced or renamed; nothing is then at its path. If only the folder above cannot be synced, it is there.
+    pub fn finish(mut self) -> io::Result<()> {
+        sync_folder(&self.path)?;
+        if self.target.is_dir() {
+            // Some systems cannot rename onto an existing folder, even an empty one.
+            fs::remove_dir(&self.target)?;
+        }
+        fs::rename(&self.path, &self.target)?;
+        self.is_finished = true;
+        sync_parent(&self.target)
+    }
+}
+
+impl Drop for PartialFolder {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // An error of the clean-up would hide the reason of the failure.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}

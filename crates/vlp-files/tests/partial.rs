@@ -1,0 +1,109 @@
+//! What is written appears whole, and what dead processes have left is removed.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use vlp_files::{PartialFile, PartialFolder, create_folder, is_partial_of, write_whole};
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_is_replaced_when_it_is_finished_and_stays_when_it_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    write_whole(&path, b"old").unwrap();
+    let mut file = PartialFile::create(&path).unwrap();
+    file.write_all(b"new").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    drop(file);
+    assert_eq!(
+        (fs::read(&path).unwrap(), names(folder.path())),
+        (b"old".to_vec(), vec!["a".into()])
+    );
+    let mut file = PartialFile::create(&path).unwrap();
+    file.write_all(b"new").unwrap();
+    file.finish().unwrap();
+    assert_eq!(
+        (fs::read(&path).unwrap(), names(folder.path())),
+        (b"new".to_vec(), vec!["a".into()])
+    );
+}
+
+#[test]
+fn a_folder_appears_when_it_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b/set");
+    let partial = PartialFolder::create(&path).unwrap();
+    write_whole(&partial.path().join("x"), b"1").unwrap();
+    drop(partial);
+    assert!(names(&folder.path().join("b")).is_empty());
+    fs::create_dir(&path).unwrap();
+    let partial = PartialFolder::create(&path).unwrap();
+    write_whole(&partial.path().join("x"), b"1").unwrap();
+    partial.finish().unwrap();
+    assert_eq!(names(&path), ["x"]);
+    assert_eq!(names(&folder.path().join("b")), ["set"]);
+}
+
+#[test]
+fn a_folder_that_is_not_empty_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set");
+    let partial = PartialFolder::create(&path).unwrap();
+    create_folder(&path).unwrap();
+    fs::write(path.join("mine"), "").unwrap();
+    partial.finish().unwrap_err();
+    assert_eq!(
+        (names(&path), names(folder.path())),
+        (vec!["mine".into()], vec!["set".into()])
+    );
+}
+
+#[test]
+fn what_dead_processes_left_is_removed_and_what_living_ones_write_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in [
+        ".a.1-0.partial",
+        ".ab.1-0.partial",
+        ".a.1.partial",
+        "a.1-0.partial",
+    ] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    fs::create_dir(folder.path().join(".a.2-0.partial")).unwrap();
+    let path = folder.path().join("a");
+    let living = PartialFile::create(&path).unwrap();
+    write_whole(&path, b"1").unwrap();
+    let left = names(folder.path());
+    let of_living = format!(".a.{}-0.partial", std::process::id());
+    let mut expected = vec![
+        ".a.1.partial".to_owned(),
+        ".ab.1-0.partial".into(),
+        of_living,
+    ];
+    expected.extend(["a".into(), "a.1-0.partial".into()]);
+    expected.sort();
+    assert_eq!(left, expected);
+    living.finish().unwrap();
+}
+
+#[test]
+fn names_of_partial_files_are_told_from_others() {
+    assert!(is_partial_of(".config.toml.17-0.partial", "config.toml"));
+    for name in [
+        "config.toml",
+        ".config.toml.partial",
+        ".config.toml.a-0.partial",
+        ".other.17-0.partial",
+    ] {
+        assert!(!is_partial_of(name, "config.toml"), "{name}");
+    }
+}

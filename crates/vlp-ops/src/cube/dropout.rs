@@ -1,0 +1,75 @@
+//! Dropout by the hash of each value's index, the CPU's mask: it is computed again wherever it is needed, and never stored.
+//!
+//! Needed as long as burn draws masks from a stream of the device, a kernel for the numbers and one for the mask.
+
+use burn::backend::TensorMetadata;
+use burn_cubecl::cubecl;
+use burn_cubecl::cubecl::prelude::*;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::hash::hash;
+use super::layout::{Rows, UNITS, buffer, cubes, element_count, empty_like, rows};
+use super::list::{Primitive, run};
+use crate::capture::Value;
+
+/// Which values are kept, and what they are multiplied by.
+#[derive(Clone, Copy)]
+pub(crate) struct Mask {
+    pub(crate) seed: [u32; 2],
+    /// The 24 random bits of a value that is kept are not below.
+    pub(crate) threshold: f32,
+    pub(crate) kept_factor: f32,
+}
+
+/// `x` times the factors of the mask.
+pub(crate) fn apply_mask(x: Primitive, mask: Mask) -> Option<Value> {
+    let outputs = vec![(x.shape(), x.dtype())];
+    let results = run("vlp_dropout", vec![x], outputs, move |inputs| {
+        inputs.iter().map(|x| launch(x, mask)).collect()
+    });
+    results.into_iter().next()
+}
+
+fn launch(x: &CubeTensor, mask: Mask) -> CubeTensor {
+    let output = empty_like(x, x.shape(), x.dtype);
+    let count = element_count(x);
+    let [seed0, seed1] = mask.seed;
+    // SAFETY: units stay below `count`, the length of both tensors.
+    unsafe {
+        dropout_kernel::launch_unchecked(
+            &x.client,
+            CubeCount::Static(cubes(count) as u32, 1, 1),
+            CubeDim::new_1d(UNITS),
+            rows(x),
+            buffer(&output, count),
+            count as u32,
+            seed0,
+            seed1,
+            mask.threshold,
+            mask.kept_factor,
+        );
+    }
+    output
+}
+
+#[cube(launch_unchecked)]
+fn dropout_kernel(
+    x: Rows,
+    output: &mut [f32],
+    count: u32,
+    seed0: u32,
+    seed1: u32,
+    threshold: f32,
+    kept_factor: f32,
+) {
+    let mut index = CUBE_POS_X * UNITS + UNIT_POS;
+    while index < count {
+        let random = f32::cast_from(hash(seed0, seed1, index) >> 8);
+        let mut factor = 0.0f32;
+        if random >= threshold {
+            factor = kept_factor;
+        }
+        output[index as usize] = x.read(index) * factor;
+        index += CUBE_COUNT_X * UNITS;
+    }
+}

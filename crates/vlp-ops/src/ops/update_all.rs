@@ -1,0 +1,295 @@
+//! Updates of many tensors at once: on a GPU by a few kernels, in place.
+//!
+//! Needed as long as burn's optimizers update one parameter after another.
+
+use burn::prelude::*;
+
+use crate::capture::Value;
+use crate::{AdamWStep, SgdStep, UpdateControl};
+
+/// An AdamW update of one tensor. Value and gradient have one shape, and so have the moments; without moments they start at
+/// zero.
+#[derive(Debug)]
+pub struct AdamWUpdate {
+    /// The parameter, without autodiff.
+    pub parameter: Value,
+    /// Its gradient.
+    pub grad: Value,
+    /// First and second moment, stored as `step` says.
+    pub moments: Option<[Value; 2]>,
+    /// Constants. [`UpdateControl`] has the factor of the gradient.
+    pub step: AdamWStep,
+}
+
+impl AdamWUpdate {
+    /// An update of tensors without autodiff. Moments of another type than `step` says are converted.
+    pub fn new<const D: usize>(
+        parameter: Tensor<D>,
+        grad: Tensor<D>,
+        moments: Option<(Tensor<D>, Tensor<D>)>,
+        step: AdamWStep,
+    ) -> Self {
+        let dtype = super::stochastic_rounding::moment_dtype(step.bf16_moments);
+        let stored = |moment: Tensor<D>| match moment.dtype() == dtype {
+            true => moment.into(),
+            false => moment.cast(dtype).into(),
+        };
+        Self {
+            parameter: parameter.into(),
+            grad: grad.into(),
+            moments: moments.map(|(first, second)| [stored(first), stored(second)]),
+            step,
+        }
+    }
+}
+
+/// An SGD update of one tensor; without a velocity it starts at zero.
+#[derive(Debug)]
+pub struct SgdUpdate {
+    /// The parameter, without autodiff.
+    pub parameter: Value,
+    /// Its gradient.
+    pub grad: Value,
+    /// The velocity.
+    pub velocity: Option<Value>,
+    /// Constants. [`UpdateControl`] has the factor of the gradient.
+    pub step: SgdStep,
+}
+
+/// Calls a function with the rank of a tensor as its parameter.
+macro_rules! with_rank {
+    ($rank:expr, $function:ident($($argument:expr),*)) => {
+        match $rank {
+            0 | 1 => $function::<1>($($argument),*),
+            2 => $function::<2>($($argument),*),
+            3 => $function::<3>($($argument),*),
+            4 => $function::<4>($($argument),*),
+            5 => $function::<5>($($argument),*),
+            _ => $function::<6>($($argument),*),
+        }
+    };
+}
+
+/// [`adamw`](crate::adamw()) for many tensors of up to six axes. Returns parameters and moments in their order. What something
+/// else holds is copied, all else is updated where it lies.
+pub fn adamw_all(updates: Vec<AdamWUpdate>, control: &UpdateControl) -> Vec<[Value; 3]> {
+    gpu_path! {
+        let updates = match on_gpu::adamw(updates, control) {
+            Ok(results) => return results,
+            Err(updates) => updates,
+        };
+    }
+    let factor = control.read();
+    let update = |update: AdamWUpdate| {
+        let rank = update.parameter.rank();
+        with_rank!(rank, adamw_one(update, factor))
+    };
+    updates.into_iter().map(update).collect()
+}
+
+fn adamw_one<const D: usize>(update: AdamWUpdate, factor: Option<f32>) -> [Value; 3] {
+    let (parameter, grad) = (
+        update.parameter.into_tensor::<D, Float>(),
+        update.grad.into_tensor::<D, Float>(),
+    );
+    let moments = update
+        .moments
+        .map(|moments| moments.map(Value::into_tensor));
+    let Some(grad_scale) = factor else {
+        let dtype = super::stochastic_rounding::moment_dtype(update.step.bf16_moments);
+        let zeros = || Tensor::<D>::zeros(grad.dims(), (&grad.device(), dtype));
+        let [first, second] = moments.unwrap_or_else(|| [zeros(), zeros()]);
+        return [parameter.into(), first.into(), second.into()];
+    };
+    let step = AdamWStep {
+        grad_scale,
+        ..update.step
+    };
+    let moments = moments.map(|[first, second]| (first, second));
+    let (parameter, first, second) = crate::adamw(parameter, grad, moments, step);
+    [parameter.into(), first.into(), second.into()]
+}
+
+/// [`sgd`](crate::sgd()) for many tensors of up to six axes. Returns parameters and velocities in their order. What something
+/// else holds is copied, all else is updated where it lies.
+pub fn sgd_all(updates: Vec<SgdUpdate>, control: &UpdateControl) -> Vec<[Value; 2]> {
+    gpu_path! {
+        let updates = match on_gpu::sgd(updates, control) {
+            Ok(results) => return results,
+            Err(updates) => updates,
+        };
+    }
+    let factor = control.read();
+    let update = |update: SgdUpdate| {
+        let rank = update.parameter.rank();
+        with_rank!(rank, sgd_one(update, factor))
+    };
+    updates.into_iter().map(update).collect()
+}
+
+fn sgd_one<const D: usize>(update: SgdUpdate, factor: Option<f32>) -> [Value; 2] {
+    let (parameter, grad) = (
+        update.parameter.into_tensor::<D, Float>(),
+        update.grad.into_tensor::<D, Float>(),
+    );
+    let velocity = update.velocity.map(Value::into_tensor);
+    let Some(grad_scale) = factor else {
+        let velocity = velocity.unwrap_or_else(|| grad.zeros_like());
+        return [parameter.into(), velocity.into()];
+    };
+    let step = SgdStep {
+        grad_scale,
+        ..update.step
+    };
+    let (parameter, velocity) = crate::sgd(parameter, grad, velocity, step);
+    [parameter.into(), velocity.into()]
+}
+
+/// `decay * average + (1 - decay) * current` of each `[average, current]`, of up to six axes. Averages that nothing else holds
+/// are updated where they lie.
+pub fn moving_averages(pairs: Vec<[Value; 2]>, decay: f64) -> Vec<Value> {
+    gpu_path! {
+        let pairs = match on_gpu::moving_averages(pairs, decay) {
+            Ok(results) => return results,
+            Err(pairs) => pairs,
+        };
+    }
+    let update = |pair: [Value; 2]| {
+        let rank = pair[0].rank();
+        with_rank!(rank, average_one(pair, decay))
+    };
+    pairs.into_iter().map(update).collect()
+}
+
+fn average_one<const D: usize>(pair: [Value; 2], decay: f64) -> Value {
+    let [average, current] = pair.map(Value::into_tensor::<D, Float>);
+    (average.mul_scalar(decay) + current.mul_scalar(1.0 - decay)).into()
+}
+
+#[cfg(feature = "gpu")]
+mod on_gpu {
+    use super::{AdamWUpdate, SgdUpdate};
+    use crate::UpdateControl;
+    use crate::capture::Value;
+    use crate::cube::{self, primitives};
+    use burn::prelude::*;
+
+    /// A matrix with a row of constants for each tensor, and the control; `None` if they are not on a GPU.
+    fn parameters<const N: usize>(
+        rows: impl Iterator<Item = [f32; N]>,
+        control: &UpdateControl,
+    ) -> Option<[cube::Primitive; 2]> {
+        let control = control.0.clone();
+        if crate::is_cpu(&control.device()) {
+            return None;
+        }
+        let rows: Vec<f32> = rows.flatten().collect();
+        let constants = Tensor::<1>::from_floats(rows.as_slice(), &control.device());
+        primitives(vec![constants.into(), control.into()])
+            .ok()?
+            .try_into()
+            .ok()
+    }
+
+    pub(super) fn adamw(
+        updates: Vec<AdamWUpdate>,
+        control: &UpdateControl,
+    ) -> Result<Vec<[Value; 3]>, Vec<AdamWUpdate>> {
+        let Some(first) = updates.first() else {
+            return Ok(vec![]);
+        };
+        let bf16_moments = first.step.bf16_moments;
+        let row = |update: &AdamWUpdate| -> [f32; cube::adamw::CONSTANTS] {
+            let step = &update.step;
+            let retained = 1.0 - step.learning_rate * f64::from(step.weight_decay);
+            [
+                step.learning_rate as f32,
+                retained as f32,
+                step.beta1,
+                step.beta2,
+                step.epsilon,
+                1.0 - step.beta1.powi(step.step_number),
+                1.0 - step.beta2.powi(step.step_number),
+                step.step_number as f32,
+                f32::from(u8::from(update.moments.is_none())),
+            ]
+        };
+        let Some([constants, control]) = parameters(updates.iter().map(row), control) else {
+            return Err(updates);
+        };
+        let tensors = updates.into_iter().filter_map(|update| {
+            let [parameter, grad] = take([update.parameter, update.grad])?;
+            let moments = match update.moments {
+                Some(moments) => Some(take(moments)?),
+                None => None,
+            };
+            Some(cube::adamw::Tensors {
+                parameter,
+                grad,
+                moments,
+            })
+        });
+        let tensors = tensors.collect();
+        Ok(cube::adamw::adamw(
+            tensors,
+            bf16_moments,
+            constants,
+            control,
+        ))
+    }
+
+    pub(super) fn sgd(
+        updates: Vec<SgdUpdate>,
+        control: &UpdateControl,
+    ) -> Result<Vec<[Value; 2]>, Vec<SgdUpdate>> {
+        if updates.is_empty() {
+            return Ok(vec![]);
+        }
+        let row = |update: &SgdUpdate| -> [f32; cube::sgd::CONSTANTS] {
+            let step = &update.step;
+            [
+                step.learning_rate as f32,
+                step.weight_decay,
+                step.momentum,
+                f32::from(u8::from(update.velocity.is_none())),
+            ]
+        };
+        let Some([constants, control]) = parameters(updates.iter().map(row), control) else {
+            return Err(updates);
+        };
+        let tensors = updates.into_iter().filter_map(|update| {
+            let [parameter, grad] = take([update.parameter, update.grad])?;
+            let velocity = match update.velocity {
+                Some(velocity) => {
+                    let [velocity] = take([velocity])?;
+                    Some(velocity)
+                }
+                None => None,
+            };
+            Some(cube::sgd::Tensors {
+                parameter,
+                grad,
+                velocity,
+            })
+        });
+        let tensors = tensors.collect();
+        Ok(cube::sgd::sgd(tensors, constants, control))
+    }
+
+    pub(super) fn moving_averages(
+        pairs: Vec<[Value; 2]>,
+        decay: f64,
+    ) -> Result<Vec<Value>, Vec<[Value; 2]>> {
+        let is_on_gpu = |pair: &[Value; 2]| pair.iter().all(cube::is_on_gpu);
+        if !pairs.iter().all(is_on_gpu) {
+            return Err(pairs);
+        }
+        let pairs = pairs.into_iter().filter_map(take).collect();
+        Ok(cube::ema::ema(pairs, decay))
+    }
+
+    /// Tensors of one device are all on a GPU, or none is.
+    fn take<const N: usize>(values: [Value; N]) -> Option<[cube::Primitive; N]> {
+        primitives(values.into()).ok()?.try_into().ok()
+    }
+}

@@ -1,0 +1,81 @@
+//! `/v1/detect`.
+
+use serde::{Deserialize, Serialize};
+use vlp_data::ResizedImage;
+
+use super::context::{Context, in_range};
+use super::error::ApiError;
+use super::image_input::ImageInput;
+use super::request::{ApiRequest, Results};
+use crate::engine::{Task, same_size};
+use crate::model::{Model, ModelError};
+use crate::outputs::{Head, Object};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DetectRequest {
+    model: Option<String>,
+    images: Vec<ImageInput>,
+    #[serde(default = "default_floor")]
+    floor: f32,
+}
+
+fn default_floor() -> f32 {
+    0.05
+}
+
+pub(crate) struct DetectTask {
+    image: ResizedImage,
+    floor: f32,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Detection {
+    width: usize,
+    height: usize,
+    objects: Vec<Object>,
+}
+
+impl ApiRequest for DetectRequest {
+    type Task = DetectTask;
+    type Answer = Results<Detection>;
+    const HEAD: Head = Head::Detect;
+
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    fn tasks(self, context: &Context<'_>) -> Result<Vec<DetectTask>, ApiError> {
+        in_range("floor", self.floor.into(), 0.0..=1.0)?;
+        let images = context.images(&self.images)?.into_iter();
+        let floor = self.floor;
+        Ok(images.map(|image| DetectTask { image, floor }).collect())
+    }
+
+    fn answer(model: &str, outputs: Vec<Detection>) -> Results<Detection> {
+        Results::new(model, outputs)
+    }
+}
+
+impl Task for DetectTask {
+    type Output = Detection;
+    const NAME: &'static str = "detect";
+
+    fn joins(&self, other: &Self, model: &dyn Model) -> bool {
+        same_size(model, &self.image, &other.image)
+    }
+
+    fn run(model: &dyn Model, batch: &[&Self]) -> Result<Vec<Detection>, ModelError> {
+        let images: Vec<&ResizedImage> = batch.iter().map(|task| &task.image).collect();
+        let outputs = batch.iter().zip(model.detect(&images)?);
+        let detections = outputs.map(|(task, mut objects)| {
+            objects.retain(|object| object.score >= task.floor);
+            Detection {
+                width: task.image.original_width,
+                height: task.image.original_height,
+                objects,
+            }
+        });
+        Ok(detections.collect())
+    }
+}

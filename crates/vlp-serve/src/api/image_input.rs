@@ -1,0 +1,11 @@
+//! Images in requests.
+
+use serde::Deserialize;
+
+/// An image: its file, or the number of an example.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImageInput {
+    pub(super) base64: Option<String>,
+    pub(super) example: Option<usize>,
+}

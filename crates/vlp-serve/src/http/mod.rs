@@ -1,0 +1,17 @@
+//! Routes, and what stands before them: checks of the caller, limits, errors as JSON.
+
+mod admission;
+mod body;
+mod guard;
+mod hosts;
+mod listen;
+mod observe;
+mod post;
+mod read;
+mod respond;
+mod router;
+mod shared;
+
+pub(crate) use listen::listen;
+pub(crate) use router::router;
+pub(crate) use shared::Shared;

@@ -1,0 +1,92 @@
+//! Requests to a model.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+
+use super::body::{check_content_type, parse, read_body};
+use super::respond::json;
+use super::shared::Shared;
+use crate::api::{ApiError, ApiRequest, Context, find_model};
+use crate::engine::{AnyJob, Job, JobError, Task};
+
+/// Answers a request: parses it, queues its tasks and puts their outputs together.
+pub(super) async fn post<R: ApiRequest>(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Response {
+    match answer::<R>(shared, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn answer<R: ApiRequest>(
+    shared: Arc<Shared>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    check_content_type(request.headers())?;
+    let body = read_body(request.into_body(), shared.config.max_body_bytes).await?;
+    let prepared = Arc::clone(&shared);
+    // Parsing and decoding take long: other threads do them, so that connections are not kept waiting.
+    let (model, tasks) = blocking(&shared, move || {
+        let request: R = parse(&body)?;
+        let index = find_model(&prepared.models, request.model())?;
+        let model = &*prepared.models[index];
+        if !model.info().heads.contains(&R::HEAD) {
+            return Err(ApiError::missing_head(&model.info().name, R::HEAD));
+        }
+        let context = Context {
+            model,
+            config: &prepared.config,
+        };
+        Ok((index, request.tasks(&context)?))
+    })
+    .await??;
+    let outputs = compute(&shared, model, tasks).await?;
+    let name = shared.models[model].info().name.clone();
+    blocking(&shared, move || json(&R::answer(&name, outputs))).await
+}
+
+/// The outputs of tasks, in their order.
+pub(super) async fn compute<T: Task>(
+    shared: &Shared,
+    model: usize,
+    tasks: Vec<T>,
+) -> Result<Vec<T::Output>, ApiError> {
+    let (mut jobs, mut receivers) = (vec![], vec![]);
+    for task in tasks {
+        let (job, receiver) = Job::new(model, task);
+        let job: Box<dyn AnyJob> = Box::new(job);
+        jobs.push(job);
+        receivers.push(receiver);
+    }
+    if !shared.queue.push(jobs) {
+        return Err(ApiError::stopping());
+    }
+    let mut outputs = Vec::with_capacity(receivers.len());
+    for (index, receiver) in receivers.into_iter().enumerate() {
+        let output = receiver.await.map_err(|_| ApiError::internal())?;
+        outputs.push(output.map_err(|error| match error {
+            JobError::Panicked => ApiError::internal(),
+            JobError::Model(error) => {
+                let error = ApiError::from(error);
+                let field = error.field.map(|field| format!("{field}[{index}]"));
+                ApiError { field, ..error }
+            }
+        })?);
+    }
+    Ok(outputs)
+}
+
+/// Runs a function on a thread for work; a panic in it is an internal error.
+pub(super) async fn blocking<T: Send + 'static>(
+    shared: &Shared,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| {
+        shared.metrics.panics.inc();
+        ApiError::internal()
+    })
+}

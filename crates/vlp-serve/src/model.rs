@@ -1,0 +1,141 @@
+//! What a model does for the server.
+
+use vlp_data::{Image, ResizedImage};
+
+use crate::outputs::{
+    Answer, Attention, Caption, CaptionMethod, Code, CodeGrid, JointTensors, MatchScore, ModelInfo,
+    Object, Tensor,
+};
+
+/// Why a model has no output.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// An image that the model cannot read, such as one that is smaller than its stride.
+    #[error("{0}")]
+    Image(String),
+    /// Anything else, which is not the client's fault.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A validation image that clients may choose.
+#[derive(Debug, Clone)]
+pub struct ExampleImage {
+    /// Its name in its data set.
+    pub name: String,
+    /// Its captions.
+    pub captions: Vec<String>,
+    /// The image.
+    pub image: Image,
+}
+
+/// What attends to an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attended {
+    /// Object queries.
+    pub queries: Vec<usize>,
+    /// Captions, read by the caption decoder.
+    pub captions: Vec<String>,
+    /// Texts, read by the encoder with the image.
+    pub texts: Vec<String>,
+}
+
+/// A trained model.
+///
+/// Methods get batches whose images have the same [`Model::padded_size`]; the outputs are in the order of the batch, one for
+/// each of its members, and do not depend on the other members (up to rounding). A method is only called if
+/// [`ModelInfo::heads`] has its head. All but [`Model::resize`] are called by one thread.
+pub trait Model: Send + Sync {
+    /// Names, heads and sizes.
+    fn info(&self) -> &ModelInfo;
+
+    /// Validation images that clients may choose; may be empty.
+    fn examples(&self) -> &[ExampleImage];
+
+    /// An image as the model reads it.
+    ///
+    /// # Errors
+    /// [`ModelError::Image`] for an image that it cannot read.
+    fn resize(&self, image: &Image) -> Result<ResizedImage, ModelError>;
+
+    /// Width and height of the batch that an image would be in alone.
+    fn padded_size(&self, image: &ResizedImage) -> (usize, usize);
+
+    /// The object of every query, greatest score first.
+    ///
+    /// # Errors
+    /// As [`ModelError`]; so do the methods below.
+    fn detect(&self, images: &[&ResizedImage]) -> Result<Vec<Vec<Object>>, ModelError>;
+
+    /// Captions: beams with the best score first, or samples.
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn caption(
+        &self,
+        images: &[&ResizedImage],
+        method: &CaptionMethod,
+    ) -> Result<Vec<Vec<Caption>>, ModelError>;
+
+    /// The `top` most probable answers to each question about each image, most probable first.
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn answer(
+        &self,
+        asked: &[(&ResizedImage, &[String])],
+        top: usize,
+    ) -> Result<Vec<Vec<Vec<Answer>>>, ModelError>;
+
+    /// The score of each text for its image.
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn match_texts(
+        &self,
+        pairs: &[(&ResizedImage, &[String])],
+    ) -> Result<Vec<Vec<MatchScore>>, ModelError>;
+
+    /// Attention over each image.
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn attention(
+        &self,
+        attended: &[(&ResizedImage, &Attended)],
+    ) -> Result<Vec<Attention>, ModelError>;
+
+    /// The code of each cell of each image.
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn codes(&self, images: &[&ResizedImage]) -> Result<Vec<CodeGrid>, ModelError>;
+
+    /// What a code stands for, below [`ModelInfo::codes`].
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn code(&self, code: usize) -> Result<Code, ModelError>;
+
+    /// Image tokens after the encoder has read each image alone, `[rows, columns, width]`.
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn grid_features(&self, images: &[&ResizedImage]) -> Result<Vec<Tensor>, ModelError>;
+
+    /// Tokens after the encoder has read each text alone, `[tokens, width]`.
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn text_features(&self, texts: &[&str]) -> Result<Vec<Tensor>, ModelError>;
+
+    /// Tokens of each text and its image after the encoder has read them together.
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn joint_features(
+        &self,
+        pairs: &[(&ResizedImage, &[String])],
+    ) -> Result<Vec<Vec<JointTensors>>, ModelError>;
+}

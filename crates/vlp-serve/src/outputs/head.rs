@@ -1,0 +1,38 @@
+//! What models can do.
+
+use serde::Serialize;
+
+/// What a model can do; also the name of its route below `/v1/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Head {
+    /// Finds objects.
+    Detect,
+    /// Generates captions.
+    Caption,
+    /// Answers questions.
+    Answer,
+    /// Scores how well texts describe images.
+    Match,
+    /// Tells where words and objects look.
+    Attention,
+    /// Has a visual dictionary.
+    Codes,
+    /// Gives features of images and texts.
+    Features,
+}
+
+impl Head {
+    /// The name in `/v1/models` and of the route.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Detect => "detect",
+            Self::Caption => "caption",
+            Self::Answer => "answer",
+            Self::Match => "match",
+            Self::Attention => "attention",
+            Self::Codes => "codes",
+            Self::Features => "features",
+        }
+    }
+}

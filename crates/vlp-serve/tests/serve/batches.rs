@@ -1,0 +1,73 @@
+//! Requests that wait are computed together, and none notices.
+
+use std::thread;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use crate::running::{Running, config};
+
+/// Sends all requests while the model is busy. Returns their answers and the sizes of the batches they were in.
+fn send_together(config: vlp_serve::ServeConfig, requests: &[Value]) -> (Vec<Value>, Vec<usize>) {
+    let (server, model) = Running::start(config);
+    let gate = json!({ "images": [{ "example": 0 }], "texts": ["gate"] });
+    let answers = thread::scope(|scope| {
+        let waiting = scope.spawn(|| server.post("/v1/match", &gate));
+        model.gate.await_arrival();
+        let requests = requests.iter().enumerate().map(|(index, request)| {
+            let thread = scope.spawn(|| server.post("/v1/match", request).ok());
+            // In this order.
+            server.await_tasks(index + 1);
+            thread
+        });
+        let requests: Vec<_> = requests.collect();
+        model.gate.open();
+        waiting.join().unwrap().ok();
+        requests
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let batches = model.batches.lock().unwrap()[1..].to_vec();
+    (answers, batches)
+}
+
+/// A request about an uploaded image of one color and a text.
+fn request(side: usize, color: usize, texts: &[&str]) -> Value {
+    let image = crate::colors::image(side, side, color);
+    let mut file = vec![];
+    let mut encoder = png::Encoder::new(&mut file, side as u32, side as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&image.rgb).unwrap();
+    writer.finish().unwrap();
+    json!({ "images": [{ "base64": STANDARD.encode(file) }], "texts": texts })
+}
+
+#[test]
+fn requests_that_wait_become_one_batch_with_the_answers_of_single_ones() {
+    let requests: Vec<Value> = (0..6)
+        .map(|i| request(4, i % 3, &["red", "green"]))
+        .collect();
+    let (answers, batches) = send_together(config(), &requests);
+    assert_eq!(batches, [6]);
+    let (server, _) = Running::start(config());
+    for (request, answer) in requests.iter().zip(answers) {
+        assert_eq!(server.post("/v1/match", request).ok(), answer);
+    }
+}
+
+#[test]
+fn a_batch_has_images_of_one_padded_size_and_no_more_rows_than_the_most() {
+    // Sides of 3 and 4 are padded to 4.
+    let requests = [3, 8, 4, 8].map(|side| request(side, 0, &["red"]));
+    assert_eq!(send_together(config(), &requests).1, [2, 2]);
+    let requests: Vec<Value> = (0..4).map(|_| request(4, 0, &["red", "blue"])).collect();
+    assert_eq!(
+        send_together(config().with_max_batch(5), &requests).1,
+        [2, 2]
+    );
+    // A single request may have more.
+    let requests = [request(4, 0, &["a", "b", "c"])];
+    assert_eq!(send_together(config().with_max_batch(2), &requests).1, [1]);
+}

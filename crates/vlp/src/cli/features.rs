@@ -1,0 +1,59 @@
+//! `vlp features`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use vlp::data::open_plain;
+use vlp::predict::{FeatureKinds, write_features};
+use vlp::{Predictor, VlpError};
+
+use super::common_args::{CheckpointArgs, DeviceArgs};
+use super::output::{print, warn};
+
+#[derive(Args)]
+pub(super) struct FeaturesArgs {
+    /// Folder of the run.
+    run: PathBuf,
+    /// Data source, as `--data` of pretrain has it: `coco:DIR@SPLIT`, `json:FILE`, `shards:PATH`, ...
+    source: String,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
+    /// Features to write; all by default.
+    #[arg(long, value_delimiter = ',', value_name = "KIND,...")]
+    kinds: Vec<Kind>,
+    /// The safetensors file.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Image tokens after the encoder has read the image alone.
+    Grid,
+    /// Tokens of each text after the encoder has read it alone.
+    Text,
+    /// Tokens of both after the encoder has read them together.
+    Joint,
+}
+
+impl FeaturesArgs {
+    pub(super) fn run(self) -> Result<(), VlpError> {
+        let device = self.device.pick()?;
+        let model = Predictor::load_checkpoint(&self.run, self.checkpoint.choice, &device)?;
+        let mut data = model.trained().config.data.clone();
+        data.source = self.source;
+        let opened = open_plain(&data)?;
+        let wants = |kind| self.kinds.is_empty() || self.kinds.contains(&kind);
+        let kinds = FeatureKinds {
+            grid: wants(Kind::Grid),
+            text: wants(Kind::Text),
+            joint: wants(Kind::Joint),
+        };
+        for problem in write_features(&model, &*opened.source, kinds, &self.out)? {
+            warn(format_args!("skipped: {problem}"));
+        }
+        print(format_args!("{}\n", self.out.display()))
+    }
+}

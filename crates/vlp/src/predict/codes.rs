@@ -1,0 +1,46 @@
+//! Codes of images in a visual dictionary.
+
+use vlp_data::ResizedImage;
+use vlp_objectives::EncoderPasses;
+
+use super::predictor::{Predictor, missing_head};
+use crate::error::VlpError;
+
+/// The dictionary code of each cell of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImageCodes {
+    /// Rows of the grid.
+    pub rows: usize,
+    /// Columns of the grid.
+    pub columns: usize,
+    /// `rows * columns` codes, row-major.
+    pub codes: Vec<usize>,
+}
+
+impl Predictor {
+    /// The codes of each image. Batches as [`Self::padded_size`] says.
+    ///
+    /// # Errors
+    /// [`VlpError::Config`] if the run's model has no visual dictionary, [`VlpError::Objective`] for images too small for the
+    /// model.
+    pub fn codes_batch(&self, images: &[&ResizedImage]) -> Result<Vec<ImageCodes>, VlpError> {
+        if self.trained().config.model.quantizer().is_none() {
+            return Err(missing_head("model.quantizer"));
+        }
+        let encoded = self.encode(images, &[], EncoderPasses::NONE, false)?;
+        let codes = encoded.output.codes("codes")?;
+        let columns = codes.grid[1].max(1);
+        let grids = codes.assignments.iter().map(|assignments| {
+            let is_inside = |code: &&Option<usize>| code.is_some();
+            let first_row = assignments.iter().take(columns);
+            let first_column = assignments.iter().step_by(columns);
+            ImageCodes {
+                rows: first_column.filter(is_inside).count(),
+                columns: first_row.filter(is_inside).count(),
+                codes: assignments.iter().flatten().copied().collect(),
+            }
+        });
+        Ok(grids.collect())
+    }
+}

@@ -1,0 +1,197 @@
+//! Features of a data source as a safetensors file.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use vlp_data::{ResizedImage, Source};
+use vlp_weights::SafetensorsWriter;
+
+use super::features::FeatureArray;
+use super::predictor::Predictor;
+use crate::error::VlpError;
+
+/// Which features are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeatureKinds {
+    /// Image tokens after the encoder has read the image alone: tensor `INDEX/grid`, `[rows, columns, d_model]`.
+    pub grid: bool,
+    /// Tokens of each text after the encoder has read it alone: `INDEX/text/NUMBER`, `[tokens, d_model]`.
+    pub text: bool,
+    /// Tokens of each text and of the image after the encoder has read them together: `INDEX/joint/NUMBER/text` and
+    /// `INDEX/joint/NUMBER/image`.
+    pub joint: bool,
+}
+
+/// A sample that waits for its batch.
+struct Pending {
+    index: usize,
+    image: ResizedImage,
+    texts: Vec<String>,
+}
+
+/// Writes features of all samples of a source to the safetensors file `out`. `INDEX` is that of the sample, `NUMBER` that of
+/// its text; the metadata have the names of the samples as a JSON object by index. Returns messages about samples that cannot
+/// be read, which are skipped.
+///
+/// # Errors
+/// [`VlpError::Io`] and [`VlpError::Weights`] for files that cannot be written, [`VlpError::RunFolder`] if `out` exists
+/// already or no sample can be read, as [`Predictor::predict`].
+pub fn write_features(
+    model: &Predictor,
+    source: &dyn Source,
+    kinds: FeatureKinds,
+    out: &Path,
+) -> Result<Vec<String>, VlpError> {
+    if out.exists() {
+        return Err(VlpError::RunFolder {
+            path: out.into(),
+            reason: "already exists; use another --out".into(),
+        });
+    }
+    let batch_size = model.trained().config.data.batch_size.max(1);
+    let (mut spool, mut skipped) = (Spool::create(out)?, vec![]);
+    let mut names = serde_json::Map::new();
+    let mut batch: Vec<Pending> = vec![];
+    for index in 0..source.len() {
+        let sample = match source.load(index) {
+            Ok(sample) => sample,
+            Err(error) => {
+                skipped.push(error.to_string());
+                continue;
+            }
+        };
+        names.insert(index.to_string(), sample.name.into());
+        let pending = Pending {
+            index,
+            image: model.resize(&sample.image)?,
+            texts: sample.captions,
+        };
+        // Images of a batch are padded alike, so that the batch does not change their features.
+        let size = model.padded_size(&pending.image);
+        let is_other_size = |first: &Pending| model.padded_size(&first.image) != size;
+        if batch.len() == batch_size || batch.first().is_some_and(is_other_size) {
+            write_batch(model, &batch, kinds, &mut spool)?;
+            batch.clear();
+        }
+        batch.push(pending);
+    }
+    if names.is_empty() {
+        return Err(VlpError::RunFolder {
+            path: out.into(),
+            reason: match skipped.first() {
+                Some(first) => format!("nothing to write: {first}"),
+                None => "nothing to write: the source has no samples".into(),
+            },
+        });
+    }
+    write_batch(model, &batch, kinds, &mut spool)?;
+    let metadata = [
+        ("format".to_owned(), "vlp features".to_owned()),
+        (
+            "samples".to_owned(),
+            serde_json::Value::from(names).to_string(),
+        ),
+    ];
+    spool.finish(out, &metadata.into())?;
+    Ok(skipped)
+}
+
+fn write_batch(
+    model: &Predictor,
+    batch: &[Pending],
+    kinds: FeatureKinds,
+    spool: &mut Spool,
+) -> Result<(), VlpError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let images: Vec<&ResizedImage> = batch.iter().map(|pending| &pending.image).collect();
+    if kinds.grid {
+        let features = model.grid_features(&images)?;
+        for (Pending { index, .. }, array) in batch.iter().zip(features) {
+            spool.push(format!("{index}/grid"), array)?;
+        }
+    }
+    if kinds.text {
+        for Pending { index, texts, .. } in batch {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            for (number, array) in model.text_features(&texts).into_iter().enumerate() {
+                spool.push(format!("{index}/text/{number}"), array)?;
+            }
+        }
+    }
+    if kinds.joint {
+        let pairs = images.iter().zip(batch);
+        let pairs = pairs.map(|(image, pending)| (*image, pending.texts.as_slice()));
+        let pairs: Vec<(&ResizedImage, &[String])> = pairs.collect();
+        let features = model.joint_features(&pairs)?;
+        for (Pending { index, .. }, texts) in batch.iter().zip(features) {
+            for (number, joint) in texts.into_iter().enumerate() {
+                spool.push(format!("{index}/joint/{number}/text"), joint.text)?;
+                spool.push(format!("{index}/joint/{number}/image"), joint.image)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tensors in a temporary file: the header of a safetensors file needs all shapes before the first value.
+struct Spool {
+    path: PathBuf,
+    file: BufWriter<File>,
+    shapes: BTreeMap<String, Vec<usize>>,
+    /// In the order they were written.
+    names: Vec<String>,
+}
+
+impl Spool {
+    /// A file without a name in the folder of `out`, where the result will fit.
+    fn create(out: &Path) -> Result<Self, VlpError> {
+        let folder = match out.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let file = tempfile::tempfile_in(folder).map_err(VlpError::io(folder))?;
+        Ok(Self {
+            path: folder.into(),
+            file: BufWriter::new(file),
+            shapes: BTreeMap::new(),
+            names: vec![],
+        })
+    }
+
+    fn push(&mut self, name: String, array: FeatureArray) -> Result<(), VlpError> {
+        for value in &array.values {
+            let bytes = value.to_le_bytes();
+            self.file
+                .write_all(&bytes)
+                .map_err(VlpError::io(&self.path))?;
+        }
+        self.names.push(name.clone());
+        self.shapes.insert(name, array.shape);
+        Ok(())
+    }
+
+    fn finish(self, out: &Path, metadata: &BTreeMap<String, String>) -> Result<(), VlpError> {
+        let failed = || VlpError::io(&self.path);
+        let file = self.file.into_inner();
+        let mut file = file.map_err(|error| failed()(error.into_error()))?;
+        file.seek(SeekFrom::Start(0)).map_err(failed())?;
+        let mut file = std::io::BufReader::new(file);
+        let mut writer = SafetensorsWriter::create(out, &self.shapes, metadata)?;
+        for name in &self.names {
+            let count: usize = self.shapes[name].iter().product();
+            let mut bytes = vec![0; 4 * count];
+            file.read_exact(&mut bytes).map_err(failed())?;
+            let (values, _) = bytes.as_chunks::<4>();
+            let values: Vec<f32> = values
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes))
+                .collect();
+            writer.write(name, &values)?;
+        }
+        Ok(writer.finish()?)
+    }
+}

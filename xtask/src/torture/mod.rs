@@ -1,0 +1,74 @@
+//! `vlp` under bad luck: killed, out of space, without power, on bad files. What is left is compared with what should be.
+
+mod bad_files;
+mod calls;
+mod disk;
+mod faults;
+mod kill;
+mod lab;
+mod options;
+mod page;
+mod png;
+mod power;
+mod program;
+mod quarantine;
+mod resume;
+mod shared;
+mod subject;
+mod tiny;
+
+use std::path::Path;
+
+use crate::processes::scenario::{self, Scenario};
+use lab::Lab;
+use options::Options;
+
+const SCENARIOS: [Scenario<Lab, String>; 7] = [
+    Scenario {
+        name: "kill",
+        shows: "a run that is killed at any moment and resumed has the bytes of one that was not",
+        run: kill::run,
+    },
+    Scenario {
+        name: "faults",
+        shows: "each call that changes files fails, or the process is killed there",
+        run: faults::run,
+    },
+    Scenario {
+        name: "power",
+        shows: "power is lost at each call that changes files",
+        run: power::run,
+    },
+    Scenario {
+        name: "resume",
+        shows: "a run is resumed at each step, with 0, 1 and 4 threads that load",
+        run: resume::run,
+    },
+    Scenario {
+        name: "shared",
+        shows: "other trainers, readers, a folder that becomes read-only, a clock that goes back",
+        run: shared::run,
+    },
+    Scenario {
+        name: "bad-files",
+        shows: "cut, changed and replaced files of each reader are refused with a message",
+        run: bad_files::run,
+    },
+    Scenario {
+        name: "quarantine",
+        shows: "of many samples exactly the bad ones are left out and named",
+        run: quarantine::run,
+    },
+];
+
+/// Runs the named tests, or all, and lists what became of them. By hand, their figures go to docs/reliability.md.
+pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
+    let options = Options::parse(words)?;
+    let scenarios = scenario::choose(&SCENARIOS, &options.names)?;
+    let lab = Lab::new(root, options)?;
+    let (runs, result) = scenario::run(&scenarios, &lab);
+    if lab.options.long {
+        page::write(root, &SCENARIOS.map(|scenario| scenario.name), &runs)?;
+    }
+    result
+}

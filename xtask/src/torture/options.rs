@@ -1,0 +1,66 @@
+//! The command line.
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Options {
+    /// Whether as much is tried as by hand, or as little as in continuous integration.
+    pub(super) long: bool,
+    /// Decides all that is random.
+    pub(super) seed: u64,
+    /// Whether the program is built; else that of the last build is used.
+    pub(super) build: bool,
+    /// Whether the messages about bad files are written instead of compared.
+    pub(super) write_messages: bool,
+    pub(super) names: Vec<String>,
+}
+
+impl Options {
+    pub(super) fn parse(words: &[&str]) -> Result<Self, String> {
+        let mut options = Self {
+            long: false,
+            seed: 1,
+            build: true,
+            write_messages: false,
+            names: vec![],
+        };
+        let mut words = words.iter();
+        while let Some(&word) = words.next() {
+            match word {
+                "--long" => options.long = true,
+                "--no-build" => options.build = false,
+                "--write-messages" => options.write_messages = true,
+                "--seed" => {
+                    let value = words.next().and_then(|value| value.parse().ok());
+                    options.seed = value.ok_or("--seed: a number follows")?;
+                }
+                option if option.starts_with("--") => return Err(format!("no option {option}")),
+                name => options.names.push(name.to_owned()),
+            }
+        }
+        if options.write_messages && !options.long {
+            return Err("--write-messages: needs --long, which tries all bad files".into());
+        }
+        Ok(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn options_and_names_are_read() {
+        let options = Options::parse(&["kill", "--long", "--seed", "9", "power"]).unwrap();
+        let expected = Options {
+            long: true,
+            seed: 9,
+            build: true,
+            write_messages: false,
+            names: vec!["kill".into(), "power".into()],
+        };
+        assert_eq!(options, expected);
+        assert!(Options::parse(&["--seed"]).is_err());
+        assert!(Options::parse(&["--short"]).is_err());
+        assert!(Options::parse(&["--write-messages"]).is_err());
+    }
+}
