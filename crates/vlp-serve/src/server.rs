@@ -82,11 +82,14 @@ impl Server {
         let thread = thread::Builder::new().name("vlp-serve".into());
         let thread = thread.spawn(move || {
             let _close = CloseQueue(&connections);
-            runtime.block_on(async {
+            let stopped = runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 let router = router(&connections);
                 listen(listener, router, Arc::clone(&connections), stop).await
-            })
+            });
+            // Without waiting for images that are still decoded for clients that have gone.
+            runtime.shutdown_background();
+            stopped
         })?;
         engine::run(
             &shared.queue,

@@ -1,23 +1,28 @@
 //! Signals that stop the server.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 /// Exit code after a second signal.
 const INTERRUPTED: i32 = 130;
 
-/// Waits for Ctrl-C or SIGTERM. A second one ends the process at once.
+/// Waits for Ctrl-C or SIGTERM. A second one ends the process at once, whatever the server does then.
 ///
 /// # Errors
 /// The system's, if it refuses a handler.
 pub async fn stop_signal() -> io::Result<()> {
     let mut signals = Signals::new()?;
-    signals.next().await?;
-    tokio::spawn(async move {
-        if signals.next().await.is_ok() {
-            std::process::exit(INTERRUPTED);
-        }
-    });
-    Ok(())
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag unset.
+        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&is_stopping))?;
+        flag::register(signal, Arc::clone(&is_stopping))?;
+    }
+    signals.next().await
 }
 
 #[cfg(unix)]

@@ -38,10 +38,11 @@ impl Call {
     /// What a message about this call must name. `root` is the folder that `out` is in.
     pub(super) fn name_in_messages(&self, root: &Path) -> String {
         let is_removed = |path: &Path| path.iter().any(|name| name == "removed");
-        match self.change {
+        match &self.change {
             // It is synced for the sake of what was renamed in it.
             Change::Sync if self.path == root => "out".to_owned(),
-            // Of a checkpoint.
+            // Of a checkpoint, which is renamed before it is removed.
+            Change::Rename { to } if is_removed(to) => "step-".to_owned(),
             Change::Remove if is_removed(&self.path) || self.final_name() == "checkpoints" => {
                 "step-".to_owned()
             }

@@ -14,6 +14,8 @@ use crate::model::Model;
 pub(crate) struct Context<'a> {
     pub(crate) model: &'a dyn Model,
     pub(crate) config: &'a ServeConfig,
+    /// Whether nobody waits for the answer any more.
+    pub(crate) is_abandoned: &'a dyn Fn() -> bool,
 }
 
 /// Index of the model called `name`; the first one if a request names none.
@@ -52,6 +54,9 @@ impl Context<'_> {
     }
 
     fn image(&self, input: &ImageInput, field: &str) -> Result<ResizedImage, ApiError> {
+        if (self.is_abandoned)() {
+            return Err(ApiError::abandoned());
+        }
         match (&input.base64, input.example) {
             (Some(text), None) => self.decode(text, &format!("{field}.base64")),
             (None, Some(index)) => {
@@ -103,6 +108,19 @@ impl Context<'_> {
                 _ => continue,
             };
             return Err(ApiError::field(format!("{field}[{index}]"), message));
+        }
+        Ok(())
+    }
+
+    /// Checks the number of pairs of an image and a text, whose answers are large.
+    pub(crate) fn check_pairs(&self, images: usize, texts: usize) -> Result<(), ApiError> {
+        let most = self.config.max_texts;
+        let pairs = images * texts;
+        if pairs > most {
+            let message = format!(
+                "{pairs} pairs of an image and a text; at most {most} are allowed in a request"
+            );
+            return Err(ApiError::field("texts", message));
         }
         Ok(())
     }

@@ -94,6 +94,11 @@ impl ApiError {
         )
     }
 
+    /// An answer that nobody reads: the client has gone, or got that of a request that took too long.
+    pub(crate) fn abandoned() -> Self {
+        Self::new(ErrorCode::Timeout, "nobody waits for the answer")
+    }
+
     pub(crate) fn stopping() -> Self {
         Self::new(ErrorCode::Stopping, "the server stops")
     }

@@ -74,6 +74,9 @@ impl ApiRequest for FeaturesRequest {
         if wants(FeatureKind::Text) || wants(FeatureKind::Joint) {
             at_least_one("texts", &self.texts)?;
         }
+        if wants(FeatureKind::Joint) {
+            context.check_pairs(self.images.len(), self.texts.len())?;
+        }
         let images = match wants(FeatureKind::Grid) || wants(FeatureKind::Joint) {
             true => context.images(&self.images)?,
             false => vec![],

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 
+use super::admission::Active;
 use super::body::{check_content_type, parse, read_body};
 use super::respond::json;
 use super::shared::Shared;
@@ -14,9 +16,10 @@ use crate::engine::{AnyJob, Job, JobError, Task};
 /// Answers a request: parses it, queues its tasks and puts their outputs together.
 pub(super) async fn post<R: ApiRequest>(
     State(shared): State<Arc<Shared>>,
+    Extension(active): Extension<Arc<Active>>,
     request: Request,
 ) -> Response {
-    match answer::<R>(shared, request).await {
+    match answer::<R>(shared, active, request).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
@@ -24,13 +27,14 @@ pub(super) async fn post<R: ApiRequest>(
 
 async fn answer<R: ApiRequest>(
     shared: Arc<Shared>,
+    active: Arc<Active>,
     request: Request,
 ) -> Result<Response, ApiError> {
     check_content_type(request.headers())?;
     let body = read_body(request.into_body(), shared.config.max_body_bytes).await?;
     let prepared = Arc::clone(&shared);
     // Parsing and decoding take long: other threads do them, so that connections are not kept waiting.
-    let (model, tasks) = blocking(&shared, move || {
+    let (model, tasks) = blocking(&shared, &active, move |active| {
         let request: R = parse(&body)?;
         let index = find_model(&prepared.models, request.model())?;
         let model = &*prepared.models[index];
@@ -40,13 +44,14 @@ async fn answer<R: ApiRequest>(
         let context = Context {
             model,
             config: &prepared.config,
+            is_abandoned: &|| active.is_abandoned(),
         };
         Ok((index, request.tasks(&context)?))
     })
     .await??;
     let outputs = compute(&shared, model, tasks).await?;
     let name = shared.models[model].info().name.clone();
-    blocking(&shared, move || json(&R::answer(&name, outputs))).await
+    blocking(&shared, &active, move |_| json(&R::answer(&name, outputs))).await
 }
 
 /// The outputs of tasks, in their order.
@@ -80,13 +85,21 @@ pub(super) async fn compute<T: Task>(
     Ok(outputs)
 }
 
-/// Runs a function on a thread for work; a panic in it is an internal error.
+/// Runs a function on a thread for work, unless nobody waits for it any more; the request counts as active until it ends. A
+/// panic in it is an internal error.
 pub(super) async fn blocking<T: Send + 'static>(
     shared: &Shared,
-    work: impl FnOnce() -> T + Send + 'static,
+    active: &Arc<Active>,
+    work: impl FnOnce(&Active) -> T + Send + 'static,
 ) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| {
-        shared.metrics.panics.inc();
-        ApiError::internal()
-    })
+    let active = Arc::clone(active);
+    let work = move || (!active.is_abandoned()).then(|| work(&active));
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Some(output)) => Ok(output),
+        Ok(None) => Err(ApiError::abandoned()),
+        Err(_) => {
+            shared.metrics.panics.inc();
+            Err(ApiError::internal())
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_SECURITY_POLICY;
@@ -10,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json as object;
 
+use super::admission::Active;
 use super::post::{blocking, compute};
 use super::respond::{json, respond};
 use super::shared::Shared;
@@ -63,6 +65,7 @@ pub(super) async fn examples(
 
 pub(super) async fn example(
     State(shared): State<Arc<Shared>>,
+    Extension(active): Extension<Arc<Active>>,
     index: Number,
     query: ModelParameter,
 ) -> Result<Response, ApiError> {
@@ -79,13 +82,17 @@ pub(super) async fn example(
             )
         });
     }
-    let file = blocking(&shared, move || png(&model.examples()[index].image)).await?;
+    let file = blocking(&shared, &active, move |_| {
+        png(&model.examples()[index].image)
+    })
+    .await?;
     let file = file.map_err(|_| ApiError::internal())?;
     Ok(respond(StatusCode::OK, "image/png", file))
 }
 
 pub(super) async fn code(
     State(shared): State<Arc<Shared>>,
+    Extension(active): Extension<Arc<Active>>,
     code: Number,
     query: ModelParameter,
 ) -> Result<Response, ApiError> {
@@ -106,7 +113,7 @@ pub(super) async fn code(
     }
     let outputs = compute(&shared, model, vec![CodeTask { code }]).await?;
     match outputs.into_iter().next() {
-        Some(output) => blocking(&shared, move || json(&output)).await,
+        Some(output) => blocking(&shared, &active, move |_| json(&output)).await,
         None => Err(ApiError::internal()),
     }
 }

@@ -36,6 +36,11 @@ impl Gate {
         );
     }
 
+    /// How many came to the gate.
+    pub(crate) fn arrivals(&self) -> usize {
+        self.state.lock().unwrap().0
+    }
+
     pub(crate) fn open(&self) {
         self.state.lock().unwrap().1 = true;
         self.changed.notify_all();
@@ -47,6 +52,8 @@ pub(crate) struct Colors {
     info: ModelInfo,
     examples: Vec<ExampleImage>,
     pub(crate) gate: Arc<Gate>,
+    /// Images that are twice as wide as high wait here when they are resized.
+    pub(crate) resize_gate: Arc<Gate>,
     /// Sizes of the batches of texts.
     pub(crate) batches: Arc<Mutex<Vec<usize>>>,
 }
@@ -98,6 +105,7 @@ impl Colors {
             },
             examples: (0..3).map(example).collect(),
             gate: Arc::default(),
+            resize_gate: Arc::default(),
             batches: Arc::default(),
         }
     }
@@ -164,6 +172,9 @@ impl Model for Colors {
     }
 
     fn resize(&self, image: &Image) -> Result<ResizedImage, ModelError> {
+        if image.width == 2 * image.height {
+            self.resize_gate.pass();
+        }
         match (image.width, image.height) {
             (1, 1) => Err(ModelError::Image("1x1 is too small".into())),
             _ => Ok(ResizedImage {

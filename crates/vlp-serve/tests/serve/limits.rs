@@ -108,6 +108,32 @@ fn a_request_that_takes_too_long_is_answered_with_504() {
 }
 
 #[test]
+fn images_of_a_request_that_nobody_waits_for_are_not_decoded_and_hold_its_place_until_then() {
+    let config = config()
+        .with_timeout(Duration::from_millis(300))
+        .with_queue(1);
+    let (server, model) = Running::start(config);
+    let mut file = vec![];
+    let mut encoder = png::Encoder::new(&mut file, 2, 1);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&[200; 6]).unwrap();
+    drop(writer);
+    let image = json!({ "base64": STANDARD.encode(file) });
+    let response = server.post("/v1/detect", &json!({ "images": vec![image; 3] }));
+    assert_eq!(response.status, 504);
+    // The first image is still worked on, so the request has not ended.
+    let small = json!({ "images": [{ "example": 0 }] });
+    assert_eq!(server.post("/v1/detect", &small).status, 429);
+    model.resize_gate.open();
+    while server.post("/v1/detect", &small).status == 429 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(model.resize_gate.arrivals(), 1);
+    server.post("/v1/detect", &small).ok();
+}
+
+#[test]
 fn a_connection_more_than_the_most_waits_for_another_to_close() {
     let (server, _) = Running::start(config().with_connections(1));
     let idle = TcpStream::connect(server.address).unwrap();

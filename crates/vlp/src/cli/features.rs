@@ -45,6 +45,9 @@ impl FeaturesArgs {
         let mut data = model.trained().config.data.clone();
         data.source = self.source;
         let opened = open_plain(&data)?;
+        for note in &opened.notes {
+            warn(format_args!("{note}"));
+        }
         let wants = |kind| self.kinds.is_empty() || self.kinds.contains(&kind);
         let kinds = FeatureKinds {
             grid: wants(Kind::Grid),

@@ -34,7 +34,7 @@ pub struct OpenedSource {
     /// Sample index and consensus answer of questions, ascending.
     pub(super) consensus: Vec<(usize, String)>,
     /// Messages about skipped records.
-    pub(super) notes: Vec<String>,
+    pub notes: Vec<String>,
     /// What reading the annotation files skipped; `None` for generated scenes.
     pub report: Option<ReadReport>,
 }

@@ -37,7 +37,7 @@ struct Pending {
 ///
 /// # Errors
 /// [`VlpError::Io`] and [`VlpError::Weights`] for files that cannot be written, [`VlpError::RunFolder`] if `out` exists
-/// already or no sample can be read, as [`Predictor::predict`].
+/// already or no sample can be read, [`VlpError::Config`] for samples of two images, as [`Predictor::predict`].
 pub fn write_features(
     model: &Predictor,
     source: &dyn Source,
@@ -62,6 +62,13 @@ pub fn write_features(
                 continue;
             }
         };
+        if sample.second_image.is_some() {
+            return Err(VlpError::Config(format!(
+                "{}: the sample {} has two images; features are those of one image and its texts",
+                source.name(),
+                sample.name
+            )));
+        }
         names.insert(index.to_string(), sample.name.into());
         let pending = Pending {
             index,
