@@ -13,12 +13,21 @@ use crate::peer::worker::Worker;
 
 const BUDGET: &str = "benches/ledger.toml";
 const PREFACE: &str = "# What one run of a case may make the GPU do at most: kernels, blocks of fused operations in all and by part, tensors copied to
-# the device (uploads) and read from it (reads). Autotune decides how many kernels a block has, so kernels may be 5 % more.
+# the device (uploads) and read from it (reads). Autotune decides how many kernels a block has, so kernels may be 5 % more; blocks
+# may be 2 % more, those of a part 5 % and one.
 # Written by `cargo xtask ledger --write`, and held by `cargo xtask ledger`.
 
 ";
-/// How much of a budget of kernels the choices of autotune may add, in percent: 1.4 were seen between two machines.
-const AUTOTUNE_SLACK: i64 = 5;
+/// What may be more than the budget: autotune's choices made 1.4 % more kernels on another machine; blocks do not depend on it,
+/// but were counted on one machine alone.
+fn slack(name: &str, limit: i64) -> i64 {
+    match name {
+        "kernels" => limit * 5 / 100,
+        "blocks" => limit * 2 / 100,
+        "reads" | "uploads" => 0,
+        _ => limit * 5 / 100 + 1,
+    }
+}
 const WORKER: &str = "peer-worker";
 /// Forward, backward and update of a step; the columns of the table.
 const PASSES: [&str; 3] = ["forward", "backward", "update"];
@@ -187,11 +196,7 @@ impl Counts {
                 count.as_integer()?,
                 limit.and_then(Entry::as_integer).unwrap_or(0),
             );
-            let slack = match name {
-                "kernels" => limit * AUTOTUNE_SLACK / 100,
-                _ => 0,
-            };
-            (count > limit + slack)
+            (count > limit + slack(name, limit))
                 .then(|| format!("{case}: {name}: {count}, the budget is {limit}"))
         };
         let entry = self.entry();
@@ -216,7 +221,7 @@ mod tests {
 
     fn counts() -> Counts {
         let parts = json!({"stem": [2, 3, 60], "inputs": [1, 0, 1]});
-        let answer = json!({"parts": parts, "blocks": {"stem": 5, "inputs": 1}, "kernels": {"conv": 30, "relu": 31},
+        let answer = json!({"parts": parts, "blocks": {"stem": 104, "inputs": 2}, "kernels": {"conv": 30, "relu": 31},
             "uploads": 2, "reads": 1});
         Counts::read(&answer).unwrap()
     }
@@ -224,34 +229,39 @@ mod tests {
     #[test]
     fn counts_hold_their_own_budget() {
         let counts = counts();
-        assert_eq!((counts.total_kernels(), counts.total_blocks()), (61, 6));
+        assert_eq!((counts.total_kernels(), counts.total_blocks()), (61, 106));
         let entry = Entry::Table(counts.entry());
         assert_eq!(counts.above("case", &entry), Vec::<String>::new());
     }
 
     #[test]
     fn what_is_above_the_budget_is_named() {
-        let limits = "kernels = 57\nblocks = 6\nuploads = 1\nreads = 1\nparts = { stem = 4 }";
-        let limits = Entry::Table(limits.parse().unwrap());
-        // Kernels may be 59: autotune's slack is 5 % of 57.
+        let above = |limits: &str| {
+            let mut above = counts().above("case", &Entry::Table(limits.parse().unwrap()));
+            above.sort();
+            above
+        };
+        // With the slack 59 kernels, 105 blocks, and 103 of the stem.
+        let limits = "kernels = 57\nblocks = 103\nuploads = 1\nreads = 1\nparts = { stem = 98 }";
         let expected = [
-            "case: blocks of inputs: 1, the budget is 0",
-            "case: blocks of stem: 5, the budget is 4",
+            "case: blocks of inputs: 2, the budget is 0",
+            "case: blocks of stem: 104, the budget is 98",
+            "case: blocks: 106, the budget is 103",
             "case: kernels: 61, the budget is 57",
             "case: uploads: 2, the budget is 1",
         ];
-        let mut above = counts().above("case", &limits);
-        above.sort();
-        assert_eq!(above, expected);
+        assert_eq!(above(limits), expected);
         let limits =
-            "kernels = 59\nblocks = 6\nuploads = 2\nreads = 1\nparts = { stem = 5, inputs = 1 }";
-        let limits = Entry::Table(limits.parse().unwrap());
-        assert_eq!(counts().above("case", &limits), Vec::<String>::new());
+            "kernels = 59\nblocks = 104\nuploads = 2\nreads = 1\nparts = { stem = 99, inputs = 1 }";
+        assert_eq!(above(limits), Vec::<String>::new());
     }
 
     #[test]
     fn a_step_is_shown_by_pass() {
         let table = counts().table("tiny-step");
-        assert!(table.contains("| stem | 2 | 3 | 55 | 60 | 5 |"), "{table}");
+        assert!(
+            table.contains("| stem | 2 | 3 | 55 | 60 | 104 |"),
+            "{table}"
+        );
     }
 }
