@@ -5,7 +5,7 @@ mod partial_folder;
 mod partial_name;
 mod sync;
 
-pub use partial_file::{PartialFile, write_whole};
+pub use partial_file::{PartialFile, write_synced, write_whole};
 pub use partial_folder::PartialFolder;
 pub use partial_name::is_partial_of;
 pub use sync::{create_folder, sync_folder, sync_parent};

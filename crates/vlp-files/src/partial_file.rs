@@ -6,12 +6,15 @@ use crate::partial_name;
 use crate::sync::sync_parent;
 
 /// A file that replaces the one at its path when it is finished. Dropping it removes it.
+///
+/// A link at the path stays: the file that it names is replaced. A pipe or a device, such as `/dev/stdout`, is written to as
+/// it is.
 #[derive(Debug)]
 pub struct PartialFile {
     path: PathBuf,
-    partial: PathBuf,
+    /// `None` for pipes and devices.
+    partial: Option<PathBuf>,
     file: File,
-    is_finished: bool,
 }
 
 impl PartialFile {
@@ -21,13 +24,23 @@ impl PartialFile {
     /// If it cannot be created.
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
+        if is_device(&path) {
+            let file = File::options().write(true).open(&path)?;
+            let partial = None;
+            return Ok(Self {
+                path,
+                partial,
+                file,
+            });
+        }
+        // The end of a chain of links.
+        let path = fs::canonicalize(&path).unwrap_or(path);
         let create = |partial: &Path| File::create_new(partial);
         let (file, partial) = partial_name::create(&path, create, |file| Some(file))?;
         Ok(Self {
             path,
-            partial,
+            partial: Some(partial),
             file,
-            is_finished: false,
         })
     }
 
@@ -37,11 +50,21 @@ impl PartialFile {
     /// If it cannot be synced or renamed; the file at its path is then the old one. If only the folder cannot be synced, it is
     /// the new one.
     pub fn finish(mut self) -> io::Result<()> {
+        let Some(partial) = &self.partial else {
+            return self.file.flush();
+        };
         self.file.sync_all()?;
-        fs::rename(&self.partial, &self.path)?;
-        self.is_finished = true;
+        fs::rename(partial, &self.path)?;
+        self.partial = None;
         sync_parent(&self.path)
     }
+}
+
+/// Whether there is something else than a file or folder at a path. `/dev` is not written into, whatever its links name:
+/// `/dev/stdout` may be a file that the process has open.
+fn is_device(path: &Path) -> bool {
+    let metadata = fs::metadata(path);
+    metadata.is_ok_and(|m| path.starts_with("/dev") || !m.is_file() && !m.is_dir())
 }
 
 impl Write for PartialFile {
@@ -62,11 +85,22 @@ impl Seek for PartialFile {
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
-        if !self.is_finished {
+        if let Some(partial) = &self.partial {
             // An error of the clean-up would hide the reason of the failure.
-            let _ = fs::remove_file(&self.partial);
+            let _ = fs::remove_file(partial);
         }
     }
+}
+
+/// Writes and syncs a file of a folder that is not complete itself, such as a [`PartialFolder`](crate::PartialFolder). Sync the
+/// folder after its last file.
+///
+/// # Errors
+/// If it cannot be created, written or synced.
+pub fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// Writes a file, or replaces it: readers see the old contents or the new.

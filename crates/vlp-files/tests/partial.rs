@@ -107,3 +107,27 @@ fn names_of_partial_files_are_told_from_others() {
         assert!(!is_partial_of(name, "config.toml"), "{name}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn links_pipes_and_devices_stay_what_they_are() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    use std::process::Command;
+    let folder = tempfile::tempdir().unwrap();
+    let [target, link, pipe] = ["target", "link", "pipe"].map(|name| folder.path().join(name));
+    fs::write(&target, "old").unwrap();
+    symlink("target", &link).unwrap();
+    write_whole(&link, b"new").unwrap();
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    assert_eq!(fs::read(&target).unwrap(), b"new");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read(pipe).unwrap()
+    });
+    write_whole(&pipe, b"through").unwrap();
+    assert_eq!(reader.join().unwrap(), b"through");
+    assert!(pipe.metadata().unwrap().file_type().is_fifo());
+    assert_eq!(names(folder.path()), ["link", "pipe", "target"]);
+}

@@ -1,12 +1,14 @@
 //! Files that are written completely or not at all.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::TrainError;
+
+/// What failed, in messages.
+const WRITE: &str = "write the file (is the disk full?)";
 
 /// SHA-256 in hexadecimal, as `sha256sum` prints it.
 pub fn sha256_hex(bytes: &[u8]) -> String {
@@ -21,11 +23,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// # Errors
 /// [`TrainError::Io`].
 pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let mut file = File::create(path).map_err(TrainError::io(path, "create the file"))?;
-    file.write_all(bytes)
-        .map_err(TrainError::io(path, "write the file (is the disk full?)"))?;
-    file.sync_all()
-        .map_err(TrainError::io(path, "flush the file to disk"))
+    vlp_files::write_synced(path, bytes).map_err(TrainError::io(path, WRITE))
 }
 
 /// Replaces a file by an atomic rename: readers see either the old contents or the new, also after a loss of power.
@@ -33,8 +31,7 @@ pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 /// # Errors
 /// [`TrainError::Io`].
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let failed = TrainError::io(path, "write the file (is the disk full?)");
-    vlp_files::write_whole(path, bytes).map_err(failed)
+    vlp_files::write_whole(path, bytes).map_err(TrainError::io(path, WRITE))
 }
 
 /// Opens a file to lock it, and creates it if it does not exist. Its contents stay: it may be the file of another program.

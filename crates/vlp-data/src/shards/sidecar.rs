@@ -6,7 +6,7 @@
 use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize as _, Serialize};
-use vlp_files::write_whole;
+use vlp_files::write_synced;
 
 use super::{Blob, BlobStore, Folder, MANIFEST, ShardEntry, ShardIndex, ShardOptions, index};
 use crate::{DataError, FileSource, LabelSpace, Limits, Source, read::cache::LAYOUT};
@@ -40,7 +40,7 @@ pub(super) fn write(
     source
         .serialize(&mut rmp_serde::Serializer::new(&mut bytes))
         .map_err(|error| DataError::io(&path)(std::io::Error::other(error)))?;
-    write_whole(&path, &bytes).map_err(DataError::io(&path))?;
+    write_synced(&path, &bytes).map_err(DataError::io(&path))?;
     Ok(Some(ShardIndex {
         version: LAYOUT,
         bytes: bytes.len() as u64,

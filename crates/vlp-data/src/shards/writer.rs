@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use vlp_files::write_whole;
+use vlp_files::write_synced;
 
 use super::{MANIFEST, Manifest, PackOptions, PackReport, ShardEntry, sidecar};
 use crate::{DataError, Source};
@@ -155,7 +155,7 @@ impl<'a> ShardWriter<'a> {
         let path = self.folder.join(MANIFEST);
         serde_json::to_vec_pretty(&manifest)
             .map_err(io::Error::from)
-            .and_then(|bytes| write_whole(&path, &bytes))
+            .and_then(|bytes| write_synced(&path, &bytes))
             .map_err(DataError::io(path))?;
         Ok(report)
     }
