@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::Failure;
 use super::job::{Ended, Job};
 use super::options::Options;
-use crate::peer::cargo;
+use crate::processes::folders;
 
 /// Longer than any job of a scenario takes.
 pub(super) const LIMIT: Duration = Duration::from_secs(120);
@@ -46,10 +46,10 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Builds the programs and copies them: the next build without MPI would replace them.
+    /// Builds the programs.
     fn build(&self) -> Result<(), String> {
         let start = Instant::now();
-        fs::create_dir_all(&self.folder).map_err(|e| self.failed(e))?;
+        fs::create_dir_all(&self.folder).map_err(|e| format!("{}: {e}", self.folder.display()))?;
         let vlp = ["--package", "vlp"];
         let example = ["--package", "vlp-distributed", "--example", "tree_sum"];
         let mpi = ["--features", "mpi"];
@@ -62,30 +62,16 @@ impl Lab {
                 &self.tree_sum,
             ),
         ] {
-            let status = cargo(&self.root).arg("build").args(arguments).status();
-            if !status.map_err(|e| format!("cargo: {e}"))?.success() {
-                return Err(format!("{built} did not build"));
-            }
-            // Removed first: a process may still run it.
-            let _ = fs::remove_file(copy);
-            let built = self.root.join("target/debug").join(built);
-            fs::copy(built, copy).map_err(|e| self.failed(e))?;
+            folders::build(&self.root, &arguments, built, copy)?;
         }
         println!("built in {:.0} s", start.elapsed().as_secs_f64());
         Ok(())
     }
 
-    fn failed(&self, error: std::io::Error) -> String {
-        format!("{}: {error}", self.folder.display())
-    }
-
     /// An empty folder.
     pub(super) fn fresh(&self, name: &str) -> Result<PathBuf, String> {
         let folder = self.folder.join("runs").join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(|e| self.failed(e))?;
-        }
-        fs::create_dir_all(&folder).map_err(|e| self.failed(e))?;
+        folders::empty(&folder)?;
         Ok(folder)
     }
 

@@ -1,5 +1,7 @@
 //! The command line.
 
+use crate::processes::options;
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Options {
     /// How often `kill` kills a process.
@@ -22,21 +24,16 @@ impl Options {
             build: true,
             names: vec![],
         };
-        let mut words = words.iter();
-        while let Some(&word) = words.next() {
-            let mut number = || {
-                let value = words.next().and_then(|value| value.parse().ok());
-                value.ok_or_else(|| format!("{word}: a number follows"))
-            };
-            match word {
+        options.names = options::parse(words, |option, number| {
+            match option {
                 "--kills" => options.kills = number()? as usize,
                 "--seed" => options.seed = number()?,
                 "--install" => options.install = true,
                 "--no-build" => options.build = false,
-                option if option.starts_with("--") => return Err(format!("no option {option}")),
-                name => options.names.push(name.to_owned()),
+                _ => return Ok(false),
             }
-        }
+            Ok(true)
+        })?;
         Ok(options)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::options::Options;
 use super::program::Program;
-use crate::peer::cargo;
+use crate::processes::folders;
 
 /// Failures that are printed in full.
 const PRINTED: usize = 12;
@@ -32,7 +32,7 @@ impl Lab {
         };
         fs::create_dir_all(&lab.folder).map_err(|e| lab.failed(e))?;
         if lab.options.build {
-            lab.build(root)?;
+            folders::build(root, &["--package", "vlp"], "vlp", &lab.program)?;
         }
         lab.compile_shim()?;
         Ok(lab)
@@ -40,18 +40,6 @@ impl Lab {
 
     fn failed(&self, error: std::io::Error) -> String {
         format!("{}: {error}", self.folder.display())
-    }
-
-    /// Builds the program and copies it: another build could replace it in the meantime.
-    fn build(&self, root: &Path) -> Result<(), String> {
-        let status = cargo(root).args(["build", "--package", "vlp"]).status();
-        if !status.map_err(|e| format!("cargo: {e}"))?.success() {
-            return Err("vlp did not build".into());
-        }
-        let _ = fs::remove_file(&self.program);
-        let built = root.join("target/debug/vlp");
-        fs::copy(built, &self.program).map_err(|e| self.failed(e))?;
-        Ok(())
     }
 
     fn compile_shim(&self) -> Result<(), String> {
@@ -75,10 +63,7 @@ impl Lab {
     /// An empty folder.
     pub(super) fn fresh(&self, name: &str) -> Result<PathBuf, String> {
         let folder = self.folder.join("runs").join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(|e| self.failed(e))?;
-        }
-        fs::create_dir_all(&folder).map_err(|e| self.failed(e))?;
+        folders::empty(&folder)?;
         Ok(folder)
     }
 

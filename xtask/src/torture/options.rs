@@ -1,5 +1,7 @@
 //! The command line.
 
+use crate::processes::options;
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Options {
     /// Whether as much is tried as by hand, or as little as in continuous integration.
@@ -22,20 +24,16 @@ impl Options {
             write_messages: false,
             names: vec![],
         };
-        let mut words = words.iter();
-        while let Some(&word) = words.next() {
-            match word {
+        options.names = options::parse(words, |option, number| {
+            match option {
                 "--long" => options.long = true,
                 "--no-build" => options.build = false,
                 "--write-messages" => options.write_messages = true,
-                "--seed" => {
-                    let value = words.next().and_then(|value| value.parse().ok());
-                    options.seed = value.ok_or("--seed: a number follows")?;
-                }
-                option if option.starts_with("--") => return Err(format!("no option {option}")),
-                name => options.names.push(name.to_owned()),
+                "--seed" => options.seed = number()?,
+                _ => return Ok(false),
             }
-        }
+            Ok(true)
+        })?;
         if options.write_messages && !options.long {
             return Err("--write-messages: needs --long, which tries all bad files".into());
         }

@@ -1,9 +1,12 @@
 //! Modules and configurations that the tests use.
 
-use burn::module::Param;
+use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::prelude::*;
-use vlp_train::{Decay, OptimizerConfig, ScheduleConfig, TrainError, Trainer, TrainerConfig};
+use vlp_train::{
+    Checkpoint, CheckpointWriter, Decay, OptimizerConfig, ScheduleConfig, TrainError, Trainer,
+    TrainerConfig,
+};
 
 /// A batch norm and a linear layer: `[batch, 2]` to `[batch, 1]`.
 #[derive(Module, Debug)]
@@ -127,6 +130,13 @@ pub(crate) fn step(trainer: &mut Trainer<Net>) {
         })
         .unwrap();
     assert_eq!(report.skipped, None);
+}
+
+/// Saves a checkpoint of the configuration `c`.
+pub(crate) fn save<M: Module>(trainer: &Trainer<M>, writer: &CheckpointWriter) -> Checkpoint {
+    let (state, files) = (trainer.state("c"), trainer.checkpoint_files().unwrap());
+    writer.save(&state, &files, None).unwrap();
+    writer.store().latest().unwrap().0
 }
 
 pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

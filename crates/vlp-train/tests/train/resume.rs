@@ -4,7 +4,7 @@ use vlp_train::{
     CheckpointWriter, GroupConfig, MomentDtype, OptimizerKind, TrainError, Trainer, TrainerConfig,
 };
 
-use crate::net::{Net, Parts, config, step};
+use crate::net::{Net, Parts, config, save, step};
 
 /// Batch norm, momentum, AdamW, clipping and a moving average.
 fn everything() -> TrainerConfig {
@@ -36,16 +36,7 @@ fn a_resumed_run_saves_the_same_bytes_as_an_uninterrupted_one() {
         for _ in 0..3 {
             step(&mut resumed);
         }
-        writer
-            .save(
-                &resumed.state("c"),
-                &resumed.checkpoint_files().unwrap(),
-                None,
-            )
-            .unwrap();
-        resumed = new()
-            .resume(&writer.store().latest().unwrap().0, "c")
-            .unwrap();
+        resumed = new().resume(&save(&resumed, &writer), "c").unwrap();
     }
     assert_eq!(resumed.state("c"), uninterrupted.state("c"));
     assert!(resumed.checkpoint_files().unwrap() == uninterrupted.checkpoint_files().unwrap());
@@ -57,14 +48,7 @@ fn resume_refuses_another_configuration_or_module() {
     let folder = tempfile::tempdir().unwrap();
     let writer = CheckpointWriter::open(folder.path(), 1).unwrap();
     let trainer = new();
-    writer
-        .save(
-            &trainer.state("c"),
-            &trainer.checkpoint_files().unwrap(),
-            None,
-        )
-        .unwrap();
-    let checkpoint = writer.store().latest().unwrap().0;
+    let checkpoint = save(&trainer, &writer);
     for (error, expected) in [
         (
             new().resume(&checkpoint, "d").err(),
@@ -108,14 +92,7 @@ fn moments_in_bf16_stay_so_where_a_resumed_step_has_no_gradient() {
     };
     let mut trainer = new();
     step(&mut trainer, true);
-    writer
-        .save(
-            &trainer.state("c"),
-            &trainer.checkpoint_files().unwrap(),
-            None,
-        )
-        .unwrap();
-    let checkpoint = writer.store().latest().unwrap().0;
+    let checkpoint = save(&trainer, &writer);
     let mut resumed = new().resume(&checkpoint, "c").unwrap();
     for head in [false, false, true] {
         step(&mut trainer, head);

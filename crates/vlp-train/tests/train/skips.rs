@@ -3,7 +3,7 @@
 use burn::prelude::*;
 use vlp_train::{BatchLoss, GroupConfig, SkipReason, TrainError, Trainer};
 
-use crate::net::{Net, Parts, assert_close, config, device, inputs, step, values};
+use crate::net::{Net, Parts, assert_close, config, device, inputs, save, step, values};
 
 /// Everything that a step could change.
 fn state(trainer: &Trainer<Net>) -> Vec<(&'static str, Vec<u8>)> {
@@ -108,14 +108,7 @@ fn the_count_of_consecutive_skips_survives_resuming() {
     for _ in 0..2 {
         trainer.step(0, bad).unwrap();
     }
-    writer
-        .save(
-            &trainer.state("c"),
-            &trainer.checkpoint_files().unwrap(),
-            None,
-        )
-        .unwrap();
-    let checkpoint = writer.store().latest().unwrap().0;
+    let checkpoint = save(&trainer, &writer);
     let resumed = Trainer::new(Net::new(), config()).unwrap();
     let mut resumed = resumed.resume(&checkpoint, "c").unwrap();
     assert!(matches!(
