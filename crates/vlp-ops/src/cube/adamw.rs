@@ -2,34 +2,25 @@
 //!
 //! Needed as long as burn's optimizers update each parameter by itself, with constants that are part of the kernel's launch.
 
-use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
-use burn_cubecl::tensor::CubeTensor;
 
 use super::hash::hash;
-use super::layout::{
-    Rows, UNITS, buffer, cube_count, element_count, empty_like, rows, tensors_per_launch, writable,
-};
-use super::list::{Primitive, Spec, run};
+use super::layout::{Rows, UNITS, buffer, cube_count, element_count, rows};
+use super::list::Primitive;
+use super::update::{LaunchInputs, Slot, Tensors, update};
 use crate::capture::Value;
 
-/// What the update of one tensor reads and writes.
-pub(crate) struct Tensors {
-    pub(crate) parameter: Primitive,
-    pub(crate) grad: Primitive,
-    /// Zeros if there are none.
-    pub(crate) moments: Option<[Primitive; 2]>,
-}
-
-/// Constants of a tensor's update, a row of [`CONSTANTS`] in a matrix.
+/// Constants of a tensor's update, a row in a matrix: the first seven of [`Constants`], the number of the step, and 1 where the
+/// moments are new.
 pub(crate) const CONSTANTS: usize = 9;
+const ROW: u32 = CONSTANTS as u32;
 
-/// Parameters and moments of each tensor after the update. `constants` has a row a tensor, in the order of
-/// [`Constants`]; `control` is the factor of the gradients, and 0 if nothing may change.
+/// Parameters and moments of each tensor after the update. `constants` has a row for each tensor; `control` is the factor of the
+/// gradients, and 0 if nothing may change.
 pub(crate) fn adamw(
-    tensors: Vec<Tensors>,
+    tensors: Vec<Tensors<2>>,
     bf16_moments: bool,
     constants: Primitive,
     control: Primitive,
@@ -38,73 +29,39 @@ pub(crate) fn adamw(
         true => DType::BF16,
         false => DType::F32,
     };
-    let has_moments: Vec<bool> = tensors.iter().map(|t| t.moments.is_some()).collect();
-    let spec = |t: &Tensors| -> [Spec; 3] {
-        let shape = t.parameter.shape();
-        [
-            (shape.clone(), t.parameter.dtype()),
-            (shape.clone(), dtype),
-            (shape, dtype),
-        ]
-    };
-    let outputs = tensors.iter().flat_map(spec).collect();
-    let list = |t: Tensors| {
-        let moments = t.moments.into_iter().flatten();
-        [t.parameter, t.grad].into_iter().chain(moments)
-    };
-    let inputs = [constants, control].into_iter();
-    let inputs = inputs.chain(tensors.into_iter().flat_map(list)).collect();
-    let results = run("vlp_adamw", inputs, outputs, move |inputs| {
-        let mut inputs = inputs.into_iter();
-        let mut next = || inputs.next();
-        let (Some(constants), Some(control)) = (next(), next()) else {
-            return vec![];
-        };
-        let slot = |has_moments: &bool| {
-            let (parameter, grad) = (writable(next()?), next()?);
-            let moments = match has_moments {
-                true => [writable(next()?), writable(next()?)],
-                false => [0; 2].map(|_| empty_like(&parameter, parameter.shape(), dtype)),
-            };
-            Some((parameter, grad, moments))
-        };
-        let slots: Vec<_> = has_moments.iter().map_while(slot).collect();
-        launch(&slots, bf16_moments, &constants, &control);
-        let list = |(parameter, _, [first, second]): Slot| [parameter, first, second];
-        slots.into_iter().flat_map(list).collect()
-    });
-    let mut results = results.into_iter();
-    std::iter::from_fn(|| Some([results.next()?, results.next()?, results.next()?])).collect()
+    let launch =
+        move |slots: &[Slot<2>], inputs: LaunchInputs<'_>| launch(slots, bf16_moments, &inputs);
+    let results = update("vlp_adamw", tensors, dtype, [constants, control], launch);
+    let results = results.into_iter();
+    results
+        .map(|(p, [first, second])| [p, first, second])
+        .collect()
 }
 
-/// Parameter, gradient and moments.
-type Slot = (CubeTensor, CubeTensor, [CubeTensor; 2]);
-
-fn launch(slots: &[Slot], packed: bool, constants: &CubeTensor, control: &CubeTensor) {
-    let client = &constants.client;
-    let mut first = 0;
-    for slots in slots.chunks(tensors_per_launch(client, 4)) {
-        let lengths = slots.iter().map(|slot| element_count(&slot.0));
-        let arg = |(parameter, grad, moments): &Slot| {
-            let count = element_count(parameter);
-            let words = if packed { count.div_ceil(2) } else { count };
-            let [m, v] = moments.each_ref().map(|moment| buffer(moment, words));
-            UpdateLaunch::new(buffer(parameter, count), rows(grad), m, v, count as u32)
-        };
-        // SAFETY: units stay below `count`, the length of every tensor of a slot; `constants` has a row for each.
-        unsafe {
-            adamw_kernel::launch_unchecked(
-                client,
-                cube_count(lengths),
-                CubeDim::new_1d(UNITS),
-                slots.iter().map(arg).collect(),
-                buffer(constants, element_count(constants)),
-                buffer(control, element_count(control)),
-                first,
-                packed,
-            );
-        }
-        first += slots.len() as u32;
+fn launch(slots: &[Slot<2>], packed: bool, inputs: &LaunchInputs<'_>) {
+    let lengths = slots.iter().map(|slot| element_count(&slot.parameter));
+    let arg = |slot: &Slot<2>| {
+        let count = element_count(&slot.parameter);
+        let words = if packed { count.div_ceil(2) } else { count };
+        let [m, v] = slot.states.each_ref().map(|moment| buffer(moment, words));
+        let parameter = buffer(&slot.parameter, count);
+        UpdateLaunch::new(parameter, rows(&slot.grad), m, v, count as u32)
+    };
+    let LaunchInputs {
+        constants, control, ..
+    } = inputs;
+    // SAFETY: units stay below `count`, the length of every tensor of a slot; `constants` has a row for each.
+    unsafe {
+        adamw_kernel::launch_unchecked(
+            &constants.client,
+            cube_count(lengths),
+            CubeDim::new_1d(UNITS),
+            slots.iter().map(arg).collect(),
+            buffer(constants, element_count(constants)),
+            buffer(control, element_count(control)),
+            inputs.first,
+            packed,
+        );
     }
 }
 
@@ -142,7 +99,7 @@ fn adamw_kernel(
     first: u32,
     #[comptime] packed: bool,
 ) {
-    let row = ((first + CUBE_POS_Y) * 9) as usize;
+    let row = ((first + CUBE_POS_Y) * ROW) as usize;
     let is_active = control[1] != 0.0;
     // Moments that are new are zero, whatever lies in their memory.
     let is_new = constants[row + 8] != 0.0;

@@ -18,6 +18,7 @@ pub(crate) mod log_prob;
 mod reduce;
 pub(crate) mod sgd;
 pub(crate) mod sum_of_squares;
+pub(crate) mod update;
 
 pub(crate) use list::{Primitive, is_on_gpu, primitives};
 

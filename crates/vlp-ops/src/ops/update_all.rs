@@ -171,6 +171,7 @@ mod on_gpu {
     use super::{AdamWUpdate, SgdUpdate};
     use crate::UpdateControl;
     use crate::capture::Value;
+    use crate::cube::update::Tensors;
     use crate::cube::{self, primitives};
     use burn::prelude::*;
 
@@ -217,18 +218,8 @@ mod on_gpu {
         let Some([constants, control]) = parameters(updates.iter().map(row), control) else {
             return Err(updates);
         };
-        let tensors = updates.into_iter().filter_map(|update| {
-            let [parameter, grad] = take([update.parameter, update.grad])?;
-            let moments = match update.moments {
-                Some(moments) => Some(take(moments)?),
-                None => None,
-            };
-            Some(cube::adamw::Tensors {
-                parameter,
-                grad,
-                moments,
-            })
-        });
+        let tensors = updates.into_iter();
+        let tensors = tensors.filter_map(|u| tensors_of(u.parameter, u.grad, u.moments));
         let tensors = tensors.collect();
         Ok(cube::adamw::adamw(
             tensors,
@@ -257,21 +248,9 @@ mod on_gpu {
         let Some([constants, control]) = parameters(updates.iter().map(row), control) else {
             return Err(updates);
         };
-        let tensors = updates.into_iter().filter_map(|update| {
-            let [parameter, grad] = take([update.parameter, update.grad])?;
-            let velocity = match update.velocity {
-                Some(velocity) => {
-                    let [velocity] = take([velocity])?;
-                    Some(velocity)
-                }
-                None => None,
-            };
-            Some(cube::sgd::Tensors {
-                parameter,
-                grad,
-                velocity,
-            })
-        });
+        let tensors = updates.into_iter();
+        let tensors =
+            tensors.filter_map(|u| tensors_of(u.parameter, u.grad, u.velocity.map(|v| [v])));
         let tensors = tensors.collect();
         Ok(cube::sgd::sgd(tensors, constants, control))
     }
@@ -286,6 +265,23 @@ mod on_gpu {
         }
         let pairs = pairs.into_iter().filter_map(take).collect();
         Ok(cube::ema::ema(pairs, decay))
+    }
+
+    fn tensors_of<const N: usize>(
+        parameter: Value,
+        grad: Value,
+        states: Option<[Value; N]>,
+    ) -> Option<Tensors<N>> {
+        let [parameter, grad] = take([parameter, grad])?;
+        let states = match states {
+            Some(states) => Some(take(states)?),
+            None => None,
+        };
+        Some(Tensors {
+            parameter,
+            grad,
+            states,
+        })
     }
 
     /// Tensors of one device are all on a GPU, or none is.
