@@ -65,6 +65,6 @@ export class Answers extends Panel {
     const entries = answers.map(({ answer, probability }) => ({ label: answer, value: probability }));
     column.body.replaceChildren(h('p', { class: 'asked' }, words(question, column.stage, load)), bars(entries));
     const [best] = answers;
-    if (best) announce(`${this.columns.length > 1 ? `${column.model.name}: ` : ''}Answer: ${best.answer}, ${probability(best.probability)}`);
+    if (best) announce(this.named(column, `Answer: ${best.answer}, ${probability(best.probability)}`));
   }
 }

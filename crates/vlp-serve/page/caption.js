@@ -53,8 +53,10 @@ export class Captions extends Panel {
   }
 
   showMode() {
-    for (const mode of ['search', 'sampling']) byId(`${mode}-settings`, HTMLFieldSetElement).hidden = mode !== this.mode;
-    for (const mode of ['search', 'sampling']) byId(`${mode}-settings`, HTMLFieldSetElement).disabled = mode !== this.mode;
+    for (const mode of ['search', 'sampling']) {
+      const settings = byId(`${mode}-settings`, HTMLFieldSetElement);
+      settings.hidden = settings.disabled = mode !== this.mode;
+    }
   }
 
   prepare() {
@@ -108,7 +110,7 @@ export class Captions extends Panel {
     const text = ({ text }, i) => {
       if (text === '') return h('span', { class: 'empty' }, 'An empty caption');
       return words(text, column.stage, column.canAttend ? async () => {
-          const attention = await column.attention();
+        const attention = await column.attention();
         return { attention, text: attention.captions[i] };
       } : null);
     };
@@ -124,6 +126,6 @@ export class Captions extends Panel {
     const listed = isSearch ? items.slice(1) : items;
     const heading = h('h4', {}, isSearch ? 'Other beams' : 'Samples', h('span', {}, 'score'));
     column.body.replaceChildren(...spoken, ...(listed.length > 0 ? [heading, h('ol', { class: 'beams' }, ...listed)] : []));
-    announce(`${this.columns.length > 1 ? `${column.model.name}: ` : ''}Caption: ${best.text || 'empty'}`);
+    announce(this.named(column, `Caption: ${best.text || 'empty'}`));
   }
 }

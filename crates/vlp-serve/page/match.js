@@ -83,6 +83,6 @@ export class Matches extends Panel {
     entries.sort((a, b) => b.value - a.value);
     column.body.replaceChildren(bars(entries));
     const [best] = entries;
-    announce(`${this.columns.length > 1 ? `${column.model.name}: ` : ''}Best match: ${best.text}, ${probability(best.value)}`);
+    announce(this.named(column, `Best match: ${best.text}, ${probability(best.value)}`));
   }
 }

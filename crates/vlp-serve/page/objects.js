@@ -51,9 +51,9 @@ export class Objects extends Panel {
   }
 
   report() {
-    const counts = this.columns.filter((column) => column.answer).map(({ answer, model }) => {
-      const count = answer.objects.filter((/** @type {DetectedObject} */ object) => object.score >= this.threshold).length;
-      return `${this.columns.length > 1 ? `${model.name}: ` : ''}${plural(count, 'object')}`;
+    const counts = this.columns.filter((column) => column.answer).map((column) => {
+      const count = column.answer.objects.filter((/** @type {DetectedObject} */ object) => object.score >= this.threshold).length;
+      return this.named(column, plural(count, 'object'));
     });
     if (counts.length > 0) announce(`${counts.join(', ')} with a score of at least ${this.threshold.toFixed(2)}`);
   }

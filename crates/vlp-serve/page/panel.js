@@ -67,6 +67,15 @@ export class Panel {
     this.refresh();
   }
 
+  /**
+   * A text to announce: after the name of its run, where there are more.
+   * @param {Column} column
+   * @param {string} text
+   */
+  named({ model }, text) {
+    return this.columns.length > 1 ? `${model.name}: ${text}` : text;
+  }
+
   /** Adapts controls to the runs. */
   prepare() {}
 

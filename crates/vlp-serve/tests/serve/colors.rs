@@ -126,8 +126,8 @@ pub(crate) fn image(width: usize, height: usize, color: usize) -> Image {
     Image::filled(width, height, rgb)
 }
 
-/// The share of each channel.
-fn shares(image: &Image) -> [f32; 3] {
+/// The fraction of each channel.
+fn fractions(image: &Image) -> [f32; 3] {
     let mut sums = [0.0; 3];
     for pixel in image.rgb.chunks_exact(3) {
         for (sum, value) in sums.iter_mut().zip(pixel) {
@@ -139,7 +139,7 @@ fn shares(image: &Image) -> [f32; 3] {
 }
 
 fn order(image: &Image) -> Vec<(usize, f32)> {
-    let mut order: Vec<(usize, f32)> = shares(image).into_iter().enumerate().collect();
+    let mut order: Vec<(usize, f32)> = fractions(image).into_iter().enumerate().collect();
     order.sort_by(|a, b| b.1.total_cmp(&a.1));
     order
 }
@@ -151,7 +151,7 @@ fn quarter(value: f32) -> Vec<f32> {
 fn tensor(image: &Image) -> Tensor {
     Tensor {
         shape: vec![1, 1, 3],
-        values: shares(image).to_vec(),
+        values: fractions(image).to_vec(),
     }
 }
 
@@ -222,9 +222,9 @@ impl Model for Colors {
         let captions = images.iter().map(|resized| {
             let order = order(&resized.image).into_iter().take(count);
             order
-                .map(|(color, share)| Caption {
+                .map(|(color, fraction)| Caption {
                     text: format!("a {} image", COLORS[color]),
-                    score: f64::from(share.ln()),
+                    score: f64::from(fraction.ln()),
                 })
                 .collect()
         });
@@ -257,13 +257,13 @@ impl Model for Colors {
     ) -> Result<Vec<Vec<MatchScore>>, ModelError> {
         self.batches.lock().unwrap().push(pairs.len());
         let scores = pairs.iter().map(|(resized, texts)| {
-            let shares = shares(&resized.image);
+            let fractions = fractions(&resized.image);
             let score = |text: &String| {
                 self.read(text);
                 let color = COLORS.iter().position(|color| text.contains(color));
                 MatchScore {
                     text: text.clone(),
-                    probability: color.map_or(0.0, |color| shares[color]),
+                    probability: color.map_or(0.0, |color| fractions[color]),
                 }
             };
             texts.iter().map(score).collect()
