@@ -1,13 +1,15 @@
 //! Settings of the C library's allocator.
 
-/// Has glibc's allocator keep freed pages instead of returning them to the kernel. Call it once at the start of `main`.
+/// Configures glibc's allocator to keep freed pages instead of returning them to the kernel. Call it once at the start
+/// of `main`.
 ///
 /// A training step allocates and frees hundreds of large tensors. By default glibc serves them by `mmap` or trims the heap
 /// when they are freed, and the kernel has to zero the same pages again at the next allocation: a third of a SOHO step on
-/// the CPU. The settings: heaps are never trimmed, nothing is mapped by itself, and a heap grows by 64 MiB at a time.
+/// the CPU. With these settings heaps are never trimmed, no allocation gets its own mapping, and a heap grows by 64 MiB at a
+/// time.
 ///
-/// Nothing happens where the environment already configures the allocator (`MALLOC_*_` variables or
-/// `GLIBC_TUNABLES`), nor on other systems or C libraries. Another global allocator is not affected.
+/// Does nothing if the environment already configures the allocator (`MALLOC_*_` variables or `GLIBC_TUNABLES`), or on
+/// other systems or C libraries. Another global allocator is not affected.
 pub fn tune_allocator() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     glibc::keep_pages();

@@ -9,10 +9,10 @@ use burn::tensor::kind::Basic;
 
 use crate::capture::keep_for_graph;
 
-/// Constants that are kept.
+/// Number of constants that are cached.
 const MAX_CONSTANTS: usize = 256;
 
-/// What equal constants share: each thread has a stream of operations of its own.
+/// The key of a cached constant. It includes the thread, because each thread has its own stream of operations.
 #[derive(PartialEq)]
 struct Key {
     bits: Vec<u32>,
@@ -27,8 +27,8 @@ type Constants<K> = Mutex<VecDeque<(Key, Tensor<1, K>)>>;
 static FLOATS: Constants<Float> = Mutex::new(VecDeque::new());
 static INTS: Constants<Int> = Mutex::new(VecDeque::new());
 
-/// A tensor of a few values that are the same in every pass. A GPU keeps it, so that later passes copy nothing to it, as a
-/// recorded graph requires.
+/// A tensor of a few values that are the same in every pass. It is cached on a GPU, so that later passes copy nothing to the
+/// device, as a recorded graph requires.
 pub fn constant_floats(values: &[f32], device: &Device) -> Tensor<1> {
     let bits = || values.iter().map(|value| value.to_bits()).collect();
     let tensor = || Tensor::from_floats(values, device);

@@ -1,6 +1,6 @@
-//! Which devices are the CPU.
+//! Distinguishes the CPU from other devices.
 
-/// Whether tensors of this device are in the memory of the CPU backend.
+/// Whether the device is that of the CPU backend.
 pub fn is_cpu(device: &burn::prelude::Device) -> bool {
     cpu_path! {
         use burn::backend::{DispatchDevice, FlexDevice};

@@ -1,4 +1,4 @@
-//! What operations with their own node in the autodiff graph share, on any backend.
+//! Shared by operations with their own node in the autodiff graph, on any backend.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,8 +6,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor};
 use burn::prelude::*;
 
-/// A value that the backward pass takes once. The state of an autodiff node must be `Clone` and `Debug`; clones share the
-/// value.
+/// A value that the backward pass takes out once. The state of an autodiff node must be `Clone` and `Debug`; clones share
+/// the value.
 pub(crate) struct Once<T>(Arc<Mutex<Option<T>>>);
 
 impl<T> Once<T> {

@@ -1,13 +1,13 @@
-//! Whether two tensors are one.
+//! Identity of tensors.
 
 use burn::backend::{BackendTensor, DispatchTensorKind};
 use burn::prelude::*;
 
-/// Whether two tensors are the same one, without reading their values. Equal values elsewhere in memory are another tensor,
-/// and so is, on a GPU, what another thread has made of a tensor.
+/// Whether two tensors share their memory, without reading their values. Equal values elsewhere in memory are another
+/// tensor; so may be, on a GPU, a handle to the same tensor from another thread.
 ///
-/// Nothing writes into a tensor that is held somewhere else: what was computed from a tensor stays right for as long as that
-/// one is held and the same.
+/// Nothing writes into a tensor that has another owner: a value computed from a tensor stays valid while that tensor is kept
+/// and is still the same.
 pub fn is_same_tensor<const D: usize>(a: &Tensor<D>, b: &Tensor<D>) -> bool {
     let kind = |tensor: &Tensor<D>| tensor.clone().without_autodiff().into_dispatch().kind;
     is_same_kind(&kind(a), &kind(b))

@@ -16,7 +16,7 @@
 //!     scale: f64,
 //! }
 //!
-//! // A distribution for each parameter, modules by name, and after `;` what keeps its value.
+//! // A distribution for each parameter, modules by name, and after `;` the fields that keep their values.
 //! init_weights!(Queries { table = Normal(0.02), projection; scale });
 //! ```
 
@@ -47,7 +47,7 @@ pub enum Distribution {
 
 /// A module that sets its parameters and buffers to their initial values; see [`init_weights!`](crate::init_weights).
 pub trait InitWeights: Sized {
-    /// Replaces all values. Ids, devices and `require_grad` of the parameters stay.
+    /// Replaces all values. Ids, devices and `require_grad` of the parameters do not change.
     fn init_weights(self, scope: &InitScope<'_>) -> Self;
 }
 
@@ -78,7 +78,7 @@ impl<'a> InitScope<'a> {
         Self { path, ..*self }
     }
 
-    /// `param` with initial values; a `Param`, a `RunningState` or an `Option` of one. `self` is its own scope.
+    /// `param` with initial values; a `Param`, a `RunningState` or an `Option` of one. `self` is the scope of `param`.
     pub fn init<M: Module>(&self, param: M, distribution: Distribution) -> M {
         param.map(&mut Fill {
             scope: self,

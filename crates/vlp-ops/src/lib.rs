@@ -78,6 +78,7 @@ pub use ops::log_prob::log_prob;
 pub use ops::max_pool2d::max_pool2d;
 pub use ops::nearest_code::nearest_code;
 pub use ops::recompute::recompute;
+pub use ops::segment_sum::segment_sum;
 pub use ops::sgd::sgd;
 pub use ops::sum_of_squares::sum_of_squares;
 pub use ops::update_all::{AdamWUpdate, SgdUpdate, adamw_all, moving_averages, sgd_all};

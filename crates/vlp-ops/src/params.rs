@@ -14,25 +14,25 @@ pub trait ParamVisitor {
 
 /// Called for each float parameter and buffer of a module by [`map_params`].
 pub trait ParamMapper {
-    /// The parameter that takes the place of `param`; `path` is made of field names and indices joined by dots.
+    /// Returns the parameter that replaces `param`; `path` is made of field names and indices joined by dots.
     fn map<const D: usize>(&mut self, path: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>>;
 }
 
-/// Visits all float parameters and buffers of `module` in the order of its fields. Parameters that are not initialized yet
-/// stay so unless the visitor reads their values.
+/// Visits all float parameters and buffers of `module` in the order of its fields. Lazily initialized parameters stay
+/// uninitialized unless the visitor reads their values.
 pub fn visit_params<M: Module>(module: &M, visitor: &mut impl ParamVisitor) {
     module.visit(&mut WithPath::new(visitor));
 }
 
-/// Replaces all float parameters and buffers of `module` by what the mapper returns for them.
+/// Replaces all float parameters and buffers of `module` with those that the mapper returns.
 pub fn map_params<M: Module>(module: M, mapper: &mut impl ParamMapper) -> M {
     module.map(&mut WithPath::new(mapper))
 }
 
-/// `param` with other values, on its device and with its setting of `require_grad`; its id stays.
+/// `param` with other values; its device, id and `require_grad` do not change.
 ///
 /// # Panics
-/// Where the shape of `data` is not the parameter's.
+/// If the shape of `data` is not the parameter's.
 pub fn with_data<const D: usize>(param: Param<Tensor<D>>, data: TensorData) -> Param<Tensor<D>> {
     assert_eq!(
         data.shape(),

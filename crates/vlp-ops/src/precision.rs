@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static BF16: AtomicBool = AtomicBool::new(false);
 
-/// Precision in which the CPU fast paths multiply matrices and convolve.
+/// Precision of the matmuls and convolutions of the CPU fast paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MatmulPrecision {
     /// Operands and sums in f32.
@@ -14,9 +14,9 @@ pub enum MatmulPrecision {
     Bf16,
 }
 
-/// Sets the precision of the CPU fast paths' matrix multiplications and convolutions for the whole process. The default is
-/// [`MatmulPrecision::F32`]. Matmuls inside burn and the nearest-code search stay in f32; without AMX, weight gradients of
-/// convolutions, too.
+/// Sets the precision of the CPU fast paths' matrix multiplications and convolutions for the whole process. The default
+/// is [`MatmulPrecision::F32`]. Matmuls inside burn and the nearest-code search stay in f32; without AMX, so do weight
+/// gradients of convolutions.
 ///
 /// The counterpart in PyTorch is `torch.set_float32_matmul_precision("medium")` together with
 /// `torch.backends.mkldnn.conv.fp32_precision = "bf16"`.

@@ -1,8 +1,8 @@
-//! The stream that dropout takes its seeds from.
+//! The random stream of dropout seeds.
 
 use burn::prelude::*;
 
-/// Seeds a device's random numbers, and those of dropout on it: dropout drops the same values on every device.
+/// Seeds a device's random numbers, and the dropout seeds on it: dropout drops the same values on every device.
 pub fn seed_random(device: &Device, seed: u64) {
     device.seed(seed);
     stream::seed(device, seed);
@@ -34,14 +34,14 @@ mod stream {
     }
 }
 
-/// Without the CPU backend a stream of our own, of other numbers.
+/// Without the CPU backend: this crate's own stream, whose numbers differ.
 #[cfg(not(feature = "flex"))]
 mod stream {
     use std::sync::{Mutex, PoisonError};
 
     use burn::prelude::*;
 
-    /// Seed, and how many numbers were taken.
+    /// The seed, and how many numbers have been taken.
     static STREAM: Mutex<(u64, u64)> = Mutex::new((0, 0));
 
     pub(super) fn seed(_device: &Device, seed: u64) {

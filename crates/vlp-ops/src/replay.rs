@@ -1,4 +1,4 @@
-//! Dropout seeds of a forward pass, recorded for its repetition: both passes drop the same values.
+//! Dropout seeds of a forward pass, recorded for its recomputation: both passes drop the same values.
 
 use std::cell::RefCell;
 
@@ -6,9 +6,9 @@ use std::cell::RefCell;
 pub(crate) type Samples = Vec<[u32; 2]>;
 
 enum Tape {
-    /// In the first pass: the samples so far.
+    /// In the first pass: the seeds taken so far.
     Recording(Samples),
-    /// In the second pass: the samples to come, in reverse order.
+    /// In the second pass: the remaining seeds, in reverse order.
     Replaying(Samples),
 }
 
@@ -17,12 +17,12 @@ thread_local! {
     static TAPE: RefCell<Option<Tape>> = const { RefCell::new(None) };
 }
 
-/// Whether this thread runs a layer for the second time, to compute its gradients: side effects happened in the first pass.
+/// Whether this thread is recomputing a layer in the backward pass, whose side effects have happened in the first pass.
 pub fn is_recomputing() -> bool {
     TAPE.with_borrow(|tape| matches!(tape, Some(Tape::Replaying(_))))
 }
 
-/// A dropout seed: that of `sample`, or in a second pass that of the first.
+/// A dropout seed: a new one from `sample`, or in a second pass the one of the first pass.
 pub(crate) fn replay_seed(sample: impl FnOnce() -> [u32; 2]) -> [u32; 2] {
     let replayed = TAPE.with_borrow_mut(|tape| match tape {
         Some(Tape::Replaying(samples)) => samples.pop(),
@@ -40,7 +40,7 @@ pub(crate) fn replay_seed(sample: impl FnOnce() -> [u32; 2]) -> [u32; 2] {
     seed
 }
 
-/// Runs a first pass; also returns its samples.
+/// Runs a first pass; also returns its seeds.
 pub(crate) fn record<R>(f: impl FnOnce() -> R) -> (R, Samples) {
     let mut guard = TapeGuard::enter(Tape::Recording(vec![]));
     let result = f();
@@ -50,14 +50,14 @@ pub(crate) fn record<R>(f: impl FnOnce() -> R) -> (R, Samples) {
     }
 }
 
-/// Runs a second pass with the samples of the first.
+/// Runs a second pass with the seeds of the first.
 pub(crate) fn replay<R>(mut samples: Samples, f: impl FnOnce() -> R) -> R {
     samples.reverse();
     let _guard = TapeGuard::enter(Tape::Replaying(samples));
     f()
 }
 
-/// Restores the previous tape, also after a panic.
+/// Restores the previous tape, even after a panic.
 struct TapeGuard(Option<Option<Tape>>);
 
 impl TapeGuard {

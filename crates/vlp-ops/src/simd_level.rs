@@ -53,14 +53,14 @@ impl std::error::Error for SimdError {}
 /// environment variable `VLP_SIMD` (`scalar`, `neon`, `avx2` or `avx512`). A higher one than the processor's, or one of
 /// another architecture, changes nothing.
 ///
-/// A program calls this once at the start of `main`, to report an invalid value. The kernels make the same choice without it,
-/// and ignore an invalid value.
+/// A program calls this once at the start of `main`, to report an invalid value. Without this call the kernels make the same
+/// choice and ignore an invalid value.
 ///
-/// The variable applies to this crate's kernels, its calls of the `gemm` crate included. burn's own CPU operations detect the
-/// instruction set themselves.
+/// The variable applies to this crate's kernels, its calls of the `gemm` crate included. burn's own CPU operations
+/// detect the instruction set themselves.
 ///
 /// # Errors
-/// [`SimdError`] where the variable has another value.
+/// [`SimdError`] if the variable has another value.
 pub fn init_simd() -> Result<SimdLevel, SimdError> {
     choice().clone()
 }
@@ -73,7 +73,7 @@ pub fn simd_level() -> SimdLevel {
     }
 }
 
-/// The instruction set that the processor has, whatever `VLP_SIMD` says.
+/// The instruction set that the processor has, regardless of `VLP_SIMD`.
 pub fn detected_simd_level() -> SimdLevel {
     static DETECTED: OnceLock<SimdLevel> = OnceLock::new();
     *DETECTED.get_or_init(detect)
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(error.to_string(), message);
     }
 
-    /// A build without the vector code of `pulp` would be several times as slow, and right.
+    /// A build without the vector code of `pulp` would give correct results, several times as slowly.
     #[test]
     #[cfg(all(feature = "flex", target_arch = "x86_64"))]
     fn the_widest_instructions_are_used() {

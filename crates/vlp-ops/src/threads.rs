@@ -2,15 +2,15 @@
 
 use std::cell::Cell;
 
-/// Makes the calling thread a member of the thread pool that runs every operation, for as long as the process runs. A program
-/// whose main thread runs the operations calls it once, first thing in `main`.
+/// Makes the calling thread a member of the thread pool that runs every operation, for as long as the process runs. A
+/// program whose main thread calls the operations calls this function once, at the very start of `main`.
 ///
-/// Returns whether it came in time: before the first operation, and outside of any rayon pool. Without the feature `flex`
-/// there is nothing to do, and it returns true.
+/// Returns whether the thread has joined: the call must come before the first operation, and outside of any rayon pool.
+/// Without the feature `flex` there is nothing to do, and it returns true.
 ///
-/// A thread outside the pool hands each operation over and sleeps until it is done, which costs a tenth of a training step
-/// and more. Between operations the pool's other threads spin for up to a millisecond, since waking a thread takes longer
-/// than many operations.
+/// A thread outside the pool hands each operation to it and sleeps until the operation is done, which costs a tenth of
+/// a training step or more. Between operations the pool's other threads spin for up to a millisecond, since waking a
+/// thread takes longer than many operations.
 pub fn join_thread_pool() -> bool {
     cpu_path! {
         return crate::cpu::threads::join_pool();
@@ -19,7 +19,7 @@ pub fn join_thread_pool() -> bool {
     true
 }
 
-/// Threads that the CPU's operations run on; 1 without the feature `flex`.
+/// Number of threads that the CPU's operations run on; 1 without the feature `flex`.
 pub fn thread_count() -> usize {
     cpu_path! {
         return rayon::current_num_threads();
@@ -28,12 +28,12 @@ pub fn thread_count() -> usize {
     1
 }
 
-/// Runs both closures at the same time, each on its own thread and with half of the pool's threads, rounded up. This pays for
-/// many small operations, which cannot keep all threads busy. While two closures are running already, or inside one of them,
-/// the operations of both share all threads.
+/// Runs both closures at the same time, each on its own thread and with half of the pool's threads, rounded up. This is
+/// faster for many small operations, which cannot keep all threads busy. While two closures are already running, or inside
+/// one of them, the operations of both share all threads.
 ///
 /// # Panics
-/// Where one of the closures panics.
+/// If one of the closures panics.
 pub fn run_concurrently<A: Send, B: Send>(
     first: impl FnOnce() -> A + Send,
     second: impl FnOnce() -> B + Send,
@@ -66,7 +66,7 @@ thread_local! {
     static MICRO_BATCH: Cell<(usize, usize)> = const { Cell::new((0, 1)) };
 }
 
-/// Runs the forward and backward pass of micro-batch `index` of `count`, of which the gradients are summed into one step.
+/// Runs the forward and backward pass of micro-batch `index` of the `count` whose gradients are summed into one step.
 pub fn with_micro_batch<T>(index: usize, count: usize, run: impl FnOnce() -> T) -> T {
     let before = MICRO_BATCH.replace((index, count));
     let output = run();

@@ -10,13 +10,14 @@ thread_local! {
     static COPIES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The values of a tensor. A GPU must finish everything before it: the caller waits, and then the GPU waits for the caller.
+/// Copies the values of a tensor to the CPU. On a GPU this is a synchronization: the caller waits until all earlier work is
+/// done, and the GPU is then idle until the caller launches more.
 pub fn to_cpu<const D: usize, K: Basic>(tensor: Tensor<D, K>) -> TensorData {
     COPIES.set(COPIES.get() + 1);
     tensor.into_data()
 }
 
-/// Calls of [`to_cpu`] on this thread so far, to count those of a training step.
+/// Number of calls of [`to_cpu`] on this thread so far, to count those of a training step.
 pub fn copies_to_cpu() -> u64 {
     COPIES.get()
 }

@@ -10,21 +10,23 @@ use crate::error::TransformerError;
 /// Score of a masked key: after the softmax its weight is exactly zero as long as one key is not masked.
 const MASKED: f32 = -1e9;
 
-/// What is added to the scores of keys that a query must not attend to; it broadcasts over heads:
-/// `[batch or 1, 1, queries or 1, keys]`.
+/// An attention mask as a bias: it is added to the scores, very negative for keys that a query must not attend to, and
+/// broadcasts over heads: `[batch or 1, 1, queries or 1, keys]`.
 ///
-/// A query whose keys are all masked attends to all of them uniformly, so that its output is finite; it is never read.
-/// Built once for a pass and shared by its layers.
+/// A query whose keys are all masked attends to all of them uniformly, so that its output is finite; this output is never
+/// read. The bias is built once for a pass and shared by its layers.
 #[derive(Debug, Clone)]
 pub struct AttentionBias(Tensor<4>);
 
 impl AttentionBias {
-    /// `mask` is true where a key is masked; no query's keys may all be.
+    /// `mask` is true where a key is masked; every query needs a key that is not masked.
     fn new(mask: Tensor<4, Bool>) -> Self {
         Self(mask.float().mul_scalar(MASKED))
     }
 
-    /// Unmasks the keys of queries whose keys are all masked. A GPU runs this as one reduction: it fuses floats, not bools.
+    /// Unmasks the keys of queries whose keys are all masked. On a GPU this is one reduction: burn fuses operations on
+    /// floats,
+    /// but not on bools.
     fn unmask_fully_masked(self) -> Self {
         Self(self.0.clone() - self.0.max_dim(3))
     }
@@ -42,13 +44,13 @@ impl AttentionBias {
         Self::new(keys.greater(positions.reshape([1, 1, length, 1])))
     }
 
-    /// Masks the keys whose `offsets` from the query, `[keys]`, are above 0; one must not be.
+    /// Masks the keys whose `offsets` from the query, `[keys]`, are above 0; at least one must be 0 or below.
     pub(crate) fn later(offsets: Tensor<1, Int>) -> Self {
         let keys = offsets.dims()[0];
         Self::new(offsets.greater_elem(0).reshape([1, 1, 1, keys]))
     }
 
-    /// What is added to the scores, `[batch or 1, 1, queries or 1, keys]`.
+    /// The tensor that is added to the scores, `[batch or 1, 1, queries or 1, keys]`.
     pub fn into_scores(self) -> Tensor<4> {
         self.0
     }
@@ -58,8 +60,8 @@ impl AttentionBias {
         Self(scores)
     }
 
-    /// The two sequences of these lengths, which have these masks, as one: the tokens of each do not attend to those of the
-    /// other.
+    /// The block mask of two concatenated sequences with these lengths and masks: the tokens of each sequence attend only to
+    /// that sequence.
     pub(crate) fn blocks(
         biases: [Option<Self>; 2],
         batch: usize,
@@ -78,7 +80,7 @@ impl AttentionBias {
         Self(Tensor::cat(rows.to_vec(), 2))
     }
 
-    /// Masks what either of the two masks.
+    /// Masks the keys that are masked by either bias.
     pub fn or(self, other: Self) -> Self {
         Self((self.0 + other.0).clamp_min(MASKED)).unmask_fully_masked()
     }
@@ -120,7 +122,7 @@ pub struct KeyValue {
 }
 
 impl KeyValue {
-    /// Appends the keys and values of later tokens.
+    /// Appends the keys and values of the tokens that follow.
     pub fn append(self, later: Self) -> Self {
         Self {
             key: Tensor::cat(vec![self.key, later.key], 1),
@@ -214,7 +216,7 @@ impl MultiHeadAttention {
         self.attend(query, self.project(key, value), bias)
     }
 
-    /// [`Self::forward`] over keys and values that are projected already, such as those cached during generation.
+    /// [`Self::forward`] over keys and values that have already been projected, such as those cached during generation.
     ///
     /// # Shapes
     /// - `query`: `[batch, queries, d_model]`

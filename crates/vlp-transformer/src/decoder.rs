@@ -5,7 +5,7 @@ mod static_cache;
 use burn::nn::Dropout;
 use burn::prelude::*;
 use getset::WithSetters;
-use vlp_ops::{LayerNorm, dropout, init_weights};
+use vlp_ops::{LayerNorm, init_weights};
 
 use crate::attention::{AttentionBias, KeyValue, MultiHeadAttention};
 use crate::error::TransformerError;
@@ -70,8 +70,8 @@ pub struct DecoderInput<'a> {
 }
 
 impl DecoderInput<'_> {
-    /// The tokens of both inputs as one sequence, `self` first, in which those of each attend to each other alone. Both must
-    /// have the same memory.
+    /// Concatenates the tokens of both inputs, `self` first; the tokens of each input attend only to that input. Both
+    /// must have the same memory.
     #[must_use]
     pub fn join(self, other: Self) -> Self {
         let lengths = [&self, &other].map(|input| input.x.dims()[1]);
@@ -283,11 +283,11 @@ impl DecoderLayer {
         memory_bias: &AttentionBias,
     ) -> Tensor<3> {
         let attended = self.self_attention.attend(with_pos(&x, pos), tokens, bias);
-        let x = self.norm1.forward(x + dropout(&self.dropout, attended));
+        let x = self.norm1.forward_residual(attended, x, &self.dropout);
         let query = with_pos(&x, pos);
         let attended = (self.cross_attention).attend(query, memory, Some(memory_bias));
-        let x = self.norm2.forward(x + dropout(&self.dropout, attended));
+        let x = self.norm2.forward_residual(attended, x, &self.dropout);
         let output = self.feed_forward.forward(x.clone());
-        self.norm3.forward(x + dropout(&self.dropout, output))
+        self.norm3.forward_residual(output, x, &self.dropout)
     }
 }

@@ -3,7 +3,7 @@
 use burn::nn::Dropout;
 use burn::prelude::*;
 use getset::WithSetters;
-use vlp_ops::{LayerNorm, dropout, init_weights, recompute};
+use vlp_ops::{LayerNorm, init_weights, recompute};
 
 use crate::attention::{AttentionBias, MultiHeadAttention};
 use crate::error::TransformerError;
@@ -161,8 +161,8 @@ impl EncoderLayer {
     ) -> Tensor<3> {
         let query = with_pos(&x, pos);
         let attended = (self.attention).forward(query.clone(), query, x.clone(), bias);
-        let x = self.norm1.forward(x + dropout(&self.dropout, attended));
+        let x = self.norm1.forward_residual(attended, x, &self.dropout);
         let output = self.feed_forward.forward(x.clone());
-        self.norm2.forward(x + dropout(&self.dropout, output))
+        self.norm2.forward_residual(output, x, &self.dropout)
     }
 }

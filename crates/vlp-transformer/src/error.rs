@@ -14,7 +14,7 @@ pub enum TransformerError {
         /// What to use instead.
         hint: String,
     },
-    /// A text with more tokens than the position table has rows.
+    /// A text with more tokens than there are position embeddings.
     #[error(
         "text {row} has {length} tokens, the model takes at most {max} (max_positions): shorten it or raise max_positions"
     )]
@@ -23,7 +23,7 @@ pub enum TransformerError {
         row: usize,
         /// Number of tokens.
         length: usize,
-        /// Rows of the position table.
+        /// Number of position embeddings.
         max: usize,
     },
     /// A token id outside the vocabulary.

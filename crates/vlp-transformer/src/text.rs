@@ -46,7 +46,7 @@ pub struct TextEmbeddingConfig {
     pub vocab_size: usize,
     /// Width of the embeddings.
     pub d_model: usize,
-    /// Rows of the position table: the longest text in tokens.
+    /// Number of position embeddings: the greatest length of a text in tokens.
     pub max_positions: usize,
     /// Number of token types (segments); 2 in BERT. A single text has type 0.
     pub type_vocab_size: usize,
@@ -78,7 +78,7 @@ impl TextEmbeddingConfig {
         }
     }
 
-    /// Builds the embedding tables.
+    /// Builds the embedding.
     pub fn init(&self, device: &Device) -> TextEmbedding {
         let table = |rows| EmbeddingConfig::new(rows, self.d_model).init(device);
         TextEmbedding {
@@ -120,14 +120,14 @@ impl TextEmbedding {
         self.embed(ids, self.position.weight.val().select(0, position))
     }
 
-    /// Tokens `[batch, length]` of type 0 with rows `[length, d_model]` of the position table.
+    /// Embeds tokens `[batch, length]` of type 0 with the position embeddings `[length, d_model]`.
     fn embed(&self, ids: Tensor<2, Int>, positions: Tensor<2>) -> Tensor<3> {
         let token_type = self.token_type.weight.val().narrow(0, 0, 1);
         let x = embedding(self.token_embedding(), ids) + (positions + token_type).unsqueeze::<3>();
         dropout(&self.dropout, self.norm.forward(x))
     }
 
-    /// [`Self::forward`] with a type for each token: in BERT 0 in the first of two segments, 1 in the second.
+    /// [`Self::forward`] with a type for each token: 0 in the first of BERT's two segments, 1 in the second.
     ///
     /// # Shapes
     /// - `ids`, `token_types`: `[batch, length]`
@@ -145,12 +145,12 @@ impl TextEmbedding {
         dropout(&self.dropout, self.norm.forward(x))
     }
 
-    /// The token table `[vocab_size, d_model]`, for output heads tied to it.
+    /// The token embedding matrix `[vocab_size, d_model]`, for output heads tied to it.
     pub fn token_embedding(&self) -> Tensor<2> {
         self.word.weight.val()
     }
 
-    /// Rows of the position table: the longest text in tokens.
+    /// Number of position embeddings: the greatest length of a text in tokens.
     pub fn max_positions(&self) -> usize {
         self.position.weight.shape().dims::<2>()[0]
     }

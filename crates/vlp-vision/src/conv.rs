@@ -32,7 +32,7 @@ pub struct ConvSpec {
     pub kernel: usize,
     /// Stride of both axes.
     pub stride: usize,
-    /// Dilation of both axes. The padding is such that stride 1 keeps the map's size.
+    /// Dilation of both axes. The padding preserves the map's size at stride 1.
     pub dilation: usize,
 }
 
@@ -88,8 +88,8 @@ impl ConvNorm {
         self.forward_repeated(x, 1)
     }
 
-    /// [`Self::forward`] of a batch that stands for one in which each image occurs `repeats` times. Only the unbiased
-    /// estimate of the running variance depends on it.
+    /// [`Self::forward`] of a batch that represents one in which each image occurs `repeats` times. Only the unbiased
+    /// estimate of the running variance depends on `repeats`.
     ///
     /// # Shapes
     /// As [`Self::forward`].
@@ -152,7 +152,7 @@ fn train_norm(
         // The first forward pass has updated the running statistics already.
         return result.output;
     }
-    // Reads once and writes once, so that batches on other threads never see half an update.
+    // Reads once and writes once, so that batches on other threads never see a partial update.
     let update = |state: &RunningState<Tensor<1>>, batch: Tensor<1>| {
         let old = state
             .value_sync()
@@ -169,7 +169,7 @@ fn train_norm(
     result.output
 }
 
-/// `conv.forward(x)`, by [`vlp_ops::conv2d`] where that supports the convolution.
+/// `conv.forward(x)`, computed by [`vlp_ops::conv2d`] if it supports the convolution.
 ///
 /// # Shapes
 /// - `x`: `[batch, in, height, width]`
@@ -181,7 +181,7 @@ pub fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     }
 }
 
-/// The geometry of a convolution without groups and bias and with symmetric padding.
+/// The geometry of a convolution; `None` if it has groups, a bias or asymmetric padding.
 fn geometry(conv: &Conv2d) -> Option<Conv2dGeometry> {
     match (&conv.padding, conv.groups, &conv.bias) {
         (PaddingConfig2d::Explicit(top, left, bottom, right), 1, None)

@@ -1,4 +1,4 @@
-//! A norm that does not change, as a scale and a shift for each channel.
+//! A frozen batch norm, as a scale and a shift for each channel.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use burn::prelude::*;
 use vlp_ops::capture::keep_for_graph;
 use vlp_ops::is_same_tensor;
 
-/// Scale and shift of a norm, computed again only when the norm has changed. Clones share them.
+/// Scale and shift of a norm, recomputed only when the norm has changed. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FoldedNorm(Arc<Mutex<Option<Folded>>>);
 
@@ -35,7 +35,7 @@ impl FoldedNorm {
         }
         let is_autodiff = lines[0].is_autodiff();
         let lines = lines.map(Tensor::without_autodiff);
-        // A panic between locking and unlocking leaves what was there before.
+        // A panic while the lock is held leaves the previous value.
         let mut folded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |folded: &Folded| {
             let mut pairs = folded.norm.iter().zip(&lines);
@@ -88,7 +88,7 @@ mod tests {
         assert!(!same.is_autodiff() && is_same_tensor(&scale, &same));
 
         norm.running_var.update(Tensor::full([3], 4.0, &device));
-        // Until the statistics are merged, the norm is as it was.
+        // Until the statistics are merged, the norm is unchanged.
         let norm = norm.valid();
         let [scale, shift] = folded.scale_and_shift(&norm, &inner);
         let expected = 1.0 / (4.0 + norm.epsilon).sqrt();

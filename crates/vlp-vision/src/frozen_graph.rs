@@ -8,7 +8,8 @@ use burn::prelude::*;
 use vlp_ops::capture::{CaptureReport, Captured, Value};
 use vlp_ops::params::{ParamVisitor, visit_params};
 
-/// A graph for each shape of the pixels, recorded again when the weights have changed (see [`Captured`]). Clones share it.
+/// A graph for each shape of the pixels, recorded again when the weights have changed (see [`Captured`]). Clones share the
+/// graphs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FrozenGraph(Arc<Mutex<Option<Recorded>>>);
 
@@ -19,7 +20,7 @@ struct Recorded {
 }
 
 impl FrozenGraph {
-    /// The feature maps that `forward` makes with `module`, without gradients; `None` where an eager pass is needed: on the
+    /// The feature maps that `forward` computes with `module`, without gradients; `None` if an eager pass is needed: on the
     /// CPU, without autodiff, and if a weight or the pixels may have a gradient.
     pub(crate) fn forward<M: Module + Sync + 'static>(
         &self,
@@ -51,19 +52,19 @@ impl FrozenGraph {
         Some(maps.collect())
     }
 
-    /// What became of the graph; `None` before the first step with a frozen backbone.
+    /// How often the graph was recorded and replayed; `None` before the first step with a frozen backbone.
     pub(crate) fn report(&self) -> Option<CaptureReport> {
         Some(self.lock().as_ref()?.graph.report())
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Recorded>> {
-        // A panic between locking and unlocking leaves what was there before.
+        // A panic while the lock is held leaves the previous value.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Weights and running statistics; `None` if one of them may have a gradient. Freezing weights also makes their norms use the
-/// running statistics.
+/// Weights and running statistics; `None` if one of them may have a gradient. Freezing weights also makes their norms
+/// use the running statistics.
 fn frozen_weights<M: Module>(module: &M) -> Option<Vec<Value>> {
     struct Collect {
         weights: Vec<Value>,

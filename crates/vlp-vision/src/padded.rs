@@ -30,8 +30,8 @@ impl PaddedImages {
     /// Pads images to the largest height and width of the batch, rounded up to `multiple`.
     ///
     /// # Errors
-    /// [`VisionError::EmptyBatch`] without images, [`VisionError::Image`] for an image of another number of values than its
-    /// size needs.
+    /// [`VisionError::EmptyBatch`] without images, [`VisionError::Image`] for an image with another number of values
+    /// than its size needs.
     pub fn collate(
         images: &[ImageView<'_>],
         multiple: usize,

@@ -1,4 +1,4 @@
-//! Quantization of a feature map by the visual dictionary, with SOHO's ways to fuse the result with the map.
+//! Quantization of a feature map by the visual dictionary, and SOHO's variants of fusing the result with the map.
 
 use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};
@@ -98,8 +98,8 @@ pub struct QuantizedMap {
     pub quantized: Tensor<3>,
     /// Index of the code of each grid feature, `[batch, h * w]`, padding included.
     pub codes: Tensor<2, Int>,
-    /// The table after its update, `[codes, width]`, without gradient.
-    pub table: Tensor<2>,
+    /// The codebook after its update, `[codes, width]`, without gradient.
+    pub codebook: Tensor<2>,
     /// Grid features before quantization, `[batch, h * w, width]`.
     pub features: Tensor<3>,
     /// Height and width of the map.
@@ -109,8 +109,8 @@ pub struct QuantizedMap {
 impl VectorQuantizer {
     /// Quantizes a map.
     ///
-    /// `repeats` is the number of times each image occurs in the batch (texts per image): its features count that often in
-    /// the dictionary and in the norm of the gate.
+    /// `repeats` is the number of times each image occurs in the batch (texts per image): its features count `repeats`
+    /// times in the dictionary and in the norm of the gate.
     ///
     /// # Shapes
     /// - `map`: `[batch, width, h, w]`
@@ -155,7 +155,7 @@ impl VectorQuantizer {
             tokens,
             quantized,
             codes: output.codes.reshape([n, h * w]),
-            table: output.table,
+            codebook: output.codebook,
             features,
             grid: [h, w],
         })

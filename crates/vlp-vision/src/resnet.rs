@@ -35,7 +35,7 @@ pub enum Depth {
 }
 
 impl Depth {
-    /// In the order of the variants.
+    /// All depths, in the order of the variants.
     const ALL: [(u32, Self, bool, [usize; 4]); 7] = [
         (10, Self::R10, false, [1, 1, 1, 1]),
         (18, Self::R18, false, [2, 2, 2, 2]),
@@ -244,7 +244,7 @@ impl ResNetConfig {
         })
     }
 
-    /// Freezes norms, stem and stages as configured. Must be repeated after parameters were replaced.
+    /// Freezes norms, stem and stages as configured. Must be called again after parameters have been replaced.
     ///
     /// # Errors
     /// [`VisionError::Config`] if burn rejects the parameter group.
@@ -296,8 +296,8 @@ impl ResNet {
         self
     }
 
-    /// What became of training steps in which the whole backbone is frozen: a GPU replays them as a recorded graph. `None`
-    /// before the first one, and on the CPU.
+    /// How often the graph of the whole frozen backbone, which a GPU replays in training steps, was recorded and replayed.
+    /// `None` before the first such step, and on the CPU.
     pub fn frozen_report(&self) -> Option<CaptureReport> {
         self.frozen.report()
     }
@@ -334,7 +334,7 @@ impl ResNet {
     }
 }
 
-/// `pool.forward(x)`, by [`max_pool2d`] if the padding is symmetric.
+/// `pool.forward(x)`, computed by [`max_pool2d`] if the padding is symmetric.
 fn max_pool(pool: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
     match pool.padding {
         PaddingConfig2d::Explicit(top, left, bottom, right) if top == bottom && left == right => {

@@ -78,14 +78,14 @@ fn updates_follow_the_formulas() {
         let output = dictionary.forward(features, None).unwrap();
         assert_eq!(indices(output.codes), [1, 1, 2, 2, 0]);
         let plain = Device::flex();
-        let table = output.table;
-        let diff = max_abs_diff(table.clone(), matrix(&expected, 2, &plain));
-        assert!(diff < 2e-6, "{update:?} {decay}: {:?}", table.to_data());
+        let codebook = output.codebook;
+        let diff = max_abs_diff(codebook.clone(), matrix(&expected, 2, &plain));
+        assert!(diff < 2e-6, "{update:?} {decay}: {:?}", codebook.to_data());
         // The output has the updated codes.
         let codes = Tensor::from_ints([1, 1, 2, 2, 0], &plain);
-        let states = table.clone().select(0, codes);
+        let states = codebook.clone().select(0, codes);
         assert!(max_abs_diff(output.states.inner(), states) < ROUNDING);
-        assert!(max_abs_diff(dictionary.table(), table) < ROUNDING);
+        assert!(max_abs_diff(dictionary.codebook(), codebook) < ROUNDING);
     }
 }
 
@@ -114,17 +114,17 @@ fn one_update_at_the_end_of_a_step_is_that_of_all_its_features() {
         for step in 0..3 {
             let features = FEATURES.map(|feature| feature + 0.1 * step as f32);
             in_one.forward(matrix(&features, 2, &device), None).unwrap();
-            let before = in_parts.table();
+            let before = in_parts.codebook();
             for (index, part) in [&features[..4], &features[4..]].into_iter().enumerate() {
                 let output = vlp_ops::with_micro_batch(index, 2, || {
                     in_parts.forward(matrix(part, 2, &device), None)
                 });
-                // All micro-batches use the table at the start of the step.
-                assert!(max_abs_diff(output.unwrap().table, before.clone()) == 0.0);
+                // All micro-batches use the codebook at the start of the step.
+                assert!(max_abs_diff(output.unwrap().codebook, before.clone()) == 0.0);
             }
             // The sum over both is in the dictionary: the mean over one.
             in_parts.end_step(1);
-            let diff = max_abs_diff(in_one.table(), in_parts.table());
+            let diff = max_abs_diff(in_one.codebook(), in_parts.codebook());
             assert!(diff < ROUNDING, "{update:?}, step {step}: {diff}");
         }
         assert_eq!(updates(&in_parts), updates(&in_one));
@@ -145,9 +145,12 @@ fn a_dead_code_is_replaced_by_a_feature_of_the_step() {
         }
         dictionary.end_step(1);
     }
-    let table: Vec<f32> = dictionary.table().into_data().iter().collect();
+    let codebook: Vec<f32> = dictionary.codebook().into_data().iter().collect();
     let mut features = FEATURES.chunks(2);
-    assert!(features.any(|feature| feature == &table[6..]), "{table:?}");
+    assert!(
+        features.any(|feature| feature == &codebook[6..]),
+        "{codebook:?}"
+    );
     assert_eq!(dictionary.restarts(), 1);
 }
 
@@ -168,8 +171,8 @@ fn micro_batches_share_the_initial_codes() {
     dictionary.end_step(1);
     // Every other code from each micro-batch.
     let expected = [10.0, 0.0, 21.0, 0.0, 12.0, 0.0, 23.0, 0.0];
-    let diff = max_abs_diff(dictionary.table(), matrix(&expected, 2, &Device::flex()));
-    assert!(diff < ROUNDING, "{:?}", dictionary.table().to_data());
+    let diff = max_abs_diff(dictionary.codebook(), matrix(&expected, 2, &Device::flex()));
+    assert!(diff < ROUNDING, "{:?}", dictionary.codebook().to_data());
     assert_eq!(updates(&dictionary), 1.0);
 }
 
@@ -206,8 +209,8 @@ fn unused_code_of_the_released_rule_decays_to_zero() {
     let mut values = vec![];
     for _ in 1..=20 {
         learn(&later);
-        let table = dictionary.table().into_data();
-        values.push(table.iter::<f32>().next().unwrap());
+        let codebook = dictionary.codebook().into_data();
+        values.push(codebook.iter::<f32>().next().unwrap());
     }
     assert!(values[9] > 0.95, "{values:?}");
     assert!(values[19] < 0.05, "{values:?}");
@@ -226,7 +229,7 @@ fn inference_and_frozen_dictionaries_do_not_learn() {
     frozen.forward(features(&autodiff), None).unwrap();
     for dictionary in [inference, frozen] {
         let codes = matrix(&CODES, 2, &plain);
-        assert_eq!(max_abs_diff(dictionary.table(), codes), 0.0);
+        assert_eq!(max_abs_diff(dictionary.codebook(), codes), 0.0);
     }
 }
 
@@ -266,7 +269,7 @@ fn weights_count_features() {
             let weights = weights.map(|weights| Tensor::from_floats(weights, &device));
             let features = matrix(features, 2, &device);
             dictionary.forward(features, weights).unwrap();
-            dictionary.table()
+            dictionary.codebook()
         };
         // The second feature counts twice, the third not at all.
         let weighted = run(&FEATURES[..6], Some(&[1.0, 2.0, 0.0]));
@@ -287,7 +290,7 @@ fn ramp_raises_decay_from_zero() {
     for (feature, decay) in [(1.0f32, 0.0), (2.0, 0.4), (3.0, 0.8), (4.0, 0.99)] {
         let features = matrix(&[feature], 1, &device);
         dictionary.forward(features, None).unwrap();
-        let code = f64::from(dictionary.table().into_scalar::<f32>());
+        let code = f64::from(dictionary.codebook().into_scalar::<f32>());
         expected = decay * expected + (1.0 - decay) * f64::from(feature);
         assert!((code - expected).abs() < ROUNDING, "{code} {expected}");
     }
@@ -304,12 +307,12 @@ fn init_from_data_needs_a_feature_for_each_code() {
         let weights = Tensor::from_floats(weights, &device);
         let features = matrix(&FEATURES, 2, &device);
         dictionary.forward(features, Some(weights))?;
-        Ok::<_, VisionError>(dictionary.table())
+        Ok::<_, VisionError>(dictionary.codebook())
     };
     let expected = [&FEATURES[..4], &FEATURES[6..]].concat();
     let expected = matrix(&expected, 2, &Device::flex());
-    let table = learn([1.0, 1.0, 0.0, 1.0, 1.0]).unwrap();
-    assert!(max_abs_diff(table, expected) < ROUNDING);
+    let codebook = learn([1.0, 1.0, 0.0, 1.0, 1.0]).unwrap();
+    assert!(max_abs_diff(codebook, expected) < ROUNDING);
     let error = learn([1.0, 1.0, 0.0, 0.0, 1.0]).unwrap_err();
     let message = error.to_string();
     assert!(
@@ -365,9 +368,9 @@ fn loaded_dictionary_resumes_exactly() {
         (0..5).for_each(|seed| drop(saved.forward(batch(seed), None).unwrap()));
         let loaded = reload(&saved, config.init(6, &device).unwrap());
         for seed in 5..9 {
-            let expected = saved.forward(batch(seed), None).unwrap().table;
-            let table = loaded.forward(batch(seed), None).unwrap().table;
-            assert_eq!(max_abs_diff(table, expected), 0.0);
+            let expected = saved.forward(batch(seed), None).unwrap().codebook;
+            let codebook = loaded.forward(batch(seed), None).unwrap().codebook;
+            assert_eq!(max_abs_diff(codebook, expected), 0.0);
         }
         assert_eq!(saved.restarts(), loaded.restarts());
     }
@@ -426,7 +429,7 @@ fn repeats_count_like_repeated_images_in_every_fusion() {
             "{fusion:?}"
         );
         assert!(
-            max_abs_diff(actual.table, expected.table) < 1e-5,
+            max_abs_diff(actual.codebook, expected.codebook) < 1e-5,
             "{fusion:?}"
         );
     }

@@ -101,7 +101,7 @@ fn invalid_values_are_named_with_a_hint_and_no_folder_is_created() {
             "objectives.caption.length_penalty=1.0",
             [
                 "objectives.caption.length_penalty = 1",
-                "0 without beam search",
+                "without beam search (num_beams = 1, or sampling) use 0",
             ],
         ),
         (

@@ -1,4 +1,4 @@
-//! A GPU decides by itself whether a step is skipped.
+//! A GPU decides without the CPU whether a step is skipped.
 #![cfg(feature = "wgpu-unfused")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -50,7 +50,7 @@ pub(crate) fn attention(
     ))
 }
 
-/// What both passes read.
+/// Arguments of the forward and the backward pass.
 #[derive(Debug, Clone)]
 struct Operands {
     query: Array,
@@ -97,7 +97,7 @@ impl Operands {
         }
     }
 
-    /// The output, and what the backward pass recomputes the weights from.
+    /// The output, and the values from which the backward pass recomputes the attention weights.
     fn forward(&self) -> (Array, Vec<f32>) {
         let (output, log_sum_exp) = kernels::forward(&self.shape, &self.inputs());
         (from_vec(output, self.query.shape()), log_sum_exp)

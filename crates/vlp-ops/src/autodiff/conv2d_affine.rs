@@ -1,4 +1,5 @@
-//! [`conv2d_affine`](crate::conv2d_affine) on the CPU: the norm is an epilogue of the convolution, without a pass of its own.
+//! [`conv2d_affine`](crate::conv2d_affine) on the CPU: the norm is an epilogue of the convolution instead of a separate
+//! pass.
 
 use super::affine::AffineBackend;
 use super::conv2d::{self, ConvBackend, conv_shape, forward};

@@ -27,7 +27,7 @@ impl<C: CheckpointStrategy> EmbeddingBackend for Autodiff<Flex, C> {
         let output = Flex::embedding(table.primitive().clone(), ids.clone());
         let node = table.node();
         let state = |_: &Array, _: &mut _| {
-            // Not checked again: burn's forward pass panics for an id out of range.
+            // Ids need no check here: burn's forward pass panics for an id out of range.
             let ids = Flex::int_cast(ids, burn::tensor::IntDType::I64);
             let ids = contiguous(&ids)
                 .as_slice::<i64>()
@@ -41,7 +41,7 @@ impl<C: CheckpointStrategy> EmbeddingBackend for Autodiff<Flex, C> {
     }
 }
 
-/// The table, for the gradient it has so far, and the ids.
+/// The node of the embedding matrix, for its accumulated gradient, and the ids.
 type State = (FloatTensor<Autodiff<Flex>>, Vec<i64>);
 
 fn backward((table, ids): State, grad: Array, parents: &mut Parents<'_, 1>) {

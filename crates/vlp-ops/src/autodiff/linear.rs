@@ -23,7 +23,7 @@ trait LinearBackend: Backend {
 pub(crate) enum WeightLayout {
     /// `[in, out]`.
     InOut,
-    /// `[out, in]`: a table of embeddings.
+    /// `[out, in]`: an embedding matrix.
     OutIn,
 }
 

@@ -1,6 +1,7 @@
-//! The fast operations as extensions of burn's CPU backend, with a node of their own in the autodiff graph.
+//! The fast operations as extensions of burn's CPU backend, each with its own node in the autodiff graph.
 //!
-//! One file an operation: the extension trait, its kernels for [`Flex`](burn::backend::Flex), and the backward pass.
+//! There is one file per operation: the extension trait, its kernels for [`Flex`](burn::backend::Flex), and the
+//! backward pass.
 
 pub(crate) mod affine;
 pub(crate) mod attention;
@@ -18,7 +19,7 @@ mod node;
 mod optional;
 pub(crate) mod softmax;
 
-/// What every extension uses.
+/// Imports of every extension.
 pub(crate) mod prelude {
     pub(crate) use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
     pub(crate) use burn::backend::tensor::FloatTensor;

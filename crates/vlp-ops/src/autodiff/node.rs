@@ -18,8 +18,8 @@ type BackwardFn<S, const N: usize> = fn(S, Array, &mut Parents<'_, N>);
 /// Saves inputs for the backward pass.
 pub(crate) type Saver<S, C, const N: usize> = OpsPrep<Node<S, N>, Flex, S, C, N, Tracked>;
 
-/// Adds `output` to the autodiff graph, computed from `inputs`. Where a gradient will reach one of them, `state` gives what
-/// `backward` needs; it can save inputs by `Saver::checkpoint`, to be read by [`Parents::saved`].
+/// Adds `output`, which was computed from `inputs`, to the autodiff graph. If one of the inputs needs a gradient, `state`
+/// returns the state for `backward`; it can save inputs with `Saver::checkpoint`, to be read with [`Parents::saved`].
 pub(crate) fn record<C, S, const N: usize>(
     inputs: [NodeGuard; N],
     output: Array,
@@ -73,12 +73,12 @@ pub(crate) struct Parents<'a, const N: usize> {
 }
 
 impl<const N: usize> Parents<'_, N> {
-    /// Whether input `index` gets a gradient.
+    /// Whether input `index` needs a gradient.
     pub(crate) fn is_tracked(&self, index: usize) -> bool {
         self.ids[index].is_some()
     }
 
-    /// Adds to the gradient of input `index`, if it gets one.
+    /// Adds to the gradient of input `index`, if it needs one.
     pub(crate) fn add_grad(&mut self, index: usize, grad: Array) {
         if let Some(id) = self.ids[index] {
             self.grads.register::<Flex>(id, grad);

@@ -6,7 +6,7 @@ use burn::prelude::*;
 
 use crate::cpu::tensor::{Array, as_slice, contiguous};
 
-/// burn's backend extensions take no `Option` of a tensor: an empty tensor stands for `None`.
+/// burn's backend extensions take no `Option` of a tensor: an empty tensor represents `None`.
 #[derive(Debug, Clone)]
 pub(crate) struct OptionalTensor(Array);
 

@@ -1,7 +1,7 @@
 //! Copies between tensors of a GPU whose buffers must not change: a recorded graph reads and writes the buffers that it was
 //! recorded with.
 //!
-//! Needed as long as burn has no copy into a given tensor: its own operations reuse a buffer only if nothing else holds it.
+//! Needed as long as burn has no copy into a given tensor: its own operations reuse a buffer only if it has no other owner.
 
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
@@ -35,7 +35,7 @@ pub(crate) trait InPlaceBackend: Backend {
 
 /// Copies `source` into the buffer of `target`. The result is that buffer; the copy takes place only if the result is kept.
 ///
-/// Both have one type and shape.
+/// Both must have the same type and shape.
 pub(super) fn assign(target: &Value, source: &Value) -> Value {
     let (dtype, _) = source.signature();
     let (target, source) = (target.dispatch(), source.dispatch());
@@ -46,7 +46,7 @@ pub(super) fn assign(target: &Value, source: &Value) -> Value {
     })
 }
 
-/// A tensor with a buffer of its own.
+/// A tensor that shares its buffer with no other.
 pub(super) fn copy(source: &Value) -> Value {
     let (dtype, _) = source.signature();
     let source = source.dispatch();

@@ -15,17 +15,17 @@ use burn::tensor::{DType, Shape};
 
 pub use value::Value;
 
-/// Graphs that are kept: a graph keeps the memory of a whole run.
+/// Maximum number of graphs that are kept: a graph holds all memory of a run.
 #[cfg(feature = "gpu")]
 const MAX_GRAPHS: usize = 4;
-/// Graphs that are recorded before new shapes are taken as too many to pay for recording.
+/// Maximum number of recordings: after so many, the shapes vary too much for recording to be worthwhile.
 #[cfg(feature = "gpu")]
 const MAX_RECORDINGS: usize = 4 * MAX_GRAPHS;
-/// Shapes that are remembered.
+/// Maximum number of shapes that are remembered.
 const MAX_SHAPES: usize = 64;
 
-/// Keeps a cached tensor for as long as the graph that this thread records, if it records one: the graph still reads the
-/// tensor's buffer when the cache has dropped the tensor.
+/// Keeps a cached tensor as long as the graph that this thread is recording, if any: the graph still reads the tensor's
+/// buffer after the cache has dropped the tensor.
 #[allow(unused_variables, reason = "the CPU records no graphs")]
 pub fn keep_for_graph<const D: usize, K: Basic>(tensor: &Tensor<D, K>) {
     gpu_path! {
@@ -35,17 +35,18 @@ pub fn keep_for_graph<const D: usize, K: Basic>(tensor: &Tensor<D, K>) {
 
 type Function<A, E> = dyn Fn(&A, &[Value]) -> Result<Vec<Value>, E> + Send + Sync;
 
-/// A function of tensors that a GPU runs as one recorded graph, without starting each of its kernels from the processor.
+/// A function of tensors that a GPU runs as one recorded graph, so that the CPU does not launch each of its kernels.
 ///
-/// The first call with some arguments and shapes runs the function, the second one records it, later ones copy their inputs
-/// into the graph's buffers and replay it. Results are the same bits. The least recently used of several graphs is dropped.
-/// What cannot be recorded runs as it is: everything on the CPU, more shapes than pay, and a function that copies from the
-/// device; each reason is printed once and counted.
+/// The first call with new arguments and shapes runs the function, the second one records it, later ones copy their inputs
+/// into the graph's buffers and replay it. Results are bit-identical. If there are too many graphs, the least recently used
+/// one is dropped. Functions run without a graph on the CPU, if there are too many shapes, and if they copy from the device;
+/// each reason is printed once and counted.
 ///
-/// The function must read its tensors from its inputs, own them unchanged, such as the weights of a model, or
-/// [keep](keep_for_graph) those of a cache; `args` stand for all else that its result depends on. It must not be random, and
-/// must not copy values to the device but for [constants](crate::constant_floats): wgpu refuses to record that, CUDA would copy
-/// the recorded values again. A graph belongs to the thread that recorded it.
+/// A tensor that the function reads must be one of its inputs, be owned by it and never change, such as the weights of
+/// a model, or be a cached tensor that is [kept](keep_for_graph); `args` must determine everything else that its result
+/// depends on. The function must not be random, and must not copy values to the device except for
+/// [constants](crate::constant_floats): wgpu refuses to record that, and CUDA would copy the recorded values again. A
+/// graph belongs to the thread that recorded it.
 pub struct Captured<A, E> {
     name: &'static str,
     device: Device,
@@ -64,19 +65,19 @@ pub struct CaptureCounts {
     pub first_calls: usize,
     /// Graphs recorded.
     pub recordings: usize,
-    /// Calls that replayed a graph, those that recorded it included.
+    /// Calls that replayed a graph, including those that recorded it.
     pub replays: usize,
     /// Calls that ran without a graph for one of [`CaptureReport::fallbacks`].
     pub fallbacks: usize,
 }
 
-/// What became of a [`Captured`] function.
+/// How a [`Captured`] function was run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CaptureReport {
     /// Name of the function.
     pub name: &'static str,
-    /// How often it ran in which way.
+    /// Number of calls by the way they ran.
     pub counts: CaptureCounts,
     /// Why calls ran without a graph, and how many for each reason.
     pub fallbacks: Vec<(String, usize)>,
@@ -129,8 +130,8 @@ impl<A: Clone + PartialEq + 'static, E: 'static> Captured<A, E> {
         Ok(self.call_with_states(args, inputs, &[])?.0)
     }
 
-    /// Results and next states: a graph keeps states in its buffers from call to call, if each call gets those that the last
-    /// one returned. Earlier ones must not be read.
+    /// Returns results and next states. A graph keeps states in its buffers from call to call if each call gets the
+    /// states that the previous one returned. Earlier states must not be read.
     ///
     /// # Errors
     /// The function's.
@@ -203,7 +204,7 @@ impl<A: Clone + PartialEq + 'static, E: 'static> Captured<A, E> {
         }
     }
 
-    /// Replays the graph of an entry, recorded first if it is not; `None` if there is none.
+    /// Replays the graph of an entry, after recording it if necessary; `None` if it cannot be recorded.
     fn replay(
         &mut self,
         index: usize,

@@ -13,24 +13,24 @@ use super::value::{Value, WeakValue};
 /// run will, which must not allocate.
 const WARM_UPS: usize = 3;
 
-/// A recorded graph. It reads inputs and states from buffers of its own and writes outputs and states to such buffers.
+/// A recorded graph. It reads inputs and states from its own buffers, and writes outputs and states to its own buffers.
 pub(super) struct Recording {
     device: Device,
     /// Inputs, then states.
     slots: Vec<Slot>,
     states: usize,
     outputs: Vec<Value>,
-    /// What the function read from caches, which may drop it.
+    /// Tensors that the function read from caches, which may drop them.
     _cached: Vec<Value>,
     graph: BackendGraph<Dispatch>,
 }
 
 thread_local! {
-    /// What the function that this thread records has read from caches; `None` while none is recorded.
+    /// Tensors that the function that this thread is recording has read from caches; `None` if none is being recorded.
     static CACHED: RefCell<Option<Vec<Value>>> = const { RefCell::new(None) };
 }
 
-/// Keeps a value with the graph that this thread records, if any.
+/// Keeps a value with the graph that this thread is recording, if any.
 pub(super) fn keep(value: impl FnOnce() -> Value) {
     CACHED.with_borrow_mut(|cached| {
         if let Some(cached) = cached {
@@ -42,7 +42,7 @@ pub(super) fn keep(value: impl FnOnce() -> Value) {
 /// A buffer that the graph reads.
 struct Slot {
     value: Value,
-    /// What was copied into it last.
+    /// The value that was last copied into it.
     source: Option<WeakValue>,
 }
 
@@ -88,7 +88,7 @@ impl Recording {
     /// call overwrites.
     ///
     /// # Errors
-    /// The backend's words.
+    /// The backend's error message.
     pub(super) fn replay(&mut self, inputs: &[Value]) -> Result<Results, String> {
         for (slot, input) in self.slots.iter_mut().zip(inputs) {
             let is_there = slot.source.as_ref().is_some_and(|source| source.is(input));
@@ -98,9 +98,9 @@ impl Recording {
             }
         }
         #[allow(unsafe_code)]
-        // SAFETY: the graph's inputs, its outputs and the cached tensors that it reads are kept in `self`; what else it reads,
-        // such as weights, is kept by the function that was recorded, and that by `Captured`. Nothing writes into a tensor that
-        // is held elsewhere but the graph and `assign`, both on this thread, whose stream recorded the graph.
+        // SAFETY: `self` owns the graph's inputs and outputs and the cached tensors that it reads. All other tensors that it
+        // reads, such as weights, are owned by the recorded function, which `Captured` owns. Only the graph and `assign`
+        // write into tensors that have another owner; both run on this thread, whose stream recorded the graph.
         let replayed = unsafe { Dispatch::graph_replay(self.device.as_dispatch(), &self.graph) };
         replayed.map_err(|error| cause(&error.to_string()))?;
         let states = self.slots.len() - self.states;
@@ -130,7 +130,7 @@ fn record(
     let failed = || "the function failed".to_owned();
     let warm_up = || {
         for _ in 0..WARM_UPS {
-            // Kept until the queue is empty: fusion does not run what nobody holds.
+            // Kept until the queue is empty: fusion does not run operations whose results have no owner.
             let results = run()?;
             Dispatch::sync(device).map_err(reason)?;
             results.ok_or_else(failed)?;

@@ -27,7 +27,7 @@ impl Value {
         Tensor::from_dispatch(self.dispatch())
     }
 
-    /// The tensor, which no clone is made of if this is the only value of it: operations can then write into it.
+    /// The tensor; it is not cloned if this is its only owner, so that operations can write into it.
     ///
     /// # Panics
     /// If it has another kind or rank.
@@ -64,7 +64,7 @@ impl Value {
         DispatchTensor::clone(&self.0)
     }
 
-    /// What a recorded graph depends on: the type of the elements and the sizes.
+    /// The properties that a recorded graph depends on: the type of the elements and the sizes.
     pub(super) fn signature(&self) -> (DType, Shape) {
         (self.0.dtype(), self.0.shape())
     }

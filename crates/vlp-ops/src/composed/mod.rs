@@ -1,4 +1,4 @@
-//! What both `ops` and `custom_grad` compute, of burn's operations.
+//! Compositions of burn's operations that both `ops` and `custom_grad` use.
 
 pub(crate) mod attention;
 pub(crate) mod gelu;

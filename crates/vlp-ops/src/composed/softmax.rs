@@ -1,6 +1,6 @@
 //! Softmax over the last axis, its gradient in one pass.
 //!
-//! Needed as long as burn composes the gradient of five element-wise operations.
+//! Needed as long as burn composes the gradient from five element-wise operations.
 
 use burn::prelude::*;
 

@@ -11,9 +11,9 @@ use crate::DropoutMask;
 
 /// Queries of a block.
 const BLOCK: usize = 64;
-/// With fewer queries a transposed copy of the keys does not pay.
+/// With fewer queries a transposed copy of the keys is not worthwhile.
 const MIN_QUERIES_TO_TRANSPOSE: usize = 8;
-/// With fewer scores, of all heads, one thread does the work.
+/// With fewer scores over all heads, one thread does the work.
 const MIN_PARALLEL_SCORES: usize = 1 << 14;
 
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ pub(crate) struct AttentionShape {
     pub(crate) bias: [usize; 2],
 }
 
-/// Query, key and value `[batch, queries or keys, width]`, and what changes scores and weights.
+/// Query, key and value `[batch, queries or keys, width]`, bias and dropout.
 pub(crate) struct Inputs<'a> {
     pub(crate) query: &'a [f32],
     pub(crate) key: &'a [f32],
@@ -85,7 +85,7 @@ impl AttentionShape {
     }
 }
 
-/// A head's keys or values as `[head_width, keys]`: a transposed copy, where there are queries enough to pay for it.
+/// A head's keys or values as `[head_width, keys]`: a transposed copy, if there are enough queries to make it worthwhile.
 struct TransposedHead<'a> {
     rows: Matrix<'a>,
     copy: Option<Vec<f32>>,
@@ -168,7 +168,8 @@ fn query_blocks(shape: &AttentionShape) -> impl Iterator<Item = [usize; 2]> {
         .map(move |first| [first, BLOCK.min(queries - first)])
 }
 
-/// The output `[batch, queries, width]`, and for every head and query the logarithm of the sum of exponentials of its scores.
+/// The output `[batch, queries, width]`, and for every head and query the logarithm of the sum of exponentials of its
+/// scores.
 pub(crate) fn forward(shape: &AttentionShape, inputs: &Inputs<'_>) -> (Vec<f32>, Vec<f32>) {
     let (head_width, keys) = (shape.head_width(), shape.keys);
     let heads = shape.for_heads(|head| {

@@ -1,4 +1,4 @@
-//! Kernels of the CPU backend: functions of slices, without autodiff.
+//! Kernels of the CPU backend: functions on slices, without autodiff.
 //!
 //! Results depend on shapes alone, not on the number of threads: the sizes of blocks and the order of sums are fixed.
 

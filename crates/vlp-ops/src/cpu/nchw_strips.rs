@@ -1,4 +1,4 @@
-//! Tensors `[images, channels, h, w]` in strips: some neighboring channels of all images, one task each.
+//! Tensors `[images, channels, h, w]` in strips: a strip is a few adjacent channels of all images, processed by one task.
 
 use std::ops::Range;
 
@@ -77,7 +77,7 @@ impl NchwShape {
             #[inline(always)]
             |strip, slices, _| f(strip, slices.into_iter().map(zeroed).collect()),
         );
-        // SAFETY: the slices of all strips cover the first `length` values, and each was zeroed at least.
+        // SAFETY: the slices of all strips cover the first `length` values, all of which have been initialized.
         #[allow(unsafe_code)]
         unsafe {
             values.set_len(length);

@@ -1,4 +1,4 @@
-//! Search of the nearest row of a table, a block of rows at a time.
+//! Nearest-code search: the nearest row of a codebook, for a block of rows at a time.
 
 use rayon::prelude::*;
 
@@ -7,16 +7,16 @@ use super::matrix::Matrix;
 use super::simd::{simd_dispatch, sum};
 use super::tensor::with_scratch;
 
-/// Bounds for the rows of a task. There are eight tasks, since each reads the whole table, unless the bounds forbid it.
+/// Bounds for the rows of a task. There are eight tasks, since each reads the whole codebook, unless the bounds forbid it.
 const MIN_ROWS: usize = 32;
 const MAX_ROWS: usize = 512;
 const TASKS: usize = 8;
 const LANES: usize = 16;
 
-/// Index of the row of `table` nearest to each row of `x`; both have `width` columns. The first of several nearest rows.
-pub(crate) fn nearest_code(x: &[f32], table: &[f32], width: usize) -> Vec<i32> {
-    let (rows, codes) = (x.len() / width, table.len() / width);
-    let norms: Vec<f32> = table
+/// Index of the row of `codebook` nearest to each row of `x`; both have `width` columns. The first of several nearest rows.
+pub(crate) fn nearest_code(x: &[f32], codebook: &[f32], width: usize) -> Vec<i32> {
+    let (rows, codes) = (x.len() / width, codebook.len() / width);
+    let norms: Vec<f32> = codebook
         .chunks_exact(width)
         .map(|code| {
             simd_dispatch(
@@ -32,7 +32,7 @@ pub(crate) fn nearest_code(x: &[f32], table: &[f32], width: usize) -> Vec<i32> {
         .zip(x.par_chunks(chunk * width))
         .for_each(|(indices, x)| {
             with_scratch(indices.len() * codes, |dots| {
-                let right = Matrix::row_major(table, width).transposed();
+                let right = Matrix::row_major(codebook, width).transposed();
                 let shape = [indices.len(), width, codes];
                 matmul_f32(shape, dots, Matrix::row_major(x, width), right);
                 for (index, dots) in indices.iter_mut().zip(dots.chunks_exact(codes)) {

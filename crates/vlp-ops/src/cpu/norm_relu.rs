@@ -25,7 +25,7 @@ fn plane_sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
     total
 }
 
-/// What a norm does to a channel: `(x - mean) * scale + shift`.
+/// The affine function that a norm applies to a channel: `(x - mean) * scale + shift`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChannelAffine {
     pub(crate) mean: f32,

@@ -1,13 +1,14 @@
-//! Runs code with the vector instructions of [`simd_level`], and reductions in an order that vectors keep.
+//! Runs code with the vector instructions of [`simd_level`], and reductions in an order that is the same for every vector
+//! length.
 //!
-//! Code compiled for an instruction set of its own (`cpu::matrix::transpose`, `cpu::bf16`) checks the same level.
+//! Code compiled for a specific instruction set (`cpu::matrix::transpose`, `cpu::bf16`) checks the same level.
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::{SimdLevel, simd_level};
 
-/// Runs `f` with the vector instructions in use. They apply to `f` itself and to what is inlined into it: so closures on the
-/// way are marked `#[inline(always)]`, functions too, and plain loops stand in place of `for_each` and `sum`.
+/// Runs `f` with the vector instructions in use. They apply only to `f` itself and to what is inlined into it, so
+/// closures and functions that it calls are marked `#[inline(always)]`, and plain loops replace `for_each` and `sum`.
 #[inline(always)]
 pub(crate) fn simd_dispatch<R>(f: impl FnOnce() -> R) -> R {
     struct Call<F>(F);
@@ -84,7 +85,7 @@ pub(crate) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
             lanes[lane] += f(a[lane], b[lane]);
         }
     }
-    // A loop: `sum` of an iterator may be compiled as a function of its own, without the vector instructions.
+    // A loop, because an iterator's `sum` may be compiled as a separate function, without the vector instructions.
     let mut tail = 0.0;
     for (a, b) in a_rest.iter().zip(b_rest) {
         tail += f(*a, *b);

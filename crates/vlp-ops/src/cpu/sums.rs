@@ -21,7 +21,7 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
 
 /// Sum of each column of a matrix of `width` columns: of groups of rows, added in order.
 pub(crate) fn column_sums(values: &[f32], width: usize) -> Vec<f32> {
-    /// Number of groups, and the fewest values of one.
+    /// Number of groups, and the minimum number of values of a group.
     const GROUPS: usize = 8;
     const MIN_LEN: usize = 1 << 13;
     let add_rows = |mut total: Vec<f32>, rows: &[f32]| {

@@ -12,7 +12,7 @@ use super::simd::simd_dispatch;
 /// A float tensor of the CPU backend.
 pub(crate) type Array = FloatTensor<Flex>;
 
-/// The tensor in row-major order, without gaps; copied only where its layout is another one.
+/// The tensor in row-major order, without gaps; copied only if its layout differs.
 pub(crate) fn contiguous(tensor: &Array) -> Array {
     tensor.to_contiguous()
 }
@@ -38,7 +38,7 @@ pub(crate) fn into_array<const D: usize>(tensor: Tensor<D>) -> Array {
         .expect("a tensor of the CPU backend")
 }
 
-/// The tensor to be overwritten: contiguous, and the whole of its buffer. `storage_mut` copies it where it is shared.
+/// The tensor to be overwritten: contiguous, and spanning its whole buffer. `storage_mut` copies it if it is shared.
 pub(crate) fn into_writable(tensor: Array) -> Array {
     let count = tensor.layout().num_elements();
     let is_whole_buffer = tensor.is_contiguous()
@@ -69,12 +69,13 @@ pub(crate) fn with_scratch<R>(length: usize, f: impl FnOnce(&mut [f32]) -> R) ->
     result
 }
 
-/// Values that one task works on: enough to pay for the task, and fixed, so that sums do not depend on the number of threads.
+/// Number of values of a task: large enough to outweigh the overhead of a task, and fixed, so that sums do not depend on the
+/// number of threads.
 pub(crate) const CHUNK_LEN: usize = 1 << 15;
 
-/// Values whose results are staged in the L1 cache where several tensors are read and written at once. A processor delays a
-/// load that follows a store whose address agrees in the last 12 bits (4K aliasing), and large tensors start at like offsets
-/// of a page. Without staging AdamW was three times as slow.
+/// Number of values whose results are staged in the L1 cache when several tensors are read and written at once. A
+/// processor delays a load that follows a store whose address has the same last 12 bits (4K aliasing), and large
+/// tensors start at equal offsets within a page. Without staging AdamW was three times as slow.
 pub(crate) const STAGING_LEN: usize = 128;
 
 /// Rows of `width` values that one task works on.
@@ -116,7 +117,7 @@ pub(crate) fn alloc_blocks<T: Copy + Default + Send>(
         #[inline(always)]
         |i, block| f(i, zeroed(block)),
     );
-    // SAFETY: the blocks cover the first `length` values, and each was zeroed at least.
+    // SAFETY: the blocks cover the first `length` values, all of which have been initialized.
     #[allow(unsafe_code)]
     unsafe {
         out.set_len(length);
@@ -128,7 +129,7 @@ pub(crate) fn alloc_blocks<T: Copy + Default + Send>(
 #[inline(always)]
 pub(crate) fn zeroed<T: Copy + Default>(values: &mut [MaybeUninit<T>]) -> &mut [T] {
     values.fill(MaybeUninit::new(T::default()));
-    // SAFETY: all values were written above.
+    // SAFETY: all values have been written above.
     #[allow(unsafe_code)]
     unsafe {
         values.assume_init_mut()

@@ -1,6 +1,6 @@
-//! AdamW updates of many tensors by few kernels, in place.
+//! Multi-tensor AdamW updates by few kernels, in place.
 //!
-//! Needed as long as burn's optimizers update each parameter by itself, with constants that are part of the kernel's launch.
+//! Needed as long as burn's optimizers update one parameter at a time, with constants that are arguments of the launch.
 
 use burn::tensor::DType;
 use burn_cubecl::cubecl;
@@ -12,13 +12,13 @@ use super::list::Primitive;
 use super::update::{LaunchInputs, Slot, Tensors, update};
 use crate::capture::Value;
 
-/// Constants of a tensor's update, a row in a matrix: the first seven of [`Constants`], the number of the step, and 1 where the
-/// moments are new.
+/// Constants of a tensor's update, a row in a matrix: the first seven of [`Constants`], the number of the step, and 1
+/// where the moments are new.
 pub(crate) const CONSTANTS: usize = 9;
 const ROW: u32 = CONSTANTS as u32;
 
-/// Parameters and moments of each tensor after the update. `constants` has a row for each tensor; `control` is the factor of the
-/// gradients, and 0 if nothing may change.
+/// Parameters and moments of each tensor after the update. `constants` has a row for each tensor; `control` is the
+/// factor of the gradients, and 0 if nothing may change.
 pub(crate) fn adamw(
     tensors: Vec<Tensors<2>>,
     bf16_moments: bool,
@@ -85,7 +85,7 @@ struct Constants {
     epsilon: f32,
     bias_correction1: f32,
     bias_correction2: f32,
-    /// What random bits are a function of, with the index.
+    /// The seed of random bits, which are a function of it and the index.
     seed: u32,
     count: u32,
     grad_scale: f32,
@@ -101,7 +101,7 @@ fn adamw_kernel(
 ) {
     let row = ((first + CUBE_POS_Y) * ROW) as usize;
     let is_active = control[1] != 0.0;
-    // Moments that are new are zero, whatever lies in their memory.
+    // New moments are zero, whatever their memory contains.
     let is_new = constants[row + 8] != 0.0;
     if !is_active && !is_new {
         terminate!();

@@ -1,6 +1,6 @@
-//! What an update on a GPU depends on: the factor of the gradients, and whether it takes place.
+//! Control of an update on a GPU: the factor of the gradients, and whether the update takes place.
 //!
-//! Needed as long as burn tells finite values from others by operations that a driver may assume away.
+//! Needed as long as burn tests for finite values with operations that a driver's fast-math optimizations may remove.
 
 use burn::tensor::{DType, Shape};
 use burn_cubecl::cubecl;

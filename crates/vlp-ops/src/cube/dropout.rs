@@ -13,12 +13,48 @@ use super::list::{Primitive, run};
 use crate::capture::Value;
 
 /// Which values are kept, and what they are multiplied by.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Mask {
     pub(crate) seed: [u32; 2],
     /// The 24 random bits of a value that is kept are not below.
     pub(crate) threshold: f32,
     pub(crate) kept_factor: f32,
+}
+
+impl Mask {
+    /// Drops nothing.
+    pub(super) const NONE: Self = Self {
+        seed: [0; 2],
+        threshold: 0.0,
+        kept_factor: 1.0,
+    };
+
+    pub(super) fn args(self) -> MaskArgsLaunch {
+        let [seed0, seed1] = self.seed;
+        MaskArgsLaunch::new(seed0, seed1, self.threshold, self.kept_factor)
+    }
+}
+
+/// [`Mask`] in a kernel.
+#[derive(CubeType, CubeLaunch)]
+pub(super) struct MaskArgs {
+    seed0: u32,
+    seed1: u32,
+    threshold: f32,
+    kept_factor: f32,
+}
+
+#[cube]
+impl MaskArgs {
+    /// What value number `index` of the tensor is multiplied by.
+    pub(super) fn factor(&self, index: u32) -> f32 {
+        let random = f32::cast_from(hash(self.seed0, self.seed1, index) >> 8);
+        let mut factor = 0.0f32;
+        if random >= self.threshold {
+            factor = self.kept_factor;
+        }
+        factor
+    }
 }
 
 /// `x` times the factors of the mask.
@@ -33,7 +69,6 @@ pub(crate) fn apply_mask(x: Primitive, mask: Mask) -> Option<Value> {
 fn launch(x: &CubeTensor, mask: Mask) -> CubeTensor {
     let output = empty_like(x, x.shape(), x.dtype);
     let count = element_count(x);
-    let [seed0, seed1] = mask.seed;
     // SAFETY: units stay below `count`, the length of both tensors.
     unsafe {
         dropout_kernel::launch_unchecked(
@@ -43,33 +78,17 @@ fn launch(x: &CubeTensor, mask: Mask) -> CubeTensor {
             rows(x),
             buffer(&output, count),
             count as u32,
-            seed0,
-            seed1,
-            mask.threshold,
-            mask.kept_factor,
+            mask.args(),
         );
     }
     output
 }
 
 #[cube(launch_unchecked)]
-fn dropout_kernel(
-    x: Rows,
-    output: &mut [f32],
-    count: u32,
-    seed0: u32,
-    seed1: u32,
-    threshold: f32,
-    kept_factor: f32,
-) {
+fn dropout_kernel(x: Rows, output: &mut [f32], count: u32, mask: MaskArgs) {
     let mut index = CUBE_POS_X * UNITS + UNIT_POS;
     while index < count {
-        let random = f32::cast_from(hash(seed0, seed1, index) >> 8);
-        let mut factor = 0.0f32;
-        if random >= threshold {
-            factor = kept_factor;
-        }
-        output[index as usize] = x.read(index) * factor;
+        output[index as usize] = x.read(index) * mask.factor(index);
         index += CUBE_COUNT_X * UNITS;
     }
 }

@@ -1,4 +1,4 @@
-//! Moving averages of many tensors by few kernels, in place.
+//! Multi-tensor moving averages by few kernels, in place.
 //!
 //! Needed as long as burn has no operation on many tensors.
 

@@ -1,4 +1,4 @@
-//! How tensors lie in memory, and lists of them in the bindings of a kernel.
+//! Memory layout of tensors, and lists of tensors in the bindings of a kernel.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Shape};
@@ -11,13 +11,13 @@ use burn_cubecl::tensor::CubeTensor;
 
 /// Units (threads) of a cube (thread block).
 pub(super) const UNITS: u32 = 256;
-/// Values that one cube reads before another one is worth its start.
+/// Number of values of a cube; with more, another cube is started.
 const VALUES_PER_CUBE: usize = 8 * UNITS as usize;
 /// Cubes of one tensor: enough for every multiprocessor of a large GPU.
 const MAX_CUBES: usize = 256;
 /// Tensors of one launch: a kernel has code for each, and CUDA passes 4 KiB of arguments.
 const MAX_TENSORS: usize = 64;
-/// Bindings of what is no list: constants, the values of the step, and cubecl's own.
+/// Bindings other than those of lists: constants, the values of the step, and cubecl's own.
 const OTHER_BINDINGS: usize = 4;
 
 /// Cubes that work on a tensor of this many values.
@@ -41,13 +41,13 @@ pub(super) fn element_count(tensor: &CubeTensor) -> usize {
     tensor.shape().num_elements()
 }
 
-/// A new tensor whose values are one after another.
+/// A new contiguous tensor.
 pub(super) fn empty_like(tensor: &CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
     let (client, device) = (tensor.client.clone(), tensor.device.clone());
     empty_device_contiguous_dtype(client, device, shape, dtype)
 }
 
-/// A tensor whose values are one after another and that may be written into: itself, unless something else holds it.
+/// A contiguous tensor that may be written into: the tensor itself, unless it has another owner.
 pub(super) fn writable(tensor: CubeTensor) -> CubeTensor {
     if !tensor.is_contiguous() {
         return into_contiguous(tensor);
@@ -68,7 +68,7 @@ pub(super) fn writable(tensor: CubeTensor) -> CubeTensor {
     copy
 }
 
-/// Values of a tensor that is read: CUDA lays out rows of matrices at distances of its own.
+/// Values of a tensor that is read. On CUDA the rows of a matrix may have gaps between them.
 #[derive(CubeType, CubeLaunch)]
 pub(super) struct Rows {
     pub(super) values: Box<[f32]>,

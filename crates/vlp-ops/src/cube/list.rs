@@ -1,4 +1,4 @@
-//! Operations on lists of tensors, which are one operation to fusion.
+//! Operations on lists of tensors, which burn's fusion treats as one operation.
 //!
 //! Needed as long as burn's `backend_extension` takes no lists.
 
@@ -43,7 +43,7 @@ pub(super) fn value(tensor: Primitive) -> Value {
 /// Shape and type of an output.
 pub(super) type Spec = (Shape, DType);
 
-/// Runs `kernels` on the inputs, of which it gets those that nothing else holds as tensors that it may write into. It returns
+/// Runs `kernels` on the inputs; those without another owner are passed as tensors that it may write into. It returns
 /// tensors of the given specs.
 #[cfg(feature = "fusion")]
 pub(super) fn run(

@@ -1,6 +1,6 @@
 //! Log-probability of one class per row, without a matrix of log-probabilities, and its gradient: one kernel each.
 //!
-//! Needed as long as burn composes them of a log-softmax and a gather.
+//! Needed as long as burn composes them from a log-softmax and a gather.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Shape};

@@ -16,6 +16,7 @@ mod layout;
 mod list;
 pub(crate) mod log_prob;
 mod reduce;
+pub(crate) mod segment_sum;
 pub(crate) mod sgd;
 pub(crate) mod sum_of_squares;
 pub(crate) mod update;

@@ -1,6 +1,6 @@
-//! SGD updates of many tensors by few kernels, in place.
+//! Multi-tensor SGD updates by few kernels, in place.
 //!
-//! Needed as long as burn's optimizers update each parameter by itself, with constants that are part of the kernel's launch.
+//! Needed as long as burn's optimizers update one parameter at a time, with constants that are arguments of the launch.
 
 use burn::tensor::DType;
 use burn_cubecl::cubecl;
@@ -11,7 +11,8 @@ use super::list::Primitive;
 use super::update::{LaunchInputs, Slot, Tensors, update};
 use crate::capture::Value;
 
-/// Constants of a tensor's update, a row in a matrix: learning rate, weight decay, momentum, and 1 where the velocity is new.
+/// Constants of a tensor's update, a row in a matrix: learning rate, weight decay, momentum, and 1 where the velocity
+/// is new.
 pub(crate) const CONSTANTS: usize = 4;
 const ROW: u32 = CONSTANTS as u32;
 

@@ -1,6 +1,6 @@
 //! The sum of the squares of many tensors by few kernels, in a fixed order.
 //!
-//! Needed as long as burn sums each tensor by itself, and adds atomically.
+//! Needed as long as burn sums one tensor at a time, and adds atomically.
 
 use burn::tensor::{DType, Shape};
 use burn_cubecl::cubecl;
@@ -24,7 +24,7 @@ pub(crate) fn sum_of_squares(tensors: Vec<Primitive>) -> Option<Value> {
 }
 
 fn launch(mut tensors: Vec<CubeTensor>) -> Option<CubeTensor> {
-    // Tensors of one launch get equally many cubes: they should be alike.
+    // Tensors of one launch get the same number of cubes, so their sizes should be similar.
     tensors.sort_by_key(|tensor| std::cmp::Reverse(element_count(tensor)));
     let first = tensors.first()?;
     let client = first.client.clone();
@@ -71,7 +71,7 @@ struct Squares {
     count: u32,
     /// Cubes that work on it.
     cubes: u32,
-    /// Where their sums go.
+    /// Index of their first sum.
     start: u32,
 }
 

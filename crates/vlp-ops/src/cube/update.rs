@@ -8,7 +8,7 @@ use super::layout::{empty_like, tensors_per_launch, writable};
 use super::list::{Primitive, Spec, run};
 use crate::capture::Value;
 
-/// What the update of one parameter reads and writes, with `N` tensors of state.
+/// Tensors of the update of one parameter, with `N` tensors of state.
 pub(crate) struct Tensors<const N: usize> {
     pub(crate) parameter: Primitive,
     pub(crate) grad: Primitive,
@@ -23,7 +23,7 @@ pub(super) struct Slot<const N: usize> {
     pub(super) states: [CubeTensor; N],
 }
 
-/// What a launch reads besides its parameters.
+/// Inputs of a launch in addition to its parameters.
 pub(super) struct LaunchInputs<'a> {
     /// A row for each parameter of the update.
     pub(super) constants: &'a CubeTensor,
@@ -33,8 +33,8 @@ pub(super) struct LaunchInputs<'a> {
     pub(super) first: u32,
 }
 
-/// Each parameter and its states after the update; `launch` updates some of the parameters by one kernel. States are stored as
-/// `dtype`.
+/// Each parameter and its states after the update; `launch` updates some of the parameters by one kernel. States are
+/// stored as `dtype`.
 pub(super) fn update<const N: usize>(
     name: &'static str,
     tensors: Vec<Tensors<N>>,

@@ -1,4 +1,4 @@
-//! [`attention`](crate::attention()) with a gradient of half the kernels that autodiff composes; heads are copied apart once.
+//! [`attention`](crate::attention()) with a gradient that takes half as many kernels as autodiff's; heads are split once.
 
 use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor};
 use burn::prelude::*;

@@ -1,4 +1,4 @@
-//! [`dropout`](crate::dropout()) with a gradient that computes the mask again.
+//! [`dropout`](crate::dropout()) with a gradient that recomputes the mask.
 
 use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor};
 use burn::prelude::*;

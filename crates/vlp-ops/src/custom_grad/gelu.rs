@@ -1,4 +1,4 @@
-//! [`gelu`](crate::gelu) with a gradient of one kernel, which keeps `x` alone.
+//! [`gelu`](crate::gelu) with a gradient of one kernel, for which only `x` is stored.
 
 use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor};
 use burn::prelude::*;

@@ -1,58 +1,88 @@
-//! [`layer_norm`](crate::layer_norm()) of one kernel, with a gradient of two or three.
+//! [`layer_norm`](crate::layer_norm()) of one kernel, with a gradient of two or three; alone, or of a residual connection with
+//! dropout.
 
 use burn::backend::Cube;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, DispatchTensor};
 use burn::prelude::*;
 
 use super::with_gradient;
+use crate::DropoutMask;
 use crate::capture::Value;
-use crate::cube::layer_norm as kernels;
+use crate::cube::layer_norm::{self as kernels, Input, InputGrads};
 use crate::cube::{MAX_CUBES, Primitive, primitives};
 use crate::graph::autodiff_primitive;
 
+/// What is normalized: `x`, or `residual + dropout(x)`.
+pub(crate) struct Normalized<'a, const D: usize> {
+    pub(crate) x: &'a Tensor<D>,
+    pub(crate) residual: Option<(&'a Tensor<D>, DropoutMask)>,
+}
+
 /// Layer norm; `None` for tensors that are not f32 on a GPU.
 pub(crate) fn layer_norm<const D: usize>(
-    x: &Tensor<D>,
+    normalized: &Normalized<'_, D>,
     gamma: &Tensor<1>,
     beta: &Tensor<1>,
     epsilon: f64,
 ) -> Option<Tensor<D>> {
+    let (x, residual) = (normalized.x, normalized.residual);
     let (count, width) = (x.shape().num_elements(), x.dims()[D - 1]);
     let fits = gamma.dims() == [width] && beta.dims() == [width];
+    let fits = fits && residual.is_none_or(|(residual, _)| residual.dims() == x.dims());
     if count == 0 || count / width > MAX_CUBES || !fits {
         return None;
     }
-    let lines = [gamma, beta].map(|line| Value::from(line.clone().without_autodiff()));
-    let values: Vec<Value> = [x.clone().without_autodiff().into()]
-        .into_iter()
-        .chain(lines)
-        .collect();
-    if !values.iter().all(Value::is_f32) {
-        return None;
-    }
-    let inputs: [Primitive; 3] = primitives(values).ok()?.try_into().ok()?;
-    let [x_values, gamma_values, _] = inputs.clone();
-    let [y, mean, scale] = kernels::layer_norm(inputs, epsilon)?;
+    let input = Input {
+        x: primitive(x)?,
+        residual: match residual {
+            Some((residual, mask)) => Some((primitive(residual)?, mask.on_gpu())),
+            None => None,
+        },
+    };
+    let [gamma_values, beta_values] = [primitive(gamma)?, primitive(beta)?];
+    let lines = [gamma_values.clone(), beta_values];
+    let [y, mean, scale] = kernels::layer_norm(input.clone(), lines, epsilon)?;
     let y: Tensor<D> = y.into_tensor();
     if !x.is_autodiff() {
         return Some(y);
     }
-    let nodes = [
-        autodiff_primitive(x)?,
-        autodiff_primitive(gamma)?,
-        autodiff_primitive(beta)?,
-    ];
-    let [mean, scale]: [Primitive; 2] = primitives(vec![mean, scale]).ok()?.try_into().ok()?;
-    let output = with_gradient::<Cube, D, 3>(y, nodes, move |grad| {
+    let statistics: [Primitive; 2] = primitives(vec![mean, scale]).ok()?.try_into().ok()?;
+    let backward = move |grad: Tensor<D>| {
         // All are on the GPU that the output is on.
         #[allow(clippy::expect_used)]
-        let grads = primitives(vec![grad.into()])
-            .ok()
-            .and_then(|mut grad| grad.pop())
-            .and_then(|grad| {
-                kernels::layer_norm_backward([grad, x_values, gamma_values, mean, scale])
-            })
-            .expect("a gradient on the output's device");
-        grads.map(Value::into_dispatch)
-    });
-    Some(output)
+        primitive(&grad)
+            .and_then(|grad| kernels::layer_norm_backward(grad, input, gamma_values, statistics))
+            .expect("a gradient on the output's device")
+    };
+    let [x, gamma, beta] = [node(x)?, node(gamma)?, node(beta)?];
+    Some(match residual {
+        None => with_gradient::<Cube, D, 3>(y, [x, gamma, beta], move |grad| {
+            let grads = backward(grad);
+            [grads.input, grads.gamma, grads.beta].map(Value::into_dispatch)
+        }),
+        Some((residual, _)) => {
+            let nodes = [x, node(residual)?, gamma, beta];
+            with_gradient::<Cube, D, 4>(y, nodes, move |grad| with_residual(backward(grad)))
+        }
+    })
+}
+
+/// Gradients of `x`, the residual, `gamma` and `beta`.
+fn with_residual(grads: InputGrads) -> [DispatchTensor; 4] {
+    let x = grads.x.unwrap_or_else(|| grads.input.clone());
+    [x, grads.input, grads.gamma, grads.beta].map(Value::into_dispatch)
+}
+
+fn node<const D: usize>(x: &Tensor<D>) -> Option<FloatTensor<Autodiff<Cube>>> {
+    autodiff_primitive(x)
+}
+
+/// The tensor on the GPU, without autodiff; `None` for one that is not f32 or not there.
+fn primitive<const D: usize>(x: &Tensor<D>) -> Option<Primitive> {
+    let value = Value::from(x.clone().without_autodiff());
+    if !value.is_f32() {
+        return None;
+    }
+    primitives(vec![value]).ok()?.pop()
 }

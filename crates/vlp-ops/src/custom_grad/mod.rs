@@ -7,6 +7,8 @@
 
 pub(crate) mod attention;
 pub(crate) mod dropout;
+#[cfg(feature = "gpu")]
+pub(crate) mod embedding;
 pub(crate) mod gelu;
 #[cfg(feature = "gpu")]
 pub(crate) mod layer_norm;

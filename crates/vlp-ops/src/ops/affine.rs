@@ -1,6 +1,7 @@
-//! A frozen norm with what follows it in a residual network: scale, shift, shortcut and ReLU in one pass.
+//! A frozen norm with the shortcut and ReLU that follow it in a residual network: scale, shift, shortcut and ReLU in
+//! one pass.
 //!
-//! Needed as long as burn's CPU backend runs each of the four as a pass of its own on one thread.
+//! Needed as long as burn's CPU backend runs each of the four as a separate pass on one thread.
 
 use burn::prelude::*;
 

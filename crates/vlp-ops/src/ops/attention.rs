@@ -1,7 +1,7 @@
 //! Multi-head attention (Vaswani et al. 2017) that never stores the whole matrix of scores.
 //!
-//! Source of the backward pass: Dao et al. 2022, without its blocks of keys. Needed as long as burn composes attention of
-//! matmuls under autodiff, copies heads apart and together, and keeps the weights of every layer.
+//! Source of the backward pass: Dao et al. 2022, without its blocks of keys. Needed as long as burn composes attention from
+//! matmuls under autodiff, copies heads to split and merge them, and stores the attention weights of every layer.
 
 use burn::prelude::*;
 

@@ -1,6 +1,6 @@
-//! A trained batch norm (Ioffe & Szegedy 2015) with what follows it in a residual network: shortcut and ReLU.
+//! A trained batch norm (Ioffe & Szegedy 2015) with the shortcut and ReLU that follow it in a residual network.
 //!
-//! Needed as long as burn's CPU backend runs each of the three as passes of its own on one thread.
+//! Needed as long as burn's CPU backend runs each of the three as separate passes on one thread.
 
 use burn::prelude::*;
 use burn::tensor::activation;

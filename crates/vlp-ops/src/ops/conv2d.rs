@@ -1,6 +1,6 @@
-//! Convolution of images, also followed by a frozen norm.
+//! Convolution of images, optionally followed by a frozen norm.
 //!
-//! Needed as long as burn's CPU backend has no backward pass of its own for convolutions: it composes the gradients of a
+//! Needed as long as burn's CPU backend has no dedicated backward pass for convolutions: it composes the gradients from a
 //! convolution with the whole output as its kernel and a transposed convolution.
 
 use std::fmt;
@@ -39,7 +39,7 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, geometry: Conv2dGeometry) -> Tens
     )
 }
 
-/// [`affine`](crate::affine()) of [`conv2d`]: the same values. On the CPU the norm costs no pass of its own where scale and
+/// [`affine`](crate::affine()) of [`conv2d`], with the same values. On the CPU the norm takes no separate pass if scale and
 /// shift are frozen.
 ///
 /// # Shapes
@@ -122,8 +122,8 @@ pub fn excludable_conv2d_algorithms() -> Vec<&'static str> {
     Vec::new()
 }
 
-/// For measurements, not a setting: has every convolution of the process do without one algorithm, by the next best one.
-/// `None` ends that.
+/// For measurements, not a setting: replaces one algorithm by the next best one in every convolution of the process. `None`
+/// ends this.
 #[doc(hidden)]
 #[allow(unused_variables, reason = "without the CPU backend")]
 pub fn exclude_conv2d_algorithm(name: Option<&str>) {
@@ -143,7 +143,7 @@ pub fn uses_of_excluded_conv2d_algorithm() -> usize {
 }
 
 cpu_path! {
-    /// The output's shape, where the fast path applies.
+    /// The output's shape, if the fast path applies.
     fn fast_output_shape(
         x: &Tensor<4>,
         weight: &Tensor<4>,
@@ -152,7 +152,7 @@ cpu_path! {
         use crate::dispatch::takes_fast_path;
         let [images, channels, height, width] = x.dims();
         let [output, weight_channels, rows, columns] = weight.dims();
-        /// Keeps all products of lengths far from an overflow.
+        /// Bound that keeps all products of lengths far from an overflow.
         const MAX_LEN: usize = 1 << 20;
         let [h, w] = geometry.output_size([height, width], [rows, columns]);
         let lengths = [geometry.stride, geometry.padding, geometry.dilation, [h, w]];

@@ -14,9 +14,14 @@ use crate::DropoutMask;
 /// # Shapes
 /// - `x`, output: any shape
 pub fn dropout<const D: usize>(layer: &Dropout, x: Tensor<D>) -> Tensor<D> {
-    let Some(mask) = DropoutMask::sample(layer, &x.device()) else {
-        return x;
-    };
+    match DropoutMask::sample(layer, &x.device()) {
+        Some(mask) => apply(x, mask),
+        None => x,
+    }
+}
+
+/// `x` times the factors of the mask.
+pub(crate) fn apply<const D: usize>(x: Tensor<D>, mask: DropoutMask) -> Tensor<D> {
     cpu_path! {
         if crate::dispatch::takes_fast_path(&x) {
             return crate::autodiff::dropout::dropout(x, mask);

@@ -17,5 +17,10 @@ pub fn embedding(table: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
             return crate::autodiff::embedding::embedding(table, ids);
         }
     }
+    gpu_path! {
+        if let Some(output) = crate::custom_grad::embedding::embedding(&table, &ids) {
+            return output;
+        }
+    }
     module::embedding(table, ids)
 }

@@ -7,7 +7,7 @@ use burn::prelude::*;
 
 use crate::composed::gelu::normal_cdf;
 
-/// `x Phi(x)`, where `Phi` is the distribution function of the normal distribution.
+/// `x Phi(x)`, where `Phi` is the cumulative distribution function of the standard normal distribution.
 ///
 /// # Shapes
 /// - `x`, output: any shape

@@ -3,7 +3,11 @@
 //! Needed as long as burn composes the gradient of element-wise operations.
 
 use burn::module::Param;
+use burn::nn::Dropout;
 use burn::prelude::*;
+
+use super::dropout;
+use crate::DropoutMask;
 
 /// `(x - mean) / sqrt(variance + epsilon) * gamma + beta` over the last axis, with the biased variance.
 ///
@@ -25,7 +29,9 @@ pub fn layer_norm<const D: usize>(
         }
     }
     gpu_path! {
-        if let Some(y) = crate::custom_grad::layer_norm::layer_norm(&x, &gamma, &beta, epsilon) {
+        use crate::custom_grad::layer_norm::{Normalized, layer_norm};
+        let normalized = Normalized { x: &x, residual: None };
+        if let Some(y) = layer_norm(&normalized, &gamma, &beta, epsilon) {
             return y;
         }
     }
@@ -58,5 +64,29 @@ impl LayerNorm {
     /// - `x`, output: `[.., width]`
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         layer_norm(x, self.gamma.val(), self.beta.val(), self.epsilon)
+    }
+
+    /// `forward(residual + dropout(x))`: the end of a post-norm Transformer sublayer. With dropout on a GPU it is one kernel.
+    ///
+    /// # Shapes
+    /// - `x`, `residual`, output: `[.., width]`
+    pub fn forward_residual<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        residual: Tensor<D>,
+        layer: &Dropout,
+    ) -> Tensor<D> {
+        let Some(mask) = DropoutMask::sample(layer, &x.device()) else {
+            return self.forward(residual + x);
+        };
+        gpu_path! {
+            use crate::custom_grad::layer_norm::{Normalized, layer_norm};
+            let normalized = Normalized { x: &x, residual: Some((&residual, mask)) };
+            let [gamma, beta] = [self.gamma.val(), self.beta.val()];
+            if let Some(y) = layer_norm(&normalized, &gamma, &beta, self.epsilon) {
+                return y;
+            }
+        }
+        self.forward(residual + dropout::apply(x, mask))
     }
 }

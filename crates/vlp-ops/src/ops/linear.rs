@@ -1,7 +1,7 @@
-//! Linear layers, and logits over a table of embeddings: one matmul with a bias, all leading axes taken as one.
+//! Linear layers, and logits tied to an embedding matrix: one matmul with a bias, with all leading axes flattened into one.
 //!
-//! Needed as long as burn multiplies a batch of sequences by one matmul per sequence, copies transposed tables, and sums one
-//! gradient matrix per sequence.
+//! Needed as long as burn multiplies a batch of sequences by one matmul per sequence, copies transposed embedding
+//! matrices, and sums one gradient matrix per sequence.
 
 use burn::nn::Linear;
 use burn::prelude::*;
@@ -37,7 +37,7 @@ pub fn linear_layer<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     linear(x, layer.weight.val(), bias)
 }
 
-/// `states tableᵀ + bias`: the logits of an output layer whose weight is tied to an embedding table.
+/// `states tableᵀ + bias`: the logits of an output layer whose weight is tied to the embedding matrix `table`.
 ///
 /// # Shapes
 /// - `states`: `[rows, d]`

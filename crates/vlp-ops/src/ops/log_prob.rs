@@ -1,11 +1,11 @@
 //! Log-probability of one class per row, its gradient in one pass.
 //!
-//! Needed as long as burn composes it of a log-softmax and a gather, whose gradients are matrices of their own.
+//! Needed as long as burn composes it from a log-softmax and a gather, each of which has a gradient matrix.
 
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 
-/// `log softmax(logits)` at one class of each row. Every class is below the number of classes.
+/// `log softmax(logits)` at one class of each row. Every class must be in `0..` the number of columns.
 ///
 /// # Shapes
 /// - `logits`: `[rows, classes]`

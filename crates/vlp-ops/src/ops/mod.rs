@@ -14,6 +14,7 @@ pub(crate) mod log_prob;
 pub(crate) mod max_pool2d;
 pub(crate) mod nearest_code;
 pub(crate) mod recompute;
+pub(crate) mod segment_sum;
 pub(crate) mod sgd;
 pub(crate) mod stochastic_rounding;
 pub(crate) mod sum_of_squares;

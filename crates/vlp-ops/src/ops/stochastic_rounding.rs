@@ -1,5 +1,5 @@
-//! Optimizer moments stored in bf16: half the memory. Values are rounded up or down at random, with probabilities in
-//! proportion to the distances, so that changes far below the last bit add up (stochastic rounding; Zamirai et al. 2020,
+//! Optimizer moments stored in bf16: half the memory. Values are rounded up or down at random, with probabilities
+//! that make the rounding unbiased, so that changes far below the last bit add up (stochastic rounding; Zamirai et al. 2020,
 //! "Revisiting BFloat16 Training").
 
 use burn::prelude::*;

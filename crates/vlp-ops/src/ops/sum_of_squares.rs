@@ -1,6 +1,6 @@
-//! The pass over gradients that their norm needs.
+//! The sum of squares of all gradients, for their norm.
 //!
-//! Needed as long as burn squares into a new tensor on one thread, and sums each tensor by itself.
+//! Needed as long as burn squares into a new tensor on one thread, and sums one tensor at a time.
 
 use burn::prelude::*;
 
@@ -8,8 +8,8 @@ use crate::capture::Value;
 
 /// Sum of the squares of all values of all tensors, `[1]`, without gradient; `None` without any tensor.
 ///
-/// On the CPU each tensor is read in place, on a GPU all of them by a few kernels. Sums are added in an order that depends on
-/// shapes alone.
+/// On the CPU each tensor is read in place, on a GPU all of them by a few kernels. Sums are added in an order that
+/// depends on shapes alone.
 ///
 /// # Shapes
 /// - each tensor: any
@@ -33,7 +33,7 @@ pub fn sum_of_squares<T: Into<Value>>(tensors: impl IntoIterator<Item = T>) -> O
 }
 
 fn sum_of_one(tensor: Value) -> Tensor<1> {
-    // Of any rank, which neither path asks for.
+    // The rank is arbitrary: neither path depends on it.
     let tensor = Tensor::<1>::from_dispatch(tensor.into_dispatch());
     cpu_path! {
         use crate::cpu::tensor::{as_slice, contiguous, into_array};

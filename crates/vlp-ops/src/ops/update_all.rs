@@ -1,4 +1,4 @@
-//! Updates of many tensors at once: on a GPU by a few kernels, in place.
+//! Multi-tensor updates: on a GPU by a few kernels, in place.
 //!
 //! Needed as long as burn's optimizers update one parameter after another.
 
@@ -7,7 +7,7 @@ use burn::prelude::*;
 use crate::capture::Value;
 use crate::{AdamWStep, SgdStep, UpdateControl};
 
-/// An AdamW update of one tensor. Value and gradient have one shape, and so have the moments; without moments they start at
+/// An AdamW update of one tensor. Parameter, gradient and moments have the same shape; `None` for moments that start at
 /// zero.
 #[derive(Debug)]
 pub struct AdamWUpdate {
@@ -43,14 +43,14 @@ impl AdamWUpdate {
     }
 }
 
-/// An SGD update of one tensor; without a velocity it starts at zero.
+/// An SGD update of one tensor.
 #[derive(Debug)]
 pub struct SgdUpdate {
     /// The parameter, without autodiff.
     pub parameter: Value,
     /// Its gradient.
     pub grad: Value,
-    /// The velocity.
+    /// The velocity; `None` before the first update.
     pub velocity: Option<Value>,
     /// Constants. [`UpdateControl`] has the factor of the gradient.
     pub step: SgdStep,
@@ -70,8 +70,8 @@ macro_rules! with_rank {
     };
 }
 
-/// [`adamw`](crate::adamw()) for many tensors of up to six axes. Returns parameters and moments in their order. What something
-/// else holds is copied, all else is updated where it lies.
+/// [`adamw`](crate::adamw()) for many tensors of up to six axes. Returns parameters and moments in their order. Tensors with
+/// another owner are copied, all others are updated in place.
 pub fn adamw_all(updates: Vec<AdamWUpdate>, control: &UpdateControl) -> Vec<[Value; 3]> {
     gpu_path! {
         let updates = match on_gpu::adamw(updates, control) {
@@ -110,8 +110,8 @@ fn adamw_one<const D: usize>(update: AdamWUpdate, factor: Option<f32>) -> [Value
     [parameter.into(), first.into(), second.into()]
 }
 
-/// [`sgd`](crate::sgd()) for many tensors of up to six axes. Returns parameters and velocities in their order. What something
-/// else holds is copied, all else is updated where it lies.
+/// [`sgd`](crate::sgd()) for many tensors of up to six axes. Returns parameters and velocities in their order. Tensors with
+/// another owner are copied, all others are updated in place.
 pub fn sgd_all(updates: Vec<SgdUpdate>, control: &UpdateControl) -> Vec<[Value; 2]> {
     gpu_path! {
         let updates = match on_gpu::sgd(updates, control) {
@@ -145,8 +145,8 @@ fn sgd_one<const D: usize>(update: SgdUpdate, factor: Option<f32>) -> [Value; 2]
     [parameter.into(), velocity.into()]
 }
 
-/// `decay * average + (1 - decay) * current` of each `[average, current]`, of up to six axes. Averages that nothing else holds
-/// are updated where they lie.
+/// `decay * average + (1 - decay) * current` of each `[average, current]`, of up to six axes. Averages without another owner
+/// are updated in place.
 pub fn moving_averages(pairs: Vec<[Value; 2]>, decay: f64) -> Vec<Value> {
     gpu_path! {
         let pairs = match on_gpu::moving_averages(pairs, decay) {
@@ -175,7 +175,7 @@ mod on_gpu {
     use crate::cube::{self, primitives};
     use burn::prelude::*;
 
-    /// A matrix with a row of constants for each tensor, and the control; `None` if they are not on a GPU.
+    /// A matrix with a row of constants for each tensor, and the control; `None` if the tensors are not on a GPU.
     fn parameters<const N: usize>(
         rows: impl Iterator<Item = [f32; N]>,
         control: &UpdateControl,

@@ -3,7 +3,7 @@
 /// Constants of one update.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamWStep {
-    /// Factor of the gradient: 1, or less where it is clipped.
+    /// Factor of the gradient: 1, or less if it is clipped.
     pub grad_scale: f32,
     /// Learning rate.
     pub learning_rate: f64,
@@ -13,7 +13,7 @@ pub struct AdamWStep {
     pub beta1: f32,
     /// Decay rate of the second moment, in `0..1`.
     pub beta2: f32,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub epsilon: f32,
     /// Number of this update, from 1.
     pub step_number: i32,

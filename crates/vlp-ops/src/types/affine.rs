@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 
-/// A frozen norm with what follows it in a residual block: `relu(x * scale + shift + shortcut)`.
+/// A frozen norm with the shortcut and ReLU that follow it in a residual block: `relu(x * scale + shift + shortcut)`.
 #[derive(Debug, Clone)]
 pub struct Affine {
     /// `[channels]`.

@@ -48,23 +48,27 @@ impl DropoutMask {
     pub(crate) fn apply<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         gpu_path! {
             use crate::capture::Value;
-            use crate::cube::dropout::{Mask, apply_mask};
-            let mask = Mask {
-                seed: self.seed,
-                threshold: self.threshold(),
-                kept_factor: 1.0 / (1.0 - self.probability),
-            };
+            use crate::cube::dropout::apply_mask;
             let value = Value::from(x.clone());
             if value.is_f32()
                 && let Ok(mut x) = crate::cube::primitives(vec![value])
                 && let Some(x) = x.pop()
-                && let Some(output) = apply_mask(x, mask)
+                && let Some(output) = apply_mask(x, self.on_gpu())
             {
                 return output.into_tensor();
             }
         }
         let factors = self.factors(x.dims(), &x.device()).cast(x.dtype());
         x * factors
+    }
+
+    #[cfg(feature = "gpu")]
+    pub(crate) fn on_gpu(&self) -> crate::cube::dropout::Mask {
+        crate::cube::dropout::Mask {
+            seed: self.seed,
+            threshold: self.threshold(),
+            kept_factor: 1.0 / (1.0 - self.probability),
+        }
     }
 
     /// A value is kept if its 24 random bits are not below.

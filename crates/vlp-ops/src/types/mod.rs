@@ -1,4 +1,4 @@
-//! Arguments and results of operations, which kernels read too.
+//! Arguments and results of operations, which kernels use too.
 
 pub(crate) mod adamw_step;
 pub(crate) mod affine;

@@ -3,7 +3,7 @@
 /// Constants of one update.
 #[derive(Debug, Clone, Copy)]
 pub struct SgdStep {
-    /// Factor of the gradient: 1, or less where it is clipped.
+    /// Factor of the gradient: 1, or less if it is clipped.
     pub grad_scale: f32,
     /// Learning rate.
     pub learning_rate: f64,

@@ -1,14 +1,14 @@
-//! What an update depends on that is computed on the device.
+//! Control values of an update that are computed on the device.
 
 use burn::prelude::*;
 
-/// Factor of the gradients, and whether an update takes place. On a GPU the CPU need not know either.
+/// Factor of the gradients, and whether an update takes place. On a GPU, neither is copied to the CPU.
 #[derive(Debug, Clone)]
 pub struct UpdateControl(pub(crate) Tensor<1>);
 
 impl UpdateControl {
-    /// The factor `min(1, max_norm / (norm + 1e-6))`, or 1 if `max_norm` is 0. No update takes place if a value is not finite;
-    /// the norm of the gradients is the last of `values`.
+    /// The factor `min(1, max_norm / (norm + 1e-6))`, or 1 if `max_norm` is 0. No update takes place if a value is not
+    /// finite; the norm of the gradients is the last of `values`.
     ///
     /// # Shapes
     /// - `values`: `[1 or more]`
@@ -34,7 +34,8 @@ impl UpdateControl {
         Self(Tensor::cat(vec![factor, flag], 0))
     }
 
-    /// The factor, or `None` if no update takes place: on the CPU, which waits for nobody.
+    /// The factor, or `None` if no update takes place. For the CPU backend, where reading the value needs no
+    /// synchronization.
     pub(crate) fn read(&self) -> Option<f32> {
         let values: Vec<f32> = self.0.clone().into_data().iter().collect();
         (values.get(1) != Some(&0.0)).then(|| values.first().copied().unwrap_or(1.0))

@@ -1,4 +1,4 @@
-//! Decoding token by token with shapes that stay the same, so that a GPU can replay a recorded step.
+//! Decoding token by token with constant shapes, so that a GPU can replay a recorded step.
 
 use burn::prelude::*;
 
@@ -13,8 +13,8 @@ pub struct StaticCache {
     pub memory: Vec<KeyValue>,
     /// Mask of the memory.
     pub memory_bias: AttentionBias,
-    /// Keys and values of the tokens, `[batch, length, d_model]`, for each layer; arbitrary finite numbers where no token has
-    /// been written.
+    /// Keys and values of the tokens, `[batch, length, d_model]`, for each layer; positions without a token hold arbitrary
+    /// finite numbers.
     pub tokens: Vec<KeyValue>,
 }
 
@@ -35,7 +35,8 @@ impl Decoder {
         }
     }
 
-    /// As [`Self::step`], with the keys and values of the tokens so far and the new one, which replace [`StaticCache::tokens`].
+    /// As [`Self::step`], but also returns the keys and values of all tokens, the new one included; they replace
+    /// [`StaticCache::tokens`].
     ///
     /// # Shapes
     /// - `x`: embedded token, `[batch, 1, d_model]`

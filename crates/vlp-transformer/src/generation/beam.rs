@@ -19,17 +19,17 @@ pub fn beam_search(
     texts.filter_map(|texts| texts.into_iter().next()).collect()
 }
 
-/// The texts of all beams of each of `inputs` inputs, best score first: one at least, at most `num_beams`. A search ends when `num_beams`
-/// texts have ended or at `max_new_tokens`.
+/// The texts of all beams of each of `inputs` inputs, best score first: at least one, at most `num_beams`. A search ends
+/// when `num_beams` texts have ended or at `max_new_tokens`.
 ///
-/// The model's batch must have `inputs * num_beams` rows, the beams of an input next to each other.
+/// The model's batch must have `inputs * num_beams` rows; the beams of an input are consecutive rows.
 pub fn beam_search_all(
     model: &mut (impl TokenScorer + ?Sized),
     inputs: usize,
     config: &GenerationConfig,
 ) -> Vec<Vec<GeneratedSequence>> {
     let width = config.num_beams.max(1);
-    // All beams of an input start equal: only the first may be extended at the first step.
+    // All beams of an input are equal at the start: only the first may be extended at the first step.
     let initial = |beam| Beam {
         ids: vec![],
         log_prob: if beam == 0 { 0.0 } else { f64::NEG_INFINITY },

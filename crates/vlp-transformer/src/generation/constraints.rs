@@ -2,7 +2,7 @@
 
 use super::GenerationConfig;
 
-/// Most tokens that [`allowed`] removes.
+/// The largest number of tokens that [`allowed`] removes.
 pub(super) fn max_forbidden(config: &GenerationConfig) -> usize {
     let ngrams = match config.no_repeat_ngram_size {
         0 => 0,
@@ -11,8 +11,8 @@ pub(super) fn max_forbidden(config: &GenerationConfig) -> usize {
     ngrams + usize::from(config.min_new_tokens > 0)
 }
 
-/// The candidates that may follow `ids`, in their order: without `eos` before `min_new_tokens`, and without tokens that would
-/// repeat an n-gram of `no_repeat_ngram_size`. If none of them is left, `eos` is.
+/// The candidates that may follow `ids`, in their order: without `eos` before `min_new_tokens`, and without tokens that
+/// would repeat an n-gram of size `no_repeat_ngram_size`. If no candidate is left, only `eos` is allowed.
 pub(super) fn allowed(
     candidates: &[(u32, f32)],
     ids: &[u32],

@@ -12,12 +12,12 @@ pub use beam::{beam_search, beam_search_all};
 pub use sample::{Sampling, sample};
 pub use top::most_probable;
 
-/// Scores the next token of every row of a batch; may cache what it needs for that.
+/// Scores the next token of every row of a batch; may cache state between calls.
 pub trait TokenScorer {
     /// The `count` most probable tokens after `last` with their log-probabilities for each row of the batch, as
     /// [`most_probable`] orders them; all tokens of a smaller vocabulary. `count` is the same in every call.
     ///
-    /// The first call gets the first token of each row, later calls the token that was chosen last. Rows keep their order
+    /// The first call gets the first token of each row, later calls the most recently chosen one. Rows keep their order
     /// between calls except for [`Self::reorder`].
     fn next_tokens(&mut self, last: &[u32], count: usize) -> Vec<Vec<(u32, f32)>>;
 
@@ -41,7 +41,7 @@ pub struct GenerationConfig {
     pub min_new_tokens: usize,
     /// Number of beams; 1 is greedy search.
     pub num_beams: usize,
-    /// Sums of log-probabilities are divided by `length ^ length_penalty`; 0 compares plain sums.
+    /// Exponent of the length by which the sum of log-probabilities is divided; 0 compares plain sums.
     pub length_penalty: f64,
     /// No n-gram of this size occurs twice in a text; 0 allows all.
     #[serde(default)]

@@ -14,7 +14,7 @@ use super::{GeneratedSequence, GenerationConfig, TokenScorer};
 pub struct Sampling {
     /// Log-probabilities are divided by this, which must be above 0; below 1 makes probable tokens more probable.
     pub temperature: f64,
-    /// Keeps the fewest most probable tokens whose probabilities sum to at least this, in `(0, 1]`.
+    /// Keeps the smallest set of most probable tokens whose probabilities sum to at least this, in `(0, 1]`.
     pub top_p: f64,
     /// Keeps this many most probable tokens; 0 keeps all.
     pub top_k: usize,
@@ -78,8 +78,8 @@ pub fn sample(
         .collect()
 }
 
-/// The token at `quantile`, in `[0, 1)`, of the distribution that temperature, top-k and top-p leave of tokens, the most
-/// probable first; `None` without tokens.
+/// The token at `quantile`, in `[0, 1)`, of the distribution after temperature, top-k and top-p. Tokens are given in
+/// descending order of probability; `None` without tokens.
 fn choose(tokens: &[(u32, f32)], sampling: &Sampling, quantile: f64) -> Option<(u32, f32)> {
     let tokens = match sampling.top_k {
         0 => tokens,

@@ -1,6 +1,6 @@
 //! The most probable tokens of a row.
 
-/// The `count` greatest log-probabilities as (token, log-probability), greatest first, the lower token first of equal ones.
+/// The `count` greatest log-probabilities as (token, log-probability), greatest first; ties go to the lower token.
 pub fn most_probable(log_probs: &[f32], count: usize) -> Vec<(u32, f32)> {
     let mut best: Vec<(u32, f32)> = Vec::with_capacity(count.min(log_probs.len()));
     let tokens = log_probs.iter().enumerate();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::VisualDictionary;
 use crate::error::VisionError;
 
-/// Update of the codes by the features assigned to them.
+/// Rule by which the codes are updated from the features assigned to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UpdateRule {
@@ -18,17 +18,17 @@ pub enum UpdateRule {
     Released,
 }
 
-/// When the codes follow their features.
+/// When the codes are updated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UpdateTime {
-    /// In each forward pass, which then uses the updated table, as SOHO's released code does on one device. With more
-    /// micro-batches per step each moves a table of its own and the step ends with their mean: of M micro-batches, one
-    /// that has the features of a code moves it 1/M as far.
+    /// In each forward pass, which then uses the updated codebook, as SOHO's released code does on one device. With several
+    /// micro-batches per step, each updates its own copy of the codebook and the step ends with their mean: if one of M
+    /// micro-batches has features of a code, the code moves 1/M as far.
     #[default]
     Batch,
-    /// At the end of a step, by the features of all its micro-batches, as SOHO's released code sums them over its devices. The
-    /// forward passes use the table at the start of the step, one update older than in the released code.
+    /// At the end of a step, from the features of all its micro-batches, as SOHO's released code sums them over its devices.
+    /// The forward passes use the codebook at the start of the step, one update older than in the released code.
     Step,
 }
 
@@ -42,20 +42,20 @@ pub struct DictionaryConfig {
     pub codes: usize,
     /// The paper's rule or the released code's.
     pub update: UpdateRule,
-    /// Whether a forward pass updates the codes, or the end of a step.
+    /// Whether the codes are updated in each forward pass or at the end of a step.
     #[serde(default)]
     pub follow: UpdateTime,
-    /// Decay of the moving average at an update, in `0..=1`. Not given in the paper; 0.4 in the released configuration.
+    /// Decay of the moving average at each update, in `0..=1`. Not given in the paper; 0.4 in the released configuration.
     pub decay: f64,
-    /// Raises the decay from 0 to `decay` by this much per update, which the released code intends but does not do; 0 starts
-    /// with `decay`.
+    /// Increment per update, in `0..=1`, by which the decay rises from 0 to `decay`, as the released code intends but does not do; 0 uses
+    /// `decay` from the start.
     pub ramp: f64,
-    /// Let padded grid features count too; true in the released code.
+    /// Include padded grid features in the update; true in the released code.
     pub count_padding: bool,
     /// Initialize the codes from features of the first batch instead of N(0, 1); false in SOHO.
     pub init_from_data: bool,
-    /// Replace a code by a random feature when its moving average of features per batch falls below this; 0 for never, as
-    /// in SOHO.
+    /// Replace a code by a random feature when the moving average of its number of features per batch falls below this; 0
+    /// for never, as in SOHO.
     pub dead_code_threshold: f64,
 }
 

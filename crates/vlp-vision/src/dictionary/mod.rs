@@ -1,5 +1,5 @@
-//! SOHO's visual dictionary (section 3.2): every feature is assigned the nearest code of a table, and in training the codes
-//! are updated by a moving average of their features.
+//! SOHO's visual dictionary (section 3.2): every feature is assigned the nearest code of a codebook, and in training the
+//! codes are updated by a moving average of their features.
 
 mod config;
 mod step;
@@ -18,7 +18,7 @@ use crate::error::VisionError;
 use step::StepUpdate;
 use update::KnownTotals;
 
-/// The table of codes with the state of its update, without trainable parameters.
+/// The codebook with the state of its update, without trainable parameters.
 ///
 /// Like the running statistics of a batch norm, the state changes in every forward pass on an autodiff device, but not in
 /// inference and not after `freeze`.
@@ -60,8 +60,8 @@ pub struct Quantized {
     pub states: Tensor<2>,
     /// Index of the nearest code, `[features]`.
     pub codes: Tensor<1, Int>,
-    /// The table, after its update if it is updated in each forward pass, `[codes, width]`, f32, without gradient.
-    pub table: Tensor<2>,
+    /// The codebook, after its update if it is updated in each forward pass, `[codes, width]`, f32, without gradient.
+    pub codebook: Tensor<2>,
 }
 
 impl VisualDictionary {
@@ -83,25 +83,25 @@ impl VisualDictionary {
         }
     }
 
-    /// The table, `[codes, width]`, f32, without gradient.
-    pub fn table(&self) -> Tensor<2> {
-        let table = self.running_codes.value_sync().without_autodiff();
-        table.cast(FloatDType::F32)
+    /// The codebook, `[codes, width]`, f32, without gradient.
+    pub fn codebook(&self) -> Tensor<2> {
+        let codebook = self.running_codes.value_sync().without_autodiff();
+        codebook.cast(FloatDType::F32)
     }
 
-    /// Index of the nearest code by Euclidean distance; of equally near codes the first.
+    /// Index of the nearest code by Euclidean distance; ties go to the first.
     ///
     /// # Shapes
     /// - `features`: `[features, width]`
     /// - output: `[features]`
     pub fn nearest_codes(&self, features: Tensor<2>) -> Tensor<1, Int> {
         let features = features.without_autodiff();
-        nearest_code(features.cast(FloatDType::F32), self.table())
+        nearest_code(features.cast(FloatDType::F32), self.codebook())
     }
 
-    /// Quantizes features and, in training, updates the table.
+    /// Quantizes features and, in training, updates the codebook.
     ///
-    /// `weights` is how often each feature counts in the update: 0 for padding, more than 1 for an image that occurs several
+    /// `weights` is how often each feature counts in the update: 0 for padding, above 1 for an image that occurs several
     /// times in the batch. Distances and updates are in f32 for features of any type.
     ///
     /// # Shapes
@@ -109,7 +109,8 @@ impl VisualDictionary {
     /// - `weights`: `[features]`
     ///
     /// # Errors
-    /// [`VisionError::Dictionary`] with [`DictionaryConfig::init_from_data`] if the first batch has fewer features than codes.
+    /// [`VisionError::Dictionary`] with [`DictionaryConfig::init_from_data`] if the first batch has fewer features than
+    /// codes.
     pub fn forward(
         &self,
         features: Tensor<2>,
@@ -117,7 +118,7 @@ impl VisualDictionary {
     ) -> Result<Quantized, VisionError> {
         let training = features.device().is_autodiff() && self.training.is_enabled();
         let values = features.clone().without_autodiff().cast(FloatDType::F32);
-        let (codes, table) = match training {
+        let (codes, codebook) = match training {
             true => {
                 let weights =
                     weights.map(|weights| weights.without_autodiff().cast(FloatDType::F32));
@@ -127,12 +128,12 @@ impl VisualDictionary {
                 }
             }
             false => {
-                let table = self.table();
-                (nearest_code(values.clone(), table.clone()), table)
+                let codebook = self.codebook();
+                (nearest_code(values.clone(), codebook.clone()), codebook)
             }
         };
         // Straight-through: adds the difference to the features as a constant.
-        let difference = table.clone().select(0, codes.clone()) - values;
+        let difference = codebook.clone().select(0, codes.clone()) - values;
         let difference = difference.cast(features.dtype());
         let (difference, codes) = match features.device().is_autodiff() {
             true => (Tensor::from_inner(difference), Tensor::from_inner(codes)),
@@ -141,7 +142,7 @@ impl VisualDictionary {
         Ok(Quantized {
             states: features + difference,
             codes,
-            table,
+            codebook,
         })
     }
 }

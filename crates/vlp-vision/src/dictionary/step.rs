@@ -9,7 +9,7 @@ use super::VisualDictionary;
 use super::update::{Candidates, CodeSums, initial_codes, load, ones, store};
 use crate::error::VisionError;
 
-/// What the micro-batches of the current step add to the update at its end; zeros between steps. All of it is additive, so
+/// Contributions of the current step's micro-batches to the update at its end; zeros between steps. They are additive, so
 /// that sums and means over micro-batches can be computed anywhere.
 #[derive(Module, Debug)]
 pub(super) struct StepUpdate {
@@ -45,29 +45,30 @@ impl StepUpdate {
 }
 
 impl VisualDictionary {
-    /// Assigns codes by the table at the start of the step and adds to the update at its end; returns the codes with the
-    /// table. The very first step of a dictionary that is initialized from data has a table of each micro-batch's own.
+    /// Assigns codes with the codebook at the start of the step and adds to the update at its end; returns the codes
+    /// and the codebook. In the very first step of a dictionary that is initialized from data, each micro-batch has its
+    /// own codebook.
     pub(super) fn add_to_step(
         &self,
         step: &StepUpdate,
         features: Tensor<2>,
         weights: Option<Tensor<1>>,
     ) -> Result<(Tensor<1, Int>, Tensor<2>), VisionError> {
-        let (mut table, updates) = self.current();
+        let (mut codebook, updates) = self.current();
         let is_initial = self.config.init_from_data && updates == 0.0;
         if is_initial {
-            table = initial_codes(&self.config, &features, &weights)?;
+            codebook = initial_codes(&self.config, &features, &weights)?;
         }
-        let codes = nearest_code(features.clone(), table.clone());
+        let codes = nearest_code(features.clone(), codebook.clone());
         let weights = weights.unwrap_or_else(|| ones(&features));
-        let rows = table.dims()[0];
+        let rows = codebook.dims()[0];
         let sums = CodeSums::new(&features, &weights, &codes, rows);
         add(&step.running_counts, sums.counts);
         add(&step.running_sums, sums.sums);
         let candidates = match is_initial {
             true => Some(Candidates {
-                features: table.clone(),
-                is_valid: ones(&table).bool(),
+                features: codebook.clone(),
+                is_valid: ones(&codebook).bool(),
             }),
             false if self.config.dead_code_threshold > 0.0 => {
                 Some(Candidates::new(&features, &weights, rows, updates as u64))
@@ -81,11 +82,12 @@ impl VisualDictionary {
             add(&step.running_candidates, candidates);
             add(&step.running_valid, is_valid);
         }
-        Ok((codes, table))
+        Ok((codes, codebook))
     }
 
-    /// Updates the table by the features of a step with [`UpdateTime::Step`](super::UpdateTime::Step), where the running state is
-    /// the mean over `micro_batches`. Does nothing in a dictionary that is frozen or updated in each forward pass.
+    /// Updates the codebook with the features of a step, for [`UpdateTime::Step`](super::UpdateTime::Step); the running
+    /// state is the mean over `micro_batches`. Does nothing in a dictionary that is frozen or updated in each forward
+    /// pass.
     pub fn end_step(&self, micro_batches: usize) {
         let Some(step) = self.step.as_ref().filter(|_| self.training.is_enabled()) else {
             return;
@@ -97,24 +99,29 @@ impl VisualDictionary {
         };
         let features = take(&step.running_candidates).mul_scalar(count);
         let is_valid = take(&step.running_valid).greater_elem(0.0);
-        let (mut table, updates) = self.current();
+        let (mut codebook, updates) = self.current();
         if self.config.init_from_data && updates == 0.0 {
-            table = features.clone();
+            codebook = features.clone();
         }
-        self.update(table, sums, || Candidates { features, is_valid }, updates);
+        self.update(
+            codebook,
+            sums,
+            || Candidates { features, is_valid },
+            updates,
+        );
     }
 }
 
-/// Adds to what the micro-batch's other images have added.
+/// Adds to the contributions of the micro-batch's other images.
 fn add<const D: usize>(state: &RunningState<Tensor<D>>, value: Tensor<D>) {
     store(state, load(state) + value);
 }
 
-/// The value, which becomes zero.
+/// Returns the value and resets it to zero.
 fn take<const D: usize>(state: &RunningState<Tensor<D>>) -> Tensor<D> {
     let value = load(state);
     store(state, value.zeros_like());
-    // Later reads of any thread see the zeros.
+    // Later reads by any thread see the zeros.
     state.value_sync();
     value
 }

@@ -1,13 +1,14 @@
-//! The update of the table by a batch of features.
+//! The update of the codebook from a batch of features.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::RunningState;
 use burn::prelude::*;
-use burn::tensor::{FloatDType, IndexingUpdateOp};
+use burn::tensor::FloatDType;
 
 use vlp_ops::{
-    constant_floats, is_concurrent, is_cpu, is_same_tensor, nearest_code, split_mix, to_cpu,
+    constant_floats, is_concurrent, is_cpu, is_same_tensor, nearest_code, segment_sum, split_mix,
+    to_cpu,
 };
 
 use super::{DictionaryConfig, UpdateRule, VisualDictionary};
@@ -31,8 +32,8 @@ pub(super) fn load<const D: usize>(state: &RunningState<Tensor<D>>) -> Tensor<D>
     value.cast(FloatDType::F32)
 }
 
-/// The totals after the last update, with the number of updates: as long as they are still the totals, nobody need read
-/// that number from a GPU.
+/// The totals after the last update, with the number of updates: while they are still the current totals, nobody needs
+/// to read that number from a GPU.
 #[derive(Debug, Clone, Default)]
 pub(super) struct KnownTotals(Arc<Mutex<Option<(Tensor<1>, f32)>>>);
 
@@ -62,7 +63,7 @@ pub(super) struct CodeSums {
 pub(super) struct Candidates {
     /// `[codes, width]`.
     pub(super) features: Tensor<2>,
-    /// Whether a code has a candidate, `[codes]`: a dead code whose feature is padding waits for the next update.
+    /// Whether a code has a candidate, `[codes]`: a dead code whose feature is padding is restarted at a later update.
     pub(super) is_valid: Tensor<1, Bool>,
 }
 
@@ -73,22 +74,17 @@ impl CodeSums {
         codes: &Tensor<1, Int>,
         rows: usize,
     ) -> Self {
-        let width = features.dims()[1];
-        let options = (&features.device(), FloatDType::F32.into());
-        let zeros = Tensor::<1>::zeros([rows], options);
-        let counts = zeros.select_assign(0, codes.clone(), weights.clone(), IndexingUpdateOp::Add);
-        let sums = Tensor::<2>::zeros([rows, width], options).select_assign(
-            0,
-            codes.clone(),
-            features.clone() * weights.clone().unsqueeze_dim(1),
-            IndexingUpdateOp::Add,
-        );
-        Self { counts, sums }
+        let weights: Tensor<2> = weights.clone().unsqueeze_dim(1);
+        let weighted = features.clone() * weights.clone();
+        Self {
+            counts: segment_sum(weights, codes.clone(), rows).squeeze_dim(1),
+            sums: segment_sum(weighted, codes.clone(), rows),
+        }
     }
 }
 
 impl Candidates {
-    /// A pure function of (update, code), so that a resumed run takes the same features.
+    /// A pure function of (update, code), so that a resumed run chooses the same features.
     pub(super) fn new(
         features: &Tensor<2>,
         weights: &Tensor<1>,
@@ -108,7 +104,7 @@ impl Candidates {
 }
 
 impl VisualDictionary {
-    /// The table before an update, with the number of updates so far.
+    /// The codebook before an update, with the number of updates so far.
     pub(super) fn current(&self) -> (Tensor<2>, f32) {
         let totals = self.running_totals.value_sync().without_autodiff();
         (
@@ -117,42 +113,42 @@ impl VisualDictionary {
         )
     }
 
-    /// Assigns codes by the table before the update; returns them with the table after it.
+    /// Assigns codes with the codebook before the update; returns them and the codebook after it.
     pub(super) fn learn(
         &self,
         features: Tensor<2>,
         weights: Option<Tensor<1>>,
     ) -> Result<(Tensor<1, Int>, Tensor<2>), VisionError> {
-        let (mut table, updates) = self.current();
+        let (mut codebook, updates) = self.current();
         if self.config.init_from_data && updates == 0.0 {
-            table = initial_codes(&self.config, &features, &weights)?;
+            codebook = initial_codes(&self.config, &features, &weights)?;
         }
-        let codes = nearest_code(features.clone(), table.clone());
+        let codes = nearest_code(features.clone(), codebook.clone());
         let weights = weights.unwrap_or_else(|| ones(&features));
-        let rows = table.dims()[0];
+        let rows = codebook.dims()[0];
         let sums = CodeSums::new(&features, &weights, &codes, rows);
         let candidates = || Candidates::new(&features, &weights, rows, updates as u64);
-        let table = self.update(table, sums, candidates, updates);
-        Ok((codes, table))
+        let codebook = self.update(codebook, sums, candidates, updates);
+        Ok((codes, codebook))
     }
 
-    /// Moves the codes of `table` towards their features and restarts dead ones. Returns the table.
+    /// Moves the codes of `codebook` towards their features and restarts dead ones. Returns the new codebook.
     pub(super) fn update(
         &self,
-        mut table: Tensor<2>,
+        mut codebook: Tensor<2>,
         sums: CodeSums,
         candidates: impl FnOnce() -> Candidates,
         updates: f32,
     ) -> Tensor<2> {
         let config = &self.config;
         let CodeSums { counts, sums } = sums;
-        let device = table.device();
+        let device = codebook.device();
         let decay = match config.ramp > 0.0 {
             true => config.decay.min(config.ramp * f64::from(updates)),
             false => config.decay,
         };
-        table = match config.update {
-            UpdateRule::Paper => move_towards_means(table, counts.clone(), sums, decay),
+        codebook = match config.update {
+            UpdateRule::Paper => move_towards_means(codebook, counts.clone(), sums, decay),
             UpdateRule::Released => self.running_means(counts.clone(), sums, decay),
         };
         let is_first = updates == 0.0;
@@ -167,7 +163,7 @@ impl VisualDictionary {
         let mut added = constant(&[1.0, 0.0]);
         if config.dead_code_threshold > 0.0 && !is_first {
             let count;
-            (table, usage, count) = self.restart_dead_codes(table, usage, candidates());
+            (codebook, usage, count) = self.restart_dead_codes(codebook, usage, candidates());
             added = Tensor::cat(vec![constant(&[1.0]), count], 0);
         }
         store(&self.running_usage, usage);
@@ -178,8 +174,8 @@ impl VisualDictionary {
             let totals = self.running_totals.value_sync().without_autodiff();
             self.known_totals.set(totals, updates + 1.0);
         }
-        store(&self.running_codes, table.clone());
-        table
+        store(&self.running_codes, codebook.clone());
+        codebook
     }
 
     /// [`UpdateRule::Released`]: running sums over smoothed running counts.
@@ -195,14 +191,14 @@ impl VisualDictionary {
         sums / smoothed.unsqueeze_dim(1)
     }
 
-    /// Replaces codes of low usage by their candidates; returns table, usage and number of replaced codes.
+    /// Replaces codes of low usage by their candidates; returns codebook, usage and number of replaced codes.
     fn restart_dead_codes(
         &self,
-        table: Tensor<2>,
+        codebook: Tensor<2>,
         usage: Tensor<1>,
         candidates: Candidates,
     ) -> (Tensor<2>, Tensor<1>, Tensor<1>) {
-        let shape = table.dims();
+        let shape = codebook.dims();
         let threshold = self.config.dead_code_threshold;
         let dead = usage.clone().lower_elem(threshold);
         let dead = dead.bool_and(candidates.is_valid);
@@ -219,22 +215,22 @@ impl VisualDictionary {
             store(&self.running_counts, counts);
             store(&self.running_sums, sums);
         }
-        (table.mask_where(dead_rows, replacements), usage, count)
+        (codebook.mask_where(dead_rows, replacements), usage, count)
     }
 }
 
 /// [`UpdateRule::Paper`]: `decay * code + (1 - decay) * mean of its features` for codes with features.
 fn move_towards_means(
-    table: Tensor<2>,
+    codebook: Tensor<2>,
     counts: Tensor<1>,
     sums: Tensor<2>,
     decay: f64,
 ) -> Tensor<2> {
-    let shape = table.dims();
+    let shape = codebook.dims();
     let unused = counts.clone().lower_equal_elem(0.0);
     let means = sums / counts.mask_fill(unused.clone(), 1.0).unsqueeze_dim(1);
-    let moved = table.clone().mul_scalar(decay) + means.mul_scalar(1.0 - decay);
-    moved.mask_where(unused.unsqueeze_dim::<2>(1).expand(shape), table)
+    let moved = codebook.clone().mul_scalar(decay) + means.mul_scalar(1.0 - decay);
+    moved.mask_where(unused.unsqueeze_dim::<2>(1).expand(shape), codebook)
 }
 
 /// Weights of features that count once.
@@ -262,7 +258,7 @@ pub(super) fn initial_codes(
             key: "codes",
             value: config.codes.to_string(),
             hint: format!(
-                "init_from_data needs a feature for each code, the first batch has {}: use fewer codes, a larger batch, or init_from_data = false",
+                "init_from_data needs a feature for each code, and the first batch has {}: use fewer codes, a larger batch, or init_from_data = false",
                 valid.len()
             ),
         });

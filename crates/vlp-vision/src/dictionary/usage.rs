@@ -9,10 +9,10 @@ use super::VisualDictionary;
 pub struct CodebookUsage {
     /// Number of codes.
     pub codes: usize,
-    /// Codes that were assigned to any feature.
+    /// Number of codes that were assigned to at least one feature.
     pub used: usize,
-    /// Exponential of the entropy of the codes' relative frequencies, `1..=codes`: the number of evenly used codes that would
-    /// have the same entropy. 0 without features.
+    /// Exponential of the entropy of the codes' relative frequencies, `1..=codes`: the number of evenly used codes that
+    /// would have the same entropy. 0 without features.
     pub perplexity: f64,
 }
 
@@ -33,7 +33,7 @@ impl CodebookUsage {
         }
     }
 
-    /// Codes that were assigned to no feature.
+    /// Number of codes that were assigned to no feature.
     pub fn dead_codes(&self) -> usize {
         self.codes - self.used
     }
@@ -51,11 +51,11 @@ impl VisualDictionary {
         totals.get(1).map_or(0, |&count| count as u64)
     }
 
-    /// Table `[codes, width]`, running counts `[codes, 1]` and running sums `[codes, width]`. Only
+    /// Codebook `[codes, width]`, running counts `[codes, 1]` and running sums `[codes, width]`. Only
     /// [`UpdateRule::Released`](super::UpdateRule::Released) changes the last two.
     pub fn state(&self) -> [Tensor<2>; 3] {
         [
-            self.table(),
+            self.codebook(),
             self.running_counts
                 .value_sync()
                 .without_autodiff()

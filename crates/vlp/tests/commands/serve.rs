@@ -13,13 +13,13 @@ use vlp_scenes::Split;
 use crate::support::{fail, succeed, tiny, vlp, write_scenes};
 
 /// A server process and its address.
-struct Served {
+pub(crate) struct Served {
     process: Child,
     address: String,
 }
 
 impl Served {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let command = command.args(["--port", "0"]).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -29,7 +29,7 @@ impl Served {
         Self { process, address }
     }
 
-    fn call(&self, method: &str, path: &str, body: &str) -> (u16, Vec<u8>) {
+    pub(crate) fn call(&self, method: &str, path: &str, body: &str) -> (u16, Vec<u8>) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -48,7 +48,7 @@ impl Served {
     }
 
     #[track_caller]
-    fn post(&self, path: &str, body: &Value) -> Value {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         let (status, answer) = self.call("POST", path, &body.to_string());
         let text = String::from_utf8_lossy(&answer);
         assert_eq!(status, 200, "{path}: {text}");
@@ -56,7 +56,7 @@ impl Served {
     }
 
     #[track_caller]
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let (status, answer) = self.call("GET", path, "");
         assert_eq!(status, 200, "{path}");
         serde_json::from_slice(&answer).unwrap()
@@ -72,7 +72,7 @@ impl Drop for Served {
 
 /// The greatest difference of the numbers of two answers, which are otherwise equal.
 #[track_caller]
-fn difference(a: &Value, b: &Value) -> f64 {
+pub(crate) fn difference(a: &Value, b: &Value) -> f64 {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => (a.as_f64().unwrap() - b.as_f64().unwrap()).abs(),
         (Value::Array(a), Value::Array(b)) => {
@@ -220,6 +220,13 @@ fn a_signal_ends_the_server_well() {
     assert!(text.contains("cannot listen on 203.0.113.1:1"), "{text}");
     let text = fail(vlp(&["serve"]).arg(folder.path()));
     assert!(text.contains("is not a run folder"), "{text}");
+    let command = &mut vlp(&["serve", "--allow-host", ""]);
+    let output = command.arg(&run).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        text.contains("it is empty; a host name is needed"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -235,7 +242,8 @@ fn features_of_a_source_are_those_of_the_library() {
         command.arg(&run).arg(&source).arg("--out").arg(out);
         command
     };
-    succeed(&mut features(&out));
+    let text = succeed(&mut features(&out));
+    assert!(text.contains("3/3 samples"), "{text}");
     let bytes = fs::read(&out).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();

@@ -165,7 +165,7 @@ fn listed(output: &EncoderOutput<'_>) -> Vec<(String, TensorData)> {
     }
     if let Some(codes) = &output.codes {
         add("codes.features".into(), codes.features.clone().into_data());
-        add("codes.table".into(), codes.table.clone().into_data());
+        add("codes.codebook".into(), codes.codebook.clone().into_data());
     }
     tensors
 }

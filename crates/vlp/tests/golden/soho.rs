@@ -309,7 +309,7 @@ fn outputs(model: &Model, batch: &Batch<PretrainTargets>) -> Result<Outputs, Str
             length,
         ),
     );
-    let image = mvm.logits(flat(length, length + count), quantized.table.clone());
+    let image = mvm.logits(flat(length, length + count), quantized.codebook.clone());
     outputs.insert("mvm".into(), head(image, count));
     let first = last.slice(s![.., 0..1]).reshape([rows, width]);
     outputs.insert("itm".into(), Values::of(itm.logits(first)));

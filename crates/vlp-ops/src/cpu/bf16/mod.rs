@@ -1,4 +1,4 @@
-//! Multiplication of f32 matrices in bf16, where requested and supported by the processor.
+//! Multiplication of f32 matrices in bf16, if it is requested and the processor supports it.
 //!
 //! Needed as long as no library multiplies with these instructions from Rust: `gemm` converts half precision to f32 first.
 #![cfg_attr(
@@ -47,13 +47,13 @@ pub(crate) struct Bf16Gemm<'a> {
     pub(crate) right: Operand<'a>,
 }
 
-/// What a result is added to.
+/// The initial value of the result.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Accumulate<'a> {
     /// Zeros.
     Zero,
     /// The same row, for every row of the result.
     Bias(&'a [f32]),
-    /// The values in the output.
+    /// The existing values of the output.
     Existing,
 }

@@ -33,7 +33,7 @@ impl Packed {
 
 impl Bf16Gemm<'_> {
     /// # Safety
-    /// Never called: `is_profitable` is never true.
+    /// This must never be called; `is_profitable` is never true here.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn write(
         &self,
@@ -46,7 +46,7 @@ impl Bf16Gemm<'_> {
     }
 
     /// # Safety
-    /// Never called: `is_profitable` is never true.
+    /// This must never be called; `is_profitable` is never true here.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn write_in_blocks(
         _: [usize; 3],

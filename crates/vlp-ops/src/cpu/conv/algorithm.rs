@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-/// What is computed.
+/// A pass of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {
-    /// The output, without gradients to follow: rounding changes outputs by no more than itself.
+    /// The output without autodiff: rounding errors only have their own size.
     Inference,
-    /// The output, with gradients to follow. Rounding decides which values near zero pass a ReLU, and with them whole
-    /// gradients: so sums are formed in several levels.
+    /// The output with autodiff. Rounding decides whether values near zero pass a ReLU, and with them whole gradients,
+    /// so sums are computed in several levels.
     Training,
     /// The gradient of the input.
     InputGrad,

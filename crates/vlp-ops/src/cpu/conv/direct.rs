@@ -19,8 +19,8 @@ use crate::cpu::tensor::with_scratch;
 
 /// Terms of a first sum, in registers.
 const FIRST_SUM: usize = 27;
-/// First sums that are added before they are added to the total. Sums in three levels of like length round least, and
-/// rounding decides which values near zero pass a ReLU behind the convolution.
+/// Number of first sums that are added before they are added to the total. Sums in three levels of similar length have the
+/// smallest rounding errors, which decide whether values near zero pass a ReLU after the convolution.
 const SECOND_SUM: usize = 12;
 /// The outputs of a task are a multiple of this.
 const OUTPUT_BLOCK: usize = 8;
@@ -179,7 +179,7 @@ impl WithSimd for Run<'_> {
         let rows = OutputRows::new(task.shape, strides, task.epilogue, task.output);
         let totals = &sums[sums.len() / 2..];
         let (outputs, positions) = (task.outputs.clone(), task.positions.clone());
-        // SAFETY: these outputs and positions are this task's alone.
+        // SAFETY: only this task accesses these outputs and positions.
         #[allow(unsafe_code)]
         unsafe {
             rows.write(outputs, positions, totals, TASK_POSITIONS);
@@ -265,9 +265,9 @@ impl Task<'_> {
     /// Adds a stage of `R` outputs and `V` vectors of positions.
     ///
     /// # Safety
-    /// `V` vectors at every tap of every input from `x` on, and the weights of `R` outputs from `output` on must be valid
-    /// for reads; `R` rows of `V` vectors, `TASK_POSITIONS` values apart, at both pointers of `sums` (second sums and
-    /// totals) for reads and writes.
+    /// `V` vectors at every tap of every input from `x` on, and the weights of `R` outputs from `output` on, must be
+    /// valid for reads. `R` rows of `V` vectors, `TASK_POSITIONS` values apart, must be valid for reads and writes at
+    /// both pointers of `sums` (second sums and totals).
     #[inline(always)]
     #[allow(unsafe_code)]
     unsafe fn add_tile<S: Simd, const R: usize, const V: usize>(
@@ -291,7 +291,7 @@ impl Task<'_> {
         if !starts_sum {
             for (row, sums) in sums.iter_mut().enumerate() {
                 for (v, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: guaranteed by the caller.
+                    // SAFETY: the caller guarantees the requirements.
                     *sum = unsafe {
                         second_sums
                             .add(row * TASK_POSITIONS)
@@ -338,7 +338,7 @@ impl Task<'_> {
         }
         for (row, sums) in sums.iter().enumerate() {
             for (v, sum) in sums.iter().enumerate() {
-                // SAFETY: guaranteed by the caller.
+                // SAFETY: the caller guarantees the requirements.
                 unsafe {
                     let offset = row * TASK_POSITIONS;
                     let second_sum = second_sums.add(offset).cast::<S::f32s>().add(v);

@@ -1,4 +1,4 @@
-//! Leaves one algorithm out of every plan, to measure what it brings. Not a setting for users.
+//! Excludes one algorithm from every plan, to measure its gain. Not a setting for users.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ pub(super) struct Exclusion {
     weight_grad: bool,
 }
 
-/// Those that have another algorithm to fall back on.
+/// Algorithms that can be excluded, because another one can replace them.
 const EXCLUSIONS: [Exclusion; 8] = {
     const fn new(name: &'static str, algorithm: Algorithm, weight_grad: bool) -> Exclusion {
         Exclusion {

@@ -56,7 +56,7 @@ fn for_segments(shape: &ConvShape, first: usize, count: usize, mut f: impl FnMut
     }
 }
 
-/// Where a tap is inside the input, the same for all rows.
+/// The range in which a tap is inside the input, the same for all rows.
 struct TapRange {
     /// Output columns whose tap is inside the input.
     from: usize,
@@ -89,7 +89,7 @@ impl TapRange {
     }
 
     /// The input row under the tap, the segment's columns whose tap is inside that row, and the input column of the first of
-    /// them. `None` where the row is padding.
+    /// them. `None` if the row is padding.
     #[inline(always)]
     fn inside(&self, shape: &ConvShape, segment: &Segment) -> Option<(usize, Range<usize>, usize)> {
         let geometry = &shape.geometry;

@@ -119,7 +119,7 @@ pub(crate) fn run(shape: &ConvShape, operands: Operands<'_>) -> Array {
                     shape,
                     x: grad_output,
                     weight: WeightView::transposed(weight_shape, weight, taps),
-                    // No ReLU depends on a gradient: sums of any length.
+                    // No ReLU is applied to a gradient, so sums may have any length.
                     k_chunk: None,
                     epilogue: None,
                 };

@@ -59,11 +59,11 @@ impl<'a> OutputRows<'a> {
                 }
                 let plane = image * self.shape.out_channels + channel;
                 let offset = (plane * height + row) * width + first - line * row_stride;
-                // SAFETY: part of an output row, whose length is `width`; guaranteed by the caller.
+                // SAFETY: the slice is part of an output row of length `width`; the caller guarantees the rest.
                 let out = unsafe { self.output.uninit_slice(offset, last - first) };
                 out.write_copy_of_slice(&sums[first - start..last - start]);
                 if let Some(epilogue) = self.epilogue {
-                    // SAFETY: written above.
+                    // SAFETY: the values have been written above.
                     epilogue.apply(channel, offset, unsafe { out.assume_init_mut() });
                 }
             }

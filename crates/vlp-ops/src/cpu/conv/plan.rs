@@ -1,4 +1,4 @@
-//! Which algorithm computes a convolution.
+//! Choice of the algorithm of a convolution.
 
 use super::algorithm::{Algorithm, Pass};
 use super::exclusion::Exclusion;
@@ -7,7 +7,7 @@ use super::strided_input_grad;
 use super::{amx, direct, winograd};
 use crate::{MatmulPrecision, SimdLevel};
 
-/// What a plan may use.
+/// The algorithms and instructions that a plan may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Available {
     pub(super) simd: SimdLevel,
@@ -28,7 +28,7 @@ impl Available {
     }
 }
 
-/// Chooses the algorithm for a pass. This is the only place that decides it.
+/// Chooses the algorithm for a pass; nothing else does.
 ///
 /// In f32 the choice does not depend on the instruction set. Without AVX-512 it does not depend on the precision either:
 /// `set_matmul_precision` refuses bf16 there.
@@ -46,7 +46,7 @@ pub(super) fn plan(
     }
 }
 
-/// Chooses the algorithm for one part of [`Algorithm::StridedParts`], a convolution at stride 1; `None` where none is fast.
+/// Chooses the algorithm for one part of [`Algorithm::StridedParts`], a convolution at stride 1; `None` if none is fast.
 pub(super) fn plan_part(
     part: &ConvShape,
     precision: MatmulPrecision,

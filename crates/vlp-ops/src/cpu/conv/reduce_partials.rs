@@ -38,7 +38,8 @@ pub(super) fn sum_partials(
 /// with rows of `depth` values, from `column` on.
 ///
 /// # Safety
-/// As for [`DisjointOutput::uninit_slice`], of these rows and as many columns as the partial sums have taps.
+/// The requirements of [`DisjointOutput::uninit_slice`] must hold for these rows and as many columns as the partial
+/// sums have taps.
 #[allow(unsafe_code)]
 pub(super) unsafe fn write_sum<P: AsRef<[f32]>>(
     partials: &[P],
@@ -62,7 +63,7 @@ pub(super) unsafe fn write_sum<P: AsRef<[f32]>>(
                     transpose(from, [width, rows.len()], out, SIDE);
                     for (row, sums) in rows.clone().zip(&transposed) {
                         let start = row * depth + column + tap;
-                        // SAFETY: a row of the block; guaranteed by the caller.
+                        // SAFETY: the row is part of the block, for which the caller guarantees this.
                         let out = unsafe { gradient.uninit_slice(start, width) };
                         out.write_copy_of_slice(&sums[..width]);
                     }

@@ -18,7 +18,7 @@ pub(crate) struct ConvShape {
 
 /// Floats of the im2col matrix of a tile: 1 MiB, which fits an L2 cache.
 const TILE_LEN: usize = 1 << 18;
-/// Fewest positions of a tile: enough to pay for reading the weight.
+/// Minimum number of positions of a tile: enough to be worth reading the weight.
 const MIN_TILE: usize = 192;
 
 impl ConvShape {
@@ -95,7 +95,7 @@ impl ConvShape {
     }
 
     /// How positions are counted: number of units, and positions of each. A unit is an image, or all images where they are
-    /// small: a multiplication per image would be too small to pay for reading the weight.
+    /// small: a multiplication per image would be too small to be worth reading the weight.
     pub(super) fn units(&self) -> [usize; 2] {
         match self.images > 1 && self.output_area() < MIN_TILE {
             true => [1, self.images * self.output_area()],

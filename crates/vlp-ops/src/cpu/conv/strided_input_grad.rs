@@ -22,7 +22,7 @@ struct Phase {
 }
 
 impl Phase {
-    /// The rows from `first` on, a stride apart; `None` where no tap reaches them, or the padding would be negative.
+    /// The rows from `first` on, a stride apart; `None` if no tap reaches them, or the padding would be negative.
     fn new(shape: &ConvShape, axis: usize, first: usize) -> Option<Self> {
         let geometry = &shape.geometry;
         let (stride, padding) = (geometry.stride[axis], geometry.padding[axis]);
@@ -48,7 +48,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// `None` where the gradient is not computed so: at stride 1, with dilation, for pointwise kernels, or in too many parts.
+    /// `None` if the gradient is not computed so: at stride 1, with dilation, for pointwise kernels, or in too many parts.
     pub(super) fn new(shape: &'a ConvShape) -> Option<Self> {
         /// Each part reads the output's gradient and the whole weight: many parts are no better than col2im.
         const MAX_PARTS: usize = 16;

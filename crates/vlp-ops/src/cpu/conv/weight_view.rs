@@ -57,7 +57,7 @@ impl<'a> WeightView<'a> {
     }
 
     /// # Panics
-    /// Where the weight is too small, which is a bug of this crate.
+    /// If the weight is too small, which is a bug of this crate.
     pub(super) fn assert_contains(&self, outputs: usize, inputs: usize) {
         let tap = self.taps.iter().max().map_or(0, |tap| *tap);
         let last = (outputs - 1) * self.output_stride + (inputs - 1) * self.input_stride + tap;

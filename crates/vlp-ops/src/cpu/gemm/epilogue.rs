@@ -1,4 +1,4 @@
-//! What follows a convolution on each value, applied while a task has the value in its cache.
+//! The element-wise operations after a convolution, applied while a task has the values in its cache.
 
 use std::ops::Range;
 
@@ -43,7 +43,7 @@ impl Epilogue<'_> {
     /// channel, `stride` values apart.
     ///
     /// # Safety
-    /// As for [`DisjointOutput::slice`], of every row of the block.
+    /// The requirements of [`DisjointOutput::slice`] must hold for every row of the block.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn apply_block(
         &self,
@@ -56,7 +56,7 @@ impl Epilogue<'_> {
             #[inline(always)]
             || {
                 for (channel, start) in channels.zip((start..).step_by(stride)) {
-                    // SAFETY: a row of the block; guaranteed by the caller.
+                    // SAFETY: the row is part of the block, for which the caller guarantees this.
                     self.apply(channel, start, unsafe { output.slice(start, count) });
                 }
             },

@@ -16,8 +16,9 @@ type Args = (
 /// `out[rows, columns] (+)= left[rows, depth] right[depth, columns]`.
 ///
 /// # Safety
-/// `rows` rows of `columns` values at `out` must be valid for writes, and initialized if `add`; nothing else may access them
-/// during the call. The operands must contain the shape.
+/// `rows` rows of `columns` values at `out` must be valid for writes, and initialized if `add`; nothing else may access
+/// them during the call. `left` must have at least `rows` rows and `depth` columns, and `right` at least `depth` rows
+/// and `columns` columns.
 #[allow(unsafe_code)]
 pub(super) unsafe fn gemm(
     [rows, depth, columns]: [usize; 3],
@@ -28,7 +29,7 @@ pub(super) unsafe fn gemm(
 ) {
     let level = simd_level();
     if level == detected_simd_level() {
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller guarantees the requirements.
         return unsafe {
             gemm::gemm(
                 rows,
@@ -94,7 +95,7 @@ macro_rules! lowered_gemm {
             let Some(simd) = <$simd as MixedSimd<f32, f32, f32, f32>>::try_new() else {
                 unreachable!("the processor has the level in use");
             };
-            // SAFETY: guaranteed by the caller.
+            // SAFETY: the caller guarantees the requirements.
             unsafe {
                 gemm_common::gemm::gemm_basic_generic::<
                     _,

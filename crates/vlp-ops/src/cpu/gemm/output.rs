@@ -12,17 +12,17 @@ use crate::flops::count_matmul;
 
 /// The output of several tasks, each of which writes a part of it.
 ///
-/// The one rule: while a task uses a part (by any of the unsafe methods), no other task uses an overlapping one.
+/// Safety rule: while a task accesses a part by any of the unsafe methods, no other task may access an overlapping part.
 pub(crate) struct DisjointOutput(*mut f32);
 
-// SAFETY: the pointer is used by unsafe methods alone, whose callers keep to the rule above.
+// SAFETY: only unsafe methods use the pointer, and their callers follow the rule above.
 unsafe impl Sync for DisjointOutput {}
 
 impl DisjointOutput {
     /// Allocates `length` values, which `f` writes.
     ///
     /// # Safety
-    /// `f` must write every value, and nothing beyond them.
+    /// `f` must initialize all `length` values, and must not access memory beyond them.
     pub(crate) unsafe fn fill(length: usize, f: impl FnOnce(&Self)) -> Vec<f32> {
         let mut out = Vec::with_capacity(length);
         f(&Self(out.as_mut_ptr()));
@@ -34,7 +34,7 @@ impl DisjointOutput {
     /// Writes a matmul from value `start` on, in rows `stride` values apart. Counts its operations.
     ///
     /// # Safety
-    /// All rows must be inside the output, and written before if `add`; no other task may access them during the call.
+    /// All rows must be inside the output, and initialized if `add`; no other task may access them during the call.
     pub(crate) unsafe fn matmul(
         &self,
         start: usize,
@@ -45,11 +45,11 @@ impl DisjointOutput {
         right: Matrix<'_>,
     ) {
         count_matmul(shape);
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller guarantees the requirements.
         unsafe { matmul_into(shape, self.ptr(start, stride), add, left, right) };
     }
 
-    /// Where a matrix begins whose first value is value `start`, with rows `stride` values apart.
+    /// Pointer to a matrix whose first value is value `start`, with rows `stride` values apart.
     pub(crate) fn ptr(&self, start: usize, stride: usize) -> OutPtr {
         OutPtr {
             ptr: self.0.wrapping_add(start),
@@ -60,24 +60,24 @@ impl DisjointOutput {
     /// `count` values from `start` on, to be written.
     ///
     /// # Safety
-    /// They must be inside the output, and no other task may access them while the slice lives.
+    /// The values must be inside the output, and no other task may access them while the slice lives.
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn uninit_slice(
         &self,
         start: usize,
         count: usize,
     ) -> &mut [MaybeUninit<f32>] {
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller guarantees the requirements.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(start).cast(), count) }
     }
 
     /// `count` values from `start` on.
     ///
     /// # Safety
-    /// As for [`Self::uninit_slice`]; all of them must have been written.
+    /// As for [`Self::uninit_slice`]; in addition, all `count` values must be initialized.
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn slice(&self, start: usize, count: usize) -> &mut [f32] {
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller guarantees the requirements.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(start), count) }
     }
 }

@@ -15,7 +15,7 @@ use crate::flops::count_matmul;
 
 /// Fewer multiplications are one block: splitting costs more than it gains.
 const MIN_PARALLEL: usize = 1 << 20;
-/// Number of blocks: enough for all cores, few enough that each pays for the packing of its operands.
+/// Number of blocks: enough for all cores, and few enough that each is worth the packing of its operands.
 const BLOCKS: usize = 8;
 /// From this many rows on, transposing the right operand takes less time than transposing the left one and the result.
 const MANY_ROWS: usize = 192;
@@ -76,7 +76,8 @@ impl ParallelGemm<'_> {
     /// Writes the result from value `start` on.
     ///
     /// # Safety
-    /// The result must be inside the output, and no other task may access it during the call.
+    /// The `rows * columns` values of the output from `start` on must be inside it, and no other task may access them
+    /// during the call.
     #[allow(unsafe_code)]
     unsafe fn write(&self, output: &DisjointOutput, start: usize) {
         let [rows, depth, columns] = self.shape;
@@ -86,7 +87,7 @@ impl ParallelGemm<'_> {
         }
         if depth == 0 {
             for row in 0..rows {
-                // SAFETY: a row of the result; guaranteed by the caller.
+                // SAFETY: the row is part of the result, for which the caller guarantees this.
                 unsafe { self.write_bias(output, start + row * columns, 0, columns) };
             }
             return;
@@ -102,7 +103,7 @@ impl ParallelGemm<'_> {
             };
             let (left, right) = (self.left, self.right);
             let epilogue = |rows, columns| {
-                // SAFETY: a block that was written, and which no other task accesses.
+                // SAFETY: the block has been written, and no other task accesses it.
                 unsafe { self.apply_epilogue(output, start, rows, columns) };
             };
             // SAFETY: the operands contain the shape (asserted), the bias a row; the caller guarantees the rest.
@@ -152,7 +153,7 @@ impl ParallelGemm<'_> {
     /// Writes `count` values of the bias from `column` on, or zeros.
     ///
     /// # Safety
-    /// As for [`DisjointOutput::uninit_slice`].
+    /// The requirements of [`DisjointOutput::uninit_slice`] must hold for these values.
     #[allow(unsafe_code)]
     unsafe fn write_bias(
         &self,
@@ -161,7 +162,7 @@ impl ParallelGemm<'_> {
         column: usize,
         count: usize,
     ) {
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller guarantees the requirements.
         let out = unsafe { output.uninit_slice(start, count) };
         match self.bias {
             Some(bias) => {
@@ -174,7 +175,7 @@ impl ParallelGemm<'_> {
     /// Writes some rows and columns of the result, which starts at `start`.
     ///
     /// # Safety
-    /// As for [`Self::write`], of the block.
+    /// The requirements of [`Self::write`] must hold for the block.
     #[allow(unsafe_code)]
     unsafe fn write_block(
         &self,
@@ -190,7 +191,7 @@ impl ParallelGemm<'_> {
         let has_bias = self.bias.is_some();
         if has_bias {
             for row in 0..rows.len() {
-                // SAFETY: a row of the block; guaranteed by the caller.
+                // SAFETY: the row is part of the block, for which the caller guarantees this.
                 unsafe { self.write_bias(output, start + row * stride, column, count) };
             }
         }
@@ -200,7 +201,7 @@ impl ParallelGemm<'_> {
                 let shape = [rows.len(), k_chunk.min(depth - first), count];
                 let left = self.left.offset(first_row, first);
                 let (right, add) = (right.offset(first, 0), has_bias || first > 0);
-                // SAFETY: the block; guaranteed by the caller.
+                // SAFETY: the caller guarantees this for the block.
                 unsafe { output.matmul(start, shape, stride, add, left, right) };
             }
         };
@@ -217,7 +218,7 @@ impl ParallelGemm<'_> {
     /// Applies the epilogue to some rows and columns of the result, which starts at `start`.
     ///
     /// # Safety
-    /// As for [`DisjointOutput::slice`], of the block.
+    /// The requirements of [`DisjointOutput::slice`] must hold for every row of the block.
     #[allow(unsafe_code)]
     unsafe fn apply_epilogue(
         &self,
@@ -229,7 +230,7 @@ impl ParallelGemm<'_> {
         if let Some(epilogue) = self.epilogue {
             let stride = self.shape[2];
             let start = start + rows.start * stride + columns.start;
-            // SAFETY: guaranteed by the caller.
+            // SAFETY: the caller guarantees the requirements.
             unsafe { epilogue.apply_block(output, start, rows, [columns.len(), stride]) };
         }
     }
@@ -237,7 +238,7 @@ impl ParallelGemm<'_> {
     /// Writes some columns of all rows, by the transposed product, of a result that starts at `start`.
     ///
     /// # Safety
-    /// As for [`Self::write`], of the columns.
+    /// The requirements of [`Self::write`] must hold for the columns.
     #[allow(unsafe_code)]
     unsafe fn write_transposed_block(
         &self,
@@ -258,7 +259,7 @@ impl ParallelGemm<'_> {
                 #[inline(always)]
                 || {
                     for row in 0..rows {
-                        // SAFETY: a row of the block; guaranteed by the caller.
+                        // SAFETY: the row is part of the block, for which the caller guarantees this.
                         let out = unsafe { output.uninit_slice(start + row * stride, count) };
                         let values = result[row..].iter().step_by(rows);
                         match self.bias {

@@ -1,18 +1,18 @@
-//! Where a matrix is written.
+//! Pointer to an output matrix.
 
-/// Where a result matrix is written: rows `stride` values apart.
+/// Pointer to a matrix to be written, with rows `stride` values apart.
 #[derive(Clone, Copy)]
 pub(crate) struct OutPtr {
     pub(crate) ptr: *mut f32,
     pub(crate) stride: usize,
 }
 
-// SAFETY: the pointer is used by unsafe functions alone, whose callers make sure that no two tasks write the same values.
+// SAFETY: only unsafe functions use the pointer, and their callers ensure that no two tasks write the same values.
 #[allow(unsafe_code)]
 unsafe impl Sync for OutPtr {}
 
 impl OutPtr {
-    /// From a row and a column on.
+    /// The matrix from a row and a column on.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn offset(self, row: usize, column: usize) -> Self {
         Self {

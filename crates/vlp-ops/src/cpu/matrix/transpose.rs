@@ -32,7 +32,7 @@ pub(crate) fn transpose(
         SimdLevel::Avx512 => return unsafe { x86::transpose(from, [rows, columns], out, stride) },
         SimdLevel::Avx2 => {
             done = [rows, columns].map(|count| count - count % x86::AVX2_SIDE);
-            // SAFETY: as above, with AVX2.
+            // SAFETY: the processor has AVX2; all rows of both matrices are inside their slices (asserted).
             #[allow(unsafe_code)]
             unsafe {
                 x86::transpose_avx2(from, done, out, stride);
@@ -118,7 +118,7 @@ pub(crate) mod x86 {
     /// As [`transpose`], of multiples of [`AVX2_SIDE`] rows and columns.
     ///
     /// # Safety
-    /// As for [`transpose`], with AVX2.
+    /// The requirements of [`transpose`] must hold, with AVX2 instead of AVX-512F.
     #[target_feature(enable = "avx2")]
     #[allow(unsafe_code)]
     pub(super) unsafe fn transpose_avx2(
@@ -132,12 +132,12 @@ pub(crate) mod x86 {
                 let mut block = [_mm256_setzero_ps(); AVX2_SIDE];
                 for (row, line) in block.iter_mut().enumerate() {
                     let start = (first + row) * from.row_stride + column;
-                    // SAFETY: inside a row; guaranteed by the caller.
+                    // SAFETY: the access is inside a row, which the caller guarantees.
                     *line = unsafe { _mm256_loadu_ps(from.values.as_ptr().add(start)) };
                 }
                 for (i, line) in transpose_block_avx2(block).into_iter().enumerate() {
                     let start = (column + i) * stride + first;
-                    // SAFETY: inside a row; guaranteed by the caller.
+                    // SAFETY: the access is inside a row, which the caller guarantees.
                     unsafe { _mm256_storeu_ps(out.as_mut_ptr().add(start), line) };
                 }
             }

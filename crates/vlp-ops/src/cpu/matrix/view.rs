@@ -41,7 +41,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// # Panics
-    /// Where the slice is too short, which is a bug of this crate.
+    /// If the slice is too short, which is a bug of this crate.
     pub(crate) fn assert_contains(&self, rows: usize, columns: usize) {
         assert!(self.contains(rows, columns));
     }

@@ -13,7 +13,7 @@ use burn::prelude::*;
 use crate::graph::{Once, autodiff_primitive};
 use crate::replay;
 
-/// Gradients of the inputs and of every parameter in the order of a visit; `None` where there is none.
+/// Gradients of the inputs and of every parameter in the order of a visit; `None` if there is none.
 struct RecomputedGrads<B: Backend> {
     inputs: [Option<FloatTensor<B>>; 2],
     parameters: Vec<Option<FloatTensor<B>>>,
@@ -143,7 +143,7 @@ where
         tracked_param.unwrap_or(&first).node(),
     ];
 
-    // First pass: nothing is tracked, so that no activation is kept.
+    // First pass: nothing is tracked, so that no activation is stored.
     let device = inputs.0.device();
     let constant = |x: Tensor<D>| Tensor::from_inner(x.inner());
     let (x, second) = (constant(inputs.0), inputs.1.map(constant));
@@ -157,7 +157,7 @@ where
         .try_into_primitive::<B>()
         .expect("a float tensor of the input's backend");
 
-    // The second pass is a graph of its own, so its parameters need nodes of their own.
+    // The second pass has its own autodiff graph, so its parameters need their own nodes.
     let module = module.clone().fork(&device);
     let second_pass = move |grad_output: FloatTensor<B>| {
         let leaf = |x: Tensor<D>, tracked| if tracked { x.require_grad() } else { x };

@@ -43,8 +43,9 @@ impl LeftTiles {
 /// A block of two by two tiles over `chunks` chunks, added to `out` if `add`.
 ///
 /// # Safety
-/// `out` must have 32 rows of 32 values valid for writes, and initialized if `add`, which no other task accesses. Both
-/// operands must have `chunks` chunks, at least one, valid for reads. An `AmxSession` must live on this thread.
+/// `out` must have 32 rows of 32 values that are valid for writes, are initialized if `add`, and are not accessed by
+/// another task during the call. Both operands must have `chunks` chunks, at least one, that are valid for reads. An
+/// `AmxSession` must exist on this thread.
 #[allow(unsafe_code)]
 pub(super) unsafe fn multiply_block(
     chunks: usize,
@@ -114,7 +115,7 @@ pub(super) unsafe fn multiply_block(
 /// [`multiply_block`] of the upper 16 rows alone.
 ///
 /// # Safety
-/// As for [`multiply_block`], of 16 rows.
+/// The requirements of [`multiply_block`] must hold, with 16 rows of `out` and of the left operand instead of 32.
 #[allow(unsafe_code)]
 pub(super) unsafe fn multiply_half_block(
     chunks: usize,
@@ -169,8 +170,9 @@ pub(super) unsafe fn multiply_half_block(
 /// A block of two by two tiles: a packed left operand times chunks of the right one at `offsets`, counted in pairs.
 ///
 /// # Safety
-/// As for [`multiply_block`]; the left operand must have one chunk for each offset, and at each offset of the right operand
-/// 16 rows of 32 pairs, `right_stride` pairs apart, must be valid for reads.
+/// The requirements of [`multiply_block`] must hold for `out`. The left operand must have one chunk for each offset, and at
+/// each offset of the right operand 16 rows of 32 pairs, `right_stride` pairs apart, must be valid for reads. There must be
+/// at least one offset. An `AmxSession` must exist on this thread.
 #[allow(unsafe_code)]
 pub(super) unsafe fn multiply_at_offsets(
     left: &[CacheLine],

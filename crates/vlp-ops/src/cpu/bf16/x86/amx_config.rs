@@ -18,13 +18,13 @@ const _: () = assert!(
     CHUNK_LINES == RIGHT_CHUNK_LINES && EDGE == COLUMNS && EDGE == MatmulIsa::Amx.panel_rows()
 );
 
-/// While it lives, the tile registers of this thread are configured: 16 rows of 64 bytes each. Only one may live per thread.
-/// No rayon work may be started or waited for meanwhile: a stolen task could configure or release the tiles.
+/// While a session lives, the tile registers of its thread are configured: 16 rows of 64 bytes each. A thread has at
+/// most one. No rayon work may be started or waited for meanwhile: a stolen task could configure or release the tiles.
 pub(crate) struct AmxSession(PhantomData<*const ()>);
 
 impl AmxSession {
     /// # Safety
-    /// [`MatmulIsa::current`] must be [`MatmulIsa::Amx`], and no other session may live on this thread.
+    /// [`MatmulIsa::current`] must be [`MatmulIsa::Amx`], and no other session may exist on this thread.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn new() -> Self {
         #[repr(C, align(64))]
@@ -59,8 +59,8 @@ impl AmxSession {
     /// A panel of `rows` rows times one of `columns` columns, plus `start` (a pointer and its row stride), to `out`.
     ///
     /// # Safety
-    /// `rows` rows of `columns` values must be valid for reads at `start` and for writes at `out`, and no other task may
-    /// access the latter.
+    /// `rows` rows of `columns` values must be valid for reads at `start`, if it is given, and for writes at `out`; no
+    /// other task may access those at `out` during the call.
     #[allow(unsafe_code)]
     #[target_feature(enable = "avx512f")]
     pub(super) unsafe fn multiply(
@@ -105,8 +105,8 @@ impl AmxSession {
     /// `offsets`.
     ///
     /// # Safety
-    /// At each offset of `right`, 16 rows of 32 pairs must be valid for reads. `out` must have 32 rows of 32 values valid
-    /// for writes, which no other task accesses.
+    /// At each offset of `right`, 16 rows of 32 pairs must be valid for reads. `out` must have 32 rows of 32 values that are
+    /// valid for writes and are not accessed by another task during the call.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn multiply_at_offsets(
         &self,
@@ -123,8 +123,8 @@ impl AmxSession {
     /// A block: 32 rows of `left` (a pointer and its row stride in values) times `right`, packed; added to `out` if `add`.
     ///
     /// # Safety
-    /// 32 rows of `left`, as long as `right` is deep, must be valid for reads. `out` must have 32 rows of 32 values valid
-    /// for writes, and initialized if `add`, which no other task accesses.
+    /// 32 rows of `left`, as long as `right` is deep, must be valid for reads. `out` must have 32 rows of 32 values that are
+    /// valid for writes, are initialized if `add`, and are not accessed by another task during the call.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn multiply_rows(
         &self,
@@ -135,7 +135,7 @@ impl AmxSession {
     ) {
         let chunks = right.len() / CHUNK_LINES;
         assert!(right.len() == chunks * CHUNK_LINES && chunks > 0);
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller guarantees the requirements.
         unsafe { amx::multiply_block(chunks, LeftTiles::rows(left, stride), right, out, add) };
     }
 }

@@ -13,7 +13,7 @@ const LEFT_CHUNK_LINES: usize = MatmulIsa::Avx512.left_chunk_lines();
 /// Number of pairs, panels, values to add (a pointer and its row stride), output, number of columns.
 ///
 /// # Safety
-/// As for [`multiply_panel`].
+/// The requirements of [`multiply_panel`] must hold.
 pub(super) type PanelKernel =
     unsafe fn(usize, &[CacheLine], &[CacheLine], Option<(*const f32, usize)>, OutPtr, usize);
 
@@ -42,7 +42,7 @@ pub(super) fn panel_kernel<const ROW: usize, const PAIR: usize>(rows: usize) -> 
 ///
 /// # Safety
 /// The processor must have AVX-512 F, BW and BF16. `N` rows of `columns` values must be valid for reads at `start` and for
-/// writes at `out`, and no other task may access the latter.
+/// writes at `out`, and no other task may access those at `out` during the call.
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn multiply_panel<const N: usize, const ROW: usize, const PAIR: usize>(

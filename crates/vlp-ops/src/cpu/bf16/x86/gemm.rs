@@ -29,10 +29,10 @@ impl Bf16Gemm<'_> {
     /// columns must start with a panel. `out` is that of the whole result.
     ///
     /// # Safety
-    /// [`is_profitable`](crate::cpu::bf16::is_profitable) must have returned true, so that the processor has AVX-512 F, BW
-    /// and BF16. The operands must contain the depth, the rows and the columns, a bias the columns. The rows and columns of
-    /// `out` must be valid for writes, and initialized for [`Accumulate::Existing`]; no other task may access them during
-    /// the call.
+    /// [`is_profitable`](crate::cpu::bf16::is_profitable) must have returned true, so that the processor has AVX-512 F,
+    /// BW and BF16. The operands must contain the depth, the rows and the columns; a bias must contain the columns. The
+    /// rows and columns of `out` must be valid for writes, and initialized for [`Accumulate::Existing`]; no other task
+    /// may access them during the call.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn write(
         &self,
@@ -45,14 +45,14 @@ impl Bf16Gemm<'_> {
             Operand::Packed(packed) => packed.isa,
             Operand::Plain(_) => MatmulIsa::current(),
         };
-        // SAFETY: guaranteed by the caller; `current` is what the process may use.
+        // SAFETY: the caller guarantees the requirements, and the process may use the current instructions.
         unsafe { self.write_with(isa, rows, columns, out, accumulate) };
     }
 
     /// [`Self::write`] with these instructions.
     ///
     /// # Safety
-    /// As for [`Self::write`]; the process must be able to use `isa`.
+    /// The requirements of [`Self::write`] must hold, and the process must be able to use `isa`.
     #[allow(unsafe_code)]
     unsafe fn write_with(
         &self,
@@ -69,7 +69,7 @@ impl Bf16Gemm<'_> {
         buffers[0].resize(GROUP_ROWS * BLOCK_CHUNKS, CacheLine::default());
         let right_lines = SPAN_COLUMNS / COLUMNS * BLOCK_CHUNKS * RIGHT_CHUNK_LINES;
         buffers[1].resize(right_lines, CacheLine::default());
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller guarantees the requirements.
         unsafe { self.write_blocks(isa, rows, columns, out, accumulate, &mut buffers) };
         BUFFERS.set(buffers);
     }
@@ -78,7 +78,7 @@ impl Bf16Gemm<'_> {
     /// blocks need is packed beforehand. `epilogue` gets the rows and columns of each block as soon as it is written.
     ///
     /// # Safety
-    /// As for [`Self::write`], of the whole result.
+    /// The requirements of [`Self::write`] must hold for the whole result.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn write_in_blocks(
         [rows, depth, columns]: [usize; 3],
@@ -109,7 +109,7 @@ impl Bf16Gemm<'_> {
         }
         let gemm = Bf16Gemm { depth, left, right };
         let write = |rows: Range<usize>, columns: Range<usize>| {
-            // SAFETY: guaranteed by the caller; blocks do not overlap.
+            // SAFETY: the caller guarantees the requirements, and blocks do not overlap.
             unsafe { gemm.write(rows.clone(), columns.clone(), out, accumulate) };
             epilogue(rows, columns);
         };
@@ -127,7 +127,7 @@ impl Bf16Gemm<'_> {
     }
 
     /// # Safety
-    /// As for [`Self::write_with`].
+    /// The requirements of [`Self::write_with`] must hold.
     #[allow(unsafe_code)]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     unsafe fn write_blocks(
@@ -164,7 +164,7 @@ impl Bf16Gemm<'_> {
                 for first in rows.clone().step_by(group) {
                     let rows = first..rows.end.min(first + group);
                     let left = block.left_panels(rows.clone(), left_buffer);
-                    // SAFETY: guaranteed by the caller.
+                    // SAFETY: the caller guarantees the requirements.
                     unsafe { block.write(rows, columns.clone(), left, right) };
                 }
             }
@@ -226,7 +226,7 @@ impl DepthBlock<'_> {
     /// Writes some rows and columns from panels that start with them.
     ///
     /// # Safety
-    /// As for [`Bf16Gemm::write_with`].
+    /// The requirements of [`Bf16Gemm::write_with`] must hold for these rows and columns.
     #[allow(unsafe_code)]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     unsafe fn write(

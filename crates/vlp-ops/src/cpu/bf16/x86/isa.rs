@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::layout::LANES;
 
-/// The instructions that multiply in bf16. They decide how the left operand is packed.
+/// The instructions that multiply in bf16. They determine how the left operand is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MatmulIsa {
     /// AVX-512 BF16: sums in vector registers.
@@ -57,8 +57,8 @@ fn request_amx() -> bool {
     {
         return false;
     }
-    // SAFETY: the call changes one thing, that threads of this process may use the tiles. Signal stacks must then have room
-    // for them; the system refuses the request where one has not.
+    // SAFETY: the call only permits threads of this process to use the tiles. Signal stacks must then have room for their
+    // state; the kernel refuses the request if one has not.
     #[allow(unsafe_code)]
     let status = unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) };
     status == 0

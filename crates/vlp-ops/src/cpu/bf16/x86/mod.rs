@@ -1,4 +1,4 @@
-//! AVX-512 BF16 and AMX: `pack` reorders operands, `avx512` or `amx` multiply panels, `gemm` goes through blocks.
+//! AVX-512 BF16 and AMX: `pack` reorders operands, `avx512` or `amx` multiply panels, `gemm` loops over blocks.
 
 mod amx;
 mod amx_config;

@@ -35,7 +35,7 @@ struct PanelRange {
 }
 
 impl Packed {
-    /// A left operand `[rows, depth]`, packed on all threads; `None` where f32 is used.
+    /// A left operand `[rows, depth]`, packed on all threads; `None` if f32 is used.
     pub(crate) fn left(matrix: Matrix<'_>, [rows, depth]: [usize; 2]) -> Option<Self> {
         if !is_profitable([rows, depth, rows]) {
             return None;
@@ -44,7 +44,7 @@ impl Packed {
         Some(Self::left_for(MatmulIsa::current(), matrix, [rows, depth]))
     }
 
-    /// A right operand `[depth, columns]`, packed on all threads; `None` where f32 is used.
+    /// A right operand `[depth, columns]`, packed on all threads; `None` if f32 is used.
     pub(crate) fn right(matrix: Matrix<'_>, [depth, columns]: [usize; 2]) -> Option<Self> {
         if !is_profitable([columns, depth, columns]) {
             return None;

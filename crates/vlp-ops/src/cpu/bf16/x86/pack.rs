@@ -166,7 +166,7 @@ fn interleave([first, second]: [__m512; 2]) -> __m512i {
         }
         order
     };
-    // SAFETY: reads the 64 bytes of `ORDER`.
+    // SAFETY: the load reads the 64 bytes of `ORDER`.
     #[allow(unsafe_code)]
     let order = unsafe { _mm512_loadu_si512(ORDER.as_ptr().cast()) };
     _mm512_permutexvar_epi16(order, bits(_mm512_cvtne2ps_pbh(second, first)))

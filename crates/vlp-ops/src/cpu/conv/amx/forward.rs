@@ -153,7 +153,7 @@ impl Task<'_> {
     /// Computes and writes a panel of outputs.
     ///
     /// # Safety
-    /// As for [`OutputRows::write`], of the panel and the positions.
+    /// The requirements of [`OutputRows::write`] must hold for the panel and the positions.
     #[allow(unsafe_code)]
     unsafe fn write_panel(&self, session: &AmxSession, panel: usize, outputs: usize) {
         let panel_lines = self.offsets.len() * CHUNK_LINES;
@@ -187,7 +187,7 @@ impl Task<'_> {
                 #[inline(always)]
                 || {
                     let positions = self.positions.clone();
-                    // SAFETY: guaranteed by the caller.
+                    // SAFETY: the caller guarantees the requirements.
                     unsafe { self.rows.write(channels, positions, sums, TASK_POSITIONS) }
                 },
             );

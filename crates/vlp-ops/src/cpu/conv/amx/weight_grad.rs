@@ -18,7 +18,7 @@ use crate::cpu::tensor::alloc_blocks;
 
 /// Chunks of positions that are read for all taps in turn.
 const BLOCK_CHUNKS: usize = 16;
-/// Number of tasks, and the fewest chunks of positions that are distributed over tasks.
+/// Number of tasks, and the minimum number of chunks of positions that are distributed over tasks.
 const TASKS: usize = 8;
 const MIN_CHUNKS: usize = 16;
 
@@ -149,7 +149,8 @@ fn pack_input(shape: &ConvShape, layout: &PaddedLayout<'_>, x: &[f32]) -> Vec<u1
     )
 }
 
-/// The output's gradient: panels of 32 outputs, in each the chunks of positions, in pairs. Positions in the padding are zero.
+/// The output's gradient: panels of 32 outputs, in each the chunks of positions, in pairs. Positions in the padding are
+/// zero.
 fn pack_grad(
     shape: &ConvShape,
     layout: &PaddedLayout<'_>,
@@ -217,7 +218,8 @@ impl Task<'_> {
         simd_dispatch(
             #[inline(always)]
             || {
-                // SAFETY: AMX is in use (asserted in `weight_grad`); this closure makes one session and starts no rayon work.
+                // SAFETY: AMX is in use (asserted in `weight_grad`); this closure makes one session and starts no rayon
+                // work.
                 #[allow(unsafe_code)]
                 let session = unsafe { AmxSession::new() };
                 for first in chunks.clone().step_by(BLOCK_CHUNKS) {

@@ -22,7 +22,7 @@ pub(super) use task::{PANEL, Task};
 
 /// Taps of a task, of whole inputs.
 const TASK_TAPS: usize = 144;
-/// Number of tasks, and the fewest positions that are distributed over tasks.
+/// Number of tasks, and the minimum number of positions that are distributed over tasks.
 const TASKS: usize = 8;
 const MIN_POSITIONS: usize = 512;
 

@@ -14,7 +14,7 @@ use crate::cpu::conv::shape::ConvShape;
 pub(in crate::cpu::conv) const PANEL: usize = 16;
 /// Positions of a tile: with a few panels they stay in the L1 cache for all taps of a task.
 const TILE_POSITIONS: usize = 96;
-/// Most taps of a tile.
+/// Maximum number of taps of a tile.
 const TILE_TAPS: usize = 6;
 
 /// All taps of some inputs at some rows of positions.

@@ -15,7 +15,7 @@ use crate::cpu::tensor::with_scratch;
 
 /// Floats of the tiles of a block, of all inputs and outputs: what fits the L3 cache next to the kernels.
 const BLOCK_LEN: usize = 1 << 21;
-/// Fewest tiles of a block, if there are so many: enough to pay for reading the kernels.
+/// Minimum number of tiles of a block, if there are that many: enough to be worth reading the kernels.
 const MIN_TILES: usize = 256;
 
 /// `[images, out, positions]` from `x` and `weight`; `k_chunk` inputs are summed before they are added to the total.
@@ -155,7 +155,7 @@ impl Block<'_> {
                 map3(even, a, b, c, |a, b, c| a + (b + c));
                 map3(odd, b, c, d, |b, c, d| b - c - d);
                 let start = (plane + 2 * row + i) * columns;
-                // SAFETY: a row of this output; tasks have different outputs.
+                // SAFETY: the row belongs to this output, and tasks have different outputs.
                 #[allow(unsafe_code)]
                 let out = unsafe { output.uninit_slice(start, columns) };
                 let (pairs, rest) = out.as_chunks_mut::<2>();
@@ -166,7 +166,7 @@ impl Block<'_> {
                     out.write(even[columns / 2]);
                 }
                 if let Some(epilogue) = epilogue {
-                    // SAFETY: the same row, written above.
+                    // SAFETY: the same row has been written above.
                     #[allow(unsafe_code)]
                     let values = unsafe { output.slice(start, columns) };
                     epilogue.apply(channel, start, values);

@@ -3,8 +3,8 @@
 //! Source: Winograd's minimal filtering F(2x2, 3x3) (Lavin & Gray 2015, section 4.1). A tile of 2x2 outputs reads 4x4
 //! inputs; inputs and kernel are transformed so that a tile takes 16 multiplications instead of 36. With the points 0, 1, -1
 //! and infinity the transforms are sums, and halves of the kernel. With sums over inputs in chunks, rounding lies between
-//! that of im2col in chunks and burn's. Tiles of 4x4 outputs would take 36 multiplications for 16 outputs, but round three
-//! times worse at the best points we know of (of the kind in Barabasz et al. 2018).
+//! that of im2col in chunks and burn's. Tiles of 4x4 outputs would take 36 multiplications for 16 outputs, but their
+//! rounding errors are three times as large at the best known points (such as those of Barabasz et al. 2018).
 //!
 //! Operations are counted as those of the sum over all taps.
 
@@ -28,7 +28,7 @@ const VALUES: usize = 16;
 /// Rows of tiles are processed in multiples of this, the widest vector.
 const LANES: usize = 16;
 
-/// Whether the algorithm applies and is faster: enough tiles, and enough channels to pay for the transforms.
+/// Whether the algorithm applies and is faster: there must be enough tiles, and enough channels to outweigh the transforms.
 pub(super) fn fits(shape: &ConvShape) -> bool {
     let geometry = &shape.geometry;
     let [rows, columns] = shape.output_size.map(|size| size.div_ceil(2));

@@ -22,7 +22,7 @@ use crate::cpu::tensor::with_scratch;
 
 /// Floats of the tiles of a block, of all inputs and outputs: what fits the L2 caches.
 const BLOCK_LEN: usize = 1 << 19;
-/// Fewest tiles of a block, if there are so many: enough to pay for adding to the sums.
+/// Minimum number of tiles of a block, if there are that many: enough to be worth adding to the sums.
 const MIN_TILES: usize = 128;
 /// Inputs of a task.
 const TASK_INPUTS: usize = 32;
@@ -97,7 +97,7 @@ unsafe fn write_kernels(
             || transform_sums(sums, taps, inputs.len(), stride),
         );
         let columns = [9 * shape.in_channels, 9 * inputs.start];
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller guarantees the requirements.
         unsafe { write_sum(&[taps], stride, 0..shape.out_channels, gradient, columns) }
     });
 }

@@ -1,35 +1,14 @@
-//! Kernels of our own on a GPU give the results of the CPU path.
-#![cfg(feature = "wgpu-unfused")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! Updates of lists of tensors: optimizers, moving averages, the gradient norm.
 
-use burn::nn::DropoutConfig;
 use burn::prelude::*;
 use burn::tensor::DType;
 use vlp_ops::capture::Value;
 use vlp_ops::{
-    AdamWStep, AdamWUpdate, DropoutMask, SgdStep, SgdUpdate, UpdateControl, adamw_all,
-    moving_averages, sgd_all, sum_of_squares,
+    AdamWStep, AdamWUpdate, SgdStep, SgdUpdate, UpdateControl, adamw_all, moving_averages, sgd_all,
+    sum_of_squares,
 };
 
-fn gpu() -> Device {
-    Device::wgpu(Default::default())
-}
-
-fn devices() -> [Device; 2] {
-    [Device::flex(), gpu()]
-}
-
-/// Values of one sign and others, of about 1.
-fn matrix([rows, columns]: [usize; 2], seed: usize, device: &Device) -> Tensor<2> {
-    let value = |i: usize| ((i * 7 + seed * 13) as f32 * 0.37).sin() * 1.5;
-    let values: Vec<f32> = (0..rows * columns).map(value).collect();
-    Tensor::from_data(TensorData::new(values, [rows, columns]), device)
-}
-
-fn floats(value: &Value) -> Vec<f32> {
-    let tensor: Tensor<2> = value.tensor();
-    tensor.into_data().convert::<f32>().iter().collect()
-}
+use super::{assert_close, devices, floats, gpu, matrix};
 
 /// A value, a row, a column, lengths that no cube divides, and one that needs many cubes; more tensors than one launch takes.
 fn shapes() -> Vec<[usize; 2]> {
@@ -48,17 +27,6 @@ fn grad(shape: [usize; 2], seed: usize, device: &Device) -> Tensor<2> {
 
 fn control(device: &Device, norm: f32, max_norm: f32) -> UpdateControl {
     UpdateControl::new(Tensor::from_floats([3.5, norm], device), max_norm)
-}
-
-fn assert_close(cpu: &[f32], gpu: &[f32], tolerance: f32, name: &str) {
-    assert_eq!(cpu.len(), gpu.len());
-    for (i, (cpu, gpu)) in cpu.iter().zip(gpu).enumerate() {
-        let scale = cpu.abs().max(1.0);
-        assert!(
-            (cpu - gpu).abs() <= tolerance * scale,
-            "{name}[{i}]: {cpu} {gpu}"
-        );
-    }
 }
 
 /// Parameters and moments after each of four updates, the third of which does not take place.
@@ -296,85 +264,5 @@ fn control_is_computed_as_on_the_cpu() {
             let expected = expected.map_or(0.0, |factor| -factor);
             assert_close(&[expected], &floats(&updated), 1e-6, "factor");
         }
-    }
-}
-
-/// Values and gradients of a function of leaves of these shapes on both devices, by the weights of a matrix like its value.
-fn both(shapes: &[[usize; 2]], function: impl Fn(&[Tensor<2>]) -> Tensor<2>) -> [Vec<Vec<f32>>; 2] {
-    devices().map(|device| {
-        let device = device.autodiff();
-        vlp_ops::seed_random(&device, 7);
-        let leaf = |(seed, shape): (usize, &[usize; 2])| {
-            matrix(*shape, seed, &device).detach().require_grad()
-        };
-        let leaves: Vec<Tensor<2>> = shapes.iter().enumerate().map(leaf).collect();
-        let y = function(&leaves);
-        // Not the gradient of a plain sum, which layer norm and softmax have none of.
-        let grads = (y.clone() * matrix(y.dims(), 50, &device)).sum().backward();
-        let grads = leaves.iter().map(|leaf| leaf.grad(&grads).unwrap());
-        let tensors = std::iter::once(y.inner()).chain(grads);
-        tensors.map(|tensor| floats(&tensor.into())).collect()
-    })
-}
-
-#[test]
-fn dropout_drops_what_the_cpu_drops() {
-    let layer = DropoutConfig::new(0.3).init();
-    for shape in [[33, 65], [700, 300], [1, 1]] {
-        let [cpu, gpu] = both(&[shape, [shape[1], shape[0]]], |x| {
-            // The second one is read column by column.
-            let (x, transposed) = (x[0].clone(), x[1].clone().transpose());
-            vlp_ops::dropout(&layer, x) + vlp_ops::dropout(&layer, transposed)
-        });
-        assert_eq!(cpu, gpu);
-    }
-    let [cpu, gpu] = devices().map(|device| {
-        vlp_ops::seed_random(&device, 3);
-        let mask = DropoutMask::sample(&layer, &device.clone().autodiff()).unwrap();
-        floats(&mask.factors([40, 50], &device).into())
-    });
-    assert_eq!(cpu, gpu);
-}
-
-#[test]
-fn layer_norm_agrees_with_the_cpu() {
-    for [rows, width] in [[1, 8], [5, 17], [33, 768], [4200, 3], [700, 256]] {
-        let [cpu, gpu] = both(&[[rows, width], [1, width], [1, width]], |x| {
-            let [gamma, beta] = [&x[1], &x[2]].map(|line| line.clone().reshape([width]));
-            vlp_ops::layer_norm(x[0].clone(), gamma, beta, 1e-5)
-        });
-        for ((cpu, gpu), name) in cpu.iter().zip(&gpu).zip(["y", "x", "gamma", "beta"]) {
-            // Sums of up to 4200 values of about 1 in another order.
-            let tolerance = 1e-6 * (rows as f32).sqrt().max(4.0);
-            assert_close(cpu, gpu, tolerance, &format!("{name} of {rows} x {width}"));
-        }
-    }
-}
-
-#[test]
-fn log_prob_agrees_with_the_cpu() {
-    for [rows, width] in [[1, 1], [7, 5], [40, 300], [12, 30_522]] {
-        let classes: Vec<i32> = (0..rows).map(|row| (row * 13 % width) as i32).collect();
-        let [cpu, gpu] = both(&[[rows, width]], |x| {
-            vlp_ops::log_prob(x[0].clone() * 8.0, &classes).reshape([rows, 1])
-        });
-        for ((cpu, gpu), name) in cpu.iter().zip(&gpu).zip(["y", "logits"]) {
-            // Exponentials of differences of up to 24, and sums in another order.
-            assert_close(cpu, gpu, 1e-5, &format!("{name} of {rows} x {width}"));
-        }
-    }
-}
-
-#[test]
-fn attention_agrees_with_the_cpu() {
-    let layer = DropoutConfig::new(0.2).init();
-    let [cpu, gpu] = both(&[[2 * 5, 12], [2 * 7, 12], [2 * 7, 12]], |x| {
-        let [query, key, value] =
-            [(0, 5), (1, 7), (2, 7)].map(|(i, n)| x[i].clone().reshape([2, n, 12]));
-        let mask = DropoutMask::sample(&layer, &query.device());
-        vlp_ops::attention(query, key, value, None, mask, 3).reshape([10, 12])
-    });
-    for (cpu, gpu) in cpu.iter().zip(&gpu) {
-        assert_close(cpu, gpu, 1e-5, "attention");
     }
 }
