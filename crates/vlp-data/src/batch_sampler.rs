@@ -1,4 +1,4 @@
-//! Samples of each batch as a pure function of (plan, image sizes, step).
+//! The samples of each batch, a pure function of (plan, image sizes, step).
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Examples, Source, epoch_blocks::EpochBlocks, rng};
 
-/// Samples up to which a whole epoch is permuted at once: 512 MiB of indices for each of two epochs.
+/// Maximum number of samples for which a whole epoch is permuted at once: 512 MiB of indices for each of two epochs.
 const MAX_PERMUTED: usize = 1 << 26;
 /// Epochs and windows in memory: loader threads may be on both sides of a boundary.
 const CACHED: usize = 2;
@@ -29,11 +29,11 @@ pub struct BatchPlan {
     pub batch_size: usize,
     /// Whether to batch images of similar shapes, which reduces padding.
     pub bucket_by_shape: bool,
-    /// 0: an epoch is a permutation of all samples, at most 2^26. Otherwise, for sources that are read shard by shard, the
-    /// shards ([`Source::block_starts`], or runs of `window` samples) are permuted and their
-    /// samples shuffled within windows of this many samples, rounded up to whole batches. Only the shards of one window are
-    /// read at a time, and the samples of a batch are from one window. Windows are computed when a batch of them is
-    /// requested, so memory grows with the number of shards or runs, not of samples: 24 bytes each for each of two epochs.
+    /// 0: an epoch is a permutation of all samples, at most 2^26. Otherwise, for sources that are read shard by shard,
+    /// the shards ([`Source::block_starts`], or runs of `window` samples) are permuted and their samples shuffled
+    /// within windows of this many samples, rounded up to whole batches. Only the shards of one window are read at a
+    /// time, and the samples of a batch are from one window. Windows are computed when a batch of them is requested, so
+    /// memory grows with the number of shards or runs, not with that of samples: 24 bytes each for each of two epochs.
     #[serde(default)]
     pub window: usize,
     /// Parts of the permuted shards that are read in turn: batch `n * lanes + k` is the `n`-th batch of lane `k`, which
@@ -49,7 +49,7 @@ fn one() -> usize {
 }
 
 impl BatchPlan {
-    /// Permutes all samples and ignores their shapes.
+    /// A plan that permutes all samples and ignores their shapes.
     pub fn new(seed: u64, batch_size: usize) -> Self {
         Self {
             seed,
@@ -63,10 +63,10 @@ impl BatchPlan {
 
 /// The batches of a source under a [`BatchPlan`].
 ///
-/// Each epoch is a new permutation of all samples. Its last `len % (lanes * batch_size)` samples are dropped, different ones in
-/// each epoch, so that every batch is full; with fewer than `batch_size` samples an epoch is one batch of all of them. With
-/// `bucket_by_shape` the permuted epoch, or each window of it, is sorted by the shape after the resize (height in rows of
-/// 32 pixels, then width), cut into batches, and the batches are shuffled.
+/// Each epoch is a new permutation of all samples. Its last `len % (lanes * batch_size)` samples are dropped, different
+/// ones in each epoch, so that every batch is full; with fewer than `batch_size` samples an epoch is one batch of all
+/// of them. With `bucket_by_shape` the permuted epoch, or each window of it, is sorted by the shape after the resize
+/// (height in rows of 32 pixels, then width), cut into batches, and the batches are shuffled.
 pub struct BatchSampler {
     plan: BatchPlan,
     examples: Examples,
@@ -89,8 +89,8 @@ impl BatchSampler {
     /// Batches of `examples.source`, bucketed by the sizes of `examples.resize`. The plan's seed is used.
     ///
     /// # Errors
-    /// [`DataError::Config`] if there are no samples, `batch_size` is 0, `window` is 0 with more than 2^26 samples, or `lanes`
-    /// is 0, needs a window, or needs more samples.
+    /// [`DataError::Config`] if there are no samples, `batch_size` is 0, `window` is 0 with more than 2^26 samples, or
+    /// `lanes` is 0, needs a window, or needs more samples.
     pub fn new(plan: BatchPlan, examples: Examples) -> Result<Self, DataError> {
         if plan.batch_size == 0 {
             let reason = "0; it must be at least 1".into();
@@ -156,7 +156,7 @@ impl BatchSampler {
         Ok((batch.epoch, batch.window[batch.range].to_vec()))
     }
 
-    /// As [`batch`](Self::batch), with its window.
+    /// As [`batch`](Self::batch), and the window of the batch.
     pub(crate) fn window_batch(&self, step: u64) -> Result<WindowBatch, DataError> {
         let per_epoch = self.batches_per_epoch();
         let (epoch, batch) = (step / per_epoch, (step % per_epoch) as usize);
@@ -210,7 +210,7 @@ impl BatchSampler {
         Ok(order)
     }
 
-    /// Sorts samples by shape and shuffles the batches that this makes.
+    /// Sorts samples by shape, cuts them into batches, and shuffles the batches.
     fn bucket(&self, order: &mut [usize], epoch: u64, window: u64) {
         // The sort is stable, so samples of equal shape keep their random order. Widths alternately ascend and descend, so
         // that a batch across two rows has similar widths too.

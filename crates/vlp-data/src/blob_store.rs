@@ -89,7 +89,7 @@ impl Folder {
     }
 }
 
-/// Times of modification and, on Unix, of the last change of a file, because a copy may keep the former.
+/// The modification time of a file and, on Unix, its change time, because a copy may preserve the former.
 pub(crate) fn file_times(metadata: &fs::Metadata) -> String {
     let modified = metadata.modified().ok();
     let age = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());

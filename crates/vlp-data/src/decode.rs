@@ -1,11 +1,10 @@
 //! Decoding of JPEG, PNG and WebP to upright 8-bit RGB, with limits on the size.
 
+mod png;
 mod webp;
 
-use std::io::Cursor;
-
 use getset::WithSetters;
-use image::{DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
+use image::{DynamicImage, ImageDecoder, metadata::Orientation};
 use serde::{Deserialize, Serialize};
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::JpegDecoder;
@@ -86,7 +85,7 @@ pub(crate) fn decode_stored(
     memory::reuse_freed_blocks();
     match bytes {
         [0xff, 0xd8, 0xff, ..] => decode_jpeg(bytes, name, limits),
-        [0x89, b'P', b'N', b'G', ..] => decode_png(bytes, name, limits),
+        [0x89, b'P', b'N', b'G', ..] => png::decode(bytes, name, limits),
         _ if is_webp(bytes) => webp::decode(bytes, name, limits),
         [] => Err(decode_error(name, "the file is empty")),
         _ => Err(decode_error(name, UNKNOWN_FORMAT)),
@@ -114,7 +113,7 @@ pub(crate) fn image_size(bytes: &[u8], name: &str) -> Result<(usize, usize), Dat
             (size, jpeg_orientation(&decoder))
         }
         [0x89, b'P', b'N', b'G', ..] => {
-            let mut decoder = png_header(bytes, name)?;
+            let mut decoder = png::header(bytes, name)?;
             let (width, height) = decoder.dimensions();
             let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
             ((width as usize, height as usize), orientation)
@@ -175,21 +174,6 @@ fn decode_jpeg(bytes: &[u8], name: &str, limits: &Limits) -> Result<Stored, Data
         ));
     }
     Ok((Image { width, height, rgb }, orientation))
-}
-
-fn png_header<'a>(bytes: &'a [u8], name: &str) -> Result<impl ImageDecoder + use<'a>, DataError> {
-    let reader = ImageReader::with_format(Cursor::new(bytes), image::ImageFormat::Png);
-    reader
-        .into_decoder()
-        .map_err(|error| decode_error(name, format!("PNG: {error}")))
-}
-
-fn decode_png(bytes: &[u8], name: &str, limits: &Limits) -> Result<Stored, DataError> {
-    let mut decoder = png_header(bytes, name)?;
-    let (width, height) = decoder.dimensions();
-    limits.check(width as usize, height as usize, name)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((decode_rgb(decoder, "PNG", name)?, orientation))
 }
 
 /// Decodes to RGB on white; the size was checked before.

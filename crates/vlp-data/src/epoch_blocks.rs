@@ -6,8 +6,8 @@ use rand::{RngExt, seq::SliceRandom};
 
 use crate::{Source, rng};
 
-/// Block-wise order of one epoch, from which any run of positions is computed without the rest: memory is proportional to
-/// the number of blocks.
+/// Block-wise order of one epoch. Any range of positions can be computed without the rest, so memory is proportional to the
+/// number of blocks.
 #[derive(Debug)]
 pub(crate) struct EpochBlocks {
     blocks: Vec<Range<usize>>,

@@ -77,7 +77,7 @@ pub enum DataError {
     TooMany {
         /// Name of the source.
         name: String,
-        /// What there are too many of, such as `samples`.
+        /// The kind of item, such as `samples`.
         items: &'static str,
         /// Their number so far.
         count: usize,

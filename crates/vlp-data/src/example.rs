@@ -19,11 +19,11 @@ pub enum CaptionChoice {
     First,
 }
 
-/// Where negative captions are drawn from.
+/// The samples that negative captions come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NegativeFrom {
-    /// The whole source: of shards, nearly always another shard.
+    /// The whole source; with shards, nearly always another shard.
     #[default]
     Dataset,
     /// The window of the batch ([`BatchPlan::window`](crate::BatchPlan::window)), whose shards are read anyway; the whole
@@ -40,7 +40,7 @@ pub struct Example {
     pub name: String,
     /// Index of the sample in its source.
     pub index: usize,
-    /// The epoch whose random choices it has.
+    /// The epoch that its random choices belong to.
     pub epoch: u64,
     /// Width in pixels after the resize.
     pub width: usize,
@@ -84,8 +84,8 @@ pub struct SecondImage {
     pub image: Image,
 }
 
-/// Makes [`Example`]s of a source: loads, resizes, normalizes and selects captions. An example is a pure function of these
-/// fields, its index and the epoch.
+/// Prepares the [`Example`]s of a source: loads, resizes, normalizes and selects captions. An example is a pure
+/// function of these fields, its index and the epoch.
 #[derive(Clone)]
 pub struct Examples {
     /// The samples.

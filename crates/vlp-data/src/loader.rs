@@ -53,7 +53,7 @@ pub struct LoaderConfig {
     /// Selection of a negative caption among those of another image.
     #[serde(default)]
     pub negative_caption: CaptionChoice,
-    /// Where negative captions are drawn from.
+    /// The samples that negative captions come from.
     #[serde(default)]
     pub negative_from: NegativeFrom,
     /// Texts per image, at least 1.

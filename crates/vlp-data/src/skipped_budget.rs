@@ -5,7 +5,7 @@ use crate::{DataError, SkippedRecord};
 ///
 /// A [`Loader`](crate::Loader) skips without limit. Whoever consumes its batches records them here in the order of their
 /// steps; a step whose micro-batches are loaded by several processes is recorded in the order of the micro-batches, so that
-/// every process comes to the same result.
+/// every process gets the same result.
 #[derive(Debug, Clone)]
 pub struct SkippedBudget {
     max_fraction: f64,

@@ -20,7 +20,7 @@ pub struct AnswerVocabulary {
     indices: HashMap<String, usize>,
 }
 
-/// The file format: `trainval_ans2label.json` and `trainval_label2ans.json` in one.
+/// The file format, which combines `trainval_ans2label.json` and `trainval_label2ans.json`.
 #[derive(Serialize, Deserialize)]
 struct Json {
     ans2label: BTreeMap<String, usize>,

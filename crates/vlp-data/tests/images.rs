@@ -289,6 +289,37 @@ fn limits_are_checked_before_decoding() {
     }
 }
 
+/// The checksum of PNG (ISO 3309).
+fn crc32(bytes: &[u8]) -> u32 {
+    let shift = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(crc & 1));
+    !bytes
+        .iter()
+        .fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), shift))
+}
+
+#[test]
+fn palettes_that_end_within_a_color_are_errors() {
+    let png = data("palette.png");
+    let start = png.windows(4).position(|kind| kind == b"PLTE").unwrap();
+    let len = u32::from_be_bytes(*png[start - 4..].first_chunk().unwrap()) as usize;
+    let end = start + 4 + len;
+    assert_eq!(png[end..end + 4], crc32(&png[start..end]).to_be_bytes());
+    for cut in [1, 2] {
+        let palette = &png[start..end - cut];
+        let bad = [
+            &png[..start - 4],
+            &((len - cut) as u32).to_be_bytes(),
+            palette,
+            &crc32(palette).to_be_bytes(),
+            &png[end + 4..],
+        ]
+        .concat();
+        let error = decode_image(&bad, "bad.png", &Limits::default()).unwrap_err();
+        let expected = format!("bad.png: PNG: a palette of {} bytes", len - cut);
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
+}
+
 #[test]
 fn errors_of_truncated_images_name_them() {
     for name in [

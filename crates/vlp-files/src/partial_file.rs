@@ -7,8 +7,8 @@ use crate::sync::sync_parent;
 
 /// A file that replaces the one at its path when it is finished. Dropping it removes it.
 ///
-/// A link at the path stays: the file that it names is replaced. A pipe or a device, such as `/dev/stdout`, is written to as
-/// it is.
+/// If the path is a symbolic link, the link is kept and its target is replaced. A pipe or a device, such as
+/// `/dev/stdout`, is written to directly.
 #[derive(Debug)]
 pub struct PartialFile {
     path: PathBuf,
@@ -44,10 +44,10 @@ impl PartialFile {
         })
     }
 
-    /// Syncs the file and gives it its path.
+    /// Syncs the file and renames it to its final path.
     ///
     /// # Errors
-    /// If it cannot be synced or renamed; the file at its path is then the old one. If only the folder cannot be synced, it is
+    /// If it cannot be synced or renamed; the path then has the old file. If only the folder cannot be synced, it has
     /// the new one.
     pub fn finish(mut self) -> io::Result<()> {
         let Some(partial) = &self.partial else {
@@ -60,11 +60,11 @@ impl PartialFile {
     }
 }
 
-/// Whether there is something else than a file or folder at a path. `/dev` is not written into, whatever its links name:
-/// `/dev/stdout` may be a file that the process has open.
+/// Whether there is something other than a file or folder at a path. Temporary files are never written to `/dev`, whatever
+/// its links point to: `/dev/stdout` may be a file that the process has open. `/dev/shm` is a folder as others are.
 fn is_device(path: &Path) -> bool {
-    let metadata = fs::metadata(path);
-    metadata.is_ok_and(|m| path.starts_with("/dev") || !m.is_file() && !m.is_dir())
+    let in_devices = path.starts_with("/dev") && !path.starts_with("/dev/shm");
+    fs::metadata(path).is_ok_and(|m| in_devices || !m.is_file() && !m.is_dir())
 }
 
 impl Write for PartialFile {
@@ -86,14 +86,14 @@ impl Seek for PartialFile {
 impl Drop for PartialFile {
     fn drop(&mut self) {
         if let Some(partial) = &self.partial {
-            // An error of the clean-up would hide the reason of the failure.
+            // An error of the cleanup would hide the cause of the failure.
             let _ = fs::remove_file(partial);
         }
     }
 }
 
-/// Writes and syncs a file of a folder that is not complete itself, such as a [`PartialFolder`](crate::PartialFolder). Sync the
-/// folder after its last file.
+/// Writes and syncs a file in a folder that is not complete itself, such as a [`PartialFolder`](crate::PartialFolder). Sync
+/// the folder after its last file.
 ///
 /// # Errors
 /// If it cannot be created, written or synced.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::partial_name;
 use crate::sync::{create_folder, parent, sync_folder, sync_parent};
 
-/// A new folder that gets its path when it is finished. Dropping it removes it with all that is in it.
+/// A new folder that is renamed to its final path when it is finished. Dropping it removes it and its contents.
 #[derive(Debug)]
 pub struct PartialFolder {
     target: PathBuf,
@@ -16,7 +16,7 @@ pub struct PartialFolder {
 }
 
 impl PartialFolder {
-    /// Creates an empty folder next to `path`, and the folders above it.
+    /// Creates an empty folder next to `path`, and its parents.
     ///
     /// # Errors
     /// If it cannot be created.
@@ -41,11 +41,12 @@ impl PartialFolder {
         &self.path
     }
 
-    /// Syncs the names in the folder and gives it its path, where nothing or an empty folder may be. The files in it must have
-    /// been synced.
+    /// Syncs the entries of the folder and renames it to its final path, at which there may be nothing or an empty
+    /// folder. The files in it must have been synced.
     ///
     /// # Errors
-    /// If it cannot be synced or renamed; nothing is then at its path. If only the folder above cannot be synced, it is there.
+    /// If it cannot be synced or renamed; there is then nothing at its path. If only its parent cannot be synced, it is
+    /// there.
     pub fn finish(mut self) -> io::Result<()> {
         sync_folder(&self.path)?;
         if self.target.is_dir() {
@@ -61,7 +62,7 @@ impl PartialFolder {
 impl Drop for PartialFolder {
     fn drop(&mut self) {
         if !self.is_finished {
-            // An error of the clean-up would hide the reason of the failure.
+            // An error of the cleanup would hide the cause of the failure.
             let _ = fs::remove_dir_all(&self.path);
         }
     }

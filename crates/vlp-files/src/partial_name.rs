@@ -1,4 +1,4 @@
-//! Names of what is not complete: `.NAME.PROCESS-NUMBER.partial`, next to the path that it will have.
+//! Names of incomplete files and folders: `.NAME.PROCESS-NUMBER.partial`, next to the final path.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -21,8 +21,8 @@ pub fn is_partial_of(name: &str, final_name: &str) -> bool {
         .is_some_and(|(process, number)| is_number(process) && is_number(number))
 }
 
-/// Creates something by `create` under a name for `path` that does not exist, and locks what `create` returns for as long as
-/// it is open. Removes what dead processes have left for `path`.
+/// Calls `create` with an unused temporary name for `path`, and locks the file that it returns for as long as it is open.
+/// Removes the incomplete files that dead processes have left for `path`.
 pub(crate) fn create<T>(
     path: &Path,
     create: impl Fn(&Path) -> io::Result<T>,
@@ -43,7 +43,7 @@ pub(crate) fn create<T>(
                 // File systems without locks remove nothing either.
                 let is_taken = lock(&created)
                     .is_some_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
-                // Another process may have taken it for one of a dead process before it was locked.
+                // Another process may have mistaken it for that of a dead process and removed it before it was locked.
                 if !is_taken && partial.exists() {
                     return Ok((created, partial));
                 }
@@ -52,7 +52,7 @@ pub(crate) fn create<T>(
     }
 }
 
-/// Removes what dead processes have left for `path`. Errors are ignored: it is only space that is not given back.
+/// Removes the incomplete files that dead processes have left for `path`. Errors are ignored: they only waste disk space.
 fn remove_dead(path: &Path) {
     let Some(final_name) = path.file_name().and_then(|name| name.to_str()) else {
         return;

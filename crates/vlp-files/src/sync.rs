@@ -1,10 +1,10 @@
-//! Names that stay after a loss of power.
+//! Syncing of folders.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Syncs a folder, so that the names in it stay after a loss of power. Only Unix has an operation for this.
+/// Syncs a folder, so that its entries survive a power loss. Only Unix has an operation for this.
 ///
 /// # Errors
 /// If the folder cannot be opened or synced.
@@ -15,7 +15,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Syncs the folder that `path` is in, so that a file that was created or renamed stays there.
+/// Syncs the parent folder of `path`, so that a created or renamed file survives a power loss.
 ///
 /// # Errors
 /// If the folder cannot be opened or synced.
@@ -23,7 +23,7 @@ pub fn sync_parent(path: &Path) -> io::Result<()> {
     sync_folder(parent(path))
 }
 
-/// The folder that `path` is in.
+/// The parent folder of `path`.
 pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -32,7 +32,7 @@ pub(crate) fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Creates a folder and those above it, unless they exist. New ones stay after a loss of power.
+/// Creates a folder and its parents, unless they exist. New ones survive a power loss.
 ///
 /// # Errors
 /// If a folder cannot be created or synced.

@@ -1,5 +1,5 @@
 //! What is written appears whole, and what dead processes have left is removed.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::fs;
 use std::io::Write;
@@ -130,4 +130,19 @@ fn links_pipes_and_devices_stay_what_they_are() {
     assert_eq!(reader.join().unwrap(), b"through");
     assert!(pipe.metadata().unwrap().file_type().is_fifo());
     assert_eq!(names(folder.path()), ["link", "pipe", "target"]);
+}
+
+/// Memory that looks like a device by its path.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_in_shared_memory_are_replaced() {
+    let Ok(folder) = tempfile::tempdir_in("/dev/shm") else {
+        println!("SKIPPED: no /dev/shm here");
+        return;
+    };
+    let path = folder.path().join("file");
+    write_whole(&path, b"long contents").unwrap();
+    write_whole(&path, b"short").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"short");
+    assert_eq!(names(folder.path()), ["file"]);
 }

@@ -75,7 +75,7 @@ impl WordPieceTokenizer {
         Self::parse(name, text).expect("the embedded vocabulary is valid")
     }
 
-    /// Reads a `vocab.txt` in UTF-8: one token per line, its id is the line number from 0, continuations start with
+    /// Reads a `vocab.txt` in UTF-8: one token per line, whose id is the line number from 0; continuations start with
     /// `##`.
     ///
     /// # Errors
@@ -321,7 +321,7 @@ fn read_text(path: &Path) -> Result<String, TextError> {
     Ok(unmarked.unwrap_or(text))
 }
 
-/// How `bert` splits texts otherwise than [`WordPieceTokenizer`]; `None` if it does not.
+/// The first difference between how `bert` and [`WordPieceTokenizer`] split texts; `None` if there is none.
 fn unsupported_setting(bert: &BertTokenizer) -> Option<String> {
     let model = bert.get_model();
     let normalizer = bert.get_normalizer();

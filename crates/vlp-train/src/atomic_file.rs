@@ -1,4 +1,4 @@
-//! Files that are written completely or not at all.
+//! Atomic file writes.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::TrainError;
 
-/// What failed, in messages.
+/// The operation that failed, for error messages.
 const WRITE: &str = "write the file (is the disk full?)";
 
 /// SHA-256 in hexadecimal, as `sha256sum` prints it.
@@ -26,7 +26,7 @@ pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     vlp_files::write_synced(path, bytes).map_err(TrainError::io(path, WRITE))
 }
 
-/// Replaces a file by an atomic rename: readers see either the old contents or the new, also after a loss of power.
+/// Replaces a file by an atomic rename: readers see either the old or the new contents, even after a power loss.
 ///
 /// # Errors
 /// [`TrainError::Io`].
@@ -34,7 +34,8 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     vlp_files::write_whole(path, bytes).map_err(TrainError::io(path, WRITE))
 }
 
-/// Opens a file to lock it, and creates it if it does not exist. Its contents stay: it may be the file of another program.
+/// Opens a file to lock it, and creates it if it does not exist. Its contents are not changed: it may belong to another
+/// program.
 ///
 /// # Errors
 /// If it cannot be opened.

@@ -12,7 +12,7 @@ use crate::placeholders::Placeholders;
 
 /// A copy of a module whose weights and running statistics are `decay * average + (1 - decay) * current`.
 pub struct Ema<M: Module> {
-    /// `None` only during an update: updates in place need the sole reference.
+    /// `None` only during an update: in-place updates need the sole reference.
     average: Option<M>,
     decay: f64,
 }
@@ -25,7 +25,7 @@ impl<M: Module> fmt::Debug for Ema<M> {
     }
 }
 
-/// Takes the averages out, each with the value that it moves to.
+/// Takes the averages out of the module, each paired with the current value.
 struct TakeOut<'a> {
     current: &'a ParamValues,
     pairs: Vec<[Value; 2]>,
@@ -45,7 +45,7 @@ impl ModuleMapper for TakeOut<'_> {
     }
 }
 
-/// Puts averages back in the order in which they were taken out.
+/// Puts the averages back in the order in which they were taken out.
 struct PutBack<'a> {
     current: &'a ParamValues,
     averages: std::vec::IntoIter<Value>,
@@ -65,7 +65,7 @@ impl ModuleMapper for PutBack<'_> {
 }
 
 impl<M: Module> Ema<M> {
-    /// An average that starts at the weights of `module`, either the initial ones or a saved average.
+    /// An average that starts at the weights of `module`, which are either initial weights or a saved average.
     pub fn new(module: &M, decay: f64) -> Self {
         Self {
             average: Some(module.valid()),

@@ -9,7 +9,7 @@ pub enum TrainError {
     /// A configuration value is out of range.
     #[error("train.{key} = {value}: {hint}")]
     Config {
-        /// The configuration key, below `train`.
+        /// The configuration key, relative to `train`.
         key: String,
         /// The value.
         value: String,
@@ -23,7 +23,7 @@ pub enum TrainError {
     Diverged {
         /// The step.
         step: u64,
-        /// Consecutive skipped steps.
+        /// Number of consecutive skipped steps.
         count: u32,
         /// What was not finite.
         reason: String,
@@ -31,7 +31,7 @@ pub enum TrainError {
     /// Another process of the run failed.
     #[error("rank {rank}: {reason}")]
     Rank {
-        /// The process.
+        /// Rank of the process.
         rank: usize,
         /// Its error.
         reason: String,

@@ -70,8 +70,8 @@ fn record(bytes: &[u8]) -> Vec<u8> {
 }
 
 impl EventWriter {
-    /// Creates `folder/events.out.tfevents.SECONDS.vlp.STEP`, one file per start of the run. A number is appended if
-    /// that file exists.
+    /// Creates `folder/events.out.tfevents.SECONDS.vlp.STEP`, one file each time the run is started or resumed. A number is
+    /// appended if that file exists.
     ///
     /// # Errors
     /// [`TrainError::Io`].
@@ -100,7 +100,7 @@ impl EventWriter {
         &self.path
     }
 
-    /// Appends the scalars of one step, each a tag and its value.
+    /// Appends the scalars of one step as (tag, value) pairs.
     ///
     /// # Errors
     /// The I/O error.

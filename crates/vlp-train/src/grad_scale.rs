@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::update_list::UpdateList;
 
-/// Factor that the optimizer applies to the gradients as it reads them, so that clipping needs no separate pass.
-/// Clones share the factor.
+/// Factor by which the optimizer multiplies gradients as it reads them, so that clipping needs no separate pass. Clones
+/// share the factor.
 #[derive(Debug, Clone)]
 pub struct GradScale {
     factor: Arc<Mutex<f32>>,

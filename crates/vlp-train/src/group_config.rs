@@ -1,4 +1,4 @@
-//! Groups of parameters with an optimizer of their own.
+//! Parameter groups with their own optimizer.
 
 use getset::WithSetters;
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,8 @@ pub struct GroupConfig {
     pub weight_decay: f64,
     /// Optimizer of the group.
     pub kind: OptimizerKind,
-    /// Fraction of the run during which the group is frozen, including its norms; 0 for none, 0.25 for SOHO's
-    /// backbone (10 of 40 epochs).
+    /// Fraction of the run, in `0..=1`, during which the group is frozen, including its norms; 0 to train it from the
+    /// start, 0.25 for SOHO's backbone (10 of 40 epochs).
     #[serde(default)]
     pub frozen_until: f64,
 }
@@ -44,7 +44,7 @@ pub enum OptimizerKind {
     Adamw,
     /// Stochastic gradient descent (SOHO's backbone).
     Sgd {
-        /// Momentum; 0.9.
+        /// Momentum; 0.9 in SOHO.
         momentum: f64,
     },
 }

@@ -72,7 +72,7 @@ impl RunLog {
         ))
     }
 
-    /// Writes what was appended to the disk, so that a loss of power does not take it.
+    /// Syncs the appended records to disk, so that they survive a power loss.
     ///
     /// # Errors
     /// [`TrainError::Io`].
@@ -83,7 +83,7 @@ impl RunLog {
     }
 }
 
-/// The record of a line, `None` if the line is incomplete.
+/// The record in a line; `None` if the line is incomplete.
 fn parse(line: &str) -> Option<LogRecord> {
     let record: Map<String, Value> = serde_json::from_str(line).ok()?;
     Some((record.get("step")?.as_u64()?, record))

@@ -16,7 +16,7 @@ use crate::sgd::Sgd;
 /// Paths of the norms' `gamma` and `beta` and of biases.
 const NO_DECAY: &str = r"(^|\.)(gamma|beta|bias)$";
 
-/// AdamW for all parameters outside the groups, which have their own settings.
+/// Configuration of the optimizer: AdamW for all parameters outside the groups, which have their own settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
 #[getset(set_with = "pub")]
 #[non_exhaustive]
@@ -26,9 +26,9 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// Decoupled weight decay; 1e-4 in DETR and E2E-VLP.
     pub weight_decay: f64,
-    /// Decay of AdamW's first moment; 0.9.
+    /// Decay of AdamW's first moment; 0.9 in PyTorch.
     pub beta1: f64,
-    /// Decay of AdamW's second moment; 0.999.
+    /// Decay of AdamW's second moment; 0.999 in PyTorch.
     pub beta2: f64,
     /// AdamW's epsilon; 1e-8 in PyTorch, 1e-6 in BERT and SOHO.
     pub epsilon: f64,
@@ -37,7 +37,7 @@ pub struct OptimizerConfig {
     /// Global gradient norm to clip to, 0 for no clipping; 0.1 in DETR.
     pub clip_norm: f64,
     /// Type of AdamW's moments in memory and in checkpoints. `bf16` halves their size, which saves a quarter of the
-    /// memory of weights, gradients and moments together; not in the papers.
+    /// memory for weights, gradients and moments; not in the papers.
     #[serde(default, skip_serializing_if = "MomentDtype::is_f32")]
     pub moment_dtype: MomentDtype,
     /// Parameter groups. The last matching group applies.
@@ -49,7 +49,7 @@ pub struct OptimizerConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MomentDtype {
-    /// 32-bit, the type they are computed in.
+    /// 32-bit floats, the type in which they are computed.
     #[default]
     F32,
     /// bfloat16 with stochastic rounding, so that updates below the last bit still add up.
@@ -150,8 +150,8 @@ impl OptimizerConfig {
         }
     }
 
-    /// Builds the optimizer with empty state. It multiplies gradients by `grad_scale`, which clips them to `clip_norm`
-    /// if set before each step.
+    /// Builds the optimizer with empty state. It multiplies gradients by `grad_scale`; to clip them to `clip_norm`, call
+    /// [`GradScale::clip`] before each step.
     ///
     /// # Errors
     /// [`TrainError::Config`] for a pattern that is not a regular expression.

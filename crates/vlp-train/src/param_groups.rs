@@ -73,7 +73,7 @@ impl ParamGroups {
                 key: "optimizer.groups.pattern".into(),
                 value: group.pattern.clone(),
                 hint: format!(
-                    "matches no parameter; their paths are such as {}",
+                    "matches no parameter; parameters have paths such as {}",
                     unmatched.last_path
                 ),
             }),
@@ -82,8 +82,11 @@ impl ParamGroups {
 
     /// Groups that are frozen at `step` of `total_steps`.
     pub(crate) fn frozen(&self, step: u64, total_steps: u64) -> Vec<ParamGroup> {
-        let done = step as f64 / total_steps.max(1) as f64;
-        let frozen = self.groups.iter().filter(|group| done < group.frozen_until);
+        let progress = step as f64 / total_steps.max(1) as f64;
+        let frozen = self
+            .groups
+            .iter()
+            .filter(|group| progress < group.frozen_until);
         frozen.map(|group| group.params.clone()).collect()
     }
 
@@ -97,7 +100,7 @@ impl ParamGroups {
     }
 }
 
-/// The groups without a parameter so far.
+/// Groups for which no parameter has been found so far.
 struct Unmatched<'a> {
     groups: Vec<&'a Group>,
     last_path: String,

@@ -49,7 +49,7 @@ impl ParamValues {
         module.map(&mut Restore(self))
     }
 
-    /// Sums of the values that both have.
+    /// Sums of the values that are in both.
     pub(crate) fn add<M: Module>(&self, other: &Self, module: &M) -> Self {
         let mut add = Add {
             left: self,
@@ -60,7 +60,7 @@ impl ParamValues {
         add.sums
     }
 
-    /// The values divided by `count`, of the parameters that are true in `selected`, which has one entry for each float
+    /// The values divided by `count`, for the parameters that are true in `selected`, which has one entry for each float
     /// parameter of the module.
     pub(crate) fn mean<M: Module>(&self, selected: &[bool], count: usize, module: &M) -> Self {
         let mut mean = Mean {
@@ -73,7 +73,7 @@ impl ParamValues {
         mean.means
     }
 
-    /// For each float parameter of the module whether it has another tensor here than in `other`.
+    /// For each float parameter of the module, whether its tensor here differs from that in `other`.
     pub(crate) fn changed_since<M: Module>(&self, other: &Self, module: &M) -> Vec<bool> {
         let mut changed = Changed {
             before: other,

@@ -1,4 +1,4 @@
-//! Tensors in place of those that are taken out of a module for a while.
+//! Placeholders for tensors that are temporarily taken out of a module.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::fmt;
 
 use burn::prelude::*;
 
-/// One small tensor of each rank, without values of meaning. Clones are free.
+/// One small tensor of each rank, with meaningless values. Clones are free.
 #[derive(Default)]
 pub(crate) struct Placeholders(HashMap<usize, Box<dyn Any + Send>>);
 
@@ -17,7 +17,7 @@ impl fmt::Debug for Placeholders {
 }
 
 impl Placeholders {
-    /// A tensor on `device` for one of this rank; all are on one device.
+    /// The placeholder on `device` for a tensor of rank `D`; all placeholders are on one device.
     pub(crate) fn get<const D: usize>(&mut self, device: &Device) -> Tensor<D> {
         let empty = || Tensor::<D>::empty([1; D], device);
         let tensor = self.0.entry(D).or_insert_with(|| Box::new(empty()));

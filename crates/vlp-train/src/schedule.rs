@@ -13,8 +13,8 @@ use crate::error::TrainError;
 pub struct ScheduleConfig {
     /// Steps of linear warm-up; 0 in DETR.
     pub warmup_steps: u64,
-    /// Factor before the first step of the warm-up, which rises in equal increments to 1 at its last step. SOHO starts
-    /// from 1/3.
+    /// Factor of the learning rates before the first step of the warm-up; it rises in equal increments to 1 at the last
+    /// step. 1/3 in SOHO.
     pub warmup_from: f64,
     /// Decay after the warm-up.
     pub decay: Decay,
@@ -82,20 +82,20 @@ impl ScheduleConfig {
     /// Factor of all learning rates at `step` (from 0) of `total_steps`.
     pub fn lr_factor(&self, step: u64, total_steps: u64) -> f64 {
         if step < self.warmup_steps {
-            let done = (step + 1) as f64 / self.warmup_steps as f64;
-            return self.warmup_from + (1.0 - self.warmup_from) * done;
+            let progress = (step + 1) as f64 / self.warmup_steps as f64;
+            return self.warmup_from + (1.0 - self.warmup_from) * progress;
         }
         let decay_steps = total_steps.saturating_sub(self.warmup_steps).max(1) as f64;
-        let done = ((step - self.warmup_steps) as f64 / decay_steps).min(1.0);
+        let progress = ((step - self.warmup_steps) as f64 / decay_steps).min(1.0);
         match &self.decay {
             Decay::Constant => 1.0,
             Decay::Step { at, factor } => {
-                let done = step as f64 / total_steps.max(1) as f64;
-                factor.powi(at.iter().filter(|&&fraction| done >= fraction).count() as i32)
+                let progress = step as f64 / total_steps.max(1) as f64;
+                factor.powi(at.iter().filter(|&&fraction| progress >= fraction).count() as i32)
             }
-            Decay::Linear { floor } => 1.0 - (1.0 - floor) * done,
+            Decay::Linear { floor } => 1.0 - (1.0 - floor) * progress,
             Decay::Cosine { floor } => {
-                floor + (1.0 - floor) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+                floor + (1.0 - floor) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
             }
         }
     }

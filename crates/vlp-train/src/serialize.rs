@@ -35,7 +35,8 @@ const MOMENTS: [&str; 2] = [".moment_1", ".moment_2"];
 
 /// State of an optimizer: tensors and scalars named `ID.FIELD`, and the path of every id.
 ///
-/// `bf16_moments`: AdamW's moments are in bf16. burn loads them as f32, which a parameter without a gradient retains.
+/// `bf16_moments`: AdamW's moments are in bf16. burn loads them as f32, and those of a parameter without a gradient
+/// stay f32.
 pub(crate) fn optimizer_bytes(
     optimizer: &ModuleOptimizer,
     bf16_moments: bool,
@@ -75,7 +76,7 @@ pub(crate) fn optimizer_bytes(
     Ok(writer.into_bytes()?.to_vec())
 }
 
-/// f32 values as bf16, if all of them are values of bf16.
+/// f32 values as bf16, if all of them are exactly representable in bf16.
 fn narrow(dtype: DType, bytes: Bytes) -> (DType, Bytes) {
     let low_half = if cfg!(target_endian = "little") {
         0..2

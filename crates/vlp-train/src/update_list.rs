@@ -1,7 +1,7 @@
-//! Updates of all parameters at once: a GPU makes them by a few kernels, where the tensors lie.
+//! Multi-tensor updates: on a GPU a few kernels update all parameters in place.
 //!
-//! burn's optimizer walks through the parameters and updates each by itself. Here it walks twice: the first time each
-//! parameter is put on a list, the second time it gets its result.
+//! burn's optimizer visits the parameters and updates one at a time. Here it visits them twice: the first visit puts each
+//! parameter on a list, the second one returns the result to it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::IntoIter;
@@ -15,7 +15,7 @@ use vlp_ops::{AdamWUpdate, SgdUpdate, UpdateControl, adamw_all, sgd_all};
 
 use crate::placeholders::Placeholders;
 
-/// What the optimizers of one [`ModuleOptimizer`] do with the parameters that they get. Clones share it.
+/// What the optimizers of one [`ModuleOptimizer`] do with the parameters that they visit. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UpdateList(Arc<Mutex<State>>);
 
@@ -29,15 +29,15 @@ struct State {
     placeholders: Placeholders,
 }
 
-/// What a walk through the parameters is for.
+/// The purpose of a visit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Walk {
     /// Each parameter is updated at once.
     #[default]
     Update,
-    /// Parameters are put on the list; placeholders take their places.
+    /// Parameters are put on the list and replaced by placeholders.
     List,
-    /// Placeholders are replaced by results.
+    /// Placeholders are replaced by the results.
     Return,
     /// An update that did not take place is not counted.
     Undo,

@@ -1,4 +1,4 @@
-//! Limits of what reading a file may cost.
+//! Limits on the memory and time that reading a file may take.
 
 use std::path::Path;
 

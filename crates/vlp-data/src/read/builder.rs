@@ -113,9 +113,10 @@ impl SourceBuilder {
     /// scoring only.
     ///
     /// # Errors
-    /// As [`clip_to_image`].
+    /// As [`clip_to_image`]; more attributes than the index can number.
     pub(crate) fn push_object(&mut self, row: u32, object: AnnotatedObject) -> Result<(), String> {
         let bbox = object.bbox;
+        check_attributes(&object.attributes)?;
         let size = self
             .rows
             .get(row as usize)
@@ -149,9 +150,13 @@ impl SourceBuilder {
         let Some(first) = answers.first() else {
             return StoredLabel::None;
         };
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for answer in answers {
+            *counts.entry(answer).or_default() += 1;
+        }
         let (mut max_count, mut most_frequent) = (0, first.as_str());
         for answer in answers {
-            let count = answers.iter().filter(|other| *other == answer).count();
+            let count = counts[answer.as_str()];
             if count > max_count {
                 (max_count, most_frequent) = (count, answer);
             }
@@ -281,6 +286,23 @@ impl SourceBuilder {
     }
 }
 
+/// Attributes and their number are stored in 16 bits.
+fn check_attributes(attributes: &[usize]) -> Result<(), String> {
+    let max = usize::from(u16::MAX);
+    if attributes.len() > max {
+        return Err(format!(
+            "it has {} attributes, more than {max}",
+            attributes.len()
+        ));
+    }
+    match attributes.iter().find(|&&attribute| attribute > max) {
+        Some(attribute) => Err(format!(
+            "attribute number {attribute} of its label set, more than {max}"
+        )),
+        None => Ok(()),
+    }
+}
+
 fn check_counts(name: &str, counts: &[(&'static str, usize)], max: usize) -> Result<(), DataError> {
     match counts.iter().find(|&&(_, count)| count > max) {
         Some(&(items, count)) => Err(DataError::TooMany {
@@ -299,6 +321,8 @@ pub(crate) struct NamesById {
     pub(crate) indices: HashMap<u64, usize>,
     pub(crate) names: Vec<String>,
     pub(crate) ids: Vec<u64>,
+    /// The names as a set.
+    taken: HashSet<String>,
 }
 
 impl NamesById {
@@ -307,7 +331,7 @@ impl NamesById {
     pub(crate) fn push(&mut self, id: u64, mut name: String) -> bool {
         let is_new = !self.indices.contains_key(&id);
         if is_new {
-            while self.names.contains(&name) {
+            while !self.taken.insert(name.clone()) {
                 name.push_str(&format!(" ({id})"));
             }
             self.indices.insert(id, self.names.len());

@@ -4,7 +4,7 @@
 //! time and CRC-32C (for a folder only the path). It also holds the names in every folder that was searched for images, as
 //! a hash, and length and times of every image whose size was read from its header. If any of these differs, or the file is
 //! damaged, the index is rebuilt and the file replaced, but a file that is not a cache is left alone: a cache never causes
-//! an error. What happened is in [`CacheState`].
+//! an error. [`CacheState`] says what happened.
 //!
 //! ```no_run
 //! use vlp_data::{Limits, read::{CocoFiles, cache, coco}};
@@ -115,7 +115,7 @@ pub(crate) fn open_with_key(
     };
     let source = build()?;
     if reason == NOT_A_CACHE {
-        // The file is someone else's.
+        // The file was not written by this crate.
         let state = CacheState::NotWritten(reason);
         return Ok(CachedSource { source, state });
     }

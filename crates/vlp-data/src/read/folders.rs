@@ -33,8 +33,8 @@ impl Folders {
         }
     }
 
-    /// Index of the first folder that has the file, and its path there. Names are equal if they are so in Unicode's
-    /// composed form: macOS stores names with decomposed accents.
+    /// Index of the first folder that has the file, and its path there. Names are compared in Unicode's composed form,
+    /// because macOS stores names with decomposed accents.
     pub(crate) fn find(&mut self, file: &str) -> Option<(u16, String)> {
         if file.is_empty() {
             return None;
@@ -66,7 +66,7 @@ impl Folders {
             } else {
                 let composed = composed(part);
                 let equivalent = names.iter().filter_map(|name| name.to_str());
-                // The least one, so that the result does not depend on the order of the listing.
+                // The first in sorted order, so that the result does not depend on the order of the listing.
                 let equivalent = equivalent.filter(|name| self::composed(name) == composed);
                 equivalent.min()?.to_owned()
             };

@@ -1,7 +1,7 @@
 use std::{
     fs::{self, File},
-    io::Read as _,
-    path::PathBuf,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
@@ -259,8 +259,7 @@ impl Images {
         }
         let path = self.path(index);
         let mut bytes = Vec::new();
-        let file = File::open(&path).map_err(DataError::io(&path))?;
-        let read = file.take(max_len).read_to_end(&mut bytes);
+        let read = open_file(&path).and_then(|file| file.take(max_len).read_to_end(&mut bytes));
         read.map_err(DataError::io(&path))?;
         Ok(bytes)
     }
@@ -270,7 +269,10 @@ impl Images {
         match &self.location {
             Location::Folders(_) => {
                 let path = self.path(index);
-                fs::read(&path).map_err(DataError::io(path))
+                let mut bytes = Vec::new();
+                let read = open_file(&path).and_then(|mut file| file.read_to_end(&mut bytes));
+                read.map_err(DataError::io(&path))?;
+                Ok(bytes)
             }
             Location::Shards { .. } => self.prefix(index, u64::MAX),
         }
@@ -331,6 +333,15 @@ impl Images {
             image.width, image.height, annotated_size.0, annotated_size.1
         );
         Err(DataError::Decode { name, reason })
+    }
+}
+
+/// Opens an image file. A record may name anything: a device has no end, and a pipe makes its reader wait.
+fn open_file(path: &Path) -> io::Result<File> {
+    let kind = fs::metadata(path)?.file_type();
+    match kind.is_file() || kind.is_dir() {
+        true => File::open(path),
+        false => Err(io::Error::other("not a regular file")),
     }
 }
 

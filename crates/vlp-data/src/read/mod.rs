@@ -41,6 +41,6 @@ pub use karpathy::{KarpathySplit, karpathy};
 pub use nlvr2::nlvr2;
 pub use report::ReadReport;
 pub(crate) use report::trim_caption;
-pub use snli_ve::{SnliVeText, snli_ve};
+pub use snli_ve::{SnliVeText, premise_and_hypothesis, snli_ve};
 pub use source::FileSource;
 pub use vqa::{VqaFiles, vqa};

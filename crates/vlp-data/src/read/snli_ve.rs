@@ -26,6 +26,11 @@ pub enum SnliVeText {
     PremiseAndHypothesis,
 }
 
+/// The text of [`SnliVeText::PremiseAndHypothesis`].
+pub fn premise_and_hypothesis(premise: &str, hypothesis: &str) -> String {
+    format!("{premise} [SEP] {hypothesis}")
+}
+
 #[derive(Deserialize)]
 struct Line {
     /// Misspelled in the data set's own example.
@@ -110,7 +115,7 @@ fn add_line(
     let premise = line.sentence1.trim();
     match text {
         SnliVeText::PremiseAndHypothesis if !premise.is_empty() => {
-            builder.push_caption(row, &format!("{premise} [SEP] {}", line.sentence2))
+            builder.push_caption(row, &premise_and_hypothesis(premise, &line.sentence2))
         }
         _ => builder.push_caption(row, &line.sentence2),
     }

@@ -84,6 +84,7 @@ impl FileSource {
             row.image < images
                 && row.second_image.is_none_or(|second| second < images)
                 && row.question_type.is_none_or(|word| word < words)
+                && !matches!(row.record, Some(RecordId::Text(text)) if text as usize >= self.texts.len())
                 && match row.label {
                     StoredLabel::Answers {
                         start,
@@ -105,7 +106,16 @@ impl FileSource {
             && self.rows.iter().all(row_is_consistent)
             && self.objects.iter().all(object_is_consistent)
             && self.answers.iter().all(|&word| word < words)
-            && self.block_starts.is_sorted()
+            && self
+                .attributes
+                .iter()
+                .all(|&name| usize::from(name) < self.labels.attributes.len())
+            && self.block_starts.is_sorted_by(|start, next| start < next)
+            && self.block_starts.first().is_none_or(|&start| start == 0)
+            && self
+                .block_starts
+                .last()
+                .is_none_or(|&start| (start as usize) < rows)
     }
 
     /// VQA's `multiple_choice_answer`, the most frequent answer, of which the answer vocabulary is built; `None` without

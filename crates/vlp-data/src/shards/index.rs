@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// How shards are read.
+/// Options for reading shards.
 #[derive(Debug, Clone, WithSetters)]
 #[getset(set_with = "pub")]
 #[non_exhaustive]
@@ -63,8 +63,8 @@ impl Default for ShardOptions {
 /// Opens a set of shards: those listed in its [`Manifest`], or all `.tar` files of the store in the order of their names.
 ///
 /// Invalid records, and everything after the first invalid header of a shard, are skipped and listed in the source's
-/// report, as are `.tar` files that the manifest does not list. The shards themselves are not read if an index cache is given
-/// and up to date.
+/// report, as are `.tar` files that the manifest does not list. The shards themselves are not read if an index cache is
+/// given and up to date.
 ///
 /// # Errors
 /// If there are no shards, the length of one differs from the manifest, the store cannot be read, or no record is valid.
@@ -136,7 +136,7 @@ pub(super) fn build(
             block_starts.push(reading.builder.rows.len() as u32);
             let path = PathBuf::from(format!("{}/{}", store.name(), shard.name));
             add_shard(&mut reading, &mut images, &path, &shard.name, contents?);
-            // Reading more shards would be in vain.
+            // The result of reading more shards would be discarded.
             reading.builder.check_counts()?;
         }
     }

@@ -5,7 +5,7 @@ use getset::WithSetters;
 use super::ShardEntry;
 use crate::SkippedRecord;
 
-/// How a source is packed.
+/// Options for packing a source.
 #[derive(Debug, Clone, PartialEq, Eq, WithSetters)]
 #[getset(set_with = "pub")]
 #[non_exhaustive]
@@ -29,7 +29,7 @@ impl Default for PackOptions {
     }
 }
 
-/// What was packed.
+/// Counts and shards of a packed source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PackReport {

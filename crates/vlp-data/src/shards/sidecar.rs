@@ -100,7 +100,7 @@ pub(super) fn read(
     {
         return Err(invalid("it is damaged".into()));
     }
-    // Not needed any more, and large next to a small shard.
+    // No longer needed, and large compared with a small shard.
     source.labels = LabelSpace::default();
     Ok(source)
 }

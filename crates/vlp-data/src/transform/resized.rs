@@ -1,6 +1,6 @@
 use crate::{DataError, Image, ResizeRule, rng, transform::resize};
 
-/// An image as a model reads it, with what its predictions need of the original.
+/// An image as a model reads it, with the properties of the original that its predictions need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResizedImage {
     /// The resized image.
@@ -14,7 +14,7 @@ pub struct ResizedImage {
 }
 
 impl ResizedImage {
-    /// Resizes as for validation; a rule with random sizes draws the same one for every image.
+    /// Resizes as for validation; a rule with random sizes chooses the same one for every image.
     ///
     /// # Errors
     /// As [`resize`].

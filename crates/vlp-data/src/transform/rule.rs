@@ -18,7 +18,7 @@ pub enum ResizeRule {
     /// DETR: the short side becomes a random one of `short` per image and epoch. If the long side would exceed `max`, the
     /// short side is `round(max * short / long)` instead. The long side is rounded down.
     Detr {
-        /// Short sides to draw from, in pixels; a single one for evaluation (800).
+        /// Short sides to choose from, in pixels; a single one for evaluation (800).
         short: Vec<usize>,
         /// Maximum long side in pixels (1333).
         max: usize,
@@ -87,7 +87,7 @@ impl ResizeRule {
         Ok(())
     }
 
-    /// Width and height after the resize, each at least 1. `rng` draws random sizes: `rng(seed, epoch, key, "resize")`.
+    /// Width and height after the resize, each at least 1. `rng`, which is `rng(seed, epoch, key, "resize")`, chooses random sizes.
     pub fn target_size(&self, width: usize, height: usize, rng: &mut impl Rng) -> (usize, usize) {
         let (width, height) = (width.max(1), height.max(1));
         let (target_width, target_height) = match self {

@@ -12,7 +12,7 @@ use vlp_data::{
     },
 };
 
-use crate::{folder, limits, put};
+use crate::{assert_skipped, folder, limits, put};
 
 /// An image with an unreadable header is a sample; loading it is an error.
 #[test]
@@ -42,6 +42,66 @@ fn damaged_images_are_errors_when_they_are_loaded() {
             .contains("not a JPEG, PNG or WebP file")
     );
     assert!(source.load(2).is_err() && source.captions(2).is_err());
+}
+
+/// A record may name a device, which has no end.
+#[cfg(unix)]
+#[test]
+fn images_that_are_no_files_are_errors() {
+    let dir = folder(&["a.png"]);
+    std::os::unix::fs::symlink("/dev/null", dir.path().join("b.png")).unwrap();
+    let record = json!({ "image": "b.png", "caption": "x" });
+    let file = put(&dir, "own.jsonl", record.to_string());
+    let source = generic(file, GenericOptions::default()).unwrap();
+    assert_eq!(source.size(0), (1, 1));
+    for error in [
+        source.load(0).unwrap_err(),
+        source.encoded_image(0).unwrap_err(),
+    ] {
+        let message = error.to_string();
+        assert!(message.ends_with("b.png: not a regular file"), "{message}");
+    }
+}
+
+/// Time and memory grow with the length of a record, not with its square.
+#[test]
+fn records_with_many_parts_are_read_or_named() {
+    const MANY: usize = 150_000;
+    let dir = folder(&["a.png"]);
+    let names: Vec<String> = (0..MANY).map(|number| format!("n{number}")).collect();
+    let labeled_box =
+        json!({ "bbox": [0, 0, 4, 4], "label": "dog", "attributes": vec!["wet"; MANY] });
+    let records = [
+        json!({ "image": "a.png", "caption": "x", "answers": names }),
+        json!({ "image": "a.png", "caption": "y", "boxes": [labeled_box] }),
+    ];
+    let file = put(
+        &dir,
+        "own.jsonl",
+        records.map(|record| record.to_string()).join("\n"),
+    );
+    let source = generic(file, GenericOptions::default()).unwrap();
+    assert_eq!((source.len(), source.consensus(0)), (2, Some("n0")));
+    assert_skipped(
+        &source,
+        &[(
+            "record 2, box 1",
+            "it has 150000 attributes, more than 65535",
+        )],
+    );
+
+    let category = |(id, name): (usize, &String)| json!({ "id": id, "name": name });
+    let categories: Vec<_> = names.iter().enumerate().map(category).collect();
+    let captions = json!({ "images": [{ "id": 1, "file_name": "a.png", "width": 8, "height": 6 }], "annotations": [{ "id": 1, "image_id": 1, "caption": "a dog" }] });
+    let instances = json!({ "categories": categories, "annotations": [{ "id": 1, "image_id": 1, "category_id": 7, "bbox": [0, 0, 4, 4] }] });
+    let files = CocoFiles {
+        captions: put(&dir, "captions.json", captions.to_string()),
+        instances: Some(put(&dir, "instances.json", instances.to_string())),
+        images: vec![dir.path().to_owned()],
+    };
+    let source = coco(&files, &limits()).unwrap();
+    assert_eq!(source.labels().classes.len(), MANY);
+    assert_eq!(source.objects(0).unwrap().unwrap()[0].class, 7);
 }
 
 /// Sizes are those of the upright image.

@@ -342,7 +342,8 @@ fn damaged_indices_with_a_valid_checksum_do_not_panic() {
     let files = packed(&common::source(samples));
     let index = files.files["000001.idx"].clone();
     let (mut errors, mut loaded) = (0, 0);
-    for (position, mask) in (0..index.len()).flat_map(|byte| [1, 0x80, 0xff].map(|m| (byte, m))) {
+    for (position, mask) in (0..index.len()).flat_map(|byte| [1, 2, 0x80, 0xff].map(|m| (byte, m)))
+    {
         let mut files = MemoryStore {
             files: files.files.clone(),
             ..MemoryStore::default()
@@ -358,6 +359,12 @@ fn damaged_indices_with_a_valid_checksum_do_not_panic() {
             let size = source.size(index);
             match source.load(index) {
                 Ok(sample) => {
+                    let mut objects = sample.objects.iter().flatten();
+                    let in_range = |index: &usize| *index < 2;
+                    assert!(
+                        objects.all(|object| in_range(&object.class)
+                            && object.attributes.iter().all(in_range))
+                    );
                     loaded += usize::from(size == (sample.image.width, sample.image.height));
                 }
                 Err(_) => errors += 1,

@@ -5,7 +5,7 @@ pub(super) const THRESHOLDS: usize = 10;
 /// Size ranges: all, small (< 32² px), medium, large (> 96² px). Both ends are included.
 pub(super) const AREAS: [[f64; 2]; 4] =
     [[0.0, 1e10], [0.0, 1024.0], [1024.0, 9216.0], [9216.0, 1e10]];
-/// Maximal number of detections of one image and category.
+/// Maximum number of detections of one image and category.
 pub(super) const MAX_DETECTIONS: usize = 100;
 
 /// IoU threshold `index`: ten equal steps from 0.5 to 0.95, rounded as in the official tool.

@@ -1,4 +1,4 @@
-//! What a result file is scored on.
+//! Selection of the annotated items that a result file is scored on.
 
 /// The annotated images, questions or NLVR2 pairs that a result file is scored on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ const PUNCTUATION: [char; 21] = [
     '?', '!',
 ];
 
-/// The official tool passes the value of a flag, 32, as the maximal number of substitutions.
+/// The official tool passes the value of a flag, 32, as the maximum number of substitutions.
 const MAX_PERIODS: usize = 32;
 
 /// Replaces line breaks and tabs by spaces and trims the answer.

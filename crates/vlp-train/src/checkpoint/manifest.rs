@@ -90,9 +90,19 @@ impl Manifest {
             let reason = format!("of step {}, expected {step}", manifest.state.step);
             return Err(corrupt(reason));
         }
-        match manifest.digest() {
-            Ok(digest) if digest == manifest.sha256 => Ok(manifest),
-            _ => Err(corrupt("its fields do not match its SHA-256".into())),
+        if !manifest
+            .digest()
+            .is_ok_and(|digest| digest == manifest.sha256)
+        {
+            return Err(corrupt("its fields do not match its SHA-256".into()));
+        }
+        // Anyone can write a manifest with the right hash: it must not lead to files elsewhere, such as an endless device.
+        let leads_out = |name: &&String| Path::new(name).file_name() != Some(name.as_ref());
+        match manifest.files.keys().find(leads_out) {
+            None => Ok(manifest),
+            Some(name) => Err(corrupt(format!(
+                "{name:?} is not the name of a file in its folder"
+            ))),
         }
     }
 }

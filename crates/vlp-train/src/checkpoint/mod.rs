@@ -1,4 +1,4 @@
-//! Checkpoints: one folder each, which appears by an atomic rename and is verified by SHA-256 when read.
+//! Checkpoints: each is a folder that is created by an atomic rename and verified by SHA-256 when it is read.
 
 mod manifest;
 mod writer;
@@ -17,11 +17,11 @@ pub use writer::CheckpointWriter;
 /// Progress of a training run; weights and optimizer state are in the checkpoint's files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainState {
-    /// Optimizer steps done. Also the position in the data, whose order is a function of the step.
+    /// Number of completed optimizer steps. Also the position in the data, whose order is a function of the step.
     pub step: u64,
-    /// Skipped steps so far, for either [`SkipReason`](crate::SkipReason).
+    /// Number of skipped steps so far, for either [`SkipReason`](crate::SkipReason).
     pub skipped: u64,
-    /// Steps in a row up to this one whose loss or gradient was not finite.
+    /// Number of consecutive steps up to this one whose loss or gradient was not finite.
     pub skipped_in_row: u32,
     /// Hash of the configuration, which must not change when the run is resumed.
     pub config_hash: String,
@@ -123,7 +123,7 @@ impl CheckpointStore {
             .iter()
             .filter_map(|name| {
                 let step = name.strip_prefix("step-")?.parse().ok()?;
-                // A folder of another spelling, such as a copy named `step-7`, is not ours.
+                // A folder with another form of the name, such as a copy named `step-7`, was not made by this crate.
                 (*name == folder_name(step)).then_some(step)
             })
             .collect();
@@ -142,7 +142,7 @@ impl CheckpointStore {
         self.best_of(&self.steps()?)
     }
 
-    /// As [`Self::best_step`], of some of the steps.
+    /// As [`Self::best_step`], among the given steps.
     fn best_of(&self, steps: &[u64]) -> Result<Option<(u64, CheckpointScore)>, TrainError> {
         let mut best: Option<(u64, CheckpointScore)> = None;
         for &step in steps.iter().rev() {
@@ -178,7 +178,7 @@ impl CheckpointStore {
     /// Reads the checkpoint of `step` and verifies every byte of it.
     ///
     /// # Errors
-    /// [`TrainError::NoStep`] if there is no such checkpoint, which lists the steps there are;
+    /// [`TrainError::NoStep`], which lists the available steps, if there is no such checkpoint;
     /// [`TrainError::Version`], [`TrainError::Corrupt`] or [`TrainError::Io`].
     pub fn at_step(&self, step: u64) -> Result<Checkpoint, TrainError> {
         let path = self.path(step);

@@ -58,7 +58,7 @@ impl CheckpointWriter {
         &self.store
     }
 
-    /// Only the process that holds the lock writes them, so the existing ones are of dead processes.
+    /// Only the process that holds the lock writes partial checkpoints, so existing ones are from dead processes.
     fn remove_partial_checkpoints(&self) -> Result<(), TrainError> {
         for name in self.store.folder_names()? {
             let process = name
@@ -90,7 +90,7 @@ impl CheckpointWriter {
         let manifest = Manifest::new(state, score, files).map_err(encode_error(&path))?;
         let partial = self.create_partial()?;
         if let Err(error) = write_files(&partial, files, &manifest) {
-            // An error of the clean-up would hide the reason of the failure.
+            // An error of the cleanup would hide the cause of the failure.
             let _ = fs::remove_dir_all(&partial);
             return Err(error);
         }
@@ -102,7 +102,7 @@ impl CheckpointWriter {
         Ok(path)
     }
 
-    /// Gives a complete checkpoint its name.
+    /// Renames a complete checkpoint to its final name.
     fn put_in_place(&self, partial: &Path, path: &Path) -> Result<(), TrainError> {
         if path.exists() {
             self.remove(path, "replace the checkpoint")?;
@@ -112,7 +112,7 @@ impl CheckpointWriter {
         sync_folder(folder).map_err(TrainError::io(folder, "flush the folder to disk"))
     }
 
-    /// Removes a checkpoint as a whole: a process that is killed meanwhile leaves no half of it under its name.
+    /// Removes a checkpoint atomically: a process that is killed meanwhile leaves no partial checkpoint under its name.
     fn remove(&self, path: &Path, action: &'static str) -> Result<(), TrainError> {
         let failed = |error| TrainError::io(path, action)(error);
         let partial = self.create_partial()?;
@@ -123,7 +123,7 @@ impl CheckpointWriter {
         fs::remove_dir_all(&partial).map_err(failed)
     }
 
-    /// Creates a folder of a name that no other process uses.
+    /// Creates a folder under a name that no other process uses.
     fn create_partial(&self) -> Result<PathBuf, TrainError> {
         let mut number = 0_u64;
         loop {
@@ -139,8 +139,8 @@ impl CheckpointWriter {
         }
     }
 
-    /// Removes old checkpoints of a run whose newest intact one is that of `step`. Later ones are damaged: they are neither
-    /// counted nor removed.
+    /// Removes old checkpoints of a run whose newest intact checkpoint is that of `step`. Later ones are damaged: they
+    /// are neither counted nor removed.
     ///
     /// # Errors
     /// [`TrainError::Io`].

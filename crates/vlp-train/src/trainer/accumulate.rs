@@ -106,7 +106,7 @@ impl<M: Module> Trainer<M> {
         Ok(Accumulated { batches, sums })
     }
 
-    /// The module with the groups frozen that are frozen at `step`; `None` if there are none.
+    /// The module with the groups frozen whose `frozen_until` is after `step`; `None` if there are none.
     pub(super) fn frozen_model(&self, step: u64) -> Option<M> {
         let groups = self.groups.frozen(step, self.config.steps);
         (!groups.is_empty()).then(|| {

@@ -24,10 +24,10 @@ pub struct TrainerConfig {
     pub optimizer: OptimizerConfig,
     /// Warm-up and decay of the learning rates.
     pub schedule: ScheduleConfig,
-    /// Decay of the moving average of the weights, which then replaces them in evaluation; 0 for none.
+    /// Decay of the exponential moving average of the weights, in `0..1`, which replaces them in evaluation; 0 for none.
     pub ema_decay: f64,
-    /// Steps in a row with a loss or gradient that is not finite after which training stops; 0 is as 1. Steps without
-    /// a gradient neither count nor interrupt the row.
+    /// Training stops after this many consecutive steps with a loss or gradient that is not finite; 0 is treated as 1. Steps
+    /// without a gradient neither count nor reset the count.
     pub max_skipped: u32,
 }
 
@@ -87,7 +87,7 @@ impl TrainerConfig {
         Ok(())
     }
 
-    /// Checks that each of `count` processes has a micro-batch in every step.
+    /// Checks that each of `count` processes has at least one micro-batch in every step.
     ///
     /// # Errors
     /// [`TrainError::Config`] if there are more processes than micro-batches.

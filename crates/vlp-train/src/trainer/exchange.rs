@@ -1,4 +1,4 @@
-//! What the processes of a run tell each other in a step: first what became of their micro-batches, then the sums.
+//! What the processes of a run exchange in a step: first the status of their micro-batches, then the sums.
 
 use std::fmt::Display;
 
@@ -15,16 +15,16 @@ use super::step_values::{Unread, skip_reason};
 use super::{SkipReason, Trainer};
 use crate::error::TrainError;
 
-/// What became of the micro-batches of a rank.
+/// The status of the micro-batches of a rank.
 #[derive(Serialize, Deserialize)]
 enum Status<T> {
     /// The error's message.
     Failed(String),
     Done {
         batches: Vec<BatchStatus<T>>,
-        /// For each float parameter whether it has a gradient.
+        /// For each float parameter, whether it has a gradient.
         has_grad: Vec<bool>,
-        /// For each float parameter whether it is a running statistic that has changed; empty without statistics.
+        /// For each float parameter, whether it is a running statistic that has changed; empty without statistics.
         changed: Vec<bool>,
     },
 }
@@ -37,7 +37,7 @@ struct BatchStatus<T> {
     output: T,
 }
 
-/// Memory that is used again in every step.
+/// Buffer that is reused in every step.
 #[derive(Default)]
 pub(super) struct Buffers {
     reducer: TreeReducer,
@@ -47,7 +47,7 @@ pub(super) struct Buffers {
 }
 
 impl<M: Module> Trainer<M> {
-    /// The micro-batches and the sum of all processes. All return errors and reasons to skip alike.
+    /// The micro-batches and the sum of all processes. All processes return the same errors and reasons to skip.
     pub(super) fn exchange<E, T>(
         &mut self,
         run: Result<Accumulated<T>, E>,
@@ -166,7 +166,7 @@ impl<T> From<BatchStatus<T>> for MicroBatch<T> {
     }
 }
 
-/// Elementwise or of all.
+/// Elementwise OR over all processes.
 fn any(flags: Vec<Vec<bool>>) -> Vec<bool> {
     let flags = flags.into_iter().filter(|flags| !flags.is_empty());
     let any = flags.reduce(|left, right| either(&left, &right));

@@ -1,4 +1,4 @@
-//! Sums of a step as one vector of numbers.
+//! Sums of a step as one flat vector.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -9,7 +9,7 @@ use vlp_ops::to_cpu;
 use super::step_sum::{Statistics, StepSum};
 use crate::param_values::ParamValues;
 
-/// For each float parameter of the module whether it has a gradient.
+/// For each float parameter of the module, whether it has a gradient.
 pub(super) fn has_grad<M: Module>(sum: &StepSum, model: &M) -> Vec<bool> {
     let mut visitor = HasGrad {
         grads: sum.grads.as_ref(),
@@ -21,7 +21,7 @@ pub(super) fn has_grad<M: Module>(sum: &StepSum, model: &M) -> Vec<bool> {
 
 /// Gradients of the parameters that are true in `has_grad`, then the running statistics, in the order of the module. A
 /// gradient that is missing is -0, which changes no bit of any sum.
-/// They are written to `flat`, whose memory is used again.
+/// They are written to `flat`, whose memory is reused.
 pub(super) fn to_flat<M: Module>(sum: &StepSum, model: &M, has_grad: &[bool], flat: &mut Vec<f32>) {
     flat.clear();
     let mut visitor = ToFlat {
@@ -35,7 +35,7 @@ pub(super) fn to_flat<M: Module>(sum: &StepSum, model: &M, has_grad: &[bool], fl
     flat.extend(statistics);
 }
 
-/// The opposite of [`to_flat`]; without statistics if `changed` is empty.
+/// The inverse of [`to_flat`]; without statistics if `changed` is empty.
 pub(super) fn from_flat<M: Module>(
     flat: &[f32],
     model: &M,
@@ -140,7 +140,7 @@ impl ParamVisitor for StatisticsFromFlat<'_> {
     }
 }
 
-/// Takes the values of a tensor that is like the parameter, without autodiff.
+/// Takes the values of a tensor with the shape of the parameter, without autodiff.
 fn take<const D: usize>(flat: &mut &[f32], param: &Param<Tensor<D>>) -> Tensor<D> {
     let like = param.val().without_autodiff();
     let shape = like.shape();

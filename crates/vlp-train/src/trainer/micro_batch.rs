@@ -1,4 +1,4 @@
-//! What a micro-batch contributes to a step.
+//! Contribution of a micro-batch to a step.
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -14,10 +14,10 @@ pub struct BatchLoss<T> {
     pub loss: Result<Tensor<1>, SkipReason>,
     /// Names of [`Self::values`].
     pub names: Vec<String>,
-    /// Values `[names]` to report, without autodiff. One that is not finite skips the step. They are read at the end of
-    /// the step, so that a GPU need not wait for the CPU before.
+    /// Values `[names]` to report, without autodiff. If one of them is not finite, the step is skipped. They are read at the
+    /// end of the step, so that a GPU does not wait for the CPU before.
     pub values: Option<Tensor<1>>,
-    /// Anything else, which is returned.
+    /// Any other value, which is returned to the caller.
     pub output: T,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct MicroBatch<T> {
     /// Why it has no gradients.
     pub(super) reason: Option<SkipReason>,
     pub(super) names: Vec<String>,
-    /// Values to report that have not been read.
+    /// Values to report that have not been copied to the CPU yet.
     pub(super) unread: Option<Tensor<1>>,
     /// Values to report.
     pub(super) values: Vec<f32>,

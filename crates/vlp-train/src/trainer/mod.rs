@@ -48,13 +48,13 @@ pub enum SkipReason {
     /// A loss or gradient is not finite. [`TrainerConfig::max_skipped`] such steps in a row end training.
     #[error("{0}")]
     NotFinite(String),
-    /// There is nothing to learn from the batch. Such steps never end training; a micro-batch without a gradient
+    /// No loss of the batch has a gradient. Such steps never end training; a micro-batch without a gradient
     /// contributes zeros.
     #[error("{0}")]
     NoGradient(String),
 }
 
-/// What a step did, and of each micro-batch its output and the values to report.
+/// The report of a step, and the output and the reported values of each micro-batch.
 pub type StepOutcome<T> = (StepReport, Vec<(T, Vec<f32>)>);
 
 /// What a module does with the running statistics of a step's micro-batches.
@@ -119,8 +119,8 @@ impl<M: Module> Trainer<M> {
         })
     }
 
-    /// Trains together with other processes, each of which does its part of the micro-batches of every step: the weights are
-    /// those of one process, to the bit.
+    /// Trains together with other processes, each of which computes its part of the micro-batches of every step: the weights
+    /// are bit-identical to those of one process.
     ///
     /// # Errors
     /// [`TrainError::Config`] if there are more processes than micro-batches.
@@ -138,7 +138,8 @@ impl<M: Module> Trainer<M> {
         self
     }
 
-    /// Whether the CPU reads losses and norm only after it has launched the update, as it does on a GPU: to compare both.
+    /// Sets whether the CPU reads losses and norm only after it has launched the update, as it does on a GPU by default. For
+    /// tests that compare both.
     #[doc(hidden)]
     #[must_use]
     pub fn with_deferred_reads(mut self, on: bool) -> Self {
@@ -155,12 +156,12 @@ impl<M: Module> Trainer<M> {
             .expect("the optimizer returns the module")
     }
 
-    /// Steps done, including skipped ones.
+    /// Number of completed steps, including skipped ones.
     pub fn step_count(&self) -> u64 {
         self.step
     }
 
-    /// Skipped steps, for either [`SkipReason`]. If it equals [`Self::step_count`], nothing was trained.
+    /// Number of skipped steps, for either [`SkipReason`]. If it equals [`Self::step_count`], nothing was trained.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -173,13 +174,13 @@ impl<M: Module> Trainer<M> {
         }
     }
 
-    /// The micro-batches of each step that this process does, of [`TrainerConfig::accumulate`].
+    /// The micro-batches of each step that this process computes, out of [`TrainerConfig::accumulate`].
     pub fn micro_batches(&self) -> std::ops::Range<usize> {
         let (rank, count) = (self.processes.rank(), self.processes.world_size());
         vlp_distributed::micro_batches_of_rank(rank, count, self.config.accumulate)
     }
 
-    /// Does one optimizer step. `loss(model, index)` returns the loss `[1]` of the micro-batch `index`, or a
+    /// Makes one optimizer step. `loss(model, index)` returns the loss `[1]` of the micro-batch `index`, or a
     /// reason to skip the step; it is called for [`Self::micro_batches`] in order. The step is skipped if a loss or gradient
     /// is not finite, or if no micro-batch has a gradient: a loss without one may be a constant, or depend on frozen
     /// parameters only.
@@ -187,7 +188,7 @@ impl<M: Module> Trainer<M> {
     /// A micro-batch's gradient is a function of the weights and running statistics at the start of the step, `seed`, step
     /// and index: the device's random numbers (dropout) are seeded for each, and running statistics become the mean of
     /// those after each. Gradients are added along a [tree](vlp_distributed::TreeSum) that depends on the number of
-    /// micro-batches alone. So neither a resume nor the number of processes changes a bit.
+    /// micro-batches alone. So neither resuming nor the number of processes changes any bit of the result.
     ///
     /// # Errors
     /// Those of `loss`, [`TrainError::Diverged`], and [`TrainError::Rank`] if `loss` failed in another process.
@@ -204,10 +205,10 @@ impl<M: Module> Trainer<M> {
         Ok(self.finish_step(&statistics, run)?.0)
     }
 
-    /// As [`Self::step`], where `loss` also returns values to report and an output of each micro-batch; these are returned in
-    /// the order of all processes' micro-batches, up to the first with a value that is not finite. With
-    /// [`TrainerConfig::data_parallel_halves`] the micro-batches run concurrently if one process does both, and all are
-    /// returned.
+    /// As [`Self::step`], where `loss` also returns values to report and an output of each micro-batch; these are
+    /// returned in the order of all processes' micro-batches, up to the first with a value that is not finite. With
+    /// [`TrainerConfig::data_parallel_halves`] the micro-batches run concurrently if one process computes both, and all
+    /// values are returned.
     ///
     /// # Errors
     /// As [`Self::step`].

@@ -5,7 +5,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 
 use crate::param_values::ParamValues;
 
-/// What micro-batches add to a step.
+/// Sums over micro-batches.
 #[derive(Default)]
 pub(super) struct StepSum {
     /// Gradients; none if no micro-batch has any.
@@ -18,8 +18,8 @@ pub(super) struct StepSum {
 pub(super) struct Statistics {
     /// Their sums.
     pub(super) sums: ParamValues,
-    /// For each float parameter of the module whether a micro-batch has changed it. The mean of equal numbers need not be that
-    /// number: what no micro-batch changes must stay.
+    /// For each float parameter of the module, whether a micro-batch has changed it. The mean of equal numbers need not be
+    /// exactly that number, so unchanged parameters must not be replaced by the mean.
     pub(super) changed: Vec<bool>,
 }
 
@@ -47,7 +47,7 @@ impl StepSum {
 }
 
 impl Statistics {
-    /// Of one micro-batch that began with the statistics `start`.
+    /// The sums of one micro-batch that began with the statistics `start`.
     pub(super) fn since<M: Module>(start: &ParamValues, after: ParamValues, model: &M) -> Self {
         Self {
             changed: after.changed_since(start, model),
@@ -56,7 +56,7 @@ impl Statistics {
     }
 }
 
-/// Elementwise or.
+/// Elementwise OR.
 pub(super) fn either(left: &[bool], right: &[bool]) -> Vec<bool> {
     let pairs = left.iter().zip(right);
     pairs.map(|(left, right)| *left || *right).collect()

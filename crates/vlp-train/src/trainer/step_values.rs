@@ -1,4 +1,4 @@
-//! Values of a step that are read at once.
+//! Values of a step that are copied to the CPU together.
 
 use burn::prelude::*;
 use vlp_ops::to_cpu;
@@ -6,7 +6,7 @@ use vlp_ops::to_cpu;
 use super::SkipReason;
 use super::micro_batch::MicroBatch;
 
-/// Values of a step that have not been read: those of each micro-batch, then the norm of the gradients if there are some.
+/// Values of a step that have not been read: those of each micro-batch, then the norm of the gradients if there are any.
 pub(super) struct Unread {
     values: Option<Tensor<1>>,
     has_norm: bool,
@@ -28,7 +28,7 @@ impl Unread {
         self.values.clone().filter(|_| self.has_norm)
     }
 
-    /// Copies the values to the CPU at once, to their micro-batches. Returns the norm.
+    /// Copies all values to the CPU together and assigns them to their micro-batches. Returns the norm.
     pub(super) fn read<T>(self, batches: &mut [MicroBatch<T>]) -> f32 {
         let mut read: Vec<f32> = match self.values {
             Some(values) => to_cpu(values).iter().collect(),

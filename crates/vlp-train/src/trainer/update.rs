@@ -12,8 +12,8 @@ use crate::grads::{clone_grads, norm_on_device, param_norms};
 use crate::param_values::ParamValues;
 
 impl<M: Module> Trainer<M> {
-    /// Checks and clips the gradients and updates the weights; or skips the step, where `start` are the running statistics to
-    /// restore. Reads from the device once, if nothing is wrong.
+    /// Checks and clips the gradients and updates the weights; or skips the step, where `start` are the running
+    /// statistics to restore. Reads from the device once, if nothing is wrong.
     pub(super) fn apply<T>(
         &mut self,
         start: &ParamValues,
@@ -31,7 +31,7 @@ impl<M: Module> Trainer<M> {
         let max_norm = self.config.optimizer.clip_norm as f32;
         let unread = Unread::new(&batches, norm);
         let values = unread.with_norm().filter(|_| self.defers_reads);
-        // The update is launched before the CPU knows the values; the device decides by itself whether it takes place.
+        // The update is launched before the CPU has read the values; the device decides whether it takes effect.
         let mut is_launched = false;
         if let Some(values) = values.filter(|_| skip_reason(&batches).is_none()) {
             let control = UpdateControl::new(values, max_norm);
@@ -109,7 +109,7 @@ impl<M: Module> Trainer<M> {
         self.model = model.map(|model| self.optimizer.step(learning_rates, model, grads));
     }
 
-    /// Updates the weights as the device decides.
+    /// Launches the update, which the device skips if a value is not finite.
     fn launch_update(&mut self, lr_factor: f64, grads: GradientsParams, control: &UpdateControl) {
         let learning_rates = self.groups.learning_rates(lr_factor);
         let (updates, optimizer) = (&self.grad_scale.updates, &mut self.optimizer);

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
+use serde_json::json;
+use vlp_train::atomic_file::sha256_hex;
 use vlp_train::{CheckpointScore, CheckpointStore, CheckpointWriter, TrainError, TrainState};
 
 fn state(step: u64) -> TrainState {
@@ -310,6 +312,40 @@ fn other_formats_are_refused() {
             let message = error.to_string();
             assert!(message.starts_with(reason), "{message}");
         }
+    }
+}
+
+/// Anyone can write a manifest whose hash is right.
+#[test]
+fn files_outside_of_the_folder_are_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("step-00000001");
+    fs::create_dir(&checkpoint).unwrap();
+    for path in [folder.path().join("other"), checkpoint.join("model.bpk")] {
+        fs::write(path, "x").unwrap();
+    }
+    let entry = json!({"bytes": 1, "sha256": sha256_hex(b"x")});
+    let read = |name: &str| {
+        let files = json!({ name: entry });
+        let state = serde_json::to_string(&state(1)).unwrap();
+        let hash = sha256_hex(format!("[2,{state},null,{files}]").as_bytes());
+        let manifest =
+            format!("{{\"format\":2,\"state\":{state},\"files\":{files},\"sha256\":\"{hash}\"}}");
+        fs::write(checkpoint.join("manifest.json"), manifest).unwrap();
+        CheckpointStore::open(folder.path()).at_step(1)
+    };
+    assert_eq!(read("model.bpk").unwrap().files["model.bpk"], b"x");
+    for name in [
+        "../other",
+        "./model.bpk",
+        "model.bpk/",
+        "/dev/zero",
+        "..",
+        "",
+    ] {
+        let message = read(name).unwrap_err().to_string();
+        let expected = format!("{name:?} is not the name of a file");
+        assert!(message.contains(&expected), "{message}");
     }
 }
 

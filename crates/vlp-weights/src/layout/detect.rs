@@ -49,8 +49,8 @@ impl Fit {
 }
 
 impl WeightsFile {
-    /// The layout that the names fit as a whole: the tensors without which no such model exists are there, and every
-    /// other one corresponds to a parameter or has an [`unused_reason`](CheckpointLayout::unused_reason).
+    /// The layout that the names fit as a whole: the required tensors are there, and every other one corresponds to a
+    /// parameter or has an [`unused_reason`](CheckpointLayout::unused_reason).
     ///
     /// # Errors
     /// [`WeightsError::UnknownNames`] with the first name that does not fit.

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::EvalError;
 
-/// Why there is no METEOR score.
+/// METEOR could not be computed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum MeteorError {
