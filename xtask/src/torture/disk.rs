@@ -1,7 +1,7 @@
-//! A file system as it may be after a loss of power: what was synced stays, all else may be there or not.
+//! A file system as it may be after a power loss: what was synced stays, all else may be there or not.
 //!
-//! Syncing a file keeps its bytes, not its name; syncing a folder keeps the names in it, not that of the folder itself. So it is in
-//! POSIX, and stricter than on the file systems of Linux, which keep more.
+//! Syncing a file keeps its bytes, not its name; syncing a folder keeps the names in it, not that of the folder itself.
+//! So it is in POSIX, and stricter than on the file systems of Linux, which keep more.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -42,7 +42,7 @@ pub(super) struct Disk {
     pending: Vec<Renaming>,
 }
 
-/// What a loss of power takes.
+/// What a power loss takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
     /// All that was not synced.
@@ -188,7 +188,7 @@ impl Disk {
         });
     }
 
-    /// What is there after a loss of power.
+    /// What is there after a power loss.
     pub(super) fn after(&self, loss: Loss) -> Tree {
         let mut random = Random(match loss {
             Loss::Random(seed) => seed,

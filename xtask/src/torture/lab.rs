@@ -15,6 +15,8 @@ const PRINTED: usize = 12;
 
 pub(super) struct Lab {
     pub(super) options: Options,
+    /// Of the repository.
+    pub(super) root: PathBuf,
     /// Programs, runs and inputs.
     folder: PathBuf,
     program: PathBuf,
@@ -27,6 +29,7 @@ impl Lab {
         let lab = Self {
             program: folder.join("vlp"),
             shim: folder.join("shim.so"),
+            root: root.into(),
             folder,
             options,
         };
@@ -36,6 +39,10 @@ impl Lab {
         }
         lab.compile_shim()?;
         Ok(lab)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn failed(&self, error: std::io::Error) -> String {

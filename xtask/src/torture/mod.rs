@@ -4,6 +4,7 @@ mod bad_files;
 mod calls;
 mod disk;
 mod faults;
+mod fuzz;
 mod kill;
 mod lab;
 mod options;
@@ -23,7 +24,7 @@ use crate::processes::scenario::{self, Scenario};
 use lab::Lab;
 use options::Options;
 
-const SCENARIOS: [Scenario<Lab, String>; 7] = [
+const SCENARIOS: [Scenario<Lab, String>; 8] = [
     Scenario {
         name: "kill",
         shows: "a run that is killed at any moment and resumed has the bytes of one that was not",
@@ -59,6 +60,11 @@ const SCENARIOS: [Scenario<Lab, String>; 7] = [
         shows: "of many samples exactly the bad ones are left out and named",
         run: quarantine::run,
     },
+    Scenario {
+        name: options::FUZZ,
+        shows: "no input that libFuzzer finds makes a reader panic, hang, take much memory or break what it promises",
+        run: fuzz::run,
+    },
 ];
 
 /// Runs the named tests, or all, and lists what became of them. By hand, their figures go to docs/reliability.md.
@@ -68,7 +74,12 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     let lab = Lab::new(root, options)?;
     let (runs, result) = scenario::run(&scenarios, &lab);
     if lab.options.long {
-        page::write(root, &SCENARIOS.map(|scenario| scenario.name), &runs)?;
+        page::write(
+            root,
+            &SCENARIOS.map(|scenario| scenario.name),
+            &runs,
+            &lab.options,
+        )?;
     }
     result
 }

@@ -2,6 +2,9 @@
 
 use crate::processes::options;
 
+/// The test that some options are about.
+pub(super) const FUZZ: &str = "fuzz";
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Options {
     /// Whether as much is tried as by hand, or as little as in continuous integration.
@@ -12,6 +15,10 @@ pub(super) struct Options {
     pub(super) build: bool,
     /// Whether the messages about bad files are written instead of compared.
     pub(super) write_messages: bool,
+    /// Inputs of each fuzz target, instead of as many as by hand or in the short form.
+    pub(super) inputs: Option<u64>,
+    /// Whether the fuzz targets of crates that build on burn are left out.
+    pub(super) no_burn: bool,
     pub(super) names: Vec<String>,
 }
 
@@ -22,6 +29,8 @@ impl Options {
             seed: 1,
             build: true,
             write_messages: false,
+            inputs: None,
+            no_burn: false,
             names: vec![],
         };
         options.names = options::parse(words, |option, number| {
@@ -30,6 +39,8 @@ impl Options {
                 "--no-build" => options.build = false,
                 "--write-messages" => options.write_messages = true,
                 "--seed" => options.seed = number()?,
+                "--no-burn" => options.no_burn = true,
+                "--inputs" => options.inputs = Some(number()?),
                 _ => return Ok(false),
             }
             Ok(true)
@@ -38,6 +49,16 @@ impl Options {
             return Err("--write-messages: needs --long, which tries all bad files".into());
         }
         Ok(options)
+    }
+
+    /// The words by which a test was run with fewer inputs or targets than `--long` alone has.
+    pub(super) fn of_fuzz_targets(&self, test: &str) -> String {
+        if test != FUZZ {
+            return String::new();
+        }
+        let no_burn = if self.no_burn { " --no-burn" } else { "" };
+        let inputs = self.inputs.map(|count| format!(" --inputs {count}"));
+        format!("{no_burn}{}", inputs.unwrap_or_default())
     }
 }
 
@@ -48,12 +69,24 @@ mod tests {
 
     #[test]
     fn options_and_names_are_read() {
-        let options = Options::parse(&["kill", "--long", "--seed", "9", "power"]).unwrap();
+        let options = Options::parse(&[
+            "kill",
+            "--long",
+            "--seed",
+            "9",
+            "power",
+            "--inputs",
+            "5",
+            "--no-burn",
+        ])
+        .unwrap();
         let expected = Options {
             long: true,
             seed: 9,
             build: true,
             write_messages: false,
+            inputs: Some(5),
+            no_burn: true,
             names: vec!["kill".into(), "power".into()],
         };
         assert_eq!(options, expected);

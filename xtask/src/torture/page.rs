@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use super::options::Options;
 use crate::peer::machine;
 use crate::processes::scenario::Run;
 
 const START: &str = "# Reliability, measured
 
 Each line is what the command in it printed: on that processor, on that date.
-`cargo xtask torture` runs a short form of all of them, as continuous integration does, in 16 s on an AMD EPYC (Zen 5, 2 cores); with `--long` it renews this page.
+`cargo xtask torture` runs a short form of all of them but `fuzz`, as continuous integration does, in 16 s on an AMD EPYC (Zen 5, 2 cores); with `--long` it renews this page.
 The tests start the program itself, `target/debug/vlp`, and compare files.
 What a disk or a kernel does to a process is done to it by a library that is loaded before the C library (`xtask/src/torture/shim.c`); Linux only.
 
@@ -18,7 +19,12 @@ What a disk or a kernel does to a process is done to it by a library that is loa
 ";
 
 /// Replaces the lines of the tests that have passed.
-pub(super) fn write(root: &Path, names: &[&str], runs: &[Run<String>]) -> Result<(), String> {
+pub(super) fn write(
+    root: &Path,
+    names: &[&str],
+    runs: &[Run<String>],
+    options: &Options,
+) -> Result<(), String> {
     let path = root.join("docs/reliability.md");
     let failed = |e| format!("{}: {e}", path.display());
     let old = fs::read_to_string(&path).unwrap_or_default();
@@ -30,9 +36,10 @@ pub(super) fn write(root: &Path, names: &[&str], runs: &[Run<String>]) -> Result
         .filter_map(|run| {
             let figure = run.outcome.as_ref().ok()?;
             let name = run.name;
+            let less = options.of_fuzz_targets(name);
             let minutes = run.time.as_secs_f64() / 60.0;
             let line = format!(
-                "| `{name}` | {figure} | `cargo xtask torture {name} --long` ({minutes:.1} min) | {processor} | {date} |\n"
+                "| `{name}` | {figure} | `cargo xtask torture {name} --long{less}` ({minutes:.1} min) | {processor} | {date} |\n"
             );
             Some((name, line))
         })

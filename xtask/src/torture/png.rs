@@ -1,6 +1,6 @@
 //! PNG files that are changed, with the checksums of what they then say.
 
-/// Where the chunk `IHDR` begins: its length, its name, width and height, and so on.
+/// Offset of the chunk `IHDR`: its length, its name, width and height, and so on.
 const HEADER: usize = 8;
 /// Length of the signature and `IHDR`.
 pub(super) const HEADER_END: usize = HEADER + 25;

@@ -10,7 +10,7 @@ use super::subject::{State, Subject};
 use crate::processes::random::Random;
 use crate::processes::scenario::Outcome;
 
-/// A state that a loss of power leaves.
+/// A state that a power loss leaves.
 struct Case<'a> {
     subject: &'a Subject,
     after: String,

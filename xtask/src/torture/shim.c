@@ -73,10 +73,17 @@ __attribute__((constructor)) static void start(void) {
   }
 }
 
+/* The peak of the memory, in KiB. Not `ru_maxrss`, which after `exec` still has the peak of the process that started this one. */
 __attribute__((destructor)) static void end(void) {
-  struct rusage usage;
   int file = peak_file ? open_log(peak_file) : -1;
-  if (file >= 0 && getrusage(RUSAGE_SELF, &usage) == 0) dprintf(file, "%ld\n", usage.ru_maxrss);
+  if (file < 0) return;
+  char status[8192];
+  int source = syscall(SYS_openat, AT_FDCWD, "/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
+  ssize_t length = source < 0 ? -1 : read(source, status, sizeof status - 1);
+  if (length < 0) return;
+  status[length] = 0;
+  const char *peak = strstr(status, "VmHWM:");
+  if (peak) dprintf(file, "%ld\n", strtol(peak + 6, NULL, 10));
 }
 
 static int is_below(const char *path) {

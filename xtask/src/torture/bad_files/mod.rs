@@ -102,7 +102,7 @@ pub(super) fn run(lab: &Lab) -> Outcome<String> {
     ))
 }
 
-/// Fails where a message is not the expected one.
+/// Fails if a message is not the expected one.
 fn compare(path: &Path, answers: &BTreeMap<&str, &str>) -> Result<(), String> {
     let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let expected: BTreeMap<&str, &str> = text

@@ -1,0 +1,280 @@
+//! Readers under coverage-guided fuzzing: libFuzzer through `cargo fuzz`, with the address sanitizer.
+//!
+//! What the targets check is in `crates/vlp-fuzz`. Inputs that reach new code are kept in `target/torture/fuzz` from run to run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use super::lab::Lab;
+use super::options::FUZZ;
+use crate::processes::folders;
+use crate::processes::scenario::{Failure, Outcome};
+
+/// Platform of the built programs.
+const PLATFORM: &str = "x86_64-unknown-linux-gnu";
+/// Inputs of each target in the short form.
+const SHORT: usize = 20_000;
+
+/// Memory that a target may have resident, that one allocation may take, and time for an input, in MiB and seconds.
+const MEMORY: usize = 1024;
+const ALLOCATION: usize = 128;
+const TIME: usize = 10;
+
+/// A program that reads inputs.
+struct Target {
+    name: &'static str,
+    /// Length of the longest inputs in bytes.
+    max_len: usize,
+    /// Inputs by hand, in thousands: ten times as many where an input takes microseconds.
+    long: usize,
+    /// Whether it is built with burn, which takes many minutes.
+    burn: bool,
+}
+
+const fn target(name: &'static str, max_len: usize, long: usize) -> Target {
+    Target {
+        name,
+        max_len,
+        long,
+        burn: false,
+    }
+}
+
+const fn with_burn(target: Target) -> Target {
+    Target {
+        burn: true,
+        ..target
+    }
+}
+
+/// 100 million inputs in all.
+const TARGETS: [Target; 12] = [
+    target("images", 4 << 10, 20_000),
+    target("tar", 16 << 10, 2_000),
+    target("json_readers", 4 << 10, 5_000),
+    target("json_lines", 4 << 10, 10_000),
+    target("result_files", 4 << 10, 10_000),
+    target("pth", 8 << 10, 10_000),
+    target("safetensors", 4 << 10, 20_000),
+    target("index_caches", 4 << 10, 4_000),
+    target("caption_tokenizer", 1 << 10, 5_000),
+    target("word_pieces", 1 << 10, 10_000),
+    with_burn(target("checkpoints", 4 << 10, 3_000)),
+    with_burn(target("configs", 4 << 10, 1_000)),
+];
+
+/// What a fuzzer has printed at its end.
+struct Statistics {
+    inputs: usize,
+    /// Edges of the control flow that inputs have taken.
+    coverage: usize,
+}
+
+pub(super) fn run(lab: &Lab) -> Outcome<String> {
+    let is_named = lab.options.names.iter().any(|name| name == FUZZ);
+    if !is_named && !lab.options.long {
+        return Err(Failure::Skipped(
+            "its programs build for minutes: `cargo xtask torture fuzz`".into(),
+        ));
+    }
+    if let Some(missing) = missing() {
+        return Err(Failure::Skipped(missing));
+    }
+    // Without `--long`, burn is not built for it.
+    let with_burn = lab.options.long && !lab.options.no_burn;
+    let (targets, left_out): (Vec<&Target>, Vec<&Target>) =
+        TARGETS.iter().partition(|target| with_burn || !target.burn);
+    for target in left_out {
+        println!(
+            "  {}: SKIPPED, its build takes many minutes: --long without --no-burn",
+            target.name
+        );
+    }
+    if lab.options.build {
+        build(&lab.root, with_burn)?;
+    }
+    let memory = Path::new("/dev/shm");
+    let disk = std::env::temp_dir();
+    let scratch = if memory.is_dir() { memory } else { &disk };
+    let scratch = scratch.join(format!("vlp-fuzz-{}", std::process::id()));
+    folders::empty(&scratch)?;
+    let results = lab.each(&targets, |_, target| fuzz(lab, target, &scratch));
+    fs::remove_dir_all(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;
+    let counts: Vec<usize> = results?
+        .iter()
+        .map(|statistics| statistics.inputs)
+        .collect();
+    let each: Vec<String> = targets
+        .iter()
+        .zip(&counts)
+        .map(|(target, count)| format!("{} {count}", target.name))
+        .collect();
+    Ok(format!(
+        "{} inputs under the address sanitizer, no findings: {}; at most {MEMORY} MiB resident, {ALLOCATION} MiB an allocation, {TIME} s an input",
+        counts.iter().sum::<usize>(),
+        each.join(", ")
+    ))
+}
+
+/// What this machine lacks.
+fn missing() -> Option<String> {
+    let has = |arguments: &[&str]| {
+        let output = Command::new("rustup").args(arguments).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !has(&["run", "nightly", "rustc", "--version"]) {
+        return Some("no nightly toolchain: `rustup toolchain install nightly`".into());
+    }
+    if !has(&["run", "nightly", "cargo", "fuzz", "--version"]) {
+        return Some("no cargo-fuzz: `cargo install cargo-fuzz`".into());
+    }
+    None
+}
+
+/// Builds the programs, on the versions of dependencies that the main workspace has.
+fn build(root: &Path, burn: bool) -> Result<(), String> {
+    let folder = root.join("fuzz");
+    let locks = [root.join("Cargo.lock"), folder.join("Cargo.lock")];
+    let times = locks
+        .each_ref()
+        .map(|path| path.metadata().and_then(|data| data.modified()).ok());
+    // `cargo fuzz` adds what only the fuzz targets need, for which it asks the registry.
+    if times[0] > times[1] {
+        fs::copy(&locks[0], &locks[1]).map_err(|e| format!("{}: {e}", locks[1].display()))?;
+    }
+    let mut command = Command::new("rustup");
+    command.args([
+        "run", "nightly", "cargo", "fuzz", "build", "--target", PLATFORM,
+    ]);
+    if burn {
+        command.args(["--features", "burn"]);
+    }
+    // What the build of this program was told is for another toolchain.
+    for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
+        command.env_remove(name);
+    }
+    let status = command.current_dir(folder).status();
+    match status.map_err(|e| format!("rustup: {e}"))?.success() {
+        true => Ok(()),
+        false => Err("the fuzz targets did not build".into()),
+    }
+}
+
+/// Runs a target on as many inputs as wanted, or up to the first finding.
+fn fuzz(lab: &Lab, target: &Target, scratch: &Path) -> Result<Statistics, String> {
+    let name = target.name;
+    let folder = lab.root.join("fuzz");
+    let inputs = match lab.options.inputs {
+        Some(count) => count as usize,
+        None => lab.count(SHORT, target.long * 1000),
+    };
+    let corpus = lab.folder().join("fuzz/corpus").join(name);
+    let findings = lab.folder().join("fuzz/findings").join(name);
+    let failed = |what: &Path, error: std::io::Error| format!("{}: {error}", what.display());
+    for folder in [&corpus, &findings] {
+        fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
+    }
+    let program = folder
+        .join("target")
+        .join(PLATFORM)
+        .join("release")
+        .join(name);
+    let mut command = Command::new(&program);
+    command
+        .arg(&corpus)
+        .arg(folder.join("corpus").join(name))
+        .arg(format!("-runs={inputs}"))
+        .arg(format!("-seed={}", lab.options.seed))
+        .arg(format!("-max_len={}", target.max_len))
+        .arg(format!("-rss_limit_mb={MEMORY}"))
+        .arg(format!("-malloc_limit_mb={ALLOCATION}"))
+        .arg(format!("-timeout={TIME}"))
+        .arg(format!("-artifact_prefix={}/", findings.display()))
+        .args(["-print_final_stats=1", "-detect_leaks=0", "-verbosity=1"]);
+    let dictionary = folder.join("dictionaries").join(format!("{name}.dict"));
+    if dictionary.exists() {
+        command.arg(format!("-dict={}", dictionary.display()));
+    }
+    command
+        .env(
+            "ASAN_OPTIONS",
+            "quarantine_size_mb=32:detect_leaks=0:abort_on_error=0",
+        )
+        .env("TMPDIR", scratch)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let log = findings.with_extension("log");
+    command.stderr(fs::File::create(&log).map_err(|e| failed(&log, e))?);
+    let start = Instant::now();
+    let status = command.status().map_err(|e| failed(&program, e))?;
+    let text = fs::read(&log).map_err(|e| failed(&log, e))?;
+    let text = String::from_utf8_lossy(&text);
+    if !status.success() {
+        return Err(finding(name, &text, &log));
+    }
+    let statistics =
+        Statistics::read(&text).ok_or_else(|| format!("{}: no statistics", log.display()))?;
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "  {name:<18} {:>10} inputs, {:>7.0} a second, {:>6} edges, no findings",
+        statistics.inputs,
+        statistics.inputs as f64 / seconds,
+        statistics.coverage
+    );
+    Ok(statistics)
+}
+
+/// The first line that says what was wrong, and the file with the input.
+fn finding(name: &str, log: &str, path: &Path) -> String {
+    let is_reason = |line: &&str| line.contains("panicked at") || line.contains("ERROR: ");
+    let reason = log.lines().skip_while(|line| !is_reason(line)).take(3);
+    let reason = reason.collect::<Vec<_>>().join(" ");
+    let input: Option<PathBuf> = log
+        .lines()
+        .find_map(|line| line.split_once("Test unit written to "))
+        .map(|(_, path)| path.into());
+    let input = input.unwrap_or_else(|| path.into());
+    format!("{name}: {reason}; input: {}", input.display())
+}
+
+impl Statistics {
+    /// Reads them from the end of a fuzzer's output.
+    fn read(log: &str) -> Option<Self> {
+        let done = log.lines().rfind(|line| line.contains("DONE"))?;
+        let mut words = done.split_whitespace();
+        let inputs = words.next()?.strip_prefix('#')?.parse().ok()?;
+        let coverage = words.skip_while(|word| *word != "cov:").nth(1)?;
+        Some(Self {
+            inputs,
+            coverage: coverage.parse().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_targets_have_a_hundred_million_inputs() {
+        assert!(TARGETS.iter().map(|target| target.long).sum::<usize>() >= 100_000);
+        assert!(TARGETS.iter().all(|target| target.long >= 1_000));
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_read() {
+        let log = "#2\tINITED cov: 5 ft: 6\n#20000\tDONE   cov: 1234 ft: 3000 corp: 100/9Kb lim: 512 exec/s: 900 rss: 90Mb\nDone 20000 runs in 2 second(s)\n";
+        let statistics = Statistics::read(log).unwrap();
+        assert_eq!((statistics.inputs, statistics.coverage), (20_000, 1234));
+        assert!(Statistics::read("#2\tINITED cov: 5").is_none());
+        let log = "x\nthread '<unnamed>' (7) panicked at a.rs:1:2:\nbad\nnote\nTest unit written to /tmp/crash-1\n";
+        let message = finding("tar", log, Path::new("tar.log"));
+        assert_eq!(
+            message,
+            "tar: thread '<unnamed>' (7) panicked at a.rs:1:2: bad note; input: /tmp/crash-1"
+        );
+    }
+}
