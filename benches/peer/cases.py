@@ -109,6 +109,46 @@ def forward(request):
     return run
 
 
+def pair(kind, size):
+    """Whether an image and a text belong together: inference of VQA, NLVR2, SNLI-VE and retrieval, up to the head."""
+
+    def prepare(request):
+        module, b = load(kind, size, request)
+        module.eval()
+        if request.get("compiled"):
+            compiled(module, b, "pair")
+
+        def run():
+            with torch.inference_mode():
+                return module.pair(b)
+
+        return run
+
+    return prepare
+
+
+def two_step(size, detector_alone=False):
+    """The same by regions, or only the regions. Its weights are its own."""
+
+    def prepare(request):
+        # Only here: no other case waits for it to load.
+        from two_step import TwoStep
+
+        module, b = TwoStep(size).eval(), batch(request["inputs"])
+        assert len(b["pixels"]) == 1, "one image at a time"
+
+        def run():
+            with torch.inference_mode():
+                if detector_alone:
+                    features, boxes, proposals = module.regions(b["pixels"])
+                    return {"features": features, "boxes": boxes, "regions": len(boxes), "proposals": proposals}
+                return module(b)
+
+        return run
+
+    return prepare
+
+
 def step(kind, size, spec, terms=TERMS):
     def prepare(request):
         module, b = load(kind, size, request)
@@ -217,6 +257,8 @@ CASES = {
     "resnet50-800x1333": resnet,
     "e2e-384": forward,
     "e2e-800x1333": forward,
+    "e2e-pair-800x1333": pair(E2eVlp, E2E),
+    "soho-pair-608x1024": pair(Soho, PAPER),
     "e2e-step": step(E2eVlp, E2E, DETR),
     "soho-r101-step": step(Soho, PAPER, SOHO),
     "soho-r18-step": step(Soho, RELEASED, SOHO18),
@@ -229,6 +271,10 @@ CASES = {
     "jpeg": jpeg,
     "tokenize": tokenize(False),
     "tokenize-batched": tokenize(True),
+    "two-step-e2e": two_step(E2E),
+    "two-step-soho": two_step(PAPER),
+    "regions-e2e": two_step(E2E, detector_alone=True),
+    "regions-soho": two_step(PAPER, detector_alone=True),
 }
 
 

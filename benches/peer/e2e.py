@@ -81,6 +81,12 @@ class E2eVlp(nn.Module):
         out = {"itm": self.objectives.itm.head(text[:, 0]), "mlm": mlm, "class": classes, "boxes": boxes}
         return out if attributes is None else out | {"attribute": attributes}
 
+    def pair(self, b):
+        """Inference: ITM alone."""
+        x, pos, pad = self.image_tokens(b["pixels"], b["pad_mask"])
+        text = self.joint(x, pos, pad, b["ids"], b["text_mask"])
+        return {"itm": self.objectives.itm.head(text[:, 0])}
+
     def losses(self, b):
         """Every term, unweighted."""
         x, pos, pad = self.image_tokens(b["pixels"], b["pad_mask"])

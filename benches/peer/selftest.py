@@ -70,6 +70,8 @@ def photograph():
 
 
 def inputs(case):
+    if case.startswith(("soho-pair", "e2e-pair")):
+        return images(2, 128) | texts(2, 10)
     if case.startswith("soho"):
         texts_per_image = 1 if "r101" in case else 4
         return images(2, 128) | texts(2 * texts_per_image, 10) | pairing(2, texts_per_image)
@@ -89,7 +91,7 @@ def inputs(case):
 
 
 def module(case):
-    sizes = {"soho-r101-step": PAPER, "soho-r18-step": RELEASED, "soho-tiny-step": SOHO_TINY}
+    sizes = {"soho-pair-608x1024": PAPER, "soho-r101-step": PAPER, "soho-r18-step": RELEASED, "soho-tiny-step": SOHO_TINY}
     if case.startswith("resnet"):
         return ResNet(**R50)
     if case in sizes:

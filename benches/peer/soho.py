@@ -133,6 +133,14 @@ class Soho(nn.Module):
                 rows[row] = (codes[image] == codes[image, at]) & ~pad[image]
         return rows.to(device)
 
+    def pair(self, b):
+        """Inference: ITM alone, of one text for each image."""
+        m = self.model
+        tokens, _, pos, pad = self.image_tokens(b["pixels"], b["pad_mask"], 1)
+        x = torch.cat((m.words(b["ids"]), m.norm(tokens + pos)), 1)
+        x = m.encoder(x, None, torch.cat((b["text_mask"], pad), 1))
+        return {"itm": self.objectives.itm.head(x[:, 0])}
+
     def losses(self, b):
         m, image_index = self.model, b["image_index"]
         tokens, codes, pos, pad = self.image_tokens(b["pixels"], b["pad_mask"], len(image_index) // len(b["pixels"]))

@@ -31,7 +31,7 @@ pub struct DrawnBox {
     pub detail: String,
 }
 
-/// Where a box comes from.
+/// Origin of a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BoxKind {

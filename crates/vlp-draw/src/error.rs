@@ -1,6 +1,6 @@
 //! Errors in the input of pages.
 
-/// Why a page cannot be rendered.
+/// Invalid input of a page.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DrawError {
@@ -56,7 +56,7 @@ pub enum DrawError {
     },
 }
 
-/// Why an image cannot be drawn.
+/// Invalid input of an image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {

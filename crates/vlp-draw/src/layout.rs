@@ -1,4 +1,4 @@
-//! The parts every page has: head, styles, summary and notes.
+//! The parts that every page has: head, styles, summary and notes.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

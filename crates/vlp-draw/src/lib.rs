@@ -23,7 +23,7 @@ mod table;
 
 pub use boxes::{BoxKind, DrawnBox};
 pub use color::{Color, class_color};
-pub use curve::{Curve, curve_svg};
+pub use curve::{Curve, comparison_svg, curve_svg};
 pub use dictionary::{
     CODES_SHOWN, CodeCard, CodedImage, DictionaryPage, PATCHES_SHOWN, Patch, WORDS_SHOWN,
     render_dictionary,

@@ -9,7 +9,7 @@ use crate::{BoxKind, DrawnBox, class_color};
 const FONT_SIZE: f64 = 11.0;
 const LABEL_HEIGHT: f64 = 16.0;
 const LABEL_PADDING: f64 = 4.0;
-/// Maximal width of a class name in font sizes; a longer one would cover its neighbors.
+/// Maximum width of a class name in font sizes; a longer one would cover its neighbors.
 const MAX_NAME_WIDTH: f64 = 14.0;
 
 /// An overlay and what it does not show.

@@ -2,12 +2,12 @@
 
 use crate::Color;
 
-/// Number of codes with different colors; code `n` has the color of code `n % DISTINCT_CODE_COLORS`.
+/// Number of codes with distinct colors; code `n` has the color of code `n % DISTINCT_CODE_COLORS`.
 pub const DISTINCT_CODE_COLORS: usize = 8192;
 
 /// Step of the lattice of sRGB values that the colors are taken from.
 const STEP: usize = 9;
-/// Range of lightness and minimal chroma in OKLab: visible on dark and on light images, and not gray.
+/// Range of lightness and minimum chroma in OKLab: visible on dark and on light images, and not gray.
 const LIGHTNESS: std::ops::RangeInclusive<f64> = 0.45..=0.88;
 const MIN_CHROMA: f64 = 0.06;
 

@@ -13,7 +13,7 @@ const MAX_CACHED: usize = 1 << 17;
 
 /// Scenes generated so far, shared by clones.
 ///
-/// Drawing one statement inspects dozens of scenes, and generating a scene costs far more than inspecting it.
+/// Generating one statement inspects dozens of scenes, and generating a scene costs far more than inspecting it.
 #[derive(Clone, Default)]
 pub(crate) struct SceneCache(Arc<OnceLock<Box<[OnceLock<Scene>]>>>);
 

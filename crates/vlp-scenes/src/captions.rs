@@ -5,12 +5,12 @@ use crate::{
     Claim, Phrase, Relation, Scene, SceneObject, Scenes, ScenesConfig, Side, wording::Wording,
 };
 
-/// A caption with what it claims; it is true of every scene in which all claims hold.
+/// A caption with its claims; it is true of every scene in which all claims hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caption {
     /// The text, lower case, without a full stop.
     pub text: String,
-    /// What it claims.
+    /// Its claims.
     pub claims: Vec<Claim>,
     wording: Wording,
 }
@@ -56,7 +56,7 @@ impl Scenes {
             .collect()
     }
 
-    /// For each of the five captions of a scene, the equally likely candidates it is drawn from.
+    /// For each of the five captions of a scene, the equally likely candidates it is sampled from.
     pub fn caption_choices(&self, scene: &Scene) -> Vec<Vec<Caption>> {
         let config = &self.config;
         CaptionBuilder { config, scene }.choices()
@@ -161,32 +161,33 @@ impl CaptionBuilder<'_> {
     /// The leftmost object with a unique color, else the leftmost with a unique shape.
     fn only(&self) -> Option<Caption> {
         use Property::{Color, Shape, Size, Texture};
-        let caption = |which, what| Caption::new(Wording::Only, vec![Claim::Only(which, what)]);
+        let caption =
+            |subject, predicate| Caption::new(Wording::Only, vec![Claim::Only(subject, predicate)]);
         if let [object] = self.scene.objects.as_slice() {
-            let what = self.phrase(object, &[Size, Texture, Shape]);
-            return caption(Phrase::default(), what);
+            let predicate = self.phrase(object, &[Size, Texture, Shape]);
+            return caption(Phrase::default(), predicate);
         }
         let mut objects: Vec<&SceneObject> = self.scene.objects.iter().collect();
         objects.sort_by(|a, b| a.x.total_cmp(&b.x));
         let by_color = objects.iter().map(|object| {
-            let which = self.phrase(object, &[Color]);
-            (which, self.phrase(object, &[Size, Texture, Shape]))
+            let subject = self.phrase(object, &[Color]);
+            (subject, self.phrase(object, &[Size, Texture, Shape]))
         });
         let by_shape = objects.iter().map(|object| {
-            let which = self.phrase(object, &[Shape]);
-            (which, self.phrase(object, &[Size, Texture, Color]))
+            let subject = self.phrase(object, &[Shape]);
+            (subject, self.phrase(object, &[Size, Texture, Color]))
         });
-        let (which, what) = by_color
+        let (subject, predicate) = by_color
             .chain(by_shape)
-            .find(|(which, _)| self.scene.has_unique(which))?;
-        caption(which, what)
+            .find(|(subject, _)| self.scene.has_unique(subject))?;
+        caption(subject, predicate)
     }
 
     /// A caption of a scene with a single object.
     fn single(&self, wording: Wording, properties: &[Property]) -> Option<Caption> {
-        let what = self.phrase(self.scene.objects.first()?, properties);
+        let phrase = self.phrase(self.scene.objects.first()?, properties);
         let count = Claim::Count(1, Phrase::default());
-        Caption::new(wording, vec![count, Claim::Exists(what)])
+        Caption::new(wording, vec![count, Claim::Exists(phrase)])
     }
 
     fn choices(&self) -> Vec<Vec<Caption>> {

@@ -1,6 +1,6 @@
 use crate::{NUMBER_WORDS, Phrase, Relation, Scene, SceneObject, Side, phrase::others};
 
-/// What a sentence says about a scene.
+/// A statement about a scene that is either true or false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Claim {
     /// At least one object matches.

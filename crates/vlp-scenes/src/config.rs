@@ -59,8 +59,22 @@ pub struct ScenesConfig {
     pub sizes: Vec<Size>,
     /// Possible textures.
     pub textures: Vec<Texture>,
+    /// Combinations of a color and a shape that no training scene has and no training text names, such as
+    /// `[["red", "square"]]`. Validation and test scenes have none either, unless `require_held_out` is set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_out: Vec<(Color, Shape)>,
+    /// Each validation and test scene has at least one object of a combination in `held_out`. Training scenes are not
+    /// affected.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub require_held_out: bool,
     /// Possible backgrounds.
     pub backgrounds: Vec<Background>,
+    /// Small colored marks behind the objects, which no text mentions; at most 200.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub clutter: usize,
+    /// How much darker the unlit side of the image is: 0 for even light, at most 0.9.
+    #[serde(skip_serializing_if = "is_even")]
+    pub shade: f32,
     /// Smallest extent (longer side of the box) of an object, as a fraction of the image side.
     pub min_extent: f32,
     /// Largest extent. Small objects have extents in the lower 35 % of the range, large ones in the upper 35 %.
@@ -71,6 +85,15 @@ pub struct ScenesConfig {
     pub count: usize,
     /// Seed of the scenes.
     pub seed: u64,
+}
+
+// Values that a configuration without them stands for are not written: such configurations keep their fingerprints.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+fn is_even(shade: &f32) -> bool {
+    *shade == 0.0
 }
 
 impl Default for ScenesConfig {
@@ -90,7 +113,11 @@ impl Default for ScenesConfig {
             ],
             sizes: Size::ALL.to_vec(),
             textures: Texture::ALL.to_vec(),
+            held_out: vec![],
+            require_held_out: false,
             backgrounds: vec![Background::Plain, Background::Gradient, Background::Noise],
+            clutter: 0,
+            shade: 0.0,
             min_extent: 0.25,
             max_extent: 0.5,
             split: Split::Train,
@@ -131,6 +158,22 @@ impl ScenesConfig {
                 return invalid(field, "it is empty; at least one is needed".into());
             }
         }
+        if let Some(reason) = self.held_out_problem() {
+            return invalid("scenes.held_out", reason);
+        }
+        if self.require_held_out && self.held_out.is_empty() {
+            let reason = "true, but scenes.held_out names no combination".into();
+            return invalid("scenes.require_held_out", reason);
+        }
+        if self.clutter > 200 {
+            return invalid("scenes.clutter", format!("{}; at most 200", self.clutter));
+        }
+        if !(0.0..=0.9).contains(&self.shade) {
+            return invalid(
+                "scenes.shade",
+                format!("{}; it must be 0 to 0.9", self.shade),
+            );
+        }
         if !(0.05..=0.9).contains(&self.min_extent)
             || !(self.min_extent..=0.9).contains(&self.max_extent)
         {
@@ -159,6 +202,47 @@ impl ScenesConfig {
             return invalid("scenes.count", format!("{}; at most 10^9", self.count));
         }
         Ok(())
+    }
+
+    /// What is wrong with the combinations held out.
+    fn held_out_problem(&self) -> Option<String> {
+        let (colors, shapes) = (&self.colors, &self.shapes);
+        for (color, shape) in &self.held_out {
+            let (color_word, shape_word) = (color.word(), shape.word());
+            if !colors.contains(color) {
+                return Some(format!(
+                    "{color_word} {shape_word}: {color_word} is not in scenes.colors"
+                ));
+            }
+            if !shapes.contains(shape) {
+                return Some(format!(
+                    "{color_word} {shape_word}: {shape_word} is not in scenes.shapes"
+                ));
+            }
+        }
+        let is_held_out = |color: &Color, shape: &Shape| self.held_out.contains(&(*color, *shape));
+        let color = colors
+            .iter()
+            .find(|color| shapes.iter().all(|shape| is_held_out(color, shape)));
+        let shape = shapes
+            .iter()
+            .find(|shape| colors.iter().all(|color| is_held_out(color, shape)));
+        let word = color
+            .map(|color| color.word())
+            .or(shape.map(|shape| shape.word()))?;
+        Some(format!(
+            "no combination with {word} is left for training; leave at least one for each color and each shape"
+        ))
+    }
+
+    /// Whether every scene has an object of a combination held out.
+    pub(crate) fn shows_held_out(&self) -> bool {
+        self.require_held_out && self.split != Split::Train
+    }
+
+    /// Whether scenes may have objects of this color and shape.
+    pub(crate) fn allows(&self, color: Color, shape: Shape) -> bool {
+        self.shows_held_out() || !self.held_out.contains(&(color, shape))
     }
 
     /// Smallest and largest extent of a size.

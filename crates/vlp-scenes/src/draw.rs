@@ -36,9 +36,11 @@ impl Scene {
     fn paint(&self, side: u32) -> Option<Pixmap> {
         let mut pixmap = Pixmap::new(side, side)?;
         self.paint_background(&mut pixmap)?;
+        self.paint_clutter(&mut pixmap)?;
         for object in &self.objects {
             object.paint(&mut pixmap)?;
         }
+        self.shade(&mut pixmap);
         Some(pixmap)
     }
 
@@ -134,7 +136,7 @@ impl SceneObject {
     }
 }
 
-fn solid([r, g, b]: [u8; 3]) -> Paint<'static> {
+pub(crate) fn solid([r, g, b]: [u8; 3]) -> Paint<'static> {
     Paint {
         shader: Shader::SolidColor(Rgba::from_rgba8(r, g, b, 255)),
         anti_alias: true,

@@ -73,8 +73,8 @@ impl Scenes {
             }
             2 => {
                 // The count of a shape that the scene lacks is 0.
-                let what = Phrase::with_shape(pick(&self.config.shapes, rng));
-                Claim::Count(scene.count(&what), what)
+                let phrase = Phrase::with_shape(pick(&self.config.shapes, rng));
+                Claim::Count(scene.count(&phrase), phrase)
             }
             _ => Claim::Exists(Phrase {
                 size: Some(object.size),
@@ -88,16 +88,16 @@ impl Scenes {
             let mut candidates = match self.true_claim(scene, rng) {
                 // A neighboring direction may look true; the opposite is clearly false.
                 Claim::Related(a, relation, b) => vec![Claim::Related(a, relation.opposite(), b)],
-                Claim::Outermost(side, what) => {
-                    let phrases = what.variants().into_iter();
+                Claim::Outermost(side, phrase) => {
+                    let phrases = phrase.variants().into_iter();
                     phrases
-                        .map(|what| Claim::Outermost(side, what))
-                        .chain([Claim::Outermost(side.opposite(), what)])
+                        .map(|phrase| Claim::Outermost(side, phrase))
+                        .chain([Claim::Outermost(side.opposite(), phrase)])
                         .collect()
                 }
-                Claim::Count(number, what) => (0..=self.config.max_objects)
+                Claim::Count(number, phrase) => (0..=self.config.max_objects)
                     .filter(|other| other.abs_diff(number) == 1)
-                    .map(|other| Claim::Count(other, what))
+                    .map(|other| Claim::Count(other, phrase))
                     .collect(),
                 claim => claim.variants(),
             };

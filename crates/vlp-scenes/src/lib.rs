@@ -4,6 +4,7 @@ mod attributes;
 mod cache;
 mod captions;
 mod claim;
+mod clutter;
 mod config;
 mod draw;
 mod export;

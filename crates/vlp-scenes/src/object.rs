@@ -33,12 +33,21 @@ pub struct SceneObject {
 }
 
 impl SceneObject {
-    /// Random properties and extent, at the center of the image.
-    pub(crate) fn random(config: &ScenesConfig, size: Size, rng: &mut impl Rng) -> Self {
+    /// Random properties and extent, at the center of the image; color and shape are `held_out` or not.
+    pub(crate) fn random(
+        config: &ScenesConfig,
+        size: Size,
+        held_out: bool,
+        rng: &mut impl Rng,
+    ) -> Self {
         let (min_extent, max_extent) = config.extent_range(size);
+        let (color, shape) = match held_out {
+            true => pick(&config.held_out, rng),
+            false => any_combination(config, rng),
+        };
         let mut object = Self {
-            shape: pick(&config.shapes, rng),
-            color: pick(&config.colors, rng),
+            shape,
+            color,
             size,
             texture: pick(&config.textures, rng),
             x: 0.5,
@@ -71,5 +80,16 @@ impl SceneObject {
         let shared = width * height;
         let (area_a, area_b) = (self.width * self.height, other.width * other.height);
         shared > MAX_IOU * (area_a + area_b - shared) || shared > MAX_COVER * area_a.min(area_b)
+    }
+}
+
+/// A color and a shape that scenes may have, all equally likely. The configuration leaves some for each color.
+fn any_combination(config: &ScenesConfig, rng: &mut impl Rng) -> (Color, Shape) {
+    loop {
+        let shape = pick(&config.shapes, rng);
+        let color = pick(&config.colors, rng);
+        if config.allows(color, shape) {
+            return (color, shape);
+        }
     }
 }

@@ -50,17 +50,17 @@ impl Scenes {
         rng: &mut ChaCha8Rng,
     ) -> Option<Question> {
         let object = objects.first()?;
-        let what = match rng.random_range(0..4) {
+        let phrase = match rng.random_range(0..4) {
             0 => Phrase::default(),
             1 => Phrase::with_color(object.color),
             2 => Phrase::with_shape(object.shape),
             // Any configured shape: the answer may be 0.
             _ => Phrase::with_shape(pick(&self.config.shapes, rng)),
         };
-        let number = scene.count(&what);
+        let number = scene.count(&phrase);
         let other_answers = [number + 1, number.saturating_sub(1)].map(|n| n.to_string());
         let question = Question {
-            text: format!("how many {} are there?", what.plural()),
+            text: format!("how many {} are there?", phrase.plural()),
             question_type: "how many",
             answer_type: AnswerType::Number,
             answer: number.to_string(),
@@ -112,15 +112,15 @@ impl Scenes {
         objects: &[&SceneObject],
         rng: &mut ChaCha8Rng,
     ) -> Option<Question> {
-        let mut what = Phrase::color_and_shape(objects.first()?);
+        let mut phrase = Phrase::color_and_shape(objects.first()?);
         let yes = rng.random_bool(0.5);
         if !yes {
             // Changes one word about an existing object, so that neither word alone gives the answer away.
-            let mut absent = what.variants();
-            absent.retain(|what| self.can_generate(what) && scene.count(what) == 0);
-            what = *absent.get(rng.random_range(0..absent.len().max(1)))?;
+            let mut absent = phrase.variants();
+            absent.retain(|phrase| self.can_generate(phrase) && scene.count(phrase) == 0);
+            phrase = *absent.get(rng.random_range(0..absent.len().max(1)))?;
         }
-        let text = format!("is there {}?", what.with_article());
+        let text = format!("is there {}?", phrase.with_article());
         Some(Question::yes_no(text, "is there a", yes, rng))
     }
 }

@@ -23,7 +23,11 @@ pub struct Scene {
     pub tints: [[u8; 3]; 2],
     /// Direction of a gradient background in degrees.
     pub gradient_angle: f32,
-    /// Seed of a noise background and of the captions, questions and hypotheses.
+    /// Number of marks behind the objects.
+    pub clutter: usize,
+    /// How much darker the unlit side is, 0 to 0.9.
+    pub shade: f32,
+    /// Seed of a noise background, of marks and light, and of the captions, questions and hypotheses.
     pub seed: u64,
 }
 
@@ -38,14 +42,17 @@ impl Scene {
         let tints = [tint(&mut rng), tint(&mut rng)];
         let background = pick(&config.backgrounds, &mut rng);
         let (gradient_angle, seed) = (rng.random_range(0.0..360.0), rng.random());
+        let held_out = held_out_object(config, index, count);
         let objects = (0..SCENE_ATTEMPTS)
-            .find_map(|_| scatter(config, count, &mut rng))
-            .unwrap_or_else(|| grid(config, count, &mut rng));
+            .find_map(|_| scatter(config, count, held_out, &mut rng))
+            .unwrap_or_else(|| grid(config, count, held_out, &mut rng));
         Self {
             objects,
             background,
             tints,
             gradient_angle,
+            clutter: config.clutter,
+            shade: config.shade,
             seed,
         }
     }
@@ -69,11 +76,24 @@ impl Scene {
     }
 }
 
+/// Which of `count` objects is of a combination held out, if one must be.
+fn held_out_object(config: &ScenesConfig, index: usize, count: usize) -> Option<usize> {
+    // A stream of its own: everything else is drawn as without it.
+    let mut rng = rng(config.seed, config.split as u64, index as u64, "held out");
+    config.shows_held_out().then(|| rng.random_range(0..count))
+}
+
 /// Objects at random positions; `None` if one of them does not fit or the outermost one on a side is ambiguous.
-fn scatter(config: &ScenesConfig, count: usize, rng: &mut impl Rng) -> Option<Vec<SceneObject>> {
+fn scatter(
+    config: &ScenesConfig,
+    count: usize,
+    held_out: Option<usize>,
+    rng: &mut impl Rng,
+) -> Option<Vec<SceneObject>> {
     let mut objects: Vec<SceneObject> = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut object = SceneObject::random(config, pick(&config.sizes, rng), rng);
+    for index in 0..count {
+        let size = pick(&config.sizes, rng);
+        let mut object = SceneObject::random(config, size, held_out == Some(index), rng);
         let (min_x, min_y) = (MARGIN + object.width / 2.0, MARGIN + object.height / 2.0);
         let fits = (0..OBJECT_ATTEMPTS).any(|_| {
             object.x = rng.random_range(min_x..=1.0 - min_x);
@@ -101,7 +121,12 @@ fn has_clearance(coordinates: impl Iterator<Item = f32>) -> bool {
 }
 
 /// Objects of the smallest extent, one in each grid cell; these always fit.
-fn grid(config: &ScenesConfig, count: usize, rng: &mut impl Rng) -> Vec<SceneObject> {
+fn grid(
+    config: &ScenesConfig,
+    count: usize,
+    held_out: Option<usize>,
+    rng: &mut impl Rng,
+) -> Vec<SceneObject> {
     let columns = (count as f32).sqrt().ceil() as usize;
     let cell = 1.0 / columns as f32;
     let min_extent = |size: &Size| config.extent_range(*size).0;
@@ -111,7 +136,8 @@ fn grid(config: &ScenesConfig, count: usize, rng: &mut impl Rng) -> Vec<SceneObj
         .copied()
         .min_by(|a, b| min_extent(a).total_cmp(&min_extent(b)));
     let object = |index: usize| {
-        let mut object = SceneObject::random(config, smallest.unwrap_or(Size::Small), rng);
+        let size = smallest.unwrap_or(Size::Small);
+        let mut object = SceneObject::random(config, size, held_out == Some(index), rng);
         object.extent = smallest.map_or(object.extent, |size| min_extent(&size));
         object.update_box_size();
         object.x = cell * ((index % columns) as f32 + 0.5);

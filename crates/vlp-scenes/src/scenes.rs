@@ -75,12 +75,14 @@ impl Scenes {
     /// Whether scenes may contain objects of the named color and shape.
     pub(crate) fn can_generate(&self, phrase: &Phrase) -> bool {
         let config = &self.config;
+        let mut combination = phrase.color.zip(phrase.shape).into_iter();
         phrase
             .color
             .is_none_or(|color| config.colors.contains(&color))
             && phrase
                 .shape
                 .is_none_or(|shape| config.shapes.contains(&shape))
+            && combination.all(|(color, shape)| config.allows(color, shape))
     }
 
     /// Class and attribute indices of an object and its box in pixels.

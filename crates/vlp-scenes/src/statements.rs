@@ -25,7 +25,7 @@ pub struct Statement {
     pub label: bool,
 }
 
-/// What a sentence claims of two scenes.
+/// The claim of a sentence about two scenes.
 #[derive(Debug, Clone, Copy)]
 enum PairClaim {
     Both(Phrase),
@@ -39,29 +39,31 @@ enum PairClaim {
 impl PairClaim {
     fn holds(&self, left: &Scene, right: &Scene) -> bool {
         match self {
-            Self::Both(what) => left.count(what) > 0 && right.count(what) > 0,
-            Self::ExactlyOne(what) => (left.count(what) > 0) != (right.count(what) > 0),
+            Self::Both(phrase) => left.count(phrase) > 0 && right.count(phrase) > 0,
+            Self::ExactlyOne(phrase) => (left.count(phrase) > 0) != (right.count(phrase) > 0),
             Self::Left(claim) => claim.holds(left),
             Self::Right(claim) => claim.holds(right),
-            Self::MoreLeft(what) => left.count(what) > right.count(what),
-            Self::Total(number, what) => left.count(what) + right.count(what) == *number,
+            Self::MoreLeft(phrase) => left.count(phrase) > right.count(phrase),
+            Self::Total(number, phrase) => left.count(phrase) + right.count(phrase) == *number,
         }
     }
 
     fn sentence(&self) -> String {
         match self {
-            Self::Both(what) => format!("both images contain {}", what.with_article()),
-            Self::ExactlyOne(what) => format!("exactly one image contains {}", what.with_article()),
+            Self::Both(phrase) => format!("both images contain {}", phrase.with_article()),
+            Self::ExactlyOne(phrase) => {
+                format!("exactly one image contains {}", phrase.with_article())
+            }
             Self::Left(claim) => format!("in the left image {}", claim.sentence()),
             Self::Right(claim) => format!("in the right image {}", claim.sentence()),
-            Self::MoreLeft(what) => {
-                let what = what.plural();
-                format!("there are more {what} in the left image than in the right image")
+            Self::MoreLeft(phrase) => {
+                let plural = phrase.plural();
+                format!("there are more {plural} in the left image than in the right image")
             }
-            Self::Total(1, what) => format!("there is one {} in total", what.noun()),
-            Self::Total(number, what) => {
+            Self::Total(1, phrase) => format!("there is one {} in total", phrase.noun()),
+            Self::Total(number, phrase) => {
                 let number = NUMBER_WORDS[*number.min(&6)];
-                format!("there are {number} {} in total", what.plural())
+                format!("there are {number} {} in total", phrase.plural())
             }
         }
     }
@@ -72,15 +74,15 @@ impl PairClaim {
         let objects = scene.shuffled_objects(rng);
         let object = objects[0];
         let color_and_shape = Phrase::color_and_shape(object);
-        let what = if rng.random_bool(0.5) {
+        let phrase = if rng.random_bool(0.5) {
             Phrase::with_shape(object.shape)
         } else {
             Phrase::with_color(object.color)
         };
         match rng.random_range(0..6) {
-            0 => Self::Both(what),
+            0 => Self::Both(phrase),
             1 => Self::ExactlyOne(color_and_shape),
-            2 => Self::Left(Claim::Count(scene.count(&what), what)),
+            2 => Self::Left(Claim::Count(scene.count(&phrase), phrase)),
             3 => {
                 let clear_pair = pairs(scene).find(|(a, b)| Relation::is_clear(a, b));
                 let related = clear_pair.map(|(a, b)| {
@@ -93,8 +95,8 @@ impl PairClaim {
                 });
                 Self::Right(related.unwrap_or(Claim::Exists(color_and_shape)))
             }
-            4 => Self::MoreLeft(what),
-            _ => Self::Total((left.count(&what) + right.count(&what)).min(6), what),
+            4 => Self::MoreLeft(phrase),
+            _ => Self::Total((left.count(&phrase) + right.count(&phrase)).min(6), phrase),
         }
     }
 }

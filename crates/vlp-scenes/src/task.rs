@@ -7,7 +7,7 @@ use crate::{Question, Scenes, ScenesConfig, Split, Statement};
 const QUESTIONS: usize = 2;
 /// Hypotheses per scene, one of each label.
 const HYPOTHESES: usize = 3;
-/// Attempts to draw a statement; in varied scenes about one in fifty attempts fails.
+/// Maximum number of attempts to generate a statement; in varied scenes about one in fifty attempts fails.
 const STATEMENT_ATTEMPTS: usize = 64;
 /// Distance between the statement numbers of two attempts.
 const ATTEMPT_STRIDE: usize = 1 << 40;

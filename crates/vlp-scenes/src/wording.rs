@@ -1,6 +1,6 @@
 use crate::{Claim, NUMBER_WORDS, Phrase, Side};
 
-/// How a caption states its claims.
+/// The sentence pattern with which a caption states its claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Wording {
     /// `red circle on the left and blue star on the right`

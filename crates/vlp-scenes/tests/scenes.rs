@@ -103,6 +103,42 @@ fn scene_depends_only_on_seed_split_and_index() {
 }
 
 #[test]
+fn clutter_and_shade_change_the_image_alone() {
+    let plain = Scenes::new(ScenesConfig::default()).unwrap();
+    let cluttered = Scenes::new(ScenesConfig::default().with_clutter(12)).unwrap();
+    let shaded = Scenes::new(ScenesConfig::default().with_shade(0.6)).unwrap();
+    for index in 0..40 {
+        let (scene, clutter, shade) = (
+            plain.load(index).unwrap(),
+            cluttered.load(index).unwrap(),
+            shaded.load(index).unwrap(),
+        );
+        assert_eq!(
+            (&clutter.captions, &clutter.objects),
+            (&scene.captions, &scene.objects)
+        );
+        assert_eq!(
+            (&shade.captions, &shade.objects),
+            (&scene.captions, &scene.objects)
+        );
+        // Marks lie behind the objects.
+        for object in plain.scene(index).objects {
+            let at = |length: f32| (length * 64.0) as usize;
+            let center = (at(object.x), at(object.y));
+            if object.shape != Shape::Ring {
+                let pixel = |image: &Image| image.pixel(center.0, center.1);
+                assert_eq!(pixel(&clutter.image), pixel(&scene.image));
+            }
+        }
+        let brightness = |image: &Image| image.rgb.iter().map(|&c| usize::from(c)).sum::<usize>();
+        let changed = scene.image.rgb.iter().zip(&clutter.image.rgb);
+        assert!(changed.filter(|(a, b)| a != b).count() > 64);
+        let ratio = brightness(&shade.image) as f64 / brightness(&scene.image) as f64;
+        assert!((0.55..0.85).contains(&ratio), "{ratio}");
+    }
+}
+
+#[test]
 fn objects_have_one_attribute_of_each_group() {
     let scenes = Scenes::new(large_config()).unwrap();
     let labels = scenes.labels();
@@ -144,6 +180,9 @@ fn invalid_configurations_are_rejected_by_field() {
         ),
         (base().with_min_extent(f32::NAN), "extent"),
         (base().with_count(2_000_000_000), "count"),
+        (base().with_clutter(201), "clutter"),
+        (base().with_shade(0.95), "shade"),
+        (base().with_shade(f32::NAN), "shade"),
     ];
     for (config, field) in cases {
         let error = Scenes::new(config).unwrap_err().to_string();

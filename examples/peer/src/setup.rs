@@ -43,10 +43,10 @@ impl Setup {
     /// The setup of a case; `None` for one without a model of either paper.
     pub(crate) fn of(case: &str) -> Result<Option<Self>, PeerError> {
         let preset = match case {
-            "e2e-384" | "e2e-800x1333" | "e2e-step" | "caption-beam1" | "caption-beam5"
-            | "start" => "e2e-vlp-r50",
+            "e2e-384" | "e2e-800x1333" | "e2e-pair-800x1333" | "e2e-step" | "caption-beam1"
+            | "caption-beam5" | "start" => "e2e-vlp-r50",
             "tiny-step" => "e2e-vlp-tiny",
-            "soho-r101-step" => "soho-paper",
+            "soho-pair-608x1024" | "soho-r101-step" => "soho-paper",
             "soho-r18-step" => "soho-official-r18",
             "soho-tiny-step" => "soho-tiny",
             _ => return Ok(None),

@@ -1,4 +1,4 @@
-//! What a GPU has to tell, in a given time: rows against PyTorch, and what recorded graphs and fusion bring.
+//! Measurements on a GPU within a given time: the comparison with PyTorch, and the gains of recorded graphs and fusion.
 
 use std::fmt::Write as _;
 use std::fs;

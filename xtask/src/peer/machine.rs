@@ -20,7 +20,7 @@ pub(crate) fn describe() -> String {
     format!("{cpu}, {cores} cores{memory}, {}", std::env::consts::OS)
 }
 
-/// Ticks of all cores so far: those that ran something, and all. `None` where `/proc` is not there.
+/// Ticks of all cores so far: those that ran something, and all. `None` if `/proc` is not there.
 pub(super) fn ticks() -> Option<(f64, f64)> {
     let text = fs::read_to_string("/proc/stat").ok()?;
     busy(text.lines().next()?)

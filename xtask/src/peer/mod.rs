@@ -6,11 +6,12 @@ mod python;
 mod row;
 mod table;
 mod target;
+mod two_step;
 pub(crate) mod worker;
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -31,11 +32,13 @@ enum Kind {
 }
 
 /// Every case, in the order of the table.
-const CASES: [(&str, Kind); 17] = [
+const CASES: [(&str, Kind); 19] = [
     ("resnet50-384", Kind::Compiled),
     ("resnet50-800x1333", Kind::Compiled),
     ("e2e-384", Kind::Compiled),
     ("e2e-800x1333", Kind::Compiled),
+    ("e2e-pair-800x1333", Kind::Compiled),
+    ("soho-pair-608x1024", Kind::Compiled),
     ("e2e-step", Kind::Compiled),
     ("soho-r101-step", Kind::Compiled),
     ("soho-r18-step", Kind::Compiled),
@@ -62,24 +65,24 @@ const THEIRS: &str = "PyTorch";
 const COMPILED: &str = "PyTorch compiled";
 
 /// Runs the named cases, or all, appends the records to `target/peer/PAGE.jsonl` and writes `docs/numbers/PAGE.md` from that
-/// file; the page is named after the vector instructions, bf16 or the GPU. `table` only writes the pages.
+/// file; the page is named after the vector instructions, bf16 or the GPU. `table` only writes the pages, `two-step` one of its
+/// own.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     let (target, names) = Target::parse(words)?;
     if names == ["table"] {
         return write_pages(root);
     }
-    let cases = choose(names, &target)?;
+    let is_two_step = names == ["two-step"];
+    let cases = match is_two_step {
+        true => vec![],
+        false => choose(names, &target)?,
+    };
     let python = python::interpreter(root)?;
-    if let Some(mut build) = target.worker(|| cargo(root), "build") {
-        let status = build.status().map_err(|e| format!("cargo: {e}"))?;
-        if !status.success() {
-            return Err("peer-worker did not build".into());
-        }
-    }
     let bench = Bench {
         root,
         target,
         python: &python,
+        worker: target.worker(root)?,
         machine: [target.describe(), Some(machine::describe())]
             .into_iter()
             .flatten()
@@ -87,6 +90,9 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
             .join(", "),
         run: machine::now()?,
     };
+    if is_two_step {
+        return two_step::run(&bench);
+    }
     let mut failed = vec![];
     for (case, kind) in cases {
         if let Err(reason) = bench.case(case, kind) {
@@ -149,33 +155,37 @@ struct Bench<'a> {
     root: &'a Path,
     target: Target<'a>,
     python: &'a Path,
+    worker: PathBuf,
     machine: String,
     run: String,
 }
 
 impl Bench<'_> {
+    /// A new process of vlp's worker.
+    fn ours(&self) -> Result<Worker, String> {
+        let mut command = self.target.restrict(Command::new(&self.worker));
+        Worker::start(OURS, command.current_dir(self.root))
+    }
+
+    /// A new process of PyTorch's worker.
+    fn python(&self, name: &'static str) -> Result<Worker, String> {
+        let mut command = Command::new(self.python);
+        command.arg(self.root.join("benches/peer/peer.py"));
+        // Graphs compiled for other instructions must not be loaded.
+        command.env(
+            "TORCHINDUCTOR_CACHE_DIR",
+            self.target.inductor_cache(self.root),
+        );
+        Worker::start(name, &mut self.target.restrict(command))
+    }
+
     /// All sides in turns; fails where one of them does or their losses differ.
     fn case(&self, case: &str, kind: Kind) -> Result<(), String> {
-        let start = || {
-            let command = self.target.worker(|| cargo(self.root), "run");
-            Worker::start(OURS, &mut command.ok_or("no worker")?)
-        };
         // In a process of its own: the memory of drawing weights is no part of the case's.
-        let files = start()?.prepare(self.root, case)?;
-        let script = self.root.join("benches/peer/peer.py");
-        let python = |name| {
-            let mut command = Command::new(self.python);
-            command.arg(&script);
-            // Graphs compiled for other instructions must not be loaded.
-            command.env(
-                "TORCHINDUCTOR_CACHE_DIR",
-                self.target.inductor_cache(self.root),
-            );
-            Worker::start(name, &mut self.target.restrict(command))
-        };
-        let mut workers = vec![start()?, python(THEIRS)?];
+        let files = self.ours()?.prepare(self.root, case)?;
+        let mut workers = vec![self.ours()?, self.python(THEIRS)?];
         if kind == Kind::Compiled {
-            workers.push(python(COMPILED)?);
+            workers.push(self.python(COMPILED)?);
         }
 
         let request = |side: &str, repeats: usize| {

@@ -1,4 +1,4 @@
-//! A case of a page of `docs/numbers`: the records of all sides, and what they say.
+//! A case of a page of `docs/numbers`: the records of all sides, and the numbers computed from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

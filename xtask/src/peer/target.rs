@@ -1,7 +1,10 @@
 //! What the comparison runs on: the CPU in f32 or bf16, with all vector instructions or fewer, or a GPU.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
 
 use super::{Kind, OURS, THEIRS};
 
@@ -90,17 +93,29 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Our worker: `VLP_PEER_WORKER`, or the one that cargo builds.
-    pub(super) fn worker(&self, cargo: impl Fn() -> Command, verb: &str) -> Option<Command> {
+    /// Our worker: `VLP_PEER_WORKER`, or a copy of the one that cargo builds, so that a build meanwhile changes no later case.
+    pub(super) fn worker(&self, root: &Path) -> Result<PathBuf, String> {
         if let Some(ready) = std::env::var_os("VLP_PEER_WORKER") {
-            return (verb == "run").then(|| self.restrict(Command::new(ready)));
+            return Ok(ready.into());
         }
-        let mut command = cargo();
-        command.args([verb, "-q", "-p", "peer-worker"]);
+        let mut command = super::cargo(root);
+        command.args(["build", "-q", "-p", "peer-worker"]);
+        command.arg("--message-format=json-render-diagnostics");
         if let Some(gpu) = self.gpu() {
             command.args(["--features", gpu]);
         }
-        Some(self.restrict(command))
+        command.stderr(Stdio::inherit());
+        let output = command.output().map_err(|e| format!("cargo: {e}"))?;
+        if !output.status.success() {
+            return Err("peer-worker did not build".into());
+        }
+        let messages = String::from_utf8_lossy(&output.stdout);
+        let built = executable(&messages).ok_or("cargo named no executable of peer-worker")?;
+        let copy = root.join("target/peer").join("peer-worker");
+        let failed = |e| format!("{} to {}: {e}", built.display(), copy.display());
+        fs::create_dir_all(root.join("target/peer")).map_err(failed)?;
+        fs::copy(&built, &copy).map_err(failed)?;
+        Ok(copy)
     }
 
     /// Restricts both sides to the same vector instructions.
@@ -171,6 +186,14 @@ impl<'a> Target<'a> {
             .map_or(String::new(), |level| format!(" --simd {level}"));
         format!("cargo xtask peer{device}{simd}")
     }
+}
+
+/// The last executable that cargo's JSON messages name.
+fn executable(messages: &str) -> Option<PathBuf> {
+    messages.lines().rev().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message["executable"].as_str()?))
+    })
 }
 
 /// Where raw records of a page are kept.
@@ -244,6 +267,17 @@ fn memory_of(rows: &str, process: u32) -> Option<f64> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_worker_is_the_executable_that_cargo_names_last() {
+        let messages = r#"{"reason":"compiler-artifact","executable":null}
+{"reason":"compiler-artifact","executable":"/t/debug/build-script"}
+{"reason":"compiler-artifact","executable":"/t/debug/peer-worker"}
+{"reason":"build-finished","success":true}
+"#;
+        assert_eq!(executable(messages), Some("/t/debug/peer-worker".into()));
+        assert_eq!(executable("not JSON\n{}\n"), None);
+    }
 
     #[test]
     fn options_come_before_the_cases() {

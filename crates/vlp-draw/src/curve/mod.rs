@@ -1,5 +1,6 @@
 //! Line charts of recorded values.
 
+mod comparison;
 mod scale;
 mod series;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout::printable;
 use crate::svg::{FONT_FAMILY, Px, text_width, truncate};
+pub use comparison::comparison_svg;
 pub(crate) use scale::{Scale, short};
 use series::{Bucket, Series};
 

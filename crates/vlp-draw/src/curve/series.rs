@@ -44,6 +44,11 @@ impl Series {
         }
     }
 
+    /// The points in order of step.
+    pub(crate) fn points(&self) -> &[(f64, f64)] {
+        &self.points
+    }
+
     /// First and last finite value.
     pub(crate) fn first_and_last(&self) -> Option<(f64, f64)> {
         let mut finite = self

@@ -64,7 +64,7 @@ impl CodeCard {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Patch {
-    /// Where it comes from; shown as a tooltip.
+    /// Origin of the patch; shown as a tooltip.
     pub title: String,
     /// Width in pixels, above 0.
     pub width: u32,

@@ -9,7 +9,7 @@ use crate::layout::{pixelated, text_or_empty};
 use crate::overlay::overlay;
 use crate::{BoxKind, ImageError};
 
-/// Maximal width of an image on the page, in CSS pixels.
+/// Maximum width of an image on the page, in CSS pixels.
 const MAX_IMAGE_WIDTH: f64 = 340.0;
 
 pub(super) fn sample_card(index: usize, sample: &SampleCard) -> Result<Markup, ImageError> {

@@ -16,12 +16,12 @@ struct Dictionary {
 }
 
 pub(super) fn load(inputs: &Arrays, device: &Device) -> Result<Box<dyn Case>, PeerError> {
-    let ([codes, width], table) = inputs.get::<f32, 2>("table")?;
+    let ([codes, width], codebook) = inputs.get::<f32, 2>("table")?;
     let (shape, features) = inputs.get::<f32, 2>("features")?;
     let fresh = DictionaryConfig::new(codes).init(width, device)?;
     let dictionary = module::fill_with(fresh, |path| {
         Ok(match path {
-            "running_codes" => table.clone(),
+            "running_codes" => codebook.clone(),
             "running_sums" => vec![0.0; codes * width],
             "running_totals" => vec![0.0; 2],
             _ => vec![0.0; codes],
@@ -36,10 +36,10 @@ pub(super) fn load(inputs: &Arrays, device: &Device) -> Result<Box<dyn Case>, Pe
 impl Case for Dictionary {
     fn run(&mut self) -> Result<Outputs, PeerError> {
         let codes = self.dictionary.nearest_codes(self.features.clone());
-        let (features, table) = (self.features.clone(), self.dictionary.table());
+        let (features, codebook) = (self.features.clone(), self.dictionary.codebook());
         let distance = Output::later(move || {
             let count = features.dims()[0];
-            let step = features - table.select(0, codes);
+            let step = features - codebook.select(0, codes);
             let values: Vec<f64> = step.into_data().iter().collect();
             values.iter().map(|x| x * x).sum::<f64>() / count as f64
         });

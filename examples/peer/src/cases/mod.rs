@@ -6,6 +6,7 @@ mod dictionary;
 mod forward;
 mod jpeg;
 mod matching;
+mod pair;
 mod step;
 mod tokenize;
 
@@ -99,6 +100,10 @@ fn with_model(
         (_, System::E2eVlp(model)) if case.ends_with("-step") => {
             step::load(model, setup, arrays, device)?
         }
+        ("e2e-pair-800x1333", System::E2eVlp(model)) => {
+            pair::load(model, arrays, device, captures)?
+        }
+        ("soho-pair-608x1024", System::Soho(model)) => pair::load(model, arrays, device, captures)?,
         (_, System::E2eVlp(model)) => forward::load(model, arrays, device, captures)?,
         (_, System::Soho(model)) => step::load(model, setup, arrays, device)?,
     })

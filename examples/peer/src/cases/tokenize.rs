@@ -1,4 +1,4 @@
-//! Captions into word pieces, one after the other or on all threads.
+//! Captions into WordPiece tokens, one after the other or on all threads.
 
 use rayon::prelude::*;
 use vlp_text::{Encoding, WordPieceTokenizer};

@@ -19,6 +19,8 @@ use crate::setup::Setup;
 pub(crate) const SEED: u64 = 1;
 /// Tokens of a text at E2E-VLP's sizes.
 const TEXT: usize = 40;
+/// Tokens of a text at SOHO's.
+const SHORT_TEXT: usize = 16;
 
 /// Writes weights, if the case has any, and inputs into `folder`.
 pub(crate) fn prepare(case: &str, folder: &Path) -> Result<(Option<PathBuf>, PathBuf), PeerError> {
@@ -41,9 +43,14 @@ fn inputs(case: &str, setup: Option<&Setup>) -> Result<Arrays, PeerError> {
             images::unpadded(&mut inputs, [1, 384, 384]);
             texts::whole(&mut inputs, setup, TEXT);
         }
-        ("e2e-800x1333", Some(setup)) => {
+        ("e2e-800x1333" | "e2e-pair-800x1333", Some(setup)) => {
             images::unpadded(&mut inputs, [1, 800, 1333]);
             texts::whole(&mut inputs, setup, TEXT);
+        }
+        // 600 x 1000, padded to multiples of 32.
+        ("soho-pair-608x1024", Some(setup)) => {
+            images::unpadded(&mut inputs, [1, 608, 1024]);
+            texts::whole(&mut inputs, setup, SHORT_TEXT);
         }
         ("caption-beam1" | "caption-beam5", _) => {
             images::unpadded(&mut inputs, [1, 384, 384]);
@@ -62,12 +69,12 @@ fn inputs(case: &str, setup: Option<&Setup>) -> Result<Arrays, PeerError> {
         }
         ("soho-r101-step", Some(setup)) => {
             images::padded(&mut inputs, [2, 256, 256]);
-            texts::masked(&mut inputs, setup, 2, 1, 16);
+            texts::masked(&mut inputs, setup, 2, 1, SHORT_TEXT);
             texts::visual_masks(&mut inputs, setup, 2, 1);
         }
         ("soho-r18-step", Some(setup)) => {
             images::padded(&mut inputs, [2, 256, 256]);
-            texts::masked(&mut inputs, setup, 2, 4, 16);
+            texts::masked(&mut inputs, setup, 2, 4, SHORT_TEXT);
             texts::visual_masks(&mut inputs, setup, 2, 4);
         }
         ("soho-tiny-step", Some(setup)) => {

@@ -9,7 +9,7 @@ use super::SEED;
 use crate::arrays::Arrays;
 
 const CAPTIONS: usize = 2000;
-/// Where whole words start in BERT's list, which is by frequency.
+/// Index at which whole words start in BERT's vocabulary, which is sorted by frequency.
 const FIRST: usize = 1996;
 
 /// The vocabulary, and captions of 8 to 14 words: capitals, accents, numbers and words of several pieces among them.

@@ -1,0 +1,392 @@
+//! The page of an ablation: a pure function of its runs, and the charts next to it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use vlp_draw::{Curve, comparison_svg};
+
+use super::comparisons::{Comparison, comparisons};
+use super::plan::{Plan, Task, View};
+use super::progress::duration;
+use super::scores::{BySeed, Scores};
+use super::statistics::{deviation, mean};
+use crate::results::replace;
+
+/// Below it a corrected p-value is marked.
+const SIGNIFICANT: f64 = 0.05;
+
+/// Writes the results between the markers of `page`, or a new page; the charts next to it.
+pub(super) fn write(
+    page: &Path,
+    plan: &Plan,
+    scores: &Scores,
+    command: &str,
+    machine: &str,
+) -> Result<(), String> {
+    let stem = page.file_stem().unwrap_or_default().to_string_lossy();
+    let parent = page.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(parent).map_err(|e| format!("{}: {e}", parent.display()))?;
+    let mut links = String::new();
+    for (name, svg) in charts(plan, scores) {
+        let file = format!("{stem}-{}.svg", name.replace('/', "-"));
+        write_file(&parent.join(&file), &svg)?;
+        _ = writeln!(links, "![{name} by step]({file})");
+    }
+    let results = results(plan, scores, command, machine, &links)?;
+    let text = match fs::read_to_string(page) {
+        Ok(old) => replace(&old, &results)
+            .ok_or_else(|| format!("{}: no markers of results", page.display()))?,
+        Err(_) => format!(
+            "# {}\n\n{}\n\n<!-- results -->\n{results}<!-- /results -->\n",
+            plan.title, plan.claim
+        ),
+    };
+    write_file(page, &text)
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Name and chart of every curve.
+fn charts(plan: &Plan, scores: &Scores) -> Vec<(String, String)> {
+    let metrics = plan.curves.iter();
+    let pretraining = metrics.map(|metric| (metric.clone(), "pretrain", vec![metric.clone()]));
+    let tasks = plan.tasks.iter();
+    let tasks = tasks.map(|task| (task.name.clone(), task.name.as_str(), task.metrics.clone()));
+    let mut charts = vec![];
+    for (name, run, metrics) in pretraining.chain(tasks) {
+        let curves = plan.variants.iter().map(|variant| Curve {
+            name: variant.name.clone(),
+            points: scores.curve(variant, run, &metrics),
+            ..Curve::default()
+        });
+        let curves: Vec<Curve> = curves.filter(|curve| !curve.points.is_empty()).collect();
+        if !curves.is_empty() {
+            charts.push((name, comparison_svg(&metrics.join(" and "), &curves)));
+        }
+    }
+    charts
+}
+
+fn results(
+    plan: &Plan,
+    scores: &Scores,
+    command: &str,
+    machine: &str,
+    charts: &str,
+) -> Result<String, String> {
+    let comparisons = comparisons(plan, scores);
+    let mut text = facts(plan, scores, command, machine)?;
+    text += "\n### Variants\n\n";
+    for variant in &plan.variants {
+        _ = writeln!(text, "- `{}`: {}", variant.name, variant.about);
+    }
+    for view in &plan.views {
+        let (name, about) = (&view.name, &view.about);
+        _ = writeln!(
+            text,
+            "- *{name}*: {about}; *{name} minus usual*: how much larger a difference is there"
+        );
+    }
+    text += "\n### Scores\n\nMean and standard deviation over the seeds; in parentheses, their number.\n\n";
+    text += &score_table(plan, scores);
+    text += &order(plan, scores);
+    text += "\n### Differences\n\n";
+    text += &difference_table(&comparisons);
+    if !charts.is_empty() {
+        _ = write!(
+            text,
+            "\n### Curves\n\nValidation metrics by step, mean over the seeds.\n\n{charts}"
+        );
+    }
+    Ok(text)
+}
+
+/// Command, sizes, machine and time.
+fn facts(plan: &Plan, scores: &Scores, command: &str, machine: &str) -> Result<String, String> {
+    let all = scores.all_results();
+    let seconds = all.iter().filter_map(|results| results["seconds"].as_f64());
+    let seconds: f64 = seconds.sum();
+    let word = |key: &str| -> String {
+        let mut words: Vec<&str> = all
+            .iter()
+            .filter_map(|results| results[key].as_str())
+            .collect();
+        words.sort_unstable();
+        words.dedup();
+        words.join(", ")
+    };
+    let pretraining = sizes(plan, scores, "pretrain").ok_or("nothing is finished yet")?;
+    let tasks: Vec<String> = plan
+        .tasks
+        .iter()
+        .filter_map(|task| {
+            Some(format!(
+                "{}: {}",
+                task.name,
+                sizes(plan, scores, &task.name)?
+            ))
+        })
+        .collect();
+    let rows = [
+        ("command", format!("`{command}`")),
+        ("pre-training", pretraining),
+        ("fine-tuning", tasks.join("; ")),
+        (
+            "device",
+            format!("{} ({}), {machine}", word("device"), word("simd")),
+        ),
+        (
+            "time",
+            format!(
+                "{} of {} runs, one after the other",
+                duration(seconds),
+                all.len()
+            ),
+        ),
+    ];
+    let mut text = String::from("| | |\n|---|---|\n");
+    for (name, value) in rows {
+        _ = writeln!(text, "| {name} | {value} |");
+    }
+    Ok(text)
+}
+
+/// Steps, batch and validation of a run, from its configuration.
+fn sizes(plan: &Plan, scores: &Scores, run: &str) -> Option<String> {
+    let table = scores.configuration(run)?;
+    let value = |group: &str, key: &str| table.get(group)?.get(key);
+    let number = |group: &str, key: &str| value(group, key)?.as_integer();
+    let images = number("data", "batch_size")? * number("train", "accumulate")?;
+    let steps = number("train", "steps")?;
+    let examples = number("eval", "examples")?;
+    let mut text = format!("{steps} steps of {images} examples, scored on {examples}");
+    if run == "pretrain" {
+        let scenes = value("data", "scenes")?;
+        let side = scenes.get("resolution")?.as_integer()?;
+        let texts = number("data", "texts_per_image")?;
+        let texts = match texts {
+            1 => "one text".to_owned(),
+            texts => format!("{texts} texts"),
+        };
+        let preset = &plan.preset;
+        text = format!("`{preset}`: {text}, {side} x {side} pixels, {texts} an image");
+    }
+    match number("eval", "retrieval") {
+        Some(images) if images > 0 => Some(format!("{text} ({images} images in retrieval)")),
+        _ => Some(text),
+    }
+}
+
+/// The columns of scores: each task, then each task in each view.
+fn columns(plan: &Plan) -> Vec<(&Task, Option<&View>, String)> {
+    let views = [None].into_iter().chain(plan.views.iter().map(Some));
+    let columns = views.flat_map(|view| {
+        plan.tasks.iter().map(move |task| {
+            let place = view.map_or(String::new(), |view| format!(", {}", view.name));
+            (task, view, format!("{}{place}", task.name))
+        })
+    });
+    columns.collect()
+}
+
+fn score_table(plan: &Plan, scores: &Scores) -> String {
+    let columns = columns(plan);
+    let names = plan.curves.iter().cloned();
+    let names = names.chain(columns.iter().map(|(_, _, name)| name.clone()));
+    let names: Vec<String> = names.collect();
+    let mut text = format!(
+        "| variant | {} |\n|---|{}\n",
+        names.join(" | "),
+        "---:|".repeat(names.len())
+    );
+    for variant in &plan.variants {
+        let pretraining = plan.curves.iter();
+        let pretraining = pretraining.map(|metric| scores.of_pretraining(variant, metric));
+        let tasks = columns.iter();
+        let tasks = tasks.map(|(task, view, _)| scores.of(variant, task, *view));
+        let cells: Vec<String> = pretraining
+            .chain(tasks)
+            .map(|values| cell(&values))
+            .collect();
+        _ = writeln!(text, "| `{}` | {} |", variant.name, cells.join(" | "));
+    }
+    text
+}
+
+/// `mean ± standard deviation (seeds)`.
+fn cell(values: &BySeed) -> String {
+    let values: Vec<f64> = values.values().copied().collect();
+    match values.len() {
+        0 => "–".into(),
+        count => format!("{:.3} ± {:.3} ({count})", mean(&values), deviation(&values)),
+    }
+}
+
+/// Whether the means are in the paper's order, for each task.
+fn order(plan: &Plan, scores: &Scores) -> String {
+    let variants: Vec<_> = plan
+        .order
+        .iter()
+        .filter_map(|name| plan.variants.iter().find(|variant| variant.name == *name))
+        .collect();
+    if variants.len() < 2 {
+        return String::new();
+    }
+    let expected: Vec<&str> = variants
+        .iter()
+        .map(|variant| variant.name.as_str())
+        .collect();
+    let mut text = format!(
+        "\nThe paper's order, the best first: {}.\n",
+        expected.join(", ")
+    );
+    for task in &plan.tasks {
+        let means = variants.iter().filter_map(|variant| {
+            let values: Vec<f64> = scores.of(variant, task, None).into_values().collect();
+            (!values.is_empty()).then(|| (mean(&values), variant.name.as_str()))
+        });
+        let mut means: Vec<(f64, &str)> = means.collect();
+        means.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let names: Vec<&str> = means.iter().map(|(_, name)| *name).collect();
+        let same = if names == expected {
+            "the paper's"
+        } else {
+            "another one"
+        };
+        _ = writeln!(text, "- {}: {} ({same})", task.name, names.join(", "));
+    }
+    text
+}
+
+fn difference_table(comparisons: &[Comparison]) -> String {
+    if comparisons.is_empty() {
+        return "Tests need two seeds of both variants.\n".into();
+    }
+    let least = comparisons
+        .iter()
+        .map(|comparison| comparison.count)
+        .min()
+        .unwrap_or(0);
+    let mut text = format!(
+        "The difference of the means of a variant and another one, paired by seed, with its 95 % confidence interval.\n\
+         `p` is that of the two-sided paired t-test, `Holm` the same corrected over the {} comparisons of this table; below {SIGNIFICANT} it is bold.\n\
+         `exact` is that of the permutation test which flips the signs of the differences in every way, not corrected.\n\
+         It assumes nothing about their distribution, but with {least} seeds it cannot be below {:.3}, which is why the t-test decides.\n\n\
+         | variant | against | task | seeds | difference | p | Holm | exact |\n|---|---|---|---:|---:|---:|---:|---:|\n",
+        comparisons.len(),
+        2.0 / 2.0_f64.powi(least as i32)
+    );
+    for comparison in comparisons {
+        let mark = if comparison.holm < SIGNIFICANT {
+            "**"
+        } else {
+            ""
+        };
+        _ = writeln!(
+            text,
+            "| `{}` | `{}` | {} | {} | {:+.3} ± {:.3} | {} | {mark}{}{mark} | {} |",
+            comparison.variant,
+            comparison.against,
+            comparison.what,
+            comparison.count,
+            comparison.difference,
+            comparison.half_width,
+            probability(comparison.p),
+            probability(comparison.holm),
+            comparison.flips.map_or("–".into(), probability)
+        );
+    }
+    text
+}
+
+/// Two significant digits; very small ones as a bound.
+fn probability(p: f64) -> String {
+    match p {
+        _ if p < 1e-4 => "< 0.0001".into(),
+        _ if p < 1e-3 => format!("{p:.4}"),
+        _ if p < 1e-1 => format!("{p:.3}"),
+        _ => format!("{p:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Writes the results of a run as `vlp` does.
+    fn write_run(run: &Path, metrics: &[String], value: f64) -> Result<(), String> {
+        let failed = |e: std::io::Error| e.to_string();
+        fs::create_dir_all(run).map_err(failed)?;
+        let trained: Vec<Value> = metrics
+            .iter()
+            .map(|name| serde_json::json!({"name": name, "value": value, "direction": "higher"}))
+            .collect();
+        let results = serde_json::json!({"trained": trained, "step": 4, "seconds": 30.0, "device": "flex", "simd": "avx2"});
+        for (file, text) in [
+            ("results.json", results.to_string()),
+            ("report.html", String::new()),
+            ("config.toml", "[data]\nbatch_size = 16\ntexts_per_image = 1\n[data.scenes]\nresolution = 64\n[train]\naccumulate = 2\nsteps = 4\n[eval]\nexamples = 8\n".into()),
+            ("metrics.jsonl", format!("{{\"step\": 4, \"{}\": {value}}}\n", metrics[0])),
+        ] {
+            fs::write(run.join(file), text).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_page_has_scores_differences_and_charts() {
+        let out = tempfile::tempdir().unwrap();
+        let mut plan = Plan::named("e2e-vlp").unwrap();
+        plan.choose(&["full".into(), "neither".into()], &["vqa".into()])
+            .unwrap();
+        for (variant, values) in [("full", [0.7, 0.8, 0.75]), ("neither", [0.5, 0.61, 0.55])] {
+            for (seed, value) in (1..).zip(values) {
+                let seed = out.path().join(format!("{variant}/{seed}"));
+                write_run(&seed.join("pretrain"), &["itm/accuracy".into()], value).unwrap();
+                write_run(&seed.join("vqa"), &["vqa/accuracy".into()], value).unwrap();
+            }
+        }
+        let scores = Scores {
+            out: out.path(),
+            plan: &plan,
+            seeds: 3,
+        };
+        let page = out.path().join("pages/result.md");
+        write(&page, &plan, &scores, "cargo xtask ablation", "a CPU").unwrap();
+        let text = fs::read_to_string(&page).unwrap();
+        for part in [
+            "# E2E-VLP: what each",
+            "| pre-training | `e2e-vlp-tiny`: 4 steps of 32 examples, scored on 8, 64 x 64 pixels, one text an image |",
+            "| device | flex (avx2), a CPU |",
+            "| time | 6 min of 12 runs, one after the other |",
+            "| `full` | 0.750 ± 0.050 (3) | – | 0.750 ± 0.050 (3) |",
+            "corrected over the 1 comparisons",
+            "with 3 seeds it cannot be below 0.250",
+            // The differences are -0.2, -0.19, -0.2: t = -59, two degrees of freedom.
+            "| `neither` | `full` | vqa | 3 | -0.197 ± 0.014 | 0.0003 | **0.0003** | 0.25 |",
+            "![vqa by step](result-vqa.svg)",
+            "![itm/accuracy by step](result-itm-accuracy.svg)",
+        ] {
+            assert!(text.contains(part), "{part}:\n{text}");
+        }
+        assert!(out.path().join("pages/result-vqa.svg").is_file());
+        // What people wrote around the results stays.
+        fs::write(&page, text.replace("# E2E-VLP", "# Our words\n# E2E-VLP")).unwrap();
+        write(&page, &plan, &scores, "another command", "a CPU").unwrap();
+        let text = fs::read_to_string(&page).unwrap();
+        assert!(text.contains("# Our words") && text.contains("another command"));
+        assert_eq!(text.matches("<!-- results -->").count(), 1);
+    }
+
+    #[test]
+    fn probabilities_are_short() {
+        let texts = [1e-9, 0.00034, 0.0123, 0.5].map(probability);
+        assert_eq!(texts, ["< 0.0001", "0.0003", "0.012", "0.50"]);
+    }
+}
