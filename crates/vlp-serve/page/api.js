@@ -101,7 +101,7 @@ export const health = () => get('/healthz', AbortSignal.timeout(3000));
 /**
  * The result of one image.
  *
- * @param {'detect' | 'caption' | 'answer' | 'match' | 'attention' | 'codes'} route
+ * @param {'detect' | 'caption' | 'answer' | 'match' | 'entail' | 'attention' | 'codes' | 'search'} route
  * @param {string} model
  * @param {import('./input_image.js').InputImage} image
  * @param {Record<string, unknown>} parameters
@@ -109,11 +109,54 @@ export const health = () => get('/healthz', AbortSignal.timeout(3000));
  * @returns {Promise<any>}
  */
 export async function ask(route, model, image, parameters, signal) {
-  const body = JSON.stringify({ model, images: [await image.forModel(model)], ...parameters });
+  return post(route, { model, images: [await image.forModel(model)], ...parameters }, signal);
+}
+
+/**
+ * The hits of a search.
+ *
+ * @param {string} model
+ * @param {{texts: [string], top: number}} parameters
+ * @param {AbortSignal} signal
+ * @returns {Promise<import('./types.js').SearchHits>}
+ */
+export const search = (model, parameters, signal) => post('search', { model, ...parameters }, signal);
+
+/**
+ * Address of the thumbnail of an image of a model's index.
+ *
+ * @param {string} model
+ * @param {number} image
+ */
+export const thumbnailUrl = (model, image) => `/v1/search/images/${image}${query(model)}`;
+
+/**
+ * Whether statements about two images are true.
+ *
+ * @param {string} model
+ * @param {[import('./input_image.js').InputImage, import('./input_image.js').InputImage]} pair left and right
+ * @param {string[]} statements
+ * @param {AbortSignal} signal
+ * @returns {Promise<{statements: import('./types.js').JudgedStatement[]}>}
+ */
+export async function judge(model, pair, statements, signal) {
+  const [left, right] = await Promise.all(pair.map((image) => image.forModel(model)));
+  return post('statement', { model, pairs: [{ left, right }], statements }, signal);
+}
+
+/**
+ * The first result.
+ *
+ * @param {string} route
+ * @param {object} body
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
+async function post(route, body, signal) {
   const response = await request(`/v1/${route}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body,
+    body: JSON.stringify(body),
     signal,
   });
   return (await response.json()).results[0];

@@ -40,6 +40,11 @@ export class InputImage {
     return { base64: await this.encoded };
   }
 
+  /** The same image with an address of its own. */
+  copy() {
+    return new InputImage(this.blob, this, this.origin);
+  }
+
   release() {
     URL.revokeObjectURL(this.url);
   }

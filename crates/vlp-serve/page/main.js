@@ -8,17 +8,21 @@ import { Captions } from './caption.js';
 import { Codes } from './codes.js';
 import { connection, connectionLost } from './connection.js';
 import { byId } from './dom.js';
+import { Entailments } from './entail.js';
+import { ImageSearch } from './image_search.js';
 import { Matches } from './match.js';
 import { Objects } from './objects.js';
 import { Picker } from './picker.js';
 import { RunChoice } from './runs.js';
+import { Statements } from './statement.js';
+import { TextSearch } from './text_search.js';
 
 async function start() {
   const status = byId('status', HTMLElement);
   try {
     const { models: all, limits } = await models();
     const app = new App(all, limits);
-    for (const Part of [Picker, Objects, Captions, Answers, Matches, Codes]) new Part(app);
+    for (const Part of [Picker, Objects, Captions, Answers, Matches, Statements, Entailments, TextSearch, Codes, ImageSearch]) new Part(app);
     new RunChoice(app).show();
     document.addEventListener('keydown', (event) => {
       if (event.key === 'Escape') for (const { stage } of app.runs) stage.release();

@@ -35,13 +35,14 @@ class Column {
 export class Panel {
   /**
    * @param {App} app
-   * @param {Head} head also the id of the section
+   * @param {Head} head
    * @param {string} lack what a run without the head says next to one that has it
+   * @param {string} [id] of the section
    */
-  constructor(app, head, lack) {
+  constructor(app, head, lack, id = head) {
     this.app = app;
     this.head = head;
-    this.section = byId(head, HTMLElement);
+    this.section = byId(id, HTMLElement);
     this.results = h('div', { class: 'results' });
     this.section.append(this.results);
     /** @type {Column[]} those of runs that have the head */

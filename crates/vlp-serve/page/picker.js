@@ -139,6 +139,9 @@ const ABILITIES = /** @type {const} */ ([
   ['caption', 'writes captions'],
   ['answer', 'answers questions'],
   ['match', 'matches texts'],
+  ['statement', 'judges statements about two images'],
+  ['entail', 'judges hypotheses'],
+  ['search', 'searches in its index'],
   ['codes', 'shows the codes of its visual dictionary'],
 ]);
 

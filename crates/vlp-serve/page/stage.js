@@ -165,7 +165,7 @@ export class Stage {
 
 /** @param {Model} model */
 function hint({ heads }) {
-  const things = [heads.includes('detect') && 'a box', heads.some((head) => ['caption', 'answer', 'match'].includes(head)) && 'a word'];
+  const things = [heads.includes('detect') && 'a box', heads.some((head) => ['caption', 'answer', 'match', 'statement', 'entail'].includes(head)) && 'a word'];
   const named = things.filter(Boolean).join(' or ');
   const hints = [
     heads.includes('attention') && named !== '' && `at ${named} to see where the model looks`,

@@ -2,7 +2,7 @@
 // Types of the interface for programs, as /openapi.json describes them: what the page uses of it.
 
 /**
- * @typedef {'detect' | 'caption' | 'answer' | 'match' | 'attention' | 'codes' | 'features'} Head
+ * @typedef {'detect' | 'caption' | 'answer' | 'match' | 'statement' | 'entail' | 'attention' | 'codes' | 'features' | 'search'} Head
  *
  * @typedef {object} CaptionDefaults
  * @property {number} num_beams
@@ -21,9 +21,11 @@
  * @property {string[]} classes
  * @property {string[]} attributes
  * @property {string[]} answers
+ * @property {boolean} premise
  * @property {number} codes
  * @property {{rule: string}} image_size
  * @property {CaptionDefaults | null} caption
+ * @property {{images: number, texts: number, thumbnails: boolean} | null} search
  * @property {number} examples
  *
  * @typedef {object} Limits
@@ -34,7 +36,7 @@
  * @property {number} max_side
  * @property {number} timeout_seconds
  *
- * @typedef {{index: number, name: string, width: number, height: number, captions: string[]}} Example
+ * @typedef {{index: number, name: string, width: number, height: number, captions: string[], right: number | null}} Example
  *
  * @typedef {object} DetectedObject
  * @property {number} query
@@ -47,6 +49,12 @@
  * @typedef {{text: string, score: number}} Caption
  * @typedef {{question: string, answers: {answer: string, probability: number}[]}} AnsweredQuestion
  * @typedef {{text: string, probability: number}} Match
+ * @typedef {{statement: string, probability: number}} JudgedStatement
+ * @typedef {{hypothesis: string, entailment: number, neutral: number, contradiction: number}} EntailedHypothesis
+ *
+ * @typedef {{image: number, name: string, similarity: number, probability: number | null, texts: string[]}} ImageHit
+ * @typedef {{text: string, similarity: number, probability: number | null, images: number[], image_count: number}} TextHit
+ * @typedef {{images: ImageHit[], texts: TextHit[], compared: number, reranked: number}} SearchHits
  *
  * @typedef {object} Attention
  * @property {number} rows

@@ -6,6 +6,8 @@ use std::time::Duration;
 use getset::WithSetters;
 use vlp_data::Limits;
 
+use crate::host_name::HostName;
+
 /// Address and limits of a server. The greatest memory of requests is about `queue * max_body_bytes`, and while images are
 /// decoded three bytes for each of `max_pixels` on every core.
 #[derive(Debug, Clone, PartialEq, WithSetters)]
@@ -16,12 +18,13 @@ pub struct ServeConfig {
     pub address: SocketAddr,
     /// Host names by which clients may call the server, besides `localhost` and IP addresses: the `Host` header of a request
     /// must be one of them, so that a web page elsewhere cannot reach it through a name of its own (DNS rebinding).
-    pub allowed_hosts: Vec<String>,
-    /// Connections at once; further ones wait until one is closed.
+    pub allowed_hosts: Vec<HostName>,
+    /// Connections at once. A further one takes the place of the connection that has waited longest for its client, or waits.
     pub connections: usize,
     /// Requests at once, counted from their first byte to their answer; further ones are answered with 429.
     pub queue: usize,
-    /// Seconds after which a request is answered with 504.
+    /// Time after which a request is answered with 504, and after which a client that takes no more of its answer is
+    /// disconnected.
     pub timeout: Duration,
     /// Maximum size of a request's body in bytes. Images in it are base64, four bytes for three.
     pub max_body_bytes: usize,
@@ -31,7 +34,8 @@ pub struct ServeConfig {
     pub max_side: usize,
     /// Maximum number of images in a request.
     pub max_images: usize,
-    /// Maximum number of questions, texts, captions or queries in a request.
+    /// Maximum number of questions, texts, captions or queries in a request, and of pairs with an image where answers are
+    /// large.
     pub max_texts: usize,
     /// Maximum length of a text in bytes.
     pub max_text_bytes: usize,

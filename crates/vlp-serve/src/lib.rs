@@ -4,7 +4,9 @@ mod api;
 mod config;
 mod engine;
 mod error;
+mod host_name;
 mod http;
+mod json;
 mod metrics;
 mod model;
 mod outputs;
@@ -15,11 +17,13 @@ mod signals;
 
 pub use config::ServeConfig;
 pub use error::ServeError;
-pub use model::{Attended, ExampleImage, Model, ModelError};
+pub use host_name::{HostName, HostNameError};
+pub use model::{Attended, ExampleImage, Hypotheses, Model, ModelError};
 pub use outputs::{
     Answer, Attention, Attribute, Caption, CaptionDefaults, CaptionMethod, Code, CodeGrid,
-    CodeWord, Head, JointTensors, MatchScore, ModelInfo, Object, Patch, QueryAttention, SizeRule,
-    Tensor, TextAttention, WordAttention,
+    CodeWord, Entailment, Head, ImageHit, JointTensors, MatchScore, ModelInfo, Object, Patch,
+    QueryAttention, SearchHits, SearchInfo, SearchQuery, SearchSubject, SizeRule, Tensor,
+    TextAttention, TextHit, WordAttention,
 };
 pub use server::Server;
 pub use signals::stop_signal;

@@ -3,8 +3,8 @@
 use vlp_data::{Image, ResizedImage};
 
 use crate::outputs::{
-    Answer, Attention, Caption, CaptionMethod, Code, CodeGrid, JointTensors, MatchScore, ModelInfo,
-    Object, Tensor,
+    Answer, Attention, Caption, CaptionMethod, Code, CodeGrid, Entailment, JointTensors,
+    MatchScore, ModelInfo, Object, SearchHits, SearchQuery, Tensor,
 };
 
 /// Why a model has no output.
@@ -26,6 +26,8 @@ pub struct ExampleImage {
     pub name: String,
     /// Its captions.
     pub captions: Vec<String>,
+    /// Index of the image on its right, for the left one of a pair.
+    pub right: Option<usize>,
     /// The image.
     pub image: Image,
 }
@@ -41,11 +43,20 @@ pub struct Attended {
     pub texts: Vec<String>,
 }
 
+/// Hypotheses about an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hypotheses {
+    /// A text that is taken as true of the image.
+    pub premise: Option<String>,
+    /// The hypotheses, each with the premise.
+    pub hypotheses: Vec<String>,
+}
+
 /// A trained model.
 ///
 /// Methods get batches whose images have the same [`Model::padded_size`]; the outputs are in the order of the batch, one for
 /// each of its members, and do not depend on the other members (up to rounding). A method is only called if
-/// [`ModelInfo::heads`] has its head. All but [`Model::resize`] are called by one thread.
+/// [`ModelInfo::heads`] has its head. All but [`Model::resize`] and [`Model::thumbnail`] are called by one thread.
 pub trait Model: Send + Sync {
     /// Names, heads and sizes.
     fn info(&self) -> &ModelInfo;
@@ -97,6 +108,25 @@ pub trait Model: Send + Sync {
         pairs: &[(&ResizedImage, &[String])],
     ) -> Result<Vec<Vec<MatchScore>>, ModelError>;
 
+    /// The probability that each statement is true of its images, left and right. Left images have the same
+    /// [`Model::padded_size`], and so have right ones.
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn judge_statements(
+        &self,
+        asked: &[([&ResizedImage; 2], &[String])],
+    ) -> Result<Vec<Vec<f32>>, ModelError>;
+
+    /// The relation of each hypothesis to its image. There is a premise only where [`ModelInfo::premise`] allows one.
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn entail(
+        &self,
+        asked: &[(&ResizedImage, &Hypotheses)],
+    ) -> Result<Vec<Vec<Entailment>>, ModelError>;
+
     /// Attention over each image.
     ///
     /// # Errors
@@ -138,4 +168,16 @@ pub trait Model: Send + Sync {
         &self,
         pairs: &[(&ResizedImage, &[String])],
     ) -> Result<Vec<Vec<JointTensors>>, ModelError>;
+
+    /// The hits of a search in the model's index.
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn search(&self, query: &SearchQuery) -> Result<SearchHits, ModelError>;
+
+    /// The thumbnail of an image of the model's index, a JPEG file; `None` if the index has none.
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn thumbnail(&self, image: usize) -> Result<Option<Vec<u8>>, ModelError>;
 }

@@ -35,8 +35,14 @@ pub(crate) const PAGE: &[PageFile] = &[
         include_str!("../page/connection.js"),
     ),
     file("/dom.js", SCRIPT, include_str!("../page/dom.js")),
+    file("/entail.js", SCRIPT, include_str!("../page/entail.js")),
     file("/heat.js", SCRIPT, include_str!("../page/heat.js")),
     file("/icon.svg", SVG, include_str!("../page/icon.svg")),
+    file(
+        "/image_search.js",
+        SCRIPT,
+        include_str!("../page/image_search.js"),
+    ),
     file(
         "/input_image.js",
         SCRIPT,
@@ -51,8 +57,23 @@ pub(crate) const PAGE: &[PageFile] = &[
     file("/picker.js", SCRIPT, include_str!("../page/picker.js")),
     file("/results.css", CSS, include_str!("../page/results.css")),
     file("/runs.js", SCRIPT, include_str!("../page/runs.js")),
+    file(
+        "/search_hits.js",
+        SCRIPT,
+        include_str!("../page/search_hits.js"),
+    ),
     file("/stage.js", SCRIPT, include_str!("../page/stage.js")),
+    file(
+        "/statement.js",
+        SCRIPT,
+        include_str!("../page/statement.js"),
+    ),
     file("/task.js", SCRIPT, include_str!("../page/task.js")),
+    file(
+        "/text_search.js",
+        SCRIPT,
+        include_str!("../page/text_search.js"),
+    ),
     file("/texts.js", SCRIPT, include_str!("../page/texts.js")),
     file("/types.js", SCRIPT, include_str!("../page/types.js")),
     file("/words.js", SCRIPT, include_str!("../page/words.js")),

@@ -1,9 +1,9 @@
-//! What each algorithm of the convolutions brings: the time of training steps and of inference with it, and without it, where
-//! the next best one takes its place.
+//! The gain of each convolution algorithm: the time of training steps and of inference with it and without it, when the next
+//! best one replaces it.
 //!
 //! `cargo run -p vlp --example algorithms [--bf16] [filter...]` runs all presets, or those whose name contains one of the
 //! filters, with the instruction set in use (`VLP_SIMD` lowers it). Both sides alternate; the minimum of several rounds is
-//! printed, as CPU time of the whole process and as time that passed. With `RAYON_NUM_THREADS=1` no thread spins while it
+//! printed, as CPU time of the whole process and as wall time. With `RAYON_NUM_THREADS=1` no thread spins while it
 //! waits for work, so that the CPU time holds on a busy machine, too.
 
 #![allow(clippy::print_stdout)]

@@ -1,5 +1,5 @@
-//! Memory and time of a preset's training step: unchanged, with recomputed layers, and with bf16 moments, each in a process
-//! of its own.
+//! Memory and time of a preset's training step: unchanged, with recomputed layers, and with bf16 moments, each in a separate
+//! process.
 //!
 //! `cargo run -p vlp --example step_memory [preset] [--quick] [--set KEY=VALUE]...`: `e2e-vlp-tiny` by default.
 

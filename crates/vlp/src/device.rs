@@ -1,4 +1,4 @@
-//! Devices and process set-up; the only module that names backends.
+//! Devices and process setup; the only module that names backends.
 
 use burn::tensor::Device;
 #[cfg(feature = "gpu")]
@@ -17,7 +17,7 @@ pub fn init_process() -> Result<(), VlpError> {
     Ok(())
 }
 
-/// The parts of [`init_process`], for programs that set up their own thread pool.
+/// [`init_process`] without the thread pool, for programs that set up their own.
 pub use vlp_ops::{simd_level, tune_allocator};
 
 /// A warning if the processor has a better instruction set than the CPU kernels use.
@@ -102,7 +102,7 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
     }
 }
 
-/// As [`pick`]; of several GPUs that which has the number of this process on its host.
+/// As [`pick`]; if there are several GPUs, the one whose index is the local rank of this process.
 ///
 /// # Errors
 /// As [`pick`].
@@ -115,16 +115,17 @@ pub fn pick_local(name: &str, local_rank: usize) -> Result<Device, VlpError> {
     pick(name)
 }
 
-/// Threads that the operations of this process run on.
+/// Number of threads that the operations of this process run on.
 pub(crate) fn threads() -> usize {
     vlp_ops::thread_count()
 }
 
 /// Configures the GPU runtime; values of a `cubecl.toml` are kept.
 ///
-/// The first steps of a model compile hundreds of kernels and autotune matmuls, which takes minutes; both are cached for the
-/// next process, in `target/environment` of a Cargo project, else in the user's cache folder. Tensors of the size of a
-/// parameter (gradients, moments, updated parameters) get pools of their own, which shortens the search for free memory.
+/// The first steps of a model compile hundreds of kernels and autotune matmuls, which takes minutes; both are cached
+/// for the next process, in `target/environment` of a Cargo project, otherwise in the user's cache folder. Tensors of
+/// the size of a parameter (gradients, moments, updated parameters) have their own memory pools, which shortens the
+/// search for free memory.
 #[cfg(feature = "gpu")]
 fn configure_runtime() {
     use cubecl::config::memory::PersistentMemory;
@@ -138,7 +139,7 @@ fn configure_runtime() {
     CubeClRuntimeConfig::try_set(config);
 }
 
-/// Runs one operation on a new device, because a missing driver shows only then, as a panic.
+/// Runs one operation on a new device, because a missing driver is only detected then, by a panic.
 #[cfg(feature = "gpu")]
 fn probe(
     name: &str,

@@ -58,6 +58,9 @@ pub enum VlpError {
     /// Checkpoints of other projects, and exported weights.
     #[error(transparent)]
     Weights(Box<vlp_weights::WeightsError>),
+    /// An index of embeddings.
+    #[error(transparent)]
+    Index(#[from] vlp_index::IndexError),
     /// Result files.
     #[error(transparent)]
     Results(Box<vlp_eval::results::FileError>),

@@ -11,6 +11,7 @@ pub mod predict;
 mod processes;
 pub mod report;
 pub mod run;
+pub mod search;
 pub mod serve;
 pub mod train;
 pub mod weights;

@@ -5,16 +5,16 @@ mod cli;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// On GPUs three threads free what other threads allocated, which is slow with glibc's allocator.
+/// On GPUs three threads free memory that other threads allocated, which is slow with glibc's allocator.
 #[cfg(feature = "gpu")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long other processes than the first wait before they report an error.
+/// How long processes other than the first wait before they report an error.
 const ERROR_DELAY: Duration = Duration::from_secs(2);
 /// Exit code of a training that a signal stopped: `EX_TEMPFAIL`, try again later.
 const STOPPED: u8 = 75;
-/// Exit code after a panic, as Rust's runtime has it.
+/// Exit code after a panic, that of Rust's runtime.
 const PANICKED: u8 = 101;
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! The processes that train one model together: what they tell each other, and how long they wait.
+//! The processes that train one model together: what they exchange, and how long they wait.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use vlp_train::{Checkpoint, CheckpointScore, TrainState};
 
 use crate::error::VlpError;
 
-/// The group of this process, and the watchdog that ends it when another one is gone.
+/// The group of this process, and the watchdog that ends it when another process has died.
 ///
-/// All methods but [`Self::is_first`], [`Self::section`] and [`Self::beat`] are collective: all processes call them in the same
-/// order.
+/// All methods except [`Self::is_first`], [`Self::section`] and [`Self::beat`] are collectives: all processes call them
+/// in the same order.
 #[derive(Debug)]
 pub(crate) struct Processes {
     group: Arc<dyn ProcessGroup>,
     watchdog: Option<Watchdog>,
-    /// Set once this process is asked to stop.
+    /// Set when this process is asked to stop.
     stop: Option<Arc<AtomicBool>>,
     is_interruptible: AtomicBool,
 }
 
-/// What a process tells another one.
+/// A message to the other processes.
 #[derive(Serialize, Deserialize)]
 enum Message<T> {
     Value(T),
@@ -49,7 +49,7 @@ impl Processes {
         }
     }
 
-    /// A flag that is set once this process is asked to stop.
+    /// A flag that is set when this process is asked to stop.
     pub(crate) fn with_stop(mut self, stop: Option<Arc<AtomicBool>>) -> Self {
         self.stop = stop;
         self
@@ -89,7 +89,7 @@ impl Processes {
         stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
-    /// Starts the time of the section anew.
+    /// Restarts the time of the section.
     pub(crate) fn beat(&self) {
         if let Some(watchdog) = &self.watchdog {
             watchdog.beat();
@@ -116,7 +116,7 @@ impl Processes {
         ranks.map(|(rank, bytes)| decode(rank, &bytes)).collect()
     }
 
-    /// `value`, and what `tell` says of that of each process, in the order of ranks.
+    /// `value`, and the result of `tell` for the value of each process, in the order of ranks.
     ///
     /// # Errors
     /// As [`Self::gather`].
@@ -137,12 +137,12 @@ impl Processes {
         }
     }
 
-    /// Calls `run` for the numbers below `count`, each in one of the processes, and returns all values in the order of numbers.
-    /// Beats after each call.
+    /// Calls `run` for the numbers below `count`, each in one of the processes, and returns all values in the order of
+    /// numbers. Beats after each call.
     ///
     /// # Errors
-    /// As [`Self::gather`]; a process ends at its first error. Inside of [`Self::interruptible`], [`VlpError::Interrupted`] once
-    /// a process is asked to stop.
+    /// As [`Self::gather`]; a process ends at its first error. Inside of [`Self::interruptible`],
+    /// [`VlpError::Interrupted`] once a process is asked to stop.
     pub(crate) fn distribute<T: Serialize + DeserializeOwned>(
         &self,
         count: usize,
@@ -163,7 +163,7 @@ impl Processes {
         Ok(ranks.filter_map(|rank| values[rank].next()).collect())
     }
 
-    /// Runs what may end early, because it is done from its start when the run is resumed.
+    /// Runs work that may be interrupted, because a resumed run does it again from its start.
     pub(crate) fn interruptible<T>(&self, run: impl FnOnce() -> T) -> T {
         self.is_interruptible.store(true, Ordering::Relaxed);
         let output = run();
@@ -171,7 +171,7 @@ impl Processes {
         output
     }
 
-    /// What `run` returns in the first process, which alone calls it.
+    /// The result of `run` in the first process; the others do not call it.
     ///
     /// # Errors
     /// That of `run`, which in the others is a [`VlpError::Rank`].

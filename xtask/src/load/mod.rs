@@ -17,6 +17,17 @@ const CLIENTS: [usize; 3] = [1, 8, 64];
 const BATCHES: [usize; 2] = [1, 32];
 /// Seconds of a measurement without `--seconds`.
 const SECONDS: u64 = 5;
+const USAGE: &str = "usage: cargo xtask load RUN [--seconds N] [--index DIR]";
+
+/// A request that is measured.
+struct Asked {
+    /// What the table calls it.
+    name: String,
+    route: &'static str,
+    body: Value,
+    /// Whether it is about an example, another one each time.
+    has_image: bool,
+}
 
 /// Answers of one measurement.
 struct Measured {
@@ -28,78 +39,129 @@ struct Measured {
 
 /// Serves a run twice, one request at a time and with batches, and prints a table of both.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
-    let (run, seconds) = match words {
-        [run] => (run, SECONDS),
-        [run, "--seconds", seconds] => {
-            let wrong = |_| format!("--seconds {seconds}: use a number of seconds");
-            (run, seconds.parse().map_err(wrong)?)
-        }
-        _ => return Err("usage: cargo xtask load RUN [--seconds N]".into()),
+    let [run, options @ ..] = words else {
+        return Err(USAGE.into());
     };
+    let (mut seconds, mut index) = (SECONDS, None);
+    let options = options.chunks(2);
+    for option in options {
+        match option {
+            ["--seconds", text] => {
+                let wrong = |_| format!("--seconds {text}: use a number of seconds");
+                seconds = text.parse().map_err(wrong)?;
+            }
+            ["--index", folder] => index = Some(*folder),
+            _ => return Err(USAGE.into()),
+        }
+    }
     let program = root.join("target/debug/vlp");
     if !program.is_file() {
         return Err("build the program first: cargo build -p vlp".into());
     }
-    let servers = BATCHES.map(|batch| Server::start(&program, run, batch));
+    let servers = BATCHES.map(|batch| Server::start(&program, run, index, batch));
     let [single, batched] = servers;
     let servers = [single?, batched?];
     let time = Duration::from_secs(seconds);
     let mut rows: Vec<(String, usize, Vec<Measured>)> = vec![];
-    for (route, body) in requests(&servers[0])? {
+    let requests = match index {
+        Some(_) => searches(&servers[0])?,
+        None => requests(&servers[0])?,
+    };
+    for asked in requests {
         for clients in CLIENTS {
             // One right after the other, so that what else the machine does concerns both.
             let measured = servers
                 .iter()
-                .map(|server| measure(server, &route, &body, clients, time));
+                .map(|server| measure(server, &asked, clients, time));
             let measured: Result<Vec<Measured>, String> = measured.collect();
-            rows.push((route.clone(), clients, measured?));
+            rows.push((asked.name.clone(), clients, measured?));
         }
     }
     println!(
         "| route | clients | one at a time: requests/s | median ms | 95% ms | batches: requests/s | median ms | 95% ms |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
-    for (route, clients, measured) in rows {
+    for (name, clients, measured) in rows {
         let cells = measured
             .iter()
             .map(|m| format!("{:.0} | {:.1} | {:.1}", m.per_second, m.median, m.slow));
         let cells: Vec<String> = cells.collect();
-        println!("| `{route}` | {clients} | {} |", cells.join(" | "));
+        println!("| {name} | {clients} | {} |", cells.join(" | "));
     }
     Ok(())
 }
 
-/// A request for each head of the model, about an example.
-fn requests(server: &Server) -> Result<Vec<(String, Value)>, String> {
-    let mut client = Client::connect(&server.address)?;
-    let models = client.get("/v1/models")?;
-    let model = &models["models"][0];
-    if model["examples"].as_u64() == Some(0) {
-        return Err("the run's data cannot be read: no examples to ask about".into());
+/// The first model of a server, which has examples.
+fn model(server: &Server) -> Result<Value, String> {
+    let models = Client::connect(&server.address)?.get("/v1/models")?;
+    let model = models["models"][0].clone();
+    match model["examples"].as_u64() {
+        Some(0) => Err("the run's data cannot be read: no examples to ask about".into()),
+        _ => Ok(model),
     }
+}
+
+/// Searches in the index of the model: the first pass alone, and with the matching head.
+fn searches(server: &Server) -> Result<Vec<Asked>, String> {
+    let search = &model(server)?["search"];
+    let can_rerank = |what: &str| search[format!("reranks_{what}")] == true;
+    let mut all = vec![];
+    for (what, reranks, subject) in [
+        (
+            "images by text",
+            can_rerank("images"),
+            json!({ "texts": ["a red circle"] }),
+        ),
+        ("texts by image", can_rerank("texts"), json!({})),
+    ] {
+        for rerank in [0, 32] {
+            if rerank > 0 && !reranks {
+                continue;
+            }
+            let mut body = subject.clone();
+            body["rerank"] = rerank.into();
+            all.push(Asked {
+                name: format!("{what}, `rerank` {rerank}"),
+                route: "/v1/search",
+                has_image: body.get("texts").is_none(),
+                body,
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// A request for each head of the model, about an example.
+fn requests(server: &Server) -> Result<Vec<Asked>, String> {
+    let model = model(server)?;
     let heads = model["heads"].as_array().cloned().unwrap_or_default();
     let all = [
-        ("detect", json!({})),
-        ("caption", json!({})),
+        ("detect", "/v1/detect", json!({})),
+        ("caption", "/v1/caption", json!({})),
         (
             "answer",
+            "/v1/answer",
             json!({ "questions": ["what color is the circle?"] }),
         ),
-        ("match", json!({ "texts": ["a red circle"] })),
+        ("match", "/v1/match", json!({ "texts": ["a red circle"] })),
     ];
     let offered = all
         .into_iter()
-        .filter(|(head, _)| heads.contains(&json!(head)));
+        .filter(|(head, ..)| heads.contains(&json!(head)));
     Ok(offered
-        .map(|(head, body)| (format!("/v1/{head}"), body))
+        .map(|(_, route, body)| Asked {
+            name: format!("`{route}`"),
+            route,
+            body,
+            has_image: true,
+        })
         .collect())
 }
 
 /// Requests of `clients` clients, each of which waits for its answer before it asks for the next one.
 fn measure(
     server: &Server,
-    route: &str,
-    body: &Value,
+    asked: &Asked,
     clients: usize,
     time: Duration,
 ) -> Result<Measured, String> {
@@ -114,11 +176,13 @@ fn measure(
                 let mut client = Client::connect(&server.address)?;
                 let mut example = number;
                 while start.elapsed() < warm_up + time {
-                    let mut body = body.clone();
-                    body["images"] = json!([{ "example": example % server.examples }]);
+                    let mut body = asked.body.clone();
+                    if asked.has_image {
+                        body["images"] = json!([{ "example": example % server.examples }]);
+                    }
                     example += 1;
                     let sent = Instant::now();
-                    client.post(route, &body)?;
+                    client.post(asked.route, &body)?;
                     if sent.duration_since(start) >= warm_up {
                         let milliseconds = sent.elapsed().as_secs_f64() * 1e3;
                         times.lock().map_err(|e| e.to_string())?.push(milliseconds);

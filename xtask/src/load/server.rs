@@ -15,11 +15,19 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Serves a run with batches of at most `max_batch`.
-    pub(super) fn start(program: &Path, run: &str, max_batch: usize) -> Result<Self, String> {
+    /// Serves a run, with an index if there is one, with batches of at most `max_batch`.
+    pub(super) fn start(
+        program: &Path,
+        run: &str,
+        index: Option<&str>,
+        max_batch: usize,
+    ) -> Result<Self, String> {
         let mut command = Command::new(program);
         command.args(["serve", run, "--port", "0", "--max-batch"]);
         command.arg(max_batch.to_string()).stdout(Stdio::piped());
+        if let Some(index) = index {
+            command.args(["--index", index]);
+        }
         let process = command.spawn();
         let mut process = process.map_err(|e| format!("{}: {e}", program.display()))?;
         let output = process.stdout.take();

@@ -55,6 +55,13 @@ impl ApiRequest for AttentionRequest {
         context.check_count("queries", self.queries.len())?;
         context.check_texts("captions", &self.captions)?;
         context.check_texts("texts", &self.texts)?;
+        let images = self.images.len();
+        context.check_pairs("queries", images, self.queries.len())?;
+        let field = match self.texts.as_slice() {
+            [] => "captions",
+            _ => "texts",
+        };
+        context.check_pairs(field, images, self.captions.len() + self.texts.len())?;
         let count = info.queries;
         let queries = &self.queries;
         if let Some(index) = queries.iter().position(|query| *query >= count) {

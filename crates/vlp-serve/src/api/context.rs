@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{DecodeError, Engine, engine::general_purpose::STANDARD};
 use vlp_data::{DataError, ResizedImage, decode_image};
 
 use super::error::{ApiError, ErrorCode};
-use super::image_input::ImageInput;
+use super::image_input::{ImageInput, PairInput};
 use crate::config::ServeConfig;
 use crate::model::Model;
 
@@ -53,6 +53,23 @@ impl Context<'_> {
             .collect()
     }
 
+    /// Decodes and resizes the images of pairs, left and right.
+    pub(crate) fn pairs(&self, pairs: &[PairInput]) -> Result<Vec<[ResizedImage; 2]>, ApiError> {
+        at_least_one("pairs", pairs)?;
+        let (count, most) = (2 * pairs.len(), self.config.max_images);
+        if count > most {
+            let message = format!("{count} images; at most {most} are allowed");
+            return Err(ApiError::field("pairs", message));
+        }
+        let pairs = pairs.iter().enumerate();
+        let pairs = pairs.map(|(index, pair)| {
+            let left = self.image(&pair.left, &format!("pairs[{index}].left"))?;
+            let right = self.image(&pair.right, &format!("pairs[{index}].right"))?;
+            Ok([left, right])
+        });
+        pairs.collect()
+    }
+
     fn image(&self, input: &ImageInput, field: &str) -> Result<ResizedImage, ApiError> {
         if (self.is_abandoned)() {
             return Err(ApiError::abandoned());
@@ -70,7 +87,11 @@ impl Context<'_> {
                         )
                     });
                 };
-                Ok(self.model.resize(&example.image)?)
+                let resized = self.model.resize(&example.image);
+                resized.map_err(|error| ApiError {
+                    field: Some(field.to_owned()),
+                    ..ApiError::from(error)
+                })
             }
             _ => {
                 let message = "an image has either base64 or example";
@@ -84,11 +105,8 @@ impl Context<'_> {
             code: ErrorCode::InvalidImage,
             ..ApiError::field(field, message)
         };
-        let bytes = STANDARD.decode(text).map_err(|error| {
-            invalid(format!(
-                "not base64 of an image file (without \"data:\"): {error}"
-            ))
-        })?;
+        let bytes = STANDARD.decode(text);
+        let bytes = bytes.map_err(|error| invalid(describe_base64(text, &error)))?;
         let image = decode_image(&bytes, field, &self.config.image_limits());
         let image = image.map_err(|error: DataError| invalid(error.to_string()))?;
         let resized = self.model.resize(&image);
@@ -98,29 +116,35 @@ impl Context<'_> {
     /// Checks the texts of a field.
     pub(crate) fn check_texts(&self, field: &str, texts: &[String]) -> Result<(), ApiError> {
         self.check_count(field, texts.len())?;
-        for (index, text) in texts.iter().enumerate() {
-            let most = self.config.max_text_bytes;
-            let message = match text.len() {
-                _ if text.trim().is_empty() => "the text is empty".to_owned(),
-                length if length > most => {
-                    format!("{length} bytes; at most {most} are allowed")
-                }
-                _ => continue,
-            };
-            return Err(ApiError::field(format!("{field}[{index}]"), message));
-        }
-        Ok(())
+        let mut texts = texts.iter().enumerate();
+        texts.try_for_each(|(index, text)| self.check_text(&format!("{field}[{index}]"), text))
     }
 
-    /// Checks the number of pairs of an image and a text, whose answers are large.
-    pub(crate) fn check_pairs(&self, images: usize, texts: usize) -> Result<(), ApiError> {
+    /// Checks a text.
+    pub(crate) fn check_text(&self, field: &str, text: &str) -> Result<(), ApiError> {
+        let most = self.config.max_text_bytes;
+        let message = match text.len() {
+            _ if text.trim().is_empty() => "the text is empty".to_owned(),
+            length if length > most => format!("{length} bytes; at most {most} are allowed"),
+            _ => return Ok(()),
+        };
+        Err(ApiError::field(field, message))
+    }
+
+    /// Checks the number of pairs of an image and an element of a field, whose answers are large.
+    pub(crate) fn check_pairs(
+        &self,
+        field: &str,
+        images: usize,
+        elements: usize,
+    ) -> Result<(), ApiError> {
         let most = self.config.max_texts;
-        let pairs = images * texts;
+        let pairs = images.saturating_mul(elements);
         if pairs > most {
             let message = format!(
-                "{pairs} pairs of an image and a text; at most {most} are allowed in a request"
+                "{pairs} pairs of an image and a text or query; at most {most} are allowed in a request"
             );
-            return Err(ApiError::field("texts", message));
+            return Err(ApiError::field(field, message));
         }
         Ok(())
     }
@@ -134,6 +158,26 @@ impl Context<'_> {
         }
         Ok(())
     }
+}
+
+/// Why a text is not base64.
+fn describe_base64(text: &str, error: &DecodeError) -> String {
+    if text.trim_start().starts_with("data:") {
+        return "a data URL; leave out all up to its comma".into();
+    }
+    let reason = match error {
+        DecodeError::InvalidByte(place, b'\n' | b'\r') => format!("a line break at byte {place}"),
+        DecodeError::InvalidByte(place, b' ' | b'\t') => format!("a space at byte {place}"),
+        DecodeError::InvalidByte(place, b'-' | b'_') => {
+            format!("the alphabet of URLs, at byte {place}")
+        }
+        DecodeError::InvalidByte(place, _) | DecodeError::InvalidLastSymbol(place, _) => {
+            format!("another character at byte {place}")
+        }
+        DecodeError::InvalidLength(_) => "a part is missing".into(),
+        DecodeError::InvalidPadding => "the padding (=) at the end is wrong or missing".into(),
+    };
+    format!("not base64: {reason}; standard base64 with padding is needed, in one line")
 }
 
 /// Checks that a field has an element.

@@ -17,16 +17,16 @@ pub(crate) struct DetectRequest {
     model: Option<String>,
     images: Vec<ImageInput>,
     #[serde(default = "default_floor")]
-    floor: f32,
+    floor: f64,
 }
 
-fn default_floor() -> f32 {
+fn default_floor() -> f64 {
     0.05
 }
 
 pub(crate) struct DetectTask {
     image: ResizedImage,
-    floor: f32,
+    floor: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,7 +46,7 @@ impl ApiRequest for DetectRequest {
     }
 
     fn tasks(self, context: &Context<'_>) -> Result<Vec<DetectTask>, ApiError> {
-        in_range("floor", self.floor.into(), 0.0..=1.0)?;
+        in_range("floor", self.floor, 0.0..=1.0)?;
         let images = context.images(&self.images)?.into_iter();
         let floor = self.floor;
         Ok(images.map(|image| DetectTask { image, floor }).collect())
@@ -69,7 +69,7 @@ impl Task for DetectTask {
         let images: Vec<&ResizedImage> = batch.iter().map(|task| &task.image).collect();
         let outputs = batch.iter().zip(model.detect(&images)?);
         let detections = outputs.map(|(task, mut objects)| {
-            objects.retain(|object| object.score >= task.floor);
+            objects.retain(|object| object.score >= task.floor as f32);
             Detection {
                 width: task.image.original_width,
                 height: task.image.original_height,

@@ -14,6 +14,7 @@ pub(crate) enum ErrorCode {
     UnknownModel,
     UnknownExample,
     UnknownCode,
+    UnknownImage,
     MissingHead,
     NotFound,
     MethodNotAllowed,
@@ -31,7 +32,11 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest | Self::InvalidImage => 400,
             Self::Forbidden => 403,
-            Self::UnknownModel | Self::UnknownExample | Self::UnknownCode | Self::NotFound => 404,
+            Self::UnknownModel
+            | Self::UnknownExample
+            | Self::UnknownCode
+            | Self::UnknownImage
+            | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::MissingHead => 409,
             Self::BodyTooLarge => 413,
@@ -79,9 +84,18 @@ impl ApiError {
                 "answers no questions: its run was not fine-tuned for them (vlp finetune vqa)"
             }
             Head::Match => "scores no texts: its run has no objectives.itm",
+            Head::Statement => {
+                "judges no statements: its run was not fine-tuned for them (vlp finetune nlvr2)"
+            }
+            Head::Entail => {
+                "judges no hypotheses: its run was not fine-tuned for them (vlp finetune snli-ve)"
+            }
             Head::Codes => "has no visual dictionary (model.quantizer); the soho presets have one",
             Head::Attention => "has no attention maps",
             Head::Features => "gives no features",
+            Head::Search => {
+                "searches in nothing: it is served without an index of its own (vlp index, vlp serve --index)"
+            }
         };
         Self::new(ErrorCode::MissingHead, format!("{model} {heads}"))
     }

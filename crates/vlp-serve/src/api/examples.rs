@@ -18,6 +18,7 @@ struct Example<'a> {
     width: usize,
     height: usize,
     captions: &'a [String],
+    right: Option<usize>,
 }
 
 impl<'a> Examples<'a> {
@@ -32,6 +33,7 @@ impl<'a> Examples<'a> {
                     width: example.image.width,
                     height: example.image.height,
                     captions: &example.captions,
+                    right: example.right,
                 })
                 .collect(),
         }

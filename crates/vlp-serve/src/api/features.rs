@@ -33,7 +33,8 @@ pub(crate) struct FeaturesRequest {
 pub(crate) enum FeaturesTask {
     Grid(ResizedImage),
     Text(String),
-    Joint(ResizedImage, Vec<String>),
+    /// The image with its number, and all texts.
+    Joint(usize, ResizedImage, Vec<String>),
 }
 
 pub(crate) enum FeaturesOutput {
@@ -75,7 +76,7 @@ impl ApiRequest for FeaturesRequest {
             at_least_one("texts", &self.texts)?;
         }
         if wants(FeatureKind::Joint) {
-            context.check_pairs(self.images.len(), self.texts.len())?;
+            context.check_pairs("texts", self.images.len(), self.texts.len())?;
         }
         let images = match wants(FeatureKind::Grid) || wants(FeatureKind::Joint) {
             true => context.images(&self.images)?,
@@ -90,8 +91,8 @@ impl ApiRequest for FeaturesRequest {
         }
         if wants(FeatureKind::Joint) {
             let texts = &self.texts;
-            let joint = |image| FeaturesTask::Joint(image, texts.clone());
-            tasks.extend(images.into_iter().map(joint));
+            let joint = |(number, image)| FeaturesTask::Joint(number, image, texts.clone());
+            tasks.extend(images.into_iter().enumerate().map(joint));
         }
         Ok(tasks)
     }
@@ -129,10 +130,17 @@ impl Task for FeaturesTask {
     type Output = FeaturesOutput;
     const NAME: &'static str = "features";
 
+    fn image_index(&self, place: usize) -> usize {
+        match self {
+            Self::Grid(_) | Self::Text(_) => place,
+            Self::Joint(number, ..) => *number,
+        }
+    }
+
     fn rows(&self) -> usize {
         match self {
             Self::Grid(_) | Self::Text(_) => 1,
-            Self::Joint(_, texts) => texts.len(),
+            Self::Joint(_, _, texts) => texts.len(),
         }
     }
 
@@ -140,7 +148,7 @@ impl Task for FeaturesTask {
         match (self, other) {
             (Self::Grid(image), Self::Grid(other)) => same_size(model, image, other),
             (Self::Text(_), Self::Text(_)) => true,
-            (Self::Joint(image, _), Self::Joint(other, _)) => same_size(model, image, other),
+            (Self::Joint(_, image, _), Self::Joint(_, other, _)) => same_size(model, image, other),
             _ => false,
         }
     }
@@ -152,7 +160,7 @@ impl Task for FeaturesTask {
             match task {
                 Self::Grid(image) => images.push(image),
                 Self::Text(text) => texts.push(text.as_str()),
-                Self::Joint(image, texts) => pairs.push((image, texts.as_slice())),
+                Self::Joint(_, image, texts) => pairs.push((image, texts.as_slice())),
             }
         }
         if !images.is_empty() {

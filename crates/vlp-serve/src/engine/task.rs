@@ -11,6 +11,14 @@ pub(crate) trait Task: Send + Sized + 'static {
     /// Its name in the metrics.
     const NAME: &'static str;
 
+    /// The field of a request whose elements are the tasks' images.
+    const FIELD: &'static str = "images";
+
+    /// Index of its image in that field; `place` is its own among the tasks of the request.
+    fn image_index(&self, place: usize) -> usize {
+        place
+    }
+
     /// Rows of the model's batch that it takes.
     fn rows(&self) -> usize {
         1

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::header::{HOST, HeaderName, ORIGIN};
+use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -25,27 +25,48 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    match check(&shared.hosts, request.headers()) {
+    match check(&shared.hosts, request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(message) => ApiError::new(ErrorCode::Forbidden, message).into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
-/// The reason to refuse a request with these headers.
-fn check(hosts: &Hosts, headers: &HeaderMap) -> Result<(), &'static str> {
-    let header = |name| headers.get(name).map(|value: &HeaderValue| value.to_str());
-    let Some(Ok(host)) = header(HOST) else {
-        return Err("the Host header is missing");
+/// The reason to refuse a request with this target and these headers.
+fn check(hosts: &Hosts, target: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    let refuse = |message: &str| Err(ApiError::new(ErrorCode::Forbidden, message));
+    let Some(host) = single(headers, HOST, "Host")? else {
+        let message = "the Host header is missing";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, message));
     };
+    // A target with a host of its own outranks the header.
+    let host = target.authority().map_or(host, |host| host.as_str());
     if !hosts.allows(host) {
-        return Err(
+        return refuse(
             "the Host header is not a name of this server; vlp serve --allow-host adds one",
         );
     }
-    match header(ORIGIN) {
-        None => Ok(()),
-        Some(Ok(origin)) if is_same_origin(origin, host) => Ok(()),
-        Some(_) => Err("requests of other origins are refused"),
+    match single(headers, ORIGIN, "Origin")? {
+        Some(origin) if !is_same_origin(origin, host) => {
+            refuse("requests of other origins are refused")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The value of a header that a request has at most once: what stands before the server may have read another one.
+fn single<'a>(
+    headers: &'a HeaderMap,
+    header: HeaderName,
+    name: &str,
+) -> Result<Option<&'a str>, ApiError> {
+    let mut values = headers.get_all(header).iter();
+    match (values.next(), values.next()) {
+        // Bytes that are no text are no name either.
+        (value, None) => Ok(value.map(|value| value.to_str().unwrap_or_default())),
+        _ => Err(ApiError::new(
+            ErrorCode::InvalidRequest,
+            format!("the request has more than one {name} header"),
+        )),
     }
 }
 

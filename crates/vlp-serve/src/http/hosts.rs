@@ -4,16 +4,18 @@ use std::net::IpAddr;
 
 use axum::http::uri::Authority;
 
+use crate::host_name::HostName;
+
 /// Names that the server answers to.
 #[derive(Debug)]
 pub(crate) struct Hosts {
-    names: Vec<String>,
+    names: Vec<HostName>,
 }
 
 impl Hosts {
-    pub(crate) fn new(names: &[String]) -> Self {
+    pub(crate) fn new(names: &[HostName]) -> Self {
         Self {
-            names: names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            names: names.to_vec(),
         }
     }
 
@@ -29,23 +31,25 @@ impl Hosts {
             && !host.contains('@')
             && (name == "localhost"
                 || address.parse::<IpAddr>().is_ok()
-                || self.names.contains(&name))
+                || self.names.iter().any(|other| other.is(&name)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn hosts_are_addresses_and_listed_names() {
-        let hosts = Hosts::new(&["Box.example".into()]);
+        let hosts = Hosts::new(&["Box.example".parse().unwrap()]);
         for host in [
             "localhost",
             "LOCALHOST:8008",
             "127.0.0.1:80",
             "[::1]:8008",
             "box.example:1",
+            "box.example.",
         ] {
             assert!(hosts.allows(host), "{host}");
         }

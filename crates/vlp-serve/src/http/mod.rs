@@ -1,11 +1,14 @@
 //! Routes, and what stands before them: checks of the caller, limits, errors as JSON.
 
+mod activity;
 mod admission;
 mod body;
+mod client_stream;
 mod guard;
 mod hosts;
 mod listen;
 mod observe;
+mod places;
 mod post;
 mod read;
 mod respond;

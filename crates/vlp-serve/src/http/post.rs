@@ -61,23 +61,24 @@ pub(super) async fn compute<T: Task>(
     tasks: Vec<T>,
 ) -> Result<Vec<T::Output>, ApiError> {
     let (mut jobs, mut receivers) = (vec![], vec![]);
-    for task in tasks {
+    for (place, task) in tasks.into_iter().enumerate() {
+        let image = task.image_index(place);
         let (job, receiver) = Job::new(model, task);
         let job: Box<dyn AnyJob> = Box::new(job);
         jobs.push(job);
-        receivers.push(receiver);
+        receivers.push((image, receiver));
     }
     if !shared.queue.push(jobs) {
         return Err(ApiError::stopping());
     }
     let mut outputs = Vec::with_capacity(receivers.len());
-    for (index, receiver) in receivers.into_iter().enumerate() {
+    for (image, receiver) in receivers {
         let output = receiver.await.map_err(|_| ApiError::internal())?;
         outputs.push(output.map_err(|error| match error {
             JobError::Panicked => ApiError::internal(),
             JobError::Model(error) => {
                 let error = ApiError::from(error);
-                let field = error.field.map(|field| format!("{field}[{index}]"));
+                let field = error.field.map(|_| format!("{}[{image}]", T::FIELD));
                 ApiError { field, ..error }
             }
         })?);

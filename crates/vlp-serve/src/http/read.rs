@@ -8,7 +8,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::json as object;
 
 use super::admission::Active;
@@ -16,6 +15,7 @@ use super::post::{blocking, compute};
 use super::respond::{json, respond};
 use super::shared::Shared;
 use crate::api::{ApiError, CodeTask, ErrorCode, Examples, Models, find_model};
+use crate::json::{shortened, unknown};
 use crate::model::Model;
 use crate::outputs::Head;
 use crate::page::PageFile;
@@ -25,28 +25,29 @@ use crate::png_file::png;
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The query of a request about one model.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ModelQuery {
-    model: Option<String>,
-}
-
-type ModelParameter = Result<Query<ModelQuery>, QueryRejection>;
+/// Names and values of a request's query.
+type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
 type Number = Result<Path<usize>, PathRejection>;
 
-fn model_index(shared: &Shared, query: ModelParameter) -> Result<usize, ApiError> {
-    let Query(query) = query.map_err(|error| {
-        ApiError::new(
-            ErrorCode::InvalidRequest,
-            format!("{}; the query may have model=NAME", error.body_text()),
-        )
-    })?;
-    find_model(&shared.models, query.model.as_deref())
+/// The model that the query of a request names, as `model=NAME`.
+fn model_index(shared: &Shared, query: Parameters) -> Result<usize, ApiError> {
+    let wrong = |_| ApiError::new(ErrorCode::InvalidRequest, "the query cannot be read");
+    let Query(parameters) = query.map_err(wrong)?;
+    let mut model = None;
+    for (name, value) in &parameters {
+        if name != "model" {
+            let message = unknown("parameter", name, &["model"]);
+            return Err(ApiError::field(shortened(name), message));
+        }
+        if model.replace(value.as_str()).is_some() {
+            return Err(ApiError::field("model", "the parameter is there twice"));
+        }
+    }
+    find_model(&shared.models, model)
 }
 
 fn number(field: &str, number: Number) -> Result<usize, ApiError> {
-    let wrong = |_| ApiError::field(field, "a number is needed, from 0");
+    let wrong = |_| ApiError::field(field, "a whole number from 0 is needed");
     number.map(|Path(number)| number).map_err(wrong)
 }
 
@@ -57,7 +58,7 @@ pub(super) async fn models(State(shared): State<Arc<Shared>>) -> Response {
 
 pub(super) async fn examples(
     State(shared): State<Arc<Shared>>,
-    query: ModelParameter,
+    query: Parameters,
 ) -> Result<Response, ApiError> {
     let index = model_index(&shared, query)?;
     Ok(json(&Examples::new(&*shared.models[index])))
@@ -67,7 +68,7 @@ pub(super) async fn example(
     State(shared): State<Arc<Shared>>,
     Extension(active): Extension<Arc<Active>>,
     index: Number,
-    query: ModelParameter,
+    query: Parameters,
 ) -> Result<Response, ApiError> {
     let model = model_index(&shared, query)?;
     let index = number("index", index)?;
@@ -94,7 +95,7 @@ pub(super) async fn code(
     State(shared): State<Arc<Shared>>,
     Extension(active): Extension<Arc<Active>>,
     code: Number,
-    query: ModelParameter,
+    query: Parameters,
 ) -> Result<Response, ApiError> {
     let model = model_index(&shared, query)?;
     let code = number("code", code)?;
@@ -115,6 +116,36 @@ pub(super) async fn code(
     match outputs.into_iter().next() {
         Some(output) => blocking(&shared, &active, move |_| json(&output)).await,
         None => Err(ApiError::internal()),
+    }
+}
+
+/// The thumbnail of an image of a model's index.
+pub(super) async fn indexed_image(
+    State(shared): State<Arc<Shared>>,
+    Extension(active): Extension<Arc<Active>>,
+    image: Number,
+    query: Parameters,
+) -> Result<Response, ApiError> {
+    let model = model_index(&shared, query)?;
+    let image = number("image", image)?;
+    let model = Arc::clone(&shared.models[model]);
+    let info = model.info();
+    let Some(search) = info.search else {
+        return Err(ApiError::missing_head(&info.name, Head::Search));
+    };
+    let unknown = |message: String| ApiError {
+        code: ErrorCode::UnknownImage,
+        ..ApiError::field("image", message)
+    };
+    if image >= search.images {
+        let count = search.images;
+        let message = format!("{image}; the index has {count} images, counted from 0");
+        return Err(unknown(message));
+    }
+    let file = blocking(&shared, &active, move |_| model.thumbnail(image)).await??;
+    match file {
+        Some(file) => Ok(respond(StatusCode::OK, "image/jpeg", file)),
+        None => Err(unknown(format!("{image} has no thumbnail in the index"))),
     }
 }
 

@@ -13,8 +13,8 @@ use super::post::post;
 use super::read;
 use super::shared::Shared;
 use crate::api::{
-    AnswerRequest, AttentionRequest, CaptionRequest, CodesRequest, DetectRequest, FeaturesRequest,
-    MatchRequest,
+    AnswerRequest, AttentionRequest, CaptionRequest, CodesRequest, DetectRequest, EntailRequest,
+    FeaturesRequest, MatchRequest, SearchRequest, StatementRequest,
 };
 use crate::page::PAGE;
 
@@ -29,10 +29,14 @@ fn model_routes() -> Vec<(&'static str, Route)> {
         ("/v1/caption", post_to(post::<CaptionRequest>)),
         ("/v1/answer", post_to(post::<AnswerRequest>)),
         ("/v1/match", post_to(post::<MatchRequest>)),
+        ("/v1/statement", post_to(post::<StatementRequest>)),
+        ("/v1/entail", post_to(post::<EntailRequest>)),
         ("/v1/attention", post_to(post::<AttentionRequest>)),
         ("/v1/codes", post_to(post::<CodesRequest>)),
         ("/v1/codes/{code}", get(read::code)),
         ("/v1/features", post_to(post::<FeaturesRequest>)),
+        ("/v1/search", post_to(post::<SearchRequest>)),
+        ("/v1/search/images/{image}", get(read::indexed_image)),
     ]
 }
 

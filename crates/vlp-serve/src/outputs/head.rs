@@ -14,12 +14,18 @@ pub enum Head {
     Answer,
     /// Scores how well texts describe images.
     Match,
+    /// Tells whether statements about two images are true.
+    Statement,
+    /// Tells whether an image entails hypotheses.
+    Entail,
     /// Tells where words and objects look.
     Attention,
     /// Has a visual dictionary.
     Codes,
     /// Gives features of images and texts.
     Features,
+    /// Finds images by texts and texts by images in an index.
+    Search,
 }
 
 impl Head {
@@ -30,9 +36,12 @@ impl Head {
             Self::Caption => "caption",
             Self::Answer => "answer",
             Self::Match => "match",
+            Self::Statement => "statement",
+            Self::Entail => "entail",
             Self::Attention => "attention",
             Self::Codes => "codes",
             Self::Features => "features",
+            Self::Search => "search",
         }
     }
 }

@@ -10,7 +10,7 @@ import { onPage, pick, screenshot, settled } from './browser.js';
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** What axe finds against WCAG 2.2 AA: names, roles, contrast. @param {Page} page */
-async function violations(page) {
+export async function violations(page) {
   await page.evaluate(axe);
   return page.evaluate(async () => {
     // @ts-expect-error axe is a global variable of its script.
@@ -26,6 +26,11 @@ for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
       for (const hash of ['run=e2e&compare=soho', 'run=vqa']) {
         await onPage(hash, async (page) => {
           await page.locator('.thumb').first().waitFor();
+          if (hash !== 'run=vqa') {
+            await page.getByLabel('Text that describes the images').fill('a red circle');
+            await page.keyboard.press('Enter');
+            await page.locator('#search .hits').waitFor();
+          }
           assert.deepEqual(await violations(page), []);
           await pick(page, 1);
           if (hash === 'run=vqa') {

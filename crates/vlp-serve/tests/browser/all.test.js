@@ -9,5 +9,7 @@ import './codes.js';
 import './compare.js';
 import './match.js';
 import './objects.js';
+import './search.js';
 import './image.js';
 import './states.js';
+import './tasks.js';

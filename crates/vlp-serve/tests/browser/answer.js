@@ -39,12 +39,12 @@ test('a question that is too long is not sent', () => onPage('run=vqa', async (p
 }));
 
 test('heads that a run has not are not offered', () => onPage('run=e2e', async (page) => {
-  for (const name of ['e2e', 'vqa', 'soho']) {
+  for (const name of ['e2e', 'vqa', 'nlvr2', 'entail', 'soho']) {
     await page.locator('#run').selectOption(name);
     await pick(page, 0);
     const { models } = await server.get('models');
     const { heads } = models.find((/** @type {{name: string}} */ model) => model.name === name);
-    for (const head of ['detect', 'caption', 'answer', 'match', 'codes']) {
+    for (const head of ['detect', 'caption', 'answer', 'match', 'statement', 'entail', 'codes']) {
       assert.equal(await page.locator(`#${head}`).isVisible(), heads.includes(head), `${head} of ${name}`);
     }
   }

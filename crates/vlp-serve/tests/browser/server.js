@@ -9,8 +9,11 @@ const root = path.resolve(import.meta.dirname, '../../../..');
 const program = process.env.VLP_BIN ?? path.join(root, 'target/debug/vlp');
 const folder = process.env.VLP_BROWSER_RUNS ?? path.join(root, 'target/browser/runs');
 
-/** Runs of the preset e2e-vlp-tiny, of its fine-tuning for questions, and of soho-tiny. */
-export const NAMES = ['e2e', 'vqa', 'soho'];
+/**
+ * Runs of the preset e2e-vlp-tiny with a contrastive head and an index, of its fine-tuning for questions, for statements and for
+ * hypotheses, and of soho-tiny.
+ */
+export const NAMES = ['e2e', 'vqa', 'nlvr2', 'entail', 'soho'];
 
 /**
  * Starts the program on all runs.
@@ -19,9 +22,10 @@ export const NAMES = ['e2e', 'vqa', 'soho'];
  */
 export async function startServer(port = 0) {
   const runs = NAMES.map((name) => path.join(folder, name));
-  const missing = [program, ...runs].find((file) => !existsSync(file));
+  const index = path.join(folder, 'index');
+  const missing = [program, ...runs, index].find((file) => !existsSync(file));
   if (missing) throw new Error(`${missing} does not exist: .ci/browser makes it`);
-  const child = spawn(program, ['serve', ...runs, '--port', String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(program, ['serve', ...runs, '--index', index, '--port', String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
   /** @type {Promise<void>} */
   const ended = new Promise((resolve) => { child.once('exit', () => resolve()); });
   /** @type {string} */
@@ -59,6 +63,18 @@ export async function startServer(port = 0) {
       const answer = /** @type {any} */ (await response.json());
       if (!response.ok) throw new Error(JSON.stringify(answer));
       return answer.results[0];
+    },
+    /**
+     * The hits of a text.
+     *
+     * @param {string} text
+     * @param {object} parameters
+     * @returns {Promise<any>}
+     */
+    async search(text, parameters = {}) {
+      const body = JSON.stringify({ texts: [text], ...parameters });
+      const response = await fetch(`${url}/v1/search`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+      return /** @type {any} */ (await response.json()).results[0];
     },
     /** @param {string} route @returns {Promise<any>} */
     async get(route) {

@@ -35,6 +35,14 @@ pub(crate) fn requests() -> Vec<(&'static str, Value)> {
             json!({ "images": images, "texts": ["red", "blue"] }),
         ),
         (
+            "/v1/statement",
+            json!({ "pairs": [{ "left": { "example": 0 }, "right": { "example": 2 } }], "statements": ["red blue", "green"] }),
+        ),
+        (
+            "/v1/entail",
+            json!({ "images": images, "hypotheses": ["red", "blue"], "premise": "one color" }),
+        ),
+        (
             "/v1/attention",
             json!({ "images": images, "queries": [0], "captions": ["a red image"], "texts": ["red"] }),
         ),
@@ -43,6 +51,11 @@ pub(crate) fn requests() -> Vec<(&'static str, Value)> {
             "/v1/features",
             json!({ "images": images, "texts": ["red", "blue"], "kinds": ["grid", "text", "joint"] }),
         ),
+        (
+            "/v1/search",
+            json!({ "texts": ["red", "blue"], "top": 3, "rerank": 2 }),
+        ),
+        ("/v1/search", json!({ "images": images })),
     ]
 }
 
@@ -69,6 +82,7 @@ fn every_described_route_answers_as_described() {
         ("/v1/examples?model=colors", "/v1/examples"),
         ("/v1/examples/1", "/v1/examples/{index}"),
         ("/v1/codes/2?model=colors", "/v1/codes/{code}"),
+        ("/v1/search/images/2", "/v1/search/images/{image}"),
     ] {
         let response = server.get(path);
         assert_eq!(response.status, 200, "{path}: {}", response.text());
@@ -107,6 +121,32 @@ fn answers_belong_to_their_images_and_texts() {
     assert_eq!(objects[0]["class"], "blue");
     assert_eq!(objects[0]["bbox"], json!([0.0, 0.0, 4.0, 4.0]));
 
+    let pair = |left: usize, right: usize| json!({ "left": { "example": left }, "right": { "example": right } });
+    let body = json!({ "pairs": [pair(0, 2), pair(2, 0)], "statements": ["blue red", "red blue"] });
+    let results = server.post("/v1/statement", &body).ok()["results"].clone();
+    let is_true = |pair: usize, statement: usize| {
+        let judged = &results[pair]["statements"][statement];
+        assert_eq!(judged["statement"], body["statements"][statement]);
+        judged["probability"].as_f64().unwrap() > 0.5
+    };
+    let judged = [is_true(0, 0), is_true(0, 1), is_true(1, 0), is_true(1, 1)];
+    assert_eq!(judged, [false, true, true, false]);
+
+    for (premise, neutral) in [(None, 0.1), (Some("one color"), 0.0)] {
+        let mut body = json!({ "images": images, "hypotheses": ["red", "blue"] });
+        if let Some(premise) = premise {
+            body["premise"] = json!(premise);
+        }
+        let results = server.post("/v1/entail", &body).ok()["results"].clone();
+        for (image, hypothesis) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let entailed = &results[image]["hypotheses"][hypothesis];
+            let probability = |name: &str| entailed[name].as_f64().unwrap();
+            assert_eq!(probability("entailment") > 0.5, image == hypothesis);
+            assert_eq!(probability("contradiction") > 0.5, image != hypothesis);
+            assert!((probability("neutral") - neutral).abs() < 1e-6);
+        }
+    }
+
     let body = json!({ "images": images, "texts": ["red", "blue!"], "kinds": ["joint"] });
     let joint = server.post("/v1/features", &body).ok()["joint"].clone();
     let places = joint.as_array().unwrap().iter();
@@ -131,7 +171,7 @@ fn an_uploaded_image_is_read_as_the_example_it_is() {
     let (server, _) = Running::start(config());
     let file = server.get("/v1/examples/1").body;
     let image = decode_image(&file, "example", &Limits::default()).unwrap();
-    assert_eq!(image, crate::colors::image(4, 4, 1));
+    assert_eq!(image, crate::color_images::image(4, 4, 1));
     let uploaded = json!({ "images": [{ "base64": STANDARD.encode(&file) }] });
     let example = json!({ "images": [{ "example": 1 }] });
     let answers = [uploaded, example].map(|body| server.post("/v1/detect", &body).ok());
@@ -155,7 +195,7 @@ fn models_are_called_by_name_and_offer_what_they_have() {
         body["model"] = json!("few");
         let response = server.post(path, &body);
         let head = path.rsplit('/').next().unwrap();
-        let is_missing = ["detect", "caption", "answer", "codes"].contains(&head);
+        let is_missing = !["match", "attention", "features"].contains(&head);
         match is_missing || path == "/v1/attention" {
             // Its request names a query and a caption.
             true => {

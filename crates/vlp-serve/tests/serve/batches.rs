@@ -2,7 +2,6 @@
 
 use std::thread;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::running::{Running, config};
@@ -34,14 +33,8 @@ fn send_together(config: vlp_serve::ServeConfig, requests: &[Value]) -> (Vec<Val
 
 /// A request about an uploaded image of one color and a text.
 fn request(side: usize, color: usize, texts: &[&str]) -> Value {
-    let image = crate::colors::image(side, side, color);
-    let mut file = vec![];
-    let mut encoder = png::Encoder::new(&mut file, side as u32, side as u32);
-    encoder.set_color(png::ColorType::Rgb);
-    let mut writer = encoder.write_header().unwrap();
-    writer.write_image_data(&image.rgb).unwrap();
-    writer.finish().unwrap();
-    json!({ "images": [{ "base64": STANDARD.encode(file) }], "texts": texts })
+    let file = crate::color_images::base64_png(side, side, color);
+    json!({ "images": [{ "base64": file }], "texts": texts })
 }
 
 #[test]

@@ -72,16 +72,22 @@ impl Client {
         head + "\r\n"
     }
 
-    /// Sends bytes and reads what comes until the server closes the connection.
+    /// Sends all bytes, also those that the server does not need for its answer, and reads what comes until the server closes
+    /// the connection.
     pub(crate) fn send(&self, head: &str, body: &[u8]) -> Response {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.write_all(head.as_bytes()).unwrap();
-        // The server may answer and close before it has read all.
-        let _ = stream.write_all(body);
+        let mut stream = self.start(head, body);
         let mut bytes = vec![];
-        let _ = stream.read_to_end(&mut bytes);
+        stream.read_to_end(&mut bytes).unwrap();
         let _ = stream.shutdown(Shutdown::Both);
         Response::parse(&bytes)
+    }
+
+    /// A connection that has sent a request.
+    pub(crate) fn start(&self, head: &str, body: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        stream
     }
 }
 

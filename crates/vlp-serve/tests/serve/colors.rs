@@ -1,51 +1,20 @@
 //! A model that knows colors: small enough to check its answers by hand.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 
 use vlp_data::{Image, ResizedImage};
 use vlp_serve::{
     Answer, Attended, Attention, Attribute, Caption, CaptionDefaults, CaptionMethod, Code,
-    CodeGrid, CodeWord, ExampleImage, Head, JointTensors, MatchScore, Model, ModelError, ModelInfo,
-    Object, Patch, QueryAttention, SizeRule, Tensor, TextAttention, WordAttention,
+    CodeGrid, CodeWord, Entailment, ExampleImage, Head, Hypotheses, ImageHit, JointTensors,
+    MatchScore, Model, ModelError, ModelInfo, Object, Patch, QueryAttention, SearchHits,
+    SearchInfo, SearchQuery, SearchSubject, SizeRule, Tensor, TextAttention, TextHit,
+    WordAttention,
 };
 
+use crate::color_images::{fractions, image, order};
+use crate::gate::Gate;
+
 pub(crate) const COLORS: [&str; 3] = ["red", "green", "blue"];
-
-/// A gate that a task waits at: closed until it is opened.
-#[derive(Debug, Default)]
-pub(crate) struct Gate {
-    state: Mutex<(usize, bool)>,
-    changed: Condvar,
-}
-
-impl Gate {
-    fn pass(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.0 += 1;
-        self.changed.notify_all();
-        drop(self.changed.wait_while(state, |(_, open)| !*open).unwrap());
-    }
-
-    /// Waits until a task is at the gate.
-    pub(crate) fn await_arrival(&self) {
-        let state = self.state.lock().unwrap();
-        drop(
-            self.changed
-                .wait_while(state, |(count, _)| *count == 0)
-                .unwrap(),
-        );
-    }
-
-    /// How many came to the gate.
-    pub(crate) fn arrivals(&self) -> usize {
-        self.state.lock().unwrap().0
-    }
-
-    pub(crate) fn open(&self) {
-        self.state.lock().unwrap().1 = true;
-        self.changed.notify_all();
-    }
-}
 
 /// Names the greatest channel of an image. The text `gate` waits at the gate, the text `panic` panics.
 pub(crate) struct Colors {
@@ -58,14 +27,17 @@ pub(crate) struct Colors {
     pub(crate) batches: Arc<Mutex<Vec<usize>>>,
 }
 
-pub(crate) const ALL_HEADS: [Head; 7] = [
+pub(crate) const ALL_HEADS: [Head; 10] = [
     Head::Detect,
     Head::Caption,
     Head::Answer,
     Head::Match,
+    Head::Statement,
+    Head::Entail,
     Head::Attention,
     Head::Codes,
     Head::Features,
+    Head::Search,
 ];
 
 impl Colors {
@@ -74,6 +46,7 @@ impl Colors {
         let example = |color: usize| ExampleImage {
             name: format!("{}.png", COLORS[color]),
             captions: vec![format!("a {} image", COLORS[color])],
+            right: (color == 0).then_some(1),
             image: image(4, 4, color),
         };
         Self {
@@ -87,6 +60,7 @@ impl Colors {
                 classes: strings(&COLORS),
                 attributes: strings(&["light", "dark"]),
                 answers: strings(&COLORS),
+                premise: heads.contains(&Head::Entail),
                 codes: 3,
                 queries: 1,
                 image_size: SizeRule {
@@ -102,12 +76,25 @@ impl Colors {
                     max_new_tokens: 3,
                     no_repeat_ngram_size: 0,
                 }),
+                search: heads.contains(&Head::Search).then_some(SearchInfo {
+                    images: 4,
+                    texts: 3,
+                    reranks_images: true,
+                    reranks_texts: false,
+                    thumbnails: true,
+                }),
             },
             examples: (0..3).map(example).collect(),
             gate: Arc::default(),
             resize_gate: Arc::default(),
             batches: Arc::default(),
         }
+    }
+
+    /// As a run whose hypotheses have no premise but the image.
+    pub(crate) fn without_premise(mut self) -> Self {
+        self.info.premise = false;
+        self
     }
 
     fn read(&self, text: &str) {
@@ -119,29 +106,8 @@ impl Colors {
     }
 }
 
-/// An image of one color.
-pub(crate) fn image(width: usize, height: usize, color: usize) -> Image {
-    let mut rgb = [20; 3];
-    rgb[color] = 200;
-    Image::filled(width, height, rgb)
-}
-
-/// The fraction of each channel.
-fn fractions(image: &Image) -> [f32; 3] {
-    let mut sums = [0.0; 3];
-    for pixel in image.rgb.chunks_exact(3) {
-        for (sum, value) in sums.iter_mut().zip(pixel) {
-            *sum += f32::from(*value);
-        }
-    }
-    let total: f32 = sums.iter().sum();
-    sums.map(|sum| sum / total)
-}
-
-fn order(image: &Image) -> Vec<(usize, f32)> {
-    let mut order: Vec<(usize, f32)> = fractions(image).into_iter().enumerate().collect();
-    order.sort_by(|a, b| b.1.total_cmp(&a.1));
-    order
+fn color(name: &str) -> Option<usize> {
+    COLORS.iter().position(|color| *color == name)
 }
 
 fn quarter(value: f32) -> Vec<f32> {
@@ -271,6 +237,47 @@ impl Model for Colors {
         Ok(scores.collect())
     }
 
+    /// A statement is true as far as the left image has its first color and the right image its last.
+    fn judge_statements(
+        &self,
+        asked: &[([&ResizedImage; 2], &[String])],
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
+        let judged = asked.iter().map(|([left, right], statements)| {
+            let of = |image: &ResizedImage, color: usize| fractions(&image.image)[color];
+            let probability = |text: &String| {
+                let colors: Vec<usize> = text.split(' ').filter_map(color).collect();
+                match colors.as_slice() {
+                    [first, .., last] => of(left, *first) * of(right, *last),
+                    _ => 0.0,
+                }
+            };
+            statements.iter().map(probability).collect()
+        });
+        Ok(judged.collect())
+    }
+
+    /// An image entails its color. A premise leaves nothing open.
+    fn entail(
+        &self,
+        asked: &[(&ResizedImage, &Hypotheses)],
+    ) -> Result<Vec<Vec<Entailment>>, ModelError> {
+        let entailed = asked.iter().map(|(resized, asked)| {
+            let fractions = fractions(&resized.image);
+            let neutral = if asked.premise.is_some() { 0.0 } else { 0.1 };
+            let probabilities = |text: &String| {
+                let entailment =
+                    color(text).map_or(0.0, |color| fractions[color] * (1.0 - neutral));
+                Entailment {
+                    entailment,
+                    neutral,
+                    contradiction: 1.0 - neutral - entailment,
+                }
+            };
+            asked.hypotheses.iter().map(probabilities).collect()
+        });
+        Ok(entailed.collect())
+    }
+
     fn attention(
         &self,
         attended: &[(&ResizedImage, &Attended)],
@@ -345,6 +352,9 @@ impl Model for Colors {
         &self,
         pairs: &[(&ResizedImage, &[String])],
     ) -> Result<Vec<Vec<JointTensors>>, ModelError> {
+        if pairs.iter().any(|(resized, _)| resized.image.width == 1) {
+            return Err(ModelError::Image("too narrow for a text".into()));
+        }
         let features = pairs.iter().map(|(resized, texts)| {
             let joint = |text: &String| JointTensors {
                 text_tokens: text_tensor(text),
@@ -353,5 +363,64 @@ impl Model for Colors {
             texts.iter().map(joint).collect()
         });
         Ok(features.collect())
+    }
+
+    /// The index has the examples and a second red one without a thumbnail; the matching head is as sure as the fraction of the
+    /// color that a text names.
+    fn search(&self, query: &SearchQuery) -> Result<SearchHits, ModelError> {
+        let colors = match &query.subject {
+            SearchSubject::Images(text) => {
+                self.read(text);
+                let mut colors: Vec<usize> = vec![0, 1, 2, 0];
+                let of_text = COLORS.iter().position(|color| text.contains(color));
+                colors.sort_by_key(|&color| Some(color) != of_text);
+                colors
+            }
+            SearchSubject::Texts(resized) => {
+                order(&resized.image).iter().map(|hit| hit.0).collect()
+            }
+        };
+        let compared = colors.len();
+        let reranked = query.rerank.min(compared);
+        let probability = |place: usize| (place < reranked).then_some(0.75);
+        let hits = colors.into_iter().enumerate().take(query.top);
+        let similarity = |place: usize| 0.5 - place as f32 / 4.0;
+        Ok(match query.subject {
+            SearchSubject::Images(_) => SearchHits {
+                images: hits
+                    .map(|(place, color)| ImageHit {
+                        image: color,
+                        name: self.examples[color].name.clone(),
+                        similarity: similarity(place),
+                        probability: probability(place),
+                        texts: self.examples[color].captions.clone(),
+                    })
+                    .collect(),
+                texts: vec![],
+                compared,
+                reranked,
+            },
+            SearchSubject::Texts(_) => SearchHits {
+                images: vec![],
+                texts: hits
+                    .map(|(place, color)| TextHit {
+                        text: self.examples[color].captions[0].clone(),
+                        similarity: similarity(place),
+                        probability: probability(place),
+                        images: vec![color],
+                        image_count: 1,
+                    })
+                    .collect(),
+                compared,
+                reranked,
+            },
+        })
+    }
+
+    fn thumbnail(&self, image: usize) -> Result<Option<Vec<u8>>, ModelError> {
+        match image {
+            0..3 => Ok(Some(vec![0xff, 0xd8, image as u8])),
+            _ => Ok(None),
+        }
     }
 }

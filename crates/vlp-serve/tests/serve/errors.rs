@@ -1,7 +1,11 @@
 //! Errors name the field that is wrong.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
+use crate::color_images::base64_png;
+use crate::colors::{ALL_HEADS, Colors};
 use crate::running::{Running, config};
 
 #[test]
@@ -16,7 +20,7 @@ fn errors_name_the_field() {
         body
     };
     for (path, body, code, field) in [
-        ("detect", json!({}), "invalid_request", None),
+        ("detect", json!({}), "invalid_request", Some("images")),
         (
             "detect",
             json!({ "images": [] }),
@@ -120,6 +124,36 @@ fn errors_name_the_field() {
             Some("texts"),
         ),
         (
+            "statement",
+            json!({ "pairs": [{ "left": image, "right": image }, { "left": image, "right": image }], "statements": ["red"] }),
+            "invalid_request",
+            Some("pairs"),
+        ),
+        (
+            "statement",
+            json!({ "pairs": [{ "left": image, "right": { "example": 3 } }], "statements": ["red"] }),
+            "unknown_example",
+            Some("pairs[0].right.example"),
+        ),
+        (
+            "statement",
+            json!({ "pairs": [{ "left": image, "right": image }], "statements": [] }),
+            "invalid_request",
+            Some("statements"),
+        ),
+        (
+            "entail",
+            json!({ "images": images, "hypotheses": ["red"], "premise": " " }),
+            "invalid_request",
+            Some("premise"),
+        ),
+        (
+            "entail",
+            json!({ "images": images, "hypotheses": [] }),
+            "invalid_request",
+            Some("hypotheses"),
+        ),
+        (
             "caption",
             caption(json!({ "search": { "num_beams": 17 } })),
             "invalid_request",
@@ -168,6 +202,24 @@ fn errors_name_the_field() {
             Some("queries[1]"),
         ),
         (
+            "attention",
+            json!({ "images": [image, image], "texts": ["a", "b"] }),
+            "invalid_request",
+            Some("texts"),
+        ),
+        (
+            "attention",
+            json!({ "images": [image, image], "captions": ["a", "b"] }),
+            "invalid_request",
+            Some("captions"),
+        ),
+        (
+            "attention",
+            json!({ "images": [image, image], "queries": [0, 0] }),
+            "invalid_request",
+            Some("queries"),
+        ),
+        (
             "features",
             json!({ "images": images, "kinds": [] }),
             "invalid_request",
@@ -208,6 +260,12 @@ fn what_is_not_there_is_said_to_be_so() {
         ("GET", "/v1/examples/-1", 400, "invalid_request"),
         ("GET", "/v1/examples/3", 404, "unknown_example"),
         ("GET", "/v1/examples/0?x=1", 400, "invalid_request"),
+        (
+            "GET",
+            "/v1/examples?model=a&model=a",
+            400,
+            "invalid_request",
+        ),
     ] {
         let response = server.client().call(method, path, b"");
         assert_eq!(response.status, status, "{method} {path}");
@@ -227,6 +285,21 @@ fn bodies_that_are_not_json_are_refused() {
         (&json, "", 400),
         (&json, "{", 400),
         (&json, "[]", 400),
+        (&json, "null", 400),
+        (&json, "{\"images\": [{\"example\": NaN}]}", 400),
+        (&json, "{\"images\": [{\"example\": 1e999}]}", 400),
+        (&json, "{\"images\": [], \"images\": []}", 400),
+        (&json, "{\"model\": \"\\ud800\", \"images\": []}", 400),
+        (
+            &json.clone().with_header("Content-Encoding", "gzip"),
+            "{}",
+            415,
+        ),
+        (
+            &json.clone().with_header("Content-Encoding", "identity"),
+            "{}",
+            400,
+        ),
         (&json, "{\"images\":[]} {}", 400),
         (&json, "\u{0}\u{1}", 400),
     ] {
@@ -235,4 +308,58 @@ fn bodies_that_are_not_json_are_refused() {
     }
     let deep = "[".repeat(100_000);
     assert_eq!(json.call("POST", "/v1/detect", deep.as_bytes()).status, 400);
+}
+
+#[test]
+fn base64_that_is_wrong_is_described() {
+    let (server, _) = Running::start(config());
+    for (text, reason) in [
+        ("data:image/png;base64,aGVsbG8=", "a data URL"),
+        ("aGVs\nbG8=", "a line break at byte 4"),
+        ("aGVs bG8=", "a space at byte 4"),
+        ("aGV_bG8=", "the alphabet of URLs, at byte 3"),
+        ("aGVsbG8", "the padding"),
+        ("%%%%", "another character at byte 0"),
+    ] {
+        let body = json!({ "images": [{ "base64": text }] });
+        let response = server.post("/v1/detect", &body);
+        let error = response.json()["error"].clone();
+        assert_eq!(error["field"], "images[0].base64");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(reason), "{text:?}: {message}");
+    }
+}
+
+#[test]
+fn long_names_are_not_repeated_whole() {
+    let (server, _) = Running::start(config());
+    let mut body = json!({ "images": [{ "example": 0 }] });
+    body["x".repeat(1 << 20)] = json!(1);
+    let response = server.post("/v1/detect", &body);
+    assert_eq!(response.status, 400);
+    assert!(response.body.len() < 1000);
+}
+
+#[test]
+fn a_premise_is_refused_by_a_model_that_reads_none() {
+    let model = Colors::new("colors", &ALL_HEADS).without_premise();
+    let server = Running::serve(vec![Arc::new(model)], config());
+    let mut body = json!({ "images": [{ "example": 0 }], "hypotheses": ["red"] });
+    server.post("/v1/entail", &body).ok();
+    body["premise"] = json!("one color");
+    let response = server.post("/v1/entail", &body);
+    let expected = ("invalid_request".into(), Some("premise".into()));
+    assert_eq!(response.error(), expected);
+    assert!(response.text().contains("trained without data.premise"));
+}
+
+#[test]
+fn an_image_that_the_model_cannot_read_is_named_by_its_place_among_the_images() {
+    let (server, _) = Running::start(config());
+    let images = json!([{ "example": 0 }, { "base64": base64_png(1, 3, 0) }]);
+    for kinds in [json!(["joint"]), json!(["grid", "text", "joint"])] {
+        let body = json!({ "images": images, "texts": ["red", "blue"], "kinds": kinds });
+        let expected = ("invalid_image".into(), Some("images[1]".into()));
+        assert_eq!(server.post("/v1/features", &body).error(), expected);
+    }
 }

@@ -1,7 +1,5 @@
 //! Limits of size, time and number.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
@@ -113,13 +111,7 @@ fn images_of_a_request_that_nobody_waits_for_are_not_decoded_and_hold_its_place_
         .with_timeout(Duration::from_millis(300))
         .with_queue(1);
     let (server, model) = Running::start(config);
-    let mut file = vec![];
-    let mut encoder = png::Encoder::new(&mut file, 2, 1);
-    encoder.set_color(png::ColorType::Rgb);
-    let mut writer = encoder.write_header().unwrap();
-    writer.write_image_data(&[200; 6]).unwrap();
-    drop(writer);
-    let image = json!({ "base64": STANDARD.encode(file) });
+    let image = json!({ "base64": crate::color_images::base64_png(2, 1, 0) });
     let response = server.post("/v1/detect", &json!({ "images": vec![image; 3] }));
     assert_eq!(response.status, 504);
     // The first image is still worked on, so the request has not ended.
@@ -131,22 +123,4 @@ fn images_of_a_request_that_nobody_waits_for_are_not_decoded_and_hold_its_place_
     }
     assert_eq!(model.resize_gate.arrivals(), 1);
     server.post("/v1/detect", &small).ok();
-}
-
-#[test]
-fn a_connection_more_than_the_most_waits_for_another_to_close() {
-    let (server, _) = Running::start(config().with_connections(1));
-    let idle = TcpStream::connect(server.address).unwrap();
-    let mut second = TcpStream::connect(server.address).unwrap();
-    let head = server.client().head("GET", "/healthz", 0);
-    second.write_all(head.as_bytes()).unwrap();
-    second
-        .set_read_timeout(Some(Duration::from_millis(200)))
-        .unwrap();
-    let mut bytes = [0; 16];
-    assert!(second.read(&mut bytes).is_err());
-    drop(idle);
-    second.set_read_timeout(None).unwrap();
-    second.read_exact(&mut bytes).unwrap();
-    assert!(bytes.starts_with(b"HTTP/1.1 200"));
 }

@@ -4,11 +4,16 @@
 mod answers;
 mod batches;
 mod client;
+mod color_images;
 mod colors;
 mod errors;
 mod faults;
+mod gate;
 mod limits;
 mod origins;
 mod running;
 mod schema;
+mod search;
+mod slow;
 mod stop;
+mod wrong_values;

@@ -6,7 +6,8 @@ use crate::running::{Running, config};
 
 #[test]
 fn only_names_of_the_server_are_answered() {
-    let (server, _) = Running::start(config().with_allowed_hosts(vec!["box.example".into()]));
+    let (server, _) =
+        Running::start(config().with_allowed_hosts(vec!["box.example".parse().unwrap()]));
     let port = server.address.port();
     for (host, status) in [
         (Some(format!("localhost:{port}")), 200),
@@ -21,7 +22,57 @@ fn only_names_of_the_server_are_answered() {
         }
     }
     let client = server.client().with_host(None);
-    assert!([400, 403].contains(&client.send(&client.head("GET", "/healthz", 0), b"").status));
+    assert_eq!(client.get("/healthz").status, 400);
+}
+
+#[test]
+fn a_host_or_origin_that_is_there_twice_is_refused() {
+    let (server, _) = Running::start(config());
+    let (host, origin) = (
+        server.address.to_string(),
+        format!("http://{}", server.address),
+    );
+    let client = server.client();
+    for second in [host, "evil.example".into()] {
+        let client = client.clone().with_header("Host", second);
+        assert_eq!(client.get("/v1/models").status, 400);
+    }
+    let client = client.with_header("Origin", origin);
+    assert_eq!(client.get("/v1/models").status, 200);
+    for second in ["http://evil.example", "null"] {
+        let client = client.clone().with_header("Origin", second);
+        assert_eq!(client.get("/v1/models").status, 400);
+    }
+}
+
+#[test]
+fn the_host_of_a_target_outranks_the_header() {
+    let (server, _) = Running::start(config());
+    let client = server.client();
+    for (host, status) in [
+        (server.address.to_string(), 200),
+        ("evil.example".into(), 403),
+    ] {
+        let head = client.head("GET", &format!("http://{host}/healthz"), 0);
+        assert_eq!(client.send(&head, b"").status, status, "{host}");
+    }
+}
+
+#[test]
+fn other_methods_are_told_which_one_a_route_has() {
+    let (server, _) = Running::start(config());
+    let client = server.client();
+    for (method, path, status) in [
+        ("HEAD", "/v1/models", 200),
+        ("HEAD", "/v1/detect", 405),
+        ("OPTIONS", "/v1/detect", 405),
+        ("PUT", "/v1/models", 405),
+    ] {
+        let response = client.send(&client.head(method, path, 0), b"");
+        assert_eq!(response.status, status, "{method} {path}");
+        assert_eq!(response.header("allow").is_some(), status == 405);
+        assert_eq!(response.body.is_empty(), method == "HEAD");
+    }
 }
 
 #[test]

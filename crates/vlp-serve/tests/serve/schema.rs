@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use vlp_serve::OPENAPI;
 
 use crate::client::Response;
@@ -56,7 +56,18 @@ pub(crate) fn check_answer(method: &str, path: &str, response: &Response) {
 }
 
 fn error_schema() -> Value {
-    serde_json::json!({ "$ref": "#/components/schemas/Error" })
+    json!({ "$ref": "#/components/schemas/Error" })
+}
+
+/// The schema that a reference leads to; the schema itself if it is none.
+pub(crate) fn resolve(schema: &Value) -> &Value {
+    match schema.get("$ref").and_then(Value::as_str) {
+        Some(name) => {
+            let target = DOCUMENT.pointer(name.strip_prefix('#').unwrap());
+            target.unwrap_or_else(|| panic!("{name} is missing"))
+        }
+        None => schema,
+    }
 }
 
 /// Panics unless `value` is as `schema` says; a keyword that is not known here is a mistake of the document.
@@ -67,18 +78,20 @@ pub(crate) fn check(schema: &Value, value: &Value, place: &str) {
     }
 }
 
-fn problem(schema: &Value, value: &Value, place: &str) -> Result<(), String> {
+pub(crate) fn problem(schema: &Value, value: &Value, place: &str) -> Result<(), String> {
     let schema = schema.as_object().unwrap();
     for (keyword, wanted) in schema {
-        let number = || (value.as_f64(), wanted.as_f64().unwrap());
+        // Of numbers alone, as lengths are of arrays.
+        let number = |holds: fn(&f64, &f64) -> bool| {
+            let limit = wanted.as_f64().unwrap();
+            value.as_f64().is_none_or(|value| holds(&value, &limit))
+        };
         let length = || value.as_array().map(Vec::len);
         let holds = match keyword.as_str() {
             "description" | "default" | "contentEncoding" => true,
             "$ref" => {
-                let name = wanted.as_str().unwrap();
-                let target = DOCUMENT.pointer(name.strip_prefix('#').unwrap());
-                let target = target.unwrap_or_else(|| panic!("{name} is missing"));
-                problem(target, value, place)?;
+                let target = json!({ "$ref": wanted });
+                problem(resolve(&target), value, place)?;
                 true
             }
             "type" => is_of_type(wanted, value),
@@ -107,9 +120,9 @@ fn problem(schema: &Value, value: &Value, place: &str) -> Result<(), String> {
             }
             "minItems" => length().is_none_or(|length| length as u64 >= wanted.as_u64().unwrap()),
             "maxItems" => length().is_none_or(|length| length as u64 <= wanted.as_u64().unwrap()),
-            "minimum" => matches!(number(), (Some(value), least) if value >= least),
-            "maximum" => matches!(number(), (Some(value), most) if value <= most),
-            "exclusiveMinimum" => matches!(number(), (Some(value), least) if value > least),
+            "minimum" => number(f64::ge),
+            "maximum" => number(f64::le),
+            "exclusiveMinimum" => number(f64::gt),
             other => panic!("{place}: keyword {other} is not known to this test"),
         };
         if !holds {
@@ -142,8 +155,9 @@ fn is_of_type(wanted: &Value, value: &Value) -> bool {
         "object" => value.is_object(),
         "array" => value.is_array(),
         "string" => value.is_string(),
-        "integer" => value.is_u64() || value.is_i64(),
+        "integer" => value.as_f64().is_some_and(|value| value.fract() == 0.0),
         "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
         "null" => value.is_null(),
         other => panic!("type {other} is not known to this test"),
     };

@@ -40,8 +40,8 @@ pub(super) struct OverrideArgs {
     /// TOML file with any part of the configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Data source: `scenes`, `coco:DIR@SPLIT`, `vqa:DIR@SPLIT`, `nlvr2:FILE`, `snli-ve:FILE`, `karpathy:FILE@SPLIT`, `json:FILE`,
-    /// `genome:DIR`, `shards:PATH` (a folder or a URL).
+    /// Data source: `scenes`, `coco:DIR@SPLIT`, `vqa:DIR@SPLIT`, `nlvr2:FILE`, `snli-ve:FILE`, `karpathy:FILE@SPLIT`,
+    /// `json:FILE`, `genome:DIR`, `shards:PATH` (a folder or a URL).
     #[arg(long, value_name = "SOURCE")]
     data: Option<String>,
     /// Seed of weights, data order, masks and dropout.
@@ -134,7 +134,7 @@ impl SettingsArgs {
     }
 }
 
-/// Where the model runs.
+/// Choice of the device.
 #[derive(Args)]
 pub(super) struct DeviceArgs {
     /// Device: auto, flex (CPU), flex-bf16 (CPU, bf16 matmul precision), wgpu or cuda.
@@ -148,7 +148,7 @@ impl DeviceArgs {
     }
 }
 
-/// Which checkpoint of a run is read.
+/// Choice of a run's checkpoint.
 #[derive(Args)]
 pub(super) struct CheckpointArgs {
     /// Checkpoint of the run: last, best (by `checkpoint.best_by`), or a step.

@@ -31,7 +31,7 @@ pub(super) enum DataCommand {
     Pack(PackArgs),
 }
 
-/// A source as `--data` takes it, or a path whose kind is guessed, and the settings it is read with.
+/// A source in the form of `--data`, or a path whose kind is detected, and the settings for reading it.
 #[derive(Args)]
 struct SourceArgs {
     /// `coco:DIR@SPLIT`, `vqa:DIR@SPLIT`, `json:FILE`, `shards:PATH`, `scenes`, ...; or a plain path.
@@ -44,7 +44,7 @@ struct SourceArgs {
 pub(super) struct CheckArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Another source that must share no image with this one, such as its test set. Its images are compared by pixels;
+    /// Another source that must not share an image with this one, such as its test set. Images are compared by pixels;
     /// `stats` compares the files of images with equal ids.
     #[arg(long, value_name = "SOURCE")]
     against: Option<String>,
@@ -57,10 +57,10 @@ pub(super) struct CheckArgs {
 pub(super) struct ViewArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// The page.
+    /// HTML file to write.
     #[arg(long, value_name = "FILE", default_value = "data.html")]
     out: PathBuf,
-    /// Number of samples shown, evenly spaced through the source.
+    /// Number of samples to show, evenly spaced through the source.
     #[arg(long, default_value_t = 24, value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     count: usize,
 }
@@ -69,18 +69,18 @@ pub(super) struct ViewArgs {
 pub(super) struct PackArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// A new folder for the shards.
+    /// Folder for the shards; must not exist, or be empty.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Maximum size of a shard in MiB.
     #[arg(long, value_name = "MB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
     shard_mb: u64,
-    /// Threads reading samples.
+    /// Number of threads that read samples.
     #[arg(long, default_value = "2")]
     threads: NonZeroUsize,
 }
 
-/// `source` with its kind in front, guessed from the files at a plain path.
+/// `source` with its kind as a prefix, detected from the files at a plain path.
 fn with_kind(source: &str) -> String {
     let path = Path::new(source);
     let prefix = source.split_once(':').map_or("", |(prefix, _)| prefix);

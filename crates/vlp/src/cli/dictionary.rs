@@ -20,7 +20,7 @@ pub(super) struct DictionaryArgs {
     /// Number of validation images.
     #[arg(long, default_value_t = 256, value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     images: usize,
-    /// The page.
+    /// HTML file to write.
     #[arg(long, value_name = "FILE", default_value = "dictionary.html")]
     out: PathBuf,
     #[command(flatten)]

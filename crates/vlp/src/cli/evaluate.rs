@@ -16,7 +16,7 @@ pub(super) struct EvaluateArgs {
     run: PathBuf,
     #[command(flatten)]
     checkpoint: CheckpointArgs,
-    /// Folder for result files in the formats of the official tools: answers, captions, detections, truth of statements.
+    /// Folder for result files in the formats of the official tools: answers, captions, detections, NLVR2 predictions.
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
     #[command(flatten)]
@@ -49,7 +49,7 @@ impl EvaluateArgs {
             let count = validation.predictions.answers_without_id;
             if count > 0 {
                 warn(format_args!(
-                    "note: vqa.json lacks {count} answers: the ids of their questions are not numbers"
+                    "note: vqa.json lacks {count} answers, because the ids of their questions are not numbers"
                 ));
             }
             for file in write_results(&validation.predictions, &folder)? {

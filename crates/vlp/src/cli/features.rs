@@ -8,6 +8,7 @@ use vlp::predict::{FeatureKinds, write_features};
 use vlp::{Predictor, VlpError};
 
 use super::common_args::{CheckpointArgs, DeviceArgs};
+use super::counter::Counter;
 use super::output::{print, warn};
 
 #[derive(Args)]
@@ -54,7 +55,11 @@ impl FeaturesArgs {
             text: wants(Kind::Text),
             joint: wants(Kind::Joint),
         };
-        for problem in write_features(&model, &*opened.source, kinds, &self.out)? {
+        let mut counter = Counter::new();
+        let mut show = |done, total| counter.show(done, total);
+        let written = write_features(&model, &*opened.source, kinds, &self.out, &mut show);
+        counter.finish();
+        for problem in written? {
             warn(format_args!("skipped: {problem}"));
         }
         print(format_args!("{}\n", self.out.display()))

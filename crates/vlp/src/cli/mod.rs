@@ -2,14 +2,17 @@
 
 mod common_args;
 mod config;
+mod counter;
 mod data;
 mod dictionary;
 mod evaluate;
 mod features;
+mod index;
 pub(crate) mod output;
 mod predict;
 mod scenes;
 mod score;
+mod search;
 mod serve;
 mod stop;
 mod train;
@@ -43,6 +46,10 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Write features of images and texts of a data source as safetensors: grid, text and joint.
     Features(features::FeaturesArgs),
+    /// Encode the images and texts of a data source once, to search among them.
+    Index(index::IndexArgs),
+    /// Find images by a text, or texts by an image, in an index.
+    Search(search::SearchArgs),
     /// Serve runs to a web page and to programs, on this machine.
     Serve(serve::ServeArgs),
     /// Inspect data before training: check, stats, view; pack it into shards.
@@ -76,6 +83,8 @@ pub(crate) fn run(processes: &Arc<dyn ProcessGroup>) -> Result<(), VlpError> {
         Command::Score(args) => args.run(),
         Command::Predict(args) => args.run(),
         Command::Features(args) => args.run(),
+        Command::Index(args) => args.run(),
+        Command::Search(args) => args.run(),
         Command::Serve(args) => args.run(),
         Command::Data(command) => command.run(),
         Command::Scenes(args) => args.run(),

@@ -26,7 +26,7 @@ pub(super) struct PredictArgs {
     /// A text to match; may be repeated.
     #[arg(long, value_name = "TEXT")]
     text: Vec<String>,
-    /// Minimum score of an object; 0.5 by default.
+    /// Minimum score of an object, 0 to 1; 0.5 by default.
     #[arg(long, value_name = "SCORE")]
     threshold: Option<f32>,
     /// Include attention maps of words and objects.
@@ -34,7 +34,7 @@ pub(super) struct PredictArgs {
     attention: bool,
     #[command(flatten)]
     caption: CaptionArgs,
-    /// Folder for the JSON file and the page.
+    /// Folder for predictions.json and predictions.html.
     #[arg(long, value_name = "DIR", default_value = "predictions")]
     out: PathBuf,
     #[command(flatten)]
@@ -44,32 +44,32 @@ pub(super) struct PredictArgs {
 /// Maximum of `--num-beams`.
 const MAX_BEAMS: usize = 1000;
 
-/// How captions are generated; by default as the run's configuration says.
+/// Options of caption generation; the defaults are those of the run's configuration.
 #[derive(Args, Default, PartialEq)]
 #[command(next_help_heading = "Captions")]
 struct CaptionArgs {
-    /// Beams of the search; 1 is greedy.
+    /// Number of beams; 1 is greedy search.
     #[arg(long, value_name = "N", conflicts_with_all = ["top_p", "top_k", "temperature", "seed"])]
     num_beams: Option<usize>,
     /// Exponent of the length penalty of beam search, which needs at least two beams.
     #[arg(long, value_name = "X")]
     length_penalty: Option<f64>,
-    /// Minimum number of tokens.
+    /// Minimum number of generated tokens.
     #[arg(long, value_name = "N")]
     min_new_tokens: Option<usize>,
-    /// Maximum number of tokens.
+    /// Maximum number of generated tokens.
     #[arg(long, value_name = "N")]
     max_new_tokens: Option<usize>,
     /// No n-gram of this size occurs twice.
     #[arg(long, value_name = "N")]
     no_repeat_ngram_size: Option<usize>,
-    /// Sample from the most probable tokens whose probabilities sum to this.
+    /// Sample from the most probable tokens whose probabilities sum to this, above 0 and at most 1.
     #[arg(long, value_name = "P")]
     top_p: Option<f64>,
-    /// Sample from this many most probable tokens.
+    /// Sample from this many of the most probable tokens; 0 for all.
     #[arg(long, value_name = "N")]
     top_k: Option<usize>,
-    /// Sample with log-probabilities divided by this.
+    /// Sample with log-probabilities divided by this, above 0.
     #[arg(long, value_name = "T")]
     temperature: Option<f64>,
     /// Seed of sampling; 0 by default.

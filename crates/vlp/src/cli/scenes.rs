@@ -19,7 +19,7 @@ pub(super) struct ScenesArgs {
     /// Number of scenes.
     #[arg(long, default_value_t = 100)]
     count: usize,
-    /// Which split: train, val or test.
+    /// Split: train, val or test.
     #[arg(long, default_value = "train")]
     split: String,
 }

@@ -121,7 +121,7 @@ impl ScoreArgs {
         print_metric("NLVR2 consistency", Some(scores.consistency))
     }
 
-    /// Names the flag with which an incomplete result file is scored, and the annotations where they may be wrong.
+    /// Adds the flag that scores an incomplete result file to an error, or the annotations if those may be wrong.
     fn explain(&self, error: FileError) -> VlpError {
         match error {
             FileError::Missing {
@@ -145,7 +145,7 @@ impl ScoreArgs {
     }
 }
 
-/// Prints what was scored and returns the metrics.
+/// Prints how much was scored and returns the metrics.
 fn print_scored<S>(kind: &str, file: FileScores<S>) -> Result<S, VlpError> {
     print_notes(&file.notes);
     if file.without_results > 0 {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use vlp::VlpError;
-use vlp::serve::{ServedRun, distinguish};
-use vlp_serve::{Model, ServeConfig, Server, stop_signal};
+use vlp::serve::{ServedRun, attach_indices, distinguish};
+use vlp_serve::{HostName, Model, ServeConfig, Server, stop_signal};
 
 use super::common_args::{CheckpointArgs, DeviceArgs};
 use super::output::{print, warn};
@@ -24,6 +24,9 @@ pub(super) struct ServeArgs {
     /// Validation images that clients may choose; 0 reads no data.
     #[arg(long, value_name = "N", default_value_t = 48, value_parser = RangedU64ValueParser::<usize>::new().range(0..=1000))]
     examples: usize,
+    /// An index that one of the runs made (`vlp index`), to search in; may be repeated, once for each run.
+    #[arg(long, value_name = "DIR")]
+    index: Vec<PathBuf>,
     #[command(flatten)]
     network: NetworkArgs,
     #[command(flatten)]
@@ -43,7 +46,7 @@ struct NetworkArgs {
     port: Option<u16>,
     /// A host name by which clients call the server, besides localhost and IP addresses; may be repeated.
     #[arg(long, value_name = "NAME")]
-    allow_host: Vec<String>,
+    allow_host: Vec<HostName>,
 }
 
 /// Limits; the defaults are those of [`ServeConfig`].
@@ -53,13 +56,13 @@ struct LimitArgs {
     /// Requests at once; further ones are answered with 429. 128 by default.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     queue: Option<usize>,
-    /// Connections at once; further ones wait. 512 by default.
+    /// Connections at once; further ones take the place of idle ones, or wait. 512 by default.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     connections: Option<usize>,
     /// Images, or pairs of image and text, that are computed together. 32 by default.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     max_batch: Option<usize>,
-    /// Seconds after which a request is answered with 504. 60 by default.
+    /// Seconds after which a request is answered with 504, and a client that does not read its answer disconnected. 60 by default.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: Option<u64>,
     /// Maximum size of a request in bytes. 16777216 by default.
@@ -112,6 +115,9 @@ impl ServeArgs {
             runs.push(run);
         }
         distinguish(&mut runs);
+        for note in attach_indices(&mut runs, &self.index)? {
+            warn(format_args!("note: {note}"));
+        }
         let lines = runs.iter().map(|run| {
             let info = run.info();
             let heads: Vec<&str> = info.heads.iter().map(|head| head.name()).collect();

@@ -32,7 +32,7 @@ pub(super) struct PretrainArgs {
     resume: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Stop after this step; continue with --resume.
+    /// Stop after this step; --resume continues the run.
     #[arg(long, value_name = "STEP")]
     stop_at: Option<u64>,
     #[command(flatten)]
@@ -58,7 +58,7 @@ impl PretrainArgs {
 
 #[derive(Args)]
 struct ProcessArgs {
-    /// Of several processes: end after waiting this many seconds for another one, at most.
+    /// With several processes: maximum time in seconds that one of them waits for another before it ends.
     #[arg(long, value_name = "SECONDS")]
     longest_wait: Option<u64>,
 }
@@ -71,7 +71,7 @@ impl ProcessArgs {
     ) -> Result<(), VlpError> {
         if self.longest_wait.is_some() && processes.world_size() == 1 {
             return Err(VlpError::Config(
-                "--longest-wait: this is the only process; it waits for none".into(),
+                "--longest-wait: this is the only process; the flag needs several".into(),
             ));
         }
         let options = options
@@ -98,7 +98,7 @@ pub(super) struct FinetuneArgs {
     /// Folder of the new run.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Train the same model from its initial weights instead, to measure what pre-training gains.
+    /// Train the same model from random weights instead, to measure the benefit of pre-training.
     #[arg(long, conflicts_with = "choice")]
     from_scratch: bool,
     #[command(flatten)]

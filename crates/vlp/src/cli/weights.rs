@@ -22,7 +22,7 @@ pub(super) enum WeightsCommand {
     Export {
         /// Folder of the run.
         run: PathBuf,
-        /// The file, or a new folder.
+        /// The .safetensors file to write, or a new folder.
         out: PathBuf,
         #[command(flatten)]
         checkpoint: CheckpointArgs,

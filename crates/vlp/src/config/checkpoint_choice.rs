@@ -1,4 +1,4 @@
-//! Which checkpoint of a run is read.
+//! Choice of a run's checkpoint.
 
 use std::fmt;
 use std::str::FromStr;

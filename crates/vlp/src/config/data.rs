@@ -14,41 +14,41 @@ use crate::error::VlpError;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DataConfig {
-    /// Training data: `scenes` (generated), `coco:DIR` or `coco:DIR@SPLIT`, `vqa:DIR@SPLIT`, `nlvr2:FILE`, `snli-ve:FILE`,
-    /// `karpathy:FILE` or `karpathy:FILE@SPLIT`, `karpathy-test:FILE`, `json:FILE`, `genome:DIR`, or `shards:PATH` (a folder or
-    /// a URL).
+    /// Training data: `scenes` (generated), `coco:DIR` or `coco:DIR@SPLIT`, `vqa:DIR@SPLIT`, `nlvr2:FILE`,
+    /// `snli-ve:FILE`, `karpathy:FILE` or `karpathy:FILE@SPLIT`, `karpathy-test:FILE`, `json:FILE`, `genome:DIR`, or
+    /// `shards:PATH` (a folder or a URL).
     #[serde(default = "scenes")]
     pub source: String,
-    /// Validation data, if it is a source of its own; else a fraction of `source`.
+    /// Source of the validation data; a fraction of `source` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<String>,
     /// Further training sources, mixed with `source`.
     #[serde(default)]
     pub mix: Vec<MixConfig>,
-    /// Karpathy's `dataset_coco.json`, whose validation and test images are removed from every training source. By default
+    /// Karpathy's `dataset_coco.json`, whose validation and test images are excluded from every training source. By default
     /// the file of that name next to the source, if it exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub karpathy: Option<PathBuf>,
     /// Folder in which the index of annotation files is cached between runs; rebuilt in every run if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<PathBuf>,
-    /// For shards read over a network: read shard after shard and shuffle within this many samples; 0 shuffles all.
+    /// For shards read over a network: read shard by shard and shuffle within windows of this many samples; 0 shuffles all.
     #[serde(default)]
     pub window: usize,
-    /// 1, or `train.accumulate`: each micro-batch of a step then reads shards of its own, so that a shard is read by one
-    /// process in an epoch. Needs `window`, which counts for each lane.
+    /// 1, or `train.accumulate`: each micro-batch of a step then reads its own shards, so that a shard is read by one
+    /// process in an epoch. Needs `window`, which applies to each lane.
     #[serde(default = "one")]
     pub lanes: usize,
-    /// Folder of the images, by default the source's own; with splits, also its subfolder `SPLIT`.
+    /// Folder of the images; by default that of the source. With splits, its subfolder `SPLIT` is searched too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<PathBuf>,
-    /// Task of generated scenes; other sources have a task of their own.
+    /// Task of generated scenes; that of other sources is given by their kind.
     #[serde(default)]
     pub task: TaskKind,
-    /// Questions for which an answer must be correct to enter the vocabulary; 9 in VQA v2.
+    /// Minimum number of training questions for which an answer must be correct to be in the vocabulary; 9 in VQA v2.
     #[serde(default = "min_answers")]
     pub min_answers: usize,
-    /// Put the premise of `snli-ve:` as text before the hypothesis, separated by `[SEP]`; both must fit into
+    /// Put the text of SNLI-VE's premise before the hypothesis, separated by `[SEP]`; both must fit into
     /// `data.max_text_len`. In the papers the image alone is the premise.
     #[serde(default)]
     pub premise: bool,
@@ -58,33 +58,34 @@ pub struct DataConfig {
     /// Replace all images by zeros, to measure what texts alone reveal.
     #[serde(default)]
     pub hide_images: bool,
-    /// Images in a batch; 32 in E2E-VLP.
+    /// Number of images in a batch; 32 in E2E-VLP.
     pub batch_size: usize,
-    /// Threads that load and prepare images. Batches do not depend on it.
+    /// Number of threads that load and prepare images. Batches do not depend on it.
     pub workers: usize,
     /// WordPiece vocabulary: `scenes`, `bert-base-uncased` (30,522 tokens), or the path of a `vocab.txt` or of a BERT
     /// `tokenizer.json`.
     pub tokenizer: String,
     /// Maximum length of a text in tokens, `[CLS]` and `[SEP]` included; 40 in E2E-VLP, 16 in SOHO.
     pub max_text_len: usize,
-    /// Texts of each image in a batch; 1 in E2E-VLP, 4 in SOHO.
+    /// Number of texts of each image in a batch; 1 in E2E-VLP, 4 in SOHO.
     #[serde(default = "one")]
     pub texts_per_image: usize,
-    /// Which caption of another image is used for negative pairs; `first` in SOHO's released code.
+    /// Which caption of another image is used for negative pairs: a `random` one, or the `first`, as in SOHO's released
+    /// code.
     #[serde(default)]
     pub negative_caption: CaptionChoice,
-    /// Where captions of negative pairs are from: the whole `dataset`, or the `window` of the batch, whose shards are read
-    /// anyway.
+    /// Samples that captions of negative pairs come from: the whole `dataset`, or the `window` of the batch, whose
+    /// shards are read anyway.
     #[serde(default)]
     pub negative_from: NegativeFrom,
     /// Batch images of similar shapes together, which reduces padding.
     pub bucket_by_shape: bool,
-    /// Batches are padded to sides that are multiples of this; 1 in DETR, 32 in SOHO.
+    /// Height and width of a batch, in pixels, are padded to multiples of this; 1 in DETR, 32 in SOHO.
     #[serde(default = "one")]
     pub pad_multiple: usize,
     /// Fraction of unreadable samples, `0..=1`, above which a run stops.
     pub max_bad_fraction: f64,
-    /// Fraction of the images of a source used for validation instead of training, chosen by image id.
+    /// Fraction of the images of `source`, above 0 and below 1, used for validation instead of training, chosen by image id.
     pub validation_fraction: f64,
     /// Size of training images.
     pub resize: ResizeRule,

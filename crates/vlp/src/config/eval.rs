@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 pub struct EvalConfig {
     /// Maximum number of validation examples.
     pub examples: usize,
-    /// Steps between evaluations; 0 evaluates only at the end.
+    /// Number of steps between evaluations; 0 evaluates only at the end.
     pub every: u64,
-    /// Images on the report page.
+    /// Number of images on the report page.
     pub images: usize,
-    /// Validation images among which retrieval is measured, by the ITM score of all image-text pairs (its cost grows with
-    /// the square), or by the contrastive head if there is no ITM head; 0 for none.
+    /// Number of validation images among which retrieval is measured, by the ITM score of all image-text pairs (whose
+    /// cost is quadratic), or by the contrastive head if there is no ITM head; 0 for none.
     #[serde(default)]
     pub retrieval: usize,
-    /// Captions of each image that are searched; 5 in the protocols of COCO and Flickr30k.
+    /// Number of captions of each image that are searched; 5 in the protocols of COCO and Flickr30k.
     #[serde(default = "one")]
     pub retrieval_texts: usize,
-    /// Number of folds of consecutive images in which retrieval is measured, and averaged: 5 for COCO's "1k" protocol on
-    /// 5,000 images.
+    /// Number of folds of consecutive images over which retrieval metrics are averaged: 5 for COCO's "1k" protocol on 5,000
+    /// images.
     #[serde(default = "one")]
     pub folds: usize,
     /// With a contrastive head, compute the ITM score only of this many candidates per image and per text; 0 for all pairs.
@@ -33,20 +33,21 @@ fn one() -> usize {
     1
 }
 
-/// When checkpoints are written and which is the best.
+/// When checkpoints are written, and which one is the best.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CheckpointConfig {
-    /// Steps between checkpoints; 0 writes one only at the end.
+    /// Number of steps between checkpoints; 0 writes one only at the end.
     pub every: u64,
     /// Number of newest checkpoints kept, in addition to the best one.
     pub keep: usize,
-    /// Validation metric by which the best checkpoint is chosen, such as `itm/accuracy` or `vqa/accuracy`. A checkpoint is
-    /// compared if the model was evaluated at its step (`eval.every`). If the objectives do not have the metric of the preset
-    /// or task, their first one is used.
+    /// Validation metric by which the best checkpoint is chosen, such as `itm/accuracy` or `vqa/accuracy`. A checkpoint
+    /// is compared if the model was evaluated at its step (`eval.every`). If the objectives do not have the metric of
+    /// the preset or task, their first one is used.
     pub best_by: String,
-    /// Whether a file or a flag set `best_by`, beyond preset and task; if not, another metric is used where it does not exist.
+    /// Whether a file or a flag set `best_by`, beyond preset and task; if not, another metric is used where it does not
+    /// exist.
     #[serde(skip)]
     pub best_by_is_set: bool,
 }

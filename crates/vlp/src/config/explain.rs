@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::RunConfig;
 use crate::error::VlpError;
 
-/// The page that describes every key, one table row each: | `key` | tiny | r50 | soho-tiny | meaning |.
+/// The page that describes every key in a table row: | `key` | tiny | r50 | soho-tiny | meaning |.
 const PAGE: &str = include_str!("../../configuration.md");
 
 /// Key and meaning of every row of the page.

@@ -72,7 +72,7 @@ pub fn finetune(
     match &config.from {
         Some(from) if from == Path::new(&path) => Ok(config),
         _ => Err(VlpError::Config(format!(
-            "from: it cannot be set, a fine-tuning run starts from {path}"
+            "from: it cannot be set, since a fine-tuning run starts from {path}; remove it"
         ))),
     }
 }

@@ -1,5 +1,5 @@
-//! Upper bounds of sizes. Memory for larger ones can hardly be allocated, and a failed allocation aborts the process without
-//! naming the key.
+//! Upper bounds of sizes. Allocating memory for larger ones would likely fail, and a failed allocation aborts the process
+//! without naming the key.
 
 use vlp_data::ResizeRule;
 
@@ -11,18 +11,18 @@ use crate::error::VlpError;
 const MAX_WIDTH: usize = 16_384;
 /// Maximum number of layers of an encoder or decoder.
 const MAX_LAYERS: usize = 1000;
-/// Maximum number of rows of a table: positions, codes.
+/// Maximum number of position embeddings, and of codes.
 const MAX_ROWS: usize = 65_536;
-/// Maximum number of parameters of encoder, decoders and tables. With gradients and AdamW's moments they take 64 GB.
+/// Maximum number of parameters of encoder, decoders and embeddings. With gradients and AdamW's moments they take 64 GB.
 const MAX_PARAMETERS: f64 = 4e9;
 /// Maximum size of the images of a batch in bytes, three channels of 32-bit numbers.
 const MAX_PIXEL_BYTES: f64 = 8e9;
 
 impl RunConfig {
-    /// Checks the sizes by which memory is allocated.
+    /// Checks the sizes that determine how much memory is allocated.
     ///
     /// # Errors
-    /// [`VlpError::Config`] with key, value and the most allowed.
+    /// [`VlpError::Config`] with key, value and the maximum.
     pub(crate) fn check_sizes(&self) -> Result<(), VlpError> {
         let (model, objectives) = (&self.model, &self.objectives);
         let [encoder_layers, decoder_layers, caption_layers] = model.layers();
@@ -73,7 +73,7 @@ impl RunConfig {
         if parameters > MAX_PARAMETERS {
             let (d_ff, billions) = (model.d_ff(), parameters / 1e9);
             let hint = format!(
-                "with model.d_ff = {d_ff} and these layers and tables the model has {billions:.1} billion parameters; use at most {}",
+                "with model.d_ff = {d_ff} and these layers and embeddings the model has {billions:.1} billion parameters; use at most {}",
                 MAX_PARAMETERS / 1e9
             );
             return fail("model.d_model", model.d_model(), &hint);
@@ -81,7 +81,7 @@ impl RunConfig {
         self.check_pixels()
     }
 
-    /// Number of weights in the layers of encoder and decoders, and in the tables of positions and codes.
+    /// Number of parameters in the layers of encoder and decoders, the position embeddings and the codebook.
     fn parameters(&self) -> f64 {
         let model = &self.model;
         let [encoder_layers, decoder_layers, caption_layers] = model.layers();

@@ -35,7 +35,7 @@ pub use source_kind::SourceKind;
 pub(crate) use suggest::suggest;
 pub use used_keys::check_used;
 
-/// Everything that decides what a run computes.
+/// All values that determine what a run computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -54,7 +54,7 @@ pub struct RunConfig {
     /// torchvision ResNet, a Hugging Face BERT, a DETR (Facebook's or Hugging Face's names), the released SOHO.
     #[serde(default)]
     pub weights: Vec<PathBuf>,
-    /// Settings of your own objectives; part of the run's identity, not read by vlp.
+    /// Settings of your own objectives; part of the hash that a resumed run must match, but not read by vlp.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub extra: toml::Table,
     /// Data sources and batches.
@@ -67,12 +67,12 @@ pub struct RunConfig {
     pub train: TrainerConfig,
     /// Evaluation on the validation split.
     pub eval: EvalConfig,
-    /// When checkpoints are written and which is the best.
+    /// When checkpoints are written, and which one is the best.
     pub checkpoint: CheckpointConfig,
 }
 
 impl RunConfig {
-    /// SHA-256 of the values that decide the weights: a run is resumed only with the same ones.
+    /// SHA-256 of the values that determine the weights: a run is resumed only with the same values.
     ///
     /// # Errors
     /// [`VlpError::Config`] if the configuration cannot be written as TOML.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use vlp_models::{E2eVlpConfig, SohoConfig};
 use vlp_vision::{ResNetConfig, VectorQuantizerConfig};
 
-/// Configuration of the model; `system` decides which other keys it has.
+/// Configuration of the model; `system` determines its other keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "system", rename_all = "kebab-case")]
 #[non_exhaustive]

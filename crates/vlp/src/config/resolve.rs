@@ -352,6 +352,14 @@ mod tests {
                 "did you mean \"num_queries\"?",
             ),
             ("model.backbone.norm=\"forzen\"", "did you mean \"frozen\"?"),
+            (
+                "data.scenes.held_out=[[\"red\", \"sqare\"]]",
+                "did you mean \"square\"?",
+            ),
+            (
+                "data.scenes.held_out=[[\"geen\", \"square\"]]",
+                "did you mean \"green\"?",
+            ),
         ] {
             let message = set(&[entry]).unwrap_err().to_string();
             assert!(message.contains(part), "{entry}: {message}");

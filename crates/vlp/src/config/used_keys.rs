@@ -5,7 +5,7 @@ use crate::error::VlpError;
 /// Refuses the first of `keys` that is neither one of `used` nor below one. Tables of `used` may end in a dot.
 ///
 /// # Errors
-/// [`VlpError::Config`] with the key and those that are used; `reader` says by whom.
+/// [`VlpError::Config`] with the key and those that are used; `reader` names the command that reads them.
 pub fn check_used<'a>(
     mut keys: impl Iterator<Item = &'a str>,
     used: &[&str],

@@ -20,11 +20,11 @@ impl RunConfig {
     /// [`VlpError::Config`] with key, value and a valid value, or the error of the part that refuses it.
     pub fn validate(&self) -> Result<(), VlpError> {
         if self.from.is_none() && self.from_checkpoint != CheckpointChoice::Last {
-            let hint = "there is no run to start from; set from as well";
+            let hint = "there is no run to start from; set `from` as well";
             return fail("from_checkpoint", self.from_checkpoint, hint);
         }
         if self.data.scenes.split != Split::Train {
-            let hint = "leave it: training reads the training split, evaluation the test split";
+            let hint = "remove it: training reads the training split, evaluation the test split";
             return fail("data.scenes.split", self.data.scenes.split.name(), hint);
         }
         self.train.validate()?;
@@ -48,7 +48,7 @@ impl RunConfig {
     pub(crate) fn validate_evaluation(&self) -> Result<(), VlpError> {
         self.validate_data()?;
         self.check_sizes()?;
-        at_least("eval.examples", self.eval.examples, 1, " (256, say)")
+        at_least("eval.examples", self.eval.examples, 1, ", such as 256")
     }
 
     fn validate_data(&self) -> Result<(), VlpError> {
@@ -68,7 +68,7 @@ impl RunConfig {
         fraction("data.max_bad_fraction", data.max_bad_fraction)?;
         let validation = data.validation_fraction;
         if !(validation > 0.0 && validation < 1.0) {
-            let hint = "use a value above 0 and below 1 (0.1, say)";
+            let hint = "use a value above 0 and below 1, such as 0.1";
             return fail("data.validation_fraction", validation, hint);
         }
         at_least("data.pad_multiple", data.pad_multiple, 1, " (32 in SOHO)")?;
@@ -79,14 +79,14 @@ impl RunConfig {
         at_most("data.texts_per_image", texts, MAX_TEXTS)
     }
 
-    /// With the mean of more than two tables, a code would hardly move.
+    /// With the mean of more than two codebooks, a code would hardly move.
     fn validate_dictionary(&self) -> Result<(), VlpError> {
         let follow = self
             .model
             .quantizer()
             .map(|quantizer| quantizer.dictionary.follow);
         if self.train.accumulate > 2 && follow == Some(UpdateTime::Batch) {
-            let hint = "with train.accumulate above 2 each of as many micro-batches moves a table of its own, and a code moves only as far as their mean: use \"step\"";
+            let hint = "with train.accumulate above 2 every micro-batch updates its own copy of the codebook, and their mean hardly moves the codes: use \"step\"";
             return fail("model.quantizer.dictionary.follow", "\"batch\"", hint);
         }
         Ok(())
@@ -98,7 +98,7 @@ impl RunConfig {
             let hint = format!("use 1, or train.accumulate = {accumulate}");
             return fail("data.lanes", data.lanes, &hint);
         }
-        let hint = "set data.window as well (4096, say)";
+        let hint = "set data.window as well, for example to 4096";
         if data.window == 0 && data.lanes != 1 {
             return fail("data.lanes", data.lanes, hint);
         }

@@ -89,7 +89,7 @@ impl Datasets {
         for (split, source) in [("training", &train), ("validation", &validation)] {
             if source.is_empty() {
                 return Err(VlpError::Config(format!(
-                    "data.source = \"{}\" leaves no {split} images (data.validation_fraction = {})",
+                    "data.source = \"{}\" has no images left for {split} (data.validation_fraction = {}); use another fraction or more images",
                     data.source, data.validation_fraction
                 )));
             }
@@ -104,7 +104,7 @@ impl Datasets {
         })
     }
 
-    /// Makes batches of these examples.
+    /// The collator for these examples.
     pub fn collator<'a>(&'a self, config: &RunConfig) -> Collator<'a> {
         Collator {
             tokenizer: &self.tokenizer,
@@ -118,7 +118,7 @@ impl Datasets {
         }
     }
 
-    /// Names for the metrics of these data.
+    /// The metric context of these data.
     pub(crate) fn metric_context(&self) -> MetricContext<'_> {
         MetricContext {
             tokenizer: &self.tokenizer,

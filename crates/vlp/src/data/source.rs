@@ -23,7 +23,7 @@ use crate::error::VlpError;
 
 /// Maximum number of skipped records that notes list one by one.
 const MAX_LISTED: usize = 20;
-/// Number of generated questions whose answers make the vocabulary; all answers occur among them.
+/// Number of generated questions whose answers form the vocabulary; all answers occur among them.
 const SCENES_QUESTIONS: usize = 4096;
 
 /// A data source with facts about its samples.
@@ -35,7 +35,7 @@ pub struct OpenedSource {
     pub(super) consensus: Vec<(usize, String)>,
     /// Messages about skipped records.
     pub notes: Vec<String>,
-    /// What reading the annotation files skipped; `None` for generated scenes.
+    /// Records that were skipped while annotation files were read; `None` for generated scenes.
     pub report: Option<ReadReport>,
 }
 
@@ -306,7 +306,7 @@ pub(super) fn answer_vocabulary(
     AnswerVocabulary::build(answers, min_count, normalize)
 }
 
-/// Messages about what a reader skipped or mended.
+/// Messages about records that a reader skipped or corrected.
 fn skipped_notes(report: &ReadReport) -> Vec<String> {
     let mut notes: Vec<String> = match report.skipped {
         0 => vec![],

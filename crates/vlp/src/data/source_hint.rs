@@ -1,4 +1,4 @@
-//! What to write instead of a source that cannot be opened.
+//! Suggestions for a source that cannot be opened.
 
 use std::fs;
 use std::path::{Path, PathBuf};

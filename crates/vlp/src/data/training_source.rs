@@ -160,7 +160,7 @@ fn join_image_set(
             return set.name.clone();
         }
         notes.push(format!(
-            "{spec}: image ids are those of other images in an earlier source; they count as different images"
+            "{spec}: its image ids are used for other images in an earlier source; they count as different images"
         ));
         name = spec.to_owned();
     }
@@ -172,8 +172,8 @@ fn join_image_set(
     name
 }
 
-/// What image ids of a source mean: sources of one family may have the same images under the same ids, such as COCO's, or
-/// their own images in the same format, which [`ImageSet::has_other_images`] tells.
+/// The family of a source's image ids: sources of one family may have the same images under the same ids, such as COCO's, or
+/// their own images in the same format, which [`ImageSet::has_other_images`] detects.
 fn image_family(spec: &str) -> String {
     let kind = spec.split_once(':').map_or(spec, |(kind, _)| kind);
     match kind {

@@ -53,7 +53,7 @@ pub(crate) fn list_metrics<O: ObjectiveSet>(
 }
 
 /// Evaluates `model` (without autodiff) on the validation examples of a configuration, one batch in memory at a time. Masks
-/// and negative pairs are drawn from the example, so they are the same for all models. Measures retrieval too if there
+/// and negative pairs depend only on the example, so they are the same for all models. Measures retrieval too if there
 /// is a head for it and `eval.retrieval` is not 0.
 ///
 /// # Errors
@@ -67,8 +67,8 @@ pub fn evaluate<M: VisionLanguage, O: ObjectiveSet>(
     evaluate_shared(model, config, data, device, &Processes::single())
 }
 
-/// As [`evaluate`], which every process calls with the same model: they share the batches. The scores are those of one process;
-/// only the first process has predictions.
+/// As [`evaluate`], but every process calls it with the same model, and they share the batches. The scores are those of one
+/// process; only the first process has predictions.
 ///
 /// # Errors
 /// As [`evaluate`]; if one process fails, all do.
@@ -134,7 +134,7 @@ pub(crate) fn evaluate_shared<M: VisionLanguage, O: ObjectiveSet>(
     })
 }
 
-/// The images among which retrieval is measured that all processes can read, and messages about the others.
+/// The images among which retrieval is measured, as far as all processes can read them, and messages about the others.
 fn load_retrieval_images(
     config: &RunConfig,
     data: &Datasets,
@@ -169,7 +169,7 @@ pub fn evaluate_run(
     let labels = &trained.vocabulary.labels;
     if !data.labels.same_names(labels) && config.objectives.detection.is_some() {
         return Err(VlpError::Config(format!(
-            "data.source = \"{}\" has other classes than the run was trained for ({}), see vocabulary.json in {}",
+            "data.source = \"{}\" has other classes than those that the run was trained for ({}); use data with the classes of vocabulary.json in {}",
             config.data.source,
             labels.name,
             run.display()

@@ -47,7 +47,7 @@ impl AnyModel {
         })
     }
 
-    /// Draws the initial weights from `seed`.
+    /// Samples the initial weights from `seed`.
     pub(crate) fn initialize(self, seed: u64) -> Self {
         match self {
             Self::E2eVlp(model) => Self::E2eVlp(initialize(model, seed)),

@@ -24,7 +24,7 @@ pub enum Model {
     Soho(Soho),
 }
 
-/// The model on `device`; [`vlp_models::initialize`] draws its weights.
+/// The model on `device`; [`vlp_models::initialize`] samples its weights.
 ///
 /// # Errors
 /// [`VlpError::Config`] if texts may be longer than `model.max_positions`, [`VlpError::Model`] for sizes that do not fit.

@@ -8,7 +8,7 @@ use super::encoded::{EncodedImages, JointText};
 use super::predictor::{Predictor, missing_head};
 use crate::error::VlpError;
 
-/// What attends to an image.
+/// The object queries and texts whose attention is requested.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AttentionRequest<'a> {
     /// Object queries of the detection decoder.
@@ -27,11 +27,11 @@ pub struct ImageAttention {
     pub rows: usize,
     /// Columns of the grid.
     pub columns: usize,
-    /// Of each query, `rows * columns` weights, row-major.
+    /// For each query, `rows * columns` weights, row-major.
     pub queries: Vec<Vec<f32>>,
-    /// Of each caption, the maps of its words.
+    /// For each caption, the maps of its words.
     pub captions: Vec<Vec<AttentionMap>>,
-    /// Of each text, the maps of its words.
+    /// For each text, the maps of its words.
     pub texts: Vec<Vec<AttentionMap>>,
 }
 
@@ -39,8 +39,8 @@ impl Predictor {
     /// Attention over each image. Batches as [`Self::padded_size`] says.
     ///
     /// # Errors
-    /// [`VlpError::Config`] for queries or captions of a run without their head, [`VlpError::Objective`] for images too small
-    /// for the model.
+    /// [`VlpError::Config`] for queries or captions of a run without their head, [`VlpError::Objective`] for images too
+    /// small for the model.
     pub fn attention_batch(
         &self,
         requests: &[(&ResizedImage, AttentionRequest<'_>)],

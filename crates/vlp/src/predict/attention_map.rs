@@ -48,7 +48,7 @@ impl ImageGrid {
         [self.rows, self.columns]
     }
 
-    /// The values of the cells that the image covers, row-major, from those of the batch's grid.
+    /// The values at the grid positions that the image covers, row-major, from those of the batch's grid.
     pub(super) fn cells<T: Copy>(&self, values: &[T]) -> Vec<T> {
         let rows = values.chunks(self.width.max(1)).take(self.rows);
         rows.flat_map(|row| row.iter().take(self.columns).copied())

@@ -11,12 +11,12 @@ use super::outputs::Caption;
 use super::predictor::{Predictor, missing_head};
 use crate::error::VlpError;
 
-/// How captions of an image are generated.
+/// Options of caption generation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CaptionOptions {
     /// Beam search, or sampling if [`CaptioningConfig::sampling`] is set.
     pub config: CaptioningConfig,
-    /// Captions that are sampled of each image; beam search returns its beams.
+    /// Number of captions sampled for each image; beam search returns its beams.
     pub count: usize,
     /// Seed of sampling; the random numbers are a function of it and of the image's pixels.
     pub seed: u64,

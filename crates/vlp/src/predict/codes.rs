@@ -6,7 +6,7 @@ use vlp_objectives::EncoderPasses;
 use super::predictor::{Predictor, missing_head};
 use crate::error::VlpError;
 
-/// The dictionary code of each cell of an image.
+/// The dictionary code of each grid feature of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImageCodes {
@@ -22,8 +22,8 @@ impl Predictor {
     /// The codes of each image. Batches as [`Self::padded_size`] says.
     ///
     /// # Errors
-    /// [`VlpError::Config`] if the run's model has no visual dictionary, [`VlpError::Objective`] for images too small for the
-    /// model.
+    /// [`VlpError::Config`] if the run's model has no visual dictionary, [`VlpError::Objective`] for images too small
+    /// for the model.
     pub fn codes_batch(&self, images: &[&ResizedImage]) -> Result<Vec<ImageCodes>, VlpError> {
         if self.trained().config.model.quantizer().is_none() {
             return Err(missing_head("model.quantizer"));

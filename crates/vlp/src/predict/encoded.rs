@@ -43,8 +43,9 @@ impl Predictor {
         Ok(ResizedImage::new(image, rule)?)
     }
 
-    /// Width and height of a batch of this image alone. Images of a batch are padded to the greatest of them, which the
-    /// backbone notices: results are those of single images only where this is equal.
+    /// Width and height of a batch of this image alone. Images of a batch are padded to the largest of these sizes, and
+    /// padding affects the backbone's output: results equal those of single images only if this size is the same for
+    /// all.
     pub fn padded_size(&self, image: &ResizedImage) -> (usize, usize) {
         image.padded_size(self.trained().config.data.pad_multiple)
     }

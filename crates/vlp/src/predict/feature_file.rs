@@ -32,8 +32,8 @@ struct Pending {
 }
 
 /// Writes features of all samples of a source to the safetensors file `out`. `INDEX` is that of the sample, `NUMBER` that of
-/// its text; the metadata have the names of the samples as a JSON object by index. Returns messages about samples that cannot
-/// be read, which are skipped.
+/// its text; the metadata have the names of the samples as a JSON object by index. `progress` is told how many samples of how
+/// many are done. Returns messages about samples that cannot be read, which are skipped.
 ///
 /// # Errors
 /// [`VlpError::Io`] and [`VlpError::Weights`] for files that cannot be written, [`VlpError::RunFolder`] if `out` exists
@@ -43,6 +43,7 @@ pub fn write_features(
     source: &dyn Source,
     kinds: FeatureKinds,
     out: &Path,
+    progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<String>, VlpError> {
     if out.exists() {
         return Err(VlpError::RunFolder {
@@ -81,6 +82,7 @@ pub fn write_features(
         if batch.len() == batch_size || batch.first().is_some_and(is_other_size) {
             write_batch(model, &batch, kinds, &mut spool)?;
             batch.clear();
+            progress(index, source.len());
         }
         batch.push(pending);
     }
@@ -94,6 +96,7 @@ pub fn write_features(
         });
     }
     write_batch(model, &batch, kinds, &mut spool)?;
+    progress(source.len(), source.len());
     let metadata = [
         ("format".to_owned(), "vlp features".to_owned()),
         (

@@ -11,7 +11,7 @@ use super::predictor::Predictor;
 use super::texts::per_image;
 use crate::error::VlpError;
 
-/// Numbers with a shape.
+/// An array of numbers with its shape.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct FeatureArray {
@@ -25,7 +25,7 @@ pub struct FeatureArray {
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct JointFeatures {
-    /// `[tokens, d_model]`: `[CLS]`, word pieces, `[SEP]`.
+    /// `[tokens, d_model]`, `[CLS]` and `[SEP]` included.
     pub text: FeatureArray,
     /// `[rows, columns, d_model]`.
     pub image: FeatureArray,
@@ -44,7 +44,7 @@ impl Predictor {
         Ok(image_arrays(&memory.states, grids))
     }
 
-    /// Tokens after the encoder has read each text alone, `[tokens, d_model]`: `[CLS]`, word pieces, `[SEP]`.
+    /// Tokens after the encoder has read each text alone, `[tokens, d_model]`, `[CLS]` and `[SEP]` included.
     pub fn text_features(&self, texts: &[&str]) -> Vec<FeatureArray> {
         if texts.is_empty() {
             return vec![];

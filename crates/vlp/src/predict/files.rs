@@ -16,7 +16,7 @@ use super::prediction::{Prediction, Request, read_image};
 use super::predictor::Predictor;
 use crate::error::VlpError;
 
-/// Attributes shown with a box.
+/// Number of attributes shown with a box.
 const ATTRIBUTES: usize = 3;
 /// File name extensions of images in folders.
 const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];

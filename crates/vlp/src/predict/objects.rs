@@ -13,7 +13,7 @@ use crate::error::VlpError;
 use crate::report::{name_or_index, top_indices};
 use crate::run::TrainedModel;
 
-/// Attributes returned of an object.
+/// Number of attributes that are returned for an object.
 const TOP: usize = 5;
 
 /// The detection head of a run, if it reads images alone.
@@ -23,7 +23,7 @@ pub(super) fn detection_head(trained: &TrainedModel) -> Option<&Detection> {
     head.filter(|_| !config.is_some_and(|config| config.from_joint))
 }
 
-/// Whether a run finds objects in images alone.
+/// Whether a run detects objects in images without text.
 pub(crate) fn has_detection(trained: &TrainedModel) -> bool {
     detection_head(trained).is_some()
 }

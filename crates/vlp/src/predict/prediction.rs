@@ -10,16 +10,16 @@ use super::attention_map::AttentionMap;
 use super::outputs::{Caption, Object};
 use crate::error::VlpError;
 
-/// What to predict of images.
+/// What to predict for images.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Questions to answer.
     pub questions: Vec<String>,
     /// Texts to match.
     pub texts: Vec<String>,
-    /// Minimum score of an object.
+    /// Minimum score of an object, in `0..=1`.
     pub threshold: f32,
-    /// How captions are generated; as in the run's configuration if `None`.
+    /// Options of caption generation; those of the run's configuration if `None`.
     pub caption: Option<CaptioningConfig>,
     /// Seed of sampled captions; the random numbers are a function of the seed and the image's pixels.
     pub seed: u64,

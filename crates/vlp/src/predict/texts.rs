@@ -45,8 +45,24 @@ impl Predictor {
         Ok(per_image(pairs, rows))
     }
 
+    /// The log odds that each text matches its image: their order is that of the probabilities, and they differ where those
+    /// are rounded to 1. Batches as [`Self::padded_size`] says.
+    ///
+    /// # Errors
+    /// As [`Self::match_batch`].
+    pub fn match_log_odds(
+        &self,
+        pairs: &[(&ResizedImage, &[String])],
+    ) -> Result<Vec<Vec<f32>>, VlpError> {
+        if self.trained().model().objectives().itm.is_none() {
+            return Err(missing_head("objectives.itm"));
+        }
+        let rows = self.encode_pairs(pairs, |encoded| encoded.match_log_odds())?;
+        Ok(per_image(pairs, rows))
+    }
+
     /// Reads the joint pass of texts and their images.
-    fn encode_pairs<T>(
+    pub(super) fn encode_pairs<T>(
         &self,
         pairs: &[(&ResizedImage, &[String])],
         read: impl FnOnce(&EncodedImages<'_>) -> Vec<T>,
@@ -100,5 +116,15 @@ impl EncodedImages<'_> {
         };
         let probabilities = softmax(head.logits(self.output.joint().text.cls()), 1).narrow(1, 1, 1);
         probabilities.into_data().iter().collect()
+    }
+
+    /// The log odds that each text of the joint pass matches its image; none without a matching head.
+    fn match_log_odds(&self) -> Vec<f32> {
+        let Some(head) = &self.trained.model().objectives().itm else {
+            return vec![];
+        };
+        let logits = head.logits(self.output.joint().text.cls());
+        let log_odds = logits.clone().narrow(1, 1, 1) - logits.narrow(1, 0, 1);
+        log_odds.into_data().iter().collect()
     }
 }

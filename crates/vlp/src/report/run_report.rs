@@ -24,9 +24,9 @@ use crate::format::{format_duration, format_metric};
 use crate::run::log_keys::{loss_key, loss_name};
 use crate::run::{Results, RunFolder};
 
-/// Minimum score of a detection that is drawn.
+/// Minimum score of the detections that are drawn.
 const MIN_SCORE: f32 = 0.5;
-/// Candidates shown for a masked word.
+/// Number of candidates shown for a masked word.
 const MLM_CANDIDATES: usize = 4;
 
 /// Contents of the report page, in addition to the files of the run.

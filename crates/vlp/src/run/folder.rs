@@ -19,7 +19,7 @@ const TOKENIZER_FILE: &str = "tokenizer.json";
 /// The lock of a run folder during training, released when it is dropped or the process ends.
 #[derive(Debug)]
 pub struct RunLock {
-    // Closing it unlocks it. The file stays: removing it would let two processes lock different files of that name.
+    // Closing the file unlocks it. The file is not removed: otherwise two processes could lock different files of that name.
     _file: File,
 }
 
@@ -51,8 +51,8 @@ impl RunFolder {
         }
         let entries = fs::read_dir(path).map_err(VlpError::io(path))?.flatten();
         let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-        // A run that was killed before it began leaves no more than these. The next one writes them again, which also removes
-        // what is half-written.
+        // A run that was killed before it began leaves no more than these. The next one writes them again, which also
+        // removes partial files.
         let is_of_start = |name: &str| {
             let is_partial = |file| is_partial_of(name, file);
             [LOCK_FILE, TOKENIZER_FILE].contains(&name)
@@ -77,7 +77,8 @@ impl RunFolder {
         Self::check_vacant(&path)?;
         create_folder(&path).map_err(VlpError::io(&path))?;
         let run_lock = lock(&path)?;
-        // The first file to stay after a loss of power: it tells what such a start has left from the files of others.
+        // Must be the first file to survive a power loss: it distinguishes an interrupted start from a folder of other
+        // files.
         sync_folder(&path).map_err(VlpError::io(&path))?;
         // Another process may have created a run since the first check.
         if !Self::is_vacant(&path)? {
@@ -187,7 +188,7 @@ impl RunFolder {
         Ok(Some(value))
     }
 
-    /// Reads the metrics of the run, to the bit; `None` if there are none yet.
+    /// Reads the metrics of the run, bit for bit; `None` if there are none yet.
     ///
     /// # Errors
     /// [`VlpError::RunFolder`] if they were written by an older version.
@@ -222,7 +223,7 @@ fn already_exists(path: &Path) -> VlpError {
     }
 }
 
-/// The error for a file of a run that is not as this version writes it.
+/// The error for a file of a run that does not have this version's format.
 fn older_version(path: &Path, error: &dyn std::fmt::Display) -> VlpError {
     VlpError::RunFolder {
         path: path.into(),
@@ -272,7 +273,7 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, [LOCK_FILE, CONFIG_FILE, TOKENIZER_FILE]);
-        // Anything else is someone's.
+        // Anything else belongs to someone else.
         let other = folder.path().join("other");
         fs::create_dir(&other).unwrap();
         for name in [LOCK_FILE, ".notes.7-0.partial"] {

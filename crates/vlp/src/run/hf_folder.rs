@@ -49,7 +49,7 @@ pub(super) fn tokenizer_file(folder: &Path) -> PathBuf {
 }
 
 /// Whether a folder has this layout, and so is not a run folder.
-pub(super) fn is_hf_folder(folder: &Path) -> bool {
+pub(crate) fn is_hf_folder(folder: &Path) -> bool {
     config_file(folder).is_file() && weights_file(folder).is_file()
 }
 

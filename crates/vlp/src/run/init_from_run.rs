@@ -46,7 +46,7 @@ pub fn init_from_run<M: Module>(
     }
     if loader.loaded == 0 {
         return Err(VlpError::Config(format!(
-            "from = \"{shown}\": it has no parameter of this model; is it of the other system?"
+            "from = \"{shown}\": it has no parameter of this model; use a run with the same model.system"
         )));
     }
     let (loaded, step) = (loader.loaded, source.step);

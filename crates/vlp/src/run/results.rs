@@ -25,7 +25,7 @@ pub struct Results {
     pub simd: String,
     /// Number of validation examples.
     pub examples: usize,
-    /// Number of skipped steps, which changed nothing.
+    /// Number of skipped steps, which changed no weights.
     pub skipped_steps: u64,
 }
 
@@ -41,8 +41,8 @@ impl Results {
         }
     }
 
-    /// Takes the metrics' values from `text`, the JSON that these results were read from: `serde_json` may be off by the last
-    /// digit, and a resumed run must write the digits that it read.
+    /// Replaces the metrics' values by those in `text`, the JSON that these results were read from: `serde_json` may be
+    /// off by the last digit, and a resumed run must write the digits that it read.
     pub(super) fn restore_last_digits(&mut self, text: &str) {
         let values = text.split("\"value\":").skip(1).map(|rest| {
             let end = rest.find([',', '}', '\n']).unwrap_or(rest.len());

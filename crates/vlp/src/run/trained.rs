@@ -46,7 +46,7 @@ impl TrainedModel {
     ///
     /// # Errors
     /// [`VlpError::RunFolder`] for a folder that is not a run or has no checkpoint yet, [`VlpError::Train`] if the
-    /// checkpoint does not exist or does not fit the configuration (a dictionary of another size, say).
+    /// checkpoint does not exist or does not match the configuration (for example, a dictionary of another size).
     pub fn open_checkpoint(
         run: impl AsRef<Path>,
         checkpoint: CheckpointChoice,

@@ -2,8 +2,8 @@
 
 use vlp_objectives::{CaptioningConfig, ObjectiveError};
 use vlp_serve::{
-    Answer, Attribute, Caption, CaptionMethod, JointTensors, ModelError, Object, Tensor,
-    TextAttention, WordAttention,
+    Answer, Attribute, Caption, CaptionMethod, Entailment, JointTensors, ModelError, Object,
+    Tensor, TextAttention, WordAttention,
 };
 use vlp_transformer::Sampling;
 
@@ -46,6 +46,14 @@ pub(super) fn answers(answers: predict::Answers) -> Vec<Answer> {
             probability,
         })
         .collect()
+}
+
+pub(super) fn entailment(probabilities: predict::EntailmentProbabilities) -> Entailment {
+    Entailment {
+        entailment: probabilities.entailment,
+        neutral: probabilities.neutral,
+        contradiction: probabilities.contradiction,
+    }
 }
 
 /// The run's settings with those of a request.

@@ -4,7 +4,7 @@ use vlp_data::ResizeRule;
 use vlp_serve::{CaptionDefaults, Head, ModelInfo, SizeRule};
 
 use crate::config::ModelConfig;
-use crate::predict::has_detection;
+use crate::predict::{has_detection, reads_premise};
 use crate::run::TrainedModel;
 
 pub(super) fn model_info(trained: &TrainedModel, name: String, device: &str) -> ModelInfo {
@@ -18,6 +18,8 @@ pub(super) fn model_info(trained: &TrainedModel, name: String, device: &str) -> 
         (Head::Caption, objectives.caption.is_some()),
         (Head::Answer, objectives.vqa.is_some()),
         (Head::Match, objectives.itm.is_some()),
+        (Head::Statement, objectives.nlvr2.is_some()),
+        (Head::Entail, objectives.snli_ve.is_some()),
         (Head::Attention, true),
         (Head::Codes, codes > 0),
         (Head::Features, true),
@@ -45,6 +47,7 @@ pub(super) fn model_info(trained: &TrainedModel, name: String, device: &str) -> 
         classes: only(has_detection, &labels.classes),
         attributes: only(has_detection, &labels.attributes),
         answers: only(objectives.vqa.is_some(), &trained.vocabulary.answers),
+        premise: reads_premise(trained),
         codes,
         queries: detection
             .filter(|_| has_detection)
@@ -58,6 +61,8 @@ pub(super) fn model_info(trained: &TrainedModel, name: String, device: &str) -> 
             max_new_tokens: caption.max_new_tokens,
             no_repeat_ngram_size: caption.no_repeat_ngram_size,
         }),
+        // Until it gets one.
+        search: None,
     }
 }
 

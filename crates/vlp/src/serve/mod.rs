@@ -1,8 +1,10 @@
 //! Runs as models of a server ([`vlp_serve`]).
 
 mod convert;
+mod examples;
 mod info;
 mod model;
+mod search;
 mod typical;
 
 use std::collections::HashSet;
@@ -16,7 +18,10 @@ use crate::config::CheckpointChoice;
 use crate::data::Datasets;
 use crate::error::VlpError;
 use crate::predict::Predictor;
+use crate::search::SearchIndex;
 
+use examples::example_images;
+pub use search::attach_indices;
 use typical::TypicalPatches;
 
 /// A run as a model of a server.
@@ -25,10 +30,14 @@ pub struct ServedRun {
     predictor: Predictor,
     info: ModelInfo,
     examples: Vec<ExampleImage>,
+    /// Validation examples whose images they are; of pairs both images are.
+    example_count: usize,
     /// The data of the examples, if they can be read here.
     data: Option<Datasets>,
     /// Computed when a client first asks for a code.
     typical: OnceLock<Result<TypicalPatches, String>>,
+    /// What it searches in.
+    search: Option<SearchIndex>,
 }
 
 impl ServedRun {
@@ -57,19 +66,11 @@ impl ServedRun {
                 )),
             }
         }
-        let mut images = vec![];
+        let (mut images, mut example_count) = (vec![], 0);
         if let Some(data) = &data {
             let (loaded, errors) = data.load_validation_images(&trained.config, examples);
             notes.extend(errors);
-            images.extend(loaded.into_iter().map(|example| ExampleImage {
-                name: example.name,
-                // The text of a downstream task is a question or a statement.
-                captions: match example.label {
-                    None => example.captions,
-                    Some(_) => vec![],
-                },
-                image: example.image,
-            }));
+            (images, example_count) = example_images(loaded, examples);
         }
         let name = run.file_name().map_or_else(
             || "model".into(),
@@ -80,8 +81,10 @@ impl ServedRun {
             predictor,
             info,
             examples: images,
+            example_count,
             data,
             typical: OnceLock::new(),
+            search: None,
         };
         Ok((served, notes))
     }

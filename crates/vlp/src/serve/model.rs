@@ -2,14 +2,17 @@
 
 use vlp_data::{Image, ResizedImage};
 use vlp_serve::{
-    Answer, Attended, Attention, Caption, CaptionMethod, Code, CodeGrid, ExampleImage,
-    JointTensors, MatchScore, Model, ModelError, ModelInfo, Object, QueryAttention, Tensor,
+    Answer, Attended, Attention, Caption, CaptionMethod, Code, CodeGrid, Entailment, ExampleImage,
+    Hypotheses, JointTensors, MatchScore, Model, ModelError, ModelInfo, Object, QueryAttention,
+    SearchHits, SearchQuery, SearchSubject, Tensor,
 };
 
 use super::ServedRun;
 use super::convert;
+use super::search::{image_hits, text_hits};
 use super::typical::TypicalPatches;
-use crate::predict::{AttentionRequest, ImageAttention};
+use crate::predict::{AttentionRequest, HypothesisRequest, ImageAttention};
+use crate::search::SearchOptions;
 
 impl Model for ServedRun {
     fn info(&self) -> &ModelInfo {
@@ -77,6 +80,33 @@ impl Model for ServedRun {
         Ok(images.collect())
     }
 
+    fn judge_statements(
+        &self,
+        asked: &[([&ResizedImage; 2], &[String])],
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.predictor
+            .statement_batch(asked)
+            .map_err(convert::error)
+    }
+
+    fn entail(
+        &self,
+        asked: &[(&ResizedImage, &Hypotheses)],
+    ) -> Result<Vec<Vec<Entailment>>, ModelError> {
+        let requests = asked.iter().map(|(image, asked)| {
+            let request = HypothesisRequest {
+                premise: asked.premise.as_deref(),
+                hypotheses: &asked.hypotheses,
+            };
+            (*image, request)
+        });
+        let requests: Vec<(&ResizedImage, HypothesisRequest<'_>)> = requests.collect();
+        let probabilities = self.predictor.entail_batch(&requests);
+        let images = probabilities.map_err(convert::error)?.into_iter();
+        let images = images.map(|of| of.into_iter().map(convert::entailment).collect());
+        Ok(images.collect())
+    }
+
     fn attention(
         &self,
         attended: &[(&ResizedImage, &Attended)],
@@ -123,7 +153,7 @@ impl Model for ServedRun {
         };
         let typical = self.typical.get_or_init(|| {
             let trained = self.predictor.trained();
-            let patches = TypicalPatches::new(trained, data, self.examples.len());
+            let patches = TypicalPatches::new(trained, data, self.example_count);
             patches.map_err(|error| error.to_string())
         });
         let typical = typical.as_ref();
@@ -151,6 +181,33 @@ impl Model for ServedRun {
         let images = features.map_err(convert::error)?.into_iter();
         let images = images.map(|texts| texts.into_iter().map(convert::joint).collect());
         Ok(images.collect())
+    }
+
+    fn search(&self, query: &SearchQuery) -> Result<SearchHits, ModelError> {
+        let missing = || ModelError::Failed("the run is served without an index".into());
+        let search = self.search.as_ref().ok_or_else(missing)?;
+        let options = SearchOptions {
+            top: query.top,
+            rerank: query.rerank,
+        };
+        match &query.subject {
+            SearchSubject::Images(text) => {
+                let hits = self.predictor.search_images(search, text, options);
+                hits.map(image_hits).map_err(convert::error)
+            }
+            SearchSubject::Texts(image) => {
+                let hits = self.predictor.search_texts(search, image, options);
+                hits.map(text_hits).map_err(convert::error)
+            }
+        }
+    }
+
+    fn thumbnail(&self, image: usize) -> Result<Option<Vec<u8>>, ModelError> {
+        let Some(search) = &self.search else {
+            return Ok(None);
+        };
+        let thumbnail = search.index().thumbnail(image);
+        thumbnail.map_err(|error| ModelError::Failed(error.to_string()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the codes of a dictionary stand for among a run's examples.
+//! Typical patches and words of a dictionary's codes among a run's examples.
 
 use vlp_data::{Example, Image};
 use vlp_serve::{Code, CodeWord, Patch};
@@ -8,9 +8,9 @@ use crate::error::VlpError;
 use crate::eval::{CodeUsage, typical_patch};
 use crate::run::TrainedModel;
 
-/// Patches of a code.
+/// Number of patches of a code.
 const PATCHES: usize = 12;
-/// Words of a code.
+/// Number of words of a code.
 const WORDS: usize = 8;
 /// Minimum number of images whose captions contain a word.
 const MIN_WORD_IMAGES: usize = 3;
@@ -61,7 +61,7 @@ impl TypicalPatches {
         })
     }
 
-    /// What a code stands for.
+    /// Typical patches and words of a code.
     pub(super) fn code(&self, model: &str, code: usize) -> Option<Code> {
         let code = self.codes.get(code)?.clone();
         Some(Code {

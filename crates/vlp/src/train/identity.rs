@@ -1,4 +1,4 @@
-//! What must be equal in all processes of a run.
+//! Properties that must be equal in all processes of a run.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,10 +7,10 @@ use crate::data::Datasets;
 use crate::device;
 use crate::error::VlpError;
 
-/// Samples whose ids are compared, evenly spaced.
+/// Number of evenly spaced samples whose ids are compared.
 const COMPARED_SAMPLES: usize = 1024;
 
-/// What a process trains, on what, and with what.
+/// Version, configuration, data, tokenizer and machine of a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Identity {
     version: String,
@@ -46,7 +46,7 @@ impl Identity {
     }
 }
 
-/// Checks that all processes train the same. Returns warnings about different machines.
+/// Checks that all processes train the same model on the same data. Returns warnings about different machines.
 ///
 /// # Errors
 /// [`VlpError::Config`] that names what differs, and in which process.
@@ -57,21 +57,27 @@ pub(super) fn check_identities(identities: &[Identity]) -> Result<Vec<String>, V
     let mut warnings = vec![];
     for (rank, identity) in identities.iter().enumerate() {
         let differences = [
-            ("another version of vlp", identity.version != first.version),
-            ("another configuration", identity.config != first.config),
-            ("other data", identity.data != first.data),
-            ("other classes", identity.labels != first.labels),
-            ("another tokenizer", identity.tokenizer != first.tokenizer),
-            ("another device", identity.device != first.device),
+            (
+                "a different version of vlp",
+                identity.version != first.version,
+            ),
+            ("a different configuration", identity.config != first.config),
+            ("different data", identity.data != first.data),
+            ("different classes", identity.labels != first.labels),
+            (
+                "a different tokenizer",
+                identity.tokenizer != first.tokenizer,
+            ),
+            ("a different device", identity.device != first.device),
         ];
         if let Some((difference, _)) = differences.iter().find(|(_, differs)| *differs) {
             return Err(VlpError::Config(format!(
-                "rank {rank} has {difference} than rank 0: all processes need the same"
+                "rank {rank} has {difference} from rank 0: it must be the same in all processes"
             )));
         }
         if identity.simd != first.simd {
             warnings.push(format!(
-                "warning: rank {rank} computes with {}, rank 0 with {}: results depend on which process does a micro-batch",
+                "warning: rank {rank} computes with {}, rank 0 with {}: results depend on which process computes a micro-batch",
                 identity.simd, first.simd
             ));
         }
@@ -112,9 +118,12 @@ mod tests {
     fn differences_name_the_rank() {
         type Change = fn(&mut Identity);
         let changes: [(Change, &str); 3] = [
-            (|other| other.config = "c".into(), "another configuration"),
-            (|other| other.data[0].1 = 9, "other data"),
-            (|other| other.data[0].2[1] = 3, "other data"),
+            (
+                |other| other.config = "c".into(),
+                "a different configuration",
+            ),
+            (|other| other.data[0].1 = 9, "different data"),
+            (|other| other.data[0].2[1] = 3, "different data"),
         ];
         for (change, expected) in changes {
             let mut identities = vec![identity(); 3];

@@ -17,7 +17,7 @@ pub(super) struct LossValue {
     pub(super) value: f32,
 }
 
-/// What the values of a micro-batch are, and its statistics.
+/// Keys of a micro-batch's values, and its statistics.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct LossLayout(Vec<ObjectiveLayout>);
 

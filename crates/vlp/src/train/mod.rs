@@ -38,7 +38,7 @@ use opened_run::{OpenedRun, RunStart};
 use progress::write_line;
 use session::Session;
 
-/// How long opening the run, its data and its model may take.
+/// Deadline for opening the run, its data and its model.
 const START_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// What to train, and where.
@@ -56,17 +56,17 @@ pub struct TrainOptions {
     pub stop_at: Option<u64>,
     /// Once it is set, training ends after the current step with a checkpoint and [`VlpError::Stopped`].
     pub stop: Option<Arc<AtomicBool>>,
-    /// The processes that train the model together; results are those of one process, to the bit on CPUs of one kind. Only
-    /// rank 0 needs the run folder.
+    /// The processes that train the model together; results are bit-identical to those of one process on CPUs of one
+    /// kind. Only rank 0 needs the run folder.
     pub processes: Arc<dyn ProcessGroup>,
-    /// Number of this process on its host, which chooses its GPU.
+    /// Rank of this process on its host, which selects its GPU.
     pub local_rank: usize,
     /// Lowers the time that a process waits for others before it ends with exit code 4.
     pub longest_wait: Option<Duration>,
 }
 
 impl TrainOptions {
-    /// Trains on the best device that the build has.
+    /// Options to train on the best device that the build has.
     pub fn new(config: RunConfig, run: RunChoice) -> Self {
         Self {
             config,
@@ -127,7 +127,7 @@ pub fn train_with<O: ObjectiveSet>(
     let section = processes.section("start", START_DEADLINE);
     let mut opened = OpenedRun::open(options, &processes)?;
     let prepared = Prepared::new(options, &opened, build);
-    // One process need not read its data to compare them with nobody's.
+    // A single process has no other data to compare with.
     let identity = |prepared: &Prepared<O>| match processes.count() {
         1 => Ok(None),
         _ => prepared.identity(options).map(Some),
@@ -212,8 +212,8 @@ impl<O: ObjectiveSet> Prepared<O> {
         )
     }
 
-    /// Chooses the metric of the best checkpoint of a new run, if the configuration leaves it open. Returns a message if it is
-    /// not the usual one.
+    /// Chooses the metric of the best checkpoint of a new run, if the configuration leaves it open. Returns a message
+    /// if it is not the usual one.
     fn choose_metric(&mut self, resumes: bool) -> Result<Option<String>, VlpError> {
         let checkpoint = &mut self.config.checkpoint;
         let mut message = None;
@@ -309,7 +309,7 @@ impl Run<'_> {
             let loaded = init_from_run(model, from, config.from_checkpoint, self.device)?;
             if loaded.tokenizer_sha256 != self.data.tokenizer.sha256() {
                 return Err(VlpError::Config(format!(
-                    "data.tokenizer = \"{}\": {} was trained with another vocabulary",
+                    "data.tokenizer = \"{}\": {} was trained with another vocabulary; use its tokenizer",
                     config.data.tokenizer,
                     from.display()
                 )));

@@ -1,4 +1,4 @@
-//! The run folder as the first process opens it, and what it tells the others of it.
+//! The run folder as the first process opens it, and what it sends to the others.
 
 use serde::{Deserialize, Serialize};
 use vlp_objectives::ObjectiveSet;
@@ -21,7 +21,7 @@ pub(super) struct OpenedRun {
     start: RunStart,
 }
 
-/// What is known of a run before it is trained.
+/// The state of a run before it is trained.
 #[derive(Default)]
 pub(super) struct RunStart {
     pub(super) checkpoint: Option<Checkpoint>,
@@ -30,7 +30,7 @@ pub(super) struct RunStart {
     pub(super) results: Option<Results>,
 }
 
-/// What a resumed run has besides its checkpoint.
+/// Files of a resumed run other than its checkpoint.
 #[derive(Serialize, Deserialize)]
 struct Resumed {
     /// `config.toml`.
@@ -104,8 +104,8 @@ impl OpenedRun {
         }
     }
 
-    /// Creates the folder of a new run, or checks that the data of a resumed one have not changed. Called only now: an error
-    /// in the configuration or the data leaves no folder behind.
+    /// Creates the folder of a new run, or checks that the data of a resumed one have not changed. Called late, so that
+    /// an error in the configuration or the data leaves no folder behind.
     pub(super) fn create<O: ObjectiveSet>(
         &mut self,
         options: &TrainOptions,
@@ -174,7 +174,7 @@ fn check_unchanged(
     })
 }
 
-/// The tokenizer of a run that is resumed: its own copy, whatever became of the file it was read from.
+/// The tokenizer of a run that is resumed: its own copy, even if the original file has been changed or removed.
 fn resumed_tokenizer(
     folder: &RunFolder,
     config: &RunConfig,

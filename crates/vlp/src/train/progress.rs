@@ -90,7 +90,7 @@ impl Progress {
     }
 }
 
-/// Writes a line to standard error. Failures are ignored: training continues if the reader is gone.
+/// Writes a line to standard error. Failures are ignored: training continues if the reader has closed the pipe.
 pub(super) fn write_line(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

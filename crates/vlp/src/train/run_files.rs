@@ -1,4 +1,4 @@
-//! What training writes to the run folder.
+//! Files that training writes to the run folder.
 
 use vlp_train::{CheckpointScore, CheckpointWriter, RunLog, TrainState};
 
@@ -13,7 +13,7 @@ pub(super) struct RunFiles {
 }
 
 impl RunFiles {
-    /// Of a run that is at `step` and keeps `keep` checkpoints.
+    /// Opens the files of a run that is at `step` and keeps `keep` checkpoints.
     pub(super) fn open(folder: &RunFolder, keep: usize, step: u64) -> Result<Self, VlpError> {
         let checkpoints = CheckpointWriter::open(folder.checkpoints(), keep)?;
         if step > 0 {
@@ -37,7 +37,7 @@ impl RunFiles {
         files: &[(&'static str, Vec<u8>)],
         score: Option<&CheckpointScore>,
     ) -> Result<(), VlpError> {
-        // A resumed run has the lines up to its checkpoint, also after a loss of power.
+        // A resumed run has the lines up to its checkpoint, even after a power loss.
         self.log.sync()?;
         self.checkpoints.save(state, files, score)?;
         Ok(())

@@ -22,9 +22,9 @@ use crate::format::format_duration;
 use crate::run::Results;
 use crate::run::log_keys::{GRAD_NORM, LEARNING_RATE, SKIPPED_STEPS};
 
-/// How long a batch of the evaluation, or computing its scores, may take.
+/// Deadline for a batch of the evaluation, and for computing the scores.
 const EVALUATION_DEADLINE: Duration = Duration::from_secs(3600);
-/// How long saving a checkpoint may take.
+/// Deadline for saving a checkpoint.
 const SAVE_DEADLINE: Duration = Duration::from_secs(1800);
 
 /// A run being trained.

@@ -1,4 +1,4 @@
-//! The data of a step, and what all processes decide by it.
+//! The data of a step, and the decisions that all processes base on it.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) struct StepData {
     pub(super) samples: usize,
 }
 
-/// What a process has loaded for a step.
+/// Summary of what a process has loaded for a step.
 #[derive(Serialize, Deserialize)]
 struct Loaded {
     /// Whether a signal has asked it to stop.

@@ -1,4 +1,4 @@
-//! Differences between a model and the Hugging Face `config.json` next to a checkpoint, which its tensors do not show.
+//! Differences between a model and the Hugging Face `config.json` next to a checkpoint that tensor shapes do not show.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ pub(crate) fn check_hf_config(file: &Path, model: &ModelConfig) -> Result<Vec<St
         && activation != encoder_activation
     {
         note(format!(
-            "its activation is {activation}, that of the encoder here {encoder_activation}"
+            "its activation is {activation}, the encoder of this model has {encoder_activation}"
         ));
     }
     let dilate_last = model.backbone().dilate_last;
@@ -58,7 +58,7 @@ pub(crate) fn check_hf_config(file: &Path, model: &ModelConfig) -> Result<Vec<St
         && dilation != dilate_last
     {
         note(format!(
-            "its dilation is {dilation}, model.backbone.dilate_last {dilate_last}"
+            "its dilation is {dilation}, but model.backbone.dilate_last is {dilate_last}"
         ));
     }
     Ok(notes)
@@ -107,11 +107,11 @@ mod tests {
         };
         assert_eq!(detr(false), Vec::<String>::new());
         let note = &detr(true)[0];
-        assert!(note.ends_with("its dilation is true, model.backbone.dilate_last false"));
+        assert!(note.ends_with("its dilation is true, but model.backbone.dilate_last is false"));
         // Another width is not checked here.
         let bert = r#"{"model_type": "bert", "hidden_size": 768, "num_attention_heads": 12, "hidden_act": "gelu"}"#;
         let notes = check("e2e-vlp-r50", bert).unwrap();
-        assert!(notes[0].ends_with("its activation is gelu, that of the encoder here relu"));
+        assert!(notes[0].ends_with("its activation is gelu, the encoder of this model has relu"));
         assert_eq!(notes.len(), 1);
     }
 

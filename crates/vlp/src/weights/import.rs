@@ -28,7 +28,7 @@ impl ParamVisitor for ShapeCollector {
 
 /// Copies tensors of a file into the parameters of a module.
 struct TensorImporter<'a> {
-    /// By path of the parameter.
+    /// Copies by path of the parameter.
     copies: BTreeMap<&'a str, &'a TensorCopy>,
     file: &'a WeightsFile,
     /// The first error.
@@ -85,7 +85,7 @@ pub fn import<M: Module>(module: M, file: &Path) -> Result<(M, String), VlpError
     }
     if plan.copies.is_empty() {
         return Err(invalid(format!(
-            "no tensor of this {layout} checkpoint has a parameter in this model"
+            "no tensor of this {layout} checkpoint corresponds to a parameter of this model; use a checkpoint of one of its parts"
         )));
     }
     let copies = plan

@@ -1,4 +1,4 @@
-//! Which code each visual token of validation images is assigned to, and at what distance.
+//! The codes to which the visual tokens of validation images are assigned, and their distances.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,7 +67,7 @@ impl CodeUsage {
             let rows = assignments.iter().map(|code| code.unwrap_or(0) as i32);
             let rows = rows.collect::<Vec<_>>();
             let rows = Tensor::<1, Int>::from_ints(rows.as_slice(), device);
-            let difference = features - quantized.table.clone().select(0, rows);
+            let difference = features - quantized.codebook.clone().select(0, rows);
             let distances = difference.square().sum_dim(1).into_data();
             for (index, (code, distance)) in assignments.iter().zip(distances.iter()).enumerate() {
                 let Some(code) = *code else { continue };

@@ -50,7 +50,7 @@ pub struct Retriever<'a, M> {
     pub itm: Option<&'a Itm>,
     /// Contrastive head.
     pub itc: Option<&'a Itc>,
-    /// Makes batches of examples.
+    /// Collator of the examples.
     pub collator: &'a Collator<'a>,
     /// Device of the model.
     pub device: &'a Device,
@@ -68,12 +68,13 @@ impl<M: VisionLanguage> Retriever<'_, M> {
     /// Recall at 1, 5 and 10 in both directions, and the number of image-text pairs encoded, averaged over `config.folds`
     /// folds of consecutive images. Each example is an image of its own: one that occurs twice counts twice.
     ///
-    /// Without a contrastive head, or with `config.rerank` = 0, the ITM score of every pair ranks: the joint pass runs images
-    /// x texts times. Else the `rerank` best candidates by the contrastive head for each image and each text are reordered
-    /// by the ITM score and the others follow: the joint pass runs at most `rerank` x (images + texts) times.
+    /// Without a contrastive head, or with `config.rerank` = 0, the ITM score of every pair ranks: the joint pass runs
+    /// images x texts times. Else the `rerank` best candidates by the contrastive head for each image and each text are
+    /// reordered by the ITM score and the others follow: the joint pass runs at most `rerank` x (images + texts) times.
     ///
     /// # Errors
-    /// [`VlpError::Objective`] for images too small for the model, [`VlpError::Config`] if the folds do not divide the images.
+    /// [`VlpError::Objective`] for images too small for the model, [`VlpError::Config`] if the folds do not divide the
+    /// images.
     pub fn scores(
         &self,
         examples: &[Example],
@@ -82,7 +83,8 @@ impl<M: VisionLanguage> Retriever<'_, M> {
         self.scores_shared(examples, config, &Processes::single())
     }
 
-    /// As [`Self::scores`], which every process calls with the same model and the same examples: they share what runs the model.
+    /// As [`Self::scores`], but every process calls it with the same model and the same examples, and they share the model's
+    /// computations.
     pub(crate) fn scores_shared(
         &self,
         examples: &[Example],
@@ -92,7 +94,7 @@ impl<M: VisionLanguage> Retriever<'_, M> {
         let folds = config.folds.max(1);
         if examples.is_empty() || !examples.len().is_multiple_of(folds) {
             return Err(VlpError::Config(format!(
-                "eval.folds = {folds}: {} validation images do not divide evenly",
+                "eval.folds = {folds}: must divide the number of validation images, {}",
                 examples.len()
             )));
         }
@@ -126,7 +128,7 @@ impl<M: VisionLanguage> Retriever<'_, M> {
         let embeddings = self.itc.map(|itc| self.embeddings(itc, &pool, processes));
         let embeddings = embeddings.transpose()?;
         let is_two_stage = embeddings.is_some() && config.rerank > 0;
-        // The first process alone compares and ranks.
+        // Only the first process compares and ranks.
         let similarities = embeddings.filter(|_| processes.is_first());
         let similarities = similarities.map(|embeddings| self.similarities(embeddings, &pool));
         let index = &pool.image_index;
@@ -167,7 +169,8 @@ impl<M: VisionLanguage> Retriever<'_, M> {
         })
     }
 
-    /// The first `texts_per_image` captions of every example, or the sampled one if it is 1, and the index of each text's image.
+    /// The first `texts_per_image` captions of every example, or the sampled one if it is 1, and the index of each
+    /// text's image.
     fn texts(&self, examples: &[Example], texts_per_image: usize) -> (Vec<Vec<u32>>, Vec<usize>) {
         let (mut texts, mut image_index) = (vec![], vec![]);
         for (image, example) in examples.iter().enumerate() {

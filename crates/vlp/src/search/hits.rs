@@ -1,0 +1,65 @@
+//! What a search gives.
+
+use serde::Serialize;
+
+/// How a search is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchOptions {
+    /// Hits that are returned.
+    pub top: usize,
+    /// Of the best hits by similarity, how many are put in order by the matching head; 0 = none.
+    pub rerank: usize,
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self {
+            top: 10,
+            rerank: 32,
+        }
+    }
+}
+
+/// The hits of a search, the best first: those that the matching head has read by its score, the others behind them by
+/// similarity.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Hits<T> {
+    /// The best hits.
+    pub hits: Vec<T>,
+    /// Images or texts that the query was compared with.
+    pub compared: usize,
+    /// Those of them that the matching head has read.
+    pub reranked: usize,
+    /// Messages about images that it should have read and that cannot be read.
+    pub problems: Vec<String>,
+}
+
+/// An image that a text describes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImageHit {
+    /// Its number in the index.
+    pub image: usize,
+    /// Its name in its source.
+    pub name: String,
+    /// Cosine of its embedding and the text's.
+    pub similarity: f32,
+    /// Probability that the text matches it; `None` if the matching head has not read them.
+    pub probability: Option<f32>,
+    /// Its texts in its source.
+    pub texts: Vec<String>,
+}
+
+/// A text that describes an image.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TextHit {
+    /// The text.
+    pub text: String,
+    /// Cosine of its embedding and the image's.
+    pub similarity: f32,
+    /// Probability that it matches the image; `None` if the matching head has not read them.
+    pub probability: Option<f32>,
+    /// Numbers of the images of the index that have it, the first ones.
+    pub images: Vec<usize>,
+    /// How many images of the index have it.
+    pub image_count: usize,
+}
