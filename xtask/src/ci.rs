@@ -136,10 +136,10 @@ fn choose(names: &[&str]) -> Result<Vec<&'static Stage>, String> {
         .collect())
 }
 
-/// What a test prints where the machine lacks something that it needs.
+/// Prefix of the line that a test prints if the machine lacks something that it needs.
 const SKIPPED: &str = "SKIPPED: ";
 
-/// Runs a stage; what its tests skipped is added to `skipped`.
+/// Runs a stage; the tests that it skipped are added to `skipped`.
 fn execute(root: &Path, stage: &Stage, skipped: &mut Vec<String>) -> Result<(), String> {
     let quick = root.join(QUICK);
     if stage.cargo.ends_with(QUICK) && quick.exists() {

@@ -10,7 +10,7 @@ const FIRST: f64 = 1e-3;
 /// At later steps: Adam divides by the gradient's own size, so rounding grows.
 const LATER: f64 = 5e-2;
 
-/// Fails where a total loss of two `metrics.jsonl` differs by more than is allowed: `limit`, or what two devices may.
+/// Fails if a total loss of two `metrics.jsonl` differs by more than is allowed: `limit`, or what two devices may.
 pub(crate) fn run(one: &Path, other: &Path, limit: Option<&str>) -> Result<(), String> {
     let limit = limit.map(str::parse::<f64>).transpose();
     let limit = limit.map_err(|e| format!("the relative difference allowed: {e}"))?;

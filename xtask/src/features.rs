@@ -1,7 +1,7 @@
-//! Whether building one package alone takes the features that building the whole workspace takes.
+//! Checks that building one package alone uses the same features as building the whole workspace.
 //!
 //! Cargo unifies features over the packages of one command, `cargo test --workspace` those of development dependencies too.
-//! Where `-p CRATE` asks for fewer features of a shared dependency, that dependency and all that depends on it are built again.
+//! If `-p CRATE` enables fewer features of a shared dependency, that dependency and all that depend on it are built again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::process::Command;
 /// Feature sets of each dependency, by `name version`: a dependency of both proc macros and programs may have two.
 type Features = BTreeMap<String, BTreeSet<String>>;
 
-/// Fails where a workspace package alone builds a dependency with other features than the workspace does.
+/// Fails if a workspace package alone builds a dependency with other features than the workspace does.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
     let workspace = features(root, "normal,build,dev", &["--workspace"])?;
     let mut differences = Vec::new();

@@ -1,4 +1,4 @@
-//! What a run of a case makes the GPU do, counted on wgpu and held against `benches/ledger.toml`.
+//! Kernels, uploads and reads of a case on a GPU, counted on wgpu and compared with the budget in `benches/ledger.toml`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,8 +18,8 @@ const PREFACE: &str = "# What one run of a case may make the GPU do at most: ker
 # Written by `cargo xtask ledger --write`, and held by `cargo xtask ledger`.
 
 ";
-/// What may be more than the budget: autotune's choices made 1.4 % more kernels on another machine; blocks do not depend on it,
-/// but were counted on one machine alone.
+/// Tolerance above the budget: autotune's choices made 1.4 % more kernels on another machine; blocks do not depend on
+/// it, but were counted on only one machine.
 fn slack(name: &str, limit: i64) -> i64 {
     match name {
         "kernels" => limit * 5 / 100,
@@ -32,8 +32,8 @@ const WORKER: &str = "peer-worker";
 /// Forward, backward and update of a step; the columns of the table.
 const PASSES: [&str; 3] = ["forward", "backward", "update"];
 
-/// Counts the named cases, or those of the budget, prints them by part, and fails where one is above its budget. `write`
-/// makes the counts the budget.
+/// Counts the named cases, or those of the budget, prints the counts by part, and fails if one is above its budget. `write`
+/// replaces the budget by the counts.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     let (write, names) = match words {
         ["--write", names @ ..] => (true, names),
@@ -81,7 +81,7 @@ fn worker(root: &Path, verb: &str) -> Command {
     command
 }
 
-/// What one run of a case had the device do.
+/// Counts of one run of a case.
 struct Counts {
     /// Kernels of each part, of the forward and backward pass alone and of the whole run. The passes of a run without
     /// gradients are 0.
@@ -189,7 +189,7 @@ impl Counts {
         ])
     }
 
-    /// A line for each count above its limit; what has no limit may not occur.
+    /// A line for each count above its limit; a count without a limit must be zero.
     fn above(&self, case: &str, limits: &Entry) -> Vec<String> {
         let line = |name: &str, count: &Entry, limit: Option<&Entry>| {
             let (count, limit) = (

@@ -1,11 +1,13 @@
 //! Tasks of this repository: `cargo xtask tidy`, `cargo xtask ci`, `cargo xtask compare`, `cargo xtask results`,
 //! `cargo xtask peer`, `cargo xtask ledger`, `cargo xtask gpu`, `cargo xtask distributed`, `cargo xtask scale`,
-//! `cargo xtask torture`.
+//! `cargo xtask torture`, `cargo xtask ablation`.
 #![expect(
     clippy::print_stdout,
     reason = "a command line tool reports on standard output"
 )]
 
+#[cfg(target_os = "linux")]
+mod ablation;
 mod ci;
 mod compare;
 #[cfg(target_os = "linux")]
@@ -40,14 +42,18 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
        cargo xtask distributed [--kills N] [--seed N] [--install] [--no-build] [SCENARIO ...]
                                       train with several processes: equal results, failures, hosts, Slurm
        cargo xtask scale              time a step of one process and of two, on a core each
-       cargo xtask torture [--long] [--seed N] [--no-build] [--write-messages] [NAME ...]
-                                      kill, fail and starve vlp, and compare what is left; --long writes docs/reliability.md
-       cargo xtask load RUN [--seconds N]
-                                      time the requests of 1, 8 and 64 clients of vlp serve, one at a time and in batches
+       cargo xtask torture [--long] [--seed N] [--no-build] [--write-messages] [--inputs N] [--no-burn] [NAME ...]
+                                      kill, fail, starve and fuzz vlp, and compare what is left; --long writes docs/reliability.md
+       cargo xtask ablation e2e-vlp|soho|generalization [--seeds N] [--steps N] [--task-steps N] [--out DIR] [--only VARIANT,...]
+                                      pre-train and fine-tune variants of a model, and write a page of scores, tests and curves
+       cargo xtask load RUN [--seconds N] [--index DIR]
+                                      time the requests of 1, 8 and 64 clients of vlp serve, one at a time and in batches; with an
+                                      index its searches alone
        cargo xtask gpu cuda|wgpu [MINUTES]
                                       measure graphs, fusion and the rows of peer on a GPU, in 10 minutes after the builds
        cargo xtask peer [--device NAME] [--simd LEVEL] [CASE ...]
-                                      time vlp and PyTorch at the same work, write a page of docs/numbers; `table` only writes the pages";
+                                      time vlp and PyTorch at the same work, write a page of docs/numbers; `table` only writes the pages,
+                                      `two-step` compares with a detector and a transformer over its regions";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -78,6 +84,8 @@ fn main() -> ExitCode {
         ["scale", ref words @ ..] => distributed::scale::run(root, words),
         #[cfg(target_os = "linux")]
         ["torture", ref words @ ..] => torture::run(root, words),
+        #[cfg(target_os = "linux")]
+        ["ablation", ref words @ ..] => ablation::run(root, words),
         ["gpu", ref words @ ..] => peer::gpu::run(root, words),
         ["peer", ref cases @ ..] => peer::run(root, cases),
         _ => Err(USAGE.to_owned()),

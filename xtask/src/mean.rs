@@ -1,4 +1,4 @@
-//! Mean and spread over the seeds of a folder of runs, as a table in Markdown.
+//! Mean and standard deviation over the seeds of a folder of runs, as a Markdown table.
 
 use std::collections::BTreeMap;
 use std::fs;

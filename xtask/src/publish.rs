@@ -6,12 +6,12 @@ use std::process::Command;
 
 use crate::tidy;
 
-/// Where the workspace is copied to, without what only this repository needs.
+/// Folder to which the workspace is copied, without what only this repository needs.
 const COPY: &str = "target/publish";
 const LICENSES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
 
-/// Packages what would be published. With `build`, each crate is then built from its archive, on the archives of those
-/// below it; burn is built again for that, with the features of each crate alone.
+/// Packages the crates that would be published. With `build`, each crate is then built from its archive, on the archives of
+/// those below it; this builds burn again, with the features of each crate alone.
 pub(crate) fn dry_run(root: &Path, build: bool) -> Result<(), String> {
     let copy = root.join(COPY);
     copy_workspace(root, &copy)?;

@@ -1,4 +1,4 @@
-//! The validation metrics in README.md, written by a command and never by hand.
+//! Writes the validation metrics in README.md.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 const OPEN: &str = "<!-- results -->";
 const CLOSE: &str = "<!-- /results -->";
 
-/// Replaces what is between the markers with the table of `run/results.json`.
+/// Replaces the text between the markers with the table of `run/results.json`.
 pub(crate) fn run(root: &Path, run: &Path) -> Result<(), String> {
     let path = run.join("results.json");
     let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;

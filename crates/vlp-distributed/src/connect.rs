@@ -1,4 +1,4 @@
-//! How this process joins those that the same launcher started.
+//! Joins the processes that the same launcher started.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use crate::{Launch, LaunchError, ProcessGroup, SingleProcess};
 
 /// Joins this process with those that the same launcher started.
 ///
-/// Without a launcher, or where it started one process, it is a [`SingleProcess`]; else MPI joins them.
-/// To be called once, before other threads start.
+/// Returns a [`SingleProcess`] without a launcher or if it started only one process; otherwise MPI joins the processes.
+/// Must be called once, before other threads start.
 ///
 /// # Errors
 ///
-/// Fails where the launcher's processes cannot be joined, so that none of them trains alone by mistake.
+/// [`LaunchError`] if the launcher's processes cannot be joined, so that none of them trains alone by mistake.
 pub fn connect() -> Result<Arc<dyn ProcessGroup>, LaunchError> {
     match Launch::from_env() {
         Some(launch) if launch.world_size != Some(1) => join(&launch),
@@ -34,7 +34,7 @@ fn join(launch: &Launch) -> Result<Arc<dyn ProcessGroup>, LaunchError> {
     })
 }
 
-/// A launcher that MPI does not understand leaves every process alone, each as rank 0 of 1.
+/// With a launcher that MPI does not recognize, every process would be rank 0 of 1.
 #[cfg(any(feature = "mpi", test))]
 fn check_world_size(launch: &Launch, joined: usize) -> Result<(), LaunchError> {
     match launch.world_size {

@@ -1,10 +1,10 @@
 //! Errors of joining processes.
 
-/// Why the processes could not be joined.
+/// The processes of a run could not be joined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LaunchError {
-    /// A launcher started processes that cannot find each other.
+    /// A launcher started processes, but the program is built without MPI.
     #[error(
         "a launcher started {} (it set {variable}), but this program is built without MPI; \
          build it with `--features mpi`, or start one process without a launcher",
@@ -30,7 +30,7 @@ pub enum LaunchError {
         /// Number of processes of MPI.
         joined: usize,
     },
-    /// MPI cannot be called from several threads, one at a time.
+    /// The MPI library does not support calls from several threads, one at a time.
     #[error(
         "this MPI library supports calls from the main thread only; one built with MPI_THREAD_SERIALIZED is needed"
     )]

@@ -1,12 +1,12 @@
-//! Who started this process.
+//! Detection of the launcher that started this process.
 
-/// Variables with the number of processes: Open MPI, MPICH and its kin, Slurm.
+/// Variables with the number of processes: of Open MPI, MPICH and its derivatives, Slurm.
 ///
 /// mpirun inside a Slurm job starts its helpers by srun, so Slurm's variables come last.
-/// `SLURM_NTASKS` is not among them: a batch script has it too.
+/// `SLURM_NTASKS` is not among them, because it is also set in a batch script.
 const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
 
-/// Set by PMIx launchers, some of which name no size.
+/// Set by PMIx launchers, some of which do not give the number of processes.
 const PMIX: &str = "PMIX_RANK";
 
 /// Variables with the rank among the processes on this host, in the order of `SIZES`.
@@ -16,25 +16,25 @@ const LOCAL_RANKS: [&str; 3] = [
     "SLURM_LOCALID",
 ];
 
-/// What a launcher (mpirun, mpiexec, srun) says of this process.
+/// Information from a launcher (mpirun, mpiexec, srun) about this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Launch {
-    /// The environment variable that tells of the launcher.
+    /// The environment variable that identified the launcher.
     pub variable: &'static str,
-    /// Number of processes that it started; `None` where only MPI can tell.
+    /// Number of processes that it started; `None` if only MPI knows it.
     pub world_size: Option<usize>,
-    /// Number of this process among those on its host, which chooses its GPU; 0 where the launcher does not say.
+    /// Rank of this process on its host, which selects its GPU; 0 if the launcher does not give it.
     pub local_rank: usize,
 }
 
 impl Launch {
-    /// The launcher that the environment of this process tells of.
+    /// The launcher according to the environment of this process; `None` without one.
     pub fn from_env() -> Option<Self> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
-    /// The launcher that these environment variables tell of.
+    /// The launcher according to these environment variables; `None` without one.
     ///
     /// ```
     /// use vlp_distributed::Launch;

@@ -15,15 +15,15 @@ use crate::{LaunchError, ProcessGroup};
 
 /// The processes of MPI's world communicator.
 ///
-/// Any thread may call it; calls of several threads wait for each other.
-/// An error of MPI ends all processes.
+/// Any thread may call it; concurrent calls are serialized.
+/// An MPI error ends all processes.
 ///
-/// Dropping it does not finalize MPI: that would wait forever for the other processes, also while a panic unwinds.
-/// [`ProcessGroup::finalize`] does, at the end of a successful run.
+/// Dropping it does not finalize MPI, which would wait forever for the other processes, for example while a panic unwinds.
+/// [`ProcessGroup::finalize`] does so at the end of a successful run.
 pub struct Mpi {
     rank: usize,
     world_size: usize,
-    /// Messages are at most this many values long: MPI counts them as C ints.
+    /// Maximum number of values of a message: MPI counts them as C ints.
     pub(crate) max_count: usize,
     /// `None` after it is finalized; dropping a `Universe` finalizes MPI.
     universe: Mutex<Option<ManuallyDrop<Universe>>>,
@@ -39,11 +39,11 @@ impl fmt::Debug for Mpi {
 }
 
 impl Mpi {
-    /// Initializes MPI; to be called once, before other threads start.
+    /// Initializes MPI; must be called once, before other threads start.
     ///
     /// # Errors
     ///
-    /// Fails if MPI was initialized before, or does not support calls from several threads.
+    /// [`LaunchError`] if MPI was initialized before, or does not support calls from several threads.
     pub fn initialize() -> Result<Self, LaunchError> {
         let (universe, threading) = mpi::initialize_with_threading(Threading::Serialized)
             .ok_or(LaunchError::Initialized)?;
@@ -60,9 +60,9 @@ impl Mpi {
         })
     }
 
-    /// The world, for the only thread that may call MPI as long as the guard lives.
+    /// The world communicator. While the guard lives, no other thread may call MPI.
     ///
-    /// A communicator holds a pointer and cannot be kept: it could not be sent to another thread.
+    /// A communicator is not stored, because it holds a pointer and could not be sent to another thread.
     fn enter(
         &self,
     ) -> (
@@ -74,14 +74,14 @@ impl Mpi {
         (universe, SimpleCommunicator::world())
     }
 
-    /// MPI's counts with the offsets that they add up to; ends all processes where one is too large for a C int.
+    /// MPI's counts and the offsets that follow from them; ends all processes if one is too large for a C int.
     fn partition(&self, counts: &[usize]) -> (Vec<Count>, Vec<Count>) {
         let mut end = 0_usize;
         let convert = |value: usize| {
             Count::try_from(value).unwrap_or_else(|_| {
                 let rank = self.rank;
                 eprintln!(
-                    "rank {rank}: {value} values in one message; MPI takes {} at most",
+                    "rank {rank}: {value} values in one message; MPI takes at most {}",
                     Count::MAX
                 );
                 self.abort(1)
@@ -90,24 +90,24 @@ impl Mpi {
         let parts = counts.iter().map(|&count| {
             let offset = end;
             end += count;
-            // Also the end must fit.
+            // The end must fit, too.
             convert(end);
             (convert(count), convert(offset))
         });
         parts.unzip()
     }
 
-    /// Gathers each rank's `counts[rank]` items, in rounds where they are too many for one message.
+    /// Gathers each rank's `counts[rank]` items, in several rounds if they are too many for one message.
     fn gather<T: Equivalence + Clone + Default>(&self, own: &[T], counts: &[usize], all: &mut [T]) {
         if all.len() <= self.max_count {
             self.gather_round(own, counts, all);
             return;
         }
-        let most = (self.max_count / self.world_size).max(1);
+        let max_values = (self.max_count / self.world_size).max(1);
         let longest = counts.iter().copied().max().unwrap_or(0);
         let mut received = Vec::new();
-        for start in (0..longest).step_by(most) {
-            let part = |count: usize| start.min(count)..(start + most).min(count);
+        for start in (0..longest).step_by(max_values) {
+            let part = |count: usize| start.min(count)..(start + max_values).min(count);
             let part_counts: Vec<usize> = counts.iter().map(|&count| part(count).len()).collect();
             received.resize(part_counts.iter().sum(), T::default());
             self.gather_round(&own[part(own.len())], &part_counts, &mut received);
@@ -212,7 +212,7 @@ impl ProcessGroup for Mpi {
     }
 
     fn abort(&self, code: i32) -> ! {
-        // Another thread may wait in a collective, which is no reason to wait for it.
+        // Does not wait for another thread that is blocked in a collective.
         match self.universe.try_lock() {
             Ok(universe) if universe.is_none() => std::process::exit(code),
             Err(TryLockError::Poisoned(error)) if error.get_ref().is_none() => {

@@ -4,25 +4,25 @@ use std::fmt::Debug;
 
 /// The processes that train one model together, numbered by rank.
 ///
-/// All methods but `rank`, `world_size` and `abort` are collective: every rank calls them in the same order, with arguments
-/// that fit each other, and a call returns when what this rank receives has arrived.
-/// There is no all-reduce: no implementation ever adds, so the bits of a sum cannot depend on it.
-/// [`tree_sum`](crate::tree_sum) adds on top of these methods.
+/// All methods except `rank`, `world_size` and `abort` are collectives: every rank calls them in the same order, with
+/// matching arguments, and a call returns when this rank has received its values. There is no all-reduce:
+/// implementations never add, so the bits of a sum cannot depend on the implementation. [`tree_sum`](crate::tree_sum)
+/// adds on top of these methods.
 ///
-/// A collective that cannot be completed because another process is gone ends this process or blocks; it never returns.
-/// A [`Watchdog`](crate::Watchdog) ends a process that blocks.
+/// A collective that cannot be completed because another process has died ends this process or blocks; it never returns.
+/// A [`Watchdog`](crate::Watchdog) ends a blocked process.
 pub trait ProcessGroup: Send + Sync + Debug {
-    /// Number of this process, below `world_size`.
+    /// Rank of this process, in `0..world_size`.
     fn rank(&self) -> usize;
 
     /// Number of processes, at least 1.
     fn world_size(&self) -> usize;
 
-    /// Bytes of each rank, in the order of ranks.
+    /// Gathers the bytes of each rank, in the order of ranks.
     /// Their lengths may differ.
     fn all_gather(&self, bytes: &[u8]) -> Vec<Vec<u8>>;
 
-    /// Rank 0's bytes; the other ranks' are ignored.
+    /// Returns the bytes of rank 0 on every rank; the arguments of the other ranks are ignored.
     fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8>;
 
     /// Sends `send_counts[r]` values to each rank r, taken from `send` in the order of ranks; writes the `receive_counts[r]`
@@ -30,7 +30,7 @@ pub trait ProcessGroup: Send + Sync + Debug {
     ///
     /// # Panics
     ///
-    /// If the counts are not one for each rank, or their sums are not the lengths of the slices.
+    /// If there is not one count for each rank, or their sums are not the lengths of the slices.
     fn all_to_all(
         &self,
         send: &[f32],
@@ -39,11 +39,12 @@ pub trait ProcessGroup: Send + Sync + Debug {
         receive_counts: &[usize],
     );
 
-    /// Each rank's `counts[rank]` values, written to `all` in the order of ranks.
+    /// Gathers each rank's `counts[rank]` values in `all`, in the order of ranks.
     ///
     /// # Panics
     ///
-    /// If the counts are not one for each rank, `own` is not `counts[rank]` long, or `all` not their sum.
+    /// If there is not one count for each rank, the length of `own` is not `counts[rank]`, or that of `all` is not
+    /// their sum.
     fn all_gather_values(&self, own: &[f32], counts: &[usize], all: &mut [f32]);
 
     /// Leaves the group at the end of a successful run; no other collective may follow.
@@ -55,7 +56,7 @@ pub trait ProcessGroup: Send + Sync + Debug {
     fn abort(&self, code: i32) -> !;
 }
 
-/// Panics where the arguments of [`ProcessGroup::all_to_all`] do not fit each other.
+/// Panics if the arguments of [`ProcessGroup::all_to_all`] do not match.
 pub(crate) fn check_all_to_all(
     world_size: usize,
     (send, send_counts): (usize, &[usize]),
@@ -71,7 +72,7 @@ pub(crate) fn check_all_to_all(
     }
 }
 
-/// Panics where the arguments of [`ProcessGroup::all_gather_values`] do not fit each other.
+/// Panics if the arguments of [`ProcessGroup::all_gather_values`] do not match.
 pub(crate) fn check_all_gather(
     (rank, world_size): (usize, usize),
     own: usize,

@@ -5,16 +5,16 @@ use std::ops::Range;
 use crate::tree::combine;
 use crate::{ProcessGroup, greatest_nodes, micro_batches_of_rank};
 
-/// What is exchanged at once, unless there are so many ranks that their chunks were below [`CHUNK_BYTES`].
+/// Bytes of a bucket, unless there are so many ranks that their chunks would be smaller than [`CHUNK_BYTES`].
 const BUCKET_BYTES: usize = 25_000_000;
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// MPI counts values as C ints.
 const MAX_COUNT: usize = i32::MAX as usize;
 
-/// Sum of the values of all micro-batches of a step, of which every rank gives its partial sums; see [`TreeReducer::sum`].
+/// Sum of the values of all micro-batches of a step, from the partial sums of every rank; see [`TreeReducer::sum`].
 ///
-/// Allocates its buffers in each call; [`TreeReducer`] keeps them.
+/// Allocates its buffers in each call; [`TreeReducer`] reuses them.
 pub fn tree_sum(
     group: &dyn ProcessGroup,
     micro_batches: usize,
@@ -26,11 +26,12 @@ pub fn tree_sum(
     total
 }
 
-/// Sums over ranks whose bits do not depend on their number, with buffers that are kept from call to call.
+/// Sums over ranks that are bit-identical for any number of ranks, with buffers that are reused from call to call.
 ///
 /// Each rank owns a chunk of every bucket of 25 MB: it receives the chunk's partial sums from all ranks, adds them along the
 /// [tree](crate::greatest_nodes), and all ranks gather the sums.
-/// A rank with n partial sums sends (n + 1) (P - 1) / P times the values for P ranks; with n = 1 that is what a ring sends.
+/// With P ranks, a rank with n partial sums sends (n + 1) (P - 1) / P times the number of values; with n = 1 this is what a
+/// ring all-reduce sends.
 #[derive(Debug, Default, Clone)]
 pub struct TreeReducer {
     /// Values of a bucket, for tests.
@@ -49,7 +50,7 @@ impl TreeReducer {
     /// [micro-batches](crate::micro_batches_of_rank), as many values in each as in `total`, the same number on every rank.
     ///
     /// All micro-batches must have a value at every index.
-    /// Where one has none, because a parameter has no gradient in it, the value is -0.0: the neutral element of IEEE 754
+    /// If one has none, because a parameter has no gradient in it, the value is -0.0: the neutral element of IEEE 754
     /// addition, which changes no bit of the sum (+0.0 would turn -0.0 into +0.0).
     ///
     /// # Panics
@@ -146,13 +147,13 @@ impl TreeReducer {
     }
 }
 
-/// What a rank owns of `length` values.
+/// The chunk of `length` values that a rank owns.
 fn chunk(rank: usize, world_size: usize, length: usize) -> Range<usize> {
     rank * length / world_size..(rank + 1) * length / world_size
 }
 
-/// Values of a bucket: chunks are long enough to be worth a message, and no count or offset is above [`MAX_COUNT`] for ranks
-/// with up to `most_nodes` partial sums.
+/// Number of values of a bucket: chunks are long enough to be worth a message, and no count or offset exceeds [`MAX_COUNT`]
+/// for ranks with up to `most_nodes` partial sums.
 fn bucket_length(world_size: usize, most_nodes: usize) -> usize {
     let length = BUCKET_BYTES.max(CHUNK_BYTES * world_size) / size_of::<f32>();
     // A rank receives at most `most_nodes` chunks of at most `length / world_size + 1` values from each rank.

@@ -18,7 +18,7 @@ use crate::process_group::{check_all_gather, check_all_to_all};
 ///
 /// # Panics
 ///
-/// If a rank panics, with its message; the others, which would wait for it forever, panic too.
+/// If a rank panics, with its message; the other ranks, which would wait for it forever, panic too.
 /// If a rank calls [`ProcessGroup::abort`], as `rank R aborted with code C`.
 pub fn run_ranks<T: Send>(
     world_size: usize,
@@ -63,7 +63,7 @@ pub fn run_ranks<T: Send>(
     values
 }
 
-/// Random values of sizes so different that another order of addition gives another sum, for a seed other than 0.
+/// Random values of such different magnitudes that another order of addition gives another sum, for a seed other than 0.
 pub fn mixed_sizes(seed: u64) -> impl Iterator<Item = f32> {
     let mut state = seed;
     std::iter::repeat_with(move || {
@@ -75,7 +75,7 @@ pub fn mixed_sizes(seed: u64) -> impl Iterator<Item = f32> {
     })
 }
 
-/// Panic of a rank that waits for one that is gone.
+/// Panic of a rank that waits for one that has ended.
 struct PeerGone;
 
 /// Panic of a rank that aborts.
@@ -131,7 +131,7 @@ impl Threads {
             collective,
             payload,
         };
-        // Where a rank is gone, receiving from it tells.
+        // If the rank has ended, receiving from it fails.
         let _ = self.senders[to].send(message);
     }
 

@@ -6,16 +6,17 @@
 
 use std::ops::Range;
 
-/// The micro-batches that a rank computes, of those of a step: runs of nearly equal length in the order of ranks.
+/// The micro-batches of a step that a rank computes: contiguous ranges of nearly equal length, in the order of ranks.
 ///
-/// A rank has none where there are fewer micro-batches than processes.
+/// A range is empty if there are fewer micro-batches than processes.
 pub fn micro_batches_of_rank(rank: usize, world_size: usize, micro_batches: usize) -> Range<usize> {
     rank * micro_batches / world_size..(rank + 1) * micro_batches / world_size
 }
 
-/// The greatest nodes of the tree over `micro_batches` leaves that lie within `range`, each as its leaves, from left to right.
+/// The greatest nodes of the tree over `micro_batches` leaves that lie within `range`, each as its leaves, from left to
+/// right.
 ///
-/// One for the full range, at most two for each level of the tree.
+/// There is one for the full range, and at most two for each level of the tree otherwise.
 pub fn greatest_nodes(micro_batches: usize, range: &Range<usize>) -> Vec<Range<usize>> {
     let mut nodes = Vec::new();
     if micro_batches > 0 && !range.is_empty() {
@@ -37,14 +38,14 @@ fn collect_nodes(node: Range<usize>, range: &Range<usize>, nodes: &mut Vec<Range
     collect_nodes(middle..node.end, range, nodes);
 }
 
-/// Where a node of at least two leaves splits.
+/// Number of leaves of the left part of a node of at least two leaves.
 fn middle(node: &Range<usize>) -> usize {
     node.start + node.len().next_power_of_two() / 2
 }
 
-/// Adds the values of nodes to that of the whole tree; `nodes` gives them from left to right.
+/// Adds the values of nodes to that of the whole tree; `nodes` returns them from left to right.
 ///
-/// `None` where the nodes do not make up the tree.
+/// `None` if the nodes do not make up the tree.
 pub(crate) fn combine<T>(
     tree: Range<usize>,
     nodes: &mut impl Iterator<Item = (Range<usize>, T)>,
@@ -72,7 +73,7 @@ fn combine_node<T, I: Iterator<Item = (Range<usize>, T)>>(
     Some(add(left, right))
 }
 
-/// Sums the micro-batches of a range along the tree as they come, in order: a binary counter.
+/// Sums the micro-batches of a range along the tree as they are computed, in order, like a binary counter.
 ///
 /// ```
 /// use vlp_distributed::TreeSum;
@@ -89,7 +90,8 @@ pub struct TreeSum<T> {
     nodes: Vec<Range<usize>>,
     /// Sums of the complete nodes.
     sums: Vec<T>,
-    /// Partial sums of the current node with their numbers of leaves: powers of two that decrease, except right after a leaf.
+    /// Partial sums of the current node with their numbers of leaves: powers of two that decrease, except right after a
+    /// leaf.
     pending: Vec<(usize, T)>,
     /// The next leaf.
     next: usize,
@@ -110,7 +112,7 @@ impl<T> TreeSum<T> {
 
     /// Takes the next micro-batch's value; `add` gives the sum of a left and a right part.
     ///
-    /// At most log2 of the micro-batches + 1 values of the current node are alive, next to those of the complete nodes.
+    /// At most log2(`micro_batches`) + 1 values of the current node are stored, in addition to those of the complete nodes.
     ///
     /// # Panics
     ///

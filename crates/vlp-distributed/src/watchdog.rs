@@ -1,4 +1,4 @@
-//! Ends a process that waits for others in vain.
+//! Ends a process that waits for one that has died or hangs.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Exit code of a process that ends because another one is gone or hangs.
+/// Exit code of a process that ends because another one has died or hangs.
 pub const PEER_GONE: i32 = 4;
 
 /// A section that has not ended in time.
@@ -26,13 +26,13 @@ impl fmt::Display for Expiry {
         let (rank, section, seconds) = (self.rank, self.section, self.deadline.as_secs_f64());
         write!(
             f,
-            "rank {rank}: section {section} has not ended after {seconds:.0} s: another process is gone or hangs; resume the run"
+            "rank {rank}: section {section} has not ended after {seconds:.0} s: another process has died or hangs; resume the run"
         )
     }
 }
 
 impl Expiry {
-    /// Says so on standard error and ends this process with exit code [`PEER_GONE`].
+    /// Prints the message to standard error and ends this process with exit code [`PEER_GONE`].
     pub fn exit(self) -> ! {
         eprintln!("{self}");
         std::process::exit(PEER_GONE)
@@ -41,7 +41,7 @@ impl Expiry {
 
 /// A thread that acts when a section of the program takes longer than its deadline.
 ///
-/// A collective waits forever for a process that is gone or hangs; where the launcher does not notice, every rank's watchdog
+/// A collective waits forever for a process that has died or hangs; if the launcher does not notice, every rank's watchdog
 /// ends its own process.
 ///
 /// ```
@@ -81,7 +81,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces the section and starts its time; returns the former one.
+    /// Replaces the section and starts its time; returns the previous one.
     fn enter(&self, section: Option<(&'static str, Duration)>) -> Option<(&'static str, Duration)> {
         let mut state = self.lock();
         state.since = Instant::now();
@@ -114,8 +114,8 @@ impl Shared {
 impl Watchdog {
     /// Starts the thread, outside any section.
     ///
-    /// `longest` lowers every deadline to at most this, for tests.
-    /// `on_expiry` is called once, in the watchdog's thread; [`Expiry::exit`] is what it usually ends with.
+    /// `longest` is an upper bound of every deadline, for tests.
+    /// `on_expiry` is called once, in the watchdog's thread; it usually ends with [`Expiry::exit`].
     pub fn start(
         rank: usize,
         longest: Option<Duration>,
@@ -146,9 +146,9 @@ impl Watchdog {
         }
     }
 
-    /// Enters a section that has this long until it ends or [beats](Self::beat).
+    /// Enters a section that must end or [beat](Self::beat) within `deadline`.
     ///
-    /// When the guard is dropped, the former section applies again and its time starts anew.
+    /// When the guard is dropped, the previous section applies again and its time restarts.
     pub fn section(&self, name: &'static str, deadline: Duration) -> Section<'_> {
         let deadline = self
             .longest
@@ -159,7 +159,7 @@ impl Watchdog {
         }
     }
 
-    /// Starts the time of the current section anew.
+    /// Restarts the time of the current section.
     pub fn beat(&self) {
         // The thread looks at the new time when it wakes for the old one.
         self.shared.lock().since = Instant::now();
@@ -191,7 +191,7 @@ impl Drop for Section<'_> {
     }
 }
 
-/// How long a step may take, from how long the last ones took.
+/// The deadline of a step, computed from the durations of the last ones.
 ///
 /// ```
 /// use std::time::Duration;
@@ -213,7 +213,7 @@ impl StepDeadline {
     /// Deadline of the first step, in which GPU kernels are compiled and data is opened.
     const FIRST: Duration = Duration::from_secs(1800);
 
-    /// Takes the duration of a step.
+    /// Records the duration of a step.
     pub fn record(&mut self, step: Duration) {
         if self.last.len() == Self::STEPS {
             self.last.pop_front();
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(child.status.code(), Some(PEER_GONE));
         assert_eq!(
             String::from_utf8(child.stderr).unwrap(),
-            "rank 2: section step has not ended after 0 s: another process is gone or hangs; resume the run\n"
+            "rank 2: section step has not ended after 0 s: another process has died or hangs; resume the run\n"
         );
     }
 

@@ -15,7 +15,7 @@ pub enum RecomputeTarget {
     Encoder,
 }
 
-/// Checks that a width has 2-D sine positions; `paper` is the published width.
+/// Checks that a width allows 2-D sine positions (a multiple of 4); `paper` is the published width.
 pub(crate) fn check_width(d_model: usize, paper: usize) -> Result<(), ModelError> {
     match d_model > 0 && d_model.is_multiple_of(4) {
         true => Ok(()),

@@ -32,11 +32,11 @@ use crate::merged;
 pub struct E2eVlpConfig {
     /// Backbone.
     pub backbone: ResNetConfig,
-    /// Width of the tokens; 256 in the paper. A multiple of 4 (2-D positions) and of `n_heads`.
+    /// Width of the tokens; 256 in the paper. A multiple of 4 (for 2-D positions) and of `n_heads`.
     pub d_model: usize,
     /// Attention heads. The paper's 12 do not divide 256; 8 as in DETR.
     pub n_heads: usize,
-    /// Inner width of the feed-forward blocks; 1024.
+    /// Inner width of the feed-forward blocks; 1024 in the paper.
     pub d_ff: usize,
     /// Encoder layers; 6 (or 12) in the paper.
     pub encoder_layers: usize,
@@ -44,13 +44,13 @@ pub struct E2eVlpConfig {
     pub decoder_layers: usize,
     /// Layers of a separate caption decoder; 0 for a decoder that is shared with detection, as in the paper.
     pub caption_layers: usize,
-    /// Dropout; 0.1 in DETR and BERT.
+    /// Dropout probability, in `0..1`; 0.1 in DETR and BERT.
     pub dropout: f64,
-    /// Rows of the text position table; 512 in BERT.
+    /// Number of text position embeddings, the greatest length of a text in tokens; 512 in BERT.
     pub max_positions: usize,
     /// Add a learned embedding to the image tokens, as in most single-stream models; not in the paper.
     pub modality_embedding: bool,
-    /// SOHO's visual dictionary after the projection, for masked visual modelling; not in the paper.
+    /// SOHO's visual dictionary after the projection, for masked visual modeling; not in the paper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantizer: Option<VectorQuantizerConfig>,
     /// Layers that are recomputed in the backward pass to save memory.
@@ -65,7 +65,7 @@ pub struct E2eVlp {
     pub backbone: ResNet,
     /// Projection of grid features to `d_model`: a 1x1 convolution as a linear layer.
     pub input_proj: Linear,
-    /// BERT's text embedding; output heads are tied to its token table.
+    /// BERT's text embedding; output heads are tied to its token embedding.
     pub words: TextEmbedding,
     /// Visual dictionary after the projection, if configured.
     pub quantizer: Option<VectorQuantizer>,
@@ -187,7 +187,7 @@ impl E2eVlp {
     /// Outputs of all encoder layers for [`Self::image_tokens`] or [`Self::joint_tokens`].
     ///
     /// # Shapes
-    /// Each output is of the shape of `tokens.states`.
+    /// Each output has the shape of `tokens.states`.
     pub fn encode_all(&self, tokens: &Memory) -> Vec<Tensor<3>> {
         let (states, pos) = (tokens.states.clone(), tokens.pos.clone());
         self.encoder

@@ -7,13 +7,13 @@ use vlp_vision::VisionError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// In the backbone or the dictionary.
+    /// Invalid value of the backbone or the dictionary.
     #[error(transparent)]
     Vision(#[from] VisionError),
-    /// In the transformer.
+    /// Invalid value of the transformer.
     #[error("model.{0}")]
     Transformer(#[from] TransformerError),
-    /// In a value of the model itself.
+    /// Invalid value of the model itself.
     #[error("model.{key} = {value}: {hint}")]
     Config {
         /// Configuration key.

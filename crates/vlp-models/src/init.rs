@@ -1,4 +1,4 @@
-//! Initial values of parameters, sampled on the CPU: the same on every backend and in every order of construction.
+//! Initial values of parameters, sampled on the CPU: the same on every backend and for every order of construction.
 
 use rand::RngExt;
 use rand_distr::{Distribution as _, StandardNormal};

@@ -1,10 +1,10 @@
-//! The joint and the image-only pass as one, which takes half as many kernels.
+//! The joint and the image-only pass as one batch, which takes half as many kernels.
 
 use burn::prelude::*;
 use vlp_objectives::{EncoderPasses, PassInputs, merges_passes};
 use vlp_transformer::Memory;
 
-/// Whether the joint and the image-only pass run as one.
+/// Whether the joint and the image-only pass run as one batch.
 pub(crate) fn merges(inputs: &PassInputs<'_>, device: &Device) -> bool {
     let both = EncoderPasses::JOINT.union(EncoderPasses::IMAGE);
     inputs.passes.contains(both) && !inputs.with_attention && merges_passes(device)

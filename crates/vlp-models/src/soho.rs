@@ -26,7 +26,7 @@ use crate::error::ModelError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pool {
-    /// No pool.
+    /// No max-pool.
     None,
     /// Before the 1x1 convolution (released code).
     Before,
@@ -42,28 +42,28 @@ pub enum Pool {
 pub struct SohoConfig {
     /// Backbone; ResNet-101 in the paper, ResNet-18 in the released code.
     pub backbone: ResNetConfig,
-    /// Width of tokens and codes; 768. A multiple of 4 (2-D positions) and of `n_heads`.
+    /// Width of tokens and codes; 768 in BERT. A multiple of 4 (for 2-D positions) and of `n_heads`.
     pub d_model: usize,
-    /// Attention heads; 12.
+    /// Attention heads; 12 in BERT.
     pub n_heads: usize,
-    /// Inner width of the feed-forward blocks; 3072.
+    /// Inner width of the feed-forward blocks; 3072 in BERT.
     pub d_ff: usize,
     /// Encoder layers; 12 in the paper, 3 in its ablations and the released code.
     pub encoder_layers: usize,
     /// Layers of a decoder for detection and captions; 0 for none, as in SOHO.
     #[serde(default)]
     pub decoder_layers: usize,
-    /// Dropout; 0.1 in BERT.
+    /// Dropout probability, in `0..1`; 0.1 in BERT.
     pub dropout: f64,
-    /// Rows of the text position table; 512 in BERT.
+    /// Number of text position embeddings, the greatest length of a text in tokens; 512 in BERT.
     pub max_positions: usize,
     /// Max-pool `after` the convolution as in the paper, `before` it as in the released code, or `none`.
     pub pool: Pool,
-    /// The visual dictionary; without one grid features are the visual tokens.
+    /// The visual dictionary; without one, the grid features are the visual tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantizer: Option<VectorQuantizerConfig>,
-    /// Reproduce a bug of the released code, whose mask canvas is as wide as high: the right part of portrait images is
-    /// masked, padding at the right of landscape images is not.
+    /// Reproduce a bug of the released code, whose mask is made for a square canvas: the right part of portrait images is
+    /// masked, and padding at the right of landscape images is not.
     #[serde(default)]
     pub portrait_mask_bug: bool,
     /// Layers that are recomputed in the backward pass to save memory.
@@ -82,7 +82,7 @@ pub struct Soho {
     pub quantizer: Option<VectorQuantizer>,
     /// Norm of visual tokens with positions.
     pub norm: LayerNorm,
-    /// BERT's text embedding; the output head is tied to its token table.
+    /// BERT's text embedding; the output head is tied to its token embedding.
     pub words: TextEmbedding,
     /// Encoder over text and visual tokens.
     pub encoder: Encoder,
@@ -229,7 +229,7 @@ impl Soho {
     }
 }
 
-/// The released code's mask canvas: as wide as high.
+/// The released code's mask, made for a square canvas.
 fn square_canvas(pad_mask: Tensor<3, Bool>) -> Tensor<3, Bool> {
     let [n, h, w] = pad_mask.dims();
     if w >= h {

@@ -50,7 +50,7 @@ impl<T> Batch<T> {
         Targets::new(&self.targets, &self.target_index)
     }
 
-    /// The given rows of the joint pass in that order, with borrowed targets.
+    /// The given rows of the joint pass, in the given order, with borrowed targets.
     pub(crate) fn select(&self, rows: &[usize]) -> Batch<&T> {
         let ids: Vec<Vec<u32>> = rows.iter().map(|&row| self.ids[row].clone()).collect();
         let texts: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();

@@ -11,7 +11,7 @@ pub(crate) type CapturedStep = Captured<StepArgs, Infallible>;
 #[derive(Debug, Default)]
 pub struct CaptionGraphs(OnceLock<Mutex<CapturedStep>>);
 
-/// What a step of decoding depends on besides its inputs.
+/// What a decoding step depends on in addition to its inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StepArgs {
     /// Tokens chosen on the device; `None` copies all log-probabilities.
@@ -25,7 +25,7 @@ pub(crate) struct StepArgs {
 }
 
 impl CaptionGraphs {
-    /// What became of the steps, once a batch has been decoded.
+    /// How often the step was recorded and replayed, once a batch has been decoded.
     pub(crate) fn report(&self) -> Option<CaptureReport> {
         Some(lock(self.0.get()?).report())
     }
@@ -36,7 +36,7 @@ impl CaptionGraphs {
     }
 }
 
-/// The value, as a panic left it.
+/// The value, even if another thread panicked while it held the lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,7 +19,7 @@ use crate::passes::EncoderPasses;
 use crate::vision_language::{VisionLanguage, assemble};
 
 /// A model without autodiff whose weights do not change. On a GPU it is recorded as graphs for each shape of its inputs (see
-/// [`Captured`]), decoding of captions included; on the CPU it runs as it is.
+/// [`Captured`]), decoding of captions included; on the CPU it runs without graphs.
 #[derive(Debug)]
 pub struct CapturedEncoder<M> {
     model: M,
@@ -28,14 +28,14 @@ pub struct CapturedEncoder<M> {
 
 #[derive(Debug)]
 struct Graphs {
-    /// From images, for a number of texts per image.
+    /// The graph from images to image tokens, for a number of texts per image.
     image_tokens: Mutex<Captured<usize, ObjectiveError>>,
     passes: Mutex<Captured<PassArgs, Infallible>>,
     text: Mutex<Captured<(), Infallible>>,
     captions: CaptionGraphs,
 }
 
-/// What the passes of an encoder depend on besides tensors.
+/// What the passes of an encoder depend on in addition to tensors.
 #[derive(Debug, Clone, PartialEq)]
 struct PassArgs {
     pairing: Pairing,
@@ -120,7 +120,8 @@ impl<M: VisionLanguage> CapturedEncoder<M> {
         Reader::new(&values).text()
     }
 
-    /// What became of backbone, encoder, text encoder and, once there are any, captions; nothing on the CPU.
+    /// How often the graphs of backbone, encoder, text encoder and, once there are any, captions were recorded and replayed;
+    /// empty on the CPU.
     pub fn report(&self) -> Vec<CaptureReport> {
         let Some(graphs) = &self.graphs else {
             return vec![];
@@ -212,7 +213,7 @@ impl<'a> Reader<'a> {
             tokens: self.next(),
             quantized: self.next(),
             codes: self.next(),
-            table: self.next(),
+            codebook: self.next(),
             features: self.next(),
             grid,
         }
@@ -240,12 +241,12 @@ fn values_of_quantized(map: QuantizedMap) -> [Value; 5] {
         map.tokens.into(),
         map.quantized.into(),
         map.codes.into(),
-        map.table.into(),
+        map.codebook.into(),
         map.features.into(),
     ]
 }
 
-/// Positions are listed as a grid, whose sides are then known.
+/// Position embeddings are listed as a grid, which gives its height and width.
 fn values_of_image_tokens(tokens: ImageTokens) -> Vec<Value> {
     let [images, _, width] = tokens.tokens.pos.dims();
     let [h, w] = tokens.grid;

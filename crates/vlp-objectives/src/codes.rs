@@ -15,7 +15,7 @@ pub struct Codes {
     /// The masked tokens.
     pub masked: Vec<MaskedToken>,
     /// The codebook `[codes, width]` that quantized the batch, without gradient.
-    pub table: Tensor<2>,
+    pub codebook: Tensor<2>,
     /// The features before quantization, `[images, tokens, width]`.
     pub features: Tensor<3>,
     /// Rows and columns of the tokens.
@@ -29,7 +29,7 @@ pub struct MaskedToken {
     pub row: usize,
     /// Position among the image's tokens.
     pub position: usize,
-    /// Its code, which is to be predicted.
+    /// Its code, the label.
     pub code: usize,
 }
 
@@ -39,7 +39,7 @@ impl Codes {
     /// `pad_mask` is `[images, tokens]`, true = padding.
     pub fn read(map: &QuantizedMap, pad_mask: Tensor<2, Bool>, inputs: &Inputs<'_>) -> Self {
         let [_, tokens] = map.codes.dims();
-        // Padding is encoded as -1, so that one copy is enough.
+        // Padding is encoded as -1, so that one copy to the CPU suffices.
         let codes = map.codes.clone().mask_fill(pad_mask, -1);
         let codes: Vec<i64> = to_cpu(codes).iter().collect();
         let assignments: Vec<Vec<Option<usize>>> = codes
@@ -70,7 +70,7 @@ impl Codes {
         Self {
             assignments,
             masked,
-            table: map.table.clone(),
+            codebook: map.codebook.clone(),
             features: map.features.clone(),
             grid: map.grid,
         }

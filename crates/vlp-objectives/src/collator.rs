@@ -1,4 +1,4 @@
-//! Examples to batches.
+//! Collation of examples into batches.
 
 use burn::prelude::*;
 use vlp_data::{AnswerVocabulary, Example, LabelSpace};
@@ -33,7 +33,7 @@ pub struct Collator<'a> {
     /// Pair every image with the first text of every example: `n` positive pairs and `n (n - 1)` negative ones, on
     /// which SOHO trains retrieval.
     pub all_pairs: bool,
-    /// Set every pixel to zero, for baselines that see the text alone.
+    /// Set every pixel to zero, for text-only baselines.
     pub hide_images: bool,
 }
 
@@ -41,7 +41,7 @@ impl Collator<'_> {
     /// Prepares every example for `objectives` and moves the batch to `device`.
     ///
     /// # Errors
-    /// [`ObjectiveError::Vision`] for images that cannot be padded, or that of an objective which cannot use an example.
+    /// [`ObjectiveError::Vision`] for images that cannot be padded, or the error of an objective that cannot use an example.
     pub fn collate<O: ObjectiveSet>(
         &self,
         objectives: &O,
@@ -69,7 +69,7 @@ impl Collator<'_> {
             }
             for mut pair in self.pairs(example, examples) {
                 let target = objectives.prepare(&mut pair)?;
-                // A text about two images is a row with either.
+                // A text about two images has a row for each of them.
                 for image in images.clone() {
                     target_index.push(targets.len());
                     ids.push(pair.text.ids.clone());
@@ -106,7 +106,7 @@ impl Collator<'_> {
         self.pad_images(&[first_view(example)], device)
     }
 
-    /// A text of an example before any objective has prepared it.
+    /// The builder of an example's text, before any objective has prepared it.
     pub fn pair<'b>(&'b self, example: &'b Example, text_index: usize) -> PairBuilder<'b> {
         let (labels, tokenizer, max_len) = (self.labels, self.tokenizer, self.max_text_len);
         PairBuilder {

@@ -40,18 +40,18 @@ pub struct JointOutput {
 /// Modules of the model that objectives share.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedParts<'a> {
-    /// Text embedding; its token table is tied to output heads.
+    /// Text embedding; output heads are tied to its token embedding.
     pub text_embedding: &'a TextEmbedding,
-    /// Decoder of object queries and, without one of their own, of captions.
+    /// Decoder of object queries, and of captions in a model without a separate caption decoder.
     pub decoder: Option<&'a Decoder>,
-    /// Decoder of captions alone.
+    /// Separate decoder of captions.
     pub caption_decoder: Option<&'a Decoder>,
     /// Visual dictionary.
     pub dictionary: Option<&'a VisualDictionary>,
 }
 
 impl<'a> SharedParts<'a> {
-    /// The token table, `[vocab, d_model]`.
+    /// The token embedding, `[vocab, d_model]`.
     pub fn token_embedding(&self) -> Tensor<2> {
         self.text_embedding.token_embedding()
     }
@@ -79,10 +79,11 @@ impl<'a> SharedParts<'a> {
     }
 }
 
-/// One batch after the encoder.
+/// The encoded batch.
 ///
-/// The passes that ran are there; [`Self::joint`], [`Self::image`] and [`Self::text`] panic for others. An objective
-/// declares the passes it reads, and [`ObjectiveSet`](crate::ObjectiveSet) checks them before it calls the objective.
+/// It has the outputs of the passes that ran; [`Self::joint`], [`Self::image`] and [`Self::text`] panic for others. An
+/// objective declares the passes it reads, and [`ObjectiveSet`](crate::ObjectiveSet) checks them before it calls the
+/// objective.
 #[derive(Debug)]
 pub struct EncoderOutput<'a> {
     /// Stage outputs of the backbone, `[images, channels, height, width]`, finest first.
@@ -101,10 +102,10 @@ pub struct EncoderOutput<'a> {
     pub codes: Option<Codes>,
     /// Modules of the model.
     pub parts: SharedParts<'a>,
-    /// Recorded graphs of caption decoding, where they are kept from batch to batch.
+    /// Recorded graphs of caption decoding, if they are kept from batch to batch.
     pub caption_graphs: Option<&'a CaptionGraphs>,
-    /// Outputs of all layers of the shared decoder, `[images, length, d_model]`, for the objectives whose inputs have
-    /// been through it together.
+    /// Outputs of all layers of the shared decoder, `[images, length, d_model]`, by name of the objective, for objectives
+    /// whose inputs were decoded together.
     pub decoded: Vec<(&'static str, Vec<Tensor<3>>)>,
 }
 

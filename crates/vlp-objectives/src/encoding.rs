@@ -1,4 +1,4 @@
-//! What a model computes in its two halves: image tokens, then passes of the encoder.
+//! Inputs and outputs of the two stages of a model: image tokens, then the passes of the encoder.
 
 use burn::prelude::*;
 use vlp_transformer::{Memory, TextBatch};
@@ -21,7 +21,7 @@ pub struct ImageTokens {
     pub quantized: Option<QuantizedMap>,
 }
 
-/// What passes of the encoder read besides [`ImageTokens`].
+/// What the passes of the encoder read in addition to [`ImageTokens`].
 #[derive(Debug, Clone)]
 pub struct PassInputs<'a> {
     /// Texts of the joint pass.

@@ -3,11 +3,11 @@
 use vlp_assign::AssignError;
 use vlp_eval::EvalError;
 
-/// An impossible configuration, an example that cannot be used, or a prediction that is not finite.
+/// An invalid configuration, an example that cannot be used, or a prediction that is not finite.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ObjectiveError {
-    /// A configuration value that cannot work.
+    /// An invalid configuration value.
     #[error("{objective}.{key} = {value}: {hint}")]
     Config {
         /// Name of the objective.
@@ -16,10 +16,10 @@ pub enum ObjectiveError {
         key: &'static str,
         /// The value.
         value: String,
-        /// Values that work.
+        /// Which values are valid.
         hint: String,
     },
-    /// An objective that the model or the data do not allow.
+    /// An objective that the model or the data do not support.
     #[error("{objective} = {{..}}: {hint}")]
     Unusable {
         /// Name of the objective.
@@ -36,7 +36,7 @@ pub enum ObjectiveError {
         objective: &'static str,
         /// Index of the image in the batch.
         image: usize,
-        /// The entry of the cost matrix.
+        /// The invalid entry of the cost matrix.
         source: AssignError,
     },
     /// The model lacks a module, or a pass that the objective reads did not run.

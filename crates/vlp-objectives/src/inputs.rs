@@ -34,25 +34,25 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// How the visual token is drawn whose code is masked wherever it occurs (SOHO's masked visual modeling).
+/// How to sample the visual token whose code is masked wherever it occurs (SOHO's masked visual modeling).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MaskSampling {
-    /// Among the tokens of the image that are not padding.
+    /// From the tokens of the image that are not padding.
     #[default]
     Sample,
-    /// Among all tokens of the padded grid, with one position for the whole batch, as in the released code. Where that
-    /// position is padding, nothing is masked.
+    /// From all tokens of the padded grid, at one position for the whole batch, as in the released code. In images
+    /// where that position is padding, nothing is masked.
     Batch,
 }
 
-/// A visual token drawn before the size of the grid is known.
+/// A visual token that is sampled before the size of the grid is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VisualMask {
     /// Position as a fraction of the number of tokens, in `0..1`.
     pub position: f64,
     /// Whether anything is masked for this text.
     pub active: bool,
-    /// Which tokens `position` counts.
+    /// Which tokens `position` is relative to.
     pub sampling: MaskSampling,
 }

@@ -19,7 +19,7 @@ use crate::passes::EncoderPasses;
 use crate::targets::Unit;
 use crate::validate::{Check, RunContext, Validate};
 
-/// Least and greatest temperature (ALBEF).
+/// Minimum and maximum temperature (ALBEF).
 const TEMPERATURES: [f64; 2] = [0.001, 0.5];
 
 /// Configuration of [`Itc`], which neither E2E-VLP nor SOHO has.
@@ -32,9 +32,10 @@ pub struct ItcConfig {
     pub weight: f64,
     /// Width of the compared embeddings; 256 in ALBEF.
     pub dim: usize,
-    /// Initial value of the learned temperature, which divides the similarities; 0.07 in ALBEF.
+    /// Initial value of the learned temperature, which divides the similarities and is kept in 0.001 to 0.5; 0.07 in
+    /// ALBEF.
     pub temperature: f64,
-    /// Of a batch of all pairs (`data.all_pairs`), run the joint pass for the positive pairs and, for every image and
+    /// With a batch of all pairs (`data.all_pairs`), run the joint pass only for the positive pairs and, for every image and
     /// every text, the most similar negative: 3 n pairs instead of n x n. Costs another pass of the backbone without
     /// gradients.
     pub hard_negatives: bool,
@@ -111,7 +112,7 @@ pub struct ItcTarget {
 }
 
 impl ItcTarget {
-    /// Whether the other's text is a positive for this image: they are of one image, or the texts are equal.
+    /// Whether the other's text is a positive for this image: both belong to one image, or the texts are equal.
     fn is_positive(&self, other: &Self) -> bool {
         self.key == other.key || self.ids == other.ids
     }
@@ -166,8 +167,8 @@ impl Objective for Itc {
         })
     }
 
-    /// Cross entropy of each image's text among all texts and of each text's image among all images, mean of both. The
-    /// positives of a row share its probability equally. Zero for a batch of one image.
+    /// Mean of the image-to-text and the text-to-image cross entropy over the batch. If a row has several positives,
+    /// the target probability is split equally among them. Zero for a batch of one image.
     fn loss(
         &self,
         output: &EncoderOutput<'_>,

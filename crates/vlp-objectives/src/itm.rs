@@ -24,7 +24,7 @@ use crate::validate::{Check, RunContext, Validate};
 pub struct ItmConfig {
     /// Weight of the loss; 1 in E2E-VLP.
     pub weight: f64,
-    /// Fraction of pairs whose text is replaced by one of another image; 0.5 in E2E-VLP.
+    /// Fraction of pairs, in `0..=1`, whose text is replaced by one of another image; 0.5 in E2E-VLP.
     pub negative_fraction: f64,
     /// Replace exactly this fraction of an image's texts (SOHO: two of four) instead of each with this probability.
     pub balanced: bool,
@@ -122,7 +122,7 @@ impl Objective for Itm {
             return Ok(pair.matched);
         }
         let caption = pair.negative_caption();
-        // A data set of one image has no negative caption, and a caption of another image may also be one of this image:
+        // A data set of one image has no negative caption, and a caption of another image may equal one of this image:
         // such pairs stay positive.
         let is_negative =
             !caption.is_empty() && !pair.example.captions.iter().any(|c| c == caption);

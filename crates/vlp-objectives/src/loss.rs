@@ -1,11 +1,12 @@
-//! Losses on chosen rows.
+//! Losses on selected rows.
 
 use burn::prelude::*;
 use vlp_ops::log_prob;
 
 /// Zero, `[1]`, for a batch with nothing to predict.
 ///
-/// With autodiff it is tracked: a total of nothing but zeros has a backward pass, in which no parameter gets a gradient.
+/// With autodiff it is tracked: a total of nothing but zeros supports a backward pass, in which no parameter gets a
+/// gradient.
 pub fn zero(device: &Device) -> Tensor<1> {
     let zero = Tensor::zeros([1], device);
     match device.is_autodiff() {
@@ -22,7 +23,7 @@ pub fn cross_entropy(logits: Tensor<2>, classes: &[i32]) -> Tensor<1> {
     }
 }
 
-/// The rows of `logits` `[rows, classes]` that have a label, with these labels. If none has, `logits` is returned whole:
+/// The rows of `logits` `[rows, classes]` that have a label, with these labels. If none has, all of `logits` is returned:
 /// [`cross_entropy`] of no labels is zero.
 pub fn labeled_rows(
     logits: Tensor<2>,
@@ -39,7 +40,7 @@ pub fn labeled_rows(
     (logits.select(0, rows), labels)
 }
 
-/// The states of `states` `[batch, length, width]` at (row, position), `[positions, width]`. Needs at least one position.
+/// The vectors of `states` `[batch, length, width]` at each (row, position), `[positions, width]`. At least one position.
 pub fn gather_positions(states: Tensor<3>, positions: &[(usize, usize)]) -> Tensor<2> {
     let [batch, length, width] = states.dims();
     let device = states.device();

@@ -13,15 +13,15 @@ use vlp_text::WordPieceTokenizer;
 use crate::error::ObjectiveError;
 use crate::loss::argmax;
 
-/// Which values of a metric are better.
+/// Whether higher or lower values of a metric are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
-    /// Higher values.
+    /// Higher values are better.
     Higher,
-    /// Lower values.
+    /// Lower values are better.
     Lower,
-    /// None: the metric describes a model and does not rank it.
+    /// Neither: the metric describes a model and does not rank it.
     Diagnostic,
 }
 
@@ -30,14 +30,14 @@ pub enum Direction {
 pub struct Score {
     /// Path of the metric, such as `mlm/accuracy`.
     pub name: String,
-    /// The value; `None` if nothing was recorded that defines it.
+    /// The value; `None` if the records do not define it.
     pub value: Option<f64>,
-    /// Which values are better.
+    /// Whether higher or lower values are better.
     pub direction: Direction,
 }
 
 impl Score {
-    /// A score of which higher values are better.
+    /// A score for which higher values are better.
     pub fn higher(name: impl Into<String>, value: Option<f64>) -> Self {
         Self {
             name: name.into(),
@@ -46,7 +46,7 @@ impl Score {
         }
     }
 
-    /// A score of which lower values are better.
+    /// A score for which lower values are better.
     pub fn lower(name: impl Into<String>, value: Option<f64>) -> Self {
         Self {
             direction: Direction::Lower,
@@ -88,16 +88,16 @@ pub struct Predictions {
     pub statements: Vec<Nlvr2Label>,
 }
 
-/// Records of validation batches, and the scores computed from them. Each batch is recorded in metrics of its own, which another
-/// process may send here: what serde writes must hold all records, exactly. A program merges them in the order of the batches.
+/// Records of validation batches, and the scores computed from them. Each batch has its own metrics, which may come from
+/// another process: their serialized form must preserve all records exactly. They are merged in the order of the batches.
 pub trait Metrics: Serialize + DeserializeOwned {
     /// Adds the records of a later part of the same data.
     fn merge(&mut self, other: Self);
 
-    /// The scores. The names are the same whatever was recorded: an undefined score has no value.
+    /// The scores. Their names do not depend on what was recorded: an undefined score has no value.
     ///
     /// # Errors
-    /// [`ObjectiveError::Eval`] for records that an evaluation tool refuses.
+    /// [`ObjectiveError::Eval`] for records that cannot be scored.
     fn scores(&self, context: &MetricContext<'_>) -> Result<Vec<Score>, ObjectiveError>;
 
     /// Adds the recorded predictions that have an official format.
@@ -115,7 +115,7 @@ impl Metrics for () {
     }
 }
 
-/// Metrics of an objective that may be switched off.
+/// Metrics of an objective that can be switched off.
 impl<M: Metrics> Metrics for Option<M> {
     fn merge(&mut self, other: Self) {
         match (self, other) {
@@ -150,13 +150,13 @@ impl Mean {
         self.record_fraction(f64::from(u8::from(correct)));
     }
 
-    /// Records a prediction that is right to a degree in `0..=1`.
+    /// Records a prediction that is partially right, to a degree in `0..=1`.
     pub fn record_fraction(&mut self, fraction: f64) {
         self.sum += fraction;
         self.count += 1;
     }
 
-    /// Records for each row of `logits` `[rows, classes]` whether the largest is that of its label. Without labels,
+    /// Records for each row of `logits` `[rows, classes]` whether the largest logit is that of its label. Without labels,
     /// nothing is recorded.
     pub fn record_argmax(&mut self, logits: Tensor<2>, labels: &[i32]) {
         if labels.is_empty() {

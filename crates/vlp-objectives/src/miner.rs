@@ -3,7 +3,7 @@
 use crate::encoder_output::EncoderOutput;
 use crate::passes::EncoderPasses;
 
-/// Chooses the negative pairs that go through the joint pass.
+/// Chooses the negative pairs of the joint pass.
 pub trait NegativeMiner {
     /// Passes that [`Self::mine_hard_negatives`] reads; the joint pass is not available.
     fn passes(&self) -> EncoderPasses;

@@ -26,7 +26,7 @@ use crate::validate::{Check, RunContext, Validate};
 pub struct MlmConfig {
     /// Weight of the loss; 1 in E2E-VLP.
     pub weight: f64,
-    /// Probability that a token is chosen; 0.15 in BERT.
+    /// Probability that a token is chosen, in `0..=1`; 0.15 in BERT.
     pub probability: f64,
     /// Choose whole words instead of tokens; false in BERT (2018).
     pub whole_word: bool,
@@ -238,7 +238,7 @@ impl Objective for Mlm {
                 pair.text.ids[position] = random_id;
             }
         }
-        // The tokens stay masked: otherwise a mask would tell that the pair matches.
+        // The tokens stay masked: otherwise the presence of a mask would reveal that the pair is positive.
         if self.config.skip_negatives && !pair.matched {
             target.masked.clear();
         }

@@ -29,11 +29,11 @@ use crate::validate::{Check, RunContext, Validate};
 pub struct MvmConfig {
     /// Weight of the loss; 1 in SOHO.
     pub weight: f64,
-    /// Probability that a code of the image is masked for a text. The paper does not give it, 0.15 here as in BERT;
-    /// 0.015 in the released configuration.
+    /// Probability that a code of the image is masked for a text, in `0..=1`. The paper does not give it, the default is
+    /// 0.15 as in BERT; 0.015 in the released configuration.
     pub probability: f64,
-    /// How the code is drawn: `sample`, from the tokens of the image; `batch`, at one position for the batch, as in the
-    /// released code.
+    /// How the code is sampled: `sample`, from the tokens of each image; `batch`, at one position for the whole batch, as in
+    /// the released code.
     pub mask_sampling: MaskSampling,
     /// How states become logits over the codes.
     pub head: MvmHead,
@@ -45,8 +45,8 @@ pub struct MvmConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum MvmHead {
-    /// Cosine similarity of the state and each code, divided by a temperature. The released code has 1, with which
-    /// the loss of 2048 codes cannot fall below 5.63.
+    /// Cosine similarity of the state and each code, divided by a temperature. In the released code it is 1, with which
+    /// the loss over 2048 codes cannot fall below 5.63.
     Cosine {
         /// Divides the cosine; 1 in the released code.
         temperature: f64,
@@ -115,17 +115,17 @@ impl MvmConfig {
 }
 
 impl Mvm {
-    /// Logits `[rows, codes]` of `states` `[rows, d_model]`; no gradient reaches the codebook `table` `[codes, d_model]`.
-    pub fn logits(&self, states: Tensor<2>, table: Tensor<2>) -> Tensor<2> {
+    /// Logits `[rows, codes]` of `states` `[rows, d_model]`; no gradient reaches `codebook` `[codes, d_model]`.
+    pub fn logits(&self, states: Tensor<2>, codebook: Tensor<2>) -> Tensor<2> {
         match (&self.linear, self.config.head) {
             (Some(linear), _) => linear_layer(linear, states),
             (None, MvmHead::Cosine { temperature }) => {
-                let table = table.cast(states.dtype());
-                let table = match states.device().is_autodiff() {
-                    true => Tensor::from_inner(table),
-                    false => table,
+                let codebook = codebook.cast(states.dtype());
+                let codebook = match states.device().is_autodiff() {
+                    true => Tensor::from_inner(codebook),
+                    false => codebook,
                 };
-                tied_logits(normalize_rows(states), normalize_rows(table), None)
+                tied_logits(normalize_rows(states), normalize_rows(codebook), None)
                     .div_scalar(temperature)
             }
             // `MvmConfig::init` builds the linear layer.
@@ -147,7 +147,7 @@ impl Mvm {
             .map(|token| ((token.row, token.position), token.code as i32))
             .unzip();
         let states = gather_positions(output.joint().image.states.clone(), &positions);
-        Some((self.logits(states, codes.table.clone()), labels))
+        Some((self.logits(states, codes.codebook.clone()), labels))
     }
 }
 
@@ -207,7 +207,7 @@ impl Objective for Mvm {
     }
 }
 
-/// Metrics of [`Mvm`], with the use of the dictionary.
+/// Metrics of [`Mvm`], including the usage of the dictionary's codes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct MvmMetrics {
     /// Fraction of masked tokens whose most probable code is right.

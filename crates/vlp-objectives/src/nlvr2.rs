@@ -68,7 +68,7 @@ impl Nlvr2Config {
 pub struct Nlvr2Target {
     /// Whether it is true; `None` if unknown.
     pub truth: Option<bool>,
-    /// `split-set-pair-sentence`, or another unique text.
+    /// `split-set-pair-sentence`, or another unique string.
     pub identifier: String,
 }
 
@@ -117,7 +117,7 @@ impl Objective for Nlvr2 {
             },
             identifier: match record {
                 Some(record) => record.id.clone(),
-                // Unique, and without the parts that would group it with others.
+                // A unique identifier without a `-`, so that it is not grouped with others.
                 None => format!("sample {}", pair.example.index),
             },
         })

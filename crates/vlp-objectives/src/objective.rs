@@ -31,7 +31,7 @@ pub struct Term {
 pub struct Losses {
     /// Terms; the objective's loss is their weighted sum.
     pub terms: Vec<Term>,
-    /// (name, value) of numbers that are logged and not optimized.
+    /// (name, value) pairs that are logged but not optimized.
     pub diagnostics: Vec<(&'static str, f64)>,
 }
 
@@ -53,13 +53,13 @@ impl Losses {
 /// A pre-training or downstream objective: how it prepares an example, the parameters of its head, the encoder passes
 /// it reads, its losses and its metrics.
 pub trait Objective: Module + ModuleDisplay + InitWeights + 'static {
-    /// Key in logs, metrics and error messages.
+    /// Name of the objective in logs, metrics and error messages.
     const NAME: &'static str;
 
     /// Target of one [`Unit`], such as labels, boxes or token ids.
     type Target: Send;
 
-    /// What validation batches are recorded in.
+    /// Metrics that record validation batches.
     type Metrics: Metrics + Default;
 
     /// What there is one target for.
@@ -68,7 +68,7 @@ pub trait Objective: Module + ModuleDisplay + InitWeights + 'static {
     /// Passes of the encoder that [`Self::loss`] and [`Self::evaluate`] read.
     fn passes(&self) -> EncoderPasses;
 
-    /// Makes the target of one example, and may change the text that enters the encoder.
+    /// Returns the target of one example, and may change the text that enters the encoder.
     ///
     /// Runs on the CPU. Random decisions must come from [`PairBuilder::rng`].
     ///
@@ -76,8 +76,8 @@ pub trait Objective: Module + ModuleDisplay + InitWeights + 'static {
     /// [`ObjectiveError::Example`] for an example that cannot be used.
     fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<Self::Target, ObjectiveError>;
 
-    /// What [`Self::loss`] has the shared decoder do over the image-only pass, one row per image. On a GPU the inputs of
-    /// all objectives go through it at once, and [`EncoderOutput::decoded`] has the outputs.
+    /// Input of the shared decoder that [`Self::loss`] needs decoded over the image-only pass, one row per image. On a
+    /// GPU the inputs of all objectives are decoded together, and [`EncoderOutput::decoded`] has the outputs.
     fn decoder_input<'a>(
         &self,
         output: &'a EncoderOutput<'_>,
@@ -113,7 +113,7 @@ pub trait Objective: Module + ModuleDisplay + InitWeights + 'static {
         Ok(())
     }
 
-    /// Chooses negatives of a batch of all pairs with these targets, if the objective does that.
+    /// The miner that chooses hard negatives of a batch of all pairs with these targets, if the objective has one.
     fn miner<'a>(&'a self, targets: Vec<&'a Self::Target>) -> Option<Box<dyn NegativeMiner + 'a>> {
         let _ = targets;
         None

@@ -1,4 +1,4 @@
-//! An example on its way into the encoder.
+//! Preparation of an image and a text for the encoder.
 
 use rand_chacha::ChaCha8Rng;
 use vlp_data::{AnswerVocabulary, Example, LabelSpace};
@@ -21,7 +21,7 @@ pub struct PairBuilder<'a> {
     pub max_text_len: usize,
     /// Index of the text among the example's texts.
     pub text_index: usize,
-    /// The text that enters the encoder; at first the example's own.
+    /// The text that enters the encoder; initially the example's own.
     pub text: Encoding,
     /// Whether that text belongs to the image.
     pub matched: bool,
@@ -46,7 +46,7 @@ impl std::fmt::Debug for PairBuilder<'_> {
 }
 
 impl<'a> PairBuilder<'a> {
-    /// An example with its text of this index; `seed` is the run's.
+    /// A builder for the text `text_index` of an example; `seed` is that of the run.
     pub fn new(
         example: &'a Example,
         text_index: usize,

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use burn::prelude::*;
 
-/// 0 for no, 1 for yes, 2 for what suits the device.
+/// 0 for no, 1 for yes, 2 for the default of the device.
 static MERGE: AtomicU8 = AtomicU8::new(2);
 
 /// Whether passes over the same layers run as one, with padding up to the longest sequence. On a GPU this halves the number
-/// of kernels. The CPU runs them apart, so that its results stay bit-identical.
+/// of kernels. The CPU runs them separately, so that its results stay bit-identical.
 pub fn merges_passes(device: &Device) -> bool {
     match MERGE.load(Ordering::Relaxed) {
         2 => !vlp_ops::is_cpu(device),
@@ -23,7 +23,7 @@ pub fn merge_passes(on: bool) {
     MERGE.store(u8::from(on), Ordering::Relaxed);
 }
 
-/// A set of encoder passes, as bit flags. A pass that nobody asks for is not run.
+/// A set of encoder passes, as bit flags. A pass that no objective declares is not run.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct EncoderPasses(u8);
 
@@ -32,7 +32,7 @@ impl EncoderPasses {
     pub const NONE: Self = Self(0);
     /// Each text together with its image.
     pub const JOINT: Self = Self(1);
-    /// Each image alone, so that nothing of the text can leak.
+    /// Each image alone, so that the text cannot leak.
     pub const IMAGE: Self = Self(2);
     /// The unmodified text of each image alone.
     pub const TEXT: Self = Self(4);

@@ -45,8 +45,8 @@ impl<M: VisionLanguage, O: ObjectiveSet> Pretrain<M, O> {
         self.model.encode(&batch.inputs(), self.objectives.passes())
     }
 
-    /// Losses of every objective. Of a batch of all pairs, only the positive pairs and hard negatives are used if an
-    /// objective mines.
+    /// Losses of every objective. If an objective mines hard negatives, only these and the positive pairs of a batch of all
+    /// pairs are used.
     ///
     /// # Errors
     /// As [`VisionLanguage::encode`] and [`ObjectiveSet::losses`].
@@ -75,7 +75,7 @@ impl<M: VisionLanguage, O: ObjectiveSet> Pretrain<M, O> {
     }
 
     /// Rows of positive pairs and of hard negatives, ascending; `None` unless the batch pairs all images with all texts
-    /// and an objective mines.
+    /// and an objective mines hard negatives.
     fn mined_rows(&self, batch: &Batch<O::Targets>) -> Result<Option<Vec<usize>>, ObjectiveError> {
         let Some(texts) = batch.all_pairs else {
             return Ok(None);
@@ -132,7 +132,7 @@ impl<M: VisionLanguage, O: ObjectiveSet> Pretrain<M, O> {
     }
 }
 
-/// Runs the inputs of all objectives through the decoder at once.
+/// Decodes the inputs of all objectives together.
 fn decode(
     decoder: &Decoder,
     inputs: Vec<(&'static str, DecoderInput<'_>)>,

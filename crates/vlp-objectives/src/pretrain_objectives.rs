@@ -18,7 +18,7 @@ use crate::snli_ve::{SnliVe, SnliVeConfig};
 use crate::validate::{Check, RunContext, Validate};
 use crate::vqa::{Vqa, VqaConfig};
 
-/// Sizes that heads are built for.
+/// Sizes of the model and the data that heads are built for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadSizes {
     /// Width of the model's tokens.
@@ -64,8 +64,8 @@ macro_rules! pretrain_objectives {
             /// Checks the values.
             ///
             /// # Errors
-            /// [`ObjectiveError::Config`] for a value that cannot work, [`ObjectiveError::Unusable`] for an objective
-            /// that the run does not allow.
+            /// [`ObjectiveError::Config`] for an invalid value, [`ObjectiveError::Unusable`] for an objective
+            /// that the run does not support.
             pub fn validate(&self, run: &RunContext) -> Result<(), ObjectiveError> {
                 $(if let Some(config) = &self.$field {
                     let check = Check(<$objective>::NAME);
@@ -78,7 +78,7 @@ macro_rules! pretrain_objectives {
             /// Builds the heads of the objectives that are configured.
             ///
             /// # Errors
-            /// [`ObjectiveError::Config`] for a value that cannot work.
+            /// [`ObjectiveError::Config`] for an invalid value.
             pub fn init(
                 &self,
                 sizes: &HeadSizes,

@@ -37,7 +37,7 @@ pub trait ObjectiveSet: Module + ModuleDisplay + InitWeights {
     /// Lets each member prepare the example, in order.
     ///
     /// # Errors
-    /// That of the first member which cannot use the example.
+    /// The error of the first member that cannot use the example.
     fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<Self::Targets, ObjectiveError>;
 
     /// Each member's [`Objective::decoder_input`], with its name.
@@ -53,8 +53,8 @@ pub trait ObjectiveSet: Module + ModuleDisplay + InitWeights {
     /// Losses of every member.
     ///
     /// # Errors
-    /// [`ObjectiveError::Missing`] if `output` lacks a pass that a member reads, else that of the first member which
-    /// fails.
+    /// [`ObjectiveError::Missing`] if `output` lacks a pass that a member reads, otherwise the error of the first
+    /// member that fails.
     fn losses(
         &self,
         output: &EncoderOutput<'_>,
@@ -64,7 +64,7 @@ pub trait ObjectiveSet: Module + ModuleDisplay + InitWeights {
     /// The first member that chooses negatives of a batch of all pairs, with its targets.
     ///
     /// # Errors
-    /// For targets that are not those of a batch of all pairs.
+    /// If the targets are not those of a batch of all pairs.
     fn miner<'a>(
         &'a self,
         targets: &Targets<'a, Self::Targets>,
@@ -85,7 +85,7 @@ pub trait ObjectiveSet: Module + ModuleDisplay + InitWeights {
     ) -> Result<(), ObjectiveError>;
 }
 
-/// An objective, or nothing.
+/// An objective that can be switched off.
 impl<O: Objective> ObjectiveSet for Option<O> {
     type Targets = Option<O::Target>;
     type Metrics = Option<O::Metrics>;
@@ -165,8 +165,8 @@ impl<O: Objective> ObjectiveSet for Option<O> {
     }
 }
 
-/// Defines a module whose up to 16 named fields are sets, with a struct for their targets and one for their metrics. The fields
-/// prepare an example in the order given.
+/// Defines a module whose up to 16 named fields are sets, with a struct for their targets and one for their metrics.
+/// The fields prepare an example in the order given.
 ///
 /// ```
 /// use vlp_objectives::{Itm, Mlm, objective_set};

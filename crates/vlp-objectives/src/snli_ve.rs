@@ -1,4 +1,4 @@
-//! Visual entailment (SNLI-VE): does the image contradict the hypothesis, leave it open, or entail it?
+//! Visual entailment (SNLI-VE): does the image entail the hypothesis, contradict it, or neither?
 
 use burn::prelude::*;
 use getset::WithSetters;
@@ -37,7 +37,7 @@ impl Default for SnliVeConfig {
     }
 }
 
-/// Three classes on the `[CLS]` state of hypothesis and image, in the order of [`Entailment`].
+/// A three-class head on the `[CLS]` state of hypothesis and image; classes are in the order of [`Entailment`].
 #[derive(Module, Debug)]
 pub struct SnliVe {
     head: ClsHead,

@@ -1,4 +1,4 @@
-//! Targets of a batch, and what each of them belongs to.
+//! Targets of a batch, and the images or texts that they belong to.
 
 use crate::error::ObjectiveError;
 
@@ -9,7 +9,7 @@ pub enum Unit {
     Image,
     /// One target per row of the joint pass.
     Text,
-    /// One target per text that is paired with exactly this many images: so many consecutive rows of the joint pass.
+    /// One target per text that is paired with exactly this many images, which are consecutive rows of the joint pass.
     TextGroup(usize),
 }
 

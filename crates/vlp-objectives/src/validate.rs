@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use crate::error::ObjectiveError;
 
-/// What the configurations of objectives are checked against.
+/// Properties of the run that the configurations of objectives are checked against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunContext {
     /// Whether the model has a decoder.
@@ -13,7 +13,7 @@ pub struct RunContext {
     pub has_dictionary: bool,
     /// Whether a batch pairs every image with every text.
     pub all_pairs: bool,
-    /// Texts of each image in a batch.
+    /// Number of texts of each image in a batch.
     pub texts_per_image: usize,
 }
 
@@ -79,7 +79,7 @@ impl Check {
     }
 
     pub(crate) fn needs_decoder(&self, run: &RunContext) -> Result<(), ObjectiveError> {
-        let hint = "needs a decoder: set model.decoder_layers (2, say), or switch it off";
+        let hint = "needs a decoder: set model.decoder_layers, for example to 2, or switch the objective off";
         self.needs(run.has_decoder, hint)
     }
 }

@@ -15,8 +15,8 @@ use crate::passes::EncoderPasses;
 
 /// A model that encodes images and texts for objectives.
 ///
-/// Neither [`Self::image_tokens`] nor [`Self::encode_passes`] may copy tensors to the CPU or from it where autodiff is off:
-/// then a GPU can replay both as recorded graphs ([`CapturedEncoder`](crate::CapturedEncoder)).
+/// Without autodiff, neither [`Self::image_tokens`] nor [`Self::encode_passes`] may copy tensors to or from the CPU, so that
+/// a GPU can replay both as recorded graphs ([`CapturedEncoder`](crate::CapturedEncoder)).
 pub trait VisionLanguage: Module + ModuleDisplay + InitWeights + Sync + 'static {
     /// Modules that objectives share.
     fn parts(&self) -> SharedParts<'_>;
@@ -84,7 +84,7 @@ fn encode<'a>(
     ))
 }
 
-/// Reads the codes of image tokens, encodes them and puts the output together.
+/// Reads the codes of image tokens, runs the encoder and assembles the output.
 pub(crate) fn assemble<'a>(
     parts: SharedParts<'a>,
     image_tokens: &ImageTokens,

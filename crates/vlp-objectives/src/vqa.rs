@@ -85,7 +85,7 @@ impl VqaConfig {
 /// Answers to a question.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct VqaTarget {
-    /// (index in the vocabulary, score) of every answer that scores, 0.3 to 1.
+    /// (index in the vocabulary, score) of every answer with a score above 0; scores are 0.3 to 1.
     pub scores: Vec<(usize, f32)>,
     /// Answers of the annotators; none in a test set.
     pub human: Vec<String>,
@@ -212,7 +212,7 @@ pub struct VqaMetrics {
 }
 
 impl VqaMetrics {
-    /// Records the answer to a question. It is scored only if there are several annotators.
+    /// Records the answer to a question. It is scored only if the target has the answers of several annotators.
     pub fn record(&mut self, answer: &str, target: &VqaTarget) {
         match target.question {
             Some(question_id) => self.answers.push(VqaResult {

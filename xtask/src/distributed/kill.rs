@@ -39,7 +39,7 @@ struct Case<'a> {
     lab: &'a Lab,
     folder: PathBuf,
     settings: Vec<String>,
-    /// The run that nothing happens to.
+    /// The uninterrupted run.
     unbroken: PathBuf,
     /// How long it trains.
     duration: Duration,

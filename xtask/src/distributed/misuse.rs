@@ -1,4 +1,4 @@
-//! What cannot work is refused with a message, before anything is written.
+//! Invalid launches are refused with a message, before anything is written.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,10 +54,10 @@ pub(super) fn run(lab: &Lab) -> Outcome {
     refuse(lab, "evaluate", evaluate, &run, message)?;
 
     let script = rank_1(&folder, "config.sh", "set -- \"$@\" --seed 2")?;
-    let message = "error: rank 1 has another configuration than rank 0: ";
+    let message = "error: rank 1 has a different configuration from rank 0: ";
     refuse(
         lab,
-        "another configuration",
+        "different configuration",
         train(lab.launch(2, &script)),
         &run,
         message,
@@ -85,8 +85,8 @@ pub(super) fn run(lab: &Lab) -> Outcome {
         Ok::<_, String>(command)
     };
     let other = elsewhere("data.sh", "$OMPI_COMM_WORLD_RANK")?;
-    let message = "error: rank 1 has other data than rank 0: ";
-    refuse(lab, "other data", other, &run, message)?;
+    let message = "error: rank 1 has different data from rank 0: ";
+    refuse(lab, "different data", other, &run, message)?;
 
     let missing = elsewhere("missing.sh", "$((OMPI_COMM_WORLD_RANK * 2))")?;
     refuse(

@@ -1,4 +1,4 @@
-//! Training with several processes, tried with real launchers: equal results, failures, hosts, Slurm.
+//! Tests of training with several processes and real launchers: equal results, failures, hosts, Slurm.
 
 mod equal;
 mod hosts;
@@ -64,7 +64,7 @@ const SCENARIOS: [Scenario<Lab>; 8] = [
     },
 ];
 
-/// Runs the named scenarios, or all, and lists what became of them.
+/// Runs the named scenarios, or all, and lists their outcomes.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     let options = Options::parse(words)?;
     let scenarios = scenario::choose(&SCENARIOS, &options.names)?;

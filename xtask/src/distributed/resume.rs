@@ -1,4 +1,4 @@
-//! A run that goes on with another number of processes.
+//! A run that is resumed with another number of processes.
 
 use super::lab::{Lab, settings};
 use super::{Outcome, run_files};

@@ -176,7 +176,7 @@ impl Drop for Job {
 }
 
 impl Ended {
-    /// Fails where the code is another one.
+    /// Fails if the code is another one.
     pub(crate) fn expect(self, code: i32) -> Result<String, String> {
         match self.code {
             Some(ended) if ended == code => Ok(self.output),

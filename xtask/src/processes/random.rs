@@ -1,4 +1,4 @@
-//! Random numbers that a seed decides.
+//! Seeded random numbers.
 
 /// SplitMix64.
 pub(crate) struct Random(pub(crate) u64);

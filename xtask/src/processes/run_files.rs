@@ -1,4 +1,4 @@
-//! What two runs of the same configuration must have in common, to the byte.
+//! Files of two runs of the same configuration that must be equal to the byte.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::Value;
 /// The files of a run that do not depend on when and how it was computed, by their path in the folder.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Fails where a checkpoint, the metrics or the results of `run` are not those of `expected`. Returns the number of files.
+/// Fails if a checkpoint, the metrics or the results of `run` are not those of `expected`. Returns the number of files.
 pub(crate) fn compare(expected: &Path, run: &Path) -> Result<usize, String> {
     let (expected_files, files) = (read(expected)?, read(run)?);
     if let Some(surplus) = files
@@ -26,7 +26,7 @@ pub(crate) fn compare_stopped(expected: &Path, run: &Path) -> Result<usize, Stri
     compare_files(&read(expected)?, &read(run)?).map_err(|why| format!("{}: {why}", run.display()))
 }
 
-/// Fails where the report of `run` is not that of `expected`, times excepted.
+/// Fails if the report of `run` is not that of `expected`, times excepted.
 pub(crate) fn compare_reports(expected: &Path, run: &Path) -> Result<(), String> {
     let read = |run: &Path| {
         let path = run.join("report.html");

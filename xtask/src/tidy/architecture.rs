@@ -32,7 +32,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     )]
 }
 
-/// The page with its table renewed; `None` where there is no page or no markers for the table.
+/// The page with its table renewed; `None` if there is no page or no markers for the table.
 pub(super) fn renewed(tree: &Tree) -> Option<String> {
     let (before, _, after) = parts(tree.text(PAGE)?)?;
     Some(format!("{before}\n{}\n{after}", table(tree)))

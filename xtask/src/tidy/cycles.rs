@@ -1,7 +1,7 @@
 //! No module of a crate depends, through others, on itself.
 //!
-//! Modules are compared with their siblings: what a file or folder refers to counts for the sibling that holds it, and a parent may
-//! refer to its children and they to it.
+//! Modules are compared with their siblings: what a file or folder refers to counts for the sibling that holds it, and
+//! a parent may refer to its children and they to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,7 +70,7 @@ fn code(text: &str) -> String {
 /// What a path may name.
 struct Names<'a> {
     modules: BTreeSet<&'a str>,
-    /// Where an item really is that a module exports: by (module, name).
+    /// The actual location of an item that a module re-exports, by (module, name).
     exports: BTreeMap<(String, String), String>,
 }
 

@@ -34,8 +34,14 @@ pub(super) const EXTENDS: &str = "vlp-ops";
 /// What the tests of other crates share; not published.
 pub(super) const TESTING: &str = "vlp-testing";
 
+/// What fuzz targets call; not published.
+const FUZZING: &str = "vlp-fuzz";
+
+/// Crates that are not published.
+pub(super) const UNPUBLISHED: [&str; 2] = [TESTING, FUZZING];
+
 /// The layers, lowest first; nothing else says what depends on what.
-pub(super) const LAYERS: [CrateRule; 19] = [
+pub(super) const LAYERS: [CrateRule; 21] = [
     rule("vlp-assign", 0, false, false),
     rule("vlp-distributed", 0, false, false),
     rule("vlp-draw", 0, false, false),
@@ -45,6 +51,7 @@ pub(super) const LAYERS: [CrateRule; 19] = [
     rule("vlp-text", 0, false, false),
     rule("vlp-data", 1, false, false),
     rule("vlp-eval", 1, false, false),
+    rule("vlp-index", 1, false, false),
     rule("vlp-weights", 1, false, false),
     // The one crate below `vlp` that knows backends: it extends one.
     rule(EXTENDS, 1, true, false),
@@ -58,6 +65,7 @@ pub(super) const LAYERS: [CrateRule; 19] = [
     rule("vlp-objectives", 3, true, false),
     rule("vlp-models", 4, true, false),
     rule("vlp", 5, true, false),
+    rule(FUZZING, 6, true, false),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static CrateRule> {

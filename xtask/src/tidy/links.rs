@@ -63,7 +63,7 @@ fn links(text: &str) -> Vec<(usize, &str)> {
         .collect()
 }
 
-/// The path from the root; `None` where it leaves the repository.
+/// The path from the root; `None` if it leaves the repository.
 fn resolve(folder: &str, file: &str) -> Option<String> {
     let mut path: Vec<&str> = if file.starts_with('/') {
         Vec::new()

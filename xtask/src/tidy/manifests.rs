@@ -3,7 +3,7 @@
 use toml::Value;
 
 use super::Violation;
-use super::layers::{EXTENDS, TESTING};
+use super::layers::{EXTENDS, UNPUBLISHED};
 use super::tree::{Crate, Tree};
 
 const DOC: &str = "#![doc = include_str!(\"../README.md\")]";
@@ -74,7 +74,7 @@ fn published(tree: &Tree, member: &Crate, violations: &mut Vec<Violation>) {
             ));
         }
     }
-    if member.name != TESTING {
+    if !UNPUBLISHED.contains(&member.name.as_str()) {
         for problem in unpublishable(package) {
             let message = format!("[package] {problem}");
             violations.push(Violation::new(

@@ -12,16 +12,16 @@ use super::head::{CaptionHead, project};
 use super::scorer::rows_of;
 use crate::caption_graphs::{CaptionGraphs, CapturedStep, StepArgs};
 
-/// Most tokens that are chosen on the device: its kernel keeps them in registers.
+/// The largest number of candidates that are chosen on the device, whose kernel keeps them in registers.
 const MAX_TOP: usize = 16;
 
 pub(super) struct CapturedScorer<'a> {
     step: MutexGuard<'a, CapturedStep>,
-    /// Of the memory: mask, bias, and keys and values of each layer.
+    /// Tensors of the memory: mask, bias, and keys and values of each layer.
     memory: Vec<Value>,
     /// Keys and values of the tokens of each layer.
     tokens: Vec<Value>,
-    /// Row that each row continues.
+    /// The row of the previous step that each row continues.
     parents: Vec<usize>,
     reorders: bool,
     position: usize,
@@ -141,7 +141,7 @@ fn captured_step(head: &CaptionHead<'_>, device: &Device) -> CapturedStep {
         let mut scores = log_softmax(logits, 1);
         if let Some(top) = args.top {
             let top = top.min(scores.dims()[1]);
-            // Tokens fit the floats: one copy for both.
+            // Token ids are exact in f32, so that one copy suffices for both.
             let (log_probs, tokens) = scores.topk_with_indices(top, 1);
             scores = Tensor::cat(vec![log_probs, tokens.float()], 1);
         }

@@ -25,8 +25,8 @@ impl<'a> CaptionGenerator<'a> {
         Self { head, static_cache }
     }
 
-    /// Whether keys and values of tokens are cached at a fixed length, which a GPU can replay as a graph; otherwise the cache
-    /// grows with the tokens. The default is the former if the head has [graphs](CaptionHead::graphs).
+    /// Whether keys and values of tokens are cached at a fixed length, so that a GPU can replay a graph; otherwise the cache
+    /// grows with the tokens. By default the length is fixed if the head has [graphs](CaptionHead::graphs).
     #[must_use]
     pub fn with_static_cache(mut self, static_cache: bool) -> Self {
         self.static_cache = static_cache;
@@ -39,7 +39,7 @@ impl<'a> CaptionGenerator<'a> {
         beams.filter_map(|beams| beams.into_iter().next()).collect()
     }
 
-    /// The captions of all beams of each image, best score first: one at least.
+    /// The captions of all beams of each image, best score first: at least one.
     pub fn beams(&self, config: &GenerationConfig) -> Vec<Vec<GeneratedSequence>> {
         let config = self.limit_length(config);
         let beams = config.num_beams.max(1);
@@ -48,7 +48,7 @@ impl<'a> CaptionGenerator<'a> {
         })
     }
 
-    /// A random caption of each image: the same for the same seed.
+    /// A sampled caption of each image: the same for the same seed.
     pub fn sample(
         &self,
         config: &GenerationConfig,
@@ -61,7 +61,7 @@ impl<'a> CaptionGenerator<'a> {
         samples.into_iter().flatten().collect()
     }
 
-    /// Random captions of each image, one for each of its seeds; all images have as many seeds as the first.
+    /// Sampled captions of each image, one for each of its seeds; all images have as many seeds as the first.
     pub fn samples(
         &self,
         config: &GenerationConfig,
@@ -94,12 +94,12 @@ impl<'a> CaptionGenerator<'a> {
         self.head.memory.states.dims()[0]
     }
 
-    /// `config` with as many tokens as there are position embeddings, at most.
+    /// `config` with at most as many tokens as there are position embeddings.
     fn limit_length(&self, config: &GenerationConfig) -> GenerationConfig {
-        let most = self.head.text_embedding.max_positions().saturating_sub(1);
+        let max_tokens = self.head.text_embedding.max_positions().saturating_sub(1);
         config
             .clone()
-            .with_max_new_tokens(config.max_new_tokens.min(most))
+            .with_max_new_tokens(config.max_new_tokens.min(max_tokens))
     }
 
     /// Runs `search` with scores of `beams` rows for each image; the rows of an image are consecutive.

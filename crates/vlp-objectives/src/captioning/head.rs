@@ -49,12 +49,12 @@ impl<'a> CaptionHead<'a> {
     }
 
     /// Attention weights of the last cross-attention for each token of `text`, mean over heads,
-    /// `[images, length, image tokens]`. Those at a token belong to the prediction of the token after it.
+    /// `[images, length, image tokens]`. The weights at a token are those of the prediction of the next token.
     pub fn attention_weights(&self, text: &TextBatch) -> Tensor<3> {
         self.decoder.attention_weights(self.decoder_input(text))
     }
 
-    /// What the decoder reads to predict every token of `texts` but the first ones; `None` without such tokens.
+    /// The decoder's input to predict every token of `texts` except the first ones; `None` if there are none.
     pub(super) fn teacher_forced_input(
         &self,
         texts: &[&[u32]],
@@ -71,7 +71,7 @@ impl<'a> CaptionHead<'a> {
         Some(self.decoder_input(&text))
     }
 
-    /// Logits `[tokens, vocab]` of every token of `texts` but the first ones, text by text, and those tokens; `None`
+    /// Logits `[tokens, vocab]` of every token of `texts` except the first ones, text by text, and those tokens; `None`
     /// without such tokens. `decoded` is the decoder's output for [`Self::teacher_forced_input`] if it has run.
     pub(super) fn teacher_forced_logits(
         &self,

@@ -32,19 +32,20 @@ use crate::validate::{Check, RunContext, Validate};
 pub struct CaptioningConfig {
     /// Weight of the loss; 1 in E2E-VLP.
     pub weight: f64,
-    /// Most tokens of a caption: longer training captions are cut, `[CLS]` and `[SEP]` included, and generation stops.
+    /// Maximum number of tokens of a caption: generation stops there, and training captions are cut to this length,
+    /// `[CLS]` and `[SEP]` included.
     pub max_new_tokens: usize,
-    /// Beams on validation images; 1 is greedy search.
+    /// Number of beams on validation images; 1 is greedy search.
     pub num_beams: usize,
-    /// Exponent of the length by which log-probabilities of beams are divided.
+    /// Exponent of the length by which the sum of a beam's log-probabilities is divided; 0 compares plain sums.
     pub length_penalty: f64,
-    /// Fewest tokens of a generated caption.
+    /// Minimum number of tokens of a generated caption.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub min_new_tokens: usize,
     /// No n-gram of this size occurs twice in a generated caption; 0 allows all.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub no_repeat_ngram_size: usize,
-    /// Sample captions at random instead of searching the most probable ones.
+    /// Sample captions instead of searching for the most probable ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<Sampling>,
     /// Train on the reward of sampled captions instead of cross entropy; not in the paper.
@@ -95,7 +96,7 @@ impl Validate for CaptioningConfig {
         );
         if !penalty.is_finite() || (penalty != 0.0 && !is_beam_search) {
             let hint =
-                "use a finite number, and 0 without beam search (num_beams = 1, or sampling)";
+                "use a finite number; without beam search (num_beams = 1, or sampling) use 0";
             return check.fail("length_penalty", penalty, hint);
         }
         if self.min_new_tokens > self.max_new_tokens {
@@ -155,7 +156,7 @@ pub struct CaptionTarget {
 }
 
 impl Captioning {
-    /// With the reward that self-critical training needs.
+    /// Sets the reward that self-critical training needs.
     #[must_use]
     pub fn with_reward(mut self, reward: Arc<dyn CaptionReward>) -> Self {
         self.reward = Some(reward);
@@ -190,7 +191,7 @@ impl Captioning {
         Ok(CaptionGenerator::new(self.head(output)?))
     }
 
-    /// Captions as `config` says, by beam search or sampled: one seed per image.
+    /// Captions by beam search or, if `config` says so, sampled with one seed per image.
     ///
     /// # Errors
     /// As [`Self::head`].

@@ -18,10 +18,10 @@ use crate::loss::zero;
 #[non_exhaustive]
 #[serde(deny_unknown_fields, default)]
 pub struct SelfCritical {
-    /// Captions sampled for each image. One is compared with the greedy caption (Rennie et al.); several are each
-    /// compared with the mean of the others (Cornia et al., CVPR 2020, with samples for beams).
+    /// Number of captions sampled for each image. With one, the baseline is the reward of the greedy caption (Rennie et
+    /// al.); with several, the mean reward of the others (Cornia et al., CVPR 2020, who use beams instead of samples).
     pub samples: usize,
-    /// Number of training images, at most, whose captions are the documents of CIDEr-D's document frequencies.
+    /// Maximum number of training images whose captions define CIDEr-D's document frequencies.
     pub documents: usize,
 }
 
@@ -58,8 +58,8 @@ pub(super) struct SelfCriticalLoss<'a> {
 type Captions = Vec<Vec<u32>>;
 
 impl SelfCriticalLoss<'_> {
-    /// Minus the advantage of sampled captions times the log-probabilities of their tokens, mean over tokens, `[1]`; and
-    /// the mean reward.
+    /// Returns the loss `[1]`, minus the advantage of sampled captions times the log-probabilities of their tokens,
+    /// mean over tokens; and the mean reward.
     pub(super) fn compute(
         &self,
         head: &CaptionHead<'_>,
@@ -111,9 +111,9 @@ impl SelfCriticalLoss<'_> {
 
     /// A caption with `bos`, and with `eos` unless it was cut.
     fn with_ends(&self, head: &CaptionHead<'_>, ids: &[u32]) -> Vec<u32> {
-        let most = head.text_embedding.max_positions().saturating_sub(1);
-        let most = self.greedy.max_new_tokens.min(most);
-        let eos = (ids.len() < most).then_some(self.greedy.eos);
+        let max_tokens = head.text_embedding.max_positions().saturating_sub(1);
+        let max_tokens = self.greedy.max_new_tokens.min(max_tokens);
+        let eos = (ids.len() < max_tokens).then_some(self.greedy.eos);
         let bos = std::iter::once(self.greedy.bos);
         bos.chain(ids.iter().copied()).chain(eos).collect()
     }

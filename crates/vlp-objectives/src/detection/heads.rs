@@ -12,7 +12,7 @@ use vlp_ops::{init_weights, linear_layer};
 pub struct ClassVocabulary {
     /// Name of the data set's label space.
     pub name: String,
-    /// Number of classes, no-object not counted.
+    /// Number of classes, without no-object.
     pub classes: usize,
     /// Number of attributes; 0 if none is annotated (COCO).
     pub attributes: usize,

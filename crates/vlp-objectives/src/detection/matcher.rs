@@ -43,7 +43,7 @@ impl Default for MatchCost {
 /// (query, object) pairs of one image at one decoder layer, sorted by query.
 pub type Pairs = Vec<(usize, usize)>;
 
-/// Finds the cheapest one-to-one assignment of objects to queries.
+/// Finds the one-to-one assignment of objects to queries with the lowest cost.
 #[derive(Debug, Default)]
 pub struct Matcher {
     solver: Hungarian,

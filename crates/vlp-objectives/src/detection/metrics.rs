@@ -13,7 +13,7 @@ crate::mean_metrics! {
     struct MatchedAccuracies {
         /// Fraction of matched queries whose most probable class is right.
         class: "detection/class_accuracy",
-        /// Of an object with k attributes, the fraction among the k most probable ones; mean over matched queries.
+        /// For an object with k attributes, the fraction of them among the k most probable ones; mean over matched queries.
         attribute: "detection/attribute_accuracy",
     }
 }

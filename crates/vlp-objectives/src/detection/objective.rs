@@ -33,7 +33,7 @@ use crate::validate::{Check, RunContext, Validate};
 pub struct DetectionConfig {
     /// Weight of the whole objective; 1 in E2E-VLP.
     pub weight: f64,
-    /// Number of object queries, the most objects of an image; 100 in DETR.
+    /// Number of object queries, and so the maximum number of detected objects in an image; 100 in DETR.
     pub num_queries: usize,
     /// Weight of the class loss; 1 in DETR.
     pub class_weight: f64,
@@ -45,9 +45,9 @@ pub struct DetectionConfig {
     pub attribute_weight: f64,
     /// Class weight of no-object; 0.1 in DETR.
     pub no_object: f64,
-    /// Losses on every decoder layer, not only the last; true in DETR.
+    /// Compute losses on every decoder layer, not only on the last; true in DETR.
     pub aux_losses: bool,
-    /// Queries attend to the image tokens of the joint pass instead of the image-only pass. False: detection without
+    /// Let queries attend to the image tokens of the joint pass instead of the image-only pass; false for detection without
     /// text.
     pub from_joint: bool,
     /// Weights of the matching cost.

@@ -1,4 +1,4 @@
-//! Logits to detections (DETR, `PostProcess`).
+//! From logits to detections (DETR, `PostProcess`).
 
 use burn::prelude::*;
 use burn::tensor::activation::softmax;

@@ -12,8 +12,8 @@ use super::heads::DetectionOutput;
 use super::matcher::Pairs;
 use super::target::DetectionTarget;
 
-/// Sums over a batch and what they are divided by, so that the sums of several vocabularies can be added before they
-/// become means.
+/// Sums over a batch and their divisors, so that the sums of several vocabularies can be added before they are divided into
+/// means.
 #[derive(Debug, Clone)]
 pub struct SetLossSums {
     /// Weighted cross entropies of classes, `[layers]`.
@@ -28,7 +28,7 @@ pub struct SetLossSums {
     pub boxes: usize,
     /// Mean cross entropy of each matched object's attributes, summed, `[layers]`.
     pub attribute: Tensor<1>,
-    /// Matched objects that have attributes.
+    /// Number of matched objects that have attributes.
     pub attributed: usize,
 }
 

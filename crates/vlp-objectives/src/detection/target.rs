@@ -23,8 +23,8 @@ pub struct DetectionTarget {
     pub objects: Vec<TargetObject>,
     /// Number of objects that were dropped because there are more than queries.
     pub dropped: usize,
-    /// All annotated objects of the original image with the indices of their classes, for validation metrics: also crowds,
-    /// boxes that are not clipped to the image, and the objects that were dropped.
+    /// All annotated objects of the original image with the indices of their classes, for validation metrics: including
+    /// crowds and the objects that were dropped; boxes are not clipped to the image.
     pub ground_truth: Vec<GroundTruth>,
     /// The image's id, for validation metrics.
     pub image_id: u64,
@@ -33,7 +33,7 @@ pub struct DetectionTarget {
 }
 
 impl DetectionTarget {
-    /// The objects of an example, without crowds and boxes without area (DETR); of more than `queries` objects, the
+    /// The objects of an example, without crowds and boxes without area (DETR); if there are more than `queries`, the
     /// largest.
     pub fn new(
         example: &Example,

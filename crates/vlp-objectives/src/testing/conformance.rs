@@ -1,4 +1,4 @@
-//! The checks of the kit.
+//! The checks of the conformance kit.
 
 use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -27,10 +27,10 @@ pub fn check<O: Objective>(
 
 /// Checks an objective on the examples of `rig`:
 ///
-/// - `prepare` depends on the example alone, not on its neighbors or on chance;
-/// - losses are finite for one example, for all, and for one with nothing to predict, which also has a backward pass;
+/// - `prepare` is deterministic and depends on the example alone, not on other examples;
+/// - losses are finite for one example, for all, and for one with nothing to predict, which also supports a backward pass;
 /// - a gradient reaches every parameter of the objective;
-/// - saved and loaded into fresh weights, it has the same loss;
+/// - after it is saved and loaded into fresh weights, its loss is the same;
 /// - `evaluate` works without gradients, metrics have the same names with and without records, the scores of merged metrics
 ///   are those of all records, and metrics that another process sends have the same scores.
 ///
@@ -110,15 +110,14 @@ fn check_prepare<O: Objective>(
         alone.extend(ids(std::slice::from_ref(example))?);
     }
     if alone != together || in_reverse != together {
-        let what =
-            "prepare gives another text among other examples: draw from PairBuilder::rng alone";
-        return violation(O::NAME, what);
+        let broken_rule = "prepare gives another text among other examples: use no random numbers but those of PairBuilder::rng";
+        return violation(O::NAME, broken_rule);
     }
     let loss = || loss_value(rig, &pretrain, &rig.examples, &device);
     let (first, second) = (loss()?, loss()?);
     if first != second {
-        let what = format!("the same batch has losses {first:?} and {second:?}");
-        return violation(O::NAME, what);
+        let broken_rule = format!("the same batch has losses {first:?} and {second:?}");
+        return violation(O::NAME, broken_rule);
     }
     Ok(())
 }
@@ -149,8 +148,8 @@ fn check_losses<O: Objective>(
         return violation(O::NAME, format!("the loss of {bare} is {value}"));
     }
     if !loss.is_tracked() {
-        let what = format!("the loss of {bare} has no backward pass: use loss::zero");
-        return violation(O::NAME, what);
+        let broken_rule = format!("the loss of {bare} has no backward pass: use loss::zero");
+        return violation(O::NAME, broken_rule);
     }
     loss.backward();
     Ok(())
@@ -223,8 +222,9 @@ fn check_record<O: Objective>(
     let before = loss_value(rig, &pretrain, &rig.examples, &device)?;
     let after = loss_value(rig, &loaded, &rig.examples, &device)?;
     if before != after {
-        let what = format!("its loss was {before:?} before saving and {after:?} after loading");
-        return violation(O::NAME, what);
+        let broken_rule =
+            format!("its loss was {before:?} before saving and {after:?} after loading");
+        return violation(O::NAME, broken_rule);
     }
     Ok(())
 }
@@ -256,19 +256,20 @@ fn check_metrics<O: Objective>(
     let (all, merged) = (all.scores(&context)?, merged.scores(&context)?);
     // As text, so that NaN equals itself.
     if format!("{received:?}") != format!("{all:?}") {
-        let what = format!("its metrics are {all:?} here and {received:?} in another process");
-        return violation(O::NAME, what);
+        let broken_rule =
+            format!("its metrics are {all:?} here and {received:?} in another process");
+        return violation(O::NAME, broken_rule);
     }
     let names = |scores: &[Score]| -> Vec<String> {
         scores.iter().map(|score| score.name.clone()).collect()
     };
     if names(&empty) != names(&all) {
-        let what = format!(
+        let broken_rule = format!(
             "its metrics are {:?} without records and {:?} with records",
             names(&empty),
             names(&all)
         );
-        return violation(O::NAME, what);
+        return violation(O::NAME, broken_rule);
     }
     for (all, merged) in all.iter().zip(&merged) {
         let equal = match (all.value, merged.value) {
@@ -276,8 +277,8 @@ fn check_metrics<O: Objective>(
             (a, b) => a == b,
         };
         if !equal {
-            let what = format!("merged metrics give {merged:?} instead of {all:?}");
-            return violation(O::NAME, what);
+            let broken_rule = format!("merged metrics give {merged:?} instead of {all:?}");
+            return violation(O::NAME, broken_rule);
         }
     }
     Ok(())

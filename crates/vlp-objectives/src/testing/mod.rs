@@ -1,4 +1,5 @@
-//! A conformance kit for objectives: does an [`Objective`](crate::Objective) behave as the others rely on?
+//! A conformance kit for objectives: does an [`Objective`](crate::Objective) keep the rules that the training loop
+//! relies on?
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -19,7 +20,7 @@ pub use rig::Rig;
 
 use crate::error::ObjectiveError;
 
-/// What an objective does wrong.
+/// A rule that an objective breaks, or a failure of the check.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConformanceError {
@@ -34,7 +35,7 @@ pub enum ConformanceError {
     /// A method failed.
     #[error(transparent)]
     Objective(#[from] ObjectiveError),
-    /// Examples or model could not be made.
+    /// The examples or the model could not be created.
     #[error("the conformance kit cannot be set up: {0}")]
     Setup(String),
 }

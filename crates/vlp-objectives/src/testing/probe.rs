@@ -1,4 +1,4 @@
-//! The model of the kit.
+//! The model of the conformance kit.
 
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
@@ -25,7 +25,7 @@ const PATCH: usize = 8;
 /// Longest text in tokens.
 pub(super) const MAX_TEXT_LEN: usize = 24;
 
-/// A small model that gives objectives everything they can read: patches and text through one encoder, and a decoder.
+/// A small model with everything that objectives can read: one encoder over patches and text, and a decoder.
 ///
 /// The dictionary only assigns codes to patches: it does not learn, and the tokens are not quantized.
 #[derive(Module, Debug)]
@@ -137,7 +137,7 @@ impl VisionLanguage for Probe {
                 .dictionary
                 .nearest_codes(features)
                 .reshape([batch, h * w]),
-            table: self.dictionary.table(),
+            codebook: self.dictionary.codebook(),
             features: tokens.clone(),
             grid: [h, w],
         };

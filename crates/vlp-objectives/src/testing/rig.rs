@@ -1,4 +1,4 @@
-//! Examples and a model to try an objective on.
+//! Examples and a model to check an objective with.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub struct Rig {
     pub device: Device,
     /// Generated scenes of 32 x 32 pixels, with captions, boxes and attributes.
     pub examples: Vec<Example>,
-    /// The same with two texts each.
+    /// The same examples with two texts each.
     pub two_text_examples: Vec<Example>,
     /// Their classes and attributes.
     pub labels: LabelSpace,
