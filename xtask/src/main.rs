@@ -28,7 +28,7 @@ mod torture;
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's own rules; --write renews the crate table
+const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's own rules; --write updates the crate table
        cargo xtask features           check that a package alone builds with the workspace's features
        cargo xtask publish --dry-run [--no-build]
                                       package every published crate, and build each from its archive
@@ -38,7 +38,7 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
        cargo xtask mean DIR [PAGE]    mean and spread over the seeds of the runs ARM-SEED or SUBJECT-ARM-SEED in a folder
        cargo xtask results RUN        put a run's validation metrics into README.md
        cargo xtask ledger [--write] [CASE ...]
-                                      count kernels, uploads and reads on wgpu, held against benches/ledger.toml; --write renews it
+                                      count kernels, uploads and reads on wgpu, and compare them with benches/ledger.toml; --write updates it
        cargo xtask distributed [--kills N] [--seed N] [--install] [--no-build] [SCENARIO ...]
                                       train with several processes: equal results, failures, hosts, Slurm
        cargo xtask scale              time a step of one process and of two, on a core each

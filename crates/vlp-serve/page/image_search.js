@@ -87,7 +87,7 @@ export class ImageSearch extends Panel {
       'li',
       {},
       image,
-      h('b', {}, hit.name),
+      h('b', { title: hit.name }, hit.name),
       hit.texts.length > 0 && h('span', { class: 'hit-text' }, hit.texts[0]),
       h('small', {}, scores(hit)),
     );

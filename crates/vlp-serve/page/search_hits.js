@@ -23,5 +23,5 @@ export function scores({ similarity, probability: match }) {
  */
 export function provenance({ compared, reranked }, what) {
   const all = `Compared with ${compared.toLocaleString('en')} ${what}${compared === 1 ? '' : 's'}`;
-  return reranked === 0 ? `${all}, in the order of similarity.` : `${all}; of the most similar, ${reranked} in the order of their match.`;
+  return reranked === 0 ? `${all}, ranked by similarity.` : `${all}; the ${reranked} most similar are ranked by match.`;
 }

@@ -28,7 +28,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     vec![Violation::new(
         PAGE,
         line,
-        "the crate table differs from the manifests; `cargo xtask tidy --write` renews it",
+        "the crate table differs from the manifests; `cargo xtask tidy --write` updates it",
     )]
 }
 
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(
             violations,
             [
-                "docs/architecture.md:3: the crate table differs from the manifests; `cargo xtask tidy --write` renews it"
+                "docs/architecture.md:3: the crate table differs from the manifests; `cargo xtask tidy --write` updates it"
             ]
         );
         let new = renewed(&tree(page)).unwrap();

@@ -34,7 +34,7 @@ const WORDS: &[Word] = &[
     word("centre", "center"),
 ];
 
-/// Statements that name a variable by how its value was come by.
+/// Statements that name a variable by how its value was obtained.
 const LOCALS: [&str; 5] = ["found", "own", "kept", "known", "again"];
 
 /// Files whose text is data of others: word lists, licenses, fixtures, tables of official tools.
@@ -69,7 +69,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
                 && let Some(name) = LOCALS.iter().find(|name| binds(line, name))
             {
                 let message = format!(
-                    "a variable called {name:?}; name what it is (scores, image_ids), not how it was come by"
+                    "a variable called {name:?}; name what it is (scores, image_ids), not how its value was obtained"
                 );
                 violations.push(Violation::new(path, index + 1, message));
             }

@@ -14,7 +14,7 @@ use crate::model::Model;
 pub(crate) struct Context<'a> {
     pub(crate) model: &'a dyn Model,
     pub(crate) config: &'a ServeConfig,
-    /// Whether nobody waits for the answer any more.
+    /// Whether the client has gone or timed out.
     pub(crate) is_abandoned: &'a dyn Fn() -> bool,
 }
 

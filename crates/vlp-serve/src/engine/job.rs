@@ -40,7 +40,7 @@ impl<T: Task> Job<T> {
 
 /// A job of any kind of task.
 pub(crate) trait AnyJob: Any + Send {
-    /// Whether nobody waits for its output any more.
+    /// Whether its client has gone or timed out.
     fn is_abandoned(&self) -> bool;
 
     /// A batch of this job and those of `waiting` that fit, which are removed there.

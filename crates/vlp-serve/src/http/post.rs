@@ -86,7 +86,7 @@ pub(super) async fn compute<T: Task>(
     Ok(outputs)
 }
 
-/// Runs a function on a thread for work, unless nobody waits for it any more; the request counts as active until it ends. A
+/// Runs a function on a thread for work, unless its client has gone or timed out; the request counts as active until it ends. A
 /// panic in it is an internal error.
 pub(super) async fn blocking<T: Send + 'static>(
     shared: &Shared,

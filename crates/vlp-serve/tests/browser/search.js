@@ -27,7 +27,7 @@ test('images are found by a text, without an image on the page', () => onPage('r
   const drawn = await first.locator('img').evaluate((image) => /** @type {HTMLImageElement} */ (image).decode().then(() => /** @type {HTMLImageElement} */ (image).naturalWidth));
   assert.equal(drawn, 64);
   const note = await page.locator('#search .note').innerText();
-  assert.equal(note, `Compared with ${compared} images; of the most similar, ${reranked} in the order of their match.`);
+  assert.equal(note, `Compared with ${compared} images; the ${reranked} most similar are ranked by match.`);
   await screenshot(page, 'search');
   await searchFor(page, 'a blue star');
   assert.notDeepEqual(await names(page), images.map((/** @type {any} */ { name }) => name));

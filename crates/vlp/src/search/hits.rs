@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct SearchOptions {
     /// Hits that are returned.
     pub top: usize,
-    /// Of the best hits by similarity, how many are put in order by the matching head; 0 = none.
+    /// Of the best hits by similarity, how many are re-ranked by the matching head; 0 = none.
     pub rerank: usize,
 }
 

@@ -13,7 +13,7 @@ use crate::predict::Predictor;
 const IMAGES: usize = 8;
 
 impl Predictor {
-    /// The images of an index that `text` describes best. Every image is compared with it, and the best ones are put in order
+    /// The images of an index that `text` describes best. Every image is compared with it, and the best ones are re-ranked
     /// by the matching head if the run has one and the images can be read.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ pub fn load_run_of(
     if run.is_none() && !path.exists() {
         return Err(VlpError::RunFolder {
             path: path.into(),
-            reason: "the run that made the index is not there any more; --run DIR says where it is"
+            reason: "the run that made the index no longer exists at that path; --run DIR says where it is"
                 .into(),
         });
     }
@@ -57,7 +57,7 @@ pub fn load_run_of(
 
 impl SearchIndex {
     /// Opens an index that `model` made. Returns messages about a source that cannot be read, without which images cannot be
-    /// put in order by the matching head.
+    /// re-ranked by the matching head.
     ///
     /// # Errors
     /// [`VlpError::Index`] for a folder that is not a whole index, [`VlpError::Config`] for one of another run.

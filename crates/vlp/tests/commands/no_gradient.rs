@@ -1,7 +1,7 @@
 //! Training on batches that no objective can learn from.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -14,11 +14,17 @@ use crate::{results, soho_command};
 fn write_captions(folder: &Path, captions: &[&str]) -> String {
     write_scenes(folder, Split::Train, 8);
     let images = fs::read_dir(folder.join("train")).unwrap();
-    let images = images.map(|entry| entry.unwrap().path());
-    let lines = images.zip(captions.iter().cycle()).map(|(image, caption)| {
-        let record = serde_json::json!({"image": image, "caption": caption});
-        format!("{record}\n")
-    });
+    // Relative, since names decide which images validate, and the folder's name differs from run to run.
+    let name = |path: PathBuf| path.strip_prefix(folder).unwrap().to_owned();
+    let mut images: Vec<PathBuf> = images.map(|entry| name(entry.unwrap().path())).collect();
+    images.sort();
+    let lines = images
+        .iter()
+        .zip(captions.iter().cycle())
+        .map(|(image, caption)| {
+            let record = serde_json::json!({"image": image, "caption": caption});
+            format!("{record}\n")
+        });
     let file = folder.join("captions.jsonl");
     fs::write(&file, lines.collect::<String>()).unwrap();
     format!("json:{}", file.display())

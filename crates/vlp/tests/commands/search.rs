@@ -127,7 +127,7 @@ fn a_killed_index_is_resumed_and_gives_what_the_heads_say() {
         }
     }
     assert!(log_odds.is_sorted_by(|a, b| *a >= b - 1e-4), "{log_odds:?}");
-    // Those that are put in order are the best by similarity.
+    // Those that are re-ranked are the best by similarity.
     let numbers = |hits: &[Value]| {
         let mut numbers: Vec<u64> = hits
             .iter()
@@ -257,7 +257,10 @@ fn what_does_not_fit_together_is_refused_in_words() {
     succeed(vlp(&["weights", "export"]).arg(&run).arg(&exported));
     fs::rename(&run, path("moved")).unwrap();
     let line = fail(&mut search(&["--text", "a star"]));
-    assert!(line.contains("is not there any more; --run"), "{line}");
+    assert!(
+        line.contains("no longer exists at that path; --run"),
+        "{line}"
+    );
     let by_moved = search(&["--text", "a star", "--run", path("moved").to_str().unwrap()])
         .output()
         .unwrap();

@@ -123,7 +123,7 @@ fn compare(path: &Path, answers: &BTreeMap<&str, &str>) -> Result<(), String> {
     match differences.len() {
         0 => Ok(()),
         count => Err(format!(
-            "{count} messages are not those of {}; --long --write-messages renews it:\n  {}",
+            "{count} messages differ from those in {}; --long --write-messages updates it:\n  {}",
             path.display(),
             differences[..count.min(10)].join("\n  ")
         )),
