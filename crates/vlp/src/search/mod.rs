@@ -5,7 +5,6 @@
 
 mod data_settings;
 mod hits;
-mod parallel;
 mod query;
 mod rank;
 mod rerank;

@@ -1,9 +1,9 @@
 //! Log odds of candidates by the matching head.
 
+use rayon::prelude::*;
 use vlp_data::{ResizedImage, Source};
 use vlp_index::{IndexedImage, Scored};
 
-use super::parallel;
 use super::search_index::SearchIndex;
 use crate::error::VlpError;
 use crate::predict::Predictor;
@@ -25,9 +25,10 @@ impl Predictor {
     ) -> Result<LogOdds, VlpError> {
         let texts = [text.to_owned()];
         let images = search.index().images();
-        let loaded = parallel::map(candidates.len(), |number| {
-            self.load_indexed(source, &images[candidates[number].index])
-        });
+        let candidate_images = candidates.par_iter().map(|scored| &images[scored.index]);
+        let loaded: Vec<_> = candidate_images
+            .map(|image| self.load_indexed(source, image))
+            .collect();
         let mut log_odds = vec![None; candidates.len()];
         let (mut readable, mut problems) = (vec![], vec![]);
         for (number, image) in loaded.into_iter().enumerate() {

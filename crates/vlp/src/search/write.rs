@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::path::{Path, absolute};
 
+use rayon::prelude::*;
 use vlp_data::{ResizedImage, Source};
 use vlp_index::{Index, IndexHeader, IndexWriter, IndexedImage, RunIdentity, Segment};
 
 use super::data_settings;
-use super::parallel;
 use super::thumbnail::thumbnail;
 use crate::data::{OpenedSource, open_plain};
 use crate::error::VlpError;
@@ -145,9 +145,10 @@ fn encode(
     let samples = &*source.opened.source;
     for first in range.clone().step_by(batch_size) {
         let count = batch_size.min(range.end - first);
-        let prepared = parallel::map(count, |number| {
-            prepare(model, samples, first + number, side)
-        });
+        let numbers = (first..first + count).into_par_iter();
+        let prepared: Vec<_> = numbers
+            .map(|number| prepare(model, samples, number, side))
+            .collect();
         let mut readable = vec![];
         for sample in prepared {
             match sample? {

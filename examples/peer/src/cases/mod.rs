@@ -14,7 +14,9 @@ use std::path::Path;
 
 use burn::prelude::*;
 use serde_json::{Value, json};
-use vlp_ops::capture::CaptureReport;
+use vlp_ops::capture::{self, CaptureReport};
+use vlp_transformer::TextBatch;
+use vlp_vision::PaddedImages;
 
 use crate::arrays::Arrays;
 use crate::error::PeerError;
@@ -114,6 +116,19 @@ pub(crate) fn unknown(case: &str) -> PeerError {
     PeerError::Request(format!(
         "no case is called {case:?}; benches/peer/README.md lists them"
     ))
+}
+
+/// The images and texts of a case's values: pixels and padding of the images, ids and padding of the texts.
+fn images_and_text(values: &[capture::Value]) -> (PaddedImages, TextBatch) {
+    let images = PaddedImages {
+        pixels: values[0].tensor(),
+        pad_mask: values[1].tensor(),
+    };
+    let text = TextBatch {
+        ids: values[2].tensor(),
+        pad_mask: values[3].tensor(),
+    };
+    (images, text)
 }
 
 /// The value of [`Case::graphs`].

@@ -5,10 +5,8 @@ use vlp_objectives::{
     EncoderPasses, Inputs, ObjectiveError, Pairing, Pretrain, PretrainObjectives, VisionLanguage,
 };
 use vlp_ops::capture::{Captured, Value};
-use vlp_transformer::TextBatch;
-use vlp_vision::PaddedImages;
 
-use super::{Case, graphs};
+use super::{Case, graphs, images_and_text};
 use crate::arrays::Arrays;
 use crate::batch;
 use crate::error::PeerError;
@@ -49,14 +47,7 @@ fn logits<M: VisionLanguage>(
     values: &[Value],
 ) -> Result<Vec<Value>, ObjectiveError> {
     let Pretrain { model, objectives } = model;
-    let images = PaddedImages {
-        pixels: values[0].tensor(),
-        pad_mask: values[1].tensor(),
-    };
-    let text = TextBatch {
-        ids: values[2].tensor(),
-        pad_mask: values[3].tensor(),
-    };
+    let (images, text) = images_and_text(values);
     let pairing = Pairing::one_to_one(text.ids.dims()[0]);
     let inputs = Inputs::new(&images, &text, &pairing);
     let encoded = model.encode(&inputs, EncoderPasses::JOINT)?;
