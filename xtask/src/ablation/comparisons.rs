@@ -4,7 +4,7 @@ use super::plan::{Plan, Task, Variant, View};
 use super::scores::{BySeed, Scores};
 use super::statistics::{half_width, holm, mean, sign_flip_test, t_test};
 
-/// A variant and one that it is compared with, in one task.
+/// A variant and one that it is compared with, in one task or in the mean of the primary ones.
 pub(super) struct Comparison {
     pub(super) variant: String,
     pub(super) against: String,
@@ -18,34 +18,60 @@ pub(super) struct Comparison {
     pub(super) half_width: f64,
     /// Of the paired t-test.
     pub(super) p: f64,
-    /// Corrected over all comparisons.
+    /// Corrected over all comparisons of the same table.
     pub(super) holm: f64,
     /// Of the exact permutation test, not corrected; `None` for too many seeds.
     pub(super) flips: Option<f64>,
 }
 
-/// All comparisons of a plan for which there are two seeds, with corrected p-values.
-pub(super) fn comparisons(plan: &Plan, scores: &Scores) -> Vec<Comparison> {
+/// The comparisons of a plan for which there are two seeds.
+pub(super) struct Comparisons {
+    /// In the mean score of the primary tasks: these decide.
+    pub(super) primary: Vec<Comparison>,
+    /// In each task.
+    pub(super) by_task: Vec<Comparison>,
+}
+
+/// All comparisons, with p-values that are corrected within each table.
+pub(super) fn comparisons(plan: &Plan, scores: &Scores) -> Comparisons {
+    let primary = plan.primary_tasks();
+    let names: Vec<&str> = primary.iter().map(|task| task.name.as_str()).collect();
+    let name = match names.as_slice() {
+        [name] => (*name).to_owned(),
+        names => format!("mean of {}", names.join(", ")),
+    };
+    let primary = table(plan, scores, &[(name, primary)]);
+    let tasks = plan.tasks.iter();
+    let tasks: Vec<_> = tasks.map(|task| (task.name.clone(), vec![task])).collect();
+    Comparisons {
+        primary,
+        by_task: table(plan, scores, &tasks),
+    }
+}
+
+/// The comparisons of all variants in each of `scored`, a name and the tasks whose mean it stands for.
+fn table(plan: &Plan, scores: &Scores, scored: &[(String, Vec<&Task>)]) -> Vec<Comparison> {
     let mut comparisons = vec![];
     for variant in &plan.variants {
         let others = variant.against.iter();
         let others = others.filter_map(|name| plan.variants.iter().find(|v| v.name == *name));
         for against in others {
-            for task in &plan.tasks {
+            for (name, tasks) in scored {
                 let pair = Pair {
                     scores,
                     variant,
                     against,
-                    task,
+                    tasks,
                 };
-                comparisons.extend(pair.compare(&task.name, &pair.differences(None)));
+                let usual = pair.differences(None);
+                comparisons.extend(pair.compare(name, &usual));
                 for view in &plan.views {
-                    let (seen, unseen) = (pair.differences(None), pair.differences(Some(view)));
-                    let name = format!("{}, {}", task.name, view.name);
-                    comparisons.extend(pair.compare(&name, &unseen));
+                    let differences = pair.differences(Some(view));
+                    let name = format!("{name}, {}", view.name);
+                    comparisons.extend(pair.compare(&name, &differences));
                     // Whether the difference is another one there.
                     let name = format!("{name} minus usual");
-                    comparisons.extend(pair.compare(&name, &subtract(&unseen, &seen)));
+                    comparisons.extend(pair.compare(&name, &subtract(&differences, &usual)));
                 }
             }
         }
@@ -61,12 +87,16 @@ struct Pair<'a> {
     scores: &'a Scores<'a>,
     variant: &'a Variant,
     against: &'a Variant,
-    task: &'a Task,
+    /// Their mean score is compared.
+    tasks: &'a [&'a Task],
 }
 
 impl Pair<'_> {
     fn differences(&self, view: Option<&View>) -> BySeed {
-        let of = |variant| self.scores.of(variant, self.task, view);
+        let of = |variant| {
+            let scores = self.tasks.iter();
+            mean_by_seed(scores.map(|task| self.scores.of(variant, task, view)))
+        };
         subtract(&of(self.variant), &of(self.against))
     }
 
@@ -86,6 +116,18 @@ impl Pair<'_> {
     }
 }
 
+/// The mean of each seed that all have.
+fn mean_by_seed(scores: impl Iterator<Item = BySeed>) -> BySeed {
+    let scores: Vec<BySeed> = scores.collect();
+    let seeds = scores.first().into_iter().flat_map(BySeed::keys);
+    seeds
+        .filter_map(|seed| {
+            let values: Option<Vec<f64>> = scores.iter().map(|by| by.get(seed).copied()).collect();
+            Some((*seed, mean(&values?)))
+        })
+        .collect()
+}
+
 /// Differences for the seeds that both have.
 fn subtract(a: &BySeed, b: &BySeed) -> BySeed {
     let pairs = a
@@ -103,5 +145,7 @@ mod tests {
         let a = BySeed::from([(1, 0.5), (2, 0.75), (4, 1.0)]);
         let b = BySeed::from([(1, 0.25), (3, 0.5), (4, 1.0)]);
         assert_eq!(subtract(&a, &b), BySeed::from([(1, 0.25), (4, 0.0)]));
+        let means = mean_by_seed([a, b].into_iter());
+        assert_eq!(means, BySeed::from([(1, 0.375), (4, 1.0)]));
     }
 }

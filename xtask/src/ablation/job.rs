@@ -97,7 +97,7 @@ impl Jobs<'_> {
 
     /// The pre-training of a variant; `None` if it has none.
     fn pretrain(&self, variant: &Variant, seed: u64) -> Option<Job> {
-        if variant.scratch.is_some() {
+        if variant.pretrained().is_some() {
             return None;
         }
         let path = folder(&variant.name, seed, "pretrain");
@@ -119,7 +119,7 @@ impl Jobs<'_> {
     }
 
     fn task(&self, variant: &Variant, task: &Task, seed: u64) -> Job {
-        let source = variant.scratch.as_ref().unwrap_or(&variant.name);
+        let source = variant.pretrained().unwrap_or(&variant.name);
         let from = folder(source, seed, "pretrain").display().to_string();
         let mut words = vec!["finetune", &task.name, "--from", &from];
         if variant.scratch.is_some() {

@@ -118,15 +118,15 @@ fn phases(plan: &Plan, options: &Options) -> [Vec<Chain>; 2] {
     let starts = starts.map(|(start, seed)| vec![jobs.start(start, seed)]);
     let chains = seeds.flat_map(|seed| {
         let variants = plan.variants.iter();
-        let pretrained = variants.filter(|variant| variant.scratch.is_none());
+        let pretrained = variants.filter(|variant| variant.pretrained().is_none());
         pretrained.map(move |variant| (variant, seed))
     });
     let chains = chains.map(|(variant, seed)| {
         let mut chain = jobs.variant(variant, seed);
-        // It takes the configuration of this variant's run.
-        let scratch = plan.variants.iter();
-        let scratch = scratch.filter(|other| other.scratch.as_ref() == Some(&variant.name));
-        chain.extend(scratch.flat_map(|other| jobs.variant(other, seed)));
+        // They take the weights or the configuration of this variant's run.
+        let others = plan.variants.iter();
+        let others = others.filter(|other| other.pretrained() == Some(&variant.name));
+        chain.extend(others.flat_map(|other| jobs.variant(other, seed)));
         chain
     });
     [starts.collect(), chains.collect()]

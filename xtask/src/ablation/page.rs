@@ -6,7 +6,7 @@ use std::path::Path;
 
 use vlp_draw::{Curve, comparison_svg};
 
-use super::comparisons::{Comparison, comparisons};
+use super::comparisons::{Comparison, Comparisons, comparisons};
 use super::plan::{Plan, Task, View};
 use super::progress::duration;
 use super::scores::{BySeed, Scores};
@@ -94,7 +94,7 @@ fn results(
     text += &score_table(plan, scores);
     text += &order(plan, scores);
     text += "\n### Differences\n\n";
-    text += &difference_table(&comparisons);
+    text += &differences(&comparisons);
     if !charts.is_empty() {
         _ = write!(
             text,
@@ -261,23 +261,29 @@ fn order(plan: &Plan, scores: &Scores) -> String {
     text
 }
 
-fn difference_table(comparisons: &[Comparison]) -> String {
-    if comparisons.is_empty() {
+/// Both tables of differences, and how to read them.
+fn differences(comparisons: &Comparisons) -> String {
+    let counts = comparisons.primary.iter().chain(&comparisons.by_task);
+    let Some(least) = counts.map(|comparison| comparison.count).min() else {
         return "Tests need two seeds of both variants.\n".into();
-    }
-    let least = comparisons
-        .iter()
-        .map(|comparison| comparison.count)
-        .min()
-        .unwrap_or(0);
+    };
     let mut text = format!(
         "The difference of the means of a variant and another one, paired by seed, with its 95 % confidence interval.\n\
-         `p` is that of the two-sided paired t-test, `Holm` the same corrected over the {} comparisons of this table; below {SIGNIFICANT} it is bold.\n\
+         `p` is that of the two-sided paired t-test, `Holm` the same corrected over all comparisons of its table; below {SIGNIFICANT} it is bold.\n\
          `exact` is that of the permutation test which flips the signs of the differences in every way, not corrected.\n\
-         It assumes nothing about their distribution, but with {least} seeds it cannot be below {:.3}, which is why the t-test decides.\n\n\
-         | variant | against | task | seeds | difference | p | Holm | exact |\n|---|---|---|---:|---:|---:|---:|---:|\n",
-        comparisons.len(),
+         It assumes nothing about their distribution, but with {least} seeds it cannot be below {:.3}, which is why the t-test decides.\n\
+         The first table decides; the second shows where its differences come from.\n",
         2.0 / 2.0_f64.powi(least as i32)
+    );
+    for table in [&comparisons.primary, &comparisons.by_task] {
+        text += &difference_table(table);
+    }
+    text
+}
+
+fn difference_table(comparisons: &[Comparison]) -> String {
+    let mut text = String::from(
+        "\n| variant | against | score | seeds | difference | p | Holm | exact |\n|---|---|---|---:|---:|---:|---:|---:|\n",
     );
     for comparison in comparisons {
         let mark = if comparison.holm < SIGNIFICANT {
@@ -366,7 +372,6 @@ mod tests {
             "| device | flex (avx2), a CPU |",
             "| time | 6 min of 12 runs, one after the other |",
             "| `full` | 0.750 ± 0.050 (3) | – | 0.750 ± 0.050 (3) |",
-            "corrected over the 1 comparisons",
             "with 3 seeds it cannot be below 0.250",
             // The differences are -0.2, -0.19, -0.2: t = -59, two degrees of freedom.
             "| `neither` | `full` | vqa | 3 | -0.197 ± 0.014 | 0.0003 | **0.0003** | 0.25 |",

@@ -33,6 +33,8 @@ pub(super) struct Plan {
     set: Vec<String>,
     /// Validation metrics of pre-training that are drawn.
     pub(super) curves: Vec<String>,
+    /// Tasks whose mean score decides, those of the paper's table; the others are shown as well.
+    primary: Vec<String>,
     /// Steps of fine-tuning.
     pub(super) task_steps: u64,
     /// Evaluations during fine-tuning.
@@ -102,6 +104,8 @@ pub(super) struct Variant {
     pub(super) from: Option<String>,
     /// Not pre-trained: fine-tuned from random weights with the configuration of this variant.
     pub(super) scratch: Option<String>,
+    /// Fine-tuned from the pre-training of this variant, in another way.
+    pub(super) tuned_from: Option<String>,
     /// Multiple of the steps of pre-training.
     #[serde(default = "once")]
     times: u64,
@@ -109,6 +113,13 @@ pub(super) struct Variant {
 
 fn once() -> u64 {
     1
+}
+
+impl Variant {
+    /// The variant whose pre-training it uses; `None` if that is its own.
+    pub(super) fn pretrained(&self) -> Option<&str> {
+        self.scratch.as_deref().or(self.tuned_from.as_deref())
+    }
 }
 
 impl Plan {
@@ -132,7 +143,10 @@ impl Plan {
         check_names("task", tasks, &all)?;
         let mut chosen: BTreeSet<String> = variants.iter().cloned().collect();
         let needed = self.variants.iter().filter(|v| chosen.contains(&v.name));
-        let needed: Vec<String> = needed.filter_map(|v| v.scratch.clone()).collect();
+        let needed: Vec<String> = needed
+            .filter_map(Variant::pretrained)
+            .map(str::to_owned)
+            .collect();
         chosen.extend(needed);
         if !variants.is_empty() {
             self.variants
@@ -142,6 +156,15 @@ impl Plan {
             self.tasks.retain(|task| tasks.contains(&task.name));
         }
         Ok(())
+    }
+
+    /// The primary tasks, or all if none of them was chosen.
+    pub(super) fn primary_tasks(&self) -> Vec<&Task> {
+        let is_primary = |task: &&Task| self.primary.contains(&task.name);
+        match self.tasks.iter().filter(is_primary).collect::<Vec<_>>() {
+            tasks if tasks.is_empty() => self.tasks.iter().collect(),
+            tasks => tasks,
+        }
     }
 
     /// Steps of pre-training of a variant.
@@ -203,9 +226,12 @@ impl Plan {
             }
         }
         check_names("variant", &self.order, &variants)?;
+        let tasks: Vec<&str> = self.tasks.iter().map(|task| task.name.as_str()).collect();
+        check_names("task", &self.primary, &tasks)?;
         for variant in &self.variants {
             check_names("variant", &variant.against, &variants)?;
             check_names("variant", variant.scratch.as_slice(), &variants)?;
+            check_names("variant", variant.tuned_from.as_slice(), &variants)?;
             check_names("start", variant.from.as_slice(), &starts)?;
         }
         let sets = [&self.set, &self.task_set].into_iter();

@@ -115,7 +115,11 @@ impl Scores<'_> {
 
     /// The resolved configuration of a run of the first variant that is pre-trained.
     pub(super) fn configuration(&self, run: &str) -> Option<toml::Table> {
-        let variant = self.plan.variants.iter().find(|v| v.scratch.is_none())?;
+        let variant = self
+            .plan
+            .variants
+            .iter()
+            .find(|v| v.pretrained().is_none())?;
         let path = self.run(variant, 1, run).join("config.toml");
         fs::read_to_string(path).ok()?.parse().ok()
     }
