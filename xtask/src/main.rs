@@ -36,7 +36,7 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
        cargo xtask compare RUN RUN [LIMIT]
                                       compare the losses of two runs, to a relative LIMIT
        cargo xtask mean DIR [PAGE]    mean and spread over the seeds of the runs ARM-SEED or SUBJECT-ARM-SEED in a folder
-       cargo xtask results RUN        put a run's validation metrics into README.md
+       cargo xtask results RUN [PAGE]  put a run's validation metrics between the result markers of a page, README.md by default
        cargo xtask ledger [--write] [CASE ...]
                                       count kernels, uploads and reads on wgpu, and compare them with benches/ledger.toml; --write updates it
        cargo xtask distributed [--kills N] [--seed N] [--install] [--no-build] [SCENARIO ...]
@@ -75,7 +75,8 @@ fn main() -> ExitCode {
         }
         ["mean", folder] => mean::run(Path::new(folder), None),
         ["mean", folder, page] => mean::run(Path::new(folder), Some(Path::new(page))),
-        ["results", run] => results::run(root, Path::new(run)),
+        ["results", run] => results::run(Path::new(run), &root.join("README.md")),
+        ["results", run, page] => results::run(Path::new(run), Path::new(page)),
         ["ledger", ref words @ ..] => ledger::run(root, words),
         ["load", ref words @ ..] => load::run(root, words),
         #[cfg(target_os = "linux")]

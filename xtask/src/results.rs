@@ -1,4 +1,4 @@
-//! Writes the validation metrics in README.md.
+//! Writes the validation metrics of a run into a page.
 
 use std::fs;
 use std::path::Path;
@@ -8,18 +8,18 @@ use serde_json::Value;
 const OPEN: &str = "<!-- results -->";
 const CLOSE: &str = "<!-- /results -->";
 
-/// Replaces the text between the markers with the table of `run/results.json`.
-pub(crate) fn run(root: &Path, run: &Path) -> Result<(), String> {
+/// Replaces the text between the first markers of `page` with the table of `run/results.json`.
+pub(crate) fn run(run: &Path, page: &Path) -> Result<(), String> {
     let path = run.join("results.json");
     let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let results: Value =
         serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
     let table =
         table(&results).ok_or_else(|| format!("{}: not the results of a run", path.display()))?;
-    let readme = root.join("README.md");
-    let old = fs::read_to_string(&readme).map_err(|e| format!("{}: {e}", readme.display()))?;
-    let new = replace(&old, &table).ok_or_else(|| format!("README.md: no {OPEN} ... {CLOSE}"))?;
-    fs::write(&readme, new).map_err(|e| format!("{}: {e}", readme.display()))
+    let shown = page.display();
+    let old = fs::read_to_string(page).map_err(|e| format!("{shown}: {e}"))?;
+    let new = replace(&old, &table).ok_or_else(|| format!("{shown}: no {OPEN} ... {CLOSE}"))?;
+    fs::write(page, new).map_err(|e| format!("{shown}: {e}"))
 }
 
 pub(crate) fn replace(old: &str, table: &str) -> Option<String> {

@@ -21,6 +21,8 @@ use crate::processes::job::send;
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Exit code after a second signal.
 const INTERRUPTED: i32 = 130;
+/// Variable with the number of threads of a run: runs at a time share the cores.
+const THREADS: &str = "RAYON_NUM_THREADS";
 /// Lines of the output that an error shows.
 const SHOWN: usize = 8;
 
@@ -114,6 +116,10 @@ impl Driver<'_> {
         let output = Output::open(job, self.out)?;
         let mut command = Command::new(self.program);
         command.args(job.arguments_for(state)).current_dir(self.out);
+        if self.workers > 1 && std::env::var_os(THREADS).is_none() {
+            let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+            command.env(THREADS, (cores / self.workers).max(1).to_string());
+        }
         command.stdin(Stdio::null());
         command.stdout(output.stdout).stderr(output.stderr);
         // A group of its own: Ctrl-C reaches this process alone, which passes it on once.

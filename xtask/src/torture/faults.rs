@@ -23,6 +23,7 @@ struct Case<'a> {
 
 pub(super) fn run(lab: &Lab) -> Outcome<String> {
     let mut subjects = Subject::outputs(lab)?;
+    subjects.extend(Subject::sets(lab)?);
     subjects.push(Subject::training(lab, "e2e-vlp-tiny", 2, None)?);
     subjects.push(Subject::training(lab, "soho-tiny", 3, Some(1))?);
     let mut logs = vec![];

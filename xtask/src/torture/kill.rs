@@ -1,4 +1,4 @@
-//! Runs that are killed at random moments and resumed.
+//! Runs, indices and sets of scenes that are killed at random moments and completed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::processes::scenario::Outcome;
 
 const STEPS: usize = 6;
 
-/// A run that is killed.
+/// A command that is killed.
 struct Victim {
     subject: Subject,
     calls: Vec<Call>,
@@ -40,8 +40,12 @@ pub(super) fn run(lab: &Lab) -> Outcome<String> {
     let mut victims = vec![];
     for preset in PRESETS {
         for resumed in [None, Some(3)] {
-            victims.push(Victim::new(lab, preset, resumed)?);
+            let subject = Subject::training(lab, preset, STEPS, resumed)?;
+            victims.push(Victim::new(lab, subject)?);
         }
+    }
+    for subject in Subject::sets(lab)? {
+        victims.push(Victim::new(lab, subject)?);
     }
     let mut random = Random(lab.options.seed);
     let kills: Vec<Kill> = (0..lab.count(20, 1000))
@@ -72,17 +76,16 @@ pub(super) fn run(lab: &Lab) -> Outcome<String> {
     }
     let killed = kills.len() - ended;
     Ok(format!(
-        "{killed} kills ({ended} more came too late), {} finishes with the unbroken run's bytes",
+        "{killed} kills of runs, indices and sets of scenes ({ended} more came too late), {} finishes with the unbroken command's bytes",
         kills.len()
     ))
 }
 
-/// A run that had ended before it was to be killed.
+/// A command that had ended before it was to be killed.
 const ENDED: &str = "after its end";
 
 impl Victim {
-    fn new(lab: &Lab, preset: &str, resumed: Option<usize>) -> Result<Self, String> {
-        let subject = Subject::training(lab, preset, STEPS, resumed)?;
+    fn new(lab: &Lab, subject: Subject) -> Result<Self, String> {
         let (_, calls) = subject.calls(lab)?;
         let case = lab.fresh("kill/timed")?;
         subject.prepare(&case)?;
@@ -106,7 +109,7 @@ impl Kill<'_> {
         let (phase, done) = match self.moment {
             Moment::Call(call, fault) => {
                 program.fault(call, fault).run()?.expect(137)?;
-                (phase_of(&calls[call]), &calls[..call])
+                (subject.phase(|| phase_of(&calls[call])), &calls[..call])
             }
             Moment::After(time) => {
                 let mut child = program.start()?;
@@ -114,7 +117,10 @@ impl Kill<'_> {
                 child.kill().map_err(|e| e.to_string())?;
                 match program::wait(child)?.code {
                     Some(0) => (ENDED.to_owned(), &calls[..]),
-                    Some(137) => (phase_on_disk(&case.join("out")), &calls[..0]),
+                    Some(137) => {
+                        let phase = subject.phase(|| phase_on_disk(&case.join("out")));
+                        (phase, &calls[..0])
+                    }
                     code => return Err(format!("ended with {code:?}")),
                 }
             }

@@ -79,6 +79,25 @@ impl Lab {
         Program::new(&self.program, &self.shim, arguments)
     }
 
+    /// Another program with these arguments, on one thread.
+    pub(super) fn vlp_of<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        program: &Path,
+        arguments: &[S],
+    ) -> Program {
+        Program::new(program, &self.shim, arguments)
+    }
+
+    /// Builds `vlp` with the clients of object stores. Returns its path.
+    pub(super) fn build_cloud(&self) -> Result<PathBuf, String> {
+        let program = self.folder.join("vlp-cloud");
+        if self.options.build {
+            let arguments = ["--package", "vlp", "--features", "cloud"];
+            folders::build(&self.root, &arguments, "vlp", &program)?;
+        }
+        Ok(program)
+    }
+
     /// One number by hand, another in continuous integration.
     pub(super) fn count(&self, short: usize, long: usize) -> usize {
         if self.options.long { long } else { short }
@@ -99,6 +118,17 @@ impl Lab {
         items: &[T],
         check: impl Fn(usize, &T) -> Result<R, String> + Sync,
     ) -> Result<Vec<R>, String> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        self.each_at_once(threads, items, check)
+    }
+
+    /// As [`Self::each`], for so many items at once.
+    pub(super) fn each_at_once<T: Sync, R: Send>(
+        &self,
+        threads: usize,
+        items: &[T],
+        check: impl Fn(usize, &T) -> Result<R, String> + Sync,
+    ) -> Result<Vec<R>, String> {
         let next = AtomicUsize::new(0);
         let results = Mutex::new(vec![]);
         let work = || {
@@ -113,7 +143,6 @@ impl Lab {
                 }
             }
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         std::thread::scope(|scope| {
             (0..threads).for_each(|_| {
                 scope.spawn(work);

@@ -15,6 +15,7 @@ mod program;
 mod quarantine;
 mod resume;
 mod shared;
+mod stores;
 mod subject;
 mod tiny;
 
@@ -24,10 +25,10 @@ use crate::processes::scenario::{self, Scenario};
 use lab::Lab;
 use options::Options;
 
-const SCENARIOS: [Scenario<Lab, String>; 8] = [
+const SCENARIOS: [Scenario<Lab, String>; 9] = [
     Scenario {
         name: "kill",
-        shows: "a run that is killed at any moment and resumed has the bytes of one that was not",
+        shows: "a run, index or set that is killed at any moment and completed has the bytes of one that was not",
         run: kill::run,
     },
     Scenario {
@@ -59,6 +60,11 @@ const SCENARIOS: [Scenario<Lab, String>; 8] = [
         name: "quarantine",
         shows: "of many samples exactly the bad ones are left out and named",
         run: quarantine::run,
+    },
+    Scenario {
+        name: "stores",
+        shows: "an object store that cuts, stalls, lies or changes gives the unbroken result or a named error",
+        run: stores::run,
     },
     Scenario {
         name: options::FUZZ,

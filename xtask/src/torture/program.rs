@@ -66,7 +66,7 @@ impl Program {
         Self { command }
     }
 
-    fn with(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+    pub(super) fn with(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }

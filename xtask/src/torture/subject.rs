@@ -31,6 +31,8 @@ enum Kind {
     Run,
     /// A folder that appears as a whole.
     Whole,
+    /// An index, which the same command goes on with, and which is refused until it is complete.
+    Index,
     /// Files, each of which is the old one or the new one.
     Files,
 }
@@ -40,7 +42,7 @@ enum Kind {
 pub(super) enum State {
     Old,
     New,
-    /// Of a run.
+    /// Of a run or an index.
     Between,
 }
 
@@ -82,6 +84,27 @@ impl Subject {
             kind: Kind::Run,
             started: resumed.unwrap_or(0),
         })
+    }
+
+    /// `scenes` and `index`.
+    pub(super) fn sets(lab: &Lab) -> Result<Vec<Self>, String> {
+        let folder = lab.fresh("subjects/sets")?;
+        let run = folder.join("run");
+        let mut settings = tiny::settings("e2e-vlp-tiny", 1);
+        settings.extend(tiny::set(&["objectives.itc.dim=8"]));
+        lab.vlp(&tiny::new_run(&run, &settings)).run()?.expect(0)?;
+        let run = run.display().to_string();
+        // By hand, two segments.
+        let count = format!("data.scenes.count={}", lab.count(8, 260));
+        let cases: [Case<'_>; 2] = [
+            ("scenes", &["scenes", "--count", "3", "--out", OUT], None),
+            (
+                "index",
+                &["index", &run, "scenes", "--set", &count, "--out", OUT],
+                None,
+            ),
+        ];
+        Self::all(lab, &folder, &cases)
     }
 
     /// `data pack`, `weights export`, `predict`, `evaluate --results`, `data view`, `data check --json`, of a run and of images.
@@ -150,14 +173,20 @@ impl Subject {
                 Some(&["data", "stats", &coco, "--json", "OUT.json"]),
             ),
         ];
+        Self::all(lab, &folder, &cases)
+    }
+
+    /// Those of some cases, which are run in `folder`.
+    fn all(lab: &Lab, folder: &Path, cases: &[Case<'_>]) -> Result<Vec<Self>, String> {
         let mut subjects = vec![];
-        for (name, arguments, old) in cases {
+        for &(name, arguments, old) in cases {
             let subject = Self {
                 name,
                 arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
                 start: old.map(|_| folder.join(format!("{name}-start"))),
                 end: folder.join(format!("{name}-end")),
                 kind: match old {
+                    None if name == "index" => Kind::Index,
                     None => Kind::Whole,
                     Some(_) => Kind::Files,
                 },
@@ -231,6 +260,7 @@ impl Subject {
             Kind::Run => Ok(State::Between),
             _ if now == new => Ok(State::New),
             _ if now == old => Ok(State::Old),
+            Kind::Index => Ok(State::Between),
             Kind::Files => {
                 let is_either = |(path, bytes): (&PathBuf, &Option<Vec<u8>>)| {
                     [&old, &new]
@@ -297,7 +327,12 @@ impl Subject {
             run_files::compare(&self.end.join("out"), &out)?;
             run_files::compare_reports(&self.end.join("out"), &out)?;
         } else {
-            if self.state(case)? != State::New {
+            let state = self.state(case)?;
+            if let (Kind::Index, State::Between) = (&self.kind, state) {
+                let search = ["search", &out.display().to_string(), "--text", "a circle"];
+                lab.vlp(&search).run()?.expect(1)?;
+            }
+            if state != State::New {
                 lab.vlp(&arguments).run()?.expect(0)?;
             }
             if self.state(case)? != State::New {
@@ -305,6 +340,14 @@ impl Subject {
             }
         }
         no_temporaries(case)
+    }
+
+    /// In what a command was disturbed: `of_run` for a run.
+    pub(super) fn phase(&self, of_run: impl FnOnce() -> String) -> String {
+        match self.kind {
+            Kind::Run => of_run(),
+            _ => format!("inside `{}`", self.name),
+        }
     }
 
     fn new_run(&self, out: &Path) -> Result<Vec<String>, String> {
