@@ -42,7 +42,7 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
        cargo xtask distributed [--kills N] [--seed N] [--install] [--no-build] [SCENARIO ...]
                                       train with several processes: equal results, failures, hosts, Slurm
        cargo xtask scale              time a step of one process and of two, on a core each
-       cargo xtask torture [--long] [--seed N] [--no-build] [--write-messages] [--inputs N] [--no-burn] [NAME ...]
+       cargo xtask torture [--long] [--seed N] [--no-build] [--write-messages] [--inputs N] [--minutes N] [--no-burn] [NAME ...]
                                       kill, fail, starve and fuzz vlp, and compare what is left; --long writes docs/reliability.md
        cargo xtask ablation e2e-vlp|soho|generalization [--seeds N] [--steps N] [--task-steps N] [--out DIR] [--only VARIANT,...]
                                       pre-train and fine-tune variants of a model, and write a page of scores, tests and curves

@@ -22,10 +22,10 @@ pub enum DataError {
         /// What was searched for.
         reason: String,
     },
-    /// A shard, or the location of a set of shards, could not be read.
+    /// A shard, its index, or the location of a set of shards, could not be read.
     #[error("{source}")]
     Store {
-        /// The store's error, which names the shard or the location.
+        /// The error, which names the file or the location.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An annotation file does not match its format.
@@ -108,6 +108,22 @@ impl DataError {
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
+    }
+
+    /// Whether a store of samples is at fault rather than one sample. Whoever skips samples that cannot be read stops at such
+    /// an error: what was skipped would depend on when the store answered.
+    pub fn is_of_store(&self) -> bool {
+        matches!(self, Self::Store { .. })
+    }
+
+    /// As an error of a store, if it is none yet.
+    pub(crate) fn of_store(self) -> Self {
+        match self {
+            Self::Store { .. } => self,
+            error => Self::Store {
+                source: Box::new(error),
+            },
+        }
     }
 }
 

@@ -109,7 +109,8 @@ struct Worker {
 /// function of (source, configuration, step): the stream is the same for any number of threads, for any start step, and
 /// however the micro-batches are distributed. Dropping the loader joins its threads.
 ///
-/// Samples that cannot be loaded are skipped without limit; see [`SkippedBudget`](crate::SkippedBudget).
+/// Samples that cannot be loaded are skipped without limit; see [`SkippedBudget`](crate::SkippedBudget). A
+/// [store](DataError::is_of_store) that cannot be read ends the stream.
 pub struct Loader {
     preparer: Arc<Preparer>,
     workers: Vec<Worker>,
@@ -195,7 +196,7 @@ impl Loader {
     /// Waits for the batch of the next step. The stream does not end: one epoch follows another.
     ///
     /// # Errors
-    /// Those of [`BatchSampler::batch`], and [`DataError::Worker`] if a thread panicked. After an error every further call
+    /// Those of [`BatchSampler::batch`], [`DataError::Store`], and [`DataError::Worker`] if a thread panicked. After an error every further call
     /// is an error.
     #[expect(
         clippy::should_implement_trait,
@@ -299,6 +300,7 @@ impl Preparer {
             };
             match example {
                 Ok(example) => batch.examples.push(example),
+                Err(error) if error.is_of_store() => return Err(error),
                 Err(error) => {
                     let record = skipped_sample(self.examples.source.as_ref(), index, &error);
                     batch.skipped.push(record);

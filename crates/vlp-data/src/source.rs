@@ -36,7 +36,7 @@ pub trait Source: Send + Sync {
     /// sample. Sources that are not entirely in memory keep it for the samples prepared last.
     ///
     /// # Errors
-    /// If it cannot be read; the methods then return their default for this sample.
+    /// If it cannot be read; the methods then return their default for this sample, and the next method with errors reports it.
     fn prepare(&self, index: usize) -> Result<(), DataError> {
         match self.inner(index) {
             Some((source, index)) => source.prepare(index),

@@ -15,7 +15,7 @@ use vlp_data::{
 fn no_progress(_: usize, _: usize) {}
 
 fn check_with_defaults(source: &dyn Source) -> CheckReport {
-    check(source, &CheckOptions::default(), &no_progress)
+    check(source, &CheckOptions::default(), &no_progress).unwrap()
 }
 
 /// Samples in memory, including invalid ones that a reader would skip; `load` may fail or panic.
@@ -134,7 +134,7 @@ fn issues_of_every_kind_are_reported() {
     ];
     let mut options = CheckOptions::default();
     options.limits.max_side = 100;
-    let report = check(&InvalidSource::new(samples), &options, &no_progress);
+    let report = check(&InvalidSource::new(samples), &options, &no_progress).unwrap();
     let expected = [
         (IssueKind::Unreadable, 2),
         (IssueKind::Limit, 1),
@@ -214,7 +214,7 @@ fn skipped_records_of_the_reader_are_listed_first() {
         let options = CheckOptions::default()
             .with_decode(decode)
             .with_read_report(Some(source.report()));
-        check(&source, &options, &no_progress)
+        check(&source, &options, &no_progress).unwrap()
     };
     let report = run(true);
     let kinds: Vec<IssueKind> = report.issues.iter().map(|issue| issue.kind).collect();
@@ -254,14 +254,17 @@ fn images_shared_by_two_splits_are_reported() {
     let val = common::source(samples.split_off(40));
     let train = common::source(samples);
     let options = CheckOptions::default().with_other(Some(&val));
-    let disjoint = check(&train, &options, &no_progress);
+    let disjoint = check(&train, &options, &no_progress).unwrap();
     assert!(disjoint.is_clean(), "{disjoint}");
     let whole: Arc<dyn Source> = Arc::new(train);
     let subset =
         |from: usize, to: usize| Subset::new(whole.clone(), (from..to).collect(), "part").unwrap();
     let (first, second) = (subset(0, 25), subset(20, 40));
     let options = CheckOptions::default().with_other(Some(&second));
-    let overlap = check(&first, &options, &no_progress).overlap.unwrap();
+    let overlap = check(&first, &options, &no_progress)
+        .unwrap()
+        .overlap
+        .unwrap();
     let shared: Vec<(usize, usize)> = (20..25).map(|index| (index, index - 20)).collect();
     assert_eq!((overlap.keys, overlap.pixels), (5, 5));
     assert_eq!((&overlap.by_key, &overlap.by_pixels), (&shared, &shared));
@@ -275,7 +278,10 @@ fn images_shared_by_two_splits_are_reported() {
         .collect();
     let renamed = InvalidSource::new(renamed);
     let options = CheckOptions::default().with_other(Some(&renamed));
-    let overlap = check(&first, &options, &no_progress).overlap.unwrap();
+    let overlap = check(&first, &options, &no_progress)
+        .unwrap()
+        .overlap
+        .unwrap();
     assert_eq!((overlap.keys, overlap.pixels), (0, 3));
     assert_eq!(overlap.by_pixels, [(0, 0), (1, 1), (2, 2)]);
 }
@@ -303,7 +309,7 @@ fn equal_file_names_in_two_folders_are_not_shared_images() {
         let options = CheckOptions::default()
             .with_decode(decode)
             .with_other(Some(other));
-        check(source, &options, &no_progress)
+        check(source, &options, &no_progress).unwrap()
     };
     let report = compare(&first, &second, true);
     let overlap = report.overlap.as_ref().unwrap();
@@ -375,6 +381,7 @@ fn the_report_does_not_depend_on_the_number_of_threads() {
                 assert_eq!(total, source.len() + 50);
                 progress.borrow_mut().push(done);
             });
+            let report = report.unwrap();
             let progress = progress.into_inner();
             assert!(progress.is_sorted() && progress.last() == Some(&(source.len() + 50)));
             report
@@ -395,7 +402,7 @@ fn an_empty_source_has_an_empty_report() {
     let read = ReadReport::default();
     let options = CheckOptions::default().with_read_report(Some(&read));
     assert_eq!(
-        check(&InvalidSource::new(vec![]), &options, &no_progress),
+        check(&InvalidSource::new(vec![]), &options, &no_progress).unwrap(),
         report
     );
 }

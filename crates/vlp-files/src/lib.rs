@@ -8,4 +8,4 @@ mod sync;
 pub use partial_file::{PartialFile, write_synced, write_whole};
 pub use partial_folder::PartialFolder;
 pub use partial_name::is_partial_of;
-pub use sync::{create_folder, sync_folder, sync_parent};
+pub use sync::{create_folder, sync_folder, sync_parent, sync_tree};

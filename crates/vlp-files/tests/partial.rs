@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use vlp_files::{PartialFile, PartialFolder, create_folder, is_partial_of, write_whole};
+use vlp_files::{PartialFile, PartialFolder, create_folder, is_partial_of, sync_tree, write_whole};
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
@@ -145,4 +145,18 @@ fn files_in_shared_memory_are_replaced() {
     write_whole(&path, b"short").unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"short");
     assert_eq!(names(folder.path()), ["file"]);
+}
+
+#[test]
+fn a_tree_of_more_files_than_threads_is_synced_and_what_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("a/b");
+    create_folder(&inner).unwrap();
+    for number in 0..2000 {
+        fs::write(inner.join(number.to_string()), "x").unwrap();
+    }
+    sync_tree(folder.path()).unwrap();
+    assert_eq!(names(&inner).len(), 2000);
+    let missing = folder.path().join("none");
+    assert_eq!(sync_tree(&missing).unwrap_err().0, missing);
 }

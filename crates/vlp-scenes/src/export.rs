@@ -1,18 +1,23 @@
 use std::{
     fs,
-    io::Write as _,
+    io::Cursor,
     path::{Path, PathBuf},
 };
 
 use image::{ImageFormat, RgbImage, codecs::jpeg::JpegEncoder};
 use serde_json::{Value, json};
 use vlp_data::{DataError, Image, Object, Source};
+use vlp_files::{PartialFolder, sync_tree};
 
-use crate::{Scenes, Split};
+use crate::{Scenes, Split, export_folder};
 
 impl Scenes {
     /// Writes the whole split to `dir` in the formats of the public data sets, for other tools and for
     /// [`read::coco`](vlp_data::read::coco()). Existing files of the same names are replaced.
+    ///
+    /// All is written to a temporary folder first. A new `dir` then appears as a whole. In one that exists, such as that of
+    /// another split, annotation files appear after the images that they name, and
+    /// `annotations/captions_SPLIT.json` last.
     ///
     /// | path | format |
     /// |---|---|
@@ -25,6 +30,28 @@ impl Scenes {
     /// [`DataError::Io`] if a folder or file cannot be written.
     pub fn write_to(&self, dir: impl AsRef<Path>) -> Result<(), DataError> {
         let dir = dir.as_ref();
+        let exists = dir.is_dir();
+        let path = match exists {
+            // It may be all that can be written to.
+            true => dir.join("scenes"),
+            false => dir.to_owned(),
+        };
+        let folder = PartialFolder::create(path).map_err(DataError::io(dir))?;
+        self.write_files(folder.path())?;
+        sync_tree(folder.path()).map_err(|(path, source)| DataError::Io { path, source })?;
+        match exists {
+            true => export_folder::move_files(folder.path(), dir, &self.marker()),
+            false => folder.finish().map_err(DataError::io(dir)),
+        }
+    }
+
+    /// The file without which readers find no data of this split.
+    fn marker(&self) -> PathBuf {
+        let split = self.config.split.name();
+        Path::new("annotations").join(format!("captions_{split}.json"))
+    }
+
+    fn write_files(&self, dir: &Path) -> Result<(), DataError> {
         self.write_coco(dir)?;
         self.write_vqa(&dir.join("vqa"))?;
         self.write_nlvr2(&dir.join("nlvr2"))?;
@@ -56,10 +83,7 @@ impl Scenes {
         let info = json!({ "description": self.name, "version": "1.0" });
         let captions =
             json!({ "info": info, "licenses": [], "images": images, "annotations": captions });
-        write_json(
-            &annotations.join(format!("captions_{split}.json")),
-            &captions,
-        )?;
+        write_json(&dir.join(self.marker()), &captions)?;
         let classes = categories(&self.labels.classes, Some("shape"));
         let attributes = categories(&self.labels.attributes, None);
         let instances = json!({
@@ -220,29 +244,33 @@ fn write_json(path: &Path, value: &Value) -> Result<(), DataError> {
 }
 
 fn write_lines(path: &Path, lines: &[Value]) -> Result<(), DataError> {
-    let file = fs::File::create(path).map_err(DataError::io(path))?;
-    let mut file = std::io::BufWriter::new(file);
-    let mut write = || {
-        lines.iter().try_for_each(|line| writeln!(file, "{line}"))?;
-        file.flush()
-    };
-    write().map_err(DataError::io(path))
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(path, text).map_err(DataError::io(path))
 }
 
 fn write_png(path: &Path, image: &Image) -> Result<(), DataError> {
-    let image = rgb_image(path, image)?;
-    image
-        .save_with_format(path, ImageFormat::Png)
-        .map_err(|error| io_error(path, &error))
+    write_image(path, image, |image, file| {
+        image.write_to(file, ImageFormat::Png)
+    })
 }
 
 fn write_jpeg(path: &Path, image: &Image) -> Result<(), DataError> {
-    let image = rgb_image(path, image)?;
-    let file = fs::File::create(path).map_err(DataError::io(path))?;
-    let mut file = std::io::BufWriter::new(file);
-    image
-        .write_with_encoder(JpegEncoder::new_with_quality(&mut file, 95))
-        .map_err(|error| io_error(path, &error))
+    write_image(path, image, |image, file| {
+        image.write_with_encoder(JpegEncoder::new_with_quality(file, 95))
+    })
+}
+
+fn write_image(
+    path: &Path,
+    image: &Image,
+    encode: impl FnOnce(&RgbImage, &mut Cursor<Vec<u8>>) -> Result<(), image::ImageError>,
+) -> Result<(), DataError> {
+    let mut file = Cursor::new(vec![]);
+    encode(&rgb_image(path, image)?, &mut file).map_err(|error| DataError::Decode {
+        name: path.display().to_string(),
+        reason: error.to_string(),
+    })?;
+    fs::write(path, file.get_ref()).map_err(DataError::io(path))
 }
 
 fn rgb_image(path: &Path, image: &Image) -> Result<RgbImage, DataError> {
@@ -251,11 +279,4 @@ fn rgb_image(path: &Path, image: &Image) -> Result<RgbImage, DataError> {
         name: path.display().to_string(),
         reason: "size and pixels disagree".into(),
     })
-}
-
-fn io_error(path: &Path, error: &image::ImageError) -> DataError {
-    DataError::Io {
-        path: path.into(),
-        source: std::io::Error::other(error.to_string()),
-    }
 }

@@ -8,6 +8,7 @@ mod clutter;
 mod config;
 mod draw;
 mod export;
+mod export_folder;
 mod hypotheses;
 mod object;
 mod outline;

@@ -192,3 +192,54 @@ fn tasks_equal_the_written_files() {
         assert!(source.load(source.len()).is_err() && source.label(source.len()).is_err());
     }
 }
+
+/// Files by their path.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        match path.is_dir() {
+            true => files.extend(
+                self::files(&path)
+                    .into_iter()
+                    .map(|(inner, bytes)| (format!("{name}/{inner}"), bytes)),
+            ),
+            false => drop(files.insert(name.to_owned(), fs::read(&path).unwrap())),
+        }
+    }
+    files
+}
+
+#[test]
+fn a_split_is_added_to_a_folder_with_the_same_files_as_in_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let [both, val] = ["both", "val"].map(|name| dir.path().join(name));
+    let train = config(5).with_split(Split::Train);
+    Scenes::new(train).unwrap().write_to(&both).unwrap();
+    let of_train = files(&both);
+    let scenes = Scenes::new(config(5)).unwrap();
+    scenes.write_to(&val).unwrap();
+    let mut expected = files(&val);
+    expected.extend(of_train);
+    scenes.write_to(&both).unwrap();
+    assert!(files(&both) == expected);
+    // Once more, in its place.
+    scenes.write_to(&both).unwrap();
+    assert!(files(&both) == expected);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_leaves_no_annotations() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("set");
+    let scenes = Scenes::new(config(3)).unwrap();
+    // In the place of an image.
+    let image = scenes.load(1).unwrap().name;
+    fs::create_dir_all(set.join("val").join(&image)).unwrap();
+    let error = scenes.write_to(&set).unwrap_err().to_string();
+    assert!(error.contains(&image), "{error}");
+    assert!(files(&set).keys().all(|path| !path.contains(".json")));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}

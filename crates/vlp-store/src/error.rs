@@ -2,6 +2,8 @@ use std::ops::Range;
 
 use vlp_data::DataError;
 
+use crate::ObjectVersion;
+
 /// An error of an object store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -12,6 +14,14 @@ pub enum StoreError {
         /// The URL as given.
         url: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// An environment variable has no valid value.
+    #[error("{name}: {reason}")]
+    Setting {
+        /// The variable.
+        name: &'static str,
+        /// Its value and what is allowed.
         reason: String,
     },
     /// The store cannot be used with this configuration: credentials, region, endpoint.
@@ -47,6 +57,18 @@ pub enum StoreError {
         /// The cause of the last failure.
         source: object_store::Error,
     },
+    /// An object is not the one that was read before.
+    #[error(
+        "{url}: it has changed while it was in use, from {first} to {now}; samples of both cannot be told apart: put back the first one, or start anew with the other"
+    )]
+    Changed {
+        /// The URL of the object.
+        url: String,
+        /// The version that was read first.
+        first: Box<ObjectVersion>,
+        /// The version of the last response.
+        now: Box<ObjectVersion>,
+    },
     /// The background thread of the store could not be started, or a request panicked.
     #[error("{url}: {reason}")]
     Thread {
@@ -58,13 +80,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The URL of the store or object.
+    /// The URL of the store or object; empty if the error is about none.
     pub fn url(&self) -> &str {
         match self {
+            Self::Setting { .. } => "",
             Self::Url { url, .. }
             | Self::Open { url, .. }
             | Self::Metadata { url, .. }
             | Self::Read { url, .. }
+            | Self::Changed { url, .. }
             | Self::Thread { url, .. } => url,
         }
     }

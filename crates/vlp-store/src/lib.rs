@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod client;
 mod error;
 mod object_blob_store;
 mod range_reader;
 mod retry_policy;
 mod runtime;
+mod version;
 
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use vlp_data::{
 pub use error::StoreError;
 pub use object_blob_store::ObjectBlobStore;
 pub use retry_policy::RetryPolicy;
+pub use version::ObjectVersion;
 
 /// Opens shards at a local path, or at the URL of an object store, which is read through a cache of blocks.
 ///

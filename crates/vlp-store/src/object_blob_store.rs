@@ -10,14 +10,17 @@ use vlp_data::{
 };
 
 use crate::{
-    RetryPolicy, StoreError,
+    ObjectVersion, RetryPolicy, StoreError, client,
     range_reader::{RangeError, RangeReader},
     runtime::Runtime,
+    version::{Changed, Versions},
 };
 
 /// The objects below a URL: `s3://BUCKET/PREFIX`, `gs://`, `az://`, `https://`, `http://` or `file://`.
 ///
-/// Any number of threads may read at once. A truncated read resumes where it stopped if the object's ETag is unchanged.
+/// Any number of threads may read at once. A truncated read resumes where it stopped. An object whose length, ETag or, without
+/// ETags, time of modification differs from those of the first response about it is an error: [`StoreError::Changed`].
+///
 /// Each read is a request; wrap the store in a [`CachedBlobStore`](vlp_data::shards::CachedBlobStore) as
 /// [`open`](crate::open) does.
 pub struct ObjectBlobStore {
@@ -27,6 +30,9 @@ pub struct ObjectBlobStore {
     retry_policy: RetryPolicy,
     /// False for HTTP, as not all servers can list files.
     can_list: bool,
+    /// Whether a list of objects has the ETags of other responses.
+    lists_e_tags: bool,
+    versions: Arc<Versions>,
     runtime: Runtime,
 }
 
@@ -43,10 +49,11 @@ impl ObjectBlobStore {
     /// Opens the store at a URL without sending a request.
     ///
     /// Credentials, region and endpoint are read from the environment variables `AWS_...`, `GOOGLE_...` and `AZURE_...`,
-    /// such as `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT` and `AWS_ALLOW_HTTP`.
+    /// such as `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT` and `AWS_ALLOW_HTTP`; the time for which a store
+    /// that does not answer is waited for from [`VLP_STORE_TIMEOUT`](RetryPolicy::from_environment).
     ///
     /// # Errors
-    /// [`StoreError::Url`], [`StoreError::Open`] or [`StoreError::Thread`].
+    /// [`StoreError::Url`], [`StoreError::Setting`], [`StoreError::Open`] or [`StoreError::Thread`].
     pub fn open(url: &str) -> Result<Self, StoreError> {
         let options = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
@@ -54,7 +61,7 @@ impl ObjectBlobStore {
             let is_option = prefixes.iter().any(|prefix| name.starts_with(prefix));
             is_option.then_some((name, value.into_string().ok()?))
         });
-        Self::with_options(url, options, RetryPolicy::default())
+        Self::with_options(url, options, RetryPolicy::from_environment()?)
     }
 
     /// Like [`open`](Self::open), with options instead of environment variables. Their names are those of the variables,
@@ -82,7 +89,7 @@ impl ObjectBlobStore {
             options.push(("allow_http".into(), "true".into()));
         }
         let (store, prefix) =
-            object_store::parse_url_opts(&parsed, options).map_err(|source| StoreError::Open {
+            client::open(&parsed, &options, retry_policy).map_err(|source| StoreError::Open {
                 url: url.into(),
                 source,
             })?;
@@ -92,10 +99,12 @@ impl ObjectBlobStore {
         })?;
         Ok(Self {
             url: url.trim_end_matches('/').into(),
-            store: Arc::from(store),
+            store,
             prefix,
             retry_policy,
             can_list: !is_http,
+            lists_e_tags: matches!(parsed.scheme(), "s3" | "s3a" | "file"),
+            versions: Arc::default(),
             runtime,
         })
     }
@@ -111,6 +120,19 @@ impl ObjectBlobStore {
             Err(_) => path.join(part),
         };
         name.split('/').fold(self.prefix.clone(), join)
+    }
+
+    fn check_version(&self, name: &str, version: ObjectVersion) -> Result<(), StoreError> {
+        let checked = self.versions.check(name, version);
+        checked.map_err(|changed| self.changed(name, changed))
+    }
+
+    fn changed(&self, name: &str, Changed { first, now }: Changed) -> StoreError {
+        StoreError::Changed {
+            url: self.object_url(name),
+            first: Box::new(first),
+            now: Box::new(now),
+        }
     }
 
     fn wait<T: Send + 'static>(
@@ -154,7 +176,15 @@ impl BlobStore for ObjectBlobStore {
             let name = metadata.location.filename()?.to_owned();
             Some(blob(name, metadata))
         };
-        let mut blobs: Vec<Blob> = list.objects.iter().filter_map(named_blob).collect();
+        let mut blobs = vec![];
+        for metadata in &list.objects {
+            let Some(blob) = named_blob(metadata) else {
+                continue;
+            };
+            let version = ObjectVersion::listed(metadata, self.lists_e_tags);
+            self.check_version(&blob.name, version)?;
+            blobs.push(blob);
+        }
         blobs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Some(blobs))
     }
@@ -162,7 +192,10 @@ impl BlobStore for ObjectBlobStore {
     fn head(&self, name: &str) -> Result<Option<Blob>, DataError> {
         let (store, path) = (self.store.clone(), self.object_path(name));
         match self.wait(async move { store.head(&path).await })? {
-            Ok(metadata) => Ok(Some(blob(name.to_owned(), &metadata))),
+            Ok(metadata) => {
+                self.check_version(name, ObjectVersion::of(&metadata))?;
+                Ok(Some(blob(name.to_owned(), &metadata)))
+            }
             Err(Error::NotFound { .. }) => Ok(None),
             Err(source) => Err(DataError::from(StoreError::Metadata {
                 url: self.object_url(name),
@@ -177,13 +210,22 @@ impl BlobStore for ObjectBlobStore {
         }
         let range = start..start.saturating_add(len as u64);
         let (store, path) = (self.store.clone(), self.object_path(name));
-        let reader = RangeReader::new(store, path, range.clone(), self.retry_policy);
-        let read_error = |error: RangeError| StoreError::Read {
-            url: self.object_url(name),
-            range,
-            received: error.received,
-            attempts: error.attempts,
-            source: error.source,
+        let (versions, object) = (self.versions.clone(), name.to_owned());
+        let check = move |version| versions.check(&object, version);
+        let reader = RangeReader::new(store, path, range.clone(), self.retry_policy, check);
+        let read_error = |error: RangeError| match error {
+            RangeError::Changed(changed) => self.changed(name, changed),
+            RangeError::Failed {
+                received,
+                attempts,
+                source,
+            } => StoreError::Read {
+                url: self.object_url(name),
+                range,
+                received,
+                attempts,
+                source,
+            },
         };
         Ok(self.wait(reader.read())?.map_err(read_error)?)
     }

@@ -1,25 +1,31 @@
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use futures_util::StreamExt as _;
 use object_store::{Error, GetOptions, ObjectStore, path::Path};
 
-use crate::RetryPolicy;
+use crate::{RetryPolicy, version::Changed, version::ObjectVersion};
 
 /// Reads a byte range of an object; truncated responses are resumed.
-pub(crate) struct RangeReader {
+pub(crate) struct RangeReader<C> {
     store: Arc<dyn ObjectStore>,
     path: Path,
     range: Range<u64>,
     retry_policy: RetryPolicy,
+    /// Compares the version of each response with that of the first one.
+    check: C,
     bytes: Vec<u8>,
-    e_tag: Option<String>,
 }
 
 /// Why a range could not be read completely.
-pub(crate) struct RangeError {
-    pub(crate) received: u64,
-    pub(crate) attempts: u32,
-    pub(crate) source: Error,
+pub(crate) enum RangeError {
+    /// The object is another one now.
+    Changed(Changed),
+    /// No complete response came.
+    Failed {
+        received: u64,
+        attempts: u32,
+        source: Error,
+    },
 }
 
 enum AttemptError {
@@ -27,14 +33,16 @@ enum AttemptError {
     Truncated(Error),
     /// There was no valid response. The client has already retried if that could help.
     Fatal(Error),
+    Changed(Changed),
 }
 
-impl RangeReader {
+impl<C: Fn(ObjectVersion) -> Result<(), Changed>> RangeReader<C> {
     pub(crate) fn new(
         store: Arc<dyn ObjectStore>,
         path: Path,
         range: Range<u64>,
         retry_policy: RetryPolicy,
+        check: C,
     ) -> Self {
         let bytes = Vec::with_capacity((range.end - range.start) as usize);
         Self {
@@ -42,12 +50,13 @@ impl RangeReader {
             path,
             range,
             retry_policy,
+            check,
             bytes,
-            e_tag: None,
         }
     }
 
     pub(crate) async fn read(mut self) -> Result<Vec<u8>, RangeError> {
+        let start = Instant::now();
         let (mut attempts, mut attempts_without_data) = (0, 0);
         let mut delay = self.retry_policy.initial_delay;
         loop {
@@ -57,14 +66,19 @@ impl RangeReader {
                 Ok(()) => return Ok(self.bytes),
                 Err(AttemptError::Truncated(error)) => (false, error),
                 Err(AttemptError::Fatal(error)) => (true, error),
+                Err(AttemptError::Changed(changed)) => return Err(RangeError::Changed(changed)),
             };
             if self.bytes.len() > received {
                 (attempts_without_data, delay) = (0, self.retry_policy.initial_delay);
             } else {
                 attempts_without_data += 1;
             }
-            if is_fatal || attempts_without_data >= self.retry_policy.max_attempts.max(1) {
-                return Err(RangeError {
+            if is_fatal
+                || attempts_without_data >= self.retry_policy.max_attempts.max(1)
+                // However little comes with each response, the read ends.
+                || start.elapsed() >= self.retry_policy.timeout
+            {
+                return Err(RangeError::Failed {
                     received: self.bytes.len() as u64,
                     attempts,
                     source,
@@ -81,11 +95,12 @@ impl RangeReader {
         let start = self.range.start + self.bytes.len() as u64;
         let options = GetOptions {
             range: Some((start..self.range.end).into()),
-            if_match: self.e_tag.clone(),
             ..GetOptions::default()
         };
         let response = self.store.get_opts(&self.path, options).await;
         let response = response.map_err(AttemptError::Fatal)?;
+        // Not left to `If-Match`, which never matches a weak ETag.
+        (self.check)(ObjectVersion::of(&response.meta)).map_err(AttemptError::Changed)?;
         if response.range.start != start {
             let reason = format!(
                 "requested bytes from {start}, received {:?}",
@@ -93,7 +108,6 @@ impl RangeReader {
             );
             return Err(AttemptError::Fatal(error(reason)));
         }
-        self.e_tag.clone_from(&response.meta.e_tag);
         let mut stream = response.into_stream();
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(AttemptError::Truncated)?;

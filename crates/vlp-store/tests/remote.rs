@@ -28,6 +28,7 @@ fn retry_policy(max_attempts: u32) -> RetryPolicy {
         max_attempts,
         initial_delay: Duration::from_millis(5),
         max_delay: Duration::from_millis(20),
+        timeout: Duration::from_secs(60),
     }
 }
 
@@ -117,6 +118,57 @@ fn failed_reads_report_object_range_and_attempts() {
     ];
     assert!(
         details.iter().all(|detail| error.contains(*detail)),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_object_that_changes_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tar");
+    let server = RangeServer::start(dir.path(), Truncations::new(&[]), true);
+    let other_server = RangeServer::start(dir.path(), Truncations::new(&[]), false);
+    for (url, len) in [(&server.url, 50_000), (&other_server.url, 60_000)] {
+        std::fs::write(&path, bytes(50_000)).unwrap();
+        let store = http_store(url, 3);
+        store.read("a.tar", 0, 10_000).unwrap();
+        store.read("a.tar", 10_000, 10_000).unwrap();
+        let mut changed = bytes(len);
+        changed[49_999] += 1;
+        std::fs::write(&path, changed).unwrap();
+        for error in [
+            store.read("a.tar", 20_000, 10_000).err(),
+            store.head("a.tar").err(),
+        ] {
+            let error = error.unwrap();
+            assert!(error.is_of_store(), "{error}");
+            let error = error.to_string();
+            let start =
+                format!("{url}/a.tar: it has changed while it was in use, from 50000 bytes");
+            assert!(error.starts_with(&start), "{error}");
+            assert!(error.contains(&format!("to {len} bytes")), "{error}");
+        }
+        // Whoever starts anew reads it.
+        http_store(url, 3).read("a.tar", 0, len).unwrap();
+    }
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_an_error_in_time() {
+    // Connections are accepted and never answered.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let policy = RetryPolicy {
+        timeout: Duration::from_secs(1),
+        ..retry_policy(3)
+    };
+    let store = ObjectBlobStore::with_options(&url, [], policy).unwrap();
+    let error = store.read("a.tar", 0, 10).unwrap_err();
+    assert!(error.is_of_store(), "{error}");
+    let error = error.to_string();
+    let name = format!("{url}/a.tar: received 0 bytes of 0 to 10");
+    assert!(
+        error.contains(&name) && error.contains("retry_timeout: 1s"),
         "{error}"
     );
 }

@@ -5,8 +5,10 @@ mod calls;
 mod disk;
 mod faults;
 mod fuzz;
+mod hash;
 mod kill;
 mod lab;
+mod memory;
 mod options;
 mod page;
 mod png;
@@ -18,6 +20,7 @@ mod shared;
 mod stores;
 mod subject;
 mod tiny;
+mod unsafe_code;
 
 use std::path::Path;
 
@@ -25,7 +28,7 @@ use crate::processes::scenario::{self, Scenario};
 use lab::Lab;
 use options::Options;
 
-const SCENARIOS: [Scenario<Lab, String>; 9] = [
+const SCENARIOS: [Scenario<Lab, String>; 11] = [
     Scenario {
         name: "kill",
         shows: "a run, index or set that is killed at any moment and completed has the bytes of one that was not",
@@ -67,9 +70,19 @@ const SCENARIOS: [Scenario<Lab, String>; 9] = [
         run: stores::run,
     },
     Scenario {
+        name: options::MEMORY,
+        shows: "memory, open files and threads of a long run stay as they are, and its losses are those of a short one",
+        run: memory::run,
+    },
+    Scenario {
         name: options::FUZZ,
         shows: "no input that libFuzzer finds makes a reader panic, hang, take much memory or break what it promises",
         run: fuzz::run,
+    },
+    Scenario {
+        name: options::UNSAFE,
+        shows: "kernels that write through pointers have no undefined behavior that Miri or the address sanitizer finds",
+        run: unsafe_code::run,
     },
 ];
 

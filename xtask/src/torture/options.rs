@@ -4,6 +4,9 @@ use crate::processes::options;
 
 /// The test that some options are about.
 pub(super) const FUZZ: &str = "fuzz";
+/// Others.
+pub(super) const MEMORY: &str = "memory";
+pub(super) const UNSAFE: &str = "unsafe";
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Options {
@@ -17,7 +20,9 @@ pub(super) struct Options {
     pub(super) write_messages: bool,
     /// Inputs of each fuzz target, instead of as many as by hand or in the short form.
     pub(super) inputs: Option<u64>,
-    /// Whether the fuzz targets of crates that build on burn are left out.
+    /// Minutes of the runs of `memory`, instead of as many as by hand or in the short form.
+    pub(super) minutes: Option<u64>,
+    /// Whether what builds burn anew is left out: some fuzz targets, and the address sanitizer of `unsafe`.
     pub(super) no_burn: bool,
     pub(super) names: Vec<String>,
 }
@@ -30,6 +35,7 @@ impl Options {
             build: true,
             write_messages: false,
             inputs: None,
+            minutes: None,
             no_burn: false,
             names: vec![],
         };
@@ -41,6 +47,7 @@ impl Options {
                 "--seed" => options.seed = number()?,
                 "--no-burn" => options.no_burn = true,
                 "--inputs" => options.inputs = Some(number()?),
+                "--minutes" => options.minutes = Some(number()?.max(1)),
                 _ => return Ok(false),
             }
             Ok(true)
@@ -51,14 +58,18 @@ impl Options {
         Ok(options)
     }
 
-    /// The words by which a test was run with fewer inputs or targets than `--long` alone has.
-    pub(super) fn of_fuzz_targets(&self, test: &str) -> String {
-        if test != FUZZ {
-            return String::new();
-        }
-        let no_burn = if self.no_burn { " --no-burn" } else { "" };
-        let inputs = self.inputs.map(|count| format!(" --inputs {count}"));
-        format!("{no_burn}{}", inputs.unwrap_or_default())
+    /// The words by which less of a test was run than by `--long` alone.
+    pub(super) fn of_parts(&self, test: &str) -> String {
+        let no_burn = match self.no_burn && [FUZZ, UNSAFE].contains(&test) {
+            true => " --no-burn",
+            false => "",
+        };
+        let inputs = self.inputs.filter(|_| test == FUZZ);
+        let inputs = inputs.map(|count| format!(" --inputs {count}"));
+        let minutes = self.minutes.filter(|_| test == MEMORY);
+        let minutes = minutes.map(|count| format!(" --minutes {count}"));
+        let counts = [inputs, minutes].into_iter().flatten();
+        counts.fold(no_burn.to_owned(), |words, count| words + &count)
     }
 }
 
@@ -86,6 +97,7 @@ mod tests {
             build: true,
             write_messages: false,
             inputs: Some(5),
+            minutes: None,
             no_burn: true,
             names: vec!["kill".into(), "power".into()],
         };

@@ -10,8 +10,8 @@ use crate::processes::scenario::Run;
 const START: &str = "# Reliability, measured
 
 Each line is what the command in it printed: on that processor, on that date.
-`cargo xtask torture` runs a short form of all of them but `fuzz`, as continuous integration does, in 16 s on an AMD EPYC (Zen 5, 2 cores); with `--long` it renews this page.
-The tests start the program itself, `target/debug/vlp`, and compare files.
+`cargo xtask torture` runs a short form of all of them but `fuzz` and `unsafe`, as continuous integration does; with `--long` it renews this page.
+The tests start the program itself, `target/debug/vlp`, and compare files; `stores` starts one that is built with `--features cloud`.
 What a disk or a kernel does to a process is done to it by a library that is loaded before the C library (`xtask/src/torture/shim.c`); Linux only.
 
 | test | figure | command | processor | date |
@@ -36,7 +36,7 @@ pub(super) fn write(
         .filter_map(|run| {
             let figure = run.outcome.as_ref().ok()?;
             let name = run.name;
-            let less = options.of_fuzz_targets(name);
+            let less = options.of_parts(name);
             let minutes = run.time.as_secs_f64() / 60.0;
             let line = format!(
                 "| `{name}` | {figure} | `cargo xtask torture {name} --long{less}` ({minutes:.1} min) | {processor} | {date} |\n"
@@ -46,6 +46,25 @@ pub(super) fn write(
         .collect();
     fs::write(&path, text(&old, names, &new)).map_err(failed)
 }
+
+/// Replaces the table of `unsafe`.
+pub(super) fn write_unsafe(root: &Path, table: &str) -> Result<(), String> {
+    let path = root.join("docs/reliability.md");
+    let failed = |e| format!("{}: {e}", path.display());
+    let old = fs::read_to_string(&path).map_err(failed)?;
+    let start = old.split(UNSAFE_START).next().unwrap_or_default();
+    fs::write(&path, format!("{start}{UNSAFE_START}{table}")).map_err(failed)
+}
+
+const UNSAFE_START: &str = "
+## `unsafe`
+
+The compiler forbids it in all crates but `vlp-ops`, whose kernels write through pointers.
+Miri interprets tests of these kernels on small shapes, and finds undefined behavior and data races; it has no AVX.
+The address sanitizer finds accesses outside of allocations while all tests of the crate run with the instructions of the processor.
+`cargo xtask torture unsafe` runs Miri, with `--long` the sanitizer as well, for which burn is built anew; kernels for GPUs are only compared with the CPU ([speed.md](speed.md)).
+
+";
 
 /// The page with new lines, and the old ones of other tests, in the order of `names`.
 fn text(old: &str, names: &[&str], new: &[(&str, String)]) -> String {
@@ -58,6 +77,10 @@ fn text(old: &str, names: &[&str], new: &[(&str, String)]) -> String {
             None => page.extend(old_line.map(|line| format!("{line}\n"))),
         }
     }
+    if let Some((_, table)) = old.split_once(UNSAFE_START) {
+        page += UNSAFE_START;
+        page += table;
+    }
     page
 }
 
@@ -69,7 +92,12 @@ mod tests {
     fn a_test_that_was_not_run_keeps_its_line() {
         let old = format!("{START}| `kill` | 5 |\n| `gone` | 1 |\n| `power` | 6 |\n");
         let new = [("kill", "| `kill` | 7 |\n".to_owned())];
-        let page = text(&old, &["kill", "faults", "power"], &new);
-        assert_eq!(page, format!("{START}| `kill` | 7 |\n| `power` | 6 |\n"));
+        let names = ["kill", "faults", "power"];
+        let expected = format!("{START}| `kill` | 7 |\n| `power` | 6 |\n");
+        assert_eq!(text(&old, &names, &new), expected);
+        // The table after them stays.
+        let table = format!("{UNSAFE_START}| a | 1 |\n");
+        let page = text(&format!("{old}{table}"), &names, &new);
+        assert_eq!(page, expected + &table);
     }
 }

@@ -1,6 +1,7 @@
 //! `vlp` under the shim.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -101,6 +102,15 @@ impl Program {
     pub(super) fn memory(self, peak: &Path, limit: usize) -> Self {
         self.with("TORTURE_PEAK", peak)
             .with("TORTURE_MEMORY", limit.to_string())
+    }
+
+    /// Starts it with its output in a file.
+    pub(super) fn start_into(mut self, output: &Path) -> Result<Child, String> {
+        let failed = |e: std::io::Error| format!("{}: {e}", output.display());
+        let file = File::create(output).map_err(failed)?;
+        self.command.stderr(file.try_clone().map_err(failed)?);
+        self.command.stdout(file);
+        self.command.spawn().map_err(|e| format!("vlp: {e}"))
     }
 
     pub(super) fn start(mut self) -> Result<Child, String> {

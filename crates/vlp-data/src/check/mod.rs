@@ -18,9 +18,10 @@
 //! };
 //! let (train, val) = (source("train", 0..40), source("val", 40..50));
 //! let options = CheckOptions::default().with_other(Some(&val));
-//! let report = check(&train, &options, &|done, total| eprintln!("{done} of {total}"));
+//! let report = check(&train, &options, &|done, total| eprintln!("{done} of {total}"))?;
 //! assert!(report.is_clean());
 //! println!("{report}");
+//! # Ok::<(), vlp_data::DataError>(())
 //! ```
 
 mod display;
@@ -37,27 +38,31 @@ pub use issue::{Issue, IssueKind};
 pub use options::CheckOptions;
 pub use report::{CheckReport, Count, Duplicates, MAX_ANSWERS, MAX_LISTED, Overlap};
 
-use crate::Source;
+use crate::{DataError, Source};
 use scan::Scan;
 use statistics::Statistics;
 
 /// Reads the texts, boxes and label of every sample and decodes every image once.
 ///
 /// `progress` is called on this thread with the number of samples done and their total, the other source's included.
-/// Memory grows by two 64-bit numbers per image. There are no errors: unreadable samples are issues in the report.
+/// Memory grows by two 64-bit numbers per image. Unreadable samples are issues in the report.
+///
+/// # Errors
+/// [`DataError::Store`] if a store of samples cannot be read.
 pub fn check(
     source: &dyn Source,
     options: &CheckOptions<'_>,
     progress: &dyn Fn(usize, usize),
-) -> CheckReport {
+) -> Result<CheckReport, DataError> {
     let scan = Scan::new(source, options);
     let total = source.len() + options.other.map_or(0, Source::len);
-    let mut statistics = scan.run(&|done| progress(done, total));
+    let images = scan.image_count();
+    let mut statistics = scan.run(&|done| progress(done, total))?;
     let mut report = CheckReport {
         source: source.name().into(),
         decoded: options.decode,
         samples: source.len(),
-        images: scan.image_count(),
+        images,
         ..CheckReport::default()
     };
     if let Some(read_report) = options.read_report {
@@ -72,17 +77,17 @@ pub fn check(
     let hashes = std::mem::take(&mut statistics.pixel_hashes);
     statistics.write(source.labels(), &mut report);
     report.duplicates = overlap::duplicates(&hashes);
-    report.overlap = options.other.map(|other| {
+    if let Some(other) = options.other {
         let other_statistics = if options.decode {
-            Scan::new(other, options).run(&|done| progress(source.len() + done, total))
+            Scan::new(other, options).run(&|done| progress(source.len() + done, total))?
         } else {
             progress(total, total);
             Statistics::default()
         };
-        Overlap {
+        report.overlap = Some(Overlap {
             unreadable: other_statistics.unreadable(),
-            ..overlap::overlap((source, &hashes), (other, &other_statistics.pixel_hashes))
-        }
-    });
-    report
+            ..overlap::overlap((source, &hashes), (other, &other_statistics.pixel_hashes))?
+        });
+    }
+    Ok(report)
 }

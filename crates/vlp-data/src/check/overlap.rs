@@ -4,7 +4,7 @@ use super::{
     report::{Duplicates, MAX_LISTED, Overlap},
     statistics::PixelHashes,
 };
-use crate::Source;
+use crate::{DataError, Source};
 
 /// Groups of samples with equal pixels; the samples of a group have different image keys.
 pub(super) fn duplicates(hashes: &PixelHashes) -> Duplicates {
@@ -25,7 +25,7 @@ pub(super) fn duplicates(hashes: &PixelHashes) -> Duplicates {
 pub(super) fn overlap(
     (source, hashes): (&dyn Source, &PixelHashes),
     (other, other_hashes): (&dyn Source, &PixelHashes),
-) -> Overlap {
+) -> Result<Overlap, DataError> {
     let keys = |source: &dyn Source| {
         first_index((0..source.len()).map(|index| (source.key(index), index)))
     };
@@ -33,17 +33,20 @@ pub(super) fn overlap(
         first_index(hashes.single.iter().chain(&hashes.paired_images).copied())
     };
     let (by_sample, by_other_sample) = (sample_hashes(hashes), sample_hashes(other_hashes));
-    let by_key = shared(keys(source), &keys(other));
-    let (by_key, different_images): (Vec<_>, Vec<_>) =
-        by_key.into_iter().partition(|pair| {
-            match (by_sample.get(&pair.0), by_other_sample.get(&pair.1)) {
-                (Some(hash), Some(other_hash)) => hash == other_hash,
-                _ => have_equal_files((source, pair.0), (other, pair.1)),
-            }
-        });
+    let (mut by_key, mut different_images) = (vec![], vec![]);
+    for pair in shared(keys(source), &keys(other)) {
+        let are_equal = match (by_sample.get(&pair.0), by_other_sample.get(&pair.1)) {
+            (Some(hash), Some(other_hash)) => hash == other_hash,
+            _ => have_equal_files((source, pair.0), (other, pair.1))?,
+        };
+        match are_equal {
+            true => by_key.push(pair),
+            false => different_images.push(pair),
+        }
+    }
     let by_pixels = shared(images(hashes), &images(other_hashes));
     let listed = |pairs: Vec<(usize, usize)>| pairs.into_iter().take(MAX_LISTED).collect();
-    Overlap {
+    Ok(Overlap {
         other: other.name().into(),
         keys: by_key.len() as u64,
         different_images: different_images.len() as u64,
@@ -51,7 +54,7 @@ pub(super) fn overlap(
         pixels: by_pixels.len() as u64,
         by_pixels: listed(by_pixels),
         unreadable: 0,
-    }
+    })
 }
 
 /// The hash of each decoded sample's pixels.
@@ -65,17 +68,36 @@ fn sample_hashes(hashes: &PixelHashes) -> HashMap<usize, u64> {
 fn have_equal_files(
     (source, index): (&dyn Source, usize),
     (other, other_index): (&dyn Source, usize),
-) -> bool {
-    match (
-        source.encoded_image(index),
-        other.encoded_image(other_index),
-    ) {
-        (Ok(Some(a)), Ok(Some(b))) => (a.image, a.second_image) == (b.image, b.second_image),
-        (Ok(_), Ok(_)) => match (source.load(index), other.load(other_index)) {
-            (Ok(a), Ok(b)) => (a.image, a.second_image) == (b.image, b.second_image),
-            _ => true,
-        },
+) -> Result<bool, DataError> {
+    let files = (
+        readable(source.encoded_image(index))?,
+        readable(other.encoded_image(other_index))?,
+    );
+    Ok(match files {
+        (Some(Some(a)), Some(Some(b))) => (a.image, a.second_image) == (b.image, b.second_image),
+        (Some(_), Some(_)) => {
+            let samples = (
+                readable(source.load(index))?,
+                readable(other.load(other_index))?,
+            );
+            match samples {
+                (Some(a), Some(b)) => (a.image, a.second_image) == (b.image, b.second_image),
+                _ => true,
+            }
+        }
         _ => true,
+    })
+}
+
+/// `None` for what cannot be read.
+///
+/// # Errors
+/// Those of a store.
+fn readable<T>(read: Result<T, DataError>) -> Result<Option<T>, DataError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_of_store() => Err(error),
+        Err(_) => Ok(None),
     }
 }
 

@@ -3,6 +3,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher as _},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
+        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -29,6 +30,8 @@ pub(super) struct Scan<'a> {
     options: &'a CheckOptions<'a>,
     /// Whether a sample is the first with its image files.
     is_first_of_files: Vec<bool>,
+    /// Of a store; the scan then stops.
+    failure: Mutex<Option<DataError>>,
 }
 
 impl<'a> Scan<'a> {
@@ -39,6 +42,7 @@ impl<'a> Scan<'a> {
             is_first_of_files: is_first.collect(),
             source,
             options,
+            failure: Mutex::default(),
         }
     }
 
@@ -48,17 +52,32 @@ impl<'a> Scan<'a> {
     }
 
     /// Scans all samples; calls `progress` on this thread with the number of samples done.
-    pub(super) fn run(&self, progress: &dyn Fn(usize)) -> Statistics {
+    ///
+    /// # Errors
+    /// If a store of samples cannot be read.
+    pub(super) fn run(self, progress: &dyn Fn(usize)) -> Result<Statistics, DataError> {
+        let statistics = self.scan(progress);
+        let failure = self.failure.into_inner();
+        match failure.unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(statistics),
+            Some(error) => Err(error),
+        }
+    }
+
+    fn scan(&self, progress: &dyn Fn(usize)) -> Statistics {
         let (next, len) = (AtomicUsize::new(0), self.source.len());
         let scan_chunks = |report_done: &mut dyn FnMut(usize)| {
             let mut statistics = Statistics::default();
             loop {
                 let start = next.fetch_add(CHUNK, Ordering::Relaxed);
-                if start >= len {
+                if start >= len || self.has_failed() {
                     return statistics;
                 }
                 let end = (start + CHUNK).min(len);
-                (start..end).for_each(|index| self.sample(index, &mut statistics));
+                // A store that does not answer is waited for once.
+                (start..end)
+                    .take_while(|_| !self.has_failed())
+                    .for_each(|index| self.sample(index, &mut statistics));
                 report_done(end - start);
             }
         };
@@ -112,7 +131,7 @@ impl<'a> Scan<'a> {
                 statistics.add_size(annotated_size);
                 let (width, height) = annotated_size;
                 if let Err(error) = limits.check(width, height, source.name()) {
-                    self.error(index, &error, statistics);
+                    self.error(index, error, statistics);
                 }
             } else {
                 match source.load(index) {
@@ -124,7 +143,10 @@ impl<'a> Scan<'a> {
                     }
                     Err(error) => {
                         readable = false;
-                        self.error(index, &error, statistics);
+                        self.error(index, error, statistics);
+                        if self.has_failed() {
+                            return;
+                        }
                     }
                 }
             }
@@ -132,7 +154,7 @@ impl<'a> Scan<'a> {
         let mut failed = |error: DataError, statistics: &mut Statistics| {
             // An unreadable sample is one issue.
             if std::mem::take(&mut readable) {
-                self.error(index, &error, statistics);
+                self.error(index, error, statistics);
             }
         };
         match source.captions(index) {
@@ -171,7 +193,7 @@ impl<'a> Scan<'a> {
         for image in [Some(image), second].into_iter().flatten() {
             statistics.add_size((image.width, image.height));
             if let Err(error) = limits.check(image.width, image.height, name) {
-                self.error(index, &error, statistics);
+                self.error(index, error, statistics);
             }
         }
         let hashes = &mut statistics.pixel_hashes;
@@ -257,13 +279,23 @@ impl<'a> Scan<'a> {
         statistics.add_label(label);
     }
 
-    fn error(&self, index: usize, error: &DataError, statistics: &mut Statistics) {
+    fn error(&self, index: usize, error: DataError, statistics: &mut Statistics) {
         let kind = match error {
             DataError::Limit { .. } => IssueKind::Limit,
+            _ if error.is_of_store() => {
+                let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+                failure.get_or_insert(error);
+                return;
+            }
             _ => IssueKind::Unreadable,
         };
-        let record = skipped_sample(self.source, index, error);
+        let record = skipped_sample(self.source, index, &error);
         statistics.add_issue(index, Issue::new(kind, record));
+    }
+
+    fn has_failed(&self) -> bool {
+        let failure = self.failure.lock();
+        failure.unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     fn issue(

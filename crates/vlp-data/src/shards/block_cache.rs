@@ -101,11 +101,12 @@ impl CachedBlobStore {
         if let Some(&length) = self.lock().lengths.get(name) {
             return Ok(length);
         }
-        let blob = self.head(name)?.ok_or_else(|| DataError::Missing {
+        let missing = || DataError::Missing {
             path: format!("{}/{name}", self.name()).into(),
             reason: "no such file".into(),
-        })?;
-        Ok(blob.bytes)
+        };
+        let blob = self.head(name)?;
+        Ok(blob.ok_or_else(|| missing().of_store())?.bytes)
     }
 
     fn block(&self, name: &str, index: u64, length: u64) -> Result<Arc<Vec<u8>>, DataError> {
@@ -206,10 +207,11 @@ impl BlobStore for CachedBlobStore {
         let length = self.length(name)?;
         let end = start.saturating_add(len as u64);
         if end > length {
-            return Err(DataError::Format {
+            let error = DataError::Format {
                 path: format!("{}/{name}", self.name()).into(),
                 reason: format!("it has {length} bytes; {start} to {end} were requested"),
-            });
+            };
+            return Err(error.of_store());
         }
         let block_bytes = self.size.block_bytes as u64;
         let mut bytes = Vec::with_capacity(len);

@@ -1,4 +1,8 @@
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use super::{
     BlobStore, MANIFEST, Manifest, ShardEntry, ShardIndex, ShardOptions, index_memory::IndexMemory,
@@ -25,6 +29,8 @@ pub struct IndexedShards {
     limits: Limits,
     memory: IndexMemory,
     report: ReadReport,
+    /// An error that a method without errors has met, for the next method with errors.
+    unreported: Mutex<Option<DataError>>,
 }
 
 /// Opens a packed set by the indices of its shards, without reading the shards; `None` if it has no manifest, a shard has no
@@ -79,6 +85,7 @@ pub fn open_indexed(
         limits: options.limits.clone(),
         memory: IndexMemory::new(options.max_index_bytes),
         report: ReadReport { samples, ..report },
+        unreported: Mutex::default(),
     }))
 }
 
@@ -121,9 +128,34 @@ impl IndexedShards {
     /// The index of the sample's shard, and the sample's row in it.
     fn shard(&self, index: usize) -> Result<(Arc<FileSource>, usize), DataError> {
         let (number, row) = self.locate(index)?;
+        if let Some(error) = self.unreported().take() {
+            return Err(error);
+        }
         let (shard, entry) = &self.shards[number];
         let read = || sidecar::read(&self.store, shard, entry, &self.labels, &self.limits);
-        Ok((self.memory.get(number, read)?, row))
+        let source = self.memory.get(number, read).map_err(DataError::of_store)?;
+        Ok((source, row))
+    }
+
+    /// What the index of the sample's shard says about its row; `None` if it cannot be read, which the next method with errors
+    /// reports: a set must not look like another one because a store did not answer.
+    fn fact<T>(&self, index: usize, fact: impl FnOnce(&FileSource, usize) -> T) -> Option<T> {
+        match self.shard(index) {
+            Ok((source, row)) => Some(fact(&source, row)),
+            Err(error) => {
+                if error.is_of_store() {
+                    *self.unreported() = Some(error);
+                }
+                None
+            }
+        }
+    }
+
+    fn unreported(&self) -> MutexGuard<'_, Option<DataError>> {
+        // No panic can leave it inconsistent.
+        self.unreported
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -161,17 +193,17 @@ impl Source for IndexedShards {
     }
 
     fn key(&self, index: usize) -> u64 {
-        self.shard(index).map_or(0, |(source, row)| source.key(row))
+        self.fact(index, |source, row| source.key(row)).unwrap_or(0)
     }
 
     fn file_key(&self, index: usize) -> u64 {
-        self.shard(index)
-            .map_or(0, |(source, row)| source.file_key(row))
+        self.fact(index, |source, row| source.file_key(row))
+            .unwrap_or(0)
     }
 
     fn size(&self, index: usize) -> (usize, usize) {
-        self.shard(index)
-            .map_or((0, 0), |(source, row)| source.size(row))
+        self.fact(index, |source, row| source.size(row))
+            .unwrap_or((0, 0))
     }
 
     fn captions(&self, index: usize) -> Result<Vec<String>, DataError> {
@@ -200,8 +232,7 @@ impl Source for IndexedShards {
         if !self.shards[shard].1.has_coco_ids {
             return None;
         }
-        let (source, row) = self.shard(index).ok()?;
-        source.coco_id(row)
+        self.fact(index, |source, row| source.coco_id(row))?
     }
 
     fn encoded_image(&self, index: usize) -> Result<Option<EncodedImage>, DataError> {

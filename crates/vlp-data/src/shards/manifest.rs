@@ -90,12 +90,17 @@ impl Manifest {
     /// # Errors
     /// If it cannot be read, or is of another kind or version.
     pub fn read(store: &dyn BlobStore) -> Result<Option<Self>, DataError> {
-        let Some(blob) = store.head(MANIFEST)? else {
-            return Ok(None);
-        };
         let invalid = |reason: String| DataError::Format {
             path: format!("{}/{MANIFEST}", store.name()).into(),
             reason,
+        };
+        let Some(blob) = store.head(MANIFEST)? else {
+            // Without it, shards and labels have another order.
+            let blobs = store.list()?;
+            if blobs.iter().flatten().any(|blob| blob.name == MANIFEST) {
+                return Err(invalid("the store lists it, but does not have it".into()).of_store());
+            }
+            return Ok(None);
         };
         if blob.bytes > MAX_MANIFEST_BYTES {
             let reason = format!("{} bytes, more than {MAX_MANIFEST_BYTES}", blob.bytes);

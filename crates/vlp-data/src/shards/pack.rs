@@ -23,7 +23,7 @@ const MAX_LISTED: usize = 10_000;
 /// is written under a temporary name, synced, and renamed when it is complete.
 ///
 /// # Errors
-/// If `out` exists and is not empty, cannot be written, or no sample can be loaded.
+/// If `out` exists and is not empty, cannot be written, no sample can be loaded, or a store of samples cannot be read.
 pub fn pack(
     source: &dyn Source,
     out: impl AsRef<Path>,
@@ -74,6 +74,7 @@ fn write(
             };
             let sample = match sample.and_then(check_id) {
                 Ok(sample) => sample,
+                Err(error) if error.is_of_store() => return Err(error),
                 Err(error) => {
                     let report = &mut writer.report;
                     report.skipped += 1;

@@ -16,7 +16,7 @@ use crate::{assert_skipped, folder, limits, put, texts};
 
 fn check_all(source: &FileSource) -> CheckReport {
     let options = CheckOptions::default().with_read_report(Some(source.report()));
-    check(source, &options, &|_, _| {})
+    check(source, &options, &|_, _| {}).unwrap()
 }
 
 /// COCO files of a split with these images and instances; each image has a caption.

@@ -11,6 +11,7 @@ mod indexed;
 mod order;
 mod other_tools;
 mod packing;
+mod store_errors;
 
 use std::{
     collections::BTreeMap,

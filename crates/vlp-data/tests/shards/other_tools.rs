@@ -108,7 +108,7 @@ fn second_image_of_an_id_is_skipped_and_both_are_named() {
         let is_named = reason.contains("id 5 of another image, a.png of a.tar/0");
         assert!(is_named, "{reason}");
     }
-    let report = check(&source, &CheckOptions::default(), &|_, _| {});
+    let report = check(&source, &CheckOptions::default(), &|_, _| {}).unwrap();
     assert_eq!((report.images, report.duplicates.images), (1, 0));
 }
 

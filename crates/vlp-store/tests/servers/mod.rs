@@ -109,7 +109,13 @@ fn respond(
         ),
         None => "200 OK".into(),
     };
-    let e_tag = if with_e_tag { "ETag: \"same\"\r\n" } else { "" };
+    let sum = bytes.iter().fold(0_u32, |sum, &byte| {
+        sum.wrapping_mul(31).wrapping_add(u32::from(byte))
+    });
+    let e_tag = match with_e_tag {
+        true => format!("ETag: W/\"{sum:08x}\"\r\n"),
+        false => String::new(),
+    };
     let head = format!(
         "HTTP/1.1 {status}\r\n{e_tag}Last-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\nAccept-Ranges: bytes\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n",

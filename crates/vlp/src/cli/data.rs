@@ -168,6 +168,7 @@ impl CheckArgs {
             bar.set_position(done as u64);
         });
         bar.finish_and_clear();
+        let report = report?;
         print(format_args!("{report}\n"))?;
         if let Some(file) = &self.json {
             let text = serde_json::to_vec_pretty(&report);
@@ -208,8 +209,8 @@ impl ViewArgs {
         let options = CheckOptions::default()
             .with_decode(false)
             .with_read_report(opened.report.as_ref());
-        let report = check(opened.source.as_ref(), &options, &|_, _| {});
-        let cards = sample_cards(opened.source.as_ref(), self.count);
+        let report = check(opened.source.as_ref(), &options, &|_, _| {})?;
+        let cards = sample_cards(opened.source.as_ref(), self.count)?;
         let page = data_report(&self.source.source, &report, cards)?;
         write_whole(&self.out, page.as_bytes()).map_err(|source| VlpError::Io {
             path: self.out.clone(),

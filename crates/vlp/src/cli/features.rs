@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use vlp::config::other_source;
 use vlp::data::open_plain;
 use vlp::predict::{FeatureKinds, write_features};
 use vlp::{Predictor, VlpError};
@@ -19,6 +20,9 @@ pub(super) struct FeaturesArgs {
     source: String,
     #[command(flatten)]
     checkpoint: CheckpointArgs,
+    /// A setting of the source, such as `data.images=DIR`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Features to write; all by default.
     #[arg(long, value_delimiter = ',', value_name = "KIND,...")]
     kinds: Vec<Kind>,
@@ -43,8 +47,7 @@ impl FeaturesArgs {
     pub(super) fn run(self) -> Result<(), VlpError> {
         let device = self.device.pick()?;
         let model = Predictor::load_checkpoint(&self.run, self.checkpoint.choice, &device)?;
-        let mut data = model.trained().config.data.clone();
-        data.source = self.source;
+        let data = other_source(&model.trained().config, &self.source, &self.set)?;
         let opened = open_plain(&data)?;
         for note in &opened.notes {
             warn(format_args!("{note}"));

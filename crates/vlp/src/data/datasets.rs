@@ -163,22 +163,28 @@ impl Datasets {
     }
 
     /// Loads the validation examples of these indices. Returns the readable ones and messages about the others.
+    ///
+    /// # Errors
+    /// [`VlpError::Data`] if a store of samples cannot be read.
     pub fn load_validation(
         &self,
         config: &RunConfig,
         range: Range<usize>,
-    ) -> (Vec<Example>, Vec<String>) {
+    ) -> Result<(Vec<Example>, Vec<String>), VlpError> {
         let range = range.start..range.end.min(self.validation.len());
         self.load_validation_samples(config, range)
     }
 
     /// Loads the first `count` validation images, each once: an example of the image's first sample with the captions of
     /// all its samples. Returns the readable ones and messages about the others.
+    ///
+    /// # Errors
+    /// As [`load_validation`](Self::load_validation).
     pub fn load_validation_images(
         &self,
         config: &RunConfig,
         count: usize,
-    ) -> (Vec<Example>, Vec<String>) {
+    ) -> Result<(Vec<Example>, Vec<String>), VlpError> {
         let mut other_samples: HashMap<u64, Vec<usize>> = HashMap::new();
         let mut indices = vec![];
         for index in 0..self.validation.len() {
@@ -191,10 +197,13 @@ impl Datasets {
                 Entry::Vacant(_) => {}
             }
         }
-        let (mut examples, errors) = self.load_validation_samples(config, indices);
+        let (mut examples, errors) = self.load_validation_samples(config, indices)?;
         for example in &mut examples {
             for &other in other_samples.get(&example.key).into_iter().flatten() {
-                let captions = self.validation.captions(other).unwrap_or_default();
+                let captions = match self.validation.captions(other) {
+                    Err(error) if error.is_of_store() => return Err(error.into()),
+                    captions => captions.unwrap_or_default(),
+                };
                 for caption in captions {
                     if !example.captions.contains(&caption) {
                         example.captions.push(caption);
@@ -202,14 +211,14 @@ impl Datasets {
                 }
             }
         }
-        (examples, errors)
+        Ok((examples, errors))
     }
 
     fn load_validation_samples(
         &self,
         config: &RunConfig,
         indices: impl IntoIterator<Item = usize>,
-    ) -> (Vec<Example>, Vec<String>) {
+    ) -> Result<(Vec<Example>, Vec<String>), VlpError> {
         let data = &config.data;
         let rule = data.eval_resize.as_ref().unwrap_or(&data.resize).clone();
         let loader = Examples {
@@ -220,10 +229,11 @@ impl Datasets {
         for index in indices {
             match loader.load(index, 0) {
                 Ok(example) => examples.push(example),
+                Err(error) if error.is_of_store() => return Err(error.into()),
                 Err(error) => errors.push(error.to_string()),
             }
         }
-        (examples, errors)
+        Ok((examples, errors))
     }
 }
 

@@ -37,7 +37,8 @@ struct Pending {
 ///
 /// # Errors
 /// [`VlpError::Io`] and [`VlpError::Weights`] for files that cannot be written, [`VlpError::RunFolder`] if `out` exists
-/// already or no sample can be read, [`VlpError::Config`] for samples of two images, as [`Predictor::predict`].
+/// already or no sample can be read, [`VlpError::Data`] if a store of samples cannot be read, [`VlpError::Config`] for
+/// samples of two images, as [`Predictor::predict`].
 pub fn write_features(
     model: &Predictor,
     source: &dyn Source,
@@ -58,6 +59,7 @@ pub fn write_features(
     for index in 0..source.len() {
         let sample = match source.load(index) {
             Ok(sample) => sample,
+            Err(error) if error.is_of_store() => return Err(error.into()),
             Err(error) => {
                 skipped.push(error.to_string());
                 continue;

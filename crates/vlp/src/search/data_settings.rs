@@ -1,29 +1,13 @@
-//! The settings by which the source of an index is opened.
+//! The settings by which the source of an index is opened, as the index keeps them.
 
-use toml::{Table, Value};
+use toml::Table;
 
-use crate::config::{DataConfig, RunConfig, SourceKind, Sources, check_used, overlay};
+use crate::config::{DataConfig, RunConfig, Sources, overlay};
 use crate::error::VlpError;
 
 const SOURCE: &str = "data.source";
 /// A cache, which decides nothing about the samples.
 const CACHE: &str = "data.index";
-
-/// The data settings of a run, with another source and with `set`, entries `key=value` of keys that the source reads.
-pub(super) fn of_source(
-    run: &RunConfig,
-    source: &str,
-    set: &[String],
-) -> Result<DataConfig, VlpError> {
-    let kind = SourceKind::parse(SOURCE, source)?;
-    let sources = Sources {
-        values: vec![(SOURCE.into(), Value::String(source.into()))],
-        set: set.to_vec(),
-        ..Sources::default()
-    };
-    check_used(sources.set_keys(), kind.keys(), "this source")?;
-    Ok(overlay(run, &sources)?.data)
-}
 
 /// What of `data` decides the samples, as entries `key=value`.
 pub(super) fn entries(data: &DataConfig) -> Result<Vec<String>, VlpError> {
@@ -52,7 +36,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::config::resolve;
+    use crate::config::{other_source, resolve};
 
     #[test]
     fn settings_of_a_source_are_restored_from_their_entries() {
@@ -69,16 +53,10 @@ mod tests {
             ),
         ] {
             let set: Vec<String> = set.into_iter().map(str::to_owned).collect();
-            let mut data = of_source(&run, source, &set).unwrap();
+            let mut data = other_source(&run, source, &set).unwrap();
             let entries = entries(&data).unwrap();
             data.index = None;
             assert_eq!(restore(&run, &entries).unwrap(), data, "{entries:?}");
         }
-        let line = of_source(&run, "scenes", &["data.images=x".into()]);
-        let line = line.unwrap_err().to_string();
-        assert!(
-            line.contains("data.images: this source does not read it"),
-            "{line}"
-        );
     }
 }

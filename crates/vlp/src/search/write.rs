@@ -9,6 +9,7 @@ use vlp_index::{Index, IndexHeader, IndexWriter, IndexedImage, RunIdentity, Segm
 
 use super::data_settings;
 use super::thumbnail::thumbnail;
+use crate::config::other_source;
 use crate::data::{OpenedSource, open_plain};
 use crate::error::VlpError;
 use crate::predict::Predictor;
@@ -44,7 +45,7 @@ impl IndexedSource {
     pub fn open(model: &Predictor, run: &Path, options: &IndexOptions) -> Result<Self, VlpError> {
         let dim = model.embedding_dim()?;
         let trained = model.trained();
-        let data = data_settings::of_source(&trained.config, &options.source, &options.set)?;
+        let data = other_source(&trained.config, &options.source, &options.set)?;
         let opened = open_plain(&data)?;
         let path = absolute(run).unwrap_or_else(|_| run.into());
         let header = IndexHeader {
@@ -87,7 +88,8 @@ pub struct IndexReport {
 ///
 /// # Errors
 /// [`VlpError::Index`] if something else is at `out` or it cannot be written, [`VlpError::RunFolder`] if no sample can be
-/// read, [`VlpError::Config`] for samples of two images, [`VlpError::Objective`] for images too small for the model.
+/// read, [`VlpError::Data`] if a store of samples cannot be read, [`VlpError::Config`] for samples of two images,
+/// [`VlpError::Objective`] for images too small for the model.
 pub fn write_index(
     model: &Predictor,
     source: &IndexedSource,
@@ -185,6 +187,7 @@ fn prepare(
 ) -> Result<Result<Prepared, String>, VlpError> {
     let sample = match source.load(index) {
         Ok(sample) => sample,
+        Err(error) if error.is_of_store() => return Err(error.into()),
         Err(error) => return Ok(Err(error.to_string())),
     };
     if sample.second_image.is_some() {

@@ -42,7 +42,9 @@ fn losses(folder: &Path) -> Vec<f64> {
 /// Fraction of the validation images that have the most frequent count.
 fn majority(config: &RunConfig) -> f64 {
     let data = Datasets::open(config).unwrap();
-    let (examples, _) = data.load_validation(config, 0..config.eval.examples);
+    let (examples, _) = data
+        .load_validation(config, 0..config.eval.examples)
+        .unwrap();
     let mut images = [0; 7];
     for example in &examples {
         images[example.objects.as_ref().unwrap().len()] += 1;

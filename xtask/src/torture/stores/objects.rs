@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::torture::hash::Fnv1a;
+
 /// An object in one of its versions.
 #[derive(Clone)]
 pub(super) struct Object {
@@ -24,8 +26,10 @@ pub(super) fn read(folder: &Path) -> Result<Objects, String> {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let bytes = fs::read(&path).map_err(failed)?;
+        let mut hash = Fnv1a::default();
+        hash.add(&bytes);
         let object = Object {
-            e_tag: format!("{:016x}", fnv1a(&bytes)),
+            e_tag: hash.text(),
             bytes: Arc::new(bytes),
             modified: "Wed, 21 Oct 2015 07:28:00 GMT",
         };
@@ -49,9 +53,4 @@ impl Object {
             modified: "Thu, 22 Oct 2015 07:28:00 GMT",
         }
     }
-}
-
-fn fnv1a(bytes: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, step)
 }

@@ -103,7 +103,10 @@ impl Request {
         let mut words = line.split(' ');
         let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
         let mut range = None;
-        for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
+        for line in lines
+            .map_while(Result::ok)
+            .take_while(|line| !line.is_empty())
+        {
             if let Some(value) = line.to_ascii_lowercase().strip_prefix("range: bytes=") {
                 let (start, last) = value.trim().split_once('-')?;
                 range = Some((start.parse().ok()?, last.parse().ok()));
@@ -129,7 +132,12 @@ impl State {
             stream,
             state: self,
         };
-        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        // A proxy is asked for a URL.
+        let target = match request.path.strip_prefix("http://") {
+            Some(url) => url.find('/').map_or("/", |start| &url[start..]),
+            None => &request.path,
+        };
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let name = path
             .strip_prefix(&format!("/{PLACE}/"))
             .filter(|name| !name.is_empty());
@@ -141,23 +149,31 @@ impl State {
             Some(Kind::Stall) => return connection.stall(),
             Some(Kind::Garbage) => return connection.send(b"no HTTP\0\r\n\r\n"),
             Some(Kind::Status(code, retry_after)) => {
-                let retry_after = if retry_after { "Retry-After: 1\r\n" } else { "" };
+                let retry_after = if retry_after {
+                    "Retry-After: 1\r\n"
+                } else {
+                    ""
+                };
                 let head = format!(
                     "HTTP/1.1 {code} Trouble\r\n{retry_after}Content-Length: 0\r\nConnection: close\r\n\r\n"
                 );
                 return connection.send(head.as_bytes());
             }
-            Some(Kind::RedirectLoop) => return connection.redirect(&request.path),
+            Some(Kind::RedirectLoop) => return connection.redirect(target),
             Some(Kind::Redirect) if !query.contains("redirected") => {
                 let mark = if query.is_empty() { '?' } else { '&' };
-                return connection.redirect(&format!("{}{mark}redirected=1", request.path));
+                return connection.redirect(&format!("{target}{mark}redirected=1"));
             }
             _ => {}
         }
         let Some(name) = name else {
             let list = match request.method.as_str() {
                 "GET" if query.contains("list-type=2") => self.list(),
-                _ => return connection.send(b"HTTP/1.1 404 None\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+                _ => {
+                    return connection.send(
+                        b"HTTP/1.1 404 None\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                    );
+                }
             };
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\n";
             return connection.answer(kind, head, list.as_bytes(), true);
@@ -195,7 +211,8 @@ impl State {
     /// What S3 answers to `ListObjectsV2`.
     fn list(&self) -> String {
         let prefix = PLACE.split_once('/').map_or("", |(_, prefix)| prefix);
-        let mut list = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult>");
+        let mut list =
+            String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult>");
         for (name, object) in self.objects.iter() {
             lock(&self.seen).insert(name.clone());
             // Writing to a string cannot fail.

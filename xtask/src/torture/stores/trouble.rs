@@ -118,6 +118,16 @@ impl Trouble {
         (self.first..self.first.saturating_add(self.count)).contains(&request)
     }
 
+    /// For how long a store is to be waited for, in seconds. What must end well may take its time on a busy machine; a
+    /// stalled request is repeated after a sixth of it.
+    pub(super) fn patience(&self) -> &'static str {
+        match (self.outcome(true), self.kind) {
+            (Outcome::Result, Kind::Stall | Kind::BodyStall | Kind::Drip) => "12",
+            (Outcome::Result, _) => "60",
+            _ => "3",
+        }
+    }
+
     /// `had_body`: whether all answers that went wrong were to have a body that can be read again in parts.
     pub(super) fn outcome(&self, had_body: bool) -> Outcome {
         let is_for_good = self.count == usize::MAX;

@@ -1,6 +1,9 @@
 //! Readers under coverage-guided fuzzing: libFuzzer through `cargo fuzz`, with the address sanitizer.
 //!
-//! What the targets check is in `crates/vlp-fuzz`. Inputs that reach new code are kept in `target/torture/fuzz` from run to run.
+//! What the targets check is in `crates/vlp-fuzz`. Inputs that reach new code are kept in `target/torture/fuzz` from run to run,
+//! and so is the number of inputs that were run on the present code.
+
+mod counts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +12,10 @@ use std::time::Instant;
 
 use super::lab::Lab;
 use super::options::FUZZ;
+use crate::peer::machine;
 use crate::processes::folders;
 use crate::processes::scenario::{Failure, Outcome};
+use counts::Count;
 
 /// Platform of the built programs.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
@@ -27,17 +32,20 @@ struct Target {
     name: &'static str,
     /// Length of the longest inputs in bytes.
     max_len: usize,
-    /// Inputs by hand, in thousands: ten times as many where an input takes microseconds.
+    /// Inputs by hand, over all runs of the command, in thousands: ten times as many where an input takes microseconds.
     long: usize,
+    /// The crate that it is about.
+    package: &'static str,
     /// Whether it is built with burn, which takes many minutes.
     burn: bool,
 }
 
-const fn target(name: &'static str, max_len: usize, long: usize) -> Target {
+const fn target(name: &'static str, max_len: usize, long: usize, package: &'static str) -> Target {
     Target {
         name,
         max_len,
         long,
+        package,
         burn: false,
     }
 }
@@ -51,19 +59,26 @@ const fn with_burn(target: Target) -> Target {
 
 /// 100 million inputs in all.
 const TARGETS: [Target; 12] = [
-    target("images", 4 << 10, 20_000),
-    target("tar", 16 << 10, 2_000),
-    target("json_readers", 4 << 10, 5_000),
-    target("json_lines", 4 << 10, 10_000),
-    target("result_files", 4 << 10, 10_000),
-    target("pth", 8 << 10, 4_000),
-    target("safetensors", 4 << 10, 29_000),
-    target("index_caches", 4 << 10, 10_000),
-    target("caption_tokenizer", 1 << 10, 5_000),
-    target("word_pieces", 1 << 10, 1_000),
-    with_burn(target("checkpoints", 4 << 10, 3_000)),
-    with_burn(target("configs", 4 << 10, 1_000)),
+    target("images", 4 << 10, 20_000, "vlp-data"),
+    target("tar", 16 << 10, 2_000, "vlp-data"),
+    target("json_readers", 4 << 10, 5_000, "vlp-data"),
+    target("json_lines", 4 << 10, 10_000, "vlp-data"),
+    target("result_files", 4 << 10, 10_000, "vlp-eval"),
+    target("pth", 8 << 10, 4_000, "vlp-weights"),
+    target("safetensors", 4 << 10, 29_000, "vlp-weights"),
+    target("index_caches", 4 << 10, 10_000, "vlp-data"),
+    target("caption_tokenizer", 1 << 10, 5_000, "vlp-eval"),
+    target("word_pieces", 1 << 10, 1_000, "vlp-text"),
+    with_burn(target("checkpoints", 4 << 10, 3_000, "vlp-train")),
+    with_burn(target("configs", 4 << 10, 1_000, "vlp")),
 ];
+
+impl Target {
+    /// The crates whose sources decide what it does.
+    fn crates(&self) -> [&'static str; 3] {
+        ["vlp-fuzz", "vlp-files", self.package]
+    }
+}
 
 /// What a fuzzer has printed at its end.
 struct Statistics {
@@ -102,18 +117,17 @@ pub(super) fn run(lab: &Lab) -> Outcome<String> {
     folders::empty(&scratch)?;
     let results = lab.each(&targets, |_, target| fuzz(lab, target, &scratch));
     fs::remove_dir_all(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;
-    let counts: Vec<usize> = results?
-        .iter()
-        .map(|statistics| statistics.inputs)
-        .collect();
+    let counts = results?;
+    let inputs: usize = counts.iter().map(|count| count.inputs).sum();
+    let since = counts.iter().map(|count| count.since.as_str()).min();
     let each: Vec<String> = targets
         .iter()
         .zip(&counts)
-        .map(|(target, count)| format!("{} {count}", target.name))
+        .map(|(target, count)| format!("{} {}", target.name, count.inputs))
         .collect();
     Ok(format!(
-        "{} inputs under the address sanitizer, no findings: {}; at most {MEMORY} MiB resident, {ALLOCATION} MiB an allocation, {TIME} s an input",
-        counts.iter().sum::<usize>(),
+        "{inputs} inputs in all since {} on the present code, under the address sanitizer, no findings: {}; at most {MEMORY} MiB resident, {ALLOCATION} MiB an allocation, {TIME} s an input",
+        since.unwrap_or_default(),
         each.join(", ")
     ))
 }
@@ -162,14 +176,38 @@ fn build(root: &Path, burn: bool) -> Result<(), String> {
     }
 }
 
-/// Runs a target on as many inputs as wanted, or up to the first finding.
-fn fuzz(lab: &Lab, target: &Target, scratch: &Path) -> Result<Statistics, String> {
+/// Runs a target on as many inputs as wanted, or up to the first finding. Returns how many it has run on the present code.
+fn fuzz(lab: &Lab, target: &Target, scratch: &Path) -> Result<Count, String> {
+    let name = target.name;
+    let now = machine::now()?;
+    let date = now.split('T').next().unwrap_or_default();
+    let code = counts::code(&lab.root, &target.crates())?;
+    let file = lab.folder().join(format!("fuzz/counts/{name}.json"));
+    let mut count = Count::read(&file, &code, date);
+    let inputs = match lab.options.inputs {
+        Some(more) => more as usize,
+        None => lab.count(SHORT, (target.long * 1000).saturating_sub(count.inputs)),
+    };
+    if inputs == 0 {
+        println!("  {name:<18} {:>10} inputs already", count.inputs);
+        return Ok(count);
+    }
+    let statistics = run_inputs(lab, target, scratch, inputs, count.inputs)?;
+    count.inputs += statistics.inputs;
+    count.write(&file)?;
+    Ok(count)
+}
+
+/// Runs a target on some inputs, which depend on how many it has run before.
+fn run_inputs(
+    lab: &Lab,
+    target: &Target,
+    scratch: &Path,
+    inputs: usize,
+    before: usize,
+) -> Result<Statistics, String> {
     let name = target.name;
     let folder = lab.root.join("fuzz");
-    let inputs = match lab.options.inputs {
-        Some(count) => count as usize,
-        None => lab.count(SHORT, target.long * 1000),
-    };
     let corpus = lab.folder().join("fuzz/corpus").join(name);
     let findings = lab.folder().join("fuzz/findings").join(name);
     let failed = |what: &Path, error: std::io::Error| format!("{}: {error}", what.display());
@@ -186,7 +224,7 @@ fn fuzz(lab: &Lab, target: &Target, scratch: &Path) -> Result<Statistics, String
         .arg(&corpus)
         .arg(folder.join("corpus").join(name))
         .arg(format!("-runs={inputs}"))
-        .arg(format!("-seed={}", lab.options.seed))
+        .arg(format!("-seed={}", seed(lab.options.seed, before)))
         .arg(format!("-max_len={}", target.max_len))
         .arg(format!("-rss_limit_mb={MEMORY}"))
         .arg(format!("-malloc_limit_mb={ALLOCATION}"))
@@ -224,6 +262,11 @@ fn fuzz(lab: &Lab, target: &Target, scratch: &Path) -> Result<Statistics, String
         statistics.coverage
     );
     Ok(statistics)
+}
+
+/// A seed of libFuzzer's: 32 bits, and not 0, which stands for a random one.
+fn seed(seed: u64, before: usize) -> u32 {
+    (seed.wrapping_add(before as u64) as u32).max(1)
 }
 
 /// The first line that says what was wrong, and the file with the input.

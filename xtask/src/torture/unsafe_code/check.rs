@@ -1,0 +1,127 @@
+//! Tests under Miri and under the address sanitizer.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Platform of what is built with the sanitizer: that of build scripts must be told apart.
+const PLATFORM: &str = "x86_64-unknown-linux-gnu";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tool {
+    /// Interprets a program, and stops at undefined behavior and data races. It has no vector instructions beyond SSE2 here.
+    Miri,
+    /// Finds accesses outside of allocations, in the program as it is built for the processor.
+    AddressSanitizer,
+}
+
+/// Tests of a crate.
+pub(super) struct Check {
+    pub(super) tool: Tool,
+    pub(super) name: &'static str,
+    arguments: &'static str,
+    /// `VLP_SIMD`.
+    simd: &'static str,
+}
+
+pub(super) const CHECKS: [Check; 4] = [
+    Check {
+        tool: Tool::Miri,
+        name: "Miri, scalar",
+        arguments: "--package vlp-ops --test small_shapes",
+        simd: "scalar",
+    },
+    Check {
+        tool: Tool::AddressSanitizer,
+        name: "address sanitizer, AVX-512",
+        arguments: "--package vlp-ops",
+        simd: "avx512",
+    },
+    Check {
+        tool: Tool::AddressSanitizer,
+        name: "address sanitizer, AVX2",
+        arguments: "--package vlp-ops",
+        simd: "avx2",
+    },
+    Check {
+        tool: Tool::AddressSanitizer,
+        name: "address sanitizer, scalar",
+        arguments: "--package vlp-ops",
+        simd: "scalar",
+    },
+];
+
+impl Check {
+    /// Runs the tests. Returns how many there were.
+    pub(super) fn run(&self, root: &Path) -> Result<usize, String> {
+        let mut command = Command::new("rustup");
+        command.args(["run", "nightly", "cargo"]);
+        match self.tool {
+            Tool::Miri => {
+                command.args(["miri", "test"]);
+                // Files and clocks are the machine's; the thread pools of a process have no end, and make pointers of numbers.
+                command.env(
+                    "MIRIFLAGS",
+                    "-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-ignore-leaks -Zmiri-permissive-provenance",
+                );
+            }
+            Tool::AddressSanitizer => {
+                command.args(["test", "--tests", "--target", PLATFORM]);
+                command.env("RUSTFLAGS", "-Zsanitizer=address");
+                command.env("ASAN_OPTIONS", "detect_leaks=0");
+            }
+        }
+        command.args(["--target-dir", "target/torture/unsafe"]);
+        command.args(self.arguments.split(' '));
+        // What the build of this program was told is for another toolchain.
+        for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
+            command.env_remove(name);
+        }
+        command.env("VLP_SIMD", self.simd).current_dir(root);
+        let output = command.stderr(std::process::Stdio::inherit()).output();
+        let output = output.map_err(|e| format!("rustup: {e}"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        match (output.status.success(), passed(&text)) {
+            (true, count) if count > 0 => Ok(count),
+            _ => Err(format!("{}: {}\n{text}", self.name, output.status)),
+        }
+    }
+}
+
+/// Number of tests that a test program says have passed.
+fn passed(output: &str) -> usize {
+    let results = output
+        .lines()
+        .filter(|line| line.starts_with("test result: ok."));
+    let counts = results.filter_map(|line| line.split(' ').nth(3)?.parse::<usize>().ok());
+    counts.sum()
+}
+
+/// What this machine lacks for a tool.
+pub(super) fn missing(tool: Tool) -> Option<&'static str> {
+    let arguments: &[&str] = match tool {
+        Tool::Miri => &["run", "nightly", "cargo", "miri", "--version"],
+        Tool::AddressSanitizer => &["run", "nightly", "rustc", "--version"],
+    };
+    let output = Command::new("rustup").args(arguments).output();
+    match (output.is_ok_and(|output| output.status.success()), tool) {
+        (true, _) => None,
+        (false, Tool::Miri) => {
+            Some("no Miri: `rustup component add miri rust-src --toolchain nightly`")
+        }
+        (false, Tool::AddressSanitizer) => {
+            Some("no nightly toolchain: `rustup toolchain install nightly`")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passed_tests_are_summed() {
+        let output = "test a ... ok\ntest result: ok. 3 passed; 0 failed; 1 ignored\n\
+                      test result: FAILED. 2 passed; 1 failed\ntest result: ok. 4 passed; 0 failed\n";
+        assert_eq!(passed(output), 7);
+    }
+}

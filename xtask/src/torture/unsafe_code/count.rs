@@ -1,0 +1,123 @@
+//! `unsafe` in the sources.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Number of uses of `unsafe` by crate and by the folder of its sources that they are in.
+pub(super) fn by_folder(root: &Path) -> Result<BTreeMap<(String, String), usize>, String> {
+    let mut counts = BTreeMap::new();
+    for package in packages(root)? {
+        let name = package.file_name().unwrap_or_default().to_string_lossy();
+        let sources = package.join("src");
+        for file in files(&sources)? {
+            let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+            let uses = uses(&text);
+            if uses > 0 {
+                let inside = file.strip_prefix(&sources).unwrap_or(&file);
+                let mut names: Vec<_> = inside.iter().map(|name| name.to_string_lossy()).collect();
+                // The file, unless it is in no folder; and folders within folders.
+                names.truncate(2.min(names.len().saturating_sub(1)).max(1));
+                *counts
+                    .entry((name.to_string(), names.join("/")))
+                    .or_default() += uses;
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// Names of the crates that the compiler lets have `unsafe`, and the number of the others.
+pub(super) fn allowed(root: &Path) -> Result<(Vec<String>, usize), String> {
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        text.parse::<toml::Table>()
+            .map_err(|e| format!("{}: {e}", path.display()))
+    };
+    let level = |lints: Option<&toml::Value>| {
+        let level = lints?.get("rust")?.get("unsafe_code")?.as_str()?;
+        Some(level.to_owned())
+    };
+    let workspace = read(root.join("Cargo.toml"))?;
+    let forbidden = level(
+        workspace
+            .get("workspace")
+            .and_then(|table| table.get("lints")),
+    );
+    let (mut allowed, mut others) = (vec![], 0);
+    for package in packages(root)? {
+        let manifest = read(package.join("Cargo.toml"))?;
+        let lints = manifest.get("lints");
+        let inherits = lints.and_then(|lints| lints.get("workspace")?.as_bool()) == Some(true);
+        let level = if inherits {
+            forbidden.clone()
+        } else {
+            level(lints)
+        };
+        match level.as_deref() {
+            Some("forbid") => others += 1,
+            _ => {
+                let name = package.file_name().unwrap_or_default();
+                allowed.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    Ok((allowed, others))
+}
+
+fn packages(root: &Path) -> Result<Vec<PathBuf>, String> {
+    let folder = root.join("crates");
+    let mut packages = entries(&folder)?;
+    packages.retain(|path| path.join("Cargo.toml").is_file());
+    packages.push(root.join("xtask"));
+    Ok(packages)
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut files = vec![];
+    for path in entries(folder)? {
+        if path.is_dir() {
+            files.extend(self::files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// The keyword, not the word in comments and names.
+fn uses(text: &str) -> usize {
+    const FOLLOWING: [&str; 5] = ["{", "fn ", "impl", "extern", "trait "];
+    let code = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(line));
+    let code = code.collect::<Vec<_>>().join("\n");
+    let parts: Vec<&str> = code.split("unsafe").collect();
+    let pairs = parts.windows(2);
+    let is_use = |pair: &&[&str]| {
+        let is_word = !pair[0].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let rest = pair[1].trim_start();
+        let is_spaced = rest.len() < pair[1].len() || rest.starts_with('{');
+        is_word && is_spaced && FOLLOWING.iter().any(|start| rest.starts_with(start))
+    };
+    pairs.filter(is_use).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keyword_is_counted() {
+        let text = "unsafe { a() }\n// unsafe { b() }\npub unsafe fn c() {}\n#[allow(unsafe_code)]\n\
+                    unsafe impl Send for D {}\nlet e = \"'unsafe-inline'\";\nlet f = unsafe\n{ g() };\n";
+        assert_eq!(uses(text), 4);
+    }
+}
