@@ -42,6 +42,25 @@ pub fn with_data<const D: usize>(param: Param<Tensor<D>>, data: TensorData) -> P
     param.map(|old| Tensor::from_data(data, &old.device()).set_require_grad(old.is_require_grad()))
 }
 
+/// A copy of `module` with the same ids and values, whose parameters are leaves of their own in autodiff's graph: both can run
+/// and take their gradients apart.
+///
+/// burn's [`Module::fork`] to the device of a module records a copy of each parameter in the parameter's own graph, where it
+/// stays as long as the parameter. A parameter that no loss reads is never replaced by an optimizer, so that a record would
+/// be added at each step, and every backward pass looks at all of them.
+pub fn copy_leaves<M: Module>(module: &M) -> M {
+    struct Leaves;
+    impl ModuleMapper for Leaves {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|value| match value.is_require_grad() {
+                true => Tensor::from_inner(value.inner()).require_grad(),
+                false => value,
+            })
+        }
+    }
+    module.clone().map(&mut Leaves)
+}
+
 struct WithPath<'a, T> {
     /// Names, each followed by a dot.
     path: String,

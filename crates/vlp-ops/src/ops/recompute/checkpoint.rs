@@ -11,6 +11,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
 
 use crate::graph::{Once, autodiff_primitive};
+use crate::params::copy_leaves;
 use crate::replay;
 
 /// Gradients of the inputs and of every parameter in the order of a visit; `None` if there is none.
@@ -144,7 +145,6 @@ where
     ];
 
     // First pass: nothing is tracked, so that no activation is stored.
-    let device = inputs.0.device();
     let constant = |x: Tensor<D>| Tensor::from_inner(x.inner());
     let (x, second) = (constant(inputs.0), inputs.1.map(constant));
     let frozen = module.clone().no_grad();
@@ -158,7 +158,7 @@ where
         .expect("a float tensor of the input's backend");
 
     // The second pass has its own autodiff graph, so its parameters need their own nodes.
-    let module = module.clone().fork(&device);
+    let module = copy_leaves(module);
     let second_pass = move |grad_output: FloatTensor<B>| {
         let leaf = |x: Tensor<D>, tracked| if tracked { x.require_grad() } else { x };
         let x = leaf(x, tracked[0]);
