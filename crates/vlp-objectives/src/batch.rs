@@ -1,10 +1,13 @@
 //! A batch on the device, with its targets on the CPU.
 
+use burn::prelude::*;
+use vlp_ops::capture::Value;
 use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
 
 use crate::inputs::{Inputs, VisualMask};
 use crate::pairing::Pairing;
+use crate::target_tensors::{NamedTargetTensors, TargetTensors, bools, floats, ints};
 use crate::targets::Targets;
 
 /// Examples on the device, with their targets.
@@ -31,6 +34,8 @@ pub struct Batch<T> {
     pub all_pairs: Option<usize>,
     /// Padding token.
     pub pad: u32,
+    /// Tensors of the targets by name of the objective, without autodiff: in training on a GPU.
+    pub target_tensors: NamedTargetTensors,
 }
 
 impl<T> Batch<T> {
@@ -65,7 +70,87 @@ impl<T> Batch<T> {
             target_index: rows.iter().map(|&row| self.target_index[row]).collect(),
             all_pairs: None,
             pad: self.pad,
+            target_tensors: vec![],
             ids,
         }
+    }
+
+    /// All tensors, without autodiff, in the order of [`Self::with_tensors`].
+    pub fn tensors(&self) -> Vec<Value> {
+        let is_autodiff = self.images.pixels.is_autodiff();
+        let ints = |tensor: &Tensor<2, Int>| match is_autodiff {
+            true => tensor.clone().inner().into(),
+            false => tensor.clone().into(),
+        };
+        let pad_mask = match is_autodiff {
+            true => self.images.pad_mask.clone().inner(),
+            false => self.images.pad_mask.clone(),
+        };
+        let mut values = vec![
+            self.images.pixels.clone().without_autodiff().into(),
+            pad_mask.into(),
+        ];
+        for text in std::iter::once(&self.text).chain(&self.image_texts) {
+            let pad_mask: Value = match is_autodiff {
+                true => text.pad_mask.clone().inner().into(),
+                false => text.pad_mask.clone().into(),
+            };
+            values.extend([ints(&text.ids), pad_mask]);
+        }
+        let targets = self.target_tensors.iter();
+        values.extend(targets.flat_map(|(_, tensors)| tensors.values.clone()));
+        values
+    }
+
+    /// The batch with other tensors of the same shapes and with borrowed targets. Those targets are not of these tensors, so
+    /// that an objective must read its [`target_tensors`](crate::Objective::target_tensors) instead.
+    ///
+    /// # Panics
+    /// If the values are not as many as those of [`Self::tensors`], or of other types.
+    pub fn with_tensors(&self, values: &[Value]) -> Batch<&T> {
+        let device = self.images.pixels.device();
+        let mut values = values.iter();
+        #[allow(clippy::expect_used, reason = "documented")]
+        let mut next = || values.next().expect("a value for each tensor");
+        let images = PaddedImages {
+            pixels: floats(next().tensor(), &device),
+            pad_mask: bools(next().tensor(), &device),
+        };
+        let mut text = || TextBatch {
+            ids: ints(next().tensor(), &device),
+            pad_mask: bools(next().tensor(), &device),
+        };
+        let (joint, image_texts) = (text(), self.image_texts.as_ref().map(|_| text()));
+        let targets = self.target_tensors.iter().map(|(name, tensors)| {
+            let values = tensors.values.iter().map(|_| next().clone()).collect();
+            let key = tensors.key.clone();
+            (*name, TargetTensors { values, key })
+        });
+        Batch {
+            target_tensors: targets.collect(),
+            images,
+            text: joint,
+            ids: self.ids.clone(),
+            pairing: self.pairing.clone(),
+            visual_masks: self.visual_masks.clone(),
+            image_texts,
+            targets: self.targets.iter().collect(),
+            target_index: self.target_index.clone(),
+            all_pairs: self.all_pairs,
+            pad: self.pad,
+        }
+    }
+
+    /// Numbers that determine everything in a training step but the values of [`Self::tensors`].
+    pub fn key(&self) -> Vec<usize> {
+        let images = self.images.pixels.dims()[0];
+        let mut key = vec![images, self.all_pairs.map_or(0, |pairs| pairs + 1)];
+        key.extend(self.pairing.image_index());
+        key.push(usize::from(self.image_texts.is_some()));
+        for (_, tensors) in &self.target_tensors {
+            key.extend([tensors.values.len(), tensors.key.len()]);
+            key.extend(&tensors.key);
+        }
+        key
     }
 }

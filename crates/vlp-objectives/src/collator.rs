@@ -14,6 +14,8 @@ use crate::pair_builder::PairBuilder;
 use crate::pairing::Pairing;
 use crate::passes::EncoderPasses;
 use crate::set::ObjectiveSet;
+use crate::target_tensors::TEXT_MULTIPLE;
+use crate::targets::Targets;
 
 /// Turns loaded examples into batches.
 #[derive(Debug, Clone, Copy)]
@@ -80,9 +82,17 @@ impl Collator<'_> {
             }
         }
         share_positions(&mut visual_masks);
+        let text = self.pad_texts(&ids, device);
+        let mut target_tensors = vec![];
+        if trains_on_gpu(device) {
+            let targets = Targets::new(&targets, &target_index);
+            let (length, inner) = (text.ids.dims()[1], device.clone().inner());
+            target_tensors = objectives.target_tensors(&targets, length, &inner)?;
+        }
         Ok(Batch {
             images: self.pad_images(&views, device)?,
-            text: self.pad_texts(&ids, device),
+            text,
+            target_tensors,
             ids,
             pairing: Pairing::new(views.len(), image_index),
             visual_masks,
@@ -146,7 +156,12 @@ impl Collator<'_> {
 
     fn pad_texts(&self, ids: &[Vec<u32>], device: &Device) -> TextBatch {
         let texts: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
-        TextBatch::collate(&texts, self.pad(), device)
+        let multiple = if trains_on_gpu(device) {
+            TEXT_MULTIPLE
+        } else {
+            1
+        };
+        TextBatch::collate_to_multiple(&texts, self.pad(), multiple, self.max_text_len, device)
     }
 
     fn pad_images(
@@ -160,6 +175,11 @@ impl Collator<'_> {
         }
         Ok(images)
     }
+}
+
+/// Whether a step on this device may be recorded as a graph.
+fn trains_on_gpu(device: &Device) -> bool {
+    device.is_autodiff() && !vlp_ops::is_cpu(device)
 }
 
 fn first_view(example: &Example) -> ImageView<'_> {

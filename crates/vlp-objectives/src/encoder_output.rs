@@ -1,6 +1,7 @@
 //! The output of a model.
 
 use burn::prelude::*;
+use vlp_ops::capture::Value;
 use vlp_transformer::{Decoder, Memory, TextEmbedding};
 use vlp_vision::VisualDictionary;
 
@@ -9,6 +10,7 @@ use crate::codes::Codes;
 use crate::error::ObjectiveError;
 use crate::pairing::Pairing;
 use crate::passes::EncoderPasses;
+use crate::target_tensors::NamedTargetTensors;
 
 /// Text tokens after the encoder, one row per text.
 #[derive(Debug, Clone)]
@@ -104,12 +106,22 @@ pub struct EncoderOutput<'a> {
     pub parts: SharedParts<'a>,
     /// Recorded graphs of caption decoding, if they are kept from batch to batch.
     pub caption_graphs: Option<&'a CaptionGraphs>,
+    /// Tensors of the targets by name of the objective, in training on a GPU.
+    pub target_tensors: NamedTargetTensors,
     /// Outputs of all layers of the shared decoder, `[images, length, d_model]`, by name of the objective, for objectives
     /// whose inputs were decoded together.
     pub decoded: Vec<(&'static str, Vec<Tensor<3>>)>,
 }
 
 impl EncoderOutput<'_> {
+    /// The values of an objective's [`target_tensors`](crate::Objective::target_tensors), which its loss must then read
+    /// instead of its targets; empty if it has none.
+    pub fn target_tensors(&self, objective: &'static str) -> &[Value] {
+        let mut tensors = self.target_tensors.iter();
+        let tensors = tensors.find(|(name, _)| *name == objective);
+        tensors.map_or(&[], |(_, tensors)| &tensors.values)
+    }
+
     /// Outputs of all layers of the shared decoder for an objective's [`decoder_input`](crate::Objective::decoder_input), if
     /// it has run already.
     pub fn decoded(&self, objective: &'static str) -> Option<&[Tensor<3>]> {

@@ -51,6 +51,11 @@ impl HeadKind {
 }
 
 impl ClsHead {
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.outer.weight.shape().dims::<2>()[1]
+    }
+
     /// Logits of states.
     ///
     /// # Shapes

@@ -16,6 +16,7 @@ use crate::miner::NegativeMiner;
 use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
+use crate::target_tensors::{TargetTensors, floats};
 use crate::targets::Unit;
 use crate::validate::{Check, RunContext, Validate};
 
@@ -144,6 +145,24 @@ impl Itc {
     }
 }
 
+/// The target probability of every text for every image, row-major: split equally among the positives of an image.
+fn labels(targets: &[&ItcTarget]) -> Vec<f32> {
+    let count = targets.len();
+    let mut labels = vec![0.0_f32; count * count];
+    for (row, target) in labels.chunks_mut(count).zip(targets) {
+        let positives = targets
+            .iter()
+            .filter(|other| target.is_positive(other))
+            .count();
+        for (label, other) in row.iter_mut().zip(targets) {
+            if target.is_positive(other) {
+                *label = 1.0 / positives as f32;
+            }
+        }
+    }
+    labels
+}
+
 impl Objective for Itc {
     const NAME: &'static str = "itc";
 
@@ -167,6 +186,16 @@ impl Objective for Itc {
         })
     }
 
+    fn target_tensors(&self, targets: &[&ItcTarget], _: usize, device: &Device) -> TargetTensors {
+        match targets.len() < 2 {
+            true => TargetTensors::default(),
+            false => {
+                let labels = Tensor::<1>::from_floats(labels(targets).as_slice(), device);
+                vec![labels.into()].into()
+            }
+        }
+    }
+
     /// Mean of the image-to-text and the text-to-image cross entropy over the batch. If a row has several positives,
     /// the target probability is split equally among them. Zero for a batch of one image.
     fn loss(
@@ -182,22 +211,20 @@ impl Objective for Itc {
         let [low, high] = TEMPERATURES;
         let temperature = self.temperature.val().clamp(low, high);
         let logits = self.similarities(output) / temperature.reshape([1, 1]);
-        let mut labels = vec![0.0_f32; count * count];
-        for (row, target) in labels.chunks_mut(count).zip(targets) {
-            let positives = targets
-                .iter()
-                .filter(|other| target.is_positive(other))
-                .count();
-            for (label, other) in row.iter_mut().zip(targets) {
-                if target.is_positive(other) {
-                    *label = 1.0 / positives as f32;
-                }
-            }
-        }
-        let labels = Tensor::<1>::from_floats(labels.as_slice(), &device).reshape([count, count]);
+        let tensors = output.target_tensors(Self::NAME).first();
+        let labels = match tensors {
+            Some(labels) => floats(labels.tensor::<1, Float>(), &device),
+            None => Tensor::<1>::from_floats(labels(targets).as_slice(), &device),
+        };
+        let labels = labels.reshape([count, count]);
         let sum = log_softmax(logits.clone(), 1) * labels.clone()
             + log_softmax(logits.transpose(), 1) * labels;
-        let value = sum.sum().neg().div_scalar(2.0 * count as f64);
+        let sum = match tensors {
+            // burn adds up a whole tensor in no fixed order on a GPU.
+            Some(_) => sum.reshape([count * count]).sum_dim(0),
+            None => sum.sum(),
+        };
+        let value = sum.neg().div_scalar(2.0 * count as f64);
         Ok(Losses::single(Self::NAME, self.weight, value))
     }
 

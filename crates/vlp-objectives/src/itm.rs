@@ -5,7 +5,7 @@ use burn::prelude::*;
 use getset::WithSetters;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{init_weights, linear_layer};
+use vlp_ops::{init_weights, linear_layer, log_prob_at};
 
 use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
@@ -13,6 +13,7 @@ use crate::loss::cross_entropy;
 use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
+use crate::target_tensors::{TargetTensors, ints};
 use crate::targets::Unit;
 use crate::validate::{Check, RunContext, Validate};
 
@@ -141,13 +142,28 @@ impl Objective for Itm {
         Ok(pair.matched)
     }
 
+    fn target_tensors(&self, targets: &[&bool], _: usize, device: &Device) -> TargetTensors {
+        let labels: Vec<i32> = targets.iter().map(|&&matched| i32::from(matched)).collect();
+        vec![Tensor::<1, Int>::from_ints(labels.as_slice(), device).into()].into()
+    }
+
     fn loss(
         &self,
         output: &EncoderOutput<'_>,
         targets: &[&bool],
     ) -> Result<Losses, ObjectiveError> {
-        let labels: Vec<i32> = targets.iter().map(|&&matched| i32::from(matched)).collect();
-        let value = cross_entropy(self.logits(output.joint().text.cls()), &labels);
+        let logits = self.logits(output.joint().text.cls());
+        let tensors = output.target_tensors(Self::NAME);
+        let value = match tensors.first() {
+            Some(labels) => {
+                let labels = ints(labels.tensor::<1, Int>(), &logits.device());
+                log_prob_at(logits, labels).mean_dim(0).neg()
+            }
+            None => {
+                let labels = targets.iter().map(|&&matched| i32::from(matched));
+                cross_entropy(logits, &labels.collect::<Vec<_>>())
+            }
+        };
         Ok(Losses::single(Self::NAME, self.weight, value))
     }
 

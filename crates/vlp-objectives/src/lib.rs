@@ -28,6 +28,7 @@ pub mod pretrain;
 pub mod pretrain_objectives;
 pub mod set;
 pub mod snli_ve;
+pub mod target_tensors;
 pub mod targets;
 pub mod testing;
 pub mod validate;
@@ -67,6 +68,7 @@ pub use pretrain_objectives::{
 pub use serde;
 pub use set::{NamedLosses, ObjectiveSet};
 pub use snli_ve::{SnliVe, SnliVeConfig};
+pub use target_tensors::{PaddedLabels, TargetTensors};
 pub use targets::{Targets, Unit};
 pub use validate::RunContext;
 pub use vision_language::VisionLanguage;

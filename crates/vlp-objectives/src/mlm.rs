@@ -15,6 +15,7 @@ use crate::loss::{cross_entropy, gather_positions, zero};
 use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
+use crate::target_tensors::{PaddedLabels, TargetTensors};
 use crate::targets::Unit;
 use crate::validate::{Check, RunContext, Validate};
 
@@ -245,14 +246,37 @@ impl Objective for Mlm {
         Ok(target)
     }
 
+    fn target_tensors(
+        &self,
+        targets: &[&MlmTarget],
+        text_length: usize,
+        device: &Device,
+    ) -> TargetTensors {
+        let masked = targets.iter().enumerate().flat_map(|(row, target)| {
+            let masked = target.masked.iter();
+            masked.map(move |&(position, id)| (row * text_length + position, id as usize))
+        });
+        PaddedLabels::values(&masked.collect::<Vec<_>>(), device).into()
+    }
+
     fn loss(
         &self,
         output: &EncoderOutput<'_>,
         targets: &[&MlmTarget],
     ) -> Result<Losses, ObjectiveError> {
-        let value = match self.masked_logits(output, targets) {
-            Some((logits, labels)) => cross_entropy(logits, &labels),
-            None => zero(&output.joint().text.states.device()),
+        let states = &output.joint().text.states;
+        let tensors = output.target_tensors(Self::NAME);
+        let value = match PaddedLabels::from_values(tensors, &states.device()) {
+            Some(masked) => {
+                let [texts, length, width] = states.dims();
+                let states = states.clone().reshape([texts * length, width]);
+                let token_embedding = output.parts.token_embedding();
+                masked.cross_entropy(self.logits(masked.select(states), token_embedding))
+            }
+            None => match self.masked_logits(output, targets) {
+                Some((logits, labels)) => cross_entropy(logits, &labels),
+                None => zero(&states.device()),
+            },
         };
         Ok(Losses::single(Self::NAME, self.config.weight, value))
     }

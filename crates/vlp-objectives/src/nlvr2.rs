@@ -17,6 +17,7 @@ use crate::metrics::{MetricContext, Metrics, Predictions, Score};
 use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
+use crate::target_tensors::{PaddedLabels, TargetTensors};
 use crate::targets::Unit;
 use crate::validate::Validate;
 
@@ -123,13 +124,29 @@ impl Objective for Nlvr2 {
         })
     }
 
+    fn target_tensors(&self, targets: &[&Nlvr2Target], _: usize, device: &Device) -> TargetTensors {
+        let labels = targets.iter().enumerate();
+        let labels = labels.filter_map(|(row, target)| Some((row, target.truth.map(usize::from)?)));
+        PaddedLabels::values(&labels.collect::<Vec<_>>(), device).into()
+    }
+
     fn loss(
         &self,
         output: &EncoderOutput<'_>,
         targets: &[&Nlvr2Target],
     ) -> Result<Losses, ObjectiveError> {
-        let (logits, labels) = self.labeled_logits(output, targets);
-        let value = cross_entropy(logits, &labels);
+        let tensors = output.target_tensors(Self::NAME);
+        let device = output.joint().text.states.device();
+        let value = match PaddedLabels::from_values(tensors, &device) {
+            Some(labels) => {
+                let logits = self.logits(output.joint().text.cls());
+                labels.cross_entropy(labels.select(logits))
+            }
+            None => {
+                let (logits, labels) = self.labeled_logits(output, targets);
+                cross_entropy(logits, &labels)
+            }
+        };
         Ok(Losses::single(Self::NAME, self.weight, value))
     }
 

@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::miner::NegativeMiner;
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
+use crate::target_tensors::TargetTensors;
 use crate::targets::Unit;
 
 /// One term of a loss.
@@ -31,7 +32,10 @@ pub struct Term {
 pub struct Losses {
     /// Terms; the objective's loss is their weighted sum.
     pub terms: Vec<Term>,
-    /// (name, value) pairs that are logged but not optimized.
+    /// The weighted sum, if the objective has it by fewer operations: its gradient is then used instead of theirs.
+    pub total: Option<Tensor<1>>,
+    /// (name, value) pairs that are logged but not optimized, other than [`Objective::diagnostics`]. A step that has them
+    /// cannot be recorded.
     pub diagnostics: Vec<(&'static str, f64)>,
 }
 
@@ -45,6 +49,7 @@ impl Losses {
                 weight,
                 value,
             }],
+            total: None,
             diagnostics: vec![],
         }
     }
@@ -75,6 +80,25 @@ pub trait Objective: Module + ModuleDisplay + InitWeights + 'static {
     /// # Errors
     /// [`ObjectiveError::Example`] for an example that cannot be used.
     fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<Self::Target, ObjectiveError>;
+
+    /// Tensors on `device`, a GPU, that [`Self::loss`] reads instead of the targets, so that a training step with this
+    /// objective can be [recorded](EncoderOutput::target_tensors). `text_length` is the padded length of the joint pass's
+    /// texts.
+    fn target_tensors(
+        &self,
+        targets: &[&Self::Target],
+        text_length: usize,
+        device: &Device,
+    ) -> TargetTensors {
+        let _ = (targets, text_length, device);
+        TargetTensors::default()
+    }
+
+    /// (name, value) pairs that are logged, and depend on the targets alone.
+    fn diagnostics(&self, targets: &[&Self::Target]) -> Vec<(&'static str, f64)> {
+        let _ = targets;
+        vec![]
+    }
 
     /// Input of the shared decoder that [`Self::loss`] needs decoded over the image-only pass, one row per image. On a
     /// GPU the inputs of all objectives are decoded together, and [`EncoderOutput::decoded`] has the outputs.

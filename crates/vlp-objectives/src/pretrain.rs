@@ -1,6 +1,7 @@
 //! A model with its objectives.
 
 use burn::prelude::*;
+use vlp_ops::capture::Value;
 use vlp_ops::init::{InitScope, InitWeights};
 use vlp_transformer::{Decoder, DecoderInput, TextBatch};
 use vlp_vision::PaddedImages;
@@ -9,6 +10,7 @@ use crate::batch::Batch;
 use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
 use crate::inputs::Inputs;
+use crate::objective::Term;
 use crate::passes::merges_passes;
 use crate::set::{NamedLosses, ObjectiveSet};
 use crate::targets::Targets;
@@ -45,18 +47,56 @@ impl<M: VisionLanguage, O: ObjectiveSet> Pretrain<M, O> {
         self.model.encode(&batch.inputs(), self.objectives.passes())
     }
 
-    /// Losses of every objective. If an objective mines hard negatives, only these and the positive pairs of a batch of all
-    /// pairs are used.
+    /// Losses of every objective, with their [diagnostics](ObjectiveSet::diagnostics). If an objective mines hard negatives, only
+    /// these and the positive pairs of a batch of all pairs are used.
     ///
     /// # Errors
     /// As [`VisionLanguage::encode`] and [`ObjectiveSet::losses`].
     pub fn losses(&self, batch: &Batch<O::Targets>) -> Result<NamedLosses, ObjectiveError> {
         let Some(rows) = self.mined_rows(batch)? else {
-            return self.losses_of(self.encode(batch)?, &batch.targets());
+            let mut output = self.encode(batch)?;
+            output.target_tensors.clone_from(&batch.target_tensors);
+            return self.losses_and_diagnostics(output, &batch.targets());
         };
         let selected = batch.select(&rows);
         let targets = selected.targets().project(|target| *target);
-        self.losses_of(self.encode(&selected)?, &targets)
+        self.losses_and_diagnostics(self.encode(&selected)?, &targets)
+    }
+
+    fn losses_and_diagnostics(
+        &self,
+        output: EncoderOutput<'_>,
+        targets: &Targets<'_, O::Targets>,
+    ) -> Result<NamedLosses, ObjectiveError> {
+        let mut losses = self.losses_of(output, targets)?;
+        for (objective, diagnostics) in self.objectives.diagnostics(targets)? {
+            let mut losses = losses.iter_mut();
+            if let Some((_, losses)) = losses.find(|(name, _)| *name == objective) {
+                losses.diagnostics.extend(diagnostics);
+            }
+        }
+        Ok(losses)
+    }
+
+    /// [`Self::losses`] of the batch with other [tensors](Batch::tensors), as a recorded step needs it; without diagnostics, which
+    /// depend on the targets.
+    ///
+    /// # Errors
+    /// As [`Self::losses`].
+    pub fn losses_with_tensors(
+        &self,
+        batch: &Batch<O::Targets>,
+        tensors: &[Value],
+    ) -> Result<NamedLosses, ObjectiveError> {
+        let mines = batch.all_pairs.is_some() && self.objectives.miner(&batch.targets())?.is_some();
+        if mines {
+            return self.losses(batch);
+        }
+        let batch = batch.with_tensors(tensors);
+        let mut output = self.encode(&batch)?;
+        output.target_tensors.clone_from(&batch.target_tensors);
+        let targets = batch.targets();
+        self.losses_of(output, &targets.project(|target| *target))
     }
 
     fn losses_of(
@@ -162,8 +202,10 @@ fn decode(
 
 /// Weighted sum of all terms, `[1]`; `None` without terms.
 pub fn total(losses: &NamedLosses) -> Option<Tensor<1>> {
-    let terms = losses.iter().flat_map(|(_, losses)| &losses.terms);
-    terms
-        .map(|term| term.value.clone().mul_scalar(term.weight))
-        .reduce(|a, b| a + b)
+    let weighted = |term: &Term| term.value.clone().mul_scalar(term.weight);
+    let sums = losses.iter().flat_map(|(_, losses)| match &losses.total {
+        Some(total) => vec![total.clone()],
+        None => losses.terms.iter().map(weighted).collect(),
+    });
+    sums.reduce(|a, b| a + b)
 }

@@ -14,10 +14,14 @@ use crate::miner::NegativeMiner;
 use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
+use crate::target_tensors::NamedTargetTensors;
 use crate::targets::{Targets, Unit};
 
 /// Losses with the name of their objective.
 pub type NamedLosses = Vec<(&'static str, Losses)>;
+
+/// Diagnostics with the name of their objective.
+pub type NamedDiagnostics = Vec<(&'static str, Vec<(&'static str, f64)>)>;
 
 /// A module made of objectives. Every [`Objective`] in an `Option`, every tuple of sets, and every
 /// struct defined by [`objective_set!`](crate::objective_set) is one.
@@ -39,6 +43,26 @@ pub trait ObjectiveSet: Module + ModuleDisplay + InitWeights {
     /// # Errors
     /// The error of the first member that cannot use the example.
     fn prepare(&self, pair: &mut PairBuilder<'_>) -> Result<Self::Targets, ObjectiveError>;
+
+    /// Each member's [`Objective::target_tensors`].
+    ///
+    /// # Errors
+    /// If the targets are not those of a batch that the member can use.
+    fn target_tensors(
+        &self,
+        targets: &Targets<'_, Self::Targets>,
+        text_length: usize,
+        device: &Device,
+    ) -> Result<NamedTargetTensors, ObjectiveError>;
+
+    /// Each member's [`Objective::diagnostics`].
+    ///
+    /// # Errors
+    /// As [`Self::target_tensors`].
+    fn diagnostics(
+        &self,
+        targets: &Targets<'_, Self::Targets>,
+    ) -> Result<NamedDiagnostics, ObjectiveError>;
 
     /// Each member's [`Objective::decoder_input`], with its name.
     ///
@@ -106,6 +130,31 @@ impl<O: Objective> ObjectiveSet for Option<O> {
         objective
             .map(|objective| objective.prepare(pair))
             .transpose()
+    }
+
+    fn target_tensors(
+        &self,
+        targets: &Targets<'_, Self::Targets>,
+        text_length: usize,
+        device: &Device,
+    ) -> Result<NamedTargetTensors, ObjectiveError> {
+        let Some(objective) = self else {
+            return Ok(vec![]);
+        };
+        let targets = targets.per_unit(objective.unit(), O::NAME)?;
+        let tensors = objective.target_tensors(&targets, text_length, device);
+        Ok(vec![(O::NAME, tensors)])
+    }
+
+    fn diagnostics(
+        &self,
+        targets: &Targets<'_, Self::Targets>,
+    ) -> Result<NamedDiagnostics, ObjectiveError> {
+        let Some(objective) = self else {
+            return Ok(vec![]);
+        };
+        let targets = targets.per_unit(objective.unit(), O::NAME)?;
+        Ok(vec![(O::NAME, objective.diagnostics(&targets))])
     }
 
     fn decoder_inputs<'a>(
@@ -241,6 +290,34 @@ macro_rules! objective_set {
 
         fn passes(&self) -> $crate::EncoderPasses {
             $crate::EncoderPasses::NONE$(.union($crate::ObjectiveSet::passes(&self.$field)))+
+        }
+
+        fn target_tensors(
+            &self,
+            targets: &$crate::Targets<'_, Self::Targets>,
+            text_length: usize,
+            device: &burn::tensor::Device,
+        ) -> Result<$crate::target_tensors::NamedTargetTensors, $crate::ObjectiveError> {
+            let mut tensors = vec![];
+            $(
+                let member_targets = targets.project(|target| &target.$field);
+                tensors.extend($crate::ObjectiveSet::target_tensors(
+                    &self.$field, &member_targets, text_length, device,
+                )?);
+            )+
+            Ok(tensors)
+        }
+
+        fn diagnostics(
+            &self,
+            targets: &$crate::Targets<'_, Self::Targets>,
+        ) -> Result<$crate::set::NamedDiagnostics, $crate::ObjectiveError> {
+            let mut diagnostics = vec![];
+            $(
+                let member_targets = targets.project(|target| &target.$field);
+                diagnostics.extend($crate::ObjectiveSet::diagnostics(&self.$field, &member_targets)?);
+            )+
+            Ok(diagnostics)
         }
 
         fn decoder_inputs<'a>(

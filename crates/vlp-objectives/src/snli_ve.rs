@@ -13,6 +13,7 @@ use crate::loss::{cross_entropy, labeled_rows};
 use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
+use crate::target_tensors::{PaddedLabels, TargetTensors};
 use crate::targets::Unit;
 use crate::validate::Validate;
 
@@ -111,13 +112,35 @@ impl Objective for SnliVe {
         })
     }
 
+    fn target_tensors(
+        &self,
+        targets: &[&Option<Entailment>],
+        _: usize,
+        device: &Device,
+    ) -> TargetTensors {
+        let labels = targets.iter().enumerate();
+        let labels =
+            labels.filter_map(|(row, target)| Some((row, target.map(|label| label as usize)?)));
+        PaddedLabels::values(&labels.collect::<Vec<_>>(), device).into()
+    }
+
     fn loss(
         &self,
         output: &EncoderOutput<'_>,
         targets: &[&Option<Entailment>],
     ) -> Result<Losses, ObjectiveError> {
-        let (logits, labels) = self.labeled_logits(output, targets);
-        let value = cross_entropy(logits, &labels);
+        let tensors = output.target_tensors(Self::NAME);
+        let device = output.joint().text.states.device();
+        let value = match PaddedLabels::from_values(tensors, &device) {
+            Some(labels) => {
+                let logits = self.logits(output.joint().text.cls());
+                labels.cross_entropy(labels.select(logits))
+            }
+            None => {
+                let (logits, labels) = self.labeled_logits(output, targets);
+                cross_entropy(logits, &labels)
+            }
+        };
         Ok(Losses::single(Self::NAME, self.weight, value))
     }
 

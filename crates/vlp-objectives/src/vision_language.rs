@@ -116,6 +116,7 @@ pub(crate) fn assemble<'a>(
         codes,
         parts,
         caption_graphs: None,
+        target_tensors: vec![],
         decoded: vec![],
     };
     (output, encoded.attention)

@@ -20,6 +20,7 @@ use crate::metrics::{MetricContext, Metrics, Predictions, Score};
 use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
+use crate::target_tensors::{TargetTensors, floats};
 use crate::targets::Unit;
 use crate::validate::Validate;
 
@@ -112,6 +113,19 @@ impl Vqa {
     }
 }
 
+/// The scores of all answers for each question, `[questions, answers]`, and 1 for a question that has a label.
+fn scores_and_labeled(targets: &[&VqaTarget], answers: usize) -> (Vec<f32>, Vec<f32>) {
+    let rows = targets.len();
+    let (mut scores, mut labeled) = (vec![0.0f32; rows * answers], vec![0.0f32; rows]);
+    for (row, target) in targets.iter().enumerate() {
+        labeled[row] = f32::from(u8::from(!target.human.is_empty()));
+        for &(answer, score) in &target.scores {
+            scores[row * answers + answer] = score;
+        }
+    }
+    (scores, labeled)
+}
+
 impl Objective for Vqa {
     const NAME: &'static str = "vqa";
 
@@ -145,6 +159,17 @@ impl Objective for Vqa {
         })
     }
 
+    fn target_tensors(&self, targets: &[&VqaTarget], _: usize, device: &Device) -> TargetTensors {
+        let (rows, answers) = (targets.len(), self.head.classes());
+        let (scores, labeled) = scores_and_labeled(targets, answers);
+        let count = labeled.iter().sum::<f32>().max(1.0);
+        let weights: Vec<f32> = labeled.iter().map(|labeled| labeled / count).collect();
+        let matrix = |values: Vec<f32>, width: usize| {
+            Tensor::<2>::from_data(TensorData::new(values, [rows, width]), device).into()
+        };
+        vec![matrix(scores, answers), matrix(weights, 1)].into()
+    }
+
     /// Binary cross entropy, summed over answers and averaged over questions that have a label.
     fn loss(
         &self,
@@ -153,14 +178,17 @@ impl Objective for Vqa {
     ) -> Result<Losses, ObjectiveError> {
         let logits = self.logits(output.joint().text.cls());
         let [rows, answers] = logits.dims();
-        let (mut scores, mut labeled) = (vec![0.0f32; rows * answers], vec![0.0f32; rows]);
-        for (row, target) in targets.iter().enumerate() {
-            labeled[row] = f32::from(u8::from(!target.human.is_empty()));
-            for &(answer, score) in &target.scores {
-                scores[row * answers + answer] = score;
-            }
-        }
         let device = logits.device();
+        if let [scores, weights] = output.target_tensors(Self::NAME) {
+            let scores = floats(scores.tensor::<2, Float>(), &device);
+            let weights = floats(weights.tensor::<2, Float>(), &device);
+            let positive = scores.clone() * log_sigmoid(logits.clone());
+            let negative = (scores.neg() + 1.0) * log_sigmoid(logits.neg());
+            let losses = ((positive + negative) * weights).reshape([rows * answers]);
+            let value = losses.sum_dim(0).neg();
+            return Ok(Losses::single(Self::NAME, self.config.weight, value));
+        }
+        let (scores, labeled) = scores_and_labeled(targets, answers);
         let count = labeled.iter().sum::<f32>().max(1.0);
         let scores = Tensor::<2>::from_data(TensorData::new(scores, [rows, answers]), &device);
         let labeled = Tensor::<2>::from_data(TensorData::new(labeled, [rows, 1]), &device);

@@ -67,6 +67,7 @@ fn sums_of_two_vocabularies_are_added_before_the_mean() {
             codes: None,
             parts: output.parts,
             caption_graphs: None,
+            target_tensors: vec![],
             decoded: vec![],
         };
         let objects = targets.iter().flat_map(|target| &target.objects);

@@ -38,6 +38,7 @@ mod flops;
 #[cfg(any(feature = "flex", feature = "gpu"))]
 mod graph;
 mod identity;
+mod in_place;
 pub mod init;
 mod ops;
 pub mod params;
@@ -46,6 +47,7 @@ mod random;
 // Without a backend there is no second pass.
 #[cfg_attr(not(any(feature = "flex", feature = "gpu")), allow(dead_code))]
 mod replay;
+mod seed_table;
 mod simd_level;
 mod split_mix;
 mod threads;
@@ -60,10 +62,13 @@ pub use device::is_cpu;
 pub use dispatch::use_fast_paths;
 pub use flops::{count_flops, flops};
 pub use identity::is_same_tensor;
+pub use in_place::InPlace;
 pub use ops::adamw::adamw;
 pub use ops::affine::affine;
+pub use ops::assign::assign;
 pub use ops::attention::attention;
 pub use ops::batch_norm::batch_norm;
+pub use ops::boxes::{box_losses, pairwise_box_cost};
 pub use ops::conv2d::{Conv2dAlgorithms, conv2d, conv2d_affine, conv2d_algorithms};
 #[doc(hidden)]
 pub use ops::conv2d::{
@@ -74,17 +79,20 @@ pub use ops::embedding::embedding;
 pub use ops::gelu::gelu;
 pub use ops::layer_norm::{LayerNorm, layer_norm};
 pub use ops::linear::{linear, linear_layer, tied_logits};
-pub use ops::log_prob::log_prob;
+pub use ops::log_prob::{log_prob, log_prob_at};
 pub use ops::max_pool2d::max_pool2d;
 pub use ops::nearest_code::nearest_code;
 pub use ops::recompute::recompute;
 pub use ops::segment_sum::segment_sum;
 pub use ops::sgd::sgd;
 pub use ops::sum_of_squares::sum_of_squares;
-pub use ops::update_all::{AdamWUpdate, SgdUpdate, adamw_all, moving_averages, sgd_all};
+pub use ops::update_all::{
+    AdamWUpdate, SgdUpdate, adamw_all, assign_all, moving_averages, sgd_all, update_constants,
+};
 pub use precision::{MatmulPrecision, set_matmul_precision};
 pub use random::seed_random;
 pub use replay::is_recomputing;
+pub use seed_table::{dropout_seed_count, sample_dropout_seeds, with_dropout_seeds};
 pub use simd_level::{SimdError, SimdLevel, detected_simd_level, init_simd, simd_level};
 pub use split_mix::split_mix;
 pub use threads::{
@@ -93,7 +101,9 @@ pub use threads::{
 pub use to_cpu::{copies_to_cpu, to_cpu};
 pub use types::adamw_step::AdamWStep;
 pub use types::affine::Affine;
+pub use types::assignment::Assignment;
 pub use types::batch_norm_output::BatchNormOutput;
+pub use types::box_cost::BoxCost;
 pub use types::dropout_mask::DropoutMask;
 pub use types::geometry::Conv2dGeometry;
 pub use types::sgd_step::SgdStep;

@@ -2,8 +2,10 @@
 
 use std::cell::RefCell;
 
+use crate::seed_table::Seed;
+
 /// Seeds of dropout masks in the order in which a forward pass takes them.
-pub(crate) type Samples = Vec<[u32; 2]>;
+pub(crate) type Samples = Vec<Seed>;
 
 enum Tape {
     /// In the first pass: the seeds taken so far.
@@ -23,7 +25,7 @@ pub fn is_recomputing() -> bool {
 }
 
 /// A dropout seed: a new one from `sample`, or in a second pass the one of the first pass.
-pub(crate) fn replay_seed(sample: impl FnOnce() -> [u32; 2]) -> [u32; 2] {
+pub(crate) fn replay_seed(sample: impl FnOnce() -> Seed) -> Seed {
     let replayed = TAPE.with_borrow_mut(|tape| match tape {
         Some(Tape::Replaying(samples)) => samples.pop(),
         _ => None,
@@ -83,9 +85,10 @@ mod tests {
 
     #[test]
     fn second_pass_gets_the_samples_of_the_first() {
+        let seed = |value: [u32; 2]| Seed { value, row: None };
         let pass = |a: [u32; 2], b: [u32; 2]| {
-            let seeds = [replay_seed(|| a), replay_seed(|| b)];
-            (seeds, is_recomputing())
+            let seeds = [replay_seed(|| seed(a)), replay_seed(|| seed(b))];
+            (seeds.map(|seed| seed.value), is_recomputing())
         };
         let (first, samples) = record(|| pass([1, 2], [7, 8]));
         let second = replay(samples, || pass([3, 4], [9, 9]));

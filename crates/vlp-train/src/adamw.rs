@@ -2,6 +2,7 @@
 
 use burn::optim::{AdamWState, AdaptiveMomentumState, LearningRate, Optimizer};
 use burn::prelude::*;
+use vlp_ops::capture::copy_tensor;
 use vlp_ops::{AdamWStep, AdamWUpdate};
 
 use crate::grad_scale::GradScale;
@@ -28,6 +29,14 @@ impl Optimizer for AdamW {
         grad: Tensor<D>,
         state: Option<AdamWState<D>>,
     ) -> (Tensor<D>, Option<AdamWState<D>>) {
+        if self.grad_scale.updates.walk() == Walk::CopyStates {
+            let state = state.map(|AdamWState { momentum }| {
+                let moments = [&momentum.moment_1, &momentum.moment_2].map(copy_tensor);
+                let [first, second] = moments;
+                AdamWState::new(AdaptiveMomentumState::new(momentum.time, first, second))
+            });
+            return (tensor, state);
+        }
         let state = state.map(|s| s.momentum);
         let time = state.as_ref().map_or(0, |s| s.time);
         let moments = state.map(|s| (s.moment_1, s.moment_2));
@@ -61,6 +70,12 @@ impl Optimizer for AdamW {
                 None => (tensor, time, moments),
             },
             Walk::Undo => (tensor, time.saturating_sub(1), moments),
+            Walk::Count(count) => (tensor, time + count, moments),
+            Walk::CopyStates => (tensor, time, moments),
+            Walk::ListNumbers => {
+                updates.push_step_number(step.step_number);
+                (tensor, time, moments)
+            }
         };
         let state = moments.filter(|_| time > 0).map(|(first, second)| {
             AdamWState::new(AdaptiveMomentumState::new(time, first, second))

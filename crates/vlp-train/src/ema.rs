@@ -5,7 +5,7 @@ use std::fmt;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::prelude::*;
 use vlp_ops::capture::Value;
-use vlp_ops::moving_averages;
+use vlp_ops::{UpdateControl, moving_averages};
 
 use crate::param_values::ParamValues;
 use crate::placeholders::Placeholders;
@@ -15,6 +15,15 @@ pub struct Ema<M: Module> {
     /// `None` only during an update: in-place updates need the sole reference.
     average: Option<M>,
     decay: f64,
+}
+
+impl<M: Module> Clone for Ema<M> {
+    fn clone(&self) -> Self {
+        Self {
+            average: self.average.clone(),
+            decay: self.decay,
+        }
+    }
 }
 
 impl<M: Module> fmt::Debug for Ema<M> {
@@ -75,9 +84,14 @@ impl<M: Module> Ema<M> {
 
     /// Moves the average towards the weights of `module`.
     pub fn update(&mut self, module: &M) {
+        self.update_if(module, None);
+    }
+
+    /// As [`Self::update`], on a GPU if `control` lets an update take place. Returns the average's tensors.
+    pub(crate) fn update_if(&mut self, module: &M, control: Option<&UpdateControl>) -> Vec<Value> {
         let current = ParamValues::collect(&module.valid(), "");
         let Some(average) = self.average.take() else {
-            return;
+            return vec![];
         };
         let mut take_out = TakeOut {
             current: &current,
@@ -85,11 +99,22 @@ impl<M: Module> Ema<M> {
             placeholders: Placeholders::default(),
         };
         let average = average.map(&mut take_out);
-        let averages = moving_averages(take_out.pairs, self.decay);
+        let averages = moving_averages(take_out.pairs, self.decay, control);
+        let tensors = match control {
+            Some(_) => averages.clone(),
+            // Without another owner the next update is in place.
+            None => vec![],
+        };
         self.average = Some(average.map(&mut PutBack {
             current: &current,
             averages: averages.into_iter(),
         }));
+        tensors
+    }
+
+    /// Replaces the average's tensors.
+    pub(crate) fn restore(&mut self, values: &ParamValues) {
+        self.average = self.average.take().map(|average| values.restore(average));
     }
 
     /// The average, on a device without autodiff.

@@ -26,4 +26,7 @@ pub use group_config::{GroupConfig, OptimizerKind};
 pub use log::RunLog;
 pub use optimizer::{MomentDtype, OptimizerConfig};
 pub use schedule::{Decay, ScheduleConfig};
-pub use trainer::{BatchLoss, SkipReason, StepOutcome, StepReport, Trainer, TrainerConfig};
+pub use trainer::{
+    BatchLoss, SkipReason, StepCaptureReport, StepInputs, StepOutcome, StepReport, Trainer,
+    TrainerConfig,
+};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::prelude::*;
+use vlp_ops::capture::{Value, copy_tensor};
 use vlp_ops::is_same_tensor;
 use vlp_ops::params::{ParamVisitor, visit_params};
 
@@ -71,6 +72,27 @@ impl ParamValues {
         };
         module.visit(&mut mean);
         mean.means
+    }
+
+    /// Copies in their own memory.
+    pub(crate) fn copied<M: Module>(&self, module: &M) -> Self {
+        let mut copy = Copy {
+            values: self,
+            copies: Self::default(),
+        };
+        module.visit(&mut copy);
+        copy.copies
+    }
+
+    /// Each value here with that in `after`, if it is another tensor.
+    pub(crate) fn changed_pairs<M: Module>(&self, after: &Self, module: &M) -> Vec<[Value; 2]> {
+        let mut pairs = ChangedPairs {
+            before: self,
+            after,
+            pairs: vec![],
+        };
+        module.visit(&mut pairs);
+        pairs.pairs
     }
 
     /// For each float parameter of the module, whether its tensor here differs from that in `other`.
@@ -146,6 +168,36 @@ impl ModuleVisitor for Mean<'_> {
         {
             let mean = sum.div_scalar(self.count as f64);
             self.means.insert(param.id, mean);
+        }
+    }
+}
+
+struct Copy<'a> {
+    values: &'a ParamValues,
+    copies: ParamValues,
+}
+
+impl ModuleVisitor for Copy<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(value) = self.values.get::<D>(param.id) {
+            self.copies.insert(param.id, copy_tensor(&value));
+        }
+    }
+}
+
+struct ChangedPairs<'a> {
+    before: &'a ParamValues,
+    after: &'a ParamValues,
+    pairs: Vec<[Value; 2]>,
+}
+
+impl ModuleVisitor for ChangedPairs<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let id = param.id;
+        if let (Some(before), Some(after)) = (self.before.get::<D>(id), self.after.get(id))
+            && !is_same_tensor(&before, &after)
+        {
+            self.pairs.push([before.into(), after.into()]);
         }
     }
 }

@@ -3,15 +3,16 @@
 //! burn's optimizer visits the parameters and updates one at a time. Here it visits them twice: the first visit puts each
 //! parameter on a list, the second one returns the result to it.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::IntoIter;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::prelude::*;
 use vlp_ops::capture::Value;
-use vlp_ops::{AdamWUpdate, SgdUpdate, UpdateControl, adamw_all, sgd_all};
+use vlp_ops::{AdamWStep, AdamWUpdate, SgdStep, SgdUpdate, UpdateControl, adamw_all, sgd_all};
 
 use crate::placeholders::Placeholders;
 
@@ -26,6 +27,7 @@ struct State {
     sgd: Vec<SgdUpdate>,
     adamw_results: IntoIter<[Value; 3]>,
     sgd_results: IntoIter<[Value; 2]>,
+    step_numbers: Vec<i32>,
     placeholders: Placeholders,
 }
 
@@ -41,6 +43,23 @@ pub(crate) enum Walk {
     Return,
     /// An update that did not take place is not counted.
     Undo,
+    /// Updates that took place without a visit are counted.
+    Count(usize),
+    /// The numbers of AdamW's next updates are listed.
+    ListNumbers,
+    /// Moments and velocities are replaced by copies.
+    CopyStates,
+}
+
+/// What a step did to the parameters on the list, in its order.
+#[derive(Debug, Default)]
+pub(crate) struct ListedSteps {
+    pub(crate) adamw: Vec<AdamWStep>,
+    pub(crate) sgd: Vec<SgdStep>,
+    /// Whether a moment or a velocity was new.
+    pub(crate) has_new_states: bool,
+    /// Parameters, moments and velocities after the step.
+    pub(crate) results: Vec<Value>,
 }
 
 impl UpdateList {
@@ -58,6 +77,10 @@ impl UpdateList {
 
     pub(crate) fn push_sgd(&self, update: SgdUpdate) {
         self.state().sgd.push(update);
+    }
+
+    pub(crate) fn push_step_number(&self, number: i32) {
+        self.state().step_numbers.push(number);
     }
 
     pub(crate) fn next_adamw(&self) -> Option<[Value; 3]> {
@@ -81,7 +104,20 @@ impl UpdateList {
         grads: GradientsParams,
         control: &UpdateControl,
     ) -> M {
-        let placeholders = self.placeholder_grads(&model, &grads);
+        self.step_and_list(optimizer, learning_rates, model, grads, control)
+            .0
+    }
+
+    /// As [`Self::step`]; also returns what it did.
+    pub(crate) fn step_and_list<M: Module>(
+        &self,
+        optimizer: &mut ModuleOptimizer,
+        learning_rates: ModuleLearningRate,
+        model: M,
+        grads: GradientsParams,
+        control: &UpdateControl,
+    ) -> (M, ListedSteps) {
+        let placeholders = self.placeholder_grads(&model, &param_ids(&model, &grads));
         self.state().walk = Walk::List;
         let model = optimizer.step(learning_rates.clone(), model, grads);
         let (adamw, sgd) = {
@@ -91,7 +127,16 @@ impl UpdateList {
                 std::mem::take(&mut state.sgd),
             )
         };
+        let mut listed = ListedSteps {
+            adamw: adamw.iter().map(|update| update.step).collect(),
+            sgd: sgd.iter().map(|update| update.step).collect(),
+            has_new_states: adamw.iter().any(|update| update.moments.is_none())
+                || sgd.iter().any(|update| update.velocity.is_none()),
+            results: vec![],
+        };
         let (adamw, sgd) = (adamw_all(adamw, control), sgd_all(sgd, control));
+        let results = adamw.iter().flatten().chain(sgd.iter().flatten());
+        listed.results = results.cloned().collect();
         {
             let mut state = self.state();
             state.walk = Walk::Return;
@@ -100,7 +145,7 @@ impl UpdateList {
         }
         let model = optimizer.step(learning_rates, model, placeholders);
         self.end();
-        model
+        (model, listed)
     }
 
     /// After a step by `grads` that `control` did not let take place: it is not counted.
@@ -111,22 +156,82 @@ impl UpdateList {
         model: M,
         grads: &GradientsParams,
     ) -> M {
-        let placeholders = self.placeholder_grads(&model, grads);
-        self.state().walk = Walk::Undo;
+        let params = param_ids(&model, grads);
+        self.visit(Walk::Undo, optimizer, learning_rates, model, &params)
+            .0
+    }
+
+    /// After `count` updates of `params` that the optimizer has not visited: they are counted.
+    pub(crate) fn count<M: Module>(
+        &self,
+        count: usize,
+        optimizer: &mut ModuleOptimizer,
+        learning_rates: ModuleLearningRate,
+        model: M,
+        params: &HashSet<ParamId>,
+    ) {
+        let walk = Walk::Count(count);
+        self.visit(walk, optimizer, learning_rates, model, params);
+    }
+
+    /// The numbers of AdamW's next updates of `params`, in the order of the list.
+    pub(crate) fn step_numbers<M: Module>(
+        &self,
+        optimizer: &mut ModuleOptimizer,
+        learning_rates: ModuleLearningRate,
+        model: M,
+        params: &HashSet<ParamId>,
+    ) -> Vec<i32> {
+        let walk = Walk::ListNumbers;
+        self.visit(walk, optimizer, learning_rates, model, params).1
+    }
+
+    /// Replaces the moments and velocities of `params` by copies.
+    pub(crate) fn copy_states<M: Module>(
+        &self,
+        optimizer: &mut ModuleOptimizer,
+        learning_rates: ModuleLearningRate,
+        model: M,
+        params: &HashSet<ParamId>,
+    ) {
+        self.visit(Walk::CopyStates, optimizer, learning_rates, model, params);
+    }
+
+    /// A visit that changes no parameter, and the numbers that it lists.
+    fn visit<M: Module>(
+        &self,
+        walk: Walk,
+        optimizer: &mut ModuleOptimizer,
+        learning_rates: ModuleLearningRate,
+        model: M,
+        params: &HashSet<ParamId>,
+    ) -> (M, Vec<i32>) {
+        let placeholders = self.placeholder_grads(&model, params);
+        self.state().walk = walk;
         let model = optimizer.step(learning_rates, model, placeholders);
+        let numbers = std::mem::take(&mut self.state().step_numbers);
         self.end();
-        model
+        (model, numbers)
+    }
+
+    /// Ends a visit that was interrupted by a panic.
+    pub(crate) fn reset(&self) {
+        self.end();
     }
 
     fn end(&self) {
         *self.state() = State::default();
     }
 
-    /// A placeholder for each gradient: the optimizer visits parameters with gradients alone.
-    fn placeholder_grads<M: Module>(&self, model: &M, grads: &GradientsParams) -> GradientsParams {
+    /// A placeholder for the gradient of each of `params`: the optimizer visits parameters with gradients alone.
+    fn placeholder_grads<M: Module>(
+        &self,
+        model: &M,
+        params: &HashSet<ParamId>,
+    ) -> GradientsParams {
         let mut visitor = PlaceholderGrads {
             list: self,
-            grads,
+            params,
             placeholders: GradientsParams::new(),
         };
         model.visit(&mut visitor);
@@ -136,15 +241,39 @@ impl UpdateList {
 
 struct PlaceholderGrads<'a> {
     list: &'a UpdateList,
-    grads: &'a GradientsParams,
+    params: &'a HashSet<ParamId>,
     placeholders: GradientsParams,
 }
 
 impl ModuleVisitor for PlaceholderGrads<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(grad) = self.grads.get::<D>(param.id) {
-            let placeholder = self.list.placeholder::<D>(&grad.device());
+        if self.params.contains(&param.id) {
+            let device = param.val().device().inner();
+            let placeholder = self.list.placeholder::<D>(&device);
             self.placeholders.register(param.id, placeholder);
         }
     }
+}
+
+struct ListParams<'a> {
+    grads: &'a GradientsParams,
+    params: HashSet<ParamId>,
+}
+
+impl ModuleVisitor for ListParams<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.grads.get::<D>(param.id).is_some() {
+            self.params.insert(param.id);
+        }
+    }
+}
+
+/// The parameters with gradients.
+pub(crate) fn param_ids<M: Module>(model: &M, grads: &GradientsParams) -> HashSet<ParamId> {
+    let mut visitor = ListParams {
+        grads,
+        params: HashSet::new(),
+    };
+    model.visit(&mut visitor);
+    visitor.params
 }

@@ -72,7 +72,9 @@ impl AttentionBias {
             Some(Self(scores)) => scores.expand([batch, 1, length, length]),
             None => Tensor::zeros([batch, 1, length, length], device),
         };
-        let between = |queries, keys| Tensor::full([batch, 1, queries, keys], MASKED, device);
+        // Not `Tensor::full`, which autodiff copies to the device from the CPU (burn 0.22.1).
+        let between =
+            |queries, keys| Tensor::zeros([batch, 1, queries, keys], device).add_scalar(MASKED);
         let [first_bias, second_bias] = biases;
         let first_rows = vec![block(first_bias, first), between(first, second)];
         let second_rows = vec![between(second, first), block(second_bias, second)];

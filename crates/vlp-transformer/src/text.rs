@@ -20,7 +20,20 @@ pub struct TextBatch {
 impl TextBatch {
     /// Pads rows of ids with `pad` to the longest row, at least to length 1.
     pub fn collate(rows: &[&[u32]], pad: u32, device: &Device) -> Self {
-        let length = rows.iter().map(|row| row.len()).max().unwrap_or(0).max(1);
+        Self::collate_to_multiple(rows, pad, 1, 0, device)
+    }
+
+    /// [`Self::collate`] to a length that is a multiple of `multiple`, or to `max_length` if that is shorter but long enough.
+    pub fn collate_to_multiple(
+        rows: &[&[u32]],
+        pad: u32,
+        multiple: usize,
+        max_length: usize,
+        device: &Device,
+    ) -> Self {
+        let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0).max(1);
+        let length = longest.next_multiple_of(multiple.max(1));
+        let length = length.min(max_length.max(longest));
         let mut ids = vec![pad as i32; rows.len() * length];
         let mut pad_mask = vec![true; rows.len() * length];
         for (i, row) in rows.iter().enumerate() {

@@ -94,6 +94,7 @@ pub(crate) fn batch(
         visual_masks,
         all_pairs: None,
         pad: PAD,
+        target_tensors: vec![],
     })
 }
 

@@ -28,7 +28,7 @@ impl<'a> CaptionHead<'a> {
         project(states, self.text_embedding, &self.bias)
     }
 
-    fn decoder_input(&self, text: &TextBatch) -> DecoderInput<'a> {
+    pub(super) fn decoder_input(&self, text: &TextBatch) -> DecoderInput<'a> {
         let length = text.ids.dims()[1];
         let causal = AttentionBias::causal(length, &text.ids.device());
         DecoderInput {

@@ -8,7 +8,7 @@ use getset::WithSetters;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use vlp_ops::init_weights;
-use vlp_transformer::{DecoderInput, GeneratedSequence, GenerationConfig, Sampling};
+use vlp_transformer::{DecoderInput, GeneratedSequence, GenerationConfig, Sampling, TextBatch};
 
 use super::generator::CaptionGenerator;
 use super::head::CaptionHead;
@@ -21,6 +21,7 @@ use crate::loss::{cross_entropy, zero};
 use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
+use crate::target_tensors::{PaddedLabels, TEXT_MULTIPLE, TargetTensors, bools, ints};
 use crate::targets::Unit;
 use crate::validate::{Check, RunContext, Validate};
 
@@ -252,6 +253,18 @@ fn texts<'a>(targets: &[&'a CaptionTarget]) -> (Vec<&'a [u32]>, u32) {
     (texts.collect(), pad)
 }
 
+/// The decoder's input as [`Captioning::target_tensors`] has made it.
+fn teacher_forced_text(output: &EncoderOutput<'_>) -> Option<TextBatch> {
+    let [ids, pad_mask, ..] = output.target_tensors(Captioning::NAME) else {
+        return None;
+    };
+    let device = output.image().states.device();
+    Some(TextBatch {
+        ids: ints(ids.tensor(), &device),
+        pad_mask: bools(pad_mask.tensor(), &device),
+    })
+}
+
 impl Objective for Captioning {
     const NAME: &'static str = "caption";
 
@@ -283,6 +296,32 @@ impl Objective for Captioning {
         })
     }
 
+    fn target_tensors(
+        &self,
+        targets: &[&CaptionTarget],
+        _: usize,
+        device: &Device,
+    ) -> TargetTensors {
+        let (texts, pad) = texts(targets);
+        if self.config.self_critical.is_some() || texts.iter().all(|ids| ids.len() < 2) {
+            return TargetTensors::default();
+        }
+        let inputs: Vec<&[u32]> = texts
+            .iter()
+            .map(|ids| &ids[..ids.len().saturating_sub(1)])
+            .collect();
+        let (multiple, max) = (TEXT_MULTIPLE, self.config.max_new_tokens);
+        let text = TextBatch::collate_to_multiple(&inputs, pad, multiple, max, device);
+        let length = text.ids.dims()[1];
+        let labels = texts.iter().enumerate().flat_map(|(row, ids)| {
+            let labels = ids.iter().skip(1).enumerate();
+            labels.map(move |(position, &id)| (row * length + position, id as usize))
+        });
+        let labels = PaddedLabels::values(&labels.collect::<Vec<_>>(), device);
+        let values = [text.ids.into(), text.pad_mask.into()];
+        values.into_iter().chain(labels).collect::<Vec<_>>().into()
+    }
+
     fn decoder_input<'a>(
         &self,
         output: &'a EncoderOutput<'_>,
@@ -291,8 +330,12 @@ impl Objective for Captioning {
         if self.config.self_critical.is_some() || output.parts.caption_decoder.is_some() {
             return None;
         }
+        let head = self.head(output).ok()?;
+        if let Some(text) = teacher_forced_text(output) {
+            return Some(head.decoder_input(&text));
+        }
         let (texts, pad) = texts(targets);
-        self.head(output).ok()?.teacher_forced_input(&texts, pad)
+        head.teacher_forced_input(&texts, pad)
     }
 
     fn loss(
@@ -304,8 +347,22 @@ impl Objective for Captioning {
             return self.self_critical_loss(config, output, targets);
         }
         let head = self.head(output)?;
-        let (texts, pad) = texts(targets);
         let decoded = output.decoded(Self::NAME).and_then(<[_]>::last);
+        let (tensors, device) = (
+            output.target_tensors(Self::NAME),
+            head.memory.states.device(),
+        );
+        if let Some(text) = teacher_forced_text(output)
+            && let Some(labels) = PaddedLabels::from_values(tensors, &device)
+        {
+            let decode = || head.decoder.forward(head.decoder_input(&text));
+            let states = decoded.cloned().unwrap_or_else(decode);
+            let [images, length, width] = states.dims();
+            let states = labels.select(states.reshape([images * length, width]));
+            let value = labels.cross_entropy(head.project(states));
+            return Ok(Losses::single(Self::NAME, self.config.weight, value));
+        }
+        let (texts, pad) = texts(targets);
         let value = match head.teacher_forced_logits(&texts, pad, decoded) {
             Some((logits, labels)) => cross_entropy(logits, &labels),
             None => zero(&head.memory.states.device()),

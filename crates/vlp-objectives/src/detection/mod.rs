@@ -7,8 +7,11 @@ pub mod set_loss;
 
 mod metrics;
 mod objective;
+mod on_device;
 mod post_process;
+mod tables;
 mod target;
+mod terms;
 
 pub use heads::{ClassVocabulary, DetectionOutput};
 pub use matcher::{MatchCost, Matcher};

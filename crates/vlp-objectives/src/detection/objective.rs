@@ -7,21 +7,26 @@ use burn::prelude::*;
 use burn::tensor::Distribution;
 use getset::WithSetters;
 use serde::{Deserialize, Serialize};
-use vlp_ops::init_weights;
+use vlp_ops::capture::Value;
+use vlp_ops::{init_weights, is_cpu};
 use vlp_transformer::{Decoder, DecoderInput, Memory};
 
 use super::heads::{BoxHead, ClassVocabulary, DetectionOutput, VocabularyHead};
 use super::matcher::{MatchCost, Matcher, Pairs};
 use super::metrics::DetectionMetrics;
+use super::on_device;
 use super::post_process::{DetectedObject, post_process};
 use super::set_loss::SetLossSums;
+use super::tables::{self, TableShape};
 use super::target::DetectionTarget;
+use super::terms::{self, Means};
 use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
 use crate::loss::zero;
-use crate::objective::{Losses, Objective, Term};
+use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
+use crate::target_tensors::TargetTensors;
 use crate::targets::Unit;
 use crate::validate::{Check, RunContext, Validate};
 
@@ -237,23 +242,74 @@ impl Detection {
         images
     }
 
-    fn terms(&self, sums: SetLossSums, layers: usize) -> Vec<Term> {
+    /// Weights of the terms.
+    fn weights(&self) -> [f64; 4] {
+        let config = &self.config;
         let weights = [
-            self.config.class_weight,
-            self.config.l1_weight,
-            self.config.giou_weight,
-            self.config.attribute_weight,
+            config.class_weight,
+            config.l1_weight,
+            config.giou_weight,
+            config.attribute_weight,
         ];
-        let means = sums.means().into_iter().zip(weights);
-        let terms = means.flat_map(|((name, means), weight)| {
-            (0..layers).map(move |layer| Term {
-                name,
-                layer: (layer + 1 < layers).then_some(layer),
-                weight: weight * self.config.weight,
-                value: means.clone().narrow(0, layer, 1),
-            })
+        weights.map(|weight| weight * config.weight)
+    }
+
+    /// What the vocabularies in a batch need to be matched on a GPU. Each of them predicts for all images, so that sizes do not
+    /// depend on the targets.
+    fn table_shapes(&self, targets: &[&DetectionTarget]) -> Vec<TableShape> {
+        let is_present = |vocabulary: &usize| {
+            let mut targets = targets.iter();
+            targets.any(|target| target.vocabulary == Some(*vocabulary))
+        };
+        let present = (0..self.vocabularies.len()).filter(is_present);
+        let shape = |vocabulary: usize| TableShape {
+            vocabulary,
+            queries: self.config.num_queries,
+            classes: self.vocabularies[vocabulary].classes,
+            attributes: self.vocabularies[vocabulary].attributes,
+            matches_attributes: self.config.cost.attribute != 0.0,
+        };
+        present.map(shape).collect()
+    }
+
+    /// Means of the losses without reading anything from the device, from [`Objective::target_tensors`] if there are any;
+    /// `None` on the CPU, and for more objects or queries than the matching takes.
+    fn means_on_device(
+        &self,
+        states: &Tensor<4>,
+        targets: &[&DetectionTarget],
+        values: &[Value],
+    ) -> Option<Means> {
+        let device = states.device();
+        if is_cpu(&device) {
+            return None;
+        }
+        let shapes = self.table_shapes(targets);
+        let tables = match values {
+            [] => {
+                let no_object = self.config.no_object;
+                let values = tables::values(&shapes, targets, no_object, &device)?;
+                tables::from_values(&shapes, &values)?
+            }
+            values => tables::from_values(&shapes, values)?,
+        };
+        let predict = |shape: &TableShape| self.predict(states.clone(), shape.vocabulary);
+        let outputs: Vec<DetectionOutput> = shapes.iter().map(predict).collect();
+        on_device::means(&outputs, &tables, &self.config.cost)
+    }
+
+    /// Means of the losses by the matching on the CPU; `None` without images that are annotated.
+    fn means_on_cpu(
+        &self,
+        states: &Tensor<4>,
+        targets: &[&DetectionTarget],
+    ) -> Result<Option<Means>, ObjectiveError> {
+        let groups = self.by_vocabulary(states, targets);
+        let pairs = self.assign(&groups)?;
+        let sums = groups.iter().zip(&pairs).map(|((output, targets), pairs)| {
+            SetLossSums::new(output, targets, pairs, self.config.no_object)
         });
-        terms.collect()
+        Ok(sums.reduce(Add::add).map(SetLossSums::means))
     }
 }
 
@@ -289,6 +345,20 @@ impl Objective for Detection {
         ))
     }
 
+    fn target_tensors(
+        &self,
+        targets: &[&DetectionTarget],
+        _text_length: usize,
+        device: &Device,
+    ) -> TargetTensors {
+        let shapes = self.table_shapes(targets);
+        let values = tables::values(&shapes, targets, self.config.no_object, device);
+        TargetTensors {
+            values: values.unwrap_or_default(),
+            key: shapes.iter().map(|shape| shape.vocabulary).collect(),
+        }
+    }
+
     fn decoder_input<'a>(
         &self,
         output: &'a EncoderOutput<'_>,
@@ -310,26 +380,24 @@ impl Objective for Detection {
             (None, false) => self.last_states(memory, decoder),
         };
         let layers = states.dims()[0];
-        let groups = self.by_vocabulary(&states, targets);
-        let pairs = self.assign(&groups)?;
-        let sums = groups.iter().zip(&pairs).map(|((output, targets), pairs)| {
-            SetLossSums::new(output, targets, pairs, self.config.no_object)
-        });
-        let sums = sums.reduce(Add::add);
-        let mut losses = match sums {
-            Some(sums) => Losses {
-                terms: self.terms(sums, layers),
-                diagnostics: vec![],
-            },
+        let values = output.target_tensors(Self::NAME);
+        if let Some(means) = self.means_on_device(&states, targets, values) {
+            return Ok(terms::with_total(self.weights(), means, layers));
+        }
+        Ok(match self.means_on_cpu(&states, targets)? {
+            Some(means) => terms::losses(self.weights(), means, layers),
             None => Losses::single(Self::NAME, self.config.weight, zero(&states.device())),
-        };
+        })
+    }
+
+    fn diagnostics(&self, targets: &[&DetectionTarget]) -> Vec<(&'static str, f64)> {
         let objects: usize = targets.iter().map(|target| target.objects.len()).sum();
         let dropped: usize = targets.iter().map(|target| target.dropped).sum();
-        losses.diagnostics.push(("objects", objects as f64));
+        let mut diagnostics = vec![("objects", objects as f64)];
         if dropped > 0 {
-            losses.diagnostics.push(("dropped_objects", dropped as f64));
+            diagnostics.push(("dropped_objects", dropped as f64));
         }
-        Ok(losses)
+        diagnostics
     }
 
     fn evaluate(

@@ -4,6 +4,7 @@
 mod in_place;
 #[cfg(feature = "gpu")]
 mod recording;
+mod step;
 mod value;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use burn::prelude::*;
 use burn::tensor::kind::Basic;
 use burn::tensor::{DType, Shape};
 
+pub use step::StepGraph;
 pub use value::Value;
 
 /// Maximum number of graphs that are kept: a graph holds all memory of a run.
@@ -31,6 +33,18 @@ pub fn keep_for_graph<const D: usize, K: Basic>(tensor: &Tensor<D, K>) {
     gpu_path! {
         recording::keep(|| tensor.clone().into());
     }
+}
+
+/// A tensor with its own memory, without autodiff.
+pub fn copy_tensor<const D: usize>(tensor: &Tensor<D>) -> Tensor<D> {
+    let tensor = tensor.clone().without_autodiff();
+    gpu_path! {
+        if !crate::is_cpu(&tensor.device()) {
+            return in_place::copy(&tensor.into()).into_tensor();
+        }
+    }
+    // Nothing writes into a tensor of the CPU that has another owner.
+    tensor
 }
 
 type Function<A, E> = dyn Fn(&A, &[Value]) -> Result<Vec<Value>, E> + Send + Sync;
@@ -145,6 +159,12 @@ impl<A: Clone + PartialEq + 'static, E: 'static> Captured<A, E> {
         states: &[Value],
     ) -> Result<(Vec<Value>, Vec<Value>), E> {
         let all: Vec<Value> = inputs.iter().chain(states).cloned().collect();
+        gpu_path! {
+            // Part of the graph that is being recorded.
+            if recording::is_recording() {
+                return run(&self.function, args, &all, states.len());
+            }
+        }
         let replayed = match self.entry(args, &all, states.len()) {
             Some(index) => self.replay(index, args, &all, states.len()),
             None => {

@@ -1,6 +1,6 @@
 //! One recorded graph with its buffers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::backend::{Backend, BackendGraph, Dispatch};
@@ -26,6 +26,8 @@ pub(super) struct Recording {
 }
 
 thread_local! {
+    /// Whether this thread records a graph, or warms up for it.
+    static IS_RECORDING: Cell<bool> = const { Cell::new(false) };
     /// Tensors that the function that this thread is recording has read from caches; `None` if none is being recorded.
     static CACHED: RefCell<Option<Vec<Value>>> = const { RefCell::new(None) };
 }
@@ -37,6 +39,11 @@ pub(super) fn keep(value: impl FnOnce() -> Value) {
             cached.push(value());
         }
     });
+}
+
+/// Whether this thread records a graph, or warms up for it: then it must neither record nor replay another one.
+pub(super) fn is_recording() -> bool {
+    IS_RECORDING.get()
 }
 
 /// A buffer that the graph reads.
@@ -70,18 +77,54 @@ impl Recording {
             Some((outputs, written))
         };
         let (graph, outputs, cached) = record(&device, run)?;
+        Ok(Self::of(device, slots, states, outputs, cached, graph))
+    }
+
+    /// Records `step`, which itself writes into tensors that another owner keeps, and returns its outputs and tensors that
+    /// must exist until it has run.
+    ///
+    /// # Errors
+    /// Why it cannot be recorded.
+    pub(super) fn of_step(
+        device: &Device,
+        inputs: &[Value],
+        step: impl Fn(&[Value]) -> Result<Results, String>,
+    ) -> Result<Self, String> {
+        let device = device.clone().inner();
+        let slots: Vec<Value> = inputs.iter().map(copy).collect();
+        let reason = RefCell::new(None);
+        let run = || match step(&slots) {
+            Ok(results) => Some(results),
+            Err(error) => {
+                reason.replace(Some(error));
+                None
+            }
+        };
+        let recorded = record(&device, run);
+        let (graph, outputs, cached) = recorded.map_err(|error| reason.take().unwrap_or(error))?;
+        Ok(Self::of(device, slots, 0, outputs, cached, graph))
+    }
+
+    fn of(
+        device: Device,
+        slots: Vec<Value>,
+        states: usize,
+        outputs: Vec<Value>,
+        cached: Vec<Value>,
+        graph: BackendGraph<Dispatch>,
+    ) -> Self {
         let slots = slots.into_iter().map(|value| Slot {
             value,
             source: None,
         });
-        Ok(Self {
+        Self {
             device,
             slots: slots.collect(),
             states,
             outputs,
             _cached: cached,
             graph,
-        })
+        }
     }
 
     /// Results for other inputs of the same shapes. Outputs are copies; states are the graph's own buffers, which the next
@@ -99,8 +142,9 @@ impl Recording {
         }
         #[allow(unsafe_code)]
         // SAFETY: `self` owns the graph's inputs and outputs and the cached tensors that it reads. All other tensors that it
-        // reads, such as weights, are owned by the recorded function, which `Captured` owns. Only the graph and `assign`
-        // write into tensors that have another owner; both run on this thread, whose stream recorded the graph.
+        // reads or writes, such as weights, are owned by the recorded function, which `Captured` owns, or by the owner of a
+        // `StepGraph`. Only graphs, `assign` and in-place updates write into tensors that have another owner; all run on this
+        // thread, whose stream recorded the graph.
         let replayed = unsafe { Dispatch::graph_replay(self.device.as_dispatch(), &self.graph) };
         replayed.map_err(|error| cause(&error.to_string()))?;
         let states = self.slots.len() - self.states;
@@ -137,6 +181,7 @@ fn record(
         }
         Dispatch::graph_start_capture(device).map_err(reason)
     };
+    let _flag = RecordingFlag::set();
     Dispatch::graph_prepare(device).map_err(reason)?;
     if let Err(reason) = warm_up() {
         // Leaves the prepared state; there is no graph to get.
@@ -150,6 +195,22 @@ fn record(
     // A panic is the cause of a window that does not seal.
     let (outputs, _written) = results?.ok_or_else(failed)?;
     Ok((graph?, outputs, cached))
+}
+
+/// Sets the thread's flag, until it is dropped.
+struct RecordingFlag;
+
+impl RecordingFlag {
+    fn set() -> Self {
+        IS_RECORDING.set(true);
+        Self
+    }
+}
+
+impl Drop for RecordingFlag {
+    fn drop(&mut self) {
+        IS_RECORDING.set(false);
+    }
 }
 
 /// The innermost cause of an error that lists them all, one or more to a line.

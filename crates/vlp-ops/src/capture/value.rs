@@ -45,6 +45,13 @@ impl Value {
         Arc::try_unwrap(self.0).unwrap_or_else(|shared| DispatchTensor::clone(&shared))
     }
 
+    /// The device of a float tensor.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn device(&self) -> Device {
+        // Of any rank: it does not matter.
+        Tensor::<1>::from_dispatch(self.dispatch()).device()
+    }
+
     /// Number of axes.
     pub(crate) fn rank(&self) -> usize {
         self.0.shape().num_dims()
@@ -65,7 +72,7 @@ impl Value {
     }
 
     /// The properties that a recorded graph depends on: the type of the elements and the sizes.
-    pub(super) fn signature(&self) -> (DType, Shape) {
+    pub fn signature(&self) -> (DType, Shape) {
         (self.0.dtype(), self.0.shape())
     }
 

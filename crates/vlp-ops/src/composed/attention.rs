@@ -19,21 +19,12 @@ impl Options {
     }
 }
 
-/// Result of [`composed_attention`].
-pub(crate) struct ComposedAttention {
-    /// `[batch, queries, d]`.
-    pub(crate) output: Tensor<3>,
-    /// Attention weights before dropout, `[batch * n_heads, queries, keys]`.
-    #[allow(dead_code, reason = "for the gradient on a GPU")]
-    pub(crate) weights: Tensor<3>,
-}
-
-/// Attention composed of burn's operations, of inputs from [`split_heads`].
+/// Attention composed of burn's operations, of inputs from [`split_heads`]: `[batch, queries, d]`.
 pub(crate) fn composed_attention(
     [query, key, value]: [Tensor<3>; 3],
     scale: f64,
     options: Options,
-) -> ComposedAttention {
+) -> Tensor<3> {
     let ([rows, queries, _], keys) = (query.dims(), key.dims()[1]);
     let per_head = [rows / options.n_heads, options.n_heads, queries, keys];
     // Not `burn::tensor::module::attention`: on CUDA the kernel tuned for one length fails at another (burn 0.22.1).
@@ -45,19 +36,11 @@ pub(crate) fn composed_attention(
     };
     let weights = softmax(scores);
     let weights = weights.reshape([rows, queries, keys]);
-    let output = apply_mask(weights.clone(), options.dropout).matmul(value);
-    ComposedAttention {
-        output: join_heads(output, options.n_heads),
-        weights,
-    }
-}
-
-/// Dropout of attention weights, `[batch * n_heads, queries, keys]`.
-pub(crate) fn apply_mask(weights: Tensor<3>, mask: Option<DropoutMask>) -> Tensor<3> {
-    match mask {
+    let weights = match options.dropout {
         Some(mask) => mask.apply(weights),
         None => weights,
-    }
+    };
+    join_heads(weights.matmul(value), options.n_heads)
 }
 
 /// `[batch, length, d]` to `[batch * n_heads, length, d / n_heads]`.
@@ -69,7 +52,7 @@ pub(crate) fn split_heads(x: Tensor<3>, n_heads: usize) -> Tensor<3> {
 }
 
 /// The inverse of [`split_heads`].
-pub(crate) fn join_heads(x: Tensor<3>, n_heads: usize) -> Tensor<3> {
+fn join_heads(x: Tensor<3>, n_heads: usize) -> Tensor<3> {
     let [rows, length, width] = x.dims();
     x.reshape([rows / n_heads, n_heads, length, width])
         .swap_dims(1, 2)

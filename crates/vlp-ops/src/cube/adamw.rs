@@ -11,9 +11,10 @@ use super::layout::{Rows, UNITS, buffer, cube_count, element_count, rows};
 use super::list::Primitive;
 use super::update::{LaunchInputs, Slot, Tensors, update};
 use crate::capture::Value;
+use crate::in_place::InPlace;
 
-/// Constants of a tensor's update, a row in a matrix: the first seven of [`Constants`], the number of the step, and 1
-/// where the moments are new.
+/// Length of a tensor's row of constants: the first seven of [`Constants`], the number of the step, and 1 where the moments
+/// are new.
 pub(crate) const CONSTANTS: usize = 9;
 const ROW: u32 = CONSTANTS as u32;
 
@@ -22,8 +23,8 @@ const ROW: u32 = CONSTANTS as u32;
 pub(crate) fn adamw(
     tensors: Vec<Tensors<2>>,
     bf16_moments: bool,
-    constants: Primitive,
-    control: Primitive,
+    [constants, control]: [Primitive; 2],
+    in_place: Option<InPlace>,
 ) -> Vec<[Value; 3]> {
     let dtype = match bf16_moments {
         true => DType::BF16,
@@ -31,7 +32,8 @@ pub(crate) fn adamw(
     };
     let launch =
         move |slots: &[Slot<2>], inputs: LaunchInputs<'_>| launch(slots, bf16_moments, &inputs);
-    let results = update("vlp_adamw", tensors, dtype, [constants, control], launch);
+    let inputs = [constants, control];
+    let results = update("vlp_adamw", tensors, dtype, inputs, in_place, launch);
     let results = results.into_iter();
     results
         .map(|(p, [first, second])| [p, first, second])

@@ -15,7 +15,9 @@ use crate::capture::Value;
 /// Which values are kept, and what they are multiplied by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mask {
+    /// Added to the seed in a row of the table.
     pub(crate) seed: [u32; 2],
+    pub(crate) row: u32,
     /// The 24 random bits of a value that is kept are not below.
     pub(crate) threshold: f32,
     pub(crate) kept_factor: f32,
@@ -25,19 +27,30 @@ impl Mask {
     /// Drops nothing.
     pub(super) const NONE: Self = Self {
         seed: [0; 2],
+        row: 0,
         threshold: 0.0,
         kept_factor: 1.0,
     };
 
-    pub(super) fn args(self) -> MaskArgsLaunch {
+    /// `table` has two numbers in each row.
+    pub(super) fn args(self, table: &CubeTensor) -> MaskArgsLaunch {
         let [seed0, seed1] = self.seed;
-        MaskArgsLaunch::new(seed0, seed1, self.threshold, self.kept_factor)
+        MaskArgsLaunch::new(
+            buffer(table, element_count(table)),
+            self.row,
+            seed0,
+            seed1,
+            self.threshold,
+            self.kept_factor,
+        )
     }
 }
 
 /// [`Mask`] in a kernel.
 #[derive(CubeType, CubeLaunch)]
 pub(super) struct MaskArgs {
+    table: Box<[u32]>,
+    row: u32,
     seed0: u32,
     seed1: u32,
     threshold: f32,
@@ -48,7 +61,9 @@ pub(super) struct MaskArgs {
 impl MaskArgs {
     /// What value number `index` of the tensor is multiplied by.
     pub(super) fn factor(&self, index: u32) -> f32 {
-        let random = f32::cast_from(hash(self.seed0, self.seed1, index) >> 8);
+        let seed0 = self.seed0 + self.table[(2 * self.row) as usize];
+        let seed1 = self.seed1 + self.table[(2 * self.row + 1) as usize];
+        let random = f32::cast_from(hash(seed0, seed1, index) >> 8);
         let mut factor = 0.0f32;
         if random >= self.threshold {
             factor = self.kept_factor;
@@ -57,19 +72,25 @@ impl MaskArgs {
     }
 }
 
-/// `x` times the factors of the mask.
-pub(crate) fn apply_mask(x: Primitive, mask: Mask) -> Option<Value> {
+/// `x` times the factors of the mask, whose seed is in a table.
+pub(crate) fn apply_mask(x: Primitive, (mask, table): (Mask, Primitive)) -> Option<Value> {
     let outputs = vec![(x.shape(), x.dtype())];
-    let results = run("vlp_dropout", vec![x], outputs, move |inputs| {
-        inputs.iter().map(|x| launch(x, mask)).collect()
-    });
+    let results = run(
+        "vlp_dropout",
+        vec![x, table],
+        outputs,
+        move |inputs| match &inputs[..] {
+            [x, table] => vec![launch(x, mask, table)],
+            _ => vec![],
+        },
+    );
     results.into_iter().next()
 }
 
-fn launch(x: &CubeTensor, mask: Mask) -> CubeTensor {
+fn launch(x: &CubeTensor, mask: Mask, table: &CubeTensor) -> CubeTensor {
     let output = empty_like(x, x.shape(), x.dtype);
     let count = element_count(x);
-    // SAFETY: units stay below `count`, the length of both tensors.
+    // SAFETY: units stay below `count`, the length of both tensors; the table has the mask's row.
     unsafe {
         dropout_kernel::launch_unchecked(
             &x.client,
@@ -78,7 +99,7 @@ fn launch(x: &CubeTensor, mask: Mask) -> CubeTensor {
             rows(x),
             buffer(&output, count),
             count as u32,
-            mask.args(),
+            mask.args(table),
         );
     }
     output

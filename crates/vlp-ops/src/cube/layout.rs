@@ -9,12 +9,14 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
+use crate::in_place::InPlace;
+
 /// Units (threads) of a cube (thread block).
 pub(super) const UNITS: u32 = 256;
 /// Number of values of a cube; with more, another cube is started.
 const VALUES_PER_CUBE: usize = 8 * UNITS as usize;
 /// Cubes of one tensor: enough for every multiprocessor of a large GPU.
-const MAX_CUBES: usize = 256;
+const MAX_TENSOR_CUBES: usize = 256;
 /// Tensors of one launch: a kernel has code for each, and CUDA passes 4 KiB of arguments.
 const MAX_TENSORS: usize = 64;
 /// Bindings other than those of lists: constants, the values of the step, and cubecl's own.
@@ -22,7 +24,7 @@ const OTHER_BINDINGS: usize = 4;
 
 /// Cubes that work on a tensor of this many values.
 pub(super) fn cubes(values: usize) -> usize {
-    values.div_ceil(VALUES_PER_CUBE).clamp(1, MAX_CUBES)
+    values.div_ceil(VALUES_PER_CUBE).clamp(1, MAX_TENSOR_CUBES)
 }
 
 /// Tensors of one launch, if each has this many bindings.
@@ -37,6 +39,19 @@ pub(super) fn cube_count(values: impl Iterator<Item = usize> + Clone) -> CubeCou
     CubeCount::Static(largest as u32, values.count() as u32, 1)
 }
 
+/// At least `count` cubes, along two axes because one of them has at most [`MAX_CUBES`] on every device. The excess is less
+/// than the second axis is long.
+pub(super) fn cube_grid(count: usize) -> CubeCount {
+    let columns = count.div_ceil(super::MAX_CUBES).max(1);
+    CubeCount::Static(count.div_ceil(columns) as u32, columns as u32, 1)
+}
+
+/// The cube's number in a [`cube_grid`].
+#[cube]
+pub(super) fn cube_number() -> u32 {
+    CUBE_POS_Y * CUBE_COUNT_X + CUBE_POS_X
+}
+
 pub(super) fn element_count(tensor: &CubeTensor) -> usize {
     tensor.shape().num_elements()
 }
@@ -47,12 +62,16 @@ pub(super) fn empty_like(tensor: &CubeTensor, shape: Shape, dtype: DType) -> Cub
     empty_device_contiguous_dtype(client, device, shape, dtype)
 }
 
-/// A contiguous tensor that may be written into: the tensor itself, unless it has another owner.
-pub(super) fn writable(tensor: CubeTensor) -> CubeTensor {
+/// A contiguous tensor that may be written into: the tensor itself, unless it has another owner and is not to be updated
+/// in place.
+pub(super) fn writable(tensor: CubeTensor, in_place: Option<&InPlace>) -> CubeTensor {
     if !tensor.is_contiguous() {
+        if let Some(in_place) = in_place {
+            in_place.set_moved();
+        }
         return into_contiguous(tensor);
     }
-    if tensor.can_mut() {
+    if in_place.is_some() || tensor.can_mut() {
         return tensor;
     }
     let copy = empty_like(&tensor, tensor.shape(), tensor.dtype);

@@ -3,8 +3,9 @@
 //! Needed as long as burn's `backend_extension` takes no lists.
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{BackendTensor, Cube, DispatchTensorKind};
+use burn::backend::{BackendTensor, Cube, DispatchTensorKind, TensorMetadata};
 use burn::prelude::*;
+use burn::tensor::kind::Autodiff;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 
@@ -35,9 +36,26 @@ pub(crate) fn primitives(values: Vec<Value>) -> Result<Vec<Primitive>, Vec<Value
     Ok(values.into_iter().filter_map(primitive).collect())
 }
 
+/// The tensor as the GPU backend's, without autodiff; `None` if it is not on a GPU, or neither f32 nor i32.
+pub(crate) fn primitive<const D: usize, K: Autodiff>(x: &Tensor<D, K>) -> Option<Primitive> {
+    if !matches!(x.dtype(), DType::F32 | DType::I32) {
+        return None;
+    }
+    let value = Value::from(x.clone().without_autodiff());
+    primitives(vec![value]).ok()?.pop()
+}
+
+/// Of `N` results.
+pub(crate) fn primitives_of<const N: usize>(values: [Value; N]) -> Option<[Primitive; N]> {
+    primitives(values.into()).ok()?.try_into().ok()
+}
+
 pub(super) fn value(tensor: Primitive) -> Value {
     // Of any rank: neither conversion looks at it.
-    Value::from(Tensor::<1>::from_primitive::<Cube>(tensor))
+    match tensor.dtype().is_float() {
+        true => Value::from(Tensor::<1>::from_primitive::<Cube>(tensor)),
+        false => Value::from(Tensor::<1, Int>::from_primitive::<Cube>(tensor)),
+    }
 }
 
 /// Shape and type of an output.

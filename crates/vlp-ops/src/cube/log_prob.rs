@@ -24,7 +24,7 @@ pub(crate) fn log_prob(inputs: [Primitive; 2]) -> Option<[Value; 2]> {
         let classes = into_contiguous(classes.clone());
         let count = element_count(&classes);
         let outputs = [0; 2].map(|_| empty_like(logits, Shape::from([count]), DType::F32));
-        // SAFETY: there is a cube for each row, whose units stay below its length; classes are below it.
+        // SAFETY: there is a cube for each row, whose units and class stay below its length.
         unsafe {
             forward_kernel::launch_unchecked(
                 &logits.client,
@@ -103,7 +103,10 @@ fn forward_kernel(
     let sum = cube_sum(sum);
     if UNIT_POS == 0 {
         let row_sum = max + sum.ln();
-        let class = u32::cast_from(classes[row as usize]);
+        let mut class = u32::cast_from(classes[row as usize]);
+        if class >= width {
+            class = width - 1;
+        }
         log_sum_exp[row as usize] = row_sum;
         output[row as usize] = logits.read(start + class) - row_sum;
     }
@@ -122,7 +125,10 @@ fn backward_kernel(
     let start = CUBE_POS_Y * width;
     let row_grad = grad[row];
     let row_sum = log_sum_exp[row];
-    let class = u32::cast_from(classes[row]);
+    let mut class = u32::cast_from(classes[row]);
+    if class >= width {
+        class = width - 1;
+    }
     let mut column = CUBE_POS_X * UNITS + UNIT_POS;
     while column < width {
         let mut value = -row_grad * (logits.read(start + column) - row_sum).exp();

@@ -7,6 +7,9 @@
 )]
 
 pub(crate) mod adamw;
+pub(crate) mod assign;
+pub(crate) mod attention;
+pub(crate) mod boxes;
 pub(crate) mod clip;
 pub(crate) mod dropout;
 pub(crate) mod ema;
@@ -21,7 +24,7 @@ pub(crate) mod sgd;
 pub(crate) mod sum_of_squares;
 pub(crate) mod update;
 
-pub(crate) use list::{Primitive, is_on_gpu, primitives};
+pub(crate) use list::{Primitive, is_on_gpu, primitive, primitives, primitives_of};
 
 /// Cubes along one axis of a launch on every device.
 pub(crate) const MAX_CUBES: usize = 65_535;

@@ -10,21 +10,20 @@ use super::layout::{Rows, UNITS, buffer, cube_count, element_count, rows};
 use super::list::Primitive;
 use super::update::{LaunchInputs, Slot, Tensors, update};
 use crate::capture::Value;
+use crate::in_place::InPlace;
 
-/// Constants of a tensor's update, a row in a matrix: learning rate, weight decay, momentum, and 1 where the velocity
-/// is new.
+/// Length of a tensor's row of constants: learning rate, weight decay, momentum, and 1 where the velocity is new.
 pub(crate) const CONSTANTS: usize = 4;
 const ROW: u32 = CONSTANTS as u32;
 
-/// Parameter and velocity of each tensor after the update; `control` is the factor of the gradients, and 0 if nothing may
+/// Parameter and velocity of each tensor after the update by constants and control, which is the factor of the gradients, and 0 if nothing may
 /// change.
 pub(crate) fn sgd(
     tensors: Vec<Tensors<1>>,
-    constants: Primitive,
-    control: Primitive,
+    inputs: [Primitive; 2],
+    in_place: Option<InPlace>,
 ) -> Vec<[Value; 2]> {
-    let inputs = [constants, control];
-    let results = update("vlp_sgd", tensors, DType::F32, inputs, launch);
+    let results = update("vlp_sgd", tensors, DType::F32, inputs, in_place, launch);
     let results = results.into_iter();
     results.map(|(p, [velocity])| [p, velocity]).collect()
 }

@@ -7,6 +7,7 @@ use burn_cubecl::tensor::CubeTensor;
 use super::layout::{empty_like, tensors_per_launch, writable};
 use super::list::{Primitive, Spec, run};
 use crate::capture::Value;
+use crate::in_place::InPlace;
 
 /// Tensors of the update of one parameter, with `N` tensors of state.
 pub(crate) struct Tensors<const N: usize> {
@@ -34,12 +35,13 @@ pub(super) struct LaunchInputs<'a> {
 }
 
 /// Each parameter and its states after the update; `launch` updates some of the parameters by one kernel. States are
-/// stored as `dtype`.
+/// stored as `dtype`. Tensors with another owner are copied first, unless they are to be updated `in_place`.
 pub(super) fn update<const N: usize>(
     name: &'static str,
     tensors: Vec<Tensors<N>>,
     dtype: DType,
     [constants, control]: [Primitive; 2],
+    in_place: Option<InPlace>,
     launch: impl Fn(&[Slot<N>], LaunchInputs<'_>) + Send + Sync + 'static,
 ) -> Vec<(Value, [Value; N])> {
     let has_states: Vec<bool> = tensors.iter().map(|t| t.states.is_some()).collect();
@@ -61,6 +63,7 @@ pub(super) fn update<const N: usize>(
             return vec![];
         };
         let slot = |has_states: &bool| {
+            let writable = |tensor| writable(tensor, in_place.as_ref());
             let (parameter, grad) = (writable(inputs.next()?), inputs.next()?);
             let states: Vec<CubeTensor> = match has_states {
                 true => inputs.by_ref().take(N).map(writable).collect(),

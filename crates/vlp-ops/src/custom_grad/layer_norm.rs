@@ -10,7 +10,7 @@ use super::with_gradient;
 use crate::DropoutMask;
 use crate::capture::Value;
 use crate::cube::layer_norm::{self as kernels, Input, InputGrads};
-use crate::cube::{MAX_CUBES, Primitive, primitives};
+use crate::cube::{primitive, primitives_of};
 use crate::graph::autodiff_primitive;
 
 /// What is normalized: `x`, or `residual + dropout(x)`.
@@ -30,13 +30,13 @@ pub(crate) fn layer_norm<const D: usize>(
     let (count, width) = (x.shape().num_elements(), x.dims()[D - 1]);
     let fits = gamma.dims() == [width] && beta.dims() == [width];
     let fits = fits && residual.is_none_or(|(residual, _)| residual.dims() == x.dims());
-    if count == 0 || count / width > MAX_CUBES || !fits {
+    if count == 0 || u32::try_from(count).is_err() || !fits {
         return None;
     }
     let input = Input {
         x: primitive(x)?,
         residual: match residual {
-            Some((residual, mask)) => Some((primitive(residual)?, mask.on_gpu())),
+            Some((residual, mask)) => Some((primitive(residual)?, mask.on_gpu(&x.device())?)),
             None => None,
         },
     };
@@ -47,7 +47,7 @@ pub(crate) fn layer_norm<const D: usize>(
     if !x.is_autodiff() {
         return Some(y);
     }
-    let statistics: [Primitive; 2] = primitives(vec![mean, scale]).ok()?.try_into().ok()?;
+    let statistics = primitives_of([mean, scale])?;
     let backward = move |grad: Tensor<D>| {
         // All are on the GPU that the output is on.
         #[allow(clippy::expect_used)]
@@ -76,13 +76,4 @@ fn with_residual(grads: InputGrads) -> [DispatchTensor; 4] {
 
 fn node<const D: usize>(x: &Tensor<D>) -> Option<FloatTensor<Autodiff<Cube>>> {
     autodiff_primitive(x)
-}
-
-/// The tensor on the GPU, without autodiff; `None` for one that is not f32 or not there.
-fn primitive<const D: usize>(x: &Tensor<D>) -> Option<Primitive> {
-    let value = Value::from(x.clone().without_autodiff());
-    if !value.is_f32() {
-        return None;
-    }
-    primitives(vec![value]).ok()?.pop()
 }

@@ -1,11 +1,14 @@
 //! Operations composed of burn's, with a gradient of their own: fewer and larger kernels on a GPU than those that autodiff
 //! composes.
 //!
-//! Needed as long as burn's autodiff takes layer norm, softmax and attention apart into single operations.
+//! Needed as long as burn's autodiff takes layer norm, GELU and attention apart into single operations.
 // On a build for the CPU alone, only the tests use them.
 #![cfg_attr(not(feature = "gpu"), allow(dead_code))]
 
+#[cfg(feature = "gpu")]
 pub(crate) mod attention;
+#[cfg(feature = "gpu")]
+pub(crate) mod boxes;
 pub(crate) mod dropout;
 #[cfg(feature = "gpu")]
 pub(crate) mod embedding;

@@ -1,7 +1,7 @@
 //! Multi-head attention (Vaswani et al. 2017) that never stores the whole matrix of scores.
 //!
-//! Source of the backward pass: Dao et al. 2022, without its blocks of keys. Needed as long as burn composes attention from
-//! matmuls under autodiff, copies heads to split and merge them, and stores the attention weights of every layer.
+//! Source of the backward pass: Dao et al. 2022, on the CPU without its blocks of keys. Needed as long as burn composes
+//! attention from matmuls under autodiff, copies heads to split and merge them, and stores the attention weights of every layer.
 
 use burn::prelude::*;
 
@@ -40,11 +40,11 @@ pub fn attention(
     let inputs = [query, key, value];
     gpu_path! {
         use crate::custom_grad::attention::attention;
-        if let Some(output) = attention::<burn::backend::Cube>(&inputs, &options) {
+        if let Some(output) = attention(&inputs, &options) {
             return output;
         }
     }
     let scale = options.scale(inputs[0].dims()[2]);
     let inputs = inputs.map(|x| split_heads(x, n_heads));
-    composed_attention(inputs, scale, options).output
+    composed_attention(inputs, scale, options)
 }

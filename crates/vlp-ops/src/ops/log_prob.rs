@@ -12,23 +12,30 @@ use burn::tensor::activation::log_softmax;
 /// - `classes`: one per row
 /// - output: `[rows]`
 pub fn log_prob(logits: Tensor<2>, classes: &[i32]) -> Tensor<1> {
-    let [rows, width] = logits.dims();
-    let in_range = classes
-        .iter()
-        .all(|&class| class >= 0 && (class as usize) < width);
-    let fits = classes.len() == rows && in_range;
     cpu_path! {
+        let [rows, width] = logits.dims();
+        let in_range = |&class: &i32| class >= 0 && (class as usize) < width;
+        let fits = classes.len() == rows && classes.iter().all(in_range);
         if fits && crate::dispatch::takes_fast_path(&logits) {
             return crate::autodiff::log_prob::log_prob(logits, classes);
         }
     }
+    let classes = Tensor::from_ints(classes, &logits.device());
+    log_prob_at(logits, classes)
+}
+
+/// [`log_prob`] for classes on the device of the logits, such as those that were computed there. On a GPU a class outside the
+/// range is taken as the last one.
+///
+/// # Shapes
+/// - `logits`: `[rows, classes]`
+/// - `classes`, output: `[rows]`
+pub fn log_prob_at(logits: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1> {
     gpu_path! {
-        if fits && let Some(output) = crate::custom_grad::log_prob::log_prob(&logits, classes) {
+        if let Some(output) = crate::custom_grad::log_prob::log_prob(&logits, &classes) {
             return output;
         }
     }
-    let _ = fits;
-    let classes: Tensor<1, Int> = Tensor::from_ints(classes, &logits.device());
     log_softmax(logits, 1)
         .gather(1, classes.unsqueeze_dim(1))
         .squeeze_dim(1)

@@ -2,8 +2,10 @@
 
 pub(crate) mod adamw;
 pub(crate) mod affine;
+pub(crate) mod assign;
 pub(crate) mod attention;
 pub(crate) mod batch_norm;
+pub(crate) mod boxes;
 pub(crate) mod conv2d;
 pub(crate) mod dropout;
 pub(crate) mod embedding;

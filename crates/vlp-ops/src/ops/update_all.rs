@@ -145,20 +145,48 @@ fn sgd_one<const D: usize>(update: SgdUpdate, factor: Option<f32>) -> [Value; 2]
     [parameter.into(), velocity.into()]
 }
 
+/// Constants of the updates of [`adamw_all`] and [`sgd_all`] with these steps, for
+/// [`UpdateControl::with_constants`]; moments and velocities are not new.
+pub fn update_constants(adamw: &[AdamWStep], sgd: &[SgdStep]) -> [Vec<f32>; 2] {
+    let adamw = adamw.iter().flat_map(|step| step.constants(false));
+    let sgd = sgd.iter().flat_map(|step| step.constants(false));
+    [adamw.collect(), sgd.collect()]
+}
+
 /// `decay * average + (1 - decay) * current` of each `[average, current]`, of up to six axes. Averages without another owner
-/// are updated in place.
-pub fn moving_averages(pairs: Vec<[Value; 2]>, decay: f64) -> Vec<Value> {
+/// are updated in place. On a GPU, none changes if `control` lets no update take place.
+pub fn moving_averages(
+    pairs: Vec<[Value; 2]>,
+    decay: f64,
+    control: Option<&UpdateControl>,
+) -> Vec<Value> {
     gpu_path! {
-        let pairs = match on_gpu::moving_averages(pairs, decay) {
+        let pairs = match on_gpu::moving_averages(pairs, Some(decay), control) {
             Ok(results) => return results,
             Err(pairs) => pairs,
         };
     }
+    let _ = control;
     let update = |pair: [Value; 2]| {
         let rank = pair[0].rank();
         with_rank!(rank, average_one(pair, decay))
     };
     pairs.into_iter().map(update).collect()
+}
+
+/// On a GPU, copies the second tensor of each pair into the memory of the first, if `control` lets an update take place, and
+/// returns the first. Elsewhere it returns the second.
+pub fn assign_all(pairs: Vec<[Value; 2]>, control: &UpdateControl) -> Vec<Value> {
+    gpu_path! {
+        let in_place = control.in_place.clone().unwrap_or_default();
+        let control = control.clone().in_place(&in_place);
+        let pairs = match on_gpu::moving_averages(pairs, None, Some(&control)) {
+            Ok(results) => return results,
+            Err(pairs) => pairs,
+        };
+    }
+    let _ = control;
+    pairs.into_iter().map(|[_, value]| value).collect()
 }
 
 fn average_one<const D: usize>(pair: [Value; 2], decay: f64) -> Value {
@@ -171,25 +199,26 @@ mod on_gpu {
     use super::{AdamWUpdate, SgdUpdate};
     use crate::UpdateControl;
     use crate::capture::Value;
+    use crate::cube;
     use crate::cube::update::Tensors;
-    use crate::cube::{self, primitives};
     use burn::prelude::*;
 
-    /// A matrix with a row of constants for each tensor, and the control; `None` if the tensors are not on a GPU.
+    /// A matrix with a row of constants for each tensor, unless it is given, and the control; `None` if the tensors are not
+    /// on a GPU.
     fn parameters<const N: usize>(
         rows: impl Iterator<Item = [f32; N]>,
+        given: Option<&Value>,
         control: &UpdateControl,
     ) -> Option<[cube::Primitive; 2]> {
-        let control = control.0.clone();
-        if crate::is_cpu(&control.device()) {
+        let values = control.values.clone();
+        if crate::is_cpu(&values.device()) {
             return None;
         }
-        let rows: Vec<f32> = rows.flatten().collect();
-        let constants = Tensor::<1>::from_floats(rows.as_slice(), &control.device());
-        primitives(vec![constants.into(), control.into()])
-            .ok()?
-            .try_into()
-            .ok()
+        let constants = given.cloned().unwrap_or_else(|| {
+            let rows: Vec<f32> = rows.flatten().collect();
+            Tensor::<1>::from_floats(rows.as_slice(), &values.device()).into()
+        });
+        take([constants, values.into()])
     }
 
     pub(super) fn adamw(
@@ -201,32 +230,17 @@ mod on_gpu {
         };
         let bf16_moments = first.step.bf16_moments;
         let row = |update: &AdamWUpdate| -> [f32; cube::adamw::CONSTANTS] {
-            let step = &update.step;
-            let retained = 1.0 - step.learning_rate * f64::from(step.weight_decay);
-            [
-                step.learning_rate as f32,
-                retained as f32,
-                step.beta1,
-                step.beta2,
-                step.epsilon,
-                1.0 - step.beta1.powi(step.step_number),
-                1.0 - step.beta2.powi(step.step_number),
-                step.step_number as f32,
-                f32::from(u8::from(update.moments.is_none())),
-            ]
+            update.step.constants(update.moments.is_none())
         };
-        let Some([constants, control]) = parameters(updates.iter().map(row), control) else {
+        let given = control.constants.as_ref().map(|[adamw, _]| adamw);
+        let Some(inputs) = parameters(updates.iter().map(row), given, control) else {
             return Err(updates);
         };
+        let in_place = control.in_place.clone();
         let tensors = updates.into_iter();
         let tensors = tensors.filter_map(|u| tensors_of(u.parameter, u.grad, u.moments));
         let tensors = tensors.collect();
-        Ok(cube::adamw::adamw(
-            tensors,
-            bf16_moments,
-            constants,
-            control,
-        ))
+        Ok(cube::adamw::adamw(tensors, bf16_moments, inputs, in_place))
     }
 
     pub(super) fn sgd(
@@ -237,34 +251,37 @@ mod on_gpu {
             return Ok(vec![]);
         }
         let row = |update: &SgdUpdate| -> [f32; cube::sgd::CONSTANTS] {
-            let step = &update.step;
-            [
-                step.learning_rate as f32,
-                step.weight_decay,
-                step.momentum,
-                f32::from(u8::from(update.velocity.is_none())),
-            ]
+            update.step.constants(update.velocity.is_none())
         };
-        let Some([constants, control]) = parameters(updates.iter().map(row), control) else {
+        let given = control.constants.as_ref().map(|[_, sgd]| sgd);
+        let Some(inputs) = parameters(updates.iter().map(row), given, control) else {
             return Err(updates);
         };
+        let in_place = control.in_place.clone();
         let tensors = updates.into_iter();
         let tensors =
             tensors.filter_map(|u| tensors_of(u.parameter, u.grad, u.velocity.map(|v| [v])));
         let tensors = tensors.collect();
-        Ok(cube::sgd::sgd(tensors, constants, control))
+        Ok(cube::sgd::sgd(tensors, inputs, in_place))
     }
 
     pub(super) fn moving_averages(
         pairs: Vec<[Value; 2]>,
-        decay: f64,
+        decay: Option<f64>,
+        control: Option<&UpdateControl>,
     ) -> Result<Vec<Value>, Vec<[Value; 2]>> {
         let is_on_gpu = |pair: &[Value; 2]| pair.iter().all(cube::is_on_gpu);
-        if !pairs.iter().all(is_on_gpu) {
+        let Some(first) = pairs.first().filter(|_| pairs.iter().all(is_on_gpu)) else {
             return Err(pairs);
-        }
+        };
+        let always = || crate::constant_floats(&[1.0, 1.0], &first[0].device());
+        let values = control.map_or_else(always, |control| control.values.clone());
+        let Some([values]) = take([values.into()]) else {
+            return Err(pairs);
+        };
+        let in_place = control.and_then(|control| control.in_place.clone());
         let pairs = pairs.into_iter().filter_map(take).collect();
-        Ok(cube::ema::ema(pairs, decay))
+        Ok(cube::ema::ema(pairs, decay, values, in_place))
     }
 
     fn tensors_of<const N: usize>(
@@ -286,6 +303,6 @@ mod on_gpu {
 
     /// Tensors of one device are all on a GPU, or none is.
     fn take<const N: usize>(values: [Value; N]) -> Option<[cube::Primitive; N]> {
-        primitives(values.into()).ok()?.try_into().ok()
+        cube::primitives_of(values)
     }
 }

@@ -21,6 +21,24 @@ pub struct AdamWStep {
     pub bf16_moments: bool,
 }
 
+impl AdamWStep {
+    /// The constants in a kernel.
+    pub(crate) fn constants(&self, has_new_moments: bool) -> [f32; 9] {
+        let retained = 1.0 - self.learning_rate * f64::from(self.weight_decay);
+        [
+            self.learning_rate as f32,
+            retained as f32,
+            self.beta1,
+            self.beta2,
+            self.epsilon,
+            1.0 - self.beta1.powi(self.step_number),
+            1.0 - self.beta2.powi(self.step_number),
+            self.step_number as f32,
+            f32::from(u8::from(has_new_moments)),
+        ]
+    }
+}
+
 impl Default for AdamWStep {
     /// The first update with the defaults of `torch.optim.AdamW`.
     fn default() -> Self {

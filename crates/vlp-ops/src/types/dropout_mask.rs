@@ -5,24 +5,24 @@ use burn::prelude::*;
 
 #[cfg(feature = "gpu")]
 use crate::device::is_cpu;
-use crate::random::sample_seed;
 use crate::replay::replay_seed;
+use crate::seed_table::{Seed, next_seed};
 
 /// Which values of one tensor dropout sets to zero: each with the same probability, as a function of a seed and the value's
 /// index.
 #[derive(Debug, Clone, Copy)]
 pub struct DropoutMask {
-    seed: [u32; 2],
+    seed: Seed,
     probability: f32,
 }
 
 impl DropoutMask {
-    /// Samples a seed from the stream that [`seed_random`](crate::seed_random) controls, on the CPU for every device. `None`
-    /// where the layer drops nothing: without autodiff, with probability 0, or switched off.
+    /// Samples a seed from the stream that [`seed_random`](crate::seed_random) controls, on the CPU for every device, or takes
+    /// the next one of [`with_dropout_seeds`](crate::with_dropout_seeds). `None` where the layer drops nothing: without autodiff, with probability 0, or switched off.
     pub fn sample(layer: &Dropout, device: &Device) -> Option<Self> {
         let drops = device.is_autodiff() && layer.training.is_enabled() && layer.prob > 0.0;
         drops.then(|| Self {
-            seed: replay_seed(sample_seed),
+            seed: replay_seed(next_seed),
             probability: layer.prob as f32,
         })
     }
@@ -49,11 +49,12 @@ impl DropoutMask {
         gpu_path! {
             use crate::capture::Value;
             use crate::cube::dropout::apply_mask;
-            let value = Value::from(x.clone());
+            let (value, device) = (Value::from(x.clone()), x.device());
             if value.is_f32()
                 && let Ok(mut x) = crate::cube::primitives(vec![value])
                 && let Some(x) = x.pop()
-                && let Some(output) = apply_mask(x, self.on_gpu())
+                && let Some(mask) = self.on_gpu(&device)
+                && let Some(output) = apply_mask(x, mask)
             {
                 return output.into_tensor();
             }
@@ -62,13 +63,21 @@ impl DropoutMask {
         x * factors
     }
 
+    /// The mask for kernels, with the tensor that has its seed; `None` on the CPU.
     #[cfg(feature = "gpu")]
-    pub(crate) fn on_gpu(&self) -> crate::cube::dropout::Mask {
-        crate::cube::dropout::Mask {
-            seed: self.seed,
+    pub(crate) fn on_gpu(
+        &self,
+        device: &Device,
+    ) -> Option<(crate::cube::dropout::Mask, crate::cube::Primitive)> {
+        let table = crate::seed_table::table(self.seed, device);
+        let table = crate::cube::primitives(vec![table.into()]).ok()?.pop()?;
+        let mask = crate::cube::dropout::Mask {
+            seed: self.seed.value,
+            row: self.seed.row.unwrap_or(0),
             threshold: self.threshold(),
             kept_factor: 1.0 / (1.0 - self.probability),
-        }
+        };
+        Some((mask, table))
     }
 
     /// A value is kept if its 24 random bits are not below.
@@ -79,7 +88,7 @@ impl DropoutMask {
 
     #[inline(always)]
     fn factor(&self, index: u32) -> f32 {
-        let random = hash(self.seed, index) >> 8;
+        let random = hash(self.seed.value, index) >> 8;
         let keep = random as f32 >= self.threshold();
         f32::from(u8::from(keep)) / (1.0 - self.probability)
     }

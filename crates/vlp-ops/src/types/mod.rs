@@ -2,7 +2,9 @@
 
 pub(crate) mod adamw_step;
 pub(crate) mod affine;
+pub(crate) mod assignment;
 pub(crate) mod batch_norm_output;
+pub(crate) mod box_cost;
 pub(crate) mod dropout_mask;
 pub(crate) mod geometry;
 pub(crate) mod sgd_step;

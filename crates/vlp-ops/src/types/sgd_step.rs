@@ -13,6 +13,18 @@ pub struct SgdStep {
     pub momentum: f32,
 }
 
+impl SgdStep {
+    /// The constants in a kernel.
+    pub(crate) fn constants(&self, has_new_velocity: bool) -> [f32; 4] {
+        [
+            self.learning_rate as f32,
+            self.weight_decay,
+            self.momentum,
+            f32::from(u8::from(has_new_velocity)),
+        ]
+    }
+}
+
 impl Default for SgdStep {
     /// The defaults of `torch.optim.SGD`: no weight decay, no momentum.
     fn default() -> Self {

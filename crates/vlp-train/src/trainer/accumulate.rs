@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use vlp_distributed::TreeSum;
+use vlp_ops::params::copy_leaves;
 use vlp_ops::{run_concurrently, seed_random, split_mix, with_micro_batch};
 
 use super::micro_batch::{BatchLoss, MicroBatch, backward};
@@ -37,12 +38,7 @@ impl<M: Module> Trainer<M> {
         let mut tree = TreeSum::new(count, self.micro_batches());
         let mut batches = vec![];
         for index in self.micro_batches() {
-            if let Some(device) = self.model().devices().first() {
-                seed_random(
-                    device,
-                    split_mix(seed, self.step * count as u64 + index as u64),
-                );
-            }
+            self.seed_micro_batch(seed, index);
             let run = || Ok::<_, E>(backward(loss(model, index)?, model, count));
             let (batch, grads) = with_micro_batch(index, count, run)?;
             let is_finite = !is_not_finite(&batch);
@@ -63,7 +59,15 @@ impl<M: Module> Trainer<M> {
         Ok(Accumulated { batches, sums })
     }
 
-    /// Runs both micro-batches of a step at the same time, each on a fork of the module.
+    /// Seeds the random numbers of a micro-batch of the current step.
+    pub(super) fn seed_micro_batch(&self, seed: u64, index: usize) {
+        if let Some(device) = self.model().devices().first() {
+            let number = self.step * self.config.accumulate as u64 + index as u64;
+            seed_random(device, split_mix(seed, number));
+        }
+    }
+
+    /// Runs both micro-batches of a step at the same time, each on a copy of the module with an autodiff graph of its own.
     pub(super) fn run_halves<E: Send, T: Send>(
         &self,
         start: &ParamValues,
@@ -71,17 +75,11 @@ impl<M: Module> Trainer<M> {
     ) -> Result<Accumulated<T>, E> {
         let frozen = self.frozen_model(self.step);
         let model = frozen.as_ref().unwrap_or_else(|| self.model());
-        let devices = model.devices();
-        // A fork has its own autodiff graph; its parameters keep their ids.
-        let fork = || match devices.first() {
-            Some(device) => model.clone().fork(device),
-            None => model.clone(),
-        };
         let run = |model: M, index: usize| {
             let run = || Ok::<_, E>(backward(loss(&model, index)?, &model, 2));
             with_micro_batch(index, 2, run)
         };
-        let (first, second) = (fork(), fork());
+        let (first, second) = (copy_leaves(model), copy_leaves(model));
         let (first, second) = run_concurrently(|| run(first, 0), || run(second, 1));
         let ((first, first_grads), (second, second_grads)) = (first?, second?);
         let is_finite = !is_not_finite(&first) && !is_not_finite(&second);
@@ -96,7 +94,7 @@ impl<M: Module> Trainer<M> {
         };
         let mut sum = only_grads(first_grads).add(only_grads(second_grads), model);
         if !start.is_empty() {
-            // The forks share the statistics, which are now the means of both: half of their sum, exactly.
+            // The copies share the statistics, which are now the means of both: half of their sum, exactly.
             let mean = ParamValues::collect(&model.valid(), "running_");
             let mut statistics = Statistics::since(start, mean, model);
             statistics.sums = statistics.sums.add(&statistics.sums, model);

@@ -20,6 +20,11 @@ pub struct TrainerConfig {
     /// its own batch statistics, as with two devices. Needs `accumulate` = 2 and no dropout.
     #[serde(default)]
     pub data_parallel_halves: bool,
+    /// Record training steps on a GPU and replay them (CUDA graphs), one graph for each shape of a batch: the CPU launches a
+    /// graph instead of thousands of kernels. Results do not change. Steps that cannot be recorded run without a graph, and
+    /// a message says why. Off by default, as it has not been measured on a GPU.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub capture: bool,
     /// Learning rates, weight decay and clipping.
     pub optimizer: OptimizerConfig,
     /// Warm-up and decay of the learning rates.
@@ -38,6 +43,7 @@ impl TrainerConfig {
             steps,
             accumulate: 1,
             data_parallel_halves: false,
+            capture: false,
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             ema_decay: 0.0,

@@ -1,6 +1,7 @@
 //! One optimizer step at a time: accumulate, check, clip, update, average.
 
 mod accumulate;
+mod capture;
 mod config;
 mod exchange;
 mod flat;
@@ -13,12 +14,13 @@ mod update;
 use std::fmt;
 use std::sync::Arc;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::ModuleOptimizer;
 use burn::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use vlp_distributed::{ProcessGroup, SingleProcess};
+use vlp_ops::capture::copy_tensor;
 
 use crate::ema::Ema;
 use crate::error::TrainError;
@@ -26,6 +28,8 @@ use crate::grad_scale::GradScale;
 use crate::param_groups::ParamGroups;
 use crate::param_values::ParamValues;
 use accumulate::Accumulated;
+use capture::Graphs;
+pub use capture::{StepCaptureReport, StepInputs};
 pub use config::TrainerConfig;
 use exchange::Buffers;
 pub use micro_batch::BatchLoss;
@@ -74,6 +78,7 @@ pub struct Trainer<M: Module> {
     processes: Arc<dyn ProcessGroup>,
     buffers: Buffers,
     end_of_step: Option<EndOfStep<M>>,
+    graphs: Graphs<M>,
     step: u64,
     skipped: u64,
     skipped_in_row: u32,
@@ -113,6 +118,7 @@ impl<M: Module> Trainer<M> {
             processes: Arc::new(SingleProcess),
             buffers: Buffers::default(),
             end_of_step: None,
+            graphs: Graphs::default(),
             step: 0,
             skipped: 0,
             skipped_in_row: 0,
@@ -168,9 +174,14 @@ impl<M: Module> Trainer<M> {
 
     /// The module to evaluate and export, without autodiff: the moving average if there is one.
     pub fn eval_model(&self) -> M {
-        match &self.ema {
+        let model = match &self.ema {
             Some(ema) => ema.average().valid(),
             None => self.model().valid(),
+        };
+        match self.graphs.exist() {
+            // Later replays write into the tensors of this module.
+            true => model.map(&mut CopyParams),
+            false => model,
         }
     }
 
@@ -200,6 +211,7 @@ impl<M: Module> Trainer<M> {
         let loss = |model: &M, index: usize| -> Result<_, E> {
             Ok(BatchLoss::new(loss(model, index)?, ()))
         };
+        self.count_replays();
         let statistics = self.start_statistics();
         let run = self.run_in_sequence(seed, &statistics, loss);
         Ok(self.finish_step(&statistics, run)?.0)
@@ -221,8 +233,10 @@ impl<M: Module> Trainer<M> {
         E: From<TrainError> + fmt::Display + Send,
         T: Serialize + DeserializeOwned + Send,
     {
+        self.count_replays();
         let statistics = self.start_statistics();
-        let run = match self.config.data_parallel_halves && self.processes.world_size() == 1 {
+        let halves = self.config.data_parallel_halves && self.processes.world_size() == 1;
+        let run = match halves && !self.graphs.exist() {
             true => self.run_halves(&statistics, loss),
             false => self.run_in_sequence(seed, &statistics, loss),
         };
@@ -242,6 +256,19 @@ impl<M: Module> Trainer<M> {
             1 => run?,
             _ => self.exchange(run)?,
         };
-        Ok(self.apply(statistics, run)?)
+        let outcome = self.apply(statistics, run)?;
+        if outcome.0.skipped.is_none() {
+            self.keep_statistics_in_place(statistics);
+        }
+        Ok(outcome)
+    }
+}
+
+/// Copies every parameter into its own memory.
+struct CopyParams;
+
+impl ModuleMapper for CopyParams {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| copy_tensor(&tensor))
     }
 }

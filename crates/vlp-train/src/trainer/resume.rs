@@ -45,7 +45,7 @@ impl<M: Module> Trainer<M> {
             file(MODEL_FILE, module_bytes(self.model().valid()))?,
             file(
                 OPTIMIZER_FILE,
-                optimizer_bytes(&self.optimizer, bf16_moments),
+                optimizer_bytes(&self.counted_optimizer(), bf16_moments),
             )?,
         ];
         if let Some(ema) = &self.ema {

@@ -5,6 +5,7 @@ use burn::optim::GradientsParams;
 use vlp_ops::UpdateControl;
 
 use super::accumulate::Accumulated;
+use super::step_sum::Statistics;
 use super::step_values::{Unread, skip_reason};
 use super::{SkipReason, StepOutcome, StepReport, Trainer};
 use crate::error::TrainError;
@@ -19,8 +20,7 @@ impl<M: Module> Trainer<M> {
         start: &ParamValues,
         run: Accumulated<T>,
     ) -> Result<StepOutcome<T>, TrainError> {
-        let schedule = &self.config.schedule;
-        let lr_factor = schedule.lr_factor(self.step, self.config.steps);
+        let lr_factor = self.lr_factor();
         let learning_rate = self.config.optimizer.learning_rate * lr_factor;
         self.step += 1;
         let Accumulated { mut batches, sums } = run;
@@ -32,13 +32,13 @@ impl<M: Module> Trainer<M> {
         let unread = Unread::new(&batches, norm);
         let values = unread.with_norm().filter(|_| self.defers_reads);
         // The update is launched before the CPU has read the values; the device decides whether it takes effect.
-        let mut is_launched = false;
+        let mut launched = None;
         if let Some(values) = values.filter(|_| skip_reason(&batches).is_none()) {
-            let control = UpdateControl::new(values, max_norm);
+            let control = self.graphs.control(UpdateControl::new(values, max_norm));
             let clones = clone_grads(self.model(), &grads);
             let grads = std::mem::replace(&mut grads, clones);
             self.launch_update(lr_factor, grads, &control);
-            is_launched = true;
+            launched = Some(control);
         }
         let norm = unread.read(&mut batches);
         let not_finite = skip_reason(&batches);
@@ -60,34 +60,52 @@ impl<M: Module> Trainer<M> {
         let outputs = batches.into_iter();
         let outputs = outputs.map(|batch| (batch.output, batch.values)).collect();
         if let Some(reason) = &report.skipped {
-            if is_launched {
+            if launched.is_some() {
                 self.undo_update(lr_factor, &grads);
             }
             self.skip(start, reason)?;
             return Ok((report, outputs));
         }
         self.skipped_in_row = 0;
-        if !is_launched {
+        if launched.is_none() {
             self.grad_scale.clip(grad_norm, max_norm);
             self.update(lr_factor, grads);
         }
-        let micro_batches = self.config.accumulate;
-        if let Some(statistics) = statistics {
-            let sums = &statistics.sums;
-            let means = sums.mean(&statistics.changed, micro_batches, self.model());
-            self.model = Some(means.restore(self.model().clone()));
+        if statistics.is_some() {
+            self.model = Some(self.with_mean_statistics(statistics.as_ref()));
         }
-        if let Some(end_of_step) = &self.end_of_step {
-            let frozen = self.frozen_model(self.step - 1);
-            end_of_step(
-                frozen.as_ref().unwrap_or_else(|| self.model()),
-                micro_batches,
-            );
-        }
+        self.call_end_of_step(self.step - 1);
+        let control = launched.filter(|_| self.graphs.exist());
         if let (Some(ema), Some(model)) = (&mut self.ema, &self.model) {
-            ema.update(model);
+            ema.update_if(model, control.as_ref());
         }
         Ok((report, outputs))
+    }
+
+    /// Factor of the learning rates in the current step.
+    pub(super) fn lr_factor(&self) -> f64 {
+        let schedule = &self.config.schedule;
+        schedule.lr_factor(self.step, self.config.steps)
+    }
+
+    /// The module with means over the step's micro-batches.
+    pub(super) fn with_mean_statistics(&self, statistics: Option<&Statistics>) -> M {
+        let model = self.model();
+        let Some(statistics) = statistics else {
+            return model.clone();
+        };
+        let (sums, count) = (&statistics.sums, self.config.accumulate);
+        let means = sums.mean(&statistics.changed, count, model);
+        means.restore(model.clone())
+    }
+
+    /// Tells the module, as it is frozen at `step`, that its running statistics are those at the end of the step.
+    pub(super) fn call_end_of_step(&self, step: u64) {
+        if let Some(end_of_step) = &self.end_of_step {
+            let frozen = self.frozen_model(step);
+            let model = frozen.as_ref().unwrap_or_else(|| self.model());
+            end_of_step(model, self.config.accumulate);
+        }
     }
 
     /// Names the first gradient that is not finite, if the norm is not.

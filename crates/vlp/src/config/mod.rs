@@ -7,6 +7,7 @@ mod explain;
 mod finetune;
 mod limits;
 mod model;
+mod other_source;
 mod presets;
 mod resolve;
 mod source_kind;
@@ -29,6 +30,7 @@ pub use eval::{CheckpointConfig, EvalConfig};
 pub use explain::explain;
 pub use finetune::{TASKS, finetune};
 pub use model::ModelConfig;
+pub use other_source::other_source;
 pub use presets::{PRESETS, preset_names};
 pub use resolve::{Sources, overlay, resolve};
 pub use source_kind::SourceKind;
@@ -80,6 +82,8 @@ impl RunConfig {
         // Recomputation only changes the order of sums: a run that ran out of memory may be resumed with it.
         let mut config = self.clone();
         config.model = config.model.without_recompute();
+        // Recorded steps have the same results.
+        config.train.capture = false;
         let text = toml::to_string(&config).map_err(|e| VlpError::Config(e.to_string()))?;
         Ok(sha256_hex(text.as_bytes()))
     }

@@ -87,7 +87,7 @@ pub(crate) fn evaluate_shared<M: VisionLanguage, O: ObjectiveSet>(
     let batches = processes.distribute(total.div_ceil(batch_size), |number| {
         let start = number * batch_size;
         let end = total.min(start + batch_size);
-        let (examples, errors) = data.load_validation(config, start..end);
+        let (examples, errors) = data.load_validation(config, start..end)?;
         let mut metrics = model.metrics();
         if !examples.is_empty() {
             let batch = collator.collate(&model.objectives, &examples, device)?;
@@ -140,11 +140,14 @@ fn load_retrieval_images(
     data: &Datasets,
     processes: &Processes,
 ) -> Result<(Vec<Example>, Vec<String>), VlpError> {
-    let (mut examples, errors) = data.load_validation_images(config, config.eval.retrieval);
+    let loaded = data.load_validation_images(config, config.eval.retrieval);
     processes.beat();
-    let keys: HashSet<u64> = examples.iter().map(|example| example.key).collect();
-    let (keys, errors): (Vec<_>, Vec<_>) =
-        processes.gather(Ok((keys, errors)))?.into_iter().unzip();
+    let tell = |(examples, errors): &(Vec<Example>, Vec<String>)| {
+        let keys: HashSet<u64> = examples.iter().map(|example| example.key).collect();
+        Ok((keys, errors.clone()))
+    };
+    let ((mut examples, _), told) = processes.gather_about(loaded, tell)?;
+    let (keys, errors): (Vec<_>, Vec<_>) = told.into_iter().unzip();
     examples.retain(|example| keys.iter().all(|keys| keys.contains(&example.key)));
     Ok((examples, errors.concat()))
 }

@@ -1,7 +1,7 @@
 //! The page of a data source: samples, distributions and issues.
 
 use vlp_data::check::{CheckReport, Count, Distribution, HistogramBin};
-use vlp_data::{Image, Label, LabelSpace, Object, Sample, Source};
+use vlp_data::{DataError, Image, Label, LabelSpace, Object, Sample, Source};
 use vlp_draw::{Histogram, SampleCard, SampleImage, SamplesPage, Table, render_samples};
 
 use super::boxes::annotated_box;
@@ -13,14 +13,21 @@ const MAX_BARS: usize = 40;
 const MAX_ISSUES: usize = 200;
 
 /// Cards of `count` samples, evenly spaced through a source, without unreadable ones.
-pub fn sample_cards(source: &dyn Source, count: usize) -> Vec<SampleCard> {
+///
+/// # Errors
+/// [`DataError::Store`] if a store of samples cannot be read.
+pub fn sample_cards(source: &dyn Source, count: usize) -> Result<Vec<SampleCard>, DataError> {
     let total = source.len();
     let count = count.min(total);
-    let indices = (0..count).map(|number| number * total / count.max(1));
-    let samples = indices.filter_map(|index| source.load(index).ok());
-    samples
-        .map(|sample| sample_card(&sample, source.labels()))
-        .collect()
+    let mut cards = vec![];
+    for number in 0..count {
+        match source.load(number * total / count.max(1)) {
+            Ok(sample) => cards.push(sample_card(&sample, source.labels())),
+            Err(error) if error.is_of_store() => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(cards)
 }
 
 fn sample_card(sample: &Sample, labels: &LabelSpace) -> SampleCard {

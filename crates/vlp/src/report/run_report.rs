@@ -55,7 +55,7 @@ impl<M: VisionLanguage, O: ObjectiveSet> RunReport<'_, M, O> {
     /// [`VlpError::Io`] if it cannot be written, [`VlpError::Objective`] for images too small for the model.
     pub fn write(self) -> Result<(), VlpError> {
         let count = self.config.eval.images;
-        let (examples, errors) = self.data.load_validation(self.config, 0..count);
+        let (examples, errors) = self.data.load_validation(self.config, 0..count)?;
         let (mut images, mut masked) = (vec![], vec![]);
         let collator = self.data.collator(self.config);
         let pad = self.data.tokenizer.special_tokens().pad;

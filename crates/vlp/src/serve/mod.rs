@@ -68,9 +68,13 @@ impl ServedRun {
         }
         let (mut images, mut example_count) = (vec![], 0);
         if let Some(data) = &data {
-            let (loaded, errors) = data.load_validation_images(&trained.config, examples);
-            notes.extend(errors);
-            (images, example_count) = example_images(loaded, examples);
+            match data.load_validation_images(&trained.config, examples) {
+                Ok((loaded, errors)) => {
+                    notes.extend(errors);
+                    (images, example_count) = example_images(loaded, examples);
+                }
+                Err(error) => notes.push(format!("{}: no examples: {error}", run.display())),
+            }
         }
         let name = run.file_name().map_or_else(
             || "model".into(),

@@ -25,7 +25,7 @@ impl TypicalPatches {
     /// Encodes `count` validation images.
     ///
     /// # Errors
-    /// As [`CodeUsage::new`].
+    /// As [`CodeUsage::new`] and [`Datasets::load_validation`].
     pub(super) fn new(
         trained: &TrainedModel,
         data: &Datasets,
@@ -33,7 +33,7 @@ impl TypicalPatches {
     ) -> Result<Self, VlpError> {
         let config = &trained.config;
         let codes = config.model.quantizer().map_or(0, |q| q.dictionary.codes);
-        let (examples, _) = data.load_validation_images(config, count);
+        let (examples, _) = data.load_validation_images(config, count)?;
         let collator = data.collator(config);
         let usage = CodeUsage::new(
             trained.model(),

@@ -2,9 +2,11 @@
 
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use vlp_objectives::{NamedLosses, total};
+use vlp_objectives::set::NamedDiagnostics;
+use vlp_objectives::{NamedLosses, ObjectiveError, total};
 use vlp_train::{BatchLoss, SkipReason};
 
+use crate::error::VlpError;
 use crate::run::log_keys::{loss_key, statistic_key};
 
 /// A loss or a statistic of a step.
@@ -18,17 +20,17 @@ pub(super) struct LossValue {
 }
 
 /// Keys of a micro-batch's values, and its statistics.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct LossLayout(Vec<ObjectiveLayout>);
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct ObjectiveLayout {
     objective: String,
     terms: Vec<TermLayout>,
     diagnostics: Vec<(String, f64)>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct TermLayout {
     name: String,
     weight: f32,
@@ -78,9 +80,50 @@ pub(super) fn batch_loss(losses: NamedLosses, device: &Device) -> BatchLoss<Loss
     }
 }
 
+impl LossLayout {
+    /// The layout of a recorded step, which has no diagnostics that depend on targets, with those of a batch.
+    pub(super) fn with_diagnostics(mut self, diagnostics: NamedDiagnostics) -> Self {
+        for (objective, diagnostics) in diagnostics {
+            let mut layouts = self.0.iter_mut();
+            let Some(layout) = layouts.find(|layout| layout.objective == objective) else {
+                continue;
+            };
+            for (name, value) in diagnostics {
+                if layout.diagnostics.iter().all(|(other, _)| other != name) {
+                    layout.diagnostics.push((name.into(), value));
+                }
+            }
+        }
+        self
+    }
+}
+
 /// A micro-batch that is not finite, without values.
-pub(super) fn skipped_loss(reason: SkipReason) -> BatchLoss<LossLayout> {
+fn skipped_loss(reason: SkipReason) -> BatchLoss<LossLayout> {
     BatchLoss::new(Err(reason), LossLayout(vec![]))
+}
+
+/// The losses of a batch of which no sample could be read.
+pub(super) fn empty_batch_loss(device: &Device) -> BatchLoss<LossLayout> {
+    let reason = "no sample of the batch could be read".into();
+    BatchLoss {
+        loss: Err(SkipReason::NoGradient(reason)),
+        ..batch_loss(vec![], device)
+    }
+}
+
+/// The losses of a batch; a reason to skip the step for predictions that are not finite.
+pub(super) fn finite_batch_loss(
+    losses: Result<NamedLosses, ObjectiveError>,
+    device: &Device,
+) -> Result<BatchLoss<LossLayout>, VlpError> {
+    match losses {
+        Ok(losses) => Ok(batch_loss(losses, device)),
+        Err(error @ ObjectiveError::NonFinite { .. }) => {
+            Ok(skipped_loss(SkipReason::NotFinite(error.to_string())))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The total, and of each objective its weighted sum, its terms if it has several (without those of auxiliary layers), and

@@ -5,6 +5,7 @@ mod loss_values;
 mod model_selection;
 mod opened_run;
 mod progress;
+mod recorded_step;
 mod run_files;
 mod session;
 mod step_loader;

@@ -4,13 +4,16 @@ use std::time::{Duration, Instant};
 
 use vlp_data::LoadedBatch;
 use vlp_distributed::StepDeadline;
-use vlp_objectives::{Collator, ObjectiveError, ObjectiveSet, Pretrain, Score, VisionLanguage};
-use vlp_train::{BatchLoss, CheckpointScore, SkipReason, StepReport, Trainer};
+use vlp_objectives::{Collator, ObjectiveSet, Pretrain, Score, VisionLanguage};
+use vlp_train::{CheckpointScore, StepReport, Trainer};
 
-use super::loss_values::{LossValue, batch_loss, loss_values, mean_losses, skipped_loss};
+use super::loss_values::{
+    LossValue, empty_batch_loss, finite_batch_loss, loss_values, mean_losses,
+};
 use super::model_selection::checkpoint_score;
 use super::opened_run::RunStart;
 use super::progress::{Progress, write_line};
+use super::recorded_step::{RecordedStep, describe};
 use super::run_files::RunFiles;
 use super::step_loader::StepLoader;
 use super::{Run, TrainOptions};
@@ -222,41 +225,52 @@ where
             "waited for data {} ({percentage:.1} % of the training time)",
             format_duration(idle)
         ));
+        if config.train.capture {
+            let note = describe(&self.trainer.capture_report());
+            if processes.is_first() {
+                write_line(&note);
+            }
+            self.notes.push(note);
+        }
         Ok(true)
     }
 
     /// One optimizer step over this process's micro-batches and those of the others. Returns the mean losses too.
     fn step(&mut self, batches: &[LoadedBatch]) -> Result<(StepReport, Vec<LossValue>), VlpError> {
         let device = self.run.device.clone().autodiff();
-        let collator = self.collator;
-        let first = self.trainer.micro_batches().start;
-        let (report, outputs) = self.trainer.step_with_outputs(
-            self.run.config.seed,
-            |model: &Pretrain<M, O>, index| -> Result<_, VlpError> {
-                let examples = &batches[index - first].examples;
-                if examples.is_empty() {
-                    let reason = "no sample of the batch could be read".into();
-                    return Ok(BatchLoss {
-                        loss: Err(SkipReason::NoGradient(reason)),
-                        ..batch_loss(vec![], &device)
-                    });
-                }
-                let batch = collator.collate(&model.objectives, examples, &device)?;
-                let losses = match model.losses(&batch) {
-                    Ok(losses) => losses,
-                    Err(error @ ObjectiveError::NonFinite { .. }) => {
-                        let reason = SkipReason::NotFinite(error.to_string());
-                        return Ok(skipped_loss(reason));
-                    }
-                    Err(error) => return Err(error.into()),
+        let (report, outputs) = match self.records_steps() {
+            true => {
+                let step = RecordedStep {
+                    collator: &self.collator,
+                    device: &device,
+                    seed: self.run.config.seed,
+                    is_alone: self.run.processes.count() == 1,
                 };
-                Ok(batch_loss(losses, &device))
-            },
-        )?;
+                step.run(&mut self.trainer, batches)?
+            }
+            false => {
+                let collator = self.collator;
+                let first = self.trainer.micro_batches().start;
+                let loss = |model: &Pretrain<M, O>, index: usize| -> Result<_, VlpError> {
+                    let examples = &batches[index - first].examples;
+                    if examples.is_empty() {
+                        return Ok(empty_batch_loss(&device));
+                    }
+                    let batch = collator.collate(&model.objectives, examples, &device)?;
+                    finite_batch_loss(model.losses(&batch), &device)
+                };
+                self.trainer.step_with_outputs(self.run.config.seed, loss)?
+            }
+        };
         let losses = outputs.into_iter();
         let losses = losses.map(|(losses, values)| loss_values(&losses, &values));
         let micro_batches = self.run.config.train.accumulate;
         Ok((report, mean_losses(losses.collect(), micro_batches)))
+    }
+
+    /// Whether steps run as recorded graphs where possible. On the CPU, they run as without the setting.
+    fn records_steps(&self) -> bool {
+        self.run.config.train.capture && !vlp_ops::is_cpu(self.run.device)
     }
 
     fn log_step(

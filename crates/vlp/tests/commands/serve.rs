@@ -7,8 +7,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
+use vlp::config::other_source;
 use vlp::predict::FeatureArray;
-use vlp_scenes::Split;
+use vlp_data::Source;
+use vlp_scenes::{Scenes, ScenesConfig, Split};
 
 use crate::support::{fail, succeed, tiny, vlp, write_scenes};
 
@@ -233,9 +235,23 @@ fn a_signal_ends_the_server_well() {
 fn features_of_a_source_are_those_of_the_library() {
     let folder = tempfile::tempdir().unwrap();
     let (run, out) = (folder.path().join("run"), folder.path().join("features"));
-    succeed(&mut tiny(&run, &[]));
+    // The run has images elsewhere, with the names of those of another source.
+    let trained = folder.path().join("trained");
+    write_scenes(&trained, Split::Train, 8);
+    let images = folder.path().join("images");
+    fs::rename(trained.join("train"), &images).unwrap();
+    succeed(&mut tiny(
+        &run,
+        &[
+            &format!("data.source=coco:{}", trained.display()),
+            &format!("data.images={}", images.display()),
+            "data.validation_fraction=0.5",
+        ],
+    ));
     let data = folder.path().join("data");
-    write_scenes(&data, Split::Train, 3);
+    let others = ScenesConfig::default().with_resolution(32).with_count(3);
+    let others = Scenes::new(others.with_seed(9)).unwrap();
+    others.write_to(&data).unwrap();
     let source = format!("coco:{}", data.display());
     let features = |out: &Path| {
         let mut command = vlp(&["features"]);
@@ -250,11 +266,11 @@ fn features_of_a_source_are_those_of_the_library() {
     let samples = &header.metadata().as_ref().unwrap()["samples"];
     let samples: Value = serde_json::from_str(samples).unwrap();
     let predictor = vlp::Predictor::load(&run).unwrap();
-    let mut config = predictor.trained().config.data.clone();
-    config.source = source.clone();
+    let config = other_source(&predictor.trained().config, &source, &[]).unwrap();
     let opened = vlp::data::open_plain(&config).unwrap();
     for index in 0..3 {
         let sample = opened.source.load(index).unwrap();
+        assert_eq!(sample.image, others.load(index).unwrap().image);
         assert_eq!(samples[index.to_string()], json!(sample.name));
         let image = predictor.resize(&sample.image).unwrap();
         let close = |name: String, array: &FeatureArray| {
@@ -282,9 +298,14 @@ fn features_of_a_source_are_those_of_the_library() {
     assert!(text.contains("already exists"), "{text}");
     let grids = folder.path().join("grids");
     succeed(features(&grids).args(["--kinds", "grid"]));
-    let bytes = fs::read(grids).unwrap();
-    assert_eq!(
-        safetensors::SafeTensors::deserialize(&bytes).unwrap().len(),
-        3
-    );
+    let grid_bytes = fs::read(grids).unwrap();
+    let grids = safetensors::SafeTensors::deserialize(&grid_bytes).unwrap();
+    assert_eq!(grids.len(), 3);
+    // Images elsewhere are set for the source itself.
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(data.join("train"), &elsewhere).unwrap();
+    let set = format!("data.images={}", elsewhere.display());
+    let moved = folder.path().join("moved");
+    succeed(features(&moved).args(["--set", &set]));
+    assert!(fs::read(moved).unwrap() == bytes);
 }

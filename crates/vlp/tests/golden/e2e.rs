@@ -154,6 +154,7 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
     Ok(Batch {
         all_pairs: None,
         pad: 0,
+        target_tensors: vec![],
         images: images(case, device)?,
         text: TextBatch {
             ids: ids.int(device),

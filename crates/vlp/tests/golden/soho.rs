@@ -206,6 +206,7 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
     Ok(Batch {
         all_pairs: None,
         pad: 0,
+        target_tensors: vec![],
         text: TextBatch {
             ids: ids.int(device),
             pad_mask: case.get("in.text_pad")?.mask(device),

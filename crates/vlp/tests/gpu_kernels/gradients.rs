@@ -2,6 +2,7 @@
 
 use burn::nn::DropoutConfig;
 use burn::prelude::*;
+use burn::tensor::activation::sigmoid;
 use vlp_ops::{DropoutMask, LayerNorm};
 
 use super::{gpu, matrix};
@@ -44,7 +45,7 @@ fn directional_derivatives(
 fn gradients_agree_with_finite_differences() {
     type Function = Box<dyn Fn(&[Tensor<2>]) -> Tensor<2>>;
     let layer = || DropoutConfig::new(0.3).init();
-    let cases: [(&str, Vec<[usize; 2]>, Function); 6] = [
+    let cases: [(&str, Vec<[usize; 2]>, Function); 7] = [
         (
             "dropout",
             vec![[9, 11]],
@@ -84,13 +85,23 @@ fn gradients_agree_with_finite_differences() {
             }),
         ),
         (
+            "boxes",
+            vec![[6, 4]],
+            Box::new(|x| {
+                let objects = matrix([6, 4], 31, &x[0].device());
+                let [predicted, objects] = [x[0].clone(), objects].map(sigmoid);
+                vlp_ops::box_losses(predicted, objects).unwrap()
+            }),
+        ),
+        (
             "attention",
             vec![[10, 12], [14, 12], [14, 12]],
             Box::new(move |x| {
                 let [query, key, value] =
                     [(0, 5), (1, 7), (2, 7)].map(|(i, n)| x[i].clone().reshape([2, n, 12]));
                 let mask = DropoutMask::sample(&layer(), &query.device());
-                vlp_ops::attention(query, key, value, None, mask, 3).reshape([10, 12])
+                let bias = matrix([5, 7], 9, &query.device()).reshape([1, 1, 5, 7]);
+                vlp_ops::attention(query, key, value, Some(bias), mask, 3).reshape([10, 12])
             }),
         ),
     ];

@@ -45,13 +45,21 @@ fn dropout_drops_what_the_cpu_drops() {
 
 #[test]
 fn layer_norm_agrees_with_the_cpu() {
-    for [rows, width] in [[1, 8], [5, 17], [33, 768], [4200, 3], [700, 256]] {
+    // The last has more rows than one axis of a launch has cubes.
+    for [rows, width] in [
+        [1, 8],
+        [5, 17],
+        [33, 768],
+        [4200, 3],
+        [700, 256],
+        [70_000, 2],
+    ] {
         let [cpu, gpu] = both(&[[rows, width], [1, width], [1, width]], |x| {
             let [gamma, beta] = [&x[1], &x[2]].map(|line| line.clone().reshape([width]));
             vlp_ops::layer_norm(x[0].clone(), gamma, beta, 1e-5)
         });
         for ((cpu, gpu), name) in cpu.iter().zip(&gpu).zip(["y", "x", "gamma", "beta"]) {
-            // Sums of up to 4200 values of about 1 in another order.
+            // Sums of up to 70,000 values of about 1 in another order.
             let tolerance = 1e-6 * (rows as f32).sqrt().max(4.0);
             assert_close(cpu, gpu, tolerance, &format!("{name} of {rows} x {width}"));
         }
@@ -127,14 +135,46 @@ fn the_gradient_of_an_embedding_equals_that_of_the_cpu() {
     assert_eq!(cpu, gpu);
 }
 
+/// Lengths that no block divides, heads of one and of several loads, a padding mask and a bias for each query.
 #[test]
 fn attention_agrees_with_the_cpu() {
-    let layer = DropoutConfig::new(0.2).init();
-    let [cpu, gpu] = both(&[[2 * 5, 12], [2 * 7, 12], [2 * 7, 12]], |x| {
-        let [query, key, value] =
-            [(0, 5), (1, 7), (2, 7)].map(|(i, n)| x[i].clone().reshape([2, n, 12]));
-        let mask = DropoutMask::sample(&layer, &query.device());
-        vlp_ops::attention(query, key, value, None, mask, 3).reshape([10, 12])
+    for (batch, queries, keys, heads, width, bias_rows, probability) in [
+        (2, 5, 7, 3, 4, None, 0.2),
+        (2, 70, 45, 2, 32, Some(1), 0.2),
+        (1, 33, 65, 1, 64, Some(33), 0.0),
+    ] {
+        let layer = DropoutConfig::new(probability).init();
+        let columns = heads * width;
+        let shapes = [queries, keys, keys].map(|length| [batch * length, columns]);
+        let [cpu, gpu] = both(&shapes, |x| {
+            let device = x[0].device();
+            let [query, key, value] = [(0, queries), (1, keys), (2, keys)]
+                .map(|(i, length)| x[i].clone().reshape([batch, length, columns]));
+            let bias = bias_rows.map(|rows| {
+                let scores = matrix([batch * rows, keys], 9, &device);
+                let masked = scores.clone().greater_elem(1.0).float().mul_scalar(-1e9);
+                (scores + masked).reshape([batch, 1, rows, keys])
+            });
+            let mask = DropoutMask::sample(&layer, &device);
+            let output = vlp_ops::attention(query, key, value, bias, mask, heads);
+            output.reshape([batch * queries, columns])
+        });
+        for ((cpu, gpu), name) in cpu.iter().zip(&gpu).zip(["y", "query", "key", "value"]) {
+            // Sums of up to 70 terms in another order.
+            let what = format!("{name}, {queries} x {keys}, heads of {width}");
+            assert_close(cpu, gpu, 1e-5, &what);
+        }
+    }
+}
+
+/// Keys and values that lie side by side in one matrix, and a query whose values do not: the first are read in place.
+#[test]
+fn attention_reads_tensors_by_their_strides() {
+    let [cpu, gpu] = both(&[[6, 2 * 8], [8, 2 * 5]], |x| {
+        let both = x[0].clone().reshape([2, 3, 16]);
+        let [key, value] = [0, 1].map(|i| both.clone().narrow(2, 8 * i, 8));
+        let query = x[1].clone().transpose().reshape([2, 5, 8]);
+        vlp_ops::attention(query, key, value, None, None, 2).reshape([10, 8])
     });
     for (cpu, gpu) in cpu.iter().zip(&gpu) {
         assert_close(cpu, gpu, 1e-5, "attention");

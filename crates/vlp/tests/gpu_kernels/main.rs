@@ -2,6 +2,8 @@
 #![cfg(feature = "wgpu-unfused")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod assignment;
+mod detection;
 mod gradients;
 mod layers;
 mod updates;

@@ -185,7 +185,11 @@ fn moving_averages_agree_with_the_cpu() {
                 grad(shape, seed + 1, &device).into(),
             ]
         };
-        moving_averages(shapes().into_iter().enumerate().map(pair).collect(), 0.99)
+        moving_averages(
+            shapes().into_iter().enumerate().map(pair).collect(),
+            0.99,
+            None,
+        )
     });
     for (cpu, gpu) in cpu.iter().zip(&gpu) {
         assert_close(&floats(cpu), &floats(gpu), 1e-6, "average");

@@ -4,7 +4,7 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::super::dropout::MaskArgs;
-use super::super::layout::{Rows, UNITS};
+use super::super::layout::{Rows, UNITS, cube_number};
 use super::super::reduce::cube_sum;
 
 /// What is normalized: `x`, or `residual + dropout(x)`.
@@ -34,11 +34,15 @@ pub(super) fn forward_kernel(
     y: &mut [f32],
     mean: &mut [f32],
     scale: &mut [f32],
+    count: u32,
     width: u32,
     epsilon: f32,
     #[comptime] has_residual: bool,
 ) {
-    let row = CUBE_POS_X;
+    let row = cube_number();
+    if row >= count {
+        terminate!();
+    }
     let start = row * width;
     let mut sum = 0.0f32;
     let mut column = UNIT_POS;
@@ -79,10 +83,14 @@ pub(super) fn grad_input_kernel(
     scale: &[f32],
     grad_input: &mut [f32],
     grad_x: &mut [f32],
+    count: u32,
     width: u32,
     #[comptime] has_residual: bool,
 ) {
-    let row = CUBE_POS_X;
+    let row = cube_number();
+    if row >= count {
+        terminate!();
+    }
     let start = row * width;
     let row_mean = mean[row as usize];
     let row_scale = scale[row as usize];

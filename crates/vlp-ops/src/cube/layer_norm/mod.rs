@@ -12,7 +12,7 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::dropout::Mask;
-use super::layout::{UNITS, buffer, element_count, empty_like, rows};
+use super::layout::{UNITS, buffer, cube_grid, element_count, empty_like, rows};
 use super::list::{Primitive, Spec, run};
 use crate::capture::Value;
 use kernels::{InputLaunch, column_kernel, forward_kernel, grad_input_kernel, group_kernel};
@@ -25,22 +25,25 @@ const MAX_GROUPS: usize = 128;
 #[derive(Debug, Clone)]
 pub(crate) struct Input {
     pub(crate) x: Primitive,
-    pub(crate) residual: Option<(Primitive, Mask)>,
+    /// With the mask, and the table of its seed.
+    pub(crate) residual: Option<(Primitive, (Mask, Primitive))>,
 }
 
 impl Input {
     /// The tensors, followed by `others`; and the mask.
     fn into_list<const N: usize>(self, others: [Primitive; N]) -> (Vec<Primitive>, Option<Mask>) {
         let (residual, mask) = self.residual.unzip();
-        let tensors = [self.x].into_iter().chain(residual).chain(others);
-        (tensors.collect(), mask)
+        let (mask, table) = mask.unzip();
+        let tensors = [self.x].into_iter().chain(residual).chain(table);
+        (tensors.chain(others).collect(), mask)
     }
 }
 
 /// What [`Input::into_list`] made a list of, on the device.
 struct Tensors<'a, const N: usize> {
     x: &'a CubeTensor,
-    residual: Option<(&'a CubeTensor, Mask)>,
+    /// With the mask, and the table of its seed.
+    residual: Option<(&'a CubeTensor, Mask, &'a CubeTensor)>,
     others: &'a [CubeTensor; N],
 }
 
@@ -48,9 +51,10 @@ impl<'a, const N: usize> Tensors<'a, N> {
     fn new(list: &'a [CubeTensor], mask: Option<Mask>) -> Option<Self> {
         let (x, rest) = list.split_first()?;
         let (residual, others) = match mask {
-            Some(mask) => rest
-                .split_first()
-                .map(|(residual, others)| (Some((residual, mask)), others))?,
+            Some(mask) => match rest {
+                [residual, table, others @ ..] => (Some((residual, mask, table)), others),
+                _ => return None,
+            },
             None => (None, rest),
         };
         let others = others.try_into().ok()?;
@@ -61,11 +65,11 @@ impl<'a, const N: usize> Tensors<'a, N> {
         })
     }
 
-    /// The argument of the kernels; without a residual they do not read the second tensor, which is any.
+    /// The argument of the kernels; without a residual they read neither the second tensor nor the table, which are any.
     fn input(&self) -> InputLaunch {
         let any = self.others.last().unwrap_or(self.x);
-        let (residual, mask) = self.residual.unwrap_or((any, Mask::NONE));
-        InputLaunch::new(rows(self.x), rows(residual), mask.args())
+        let (residual, mask, table) = self.residual.unwrap_or((any, Mask::NONE, any));
+        InputLaunch::new(rows(self.x), rows(residual), mask.args(table))
     }
 }
 
@@ -100,12 +104,12 @@ fn forward(tensors: &Tensors<'_, 2>, line: &Shape, epsilon: f64) -> Vec<CubeTens
     let y = empty_like(x, x.shape(), DType::F32);
     let [mean, scale] = [0; 2].map(|_| empty_like(x, line.clone(), DType::F32));
     let count = element_count(&mean);
-    // SAFETY: there is a cube for each row, whose units stay below `width`, the length of `gamma` and `beta`; the
+    // SAFETY: a cube has a row below `count`, whose units stay below `width`, the length of `gamma` and `beta`; the
     // residual has the shape of `x`.
     unsafe {
         forward_kernel::launch_unchecked(
             &x.client,
-            CubeCount::Static(count as u32, 1, 1),
+            cube_grid(count),
             CubeDim::new_1d(UNITS),
             tensors.input(),
             buffer(&gamma, width),
@@ -113,6 +117,7 @@ fn forward(tensors: &Tensors<'_, 2>, line: &Shape, epsilon: f64) -> Vec<CubeTens
             buffer(&y, element_count(&y)),
             buffer(&mean, count),
             buffer(&scale, count),
+            count as u32,
             width as u32,
             epsilon as f32,
             tensors.residual.is_some(),
@@ -167,11 +172,11 @@ fn backward(tensors: &Tensors<'_, 4>) -> Vec<CubeTensor> {
     let client = &x.client;
     // Without a residual the kernel does not write it, and no tensor may be bound twice.
     let written = (grad_x.clone()).unwrap_or_else(|| empty_like(x, Shape::from([1]), DType::F32));
-    // SAFETY: there is a cube for each row, whose units stay below `width`, the length of `gamma`.
+    // SAFETY: a cube has a row below `count`, whose units stay below `width`, the length of `gamma`.
     unsafe {
         grad_input_kernel::launch_unchecked(
             client,
-            CubeCount::Static(count as u32, 1, 1),
+            cube_grid(count),
             CubeDim::new_1d(UNITS),
             rows(grad),
             tensors.input(),
@@ -180,6 +185,7 @@ fn backward(tensors: &Tensors<'_, 4>) -> Vec<CubeTensor> {
             buffer(&scale, count),
             buffer(&grad_input, element_count(&grad_input)),
             buffer(&written, element_count(&written)),
+            count as u32,
             width as u32,
             has_residual,
         );

@@ -55,7 +55,7 @@ pub fn codebook(
     config.eval.examples = images.max(1);
     let data = Datasets::open_with_tokenizer(&config, trained.tokenizer.clone())?;
     let collator = data.collator(&config);
-    let (examples, errors) = data.load_validation(&config, 0..images.max(1));
+    let (examples, errors) = data.load_validation(&config, 0..images.max(1))?;
     let initial = CodeUsage::new(&trained.initial()?, codes, &examples, &collator, device)?;
     let usage = CodeUsage::new(trained.model(), codes, &examples, &collator, device)?;
     let rows: Vec<_> = metrics(&initial, &examples, &data)

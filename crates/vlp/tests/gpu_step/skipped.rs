@@ -1,6 +1,4 @@
 //! A GPU decides without the CPU whether a step is skipped.
-#![cfg(feature = "wgpu-unfused")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};

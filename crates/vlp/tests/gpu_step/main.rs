@@ -1,0 +1,11 @@
+//! Training steps on a GPU: skipped ones, and recorded ones.
+#![cfg(feature = "wgpu-unfused")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
+mod recorded;
+mod skipped;
