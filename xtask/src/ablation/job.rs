@@ -348,11 +348,11 @@ mod tests {
         let at = other
             .arguments
             .iter()
-            .position(|word| word == "2500")
+            .position(|word| word == "4000")
             .unwrap();
         other.arguments[at] = "40".into();
         let error = other.state(out).unwrap_err();
-        assert!(error.contains("2500 there, 40 here"), "{error}");
+        assert!(error.contains("4000 there, 40 here"), "{error}");
         other.arguments = job.arguments[..3].to_vec();
         let error = other.state(out).unwrap_err();
         assert!(error.contains("there, nothing here"), "{error}");
