@@ -57,6 +57,7 @@ fn settings(preset: &str) -> Vec<String> {
     let mut words = tiny::settings(preset, STEPS);
     words.extend(tiny::set(&[
         "train.data_parallel_halves=true",
+        "model.dropout=0",
         "train.schedule.decay={kind=\"constant\"}",
         "data.workers=1",
         "checkpoint.every=100",
