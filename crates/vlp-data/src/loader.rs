@@ -196,8 +196,8 @@ impl Loader {
     /// Waits for the batch of the next step. The stream does not end: one epoch follows another.
     ///
     /// # Errors
-    /// Those of [`BatchSampler::batch`], [`DataError::Store`], and [`DataError::Worker`] if a thread panicked. After an error every further call
-    /// is an error.
+    /// Those of [`BatchSampler::batch`], [`DataError::Store`], and [`DataError::Worker`] if a thread panicked. After an error
+    /// every further call is an error.
     #[expect(
         clippy::should_implement_trait,
         reason = "endless, and every item may fail"

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use crate::tree::{Tree, list_tree};
+
 /// Files for which a thread is worth its start.
 const FILES_PER_THREAD: usize = 64;
 /// Files that wait for the disk at once.
@@ -16,8 +18,7 @@ const MAX_THREADS: usize = 16;
 /// # Errors
 /// The path that cannot be read or synced, and why.
 pub fn sync_tree(folder: &Path) -> Result<(), (PathBuf, io::Error)> {
-    let (mut files, mut folders) = (vec![], vec![]);
-    list(folder, &mut files, &mut folders)?;
+    let Tree { files, folders } = list_tree(folder)?;
     let threads = files.len().div_ceil(FILES_PER_THREAD).clamp(1, MAX_THREADS);
     let per_thread = files.len().div_ceil(threads).max(1);
     let sync = |files: &[PathBuf]| files.iter().try_for_each(|path| sync_file(path));
@@ -43,29 +44,6 @@ fn sync_file(path: &Path) -> Result<(), (PathBuf, io::Error)> {
     let file = File::options().read(true).write(cfg!(windows)).open(path);
     let synced = file.and_then(|file| file.sync_all());
     synced.map_err(|error| (path.into(), error))
-}
-
-/// Adds what is below a folder, in the order of names, a folder after what is in it.
-fn list(
-    folder: &Path,
-    files: &mut Vec<PathBuf>,
-    folders: &mut Vec<PathBuf>,
-) -> Result<(), (PathBuf, io::Error)> {
-    let failed = |error| (folder.to_path_buf(), error);
-    let entries = fs::read_dir(folder).map_err(failed)?;
-    let paths = entries.map(|entry| Ok(entry?.path()));
-    let mut paths = paths.collect::<io::Result<Vec<_>>>().map_err(failed)?;
-    paths.sort();
-    for path in paths {
-        match path.is_dir() {
-            true => {
-                list(&path, files, folders)?;
-                folders.push(path);
-            }
-            false => files.push(path),
-        }
-    }
-    Ok(())
 }
 
 /// Syncs a folder, so that its entries survive a power loss. Only Unix has an operation for this.

@@ -1,7 +1,10 @@
 //! Losses on selected rows.
 
 use burn::prelude::*;
+use vlp_ops::capture::Value;
 use vlp_ops::log_prob;
+
+use crate::target_tensors::PaddedLabels;
 
 /// Zero, `[1]`, for a batch with nothing to predict.
 ///
@@ -38,6 +41,22 @@ pub fn labeled_rows(
     }
     let rows = Tensor::from_ints(rows.as_slice(), &logits.device());
     (logits.select(0, rows), labels)
+}
+
+/// [`cross_entropy`] of the rows of `logits` `[rows, classes]` that have a label: of the [`PaddedLabels`] in `tensors`, without
+/// these of `labels`.
+pub fn labeled_cross_entropy(
+    logits: Tensor<2>,
+    tensors: &[Value],
+    labels: impl IntoIterator<Item = Option<usize>>,
+) -> Tensor<1> {
+    match PaddedLabels::from_values(tensors, &logits.device()) {
+        Some(padded) => padded.cross_entropy(padded.select(logits)),
+        None => {
+            let (logits, labels) = labeled_rows(logits, labels);
+            cross_entropy(logits, &labels)
+        }
+    }
 }
 
 /// The vectors of `states` `[batch, length, width]` at each (row, position), `[positions, width]`. At least one position.

@@ -12,7 +12,7 @@ use vlp_ops::init_weights;
 use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
 use crate::head::{ClsHead, HeadKind};
-use crate::loss::{argmax, cross_entropy, labeled_rows};
+use crate::loss::{argmax, labeled_cross_entropy};
 use crate::metrics::{MetricContext, Metrics, Predictions, Score};
 use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
@@ -80,18 +80,11 @@ impl Nlvr2 {
         let [rows, width] = cls.dims();
         self.head.forward(cls.reshape([rows / 2, 2 * width]))
     }
+}
 
-    fn labeled_logits(
-        &self,
-        output: &EncoderOutput<'_>,
-        targets: &[&Nlvr2Target],
-    ) -> (Tensor<2>, Vec<i32>) {
-        let logits = self.logits(output.joint().text.cls());
-        labeled_rows(
-            logits,
-            targets.iter().map(|target| target.truth.map(usize::from)),
-        )
-    }
+/// The class of each statement, if it is known.
+fn classes(targets: &[&Nlvr2Target]) -> impl Iterator<Item = Option<usize>> {
+    targets.iter().map(|target| target.truth.map(usize::from))
 }
 
 impl Objective for Nlvr2 {
@@ -125,9 +118,7 @@ impl Objective for Nlvr2 {
     }
 
     fn target_tensors(&self, targets: &[&Nlvr2Target], _: usize, device: &Device) -> TargetTensors {
-        let labels = targets.iter().enumerate();
-        let labels = labels.filter_map(|(row, target)| Some((row, target.truth.map(usize::from)?)));
-        PaddedLabels::values(&labels.collect::<Vec<_>>(), device).into()
+        PaddedLabels::of_rows(classes(targets), device)
     }
 
     fn loss(
@@ -135,18 +126,9 @@ impl Objective for Nlvr2 {
         output: &EncoderOutput<'_>,
         targets: &[&Nlvr2Target],
     ) -> Result<Losses, ObjectiveError> {
-        let tensors = output.target_tensors(Self::NAME);
-        let device = output.joint().text.states.device();
-        let value = match PaddedLabels::from_values(tensors, &device) {
-            Some(labels) => {
-                let logits = self.logits(output.joint().text.cls());
-                labels.cross_entropy(labels.select(logits))
-            }
-            None => {
-                let (logits, labels) = self.labeled_logits(output, targets);
-                cross_entropy(logits, &labels)
-            }
-        };
+        let logits = self.logits(output.joint().text.cls());
+        let value =
+            labeled_cross_entropy(logits, output.target_tensors(Self::NAME), classes(targets));
         Ok(Losses::single(Self::NAME, self.weight, value))
     }
 

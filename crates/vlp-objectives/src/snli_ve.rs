@@ -9,7 +9,7 @@ use vlp_ops::init_weights;
 use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
 use crate::head::{ClsHead, HeadKind};
-use crate::loss::{cross_entropy, labeled_rows};
+use crate::loss::{labeled_cross_entropy, labeled_rows};
 use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
@@ -73,20 +73,12 @@ impl SnliVe {
     pub fn logits(&self, cls: Tensor<2>) -> Tensor<2> {
         self.head.forward(cls)
     }
+}
 
-    fn labeled_logits(
-        &self,
-        output: &EncoderOutput<'_>,
-        targets: &[&Option<Entailment>],
-    ) -> (Tensor<2>, Vec<i32>) {
-        let logits = self.logits(output.joint().text.cls());
-        labeled_rows(
-            logits,
-            targets
-                .iter()
-                .map(|label| label.map(|label| label as usize)),
-        )
-    }
+/// The class of each hypothesis, if it is known.
+fn classes(targets: &[&Option<Entailment>]) -> impl Iterator<Item = Option<usize>> {
+    let labels = targets.iter();
+    labels.map(|label| label.map(|label| label as usize))
 }
 
 impl Objective for SnliVe {
@@ -118,10 +110,7 @@ impl Objective for SnliVe {
         _: usize,
         device: &Device,
     ) -> TargetTensors {
-        let labels = targets.iter().enumerate();
-        let labels =
-            labels.filter_map(|(row, target)| Some((row, target.map(|label| label as usize)?)));
-        PaddedLabels::values(&labels.collect::<Vec<_>>(), device).into()
+        PaddedLabels::of_rows(classes(targets), device)
     }
 
     fn loss(
@@ -129,18 +118,9 @@ impl Objective for SnliVe {
         output: &EncoderOutput<'_>,
         targets: &[&Option<Entailment>],
     ) -> Result<Losses, ObjectiveError> {
-        let tensors = output.target_tensors(Self::NAME);
-        let device = output.joint().text.states.device();
-        let value = match PaddedLabels::from_values(tensors, &device) {
-            Some(labels) => {
-                let logits = self.logits(output.joint().text.cls());
-                labels.cross_entropy(labels.select(logits))
-            }
-            None => {
-                let (logits, labels) = self.labeled_logits(output, targets);
-                cross_entropy(logits, &labels)
-            }
-        };
+        let logits = self.logits(output.joint().text.cls());
+        let value =
+            labeled_cross_entropy(logits, output.target_tensors(Self::NAME), classes(targets));
         Ok(Losses::single(Self::NAME, self.weight, value))
     }
 
@@ -150,7 +130,8 @@ impl Objective for SnliVe {
         targets: &[&Option<Entailment>],
         metrics: &mut SnliVeMetrics,
     ) -> Result<(), ObjectiveError> {
-        let (logits, labels) = self.labeled_logits(output, targets);
+        let logits = self.logits(output.joint().text.cls());
+        let (logits, labels) = labeled_rows(logits, classes(targets));
         metrics.accuracy.record_argmax(logits, &labels);
         Ok(())
     }

@@ -59,6 +59,16 @@ impl PaddedLabels {
         vec![ints.into(), weights.into()]
     }
 
+    /// [`Self::values`] of rows of which some have a class.
+    pub fn of_rows(
+        classes: impl IntoIterator<Item = Option<usize>>,
+        device: &Device,
+    ) -> TargetTensors {
+        let rows = classes.into_iter().enumerate();
+        let labels = rows.filter_map(|(row, class)| Some((row, class?)));
+        Self::values(&labels.collect::<Vec<_>>(), device).into()
+    }
+
     /// The last of the values that [`Self::values`] has made, for a loss on `device`; `None` without them.
     pub fn from_values(values: &[Value], device: &Device) -> Option<Self> {
         let [.., rows_and_classes, weights] = values else {

@@ -1,18 +1,18 @@
 //! The files of an export, in a temporary folder and in their place.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use vlp_data::DataError;
-use vlp_files::{create_folder, sync_folder};
+use vlp_files::{create_folder, list_tree, sync_folder};
 
 /// Moves the files below `from` to their places below `to`: images, then annotation files, `last` at the end. Each group is
 /// on the disk before the next begins.
 pub(crate) fn move_files(from: &Path, to: &Path, last: &Path) -> Result<(), DataError> {
-    let mut files = vec![];
-    list(from, Path::new(""), &mut files)?;
+    let tree = list_tree(from).map_err(|(path, source)| DataError::Io { path, source })?;
+    let files = tree.files.iter();
+    let mut files: Vec<&Path> = files
+        .filter_map(|path| path.strip_prefix(from).ok())
+        .collect();
     let rank = |path: &Path| match path.extension().and_then(|extension| extension.to_str()) {
         _ if path == last => 2,
         Some("json" | "jsonl") => 1,
@@ -35,27 +35,4 @@ pub(crate) fn move_files(from: &Path, to: &Path, last: &Path) -> Result<(), Data
         }
     }
     Ok(())
-}
-
-/// The files below `root`/`folder`, as paths below `root`.
-fn list(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
-    for path in entries(&root.join(folder))? {
-        let place = folder.join(path.file_name().unwrap_or_default());
-        match path.is_dir() {
-            true => list(root, &place, files)?,
-            false => files.push(place),
-        }
-    }
-    Ok(())
-}
-
-/// In the order of their names.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let entries = fs::read_dir(folder).map_err(DataError::io(folder))?;
-    let paths = entries.map(|entry| Ok(entry?.path()));
-    let mut paths = paths
-        .collect::<std::io::Result<Vec<PathBuf>>>()
-        .map_err(DataError::io(folder))?;
-    paths.sort();
-    Ok(paths)
 }

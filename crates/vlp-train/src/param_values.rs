@@ -34,6 +34,10 @@ impl ParamValues {
         self.tensors.is_empty()
     }
 
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ParamId> {
+        self.tensors.keys().copied()
+    }
+
     pub(crate) fn get<const D: usize>(&self, id: ParamId) -> Option<Tensor<D>> {
         self.tensors
             .get(&id)

@@ -1,10 +1,7 @@
 //! What a recording that fails may destroy: wgpu refuses to read the tensors that such a graph would have written.
 
-use std::collections::HashSet;
-
-use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::module::Module;
 use burn::optim::ModuleOptimizer;
-use burn::prelude::*;
 
 use super::super::Trainer;
 use crate::param_values::ParamValues;
@@ -16,28 +13,22 @@ pub(super) struct Backup {
     average: Option<ParamValues>,
 }
 
-struct Ids(HashSet<ParamId>);
-
-impl ModuleVisitor for Ids {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.insert(param.id);
-    }
-}
-
 impl<M: Module> Trainer<M> {
     pub(super) fn backup(&self) -> Backup {
         let model = self.model();
-        let mut ids = Ids(HashSet::new());
-        model.visit(&mut ids);
+        let params = ParamValues::collect(&model.valid(), "");
+        let ids = params.ids().collect();
         let mut optimizer = self.optimizer.clone();
         let rates = self.groups.learning_rates(1.0);
         let updates = &self.grad_scale.updates;
-        updates.copy_states(&mut optimizer, rates, model.clone(), &ids.0);
-        let copies = |model: &M| ParamValues::collect(model, "").copied(model);
+        updates.copy_states(&mut optimizer, rates, model.clone(), &ids);
         Backup {
-            params: copies(&model.valid()),
+            params: params.copied(model),
             optimizer,
-            average: self.ema.as_ref().map(|ema| copies(ema.average())),
+            average: self.ema.as_ref().map(|ema| {
+                let average = ema.average();
+                ParamValues::collect(average, "").copied(average)
+            }),
         }
     }
 
