@@ -30,10 +30,9 @@ class Loaded:
     def __init__(self, request):
         import torch
         torch.set_num_threads(THREADS)
-        self.device = request.get("device", "cpu")
-        if self.device == "cpu-bf16":
+        self.device, is_bf16 = request.get("device", "cpu"), request.get("precision") == "bf16"
+        if self.device == "cpu" and is_bf16:
             # What lets PyTorch take bf16 for products and convolutions of f32.
-            self.device = "cpu"
             torch.set_float32_matmul_precision("medium")
             for part in (torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv):
                 part.fp32_precision = "bf16"
@@ -46,7 +45,13 @@ class Loaded:
         if request["case"] not in CASES:
             raise ValueError(f"no case is called {request['case']!r}; there are {', '.join([*CASES, 'start'])}")
         with torch.device(self.device):
-            self.run = CASES[request["case"]](request)
+            run = CASES[request["case"]](request)
+
+        def autocast():
+            with torch.autocast(self.device, torch.bfloat16, enabled=self.device != "cpu" and is_bf16):
+                return run()
+
+        self.run = autocast
         # The first run is of the weights as they are; a compiled graph may be compiled again at the second.
         self.losses = losses_of(self.run())
         if request.get("compiled"):
@@ -84,7 +89,7 @@ def answer(request, state):
     if request["case"] == "start":
         runs = [once(request) for _ in range(request["repeats"])]
         return case | {"seconds": [s for s, _ in runs], "losses": runs[0][1], "peak_rss": peak(resource.RUSAGE_CHILDREN)}
-    key = [request.get(k) for k in ("case", "weights", "inputs", "device", "compiled", "f32")]
+    key = [request.get(k) for k in ("case", "weights", "inputs", "device", "precision", "compiled", "f32")]
     if state.get("key") != key:
         state.clear()
         state["loaded"], state["key"] = Loaded(request), key

@@ -59,8 +59,9 @@ class Dictionary(nn.Module):
     # Python integers of 64 bits: `torch.compile` cannot hold them.
     @torch.compiler.disable
     def restart(self, x, weights):
-        updates = int(self.running_totals[0])
-        at = torch.tensor([mix(updates << 20 | row) % len(x) for row in range(len(self.running_codes))], device=x.device)
+        n = len(x)
+        at = torch.tensor([mix(row) % n for row in range(len(self.running_codes))], device=x.device)
+        at = (at + self.running_totals[0].long() % n * min(7919, (2**31 - 1) // n - 1)) % n
         dead = (self.running_usage < self.dead_code_threshold) & (weights[at] > 0)
         self.running_codes[dead] = x[at[dead]]
         self.running_usage[dead] = 2 * self.dead_code_threshold
@@ -128,7 +129,7 @@ class Soho(nn.Module):
             positions = real if self.size["sample"] else torch.arange(codes.shape[1])
             if not len(positions):
                 continue
-            at = positions[min(int(at_share[row] * len(positions)), len(positions) - 1)]
+            at = positions[int(at_share[row] * 65536) * len(positions) >> 16]
             if not pad[image, at]:
                 rows[row] = (codes[image] == codes[image, at]) & ~pad[image]
         return rows.to(device)

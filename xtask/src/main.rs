@@ -51,9 +51,10 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
                                       index its searches alone
        cargo xtask gpu cuda|wgpu [MINUTES]
                                       measure graphs, fusion and the rows of peer on a GPU, in 10 minutes after the builds
-       cargo xtask peer [--device NAME] [--simd LEVEL] [CASE ...]
+       cargo xtask peer [--device NAME] [--precision bf16] [--simd LEVEL] [CASE ...]
                                       time vlp and PyTorch at the same work, write a page of docs/numbers; `table` only writes the pages,
-                                      `two-step` compares with a detector and a transformer over its regions";
+                                      `two-step` compares with a detector and a transformer over its regions,
+                                      `memory` measures a step's memory with each option";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -8,6 +8,7 @@ use common::{max_abs_diff, small_soho};
 use vlp_models::{Soho, SohoConfig, initialize};
 use vlp_objectives::{
     EncoderPasses, Inputs, MaskSampling, MaskedToken, Pairing, VisionLanguage, VisualMask,
+    VisualMasks,
 };
 use vlp_testing::random;
 use vlp_transformer::TextBatch;
@@ -78,14 +79,15 @@ fn image_with_several_texts_equals_repeated_image() {
             sampling: MaskSampling::Sample,
         })
     });
+    let visual_masks = VisualMasks::new(&visual_masks, &device).unwrap();
     let encode = |images: &PaddedImages, image_index: &[usize]| {
         let pairing = Pairing::new(images.pixels.dims()[0], image_index.to_vec());
         let inputs = Inputs {
-            visual_masks: &visual_masks,
+            visual_masks: Some(&visual_masks),
             ..Inputs::new(images, &text, &pairing)
         };
         let output = soho.encode(&inputs, EncoderPasses::JOINT).unwrap();
-        let masked = output.codes.as_ref().unwrap().masked.clone();
+        let masked = output.codes.as_ref().unwrap().masked().to_vec();
         assert!(!masked.is_empty());
         let joint = output.joint.unwrap();
         (joint.text.states, joint.image.states, masked)
@@ -121,26 +123,28 @@ fn code_is_masked_at_all_positions_but_padding() {
                 sampling,
             })
         });
+        let visual_masks = VisualMasks::new(&visual_masks, &device).unwrap();
         let pairing = Pairing::one_to_one(2);
         let inputs = Inputs {
-            visual_masks: &visual_masks,
+            visual_masks: Some(&visual_masks),
             ..Inputs::new(&images, &text, &pairing)
         };
         let output = soho.encode(&inputs, EncoderPasses::JOINT).unwrap();
         let codes = output.codes.unwrap();
         for (row, &is_active) in active.iter().enumerate() {
-            let masked: Vec<_> = codes.masked.iter().filter(|m| m.row == row).collect();
+            let masked: Vec<_> = codes.masked().iter().filter(|m| m.row == row).collect();
             let Some(&&MaskedToken { code, .. }) = masked.first() else {
                 assert!(!is_active || sampling == MaskSampling::Batch && row == 1);
                 continue;
             };
             assert!(is_active);
             let positions: Vec<usize> = masked.iter().map(|m| m.position).collect();
-            let codes = codes.assignments[row].iter().enumerate();
+            let codes = codes.assignments()[row].iter().enumerate();
             let expected = codes.filter(|(_, c)| **c == Some(code)).map(|(i, _)| i);
             assert_eq!(positions, expected.collect::<Vec<_>>());
         }
-        assert!(codes.assignments[1].contains(&None) && !codes.assignments[0].contains(&None));
+        let is_padded = |image: usize| codes.assignments()[image].contains(&None);
+        assert!(is_padded(1) && !is_padded(0));
     }
 }
 

@@ -5,10 +5,11 @@ use vlp_ops::capture::Value;
 use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
 
-use crate::inputs::{Inputs, VisualMask};
+use crate::inputs::Inputs;
 use crate::pairing::Pairing;
 use crate::target_tensors::{NamedTargetTensors, TargetTensors, bools, floats, ints};
 use crate::targets::Targets;
+use crate::visual_masks::VisualMasks;
 
 /// Examples on the device, with their targets.
 #[derive(Debug, Clone)]
@@ -21,8 +22,8 @@ pub struct Batch<T> {
     pub ids: Vec<Vec<u32>>,
     /// The image of each text.
     pub pairing: Pairing,
-    /// The visual code that is masked for each text.
-    pub visual_masks: Vec<Option<VisualMask>>,
+    /// The visual code that is masked for each text; `None` for none.
+    pub visual_masks: Option<VisualMasks>,
     /// The unmodified first text of each image, if an objective reads the text-only pass.
     pub image_texts: Option<TextBatch>,
     /// Targets of every prepared text.
@@ -45,7 +46,7 @@ impl<T> Batch<T> {
             images: &self.images,
             text: &self.text,
             pairing: &self.pairing,
-            visual_masks: &self.visual_masks,
+            visual_masks: self.visual_masks.as_ref(),
             image_texts: self.image_texts.as_ref(),
         }
     }
@@ -64,7 +65,7 @@ impl<T> Batch<T> {
             text: TextBatch::collate(&texts, self.pad, &self.text.ids.device()),
             images: self.images.clone(),
             pairing: Pairing::new(self.images.pixels.dims()[0], image_index.collect()),
-            visual_masks: rows.iter().map(|&row| self.visual_masks[row]).collect(),
+            visual_masks: self.visual_masks.as_ref().map(|masks| masks.select(rows)),
             image_texts: self.image_texts.clone(),
             targets: self.targets.iter().collect(),
             target_index: rows.iter().map(|&row| self.target_index[row]).collect(),
@@ -97,6 +98,8 @@ impl<T> Batch<T> {
             };
             values.extend([ints(&text.ids), pad_mask]);
         }
+        let masks = self.visual_masks.iter();
+        values.extend(masks.map(|masks| Value::from(masks.positions().without_autodiff())));
         let targets = self.target_tensors.iter();
         values.extend(targets.flat_map(|(_, tensors)| tensors.values.clone()));
         values
@@ -121,6 +124,9 @@ impl<T> Batch<T> {
             pad_mask: bools(next().tensor(), &device),
         };
         let (joint, image_texts) = (text(), self.image_texts.as_ref().map(|_| text()));
+        let visual_masks = self.visual_masks.as_ref();
+        let visual_masks =
+            visual_masks.map(|masks| masks.with_positions(ints(next().tensor(), &device)));
         let targets = self.target_tensors.iter().map(|(name, tensors)| {
             let values = tensors.values.iter().map(|_| next().clone()).collect();
             let key = tensors.key.clone();
@@ -132,7 +138,7 @@ impl<T> Batch<T> {
             text: joint,
             ids: self.ids.clone(),
             pairing: self.pairing.clone(),
-            visual_masks: self.visual_masks.clone(),
+            visual_masks,
             image_texts,
             targets: self.targets.iter().collect(),
             target_index: self.target_index.clone(),
@@ -147,6 +153,11 @@ impl<T> Batch<T> {
         let mut key = vec![images, self.all_pairs.map_or(0, |pairs| pairs + 1)];
         key.extend(self.pairing.image_index());
         key.push(usize::from(self.image_texts.is_some()));
+        key.push(
+            self.visual_masks
+                .as_ref()
+                .map_or(0, |masks| masks.key() + 1),
+        );
         for (_, tensors) in &self.target_tensors {
             key.extend([tensors.values.len(), tensors.key.len()]);
             key.extend(&tensors.key);

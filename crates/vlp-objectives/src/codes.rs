@@ -1,19 +1,23 @@
 //! Codes of a visual dictionary, and which tokens are masked.
 
+use std::sync::OnceLock;
+
 use burn::prelude::*;
-use burn::tensor::TensorData;
-use vlp_ops::to_cpu;
+use vlp_ops::{is_cpu, to_cpu};
 use vlp_vision::QuantizedMap;
 
-use crate::inputs::{Inputs, MaskSampling};
+use crate::inputs::Inputs;
 
-/// The nearest codes of a batch's visual tokens.
+/// The nearest codes of a batch's visual tokens. They stay on the device until [`Self::assignments`] or [`Self::masked`] reads
+/// them.
 #[derive(Debug, Clone)]
 pub struct Codes {
-    /// Code of every token of each image, row-major; `None` for padding.
-    pub assignments: Vec<Vec<Option<usize>>>,
-    /// The masked tokens.
-    pub masked: Vec<MaskedToken>,
+    /// Code of every token of each image, -1 for padding, `[images, tokens]`.
+    codes: Tensor<2, Int>,
+    /// Code of every masked token of each row of the joint pass, -1 for the others, `[rows, tokens]`; `None` if nothing is
+    /// masked.
+    labels: Option<Tensor<2, Int>>,
+    values: OnceLock<CodeValues>,
     /// The codebook `[codes, width]` that quantized the batch, without gradient.
     pub codebook: Tensor<2>,
     /// The features before quantization, `[images, tokens, width]`.
@@ -33,62 +37,79 @@ pub struct MaskedToken {
     pub code: usize,
 }
 
+/// Codes on the CPU.
+#[derive(Debug, Clone)]
+struct CodeValues {
+    assignments: Vec<Vec<Option<usize>>>,
+    masked: Vec<MaskedToken>,
+}
+
 impl Codes {
-    /// Reads the codes of a quantized map, with one copy to the CPU, and chooses the masked tokens.
+    /// The codes of a quantized map, of which `inputs` says what is masked.
     ///
     /// `pad_mask` is `[images, tokens]`, true = padding.
-    pub fn read(map: &QuantizedMap, pad_mask: Tensor<2, Bool>, inputs: &Inputs<'_>) -> Self {
-        let [_, tokens] = map.codes.dims();
-        // Padding is encoded as -1, so that one copy to the CPU suffices.
+    pub fn new(map: &QuantizedMap, pad_mask: Tensor<2, Bool>, inputs: &Inputs<'_>) -> Self {
         let codes = map.codes.clone().mask_fill(pad_mask, -1);
-        let codes: Vec<i64> = to_cpu(codes).iter().collect();
-        let assignments: Vec<Vec<Option<usize>>> = codes
-            .chunks(tokens)
-            .map(|row| row.iter().map(|&code| usize::try_from(code).ok()).collect())
-            .collect();
-        let mut masked = vec![];
-        for (row, mask) in inputs.visual_masks.iter().enumerate() {
-            let Some(mask) = mask.filter(|mask| mask.active) else {
-                continue;
-            };
-            let image = &assignments[inputs.pairing.image_index()[row]];
-            let code = match mask.sampling {
-                MaskSampling::Sample => {
-                    let codes: Vec<usize> = image.iter().flatten().copied().collect();
-                    codes.get(index(mask.position, codes.len())).copied()
-                }
-                MaskSampling::Batch => image[index(mask.position, tokens)],
-            };
-            let Some(code) = code else { continue };
-            let positions = (0..tokens).filter(|&position| image[position] == Some(code));
-            masked.extend(positions.map(|position| MaskedToken {
-                row,
-                position,
-                code,
-            }));
-        }
+        let labels = inputs
+            .visual_masks
+            .map(|masks| masks.labels(inputs.pairing.gather_per_text(codes.clone())));
         Self {
-            assignments,
-            masked,
+            codes,
+            labels,
+            values: OnceLock::new(),
             codebook: map.codebook.clone(),
             features: map.features.clone(),
             grid: map.grid,
         }
     }
 
-    /// The mask of the joint pass's image tokens, `[rows, tokens]`, true = masked; `None` if no token is.
-    pub fn mask(&self, rows: usize, device: &Device) -> Option<Tensor<2, Bool>> {
-        let tokens = self.assignments.first().map_or(0, Vec::len);
-        let mut mask = vec![false; rows * tokens];
-        for token in &self.masked {
-            mask[token.row * tokens + token.position] = true;
-        }
-        let data = TensorData::new(mask, [rows, tokens]);
-        (!self.masked.is_empty()).then(|| Tensor::from_data(data, device))
+    /// Code of every token of each image, row-major; `None` for padding. Copies the codes to the CPU, once.
+    pub fn assignments(&self) -> &[Vec<Option<usize>>] {
+        &self.values().assignments
     }
-}
 
-/// The index at a fraction of `count`; 0 if `count` is 0.
-fn index(fraction: f64, count: usize) -> usize {
-    ((fraction * count as f64) as usize).min(count.saturating_sub(1))
+    /// The masked tokens. Copies the codes to the CPU, once.
+    pub fn masked(&self) -> &[MaskedToken] {
+        &self.values().masked
+    }
+
+    /// The mask of the joint pass's image tokens, `[rows, tokens]`, true = masked; `None` if nothing is masked. A GPU does not know
+    /// whether the sampled tokens are all padding, and then masks nothing.
+    pub fn mask(&self) -> Option<Tensor<2, Bool>> {
+        let labels = self.labels.clone()?;
+        let is_empty = is_cpu(&labels.device()) && self.masked().is_empty();
+        (!is_empty).then(|| labels.greater_equal_elem(0))
+    }
+
+    /// Code of every masked token, -1 for the others, `[rows, tokens]`; `None` if nothing is masked.
+    pub(crate) fn labels(&self) -> Option<Tensor<2, Int>> {
+        self.labels.clone()
+    }
+
+    fn values(&self) -> &CodeValues {
+        self.values.get_or_init(|| {
+            let [images, tokens] = self.codes.dims();
+            let labels = self.labels.iter();
+            let rows = std::iter::once(&self.codes).chain(labels).cloned();
+            let rows: Vec<i64> = to_cpu(Tensor::cat(rows.collect(), 0)).iter().collect();
+            let rows = rows.chunks(tokens.max(1));
+            let code = |&code: &i64| usize::try_from(code).ok();
+            let assignments = rows.clone().take(images);
+            let assignments = assignments.map(|row| row.iter().map(code).collect());
+            let masked = rows.skip(images).enumerate().flat_map(|(row, labels)| {
+                let labels = labels.iter().enumerate();
+                labels.filter_map(move |(position, label)| {
+                    code(label).map(|code| MaskedToken {
+                        row,
+                        position,
+                        code,
+                    })
+                })
+            });
+            CodeValues {
+                assignments: assignments.collect(),
+                masked: masked.collect(),
+            }
+        })
+    }
 }

@@ -9,13 +9,13 @@ use vlp_vision::padded::ImageView;
 
 use crate::batch::Batch;
 use crate::error::ObjectiveError;
-use crate::inputs::{MaskSampling, VisualMask};
 use crate::pair_builder::PairBuilder;
 use crate::pairing::Pairing;
 use crate::passes::EncoderPasses;
 use crate::set::ObjectiveSet;
 use crate::target_tensors::TEXT_MULTIPLE;
 use crate::targets::Targets;
+use crate::visual_masks::{MaskSampling, VisualMask, VisualMasks};
 
 /// Turns loaded examples into batches.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +95,7 @@ impl Collator<'_> {
             target_tensors,
             ids,
             pairing: Pairing::new(views.len(), image_index),
-            visual_masks,
+            visual_masks: VisualMasks::new(&visual_masks, device),
             image_texts: reads_text.then(|| self.pad_texts(&image_texts, device)),
             targets,
             target_index,

@@ -6,7 +6,7 @@ use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 use getset::WithSetters;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{init_weights, linear_layer, to_cpu};
+use vlp_ops::{init_weights, linear_layer, matmul, to_cpu};
 use vlp_transformer::Memory;
 
 use crate::encoder_output::{EncoderOutput, TextStates};
@@ -141,7 +141,7 @@ impl Itc {
     /// Cosine similarities of every image with every text, `[images, texts]`.
     fn similarities(&self, output: &EncoderOutput<'_>) -> Tensor<2> {
         let images = self.image_embeddings(output.image());
-        images.matmul(self.text_embeddings(output.text()).transpose())
+        matmul(images, self.text_embeddings(output.text()).transpose())
     }
 }
 

@@ -33,6 +33,7 @@ pub mod targets;
 pub mod testing;
 pub mod validate;
 pub mod vision_language;
+pub mod visual_masks;
 pub mod vqa;
 
 pub use batch::Batch;
@@ -46,7 +47,7 @@ pub use encoder_output::{EncoderOutput, JointOutput, SharedParts, TextStates};
 pub use encoding::{EncodedPasses, ImageTokens, PassInputs};
 pub use error::ObjectiveError;
 pub use head::{ClsHead, HeadKind};
-pub use inputs::{Inputs, MaskSampling, VisualMask};
+pub use inputs::Inputs;
 pub use itc::{Itc, ItcConfig};
 pub use itm::{Itm, ItmConfig};
 pub use metrics::{Direction, Mean, MetricContext, Metrics, Predictions, Score};
@@ -72,6 +73,7 @@ pub use target_tensors::{PaddedLabels, TargetTensors};
 pub use targets::{Targets, Unit};
 pub use validate::RunContext;
 pub use vision_language::VisionLanguage;
+pub use visual_masks::{MaskSampling, VisualMask, VisualMasks};
 pub use vlp_ops::init::InitWeights;
 pub use vlp_ops::init_weights;
 #[doc(hidden)]

@@ -5,14 +5,13 @@ use burn::prelude::*;
 use getset::WithSetters;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use vlp_ops::{init_weights, linear_layer, tied_logits};
+use vlp_ops::{init_weights, is_cpu, linear_layer, log_prob_at, tied_logits};
 use vlp_vision::VisualDictionary;
 use vlp_vision::dictionary::CodebookUsage;
 
 use crate::codes::Codes;
 use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
-use crate::inputs::{MaskSampling, VisualMask};
 use crate::loss::{cross_entropy, gather_positions, normalize_rows, zero};
 use crate::metrics::{Mean, MetricContext, Metrics, Score};
 use crate::objective::{Losses, Objective};
@@ -20,6 +19,7 @@ use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
 use crate::targets::Unit;
 use crate::validate::{Check, RunContext, Validate};
+use crate::visual_masks::{MaskSampling, VisualMask};
 
 /// Configuration of [`Mvm`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
@@ -133,28 +133,53 @@ impl Mvm {
         }
     }
 
-    /// Logits and codes of all masked tokens; `None` if no token is masked.
-    fn masked_logits(
-        &self,
-        output: &EncoderOutput<'_>,
-        codes: &Codes,
-    ) -> Option<(Tensor<2>, Vec<i32>)> {
-        if codes.masked.is_empty() {
+    /// Logits and codes of all masked tokens; `None` if no token is masked. Reads the codes from the device.
+    fn masked_logits(&self, states: Tensor<3>, codes: &Codes) -> Option<(Tensor<2>, Vec<i32>)> {
+        if codes.masked().is_empty() {
             return None;
         }
-        let masked = codes.masked.iter();
+        let masked = codes.masked().iter();
         let (positions, labels): (Vec<(usize, usize)>, Vec<i32>) = masked
             .map(|token| ((token.row, token.position), token.code as i32))
             .unzip();
-        let states = gather_positions(output.joint().image.states.clone(), &positions);
+        let states = gather_positions(states, &positions);
         Some((self.logits(states, codes.codebook.clone()), labels))
+    }
+
+    /// Mean cross entropy of the masked tokens, `[1]`.
+    fn masked_loss(&self, states: Tensor<3>, codes: &Codes) -> Tensor<1> {
+        let device = states.device();
+        match self.masked_logits(states, codes) {
+            Some((logits, labels)) => cross_entropy(logits, &labels),
+            None => zero(&device),
+        }
+    }
+
+    /// [`Self::masked_loss`] without reading which tokens are masked: the others have weight 0. Returns the number of masked
+    /// tokens too, `[1]`, without autodiff.
+    fn weighted_loss(&self, states: Tensor<3>, codes: &Codes) -> (Tensor<1>, Tensor<1>) {
+        let Some(labels) = codes.labels() else {
+            let device = states.device();
+            return (zero(&device), Tensor::zeros([1], &device.inner()));
+        };
+        let [rows, tokens, width] = states.dims();
+        let states = states.reshape([rows * tokens, width]);
+        let labels = labels.reshape([rows * tokens]);
+        let weights = labels.clone().greater_equal_elem(0).float();
+        // Along an axis, since burn adds up a whole tensor in no fixed order.
+        let count = weights.clone().sum_dim(0);
+        let logits = self.logits(states, codes.codebook.clone());
+        let log_probs = log_prob_at(logits, labels.clamp_min(0));
+        let sum = (log_probs * weights).sum_dim(0);
+        let loss = sum.neg() / count.clone().clamp_min(1.0);
+        (loss, count.without_autodiff())
     }
 }
 
 impl Objective for Mvm {
     const NAME: &'static str = "mvm";
 
-    /// Nothing: the codes are known only after quantization, see [`Codes::masked`].
+    /// Nothing: the codes are known only after quantization, see [`Codes`].
     type Target = ();
 
     type Metrics = MvmMetrics;
@@ -180,12 +205,17 @@ impl Objective for Mvm {
 
     fn loss(&self, output: &EncoderOutput<'_>, _targets: &[&()]) -> Result<Losses, ObjectiveError> {
         let codes = output.codes(Self::NAME)?;
-        let value = match self.masked_logits(output, codes) {
-            Some((logits, labels)) => cross_entropy(logits, &labels),
-            None => zero(&output.joint().image.states.device()),
+        let states = output.joint().image.states.clone();
+        let device = states.device();
+        let (value, count) = match is_cpu(&device) {
+            true => {
+                let count = Tensor::from_floats([codes.masked().len() as f32], &device.inner());
+                (self.masked_loss(states, codes), count)
+            }
+            false => self.weighted_loss(states, codes),
         };
         Ok(Losses {
-            diagnostics: vec![("masked_tokens", codes.masked.len() as f64)],
+            measured: vec![("masked_tokens", count)],
             ..Losses::single(Self::NAME, self.config.weight, value)
         })
     }
@@ -200,7 +230,8 @@ impl Objective for Mvm {
         if let Some(dictionary) = output.parts.dictionary {
             metrics.record_codes(codes, dictionary);
         }
-        if let Some((logits, labels)) = self.masked_logits(output, codes) {
+        let states = output.joint().image.states.clone();
+        if let Some((logits, labels)) = self.masked_logits(states, codes) {
             metrics.accuracy.record_argmax(logits, &labels);
         }
         Ok(())
@@ -224,7 +255,7 @@ impl MvmMetrics {
             self.code_counts.resize(dictionary.codes(), 0);
             self.restarts = dictionary.restarts();
         }
-        for &code in codes.assignments.iter().flatten().flatten() {
+        for &code in codes.assignments().iter().flatten().flatten() {
             self.code_counts[code] += 1;
         }
     }
@@ -254,5 +285,68 @@ impl Metrics for MvmMetrics {
             dictionary("perplexity", usage.perplexity),
             dictionary("restarts", self.restarts as f64),
         ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::pretrain::Pretrain;
+    use crate::testing::{CODES, D_MODEL, Rig};
+    use crate::vision_language::VisionLanguage;
+
+    /// Value and gradient of a loss of `states`.
+    fn value_and_grad(loss: Tensor<1>, states: &Tensor<3>) -> (f32, Vec<f32>) {
+        let value = loss.clone().into_scalar::<f32>();
+        let grad = states.grad(&loss.backward());
+        let grad = grad.unwrap_or_else(|| states.zeros_like().inner());
+        (value, grad.into_data().iter().collect())
+    }
+
+    #[test]
+    fn weights_select_the_masked_tokens() {
+        let rig = Rig::new(&Device::flex()).unwrap();
+        let heads = [MvmHead::Cosine { temperature: 0.1 }, MvmHead::Linear];
+        for (case, probability) in [1.0, 0.3, 0.0].into_iter().cycle().take(12).enumerate() {
+            let config = MvmConfig::default()
+                .with_probability(probability)
+                .with_head(heads[case % 2])
+                .with_mask_sampling([MaskSampling::Sample, MaskSampling::Batch][case / 6]);
+            let mvm = config.init(D_MODEL, CODES, &rig.device).unwrap();
+            let (model, objectives) = (rig.model().unwrap(), Some(mvm));
+            let examples = &rig.two_text_examples;
+            let batch = rig.collator().collate(&objectives, examples, &rig.device);
+            let batch = batch.unwrap();
+            let tokens = model.image_tokens(&batch.images, 2).unwrap();
+            let map = tokens.quantized.unwrap();
+            // Padding: one token, every third one, all.
+            let index = Tensor::<1, Int>::arange(0..16, &rig.device).unsqueeze_dim::<2>(0);
+            let padding = [16, 3, 1].map(|every| {
+                let is_padding = index.clone().remainder_scalar(every).equal_elem(every - 1);
+                is_padding.expand(map.codes.dims())
+            });
+            let pretrain = Pretrain { model, objectives };
+            let states = pretrain.encode(&batch).unwrap().joint.unwrap().image.states;
+            let mvm = pretrain.objectives.as_ref().unwrap();
+            for padding in padding {
+                let codes = Codes::new(&map, padding, &batch.inputs());
+                let states = Tensor::from_inner(states.clone().inner()).require_grad();
+                let expected = mvm.masked_loss(states.clone(), &codes);
+                let (loss, count) = mvm.weighted_loss(states.clone(), &codes);
+                assert_eq!(count.into_scalar::<f32>(), codes.masked().len() as f32);
+                let (expected, expected_grad) = value_and_grad(expected, &states);
+                let (value, grad) = value_and_grad(loss, &states);
+                // Sums of f32 in another order.
+                assert!(
+                    (value - expected).abs() < 1e-5,
+                    "{case}: {value} {expected}"
+                );
+                for (grad, expected) in grad.iter().zip(&expected_grad) {
+                    assert!((grad - expected).abs() < 1e-5, "{case}: {grad} {expected}");
+                }
+                assert_eq!(grad.len(), expected_grad.len());
+            }
+        }
     }
 }

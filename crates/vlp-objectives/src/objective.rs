@@ -37,6 +37,8 @@ pub struct Losses {
     /// (name, value) pairs that are logged but not optimized, other than [`Objective::diagnostics`]. A step that has them
     /// cannot be recorded.
     pub diagnostics: Vec<(&'static str, f64)>,
+    /// Diagnostics that are read from the device together with the losses: (name, value `[1]`) pairs.
+    pub measured: Vec<(&'static str, Tensor<1>)>,
 }
 
 impl Losses {
@@ -51,6 +53,7 @@ impl Losses {
             }],
             total: None,
             diagnostics: vec![],
+            measured: vec![],
         }
     }
 }

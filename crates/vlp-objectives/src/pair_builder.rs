@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use vlp_data::{AnswerVocabulary, Example, LabelSpace};
 use vlp_text::{Encoding, WordPieceTokenizer};
 
-use crate::inputs::VisualMask;
+use crate::visual_masks::VisualMask;
 
 /// An image and a text while objectives prepare them, in the order in which the set lists its members.
 ///

@@ -1,6 +1,7 @@
 //! Which image each text is paired with.
 
 use burn::prelude::*;
+use burn::tensor::kind::Basic;
 use vlp_ops::constant_ints;
 
 /// The image of each row of the joint pass. A row is a text; an image may have several.
@@ -40,7 +41,7 @@ impl Pairing {
     }
 
     /// The row of each text's image: `[images, ...]` to `[texts, ...]`.
-    pub fn gather_per_text<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
+    pub fn gather_per_text<const D: usize, K: Basic>(&self, tensor: Tensor<D, K>) -> Tensor<D, K> {
         match self.is_one_to_one() {
             true => tensor,
             false => {

@@ -84,7 +84,7 @@ fn encode<'a>(
     ))
 }
 
-/// Reads the codes of image tokens, runs the encoder and assembles the output.
+/// Runs the encoder over image tokens, some of which are masked, and assembles the output.
 pub(crate) fn assemble<'a>(
     parts: SharedParts<'a>,
     image_tokens: &ImageTokens,
@@ -95,9 +95,8 @@ pub(crate) fn assemble<'a>(
 ) -> (EncoderOutput<'a>, Option<Tensor<3>>) {
     let pad_mask = &image_tokens.tokens.pad_mask;
     let quantized = image_tokens.quantized.as_ref();
-    let codes = quantized.map(|map| Codes::read(map, pad_mask.clone(), inputs));
-    let texts = inputs.pairing.texts();
-    let mask = (codes.as_ref()).and_then(|codes| codes.mask(texts, &pad_mask.device()));
+    let codes = quantized.map(|map| Codes::new(map, pad_mask.clone(), inputs));
+    let mask = codes.as_ref().and_then(Codes::mask);
     let encoded = encode(&PassInputs {
         text: inputs.text,
         pairing: inputs.pairing,

@@ -26,20 +26,21 @@ fn compare(filters: &[String], name: &str, flops: f64, mut f: impl FnMut()) {
     if !is_selected(filters, name) {
         return;
     }
-    let with_bf16 = flops > 0.0 && set_matmul_precision(MatmulPrecision::Bf16);
+    let cpu = Device::flex();
+    let with_bf16 = flops > 0.0 && set_matmul_precision(MatmulPrecision::Bf16, &cpu);
     let variants = if with_bf16 { 3 } else { 2 };
     let mut best = [f64::INFINITY; 3];
     for round in 0..variants * ROUNDS {
         let variant = round % variants;
         use_fast_paths(variant > 0);
         let precision = [MatmulPrecision::F32, MatmulPrecision::Bf16][usize::from(variant == 2)];
-        let _ = set_matmul_precision(precision);
+        let _ = set_matmul_precision(precision, &cpu);
         let start = Instant::now();
         f();
         best[variant] = best[variant].min(start.elapsed().as_secs_f64() * 1e3);
     }
     use_fast_paths(true);
-    let _ = set_matmul_precision(MatmulPrecision::F32);
+    let _ = set_matmul_precision(MatmulPrecision::F32, &cpu);
     let [burn, fast, bf16] = best;
     let ratio = burn / fast;
     print!("{name:48} burn {burn:9.2} ms   fast {fast:9.2} ms   {ratio:6.2} x");

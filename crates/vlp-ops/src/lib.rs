@@ -80,6 +80,7 @@ pub use ops::gelu::gelu;
 pub use ops::layer_norm::{LayerNorm, layer_norm};
 pub use ops::linear::{linear, linear_layer, tied_logits};
 pub use ops::log_prob::{log_prob, log_prob_at};
+pub use ops::matmul::{f32_matmul, matmul};
 pub use ops::max_pool2d::max_pool2d;
 pub use ops::nearest_code::nearest_code;
 pub use ops::recompute::recompute;
@@ -89,6 +90,8 @@ pub use ops::sum_of_squares::sum_of_squares;
 pub use ops::update_all::{
     AdamWUpdate, SgdUpdate, adamw_all, assign_all, moving_averages, sgd_all, update_constants,
 };
+#[doc(hidden)]
+pub use precision::use_f32_gpu_matmuls;
 pub use precision::{MatmulPrecision, set_matmul_precision};
 pub use random::seed_random;
 pub use replay::is_recomputing;
@@ -96,7 +99,7 @@ pub use seed_table::{dropout_seed_count, sample_dropout_seeds, with_dropout_seed
 pub use simd_level::{SimdError, SimdLevel, detected_simd_level, init_simd, simd_level};
 pub use split_mix::split_mix;
 pub use threads::{
-    is_concurrent, join_thread_pool, micro_batch, run_concurrently, thread_count, with_micro_batch,
+    join_thread_pool, micro_batch, run_concurrently, thread_count, with_micro_batch,
 };
 pub use to_cpu::{copies_to_cpu, to_cpu};
 pub use types::adamw_step::AdamWStep;

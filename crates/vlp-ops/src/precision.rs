@@ -1,39 +1,95 @@
-//! The precision of the CPU fast paths' matrix multiplications.
+//! The precision of matrix multiplications and convolutions.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-static BF16: AtomicBool = AtomicBool::new(false);
+use burn::prelude::*;
 
-/// Precision of the matmuls and convolutions of the CPU fast paths.
+static CPU_BF16: AtomicBool = AtomicBool::new(false);
+static GPU: AtomicU8 = AtomicU8::new(GpuMatmul::Burn as u8);
+
+/// Precision of matrix multiplications and convolutions. Weights, sums, gradients, moments and every other operation are f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MatmulPrecision {
-    /// Operands and sums in f32.
+    /// Operands in f32. GPUs with TF32 then multiply matrices without tensor cores; their convolutions use TF32 all the same,
+    /// because burn has no switch for it (0.22).
     #[default]
     F32,
-    /// Operands rounded to bf16 (8 bits of significand) as they are read; sums, and everything else, in f32.
+    /// Operands rounded to TF32 (11 bits of significand) where the device has it; f32 elsewhere.
+    Tf32,
+    /// Operands rounded to bf16 (8 bits of significand) as they are read. On a GPU the results of convolutions are rounded too.
     Bf16,
 }
 
-/// Sets the precision of the CPU fast paths' matrix multiplications and convolutions for the whole process. The default
-/// is [`MatmulPrecision::F32`]. Matmuls inside burn and the nearest-code search stay in f32; without AMX, so do weight
-/// gradients of convolutions.
-///
-/// The counterpart in PyTorch is `torch.set_float32_matmul_precision("medium")` together with
-/// `torch.backends.mkldnn.conv.fp32_precision = "bf16"`.
-///
-/// Returns whether the precision is supported. bf16 needs the feature `flex`, x86-64 with AVX-512 BF16 (Zen 4, Cooper Lake,
-/// Sapphire Rapids), and [`simd_level`](crate::simd_level) not lowered; otherwise f32 stays in use. AMX is used where
-/// present (Sapphire Rapids and later, on Linux). bf16 is faster than f32 on AMD processors and with AMX; on other Intel
-/// processors it is not.
-#[must_use = "false means that the processor does not support the precision"]
-pub fn set_matmul_precision(precision: MatmulPrecision) -> bool {
-    let bf16 = precision == MatmulPrecision::Bf16;
-    let supported = !bf16 || has_bf16();
-    BF16.store(bf16 && supported, Ordering::Relaxed);
-    supported
+/// How GPUs multiply matrices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "gpu"), allow(dead_code))]
+pub(crate) enum GpuMatmul {
+    /// As burn does: in f32, or nobody has chosen.
+    Burn,
+    /// As burn does: in TF32.
+    Tf32,
+    /// In f32, by kernels that burn would not choose.
+    F32,
+    /// In bf16.
+    Bf16,
 }
 
-/// The precision in use.
+/// Sets the precision of matrix multiplications and convolutions for the whole process: on the CPU if `device` is the CPU,
+/// otherwise on GPUs like `device`. The default is [`MatmulPrecision::F32`] on the CPU, and burn's choice on a GPU, which is
+/// TF32 where there is any.
+///
+/// Of the CPU's operations those with a fast path follow it. Searches for the nearest code and GPUs' attention kernels (heads
+/// up to 128 wide) are f32 always; without AMX, so are weight gradients of the CPU's convolutions.
+///
+/// The counterpart in PyTorch is `torch.set_float32_matmul_precision` with `"highest"`, `"high"` and `"medium"`, together with
+/// `torch.backends.mkldnn.conv.fp32_precision` on the CPU.
+///
+/// Returns whether the device supports the precision; if it does not, nothing changes. On the CPU bf16 needs the feature
+/// `flex`, x86-64 with AVX-512 BF16 (Zen 4, Cooper Lake, Sapphire Rapids), and [`simd_level`](crate::simd_level) not lowered.
+/// AMX is used where present (Sapphire Rapids and later, on Linux). bf16 is faster than f32 on AMD processors and with AMX; on
+/// other Intel processors it is not.
+#[must_use = "false means that the device does not support the precision"]
+pub fn set_matmul_precision(precision: MatmulPrecision, device: &Device) -> bool {
+    let is_bf16 = precision == MatmulPrecision::Bf16;
+    if crate::is_cpu(device) {
+        let is_supported = !is_bf16 || has_bf16();
+        if is_supported {
+            CPU_BF16.store(is_bf16, Ordering::Relaxed);
+        }
+        return is_supported;
+    }
+    let matmul = match precision {
+        MatmulPrecision::Bf16 => GpuMatmul::Bf16,
+        _ if !has_tf32(device) => GpuMatmul::Burn,
+        MatmulPrecision::Tf32 => GpuMatmul::Tf32,
+        MatmulPrecision::F32 => GpuMatmul::F32,
+    };
+    let is_supported = !is_bf16 || supports_bf16(device);
+    if is_supported {
+        GPU.store(matmul as u8, Ordering::Relaxed);
+    }
+    is_supported
+}
+
+/// For tests of a GPU without TF32: multiplies matrices as one with TF32 does for [`MatmulPrecision::F32`].
+#[doc(hidden)]
+pub fn use_f32_gpu_matmuls(on: bool) {
+    let matmul = if on { GpuMatmul::F32 } else { GpuMatmul::Burn };
+    GPU.store(matmul as u8, Ordering::Relaxed);
+}
+
+#[cfg(feature = "gpu")]
+pub(crate) fn gpu_matmul() -> GpuMatmul {
+    let all = [
+        GpuMatmul::Burn,
+        GpuMatmul::Tf32,
+        GpuMatmul::F32,
+        GpuMatmul::Bf16,
+    ];
+    all[usize::from(GPU.load(Ordering::Relaxed))]
+}
+
+/// The precision of the CPU.
 #[cfg(feature = "flex")]
 pub(crate) fn matmul_precision() -> MatmulPrecision {
     match bf16_matmul() {
@@ -42,10 +98,10 @@ pub(crate) fn matmul_precision() -> MatmulPrecision {
     }
 }
 
-/// Whether matrices are multiplied in bf16 now.
+/// Whether the CPU multiplies matrices in bf16 now.
 #[cfg(feature = "flex")]
 pub(crate) fn bf16_matmul() -> bool {
-    BF16.load(Ordering::Relaxed)
+    CPU_BF16.load(Ordering::Relaxed)
 }
 
 /// Whether `cpu::bf16::x86` can run. Its functions are compiled for these features.
@@ -56,5 +112,23 @@ pub(crate) fn has_bf16() -> bool {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512bf16");
     #[cfg(not(all(feature = "flex", target_arch = "x86_64")))]
+    false
+}
+
+fn supports_bf16(device: &Device) -> bool {
+    device.supports_dtype(burn::tensor::DType::BF16)
+}
+
+fn has_tf32(device: &Device) -> bool {
+    gpu_path! {
+        use burn::backend::DispatchDevice;
+        use burn_cubecl::cubecl::prelude::Scalar;
+        use burn_cubecl::cubecl::tf32;
+        if let DispatchDevice::Cube(device) = device.clone().inner().as_dispatch() {
+            let client = device.client();
+            return client.properties().supports_type(tf32::elem_type_native());
+        }
+    }
+    let _ = device;
     false
 }

@@ -38,28 +38,11 @@ pub fn run_concurrently<A: Send, B: Send>(
     first: impl FnOnce() -> A + Send,
     second: impl FnOnce() -> B + Send,
 ) -> (A, B) {
-    let (first, second) = (|| concurrently(first), || concurrently(second));
     cpu_path! {
         return crate::cpu::threads::run_in_half_pools(first, second);
     }
     #[allow(unreachable_code, reason = "without the CPU backend alone")]
     crate::two_threads::run_on_two_threads(first, second)
-}
-
-thread_local! {
-    static IS_CONCURRENT: Cell<bool> = const { Cell::new(false) };
-}
-
-fn concurrently<T>(run: impl FnOnce() -> T) -> T {
-    let before = IS_CONCURRENT.replace(true);
-    let output = run();
-    IS_CONCURRENT.set(before);
-    output
-}
-
-/// Whether this thread runs one of the closures of [`run_concurrently`].
-pub fn is_concurrent() -> bool {
-    IS_CONCURRENT.get()
 }
 
 thread_local! {

@@ -16,7 +16,7 @@ const TOLERANCE: f64 = 2e-6;
 
 /// Switches to bf16, or skips the test.
 fn enable_bf16() -> bool {
-    let supported = set_matmul_precision(MatmulPrecision::Bf16);
+    let supported = set_matmul_precision(MatmulPrecision::Bf16, &Device::flex());
     if !supported {
         skip("no AVX-512 BF16 in use");
     }

@@ -14,6 +14,7 @@ pub mod optimizer;
 mod param_groups;
 mod param_values;
 mod placeholders;
+mod precision;
 pub mod schedule;
 mod serialize;
 mod sgd;
@@ -25,6 +26,7 @@ pub use error::TrainError;
 pub use group_config::{GroupConfig, OptimizerKind};
 pub use log::RunLog;
 pub use optimizer::{MomentDtype, OptimizerConfig};
+pub use precision::Precision;
 pub use schedule::{Decay, ScheduleConfig};
 pub use trainer::{
     BatchLoss, SkipReason, StepCaptureReport, StepInputs, StepOutcome, StepReport, Trainer,

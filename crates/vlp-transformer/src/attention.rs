@@ -3,7 +3,7 @@
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use getset::WithSetters;
-use vlp_ops::{DropoutMask, init_weights, linear_layer, softmax};
+use vlp_ops::{DropoutMask, init_weights, linear_layer, matmul, softmax};
 
 use crate::error::TransformerError;
 
@@ -261,7 +261,7 @@ impl MultiHeadAttention {
         let query = split_heads(linear_layer(&self.query, query));
         let scale = 1.0 / (query.dims()[3] as f64).sqrt();
         let key = split_heads(linear_layer(&self.key, key)).swap_dims(2, 3);
-        let scores = query.mul_scalar(scale).matmul(key);
+        let scores = matmul(query.mul_scalar(scale), key);
         let scores = match bias {
             Some(bias) => scores + bias.0.clone(),
             None => scores,

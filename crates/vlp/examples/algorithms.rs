@@ -139,7 +139,7 @@ fn main() -> BoxResult {
     vlp_ops::tune_allocator();
     let level = vlp_ops::init_simd()?;
     let mut filters: Vec<String> = std::env::args().skip(1).collect();
-    set_precision(&mut filters)?;
+    let precision = set_precision(&mut filters)?;
     let single = std::env::var("RAYON_NUM_THREADS").is_ok_and(|count| count == "1");
     if !single && !vlp_ops::join_thread_pool() {
         return Err("operations ran before the main thread joined the thread pool".into());
@@ -159,7 +159,8 @@ fn main() -> BoxResult {
             let device = Device::flex();
             let device = if training { device.autodiff() } else { device };
             let name = &name;
-            Preset::open(arguments, device)?.visit(Run { name, training })?;
+            let preset = Preset::open(arguments, device)?.with_precision(precision);
+            preset.visit(Run { name, training })?;
         }
     }
     Ok(())

@@ -224,8 +224,8 @@ fn print(preset: &Preset, parts: &[Part; NAMES.len()], whole_step: &Part, loadin
 fn main() -> BoxResult {
     vlp::device::init_process()?;
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    set_precision(&mut arguments)?;
-    let preset = Preset::open(&arguments, Device::flex().autodiff())?;
+    let precision = set_precision(&mut arguments)?;
+    let preset = Preset::open(&arguments, Device::flex().autodiff())?.with_precision(precision);
     let config = &preset.config;
     let images = config.data.batch_size * config.train.accumulate;
     let threads = std::thread::available_parallelism()?;

@@ -114,7 +114,7 @@ fn main() -> BoxResult {
     let mut filters: Vec<String> = std::env::args().skip(1).collect();
     let only_fast = take_flag(&mut filters, "--fast");
     let apart = take_flag(&mut filters, "--apart");
-    set_precision(&mut filters)?;
+    let precision = set_precision(&mut filters)?;
     if !apart && !vlp_ops::join_thread_pool() {
         return Err("operations ran before the main thread joined the thread pool".into());
     }
@@ -130,7 +130,8 @@ fn main() -> BoxResult {
             continue;
         }
         let device = Device::flex().autodiff();
-        Preset::open(arguments, device)?.visit(Step(&timer, &name))?;
+        let preset = Preset::open(arguments, device)?.with_precision(precision);
+        preset.visit(Step(&timer, &name))?;
     }
     Ok(())
 }

@@ -51,11 +51,7 @@ pub fn resolve_name(name: &str) -> &str {
     }
 }
 
-/// The device called `name`: `flex` (CPU), `flex-bf16` (CPU, bf16 matmul precision), `wgpu`, `cuda`, or `auto` for the best
-/// one compiled in, never `flex-bf16`.
-///
-/// `flex` and `flex-bf16` set the matmul precision of the whole process ([`vlp_ops::set_matmul_precision`]) until the other
-/// is picked; `auto` and GPUs do not change it.
+/// The device called `name`: `flex` (CPU), `wgpu`, `cuda`, or `auto` for the best one compiled in.
 ///
 /// # Errors
 /// [`VlpError::Device`] if the name is unknown, the backend is not compiled in, or the machine has no such device.
@@ -74,17 +70,7 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
             None => fail("no backend is compiled in; build with --features flex".into()),
         },
         #[cfg(feature = "flex")]
-        "flex" | "flex-bf16" => {
-            let precision = match name {
-                "flex" => vlp_ops::MatmulPrecision::F32,
-                _ => vlp_ops::MatmulPrecision::Bf16,
-            };
-            if vlp_ops::set_matmul_precision(precision) {
-                Ok(Device::flex())
-            } else {
-                fail("this processor has no instructions for bf16 (AVX-512 BF16); use flex".into())
-            }
-        }
+        "flex" => Ok(Device::flex()),
         #[cfg(feature = "wgpu-unfused")]
         "wgpu" => probe(name, || Device::wgpu(Default::default())),
         #[cfg(feature = "cuda-unfused")]
@@ -93,12 +79,11 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
             unreachable_patterns,
             reason = "the remaining names depend on the features"
         )]
-        "flex" | "flex-bf16" | "wgpu" | "cuda" => fail(format!(
-            "not compiled in; build with --features {} (this build has: {})",
-            name.trim_end_matches("-bf16"),
+        "flex" | "wgpu" | "cuda" => fail(format!(
+            "not compiled in; build with --features {name} (this build has: {})",
             compiled().join(", ")
         )),
-        _ => fail("unknown; use auto, flex, flex-bf16, wgpu or cuda".into()),
+        _ => fail("unknown; use auto, flex, wgpu or cuda".into()),
     }
 }
 

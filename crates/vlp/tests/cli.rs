@@ -188,7 +188,7 @@ fn unavailable_device_is_named() {
     );
     let line = fail(tiny(&run, &[]).args(["--device", "tpu"]));
     assert!(
-        line.contains("device tpu: unknown; use auto, flex, flex-bf16, wgpu or cuda"),
+        line.contains("device tpu: unknown; use auto, flex, wgpu or cuda"),
         "{line}"
     );
 }
@@ -197,25 +197,22 @@ fn unavailable_device_is_named() {
 #[test]
 fn bf16_matmuls_train_like_f32() {
     let folder = tempfile::tempdir().unwrap();
-    let [f32, bf16] = ["flex", "flex-bf16"].map(|device| {
-        let run = folder.path().join(device);
-        let mut command = tiny(&run, &[]);
-        let output = command.args(["--device", device]).output().unwrap();
-        let results = fs::read(run.join("results.json")).unwrap_or_default();
-        let results: Value = serde_json::from_slice(&results).unwrap_or_default();
+    let [f32, tf32, bf16] = ["f32", "tf32", "bf16"].map(|precision| {
+        let run = folder.path().join(precision);
+        let set = format!("train.precision={precision}");
+        let output = tiny(&run, &[]).args(["--set", &set]).output().unwrap();
         match output.status.success() {
-            true => {
-                assert_eq!(results["device"], device);
-                Ok(losses(&run))
-            }
+            true => Ok(losses(&run)),
             false => Err(support::stderr(&output)),
         }
     });
     let f32 = f32.unwrap();
+    // A CPU has no TF32.
+    assert_eq!(f32, tf32.unwrap());
     let bf16 = match bf16 {
         Ok(losses) => losses,
         Err(text) => {
-            let line = "error: device flex-bf16: this processor has no instructions for bf16";
+            let line = "error: train.precision = bf16: this processor has no instructions for bf16";
             assert!(text.contains(line), "{text}");
             return;
         }

@@ -5,7 +5,7 @@ use burn::tensor::TensorData;
 use vlp_objectives::captioning::CaptionTarget;
 use vlp_objectives::detection::{DetectionTarget, TargetObject};
 use vlp_objectives::mlm::MlmTarget;
-use vlp_objectives::{Batch, MaskSampling, Pairing, PretrainTargets, VisualMask};
+use vlp_objectives::{Batch, MaskSampling, Pairing, PretrainTargets, VisualMask, VisualMasks};
 use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
 
@@ -91,7 +91,7 @@ pub(crate) fn batch(
         text,
         image_texts: None,
         ids,
-        visual_masks,
+        visual_masks: VisualMasks::new(&visual_masks, device),
         all_pairs: None,
         pad: PAD,
         target_tensors: vec![],

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use serde_json::{Map, Value, json};
+use vlp_train::Precision;
 
-use crate::cases::{self, Case};
+use crate::cases::{self, Case, Options};
 use crate::error::PeerError;
 use crate::{fresh, memory, prepare};
 
@@ -15,7 +16,16 @@ use crate::{fresh, memory, prepare};
 pub(crate) const THREADS: usize = 2;
 
 /// What a request must have in common with the last one to continue with what is loaded.
-const KEY: [&str; 6] = ["case", "weights", "inputs", "device", "eager", "count"];
+const KEY: [&str; 8] = [
+    "case",
+    "weights",
+    "inputs",
+    "device",
+    "precision",
+    "set",
+    "eager",
+    "count",
+];
 
 /// Answers requests; keeps what the last one loaded.
 #[derive(Default)]
@@ -80,10 +90,22 @@ impl Worker {
             let inputs = Path::new(text(request, "inputs")?);
             let weights = request["weights"].as_str().map(Path::new);
             let device = vlp::device::pick(request["device"].as_str().unwrap_or("flex"))?;
+            let precision = request["precision"].as_str().unwrap_or("tf32").parse();
+            let precision: Precision = precision.map_err(PeerError::Request)?;
+            precision
+                .set(&device)
+                .map_err(|e| PeerError::Device(e.to_string()))?;
             // A replay starts no kernel of its own, so that none could be counted.
             let is_eager = request["eager"] == true || request["count"] == true;
-            let captures = !is_eager && !vlp_ops::is_cpu(&device);
-            let mut case = cases::load(case, weights, inputs, &device, captures)?;
+            let set = request["set"].as_array().into_iter().flatten();
+            let options = Options {
+                captures: !is_eager && !vlp_ops::is_cpu(&device),
+                precision,
+                set: set
+                    .filter_map(|value| Some(value.as_str()?.into()))
+                    .collect(),
+            };
+            let mut case = cases::load(case, weights, inputs, &device, &options)?;
             let outputs = case.run()?.into_iter();
             let losses = outputs.map(|(name, output)| (name, json!(output.value())));
             self.loaded = Some(Loaded {

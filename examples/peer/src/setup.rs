@@ -40,8 +40,8 @@ pub(crate) enum System {
 }
 
 impl Setup {
-    /// The setup of a case; `None` for one without a model of either paper.
-    pub(crate) fn of(case: &str) -> Result<Option<Self>, PeerError> {
+    /// The setup of a case with values `key=value` of its configuration; `None` for one without a model of either paper.
+    pub(crate) fn of(case: &str, set: &[String]) -> Result<Option<Self>, PeerError> {
         let preset = match case {
             "e2e-384" | "e2e-800x1333" | "e2e-pair-800x1333" | "e2e-step" | "caption-beam1"
             | "caption-beam5" | "start" => "e2e-vlp-r50",
@@ -53,7 +53,7 @@ impl Setup {
         };
         let mut config = resolve(&Sources {
             preset: Some(preset.into()),
-            set: vec!["model.dropout=0.0".into()],
+            set: [&["model.dropout=0.0".into()], set].concat(),
             ..Sources::default()
         })?;
         if let ModelConfig::Soho(SohoConfig {

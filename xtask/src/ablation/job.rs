@@ -345,14 +345,12 @@ mod tests {
         assert!(job.state(out).unwrap_err().contains("has not begun it"));
         job.write_record(out).unwrap();
         let mut other = job.clone();
-        let at = other
-            .arguments
-            .iter()
-            .position(|word| word == "4000")
-            .unwrap();
-        other.arguments[at] = "40".into();
+        let flag = other.arguments.iter().position(|word| word == "--steps");
+        let steps = flag.unwrap() + 1;
+        other.arguments[steps] = "40".into();
         let error = other.state(out).unwrap_err();
-        assert!(error.contains("4000 there, 40 here"), "{error}");
+        let expected = format!("{} there, 40 here", job.steps);
+        assert!(error.contains(&expected), "{error}");
         other.arguments = job.arguments[..3].to_vec();
         let error = other.state(out).unwrap_err();
         assert!(error.contains("there, nothing here"), "{error}");

@@ -12,22 +12,26 @@ use super::target::Target;
 use super::worker::Worker;
 use super::{cargo, machine, python, row};
 
-/// Forward passes and captions, which are recorded as graphs; they come first.
-const CAPTURED: [&str; 5] = [
+/// What is recorded as graphs: forward passes, captions and training steps.
+const CAPTURED: [&str; 10] = [
     "resnet50-384",
     "e2e-384",
     "caption-beam1",
-    "caption-beam5",
-    "e2e-800x1333",
-];
-/// The other rows against PyTorch.
-const STEPS: [&str; 7] = [
     "e2e-step",
     "tiny-step",
     "soho-r18-step",
     "soho-tiny-step",
+    "caption-beam5",
+    "e2e-800x1333",
     "soho-r101-step",
-    "dictionary",
+];
+/// The other rows against PyTorch.
+const OTHERS: [&str; 2] = ["dictionary", "resnet50-800x1333"];
+/// The rows against PyTorch in bf16.
+const BF16: [&str; 4] = [
+    "e2e-step",
+    "soho-r101-step",
+    "e2e-800x1333",
     "resnet50-800x1333",
 ];
 const USAGE: &str = "usage: cargo xtask gpu cuda|wgpu [MINUTES]";
@@ -63,7 +67,12 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
         }
         bench.write_page(&rows)?;
     }
-    for case in CAPTURED.into_iter().chain(STEPS) {
+    let f32 = CAPTURED
+        .into_iter()
+        .chain(OTHERS)
+        .map(|case| (case, &[][..]));
+    let bf16 = BF16.map(|case| (case, &["--precision", "bf16"][..]));
+    for (case, precision) in f32.chain(bf16) {
         if Instant::now() >= end {
             skipped.push(case);
             continue;
@@ -71,7 +80,10 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
         // In a process of its own, which has the worker that is built already.
         let this = std::env::current_exe().map_err(|e| format!("xtask: {e}"))?;
         let mut command = Command::new(this);
-        command.args(["peer", "--device", device, case]);
+        command
+            .args(["peer", "--device", device])
+            .args(precision)
+            .arg(case);
         command.env("VLP_PEER_WORKER", &workers[0]);
         let status = command.status().map_err(|e| format!("xtask: {e}"))?;
         if !status.success() {
@@ -148,6 +160,8 @@ impl Bench<'_> {
             &ours(fused, json!({"eager": true})),
             &ours(unfused, json!({})),
             &ours(unfused, json!({"eager": true})),
+            &ours(fused, json!({"precision": "f32"})),
+            &ours(fused, json!({"precision": "bf16"})),
             &torch(json!({})),
             &torch(json!({"f32": true})),
         ];
@@ -234,13 +248,13 @@ impl Bench<'_> {
             "# Graphs and fusion on a GPU: {device}\n\n\
              Written by `cargo xtask gpu {device}`, never by hand; the rows against PyTorch are in [{device}.md]({device}.md).\n\n\
              Milliseconds, the minimum of 15 runs.\n\
-             A forward pass or a step of caption decoding is recorded as a graph and replayed; without graphs each kernel is started by the processor.\n\
+             A forward pass, a step of caption decoding or a training step is recorded as a graph and replayed; without graphs each kernel is started by the processor.\n\
              Fusion joins element-wise operations.\n\
-             vlp multiplies f32 in TF32 where the GPU has it, which burn 0.22.1 cannot switch off; PyTorch eager does so in one column and not in the other.\n\
+             Products and convolutions are in TF32 where the GPU has it, on both sides, except in the columns f32 and bf16; vlp's convolutions use TF32 in f32 too, which burn 0.22.1 cannot switch off.\n\
              Kernels are those of a run without graphs, with their own time, measured one by one.\n\
              The last column has, for each recorded function, the graphs recorded and replayed, and why it was not recorded.\n\n\
-             | case | graph | no graph | graph, no fusion | no graph, no fusion | PyTorch TF32 | PyTorch f32 | kernels | kernels alone | graphs |\n\
-             |---|---:|---:|---:|---:|---:|---:|---:|---:|---|\n{rows}\n\
+             | case | graph | no graph | graph, no fusion | no graph, no fusion | graph, f32 | graph, bf16 | PyTorch TF32 | PyTorch f32 | kernels | kernels alone | graphs |\n\
+             |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n{rows}\n\
              {name}, {}, {}\n",
             machine::describe(),
             machine::now()?.get(..10).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 pub(crate) mod gpu;
 pub(crate) mod machine;
+mod memory;
 mod python;
 mod row;
 mod table;
@@ -65,15 +66,15 @@ const THEIRS: &str = "PyTorch";
 const COMPILED: &str = "PyTorch compiled";
 
 /// Runs the named cases, or all, appends the records to `target/peer/PAGE.jsonl` and writes `docs/numbers/PAGE.md` from that
-/// file; the page is named after the vector instructions, bf16 or the GPU. `table` only writes the pages, `two-step` one of its
-/// own.
+/// file; the page is named after the vector instructions, bf16 or the GPU. `table` only writes the pages, `two-step` and
+/// `memory` one of their own.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     let (target, names) = Target::parse(words)?;
     if names == ["table"] {
         return write_pages(root);
     }
-    let is_two_step = names == ["two-step"];
-    let cases = match is_two_step {
+    let has_own_page = matches!(names, ["two-step" | "memory"]);
+    let cases = match has_own_page {
         true => vec![],
         false => choose(names, &target)?,
     };
@@ -90,8 +91,10 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
             .join(", "),
         run: machine::now()?,
     };
-    if is_two_step {
-        return two_step::run(&bench);
+    match names {
+        ["two-step"] => return two_step::run(&bench),
+        ["memory"] => return memory::run(&bench),
+        _ => {}
     }
     let mut failed = vec![];
     for (case, kind) in cases {
@@ -193,9 +196,7 @@ impl Bench<'_> {
             if side == COMPILED {
                 request["compiled"] = json!(true);
             }
-            if let Some(device) = self.target.device_for(side) {
-                request["device"] = json!(device);
-            }
+            self.target.complete(&mut request, side);
             request
         };
         let mut sides = vec![];

@@ -1,4 +1,4 @@
-//! What the comparison runs on: the CPU in f32 or bf16, with all vector instructions or fewer, or a GPU.
+//! What the comparison runs on: the CPU, with all vector instructions or fewer, or a GPU; in f32 or bf16.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,47 +8,54 @@ use serde_json::Value;
 
 use super::{Kind, OURS, THEIRS};
 
-const DEVICES: &str = "--device: give flex, flex-bf16, cuda or wgpu";
+const PRECISIONS: &str = "--precision: give bf16, or leave it out";
+const DEVICES: &str = "--device: give flex, cuda or wgpu";
 
 /// The device of both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Device<'a> {
-    /// The CPU in f32.
     Cpu,
-    /// The CPU with bf16 matrix products and convolutions.
-    CpuBf16,
     /// A GPU, by vlp's backend.
     Gpu(&'a str),
 }
 
-/// The device, and the vector instructions that the CPU is restricted to.
+/// The device, the precision, and the vector instructions that the CPU is restricted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Target<'a> {
     pub(super) device: Device<'a>,
+    /// Whether products and convolutions are in bf16.
+    is_bf16: bool,
     /// A value of `VLP_SIMD`; all that the processor has where it is `None`.
     simd: Option<&'a str>,
 }
 
 impl<'a> Target<'a> {
-    /// Takes `--device NAME` and `--simd LEVEL` from the front of the words; the rest are cases.
+    /// Takes `--device NAME`, `--precision bf16` and `--simd LEVEL` from the front of the words; the rest are cases.
     pub(super) fn parse<'b>(words: &'b [&'a str]) -> Result<(Self, &'b [&'a str]), String> {
         let mut target = Self {
             device: Device::Cpu,
+            is_bf16: false,
             simd: None,
         };
         let mut rest = words;
-        while let [option @ ("--device" | "--simd"), values @ ..] = rest {
+        while let [
+            option @ ("--device" | "--precision" | "--simd"),
+            values @ ..,
+        ] = rest
+        {
             let [value, after @ ..] = values else {
                 return Err(match *option {
                     "--device" => DEVICES.into(),
+                    "--precision" => PRECISIONS.into(),
                     _ => "--simd: give avx2 or scalar".into(),
                 });
             };
             match (*option, *value) {
                 ("--device", "flex") => target.device = Device::Cpu,
-                ("--device", "flex-bf16") => target.device = Device::CpuBf16,
                 ("--device", gpu @ ("cuda" | "wgpu")) => target.device = Device::Gpu(gpu),
                 ("--device", _) => return Err(DEVICES.into()),
+                ("--precision", "bf16") => target.is_bf16 = true,
+                ("--precision", _) => return Err(PRECISIONS.into()),
                 (_, level @ ("avx2" | "scalar")) => target.simd = Some(level),
                 _ => return Err("--simd: give avx2 or scalar".into()),
             }
@@ -61,7 +68,11 @@ impl<'a> Target<'a> {
     }
 
     pub(super) fn takes(&self, kind: Kind) -> bool {
-        self.device == Device::Cpu || kind != Kind::HostOnly
+        kind != Kind::HostOnly || (self.device == Device::Cpu && !self.is_bf16)
+    }
+
+    pub(super) fn is_gpu(&self) -> bool {
+        self.gpu().is_some()
     }
 
     fn gpu(&self) -> Option<&'a str> {
@@ -76,9 +87,9 @@ impl<'a> Target<'a> {
     /// Through a hundred layers of random weights that grows: vlp's own sums by AVX-512 and by AMX differ by a tenth in one loss
     /// of ResNet-101's step.
     pub(super) fn tolerance(&self, case: &str) -> f64 {
-        match (self.device, case) {
-            (Device::CpuBf16, "soho-r101-step") => 0.2,
-            (Device::CpuBf16, _) => 5e-2,
+        match (self.is_bf16, case) {
+            (true, "soho-r101-step") => 0.2,
+            (true, _) => 5e-2,
             _ => 1e-3,
         }
     }
@@ -86,10 +97,10 @@ impl<'a> Target<'a> {
     /// Name of the page for a worker that computes with the vector instructions `simd`.
     pub(super) fn page(&self, simd: &str) -> String {
         let level = simd.split('+').next().unwrap_or(simd);
-        match self.device {
-            Device::Cpu => level.to_owned(),
-            Device::CpuBf16 => format!("{level}-bf16"),
-            Device::Gpu(name) => name.to_owned(),
+        let name = self.gpu().unwrap_or(level);
+        match self.is_bf16 {
+            true => format!("{name}-bf16"),
+            false => name.to_owned(),
         }
     }
 
@@ -139,23 +150,19 @@ impl<'a> Target<'a> {
 
     /// Where `torch.compile` caches its graphs, apart for each device and instruction set.
     pub(super) fn inductor_cache(&self, root: &Path) -> PathBuf {
-        let device = match self.device {
-            Device::Gpu(name) => name,
-            Device::Cpu | Device::CpuBf16 => "cpu",
-        };
+        let device = self.gpu().unwrap_or("cpu");
         let name = format!("inductor-{device}-{}", self.simd.unwrap_or("all"));
         root.join("target/peer").join(name)
     }
 
-    /// What a request to a side says of the device: PyTorch has no wgpu, and reaches the same GPU by CUDA.
-    pub(super) fn device_for(&self, side: &str) -> Option<&'a str> {
-        Some(match self.device {
-            Device::Cpu => return None,
-            Device::CpuBf16 if side == OURS => "flex-bf16",
-            Device::CpuBf16 => "cpu-bf16",
-            Device::Gpu(name) if side == OURS => name,
-            Device::Gpu(_) => "cuda",
-        })
+    /// Adds to a request to a side what it says of device and precision: PyTorch has no wgpu, and reaches the same GPU by CUDA.
+    pub(super) fn complete(&self, request: &mut Value, side: &str) {
+        if let Some(gpu) = self.gpu() {
+            request["device"] = if side == OURS { gpu } else { "cuda" }.into();
+        }
+        if self.is_bf16 {
+            request["precision"] = "bf16".into();
+        }
     }
 
     /// GPU memory in bytes that a process holds now, 0 where the driver does not tell; `None` on the CPU.
@@ -176,15 +183,17 @@ impl<'a> Target<'a> {
 
     /// The command that measures this target.
     pub(super) fn command(&self) -> String {
-        let device = match self.device {
-            Device::Cpu => String::new(),
-            Device::CpuBf16 => " --device flex-bf16".into(),
-            Device::Gpu(name) => format!(" --device {name}"),
+        let device = self.gpu().map(|name| format!(" --device {name}"));
+        let device = device.unwrap_or_default();
+        let precision = if self.is_bf16 {
+            " --precision bf16"
+        } else {
+            ""
         };
         let simd = self
             .simd
             .map_or(String::new(), |level| format!(" --simd {level}"));
-        format!("cargo xtask peer{device}{simd}")
+        format!("cargo xtask peer{device}{precision}{simd}")
     }
 }
 
@@ -220,13 +229,17 @@ pub(super) fn preface(page: &str, command: &str) -> String {
          This page is written by `{command}`, never by hand.\n"
     );
     match page {
+        "cuda-bf16" | "wgpu-bf16" => format!(
+            "# Against PyTorch on a GPU: {level}, bf16\n\n\
+             vlp ({level}, `train.precision = \"bf16\"`) and {THEIRS} (CUDA, `torch.autocast` to bfloat16) do the same work in turns on the same GPU.\n{written}"
+        ),
         gpu @ ("cuda" | "wgpu") => format!(
             "# Against PyTorch on a GPU: {gpu}\n\n\
              vlp ({gpu}) and {THEIRS} (CUDA) do the same work in turns on the same GPU; both may multiply f32 in TF32.\n{written}"
         ),
         page if page.ends_with("-bf16") => format!(
             "# Against PyTorch: {instructions}, bf16\n\n\
-             vlp (`--device flex-bf16`) and {THEIRS} (`torch.set_float32_matmul_precision(\"medium\")`, oneDNN's products and convolutions at \
+             vlp (`train.precision = \"bf16\"`) and {THEIRS} (`torch.set_float32_matmul_precision(\"medium\")`, oneDNN's products and convolutions at \
              `fp32_precision = \"bf16\"`) do the same work in turns on the same machine, with 2 threads each.\n\
              Both may round operands of matrix products and convolutions to bf16.\n\
              The nearest-code search and the matcher's costs are f32 here, since they choose codes and pairs.\n{written}"
@@ -241,7 +254,7 @@ pub(super) fn preface(page: &str, command: &str) -> String {
 /// What the columns of memory are.
 pub(super) fn memory_note(page: &str) -> &'static str {
     match page {
-        "cuda" | "wgpu" => {
+        "cuda" | "wgpu" | "cuda-bf16" | "wgpu-bf16" => {
             "Memory is what the process holds of the GPU after its turns, its pool included, in MB; 0 is unknown."
         }
         _ => "Memory is the peak of the whole process in MB.",
@@ -266,6 +279,8 @@ fn memory_of(rows: &str, process: u32) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -288,9 +303,9 @@ mod tests {
         let (cpu, rest) = Target::parse(&["start"]).unwrap();
         assert_eq!((cpu.device, rest), (Device::Cpu, &["start"][..]));
         assert!(cpu.takes(Kind::HostOnly));
-        let (bf16, _) = Target::parse(&["--device", "flex-bf16"]).unwrap();
+        let (bf16, _) = Target::parse(&["--precision", "bf16"]).unwrap();
         assert!(bf16.takes(Kind::Eager) && !bf16.takes(Kind::HostOnly));
-        assert_eq!(bf16.device_for(THEIRS), Some("cpu-bf16"));
+        assert_eq!(bf16.command(), "cargo xtask peer --precision bf16");
         assert_eq!(bf16.page("avx512"), "avx512-bf16");
         let (avx2, rest) = Target::parse(&["--simd", "avx2", "jpeg"]).unwrap();
         assert_eq!(
@@ -300,6 +315,8 @@ mod tests {
         assert_eq!(avx2.command(), "cargo xtask peer --simd avx2");
         for words in [
             &["--device", "tpu"][..],
+            &["--device", "flex-bf16"],
+            &["--precision", "f16"],
             &["--simd", "avx512"],
             &["--simd"],
             &["--device", "cuda", "--simd", "avx2"],
@@ -310,9 +327,17 @@ mod tests {
 
     #[test]
     fn pytorch_reaches_the_same_gpu() {
-        let (target, _) = Target::parse(&["--device", "wgpu"]).unwrap();
-        assert_eq!(target.device_for(OURS), Some("wgpu"));
-        assert_eq!(target.device_for(THEIRS), Some("cuda"));
+        let words = ["--device", "wgpu", "--precision", "bf16"];
+        let (target, _) = Target::parse(&words).unwrap();
+        let request = |side| {
+            let mut request = json!({});
+            target.complete(&mut request, side);
+            request
+        };
+        let expected = json!({"device": "wgpu", "precision": "bf16"});
+        assert_eq!(request(OURS), expected);
+        assert_eq!(request(THEIRS)["device"], "cuda");
+        assert_eq!(target.page("avx512"), "wgpu-bf16");
     }
 
     #[test]

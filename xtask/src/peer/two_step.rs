@@ -102,9 +102,7 @@ fn measure(bench: &Bench, system: &System, versions: &mut Value) -> Result<Row, 
             if *case == system.pair {
                 request["weights"] = files["weights"].clone();
             }
-            if let Some(device) = bench.target.device_for(worker.name()) {
-                request["device"] = json!(device);
-            }
+            bench.target.complete(&mut request, worker.name());
             let answer = worker.ask(&request)?;
             if let Some(proposals) = answer["losses"]["proposals"].as_f64()
                 && proposals != PROPOSALS

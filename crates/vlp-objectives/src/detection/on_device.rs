@@ -7,7 +7,8 @@
 use burn::prelude::*;
 use burn::tensor::activation::{log_softmax, softmax};
 use vlp_ops::{
-    Assignment, BoxCost, assign, box_losses, constant_ints, log_prob_at, pairwise_box_cost,
+    Assignment, BoxCost, assign, box_losses, constant_ints, f32_matmul, log_prob_at,
+    pairwise_box_cost,
 };
 
 use super::heads::DetectionOutput;
@@ -54,7 +55,7 @@ fn assign_objects(
         let attributes = fractions.dims()[2];
         let fractions = fractions.expand([layers, batch, attributes, rows]);
         let probabilities = softmax(logits.clone().without_autodiff(), 3);
-        gains = gains + probabilities.matmul(fractions).mul_scalar(cost.attribute);
+        gains = gains + f32_matmul(probabilities, fractions).mul_scalar(cost.attribute);
     }
     let problems = layers * batch;
     let boxes = output.boxes.clone().without_autodiff();

@@ -21,6 +21,7 @@ pub(super) fn losses(weights: [f64; 4], means: Means, layers: usize) -> Losses {
         terms: terms.collect(),
         total: None,
         diagnostics: vec![],
+        measured: vec![],
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod layer_norm;
 mod layout;
 mod list;
 pub(crate) mod log_prob;
+pub(crate) mod matmul;
 mod reduce;
 pub(crate) mod segment_sum;
 pub(crate) mod sgd;

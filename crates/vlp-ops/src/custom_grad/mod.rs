@@ -17,6 +17,8 @@ pub(crate) mod gelu;
 pub(crate) mod layer_norm;
 #[cfg(feature = "gpu")]
 pub(crate) mod log_prob;
+#[cfg(feature = "gpu")]
+pub(crate) mod matmul;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;

@@ -31,12 +31,17 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, geometry: Conv2dGeometry) -> Tens
         padding,
         dilation,
     } = geometry;
-    module::conv2d(
-        x,
-        weight,
-        None,
-        ConvOptions::new(stride, padding, dilation, 1),
-    )
+    let options = ConvOptions::new(stride, padding, dilation, 1);
+    gpu_path! {
+        use burn::tensor::DType;
+        use crate::precision::{GpuMatmul, gpu_matmul};
+        let is_f32 = x.dtype() == DType::F32 && weight.dtype() == DType::F32;
+        if gpu_matmul() == GpuMatmul::Bf16 && is_f32 && !crate::is_cpu(&x.device()) {
+            let (x, weight) = (x.cast(DType::BF16), weight.cast(DType::BF16));
+            return module::conv2d(x, weight, None, options).cast(DType::F32);
+        }
+    }
+    module::conv2d(x, weight, None, options)
 }
 
 /// [`affine`](crate::affine()) of [`conv2d`], with the same values. On the CPU the norm takes no separate pass if scale and

@@ -6,6 +6,8 @@
 use burn::nn::Linear;
 use burn::prelude::*;
 
+use crate::matmul;
+
 /// `x weight + bias` over the last axis.
 ///
 /// # Shapes
@@ -22,6 +24,21 @@ pub fn linear<const D: usize>(
         use crate::autodiff::linear::{self as cpu, WeightLayout::InOut};
         if cpu::accepts(&x, &weight, bias.as_ref(), InOut) {
             return cpu::linear(x, weight, bias, InOut);
+        }
+    }
+    gpu_path! {
+        use crate::custom_grad::matmul::{differs, matmul};
+        if differs() {
+            let (mut dims, [depth, columns]) = (x.dims(), weight.dims());
+            let rows = x.shape().num_elements() / depth.max(1);
+            if let Some(y) = matmul(&x.clone().reshape([rows, depth]), &weight) {
+                let y = match bias {
+                    Some(bias) => y + bias.unsqueeze(),
+                    None => y,
+                };
+                dims[D - 1] = columns;
+                return y.reshape(dims);
+            }
         }
     }
     burn::tensor::module::linear(x, weight, bias)
@@ -51,7 +68,7 @@ pub fn tied_logits(states: Tensor<2>, table: Tensor<2>, bias: Option<Tensor<1>>)
             return cpu::linear(states, table, bias, OutIn);
         }
     }
-    let logits = states.matmul(table.transpose());
+    let logits = matmul(states, table.transpose());
     match bias {
         Some(bias) => logits + bias.unsqueeze(),
         None => logits,

@@ -13,6 +13,7 @@ pub(crate) mod gelu;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod log_prob;
+pub(crate) mod matmul;
 pub(crate) mod max_pool2d;
 pub(crate) mod nearest_code;
 pub(crate) mod recompute;

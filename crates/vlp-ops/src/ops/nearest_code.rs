@@ -4,11 +4,13 @@
 
 use burn::prelude::*;
 
+use crate::f32_matmul;
+
 /// Index of the row of `codebook` nearest to each row of `x` by Euclidean distance; the first of several nearest rows.
 /// Without gradient.
 ///
 /// On the CPU a NaN distance is never the minimum (a row with NaN gets index 0); elsewhere it always is. The search is
-/// in f32 even if matmuls are in bf16: its result is an index, which rounding could change.
+/// in f32 whatever [precision](crate::set_matmul_precision) is set: its result is an index, which rounding could change.
 ///
 /// # Shapes
 /// - `x`: `[rows, width]`
@@ -30,6 +32,6 @@ pub fn nearest_code(x: Tensor<2>, codebook: Tensor<2>) -> Tensor<1, Int> {
     }
     // Squared distances without the square of `x`, which is the same for all codes.
     let norms = codebook.clone().square().sum_dim(1).transpose();
-    let scores = norms - x.matmul(codebook.transpose()).mul_scalar(2.0);
+    let scores = norms - f32_matmul(x, codebook.transpose()).mul_scalar(2.0);
     scores.argmin(1).squeeze_dim(1)
 }

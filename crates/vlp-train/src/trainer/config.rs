@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::TrainError;
 use crate::grad_scale::GradScale;
 use crate::optimizer::OptimizerConfig;
+use crate::precision::Precision;
 use crate::schedule::ScheduleConfig;
 
 /// Configuration of a [`Trainer`](super::Trainer).
@@ -20,6 +21,9 @@ pub struct TrainerConfig {
     /// its own batch statistics, as with two devices. Needs `accumulate` = 2 and no dropout.
     #[serde(default)]
     pub data_parallel_halves: bool,
+    /// Precision of matrix multiplications and convolutions; the papers do not give theirs.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
     /// Record training steps on a GPU and replay them (CUDA graphs), one graph for each shape of a batch: the CPU launches a
     /// graph instead of thousands of kernels. Results do not change. Steps that cannot be recorded run without a graph, and
     /// a message says why. Off by default, as it has not been measured on a GPU.
@@ -43,6 +47,7 @@ impl TrainerConfig {
             steps,
             accumulate: 1,
             data_parallel_halves: false,
+            precision: Precision::F32,
             capture: false,
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),

@@ -95,10 +95,11 @@ impl<M: Module> fmt::Debug for Trainer<M> {
 }
 
 impl<M: Module> Trainer<M> {
-    /// A trainer of `model`, which is on an autodiff device, at step 0.
+    /// A trainer of `model`, which is on an autodiff device, at step 0. Sets the precision of the process.
     ///
     /// # Errors
-    /// [`TrainError::Config`] for a value out of range, or an optimizer group without a parameter.
+    /// [`TrainError::Config`] for a value out of range, a precision that the device does not support, or an optimizer group
+    /// without a parameter.
     pub fn new(model: M, config: TrainerConfig) -> Result<Self, TrainError> {
         config.validate()?;
         let grad_scale = GradScale::default();
@@ -107,6 +108,9 @@ impl<M: Module> Trainer<M> {
         groups.check_matches(&model)?;
         let ema = (config.ema_decay > 0.0).then(|| Ema::new(&model, config.ema_decay));
         let devices = model.devices();
+        if let Some(device) = devices.first() {
+            config.precision.set(device)?;
+        }
         Ok(Self {
             defers_reads: devices.first().is_some_and(|d| !vlp_ops::is_cpu(d)),
             model: Some(model),

@@ -1,7 +1,10 @@
 //! SOHO's visual dictionary (section 3.2): every feature is assigned the nearest code of a codebook, and in training the
 //! codes are updated by a moving average of their features.
 
+mod candidates;
 mod config;
+mod decay;
+mod initial;
 mod step;
 mod update;
 mod usage;
@@ -15,8 +18,8 @@ pub use config::{DictionaryConfig, UpdateRule, UpdateTime};
 pub use usage::CodebookUsage;
 
 use crate::error::VisionError;
+use initial::HasUpdates;
 use step::StepUpdate;
-use update::KnownTotals;
 
 /// The codebook with the state of its update, without trainable parameters.
 ///
@@ -40,7 +43,7 @@ pub struct VisualDictionary {
     #[module(skip)]
     config: DictionaryConfig,
     #[module(skip)]
-    known_totals: KnownTotals,
+    has_updates: HasUpdates,
 }
 
 init_weights!(VisualDictionary {
@@ -50,7 +53,7 @@ init_weights!(VisualDictionary {
     running_usage = Zeros,
     running_totals = Zeros,
     step;
-    training, config, known_totals
+    training, config, has_updates
 });
 
 /// Quantized features.
@@ -79,7 +82,7 @@ impl VisualDictionary {
                 .then(|| StepUpdate::new(codes, width, device)),
             training: Param::from_bool(true),
             config: config.clone(),
-            known_totals: KnownTotals::default(),
+            has_updates: HasUpdates::default(),
         }
     }
 

@@ -3,10 +3,12 @@
 use burn::module::RunningState;
 use burn::prelude::*;
 use burn::tensor::FloatDType;
-use vlp_ops::{init_weights, micro_batch, nearest_code};
+use vlp_ops::{constant_floats, init_weights, micro_batch, nearest_code};
 
 use super::VisualDictionary;
-use super::update::{Candidates, CodeSums, initial_codes, load, ones, store};
+use super::candidates::Candidates;
+use super::initial::initial_codes;
+use super::update::{CodeSums, load, ones, store};
 use crate::error::VisionError;
 
 /// Contributions of the current step's micro-batches to the update at its end; zeros between steps. They are additive, so
@@ -54,11 +56,13 @@ impl VisualDictionary {
         features: Tensor<2>,
         weights: Option<Tensor<1>>,
     ) -> Result<(Tensor<1, Int>, Tensor<2>), VisionError> {
-        let (mut codebook, updates) = self.current();
-        let is_initial = self.config.init_from_data && updates == 0.0;
+        let mut current = self.current();
+        let is_initial = self.takes_initial_codes(&current.totals);
         if is_initial {
-            codebook = initial_codes(&self.config, &features, &weights)?;
+            current.codebook = initial_codes(&self.config, &features, &weights)?;
         }
+        let updates = current.updates();
+        let codebook = current.codebook;
         let codes = nearest_code(features.clone(), codebook.clone());
         let weights = weights.unwrap_or_else(|| ones(&features));
         let rows = codebook.dims()[0];
@@ -71,7 +75,7 @@ impl VisualDictionary {
                 is_valid: ones(&codebook).bool(),
             }),
             false if self.config.dead_code_threshold > 0.0 => {
-                Some(Candidates::new(&features, &weights, rows, updates as u64))
+                Some(Candidates::new(&features, &weights, rows, &updates))
             }
             false => None,
         };
@@ -99,16 +103,11 @@ impl VisualDictionary {
         };
         let features = take(&step.running_candidates).mul_scalar(count);
         let is_valid = take(&step.running_valid).greater_elem(0.0);
-        let (mut codebook, updates) = self.current();
-        if self.config.init_from_data && updates == 0.0 {
-            codebook = features.clone();
+        let mut current = self.current();
+        if self.takes_initial_codes(&current.totals) {
+            current.codebook = features.clone();
         }
-        self.update(
-            codebook,
-            sums,
-            || Candidates { features, is_valid },
-            updates,
-        );
+        self.update(current, sums, || Candidates { features, is_valid });
     }
 }
 
@@ -131,8 +130,5 @@ fn rows_of_micro_batch(codes: usize, device: &Device) -> Tensor<1> {
     let (index, count) = micro_batch();
     let rows = (0..codes).map(|code| f32::from(u8::from(code % count == index)));
     let rows: Vec<f32> = rows.collect();
-    Tensor::from_data(
-        TensorData::new(rows, [codes]),
-        (device, FloatDType::F32.into()),
-    )
+    constant_floats(&rows, device).cast(FloatDType::F32)
 }

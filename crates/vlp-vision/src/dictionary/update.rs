@@ -1,17 +1,18 @@
 //! The update of the codebook from a batch of features.
-
-use std::sync::{Arc, Mutex, PoisonError};
+//!
+//! The number of updates is a value on the device, and nothing is copied to or from a GPU, so that a training step can be
+//! recorded.
 
 use burn::module::RunningState;
 use burn::prelude::*;
 use burn::tensor::FloatDType;
 
-use vlp_ops::{
-    constant_floats, is_concurrent, is_cpu, is_same_tensor, nearest_code, segment_sum, split_mix,
-    to_cpu,
-};
+use vlp_ops::{constant_floats, nearest_code, segment_sum};
 
-use super::{DictionaryConfig, UpdateRule, VisualDictionary};
+use super::candidates::Candidates;
+use super::decay::Decay;
+use super::initial::initial_codes;
+use super::{UpdateRule, VisualDictionary};
 use crate::error::VisionError;
 
 /// Laplace smoothing of [`UpdateRule::Released`].
@@ -32,39 +33,12 @@ pub(super) fn load<const D: usize>(state: &RunningState<Tensor<D>>) -> Tensor<D>
     value.cast(FloatDType::F32)
 }
 
-/// The totals after the last update, with the number of updates: while they are still the current totals, nobody needs
-/// to read that number from a GPU.
-#[derive(Debug, Clone, Default)]
-pub(super) struct KnownTotals(Arc<Mutex<Option<(Tensor<1>, f32)>>>);
-
-impl KnownTotals {
-    fn updates(&self, totals: &Tensor<1>) -> f32 {
-        let totals_and_updates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*totals_and_updates {
-            Some((tensor, updates)) if is_same_tensor(tensor, totals) => *updates,
-            _ => to_cpu(totals.clone()).iter().next().unwrap_or_default(),
-        }
-    }
-
-    fn set(&self, totals: Tensor<1>, updates: f32) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((totals, updates));
-    }
-}
-
 /// Weighted features of each code.
 pub(super) struct CodeSums {
     /// Sums of their weights, `[codes]`.
     pub(super) counts: Tensor<1>,
     /// Sums of the features, `[codes, width]`.
     pub(super) sums: Tensor<2>,
-}
-
-/// A random feature for each code, in case it is dead.
-pub(super) struct Candidates {
-    /// `[codes, width]`.
-    pub(super) features: Tensor<2>,
-    /// Whether a code has a candidate, `[codes]`: a dead code whose feature is padding is restarted at a later update.
-    pub(super) is_valid: Tensor<1, Bool>,
 }
 
 impl CodeSums {
@@ -83,34 +57,27 @@ impl CodeSums {
     }
 }
 
-impl Candidates {
-    /// A pure function of (update, code), so that a resumed run chooses the same features.
-    pub(super) fn new(
-        features: &Tensor<2>,
-        weights: &Tensor<1>,
-        rows: usize,
-        updates: u64,
-    ) -> Self {
-        let feature_count = features.dims()[0] as u64;
-        let indices: Vec<i32> = (0..rows as u64)
-            .map(|row| (split_mix(0, updates << 20 | row) % feature_count) as i32)
-            .collect();
-        let indices = Tensor::<1, Int>::from_ints(indices.as_slice(), &features.device());
-        Self {
-            is_valid: weights.clone().select(0, indices.clone()).greater_elem(0.0),
-            features: features.clone().select(0, indices),
-        }
+/// The state before an update.
+pub(super) struct Current {
+    /// `[codes, width]`.
+    pub(super) codebook: Tensor<2>,
+    /// Number of updates and of restarted codes so far, `[2]`.
+    pub(super) totals: Tensor<1>,
+}
+
+impl Current {
+    /// Number of updates so far, `[1]`.
+    pub(super) fn updates(&self) -> Tensor<1> {
+        self.totals.clone().narrow(0, 0, 1)
     }
 }
 
 impl VisualDictionary {
-    /// The codebook before an update, with the number of updates so far.
-    pub(super) fn current(&self) -> (Tensor<2>, f32) {
-        let totals = self.running_totals.value_sync().without_autodiff();
-        (
-            load(&self.running_codes),
-            self.known_totals.updates(&totals),
-        )
+    pub(super) fn current(&self) -> Current {
+        Current {
+            codebook: load(&self.running_codes),
+            totals: load(&self.running_totals),
+        }
     }
 
     /// Assigns codes with the codebook before the update; returns them and the codebook after it.
@@ -119,71 +86,65 @@ impl VisualDictionary {
         features: Tensor<2>,
         weights: Option<Tensor<1>>,
     ) -> Result<(Tensor<1, Int>, Tensor<2>), VisionError> {
-        let (mut codebook, updates) = self.current();
-        if self.config.init_from_data && updates == 0.0 {
-            codebook = initial_codes(&self.config, &features, &weights)?;
+        let mut current = self.current();
+        if self.takes_initial_codes(&current.totals) {
+            current.codebook = initial_codes(&self.config, &features, &weights)?;
         }
-        let codes = nearest_code(features.clone(), codebook.clone());
+        let codes = nearest_code(features.clone(), current.codebook.clone());
         let weights = weights.unwrap_or_else(|| ones(&features));
-        let rows = codebook.dims()[0];
+        let rows = current.codebook.dims()[0];
         let sums = CodeSums::new(&features, &weights, &codes, rows);
-        let candidates = || Candidates::new(&features, &weights, rows, updates as u64);
-        let codebook = self.update(codebook, sums, candidates, updates);
+        let updates = current.updates();
+        let candidates = || Candidates::new(&features, &weights, rows, &updates);
+        let codebook = self.update(current, sums, candidates);
         Ok((codes, codebook))
     }
 
-    /// Moves the codes of `codebook` towards their features and restarts dead ones. Returns the new codebook.
+    /// Moves the codes of the codebook towards their features and restarts dead ones. Returns the new codebook.
     pub(super) fn update(
         &self,
-        mut codebook: Tensor<2>,
+        current: Current,
         sums: CodeSums,
         candidates: impl FnOnce() -> Candidates,
-        updates: f32,
     ) -> Tensor<2> {
         let config = &self.config;
+        let updates = current.updates();
+        let Current { codebook, totals } = current;
         let CodeSums { counts, sums } = sums;
-        let device = codebook.device();
-        let decay = match config.ramp > 0.0 {
-            true => config.decay.min(config.ramp * f64::from(updates)),
-            false => config.decay,
+        let (device, rows) = (codebook.device(), codebook.dims()[0]);
+        let decay = Decay::of_codes(config, &updates);
+        let mut codebook = match config.update {
+            UpdateRule::Paper => move_towards_means(codebook, counts.clone(), sums, &decay),
+            UpdateRule::Released => self.running_means(counts.clone(), sums, &decay),
         };
-        codebook = match config.update {
-            UpdateRule::Paper => move_towards_means(codebook, counts.clone(), sums, decay),
-            UpdateRule::Released => self.running_means(counts.clone(), sums, decay),
-        };
-        let is_first = updates == 0.0;
-        let mut usage = match is_first {
-            true => counts,
-            false => {
-                let usage = load(&self.running_usage).mul_scalar(USAGE_DECAY);
-                usage + counts.mul_scalar(1.0 - USAGE_DECAY)
-            }
-        };
+        // The average begins with the counts of the first update, which restarts no code. Products with 0 and 1 are exact.
+        let is_later = updates.clamp_max(1.0);
+        let is_first = is_later.clone().neg().add_scalar(1.0);
+        let usage = load(&self.running_usage);
+        let usage = Decay::constant(USAGE_DECAY).average(usage, counts.clone());
+        let mut usage = usage * is_later.clone() + counts * is_first;
         let constant = |values: &[f32]| constant_floats(values, &device).cast(FloatDType::F32);
         let mut added = constant(&[1.0, 0.0]);
-        if config.dead_code_threshold > 0.0 && !is_first {
+        if config.dead_code_threshold > 0.0 {
+            let threshold = is_later.mul_scalar(config.dead_code_threshold);
+            let dead = usage.clone().lower(threshold.expand([rows]));
             let count;
-            (codebook, usage, count) = self.restart_dead_codes(codebook, usage, candidates());
+            (codebook, usage, count) =
+                self.restart_dead_codes(codebook, usage, (dead, candidates()));
             added = Tensor::cat(vec![constant(&[1.0]), count], 0);
         }
         store(&self.running_usage, usage);
-        let totals = self.running_totals.value_sync().without_autodiff();
-        store(&self.running_totals, totals.cast(FloatDType::F32) + added);
-        // Where batches run concurrently, the totals are means over their threads, which are not known yet.
-        if !is_cpu(&device) && !is_concurrent() {
-            let totals = self.running_totals.value_sync().without_autodiff();
-            self.known_totals.set(totals, updates + 1.0);
-        }
+        store(&self.running_totals, totals + added);
         store(&self.running_codes, codebook.clone());
         codebook
     }
 
     /// [`UpdateRule::Released`]: running sums over smoothed running counts.
-    fn running_means(&self, counts: Tensor<1>, sums: Tensor<2>, decay: f64) -> Tensor<2> {
-        let update = 1.0 - decay;
-        let counts = load(&self.running_counts).mul_scalar(decay) + counts.mul_scalar(update);
-        let sums = load(&self.running_sums).mul_scalar(decay) + sums.mul_scalar(update);
-        let total = counts.clone().sum();
+    fn running_means(&self, counts: Tensor<1>, sums: Tensor<2>, decay: &Decay) -> Tensor<2> {
+        let counts = decay.average(load(&self.running_counts), counts);
+        let sums = decay.average(load(&self.running_sums), sums);
+        // Along an axis, since burn adds up a whole tensor in no fixed order on a GPU.
+        let total = counts.clone().sum_dim(0);
         let smoothing = SMOOTHING * counts.dims()[0] as f64;
         let smoothed = (counts.clone() + SMOOTHING) * (total.clone() / (total + smoothing));
         store(&self.running_counts, counts);
@@ -191,18 +152,17 @@ impl VisualDictionary {
         sums / smoothed.unsqueeze_dim(1)
     }
 
-    /// Replaces codes of low usage by their candidates; returns codebook, usage and number of replaced codes.
+    /// Replaces dead codes by their candidates, if these are valid; returns codebook, usage and number of replaced codes.
     fn restart_dead_codes(
         &self,
         codebook: Tensor<2>,
         usage: Tensor<1>,
-        candidates: Candidates,
+        (dead, candidates): (Tensor<1, Bool>, Candidates),
     ) -> (Tensor<2>, Tensor<1>, Tensor<1>) {
         let shape = codebook.dims();
         let threshold = self.config.dead_code_threshold;
-        let dead = usage.clone().lower_elem(threshold);
         let dead = dead.bool_and(candidates.is_valid);
-        let count = dead.clone().float().sum().cast(FloatDType::F32);
+        let count = dead.clone().float().sum_dim(0).cast(FloatDType::F32);
         let dead_rows = dead.clone().unsqueeze_dim::<2>(1).expand(shape);
         let replacements = candidates.features;
         let usage = usage.mask_fill(dead.clone(), 2.0 * threshold);
@@ -224,12 +184,12 @@ fn move_towards_means(
     codebook: Tensor<2>,
     counts: Tensor<1>,
     sums: Tensor<2>,
-    decay: f64,
+    decay: &Decay,
 ) -> Tensor<2> {
     let shape = codebook.dims();
     let unused = counts.clone().lower_equal_elem(0.0);
     let means = sums / counts.mask_fill(unused.clone(), 1.0).unsqueeze_dim(1);
-    let moved = codebook.clone().mul_scalar(decay) + means.mul_scalar(1.0 - decay);
+    let moved = decay.average(codebook.clone(), means);
     moved.mask_where(unused.unsqueeze_dim::<2>(1).expand(shape), codebook)
 }
 
@@ -237,35 +197,4 @@ fn move_towards_means(
 pub(super) fn ones(features: &Tensor<2>) -> Tensor<1> {
     let options = (&features.device(), FloatDType::F32.into());
     Tensor::ones([features.dims()[0]], options)
-}
-
-/// A feature of positive weight for each code, evenly spaced.
-pub(super) fn initial_codes(
-    config: &DictionaryConfig,
-    features: &Tensor<2>,
-    weights: &Option<Tensor<1>>,
-) -> Result<Tensor<2>, VisionError> {
-    let count = features.dims()[0];
-    let valid: Vec<usize> = match weights {
-        Some(weights) => {
-            let weights: Vec<f32> = to_cpu(weights.clone()).iter().collect();
-            (0..count).filter(|&i| weights[i] > 0.0).collect()
-        }
-        None => (0..count).collect(),
-    };
-    if valid.len() < config.codes {
-        return Err(VisionError::Dictionary {
-            key: "codes",
-            value: config.codes.to_string(),
-            hint: format!(
-                "init_from_data needs a feature for each code, and the first batch has {}: use fewer codes, a larger batch, or init_from_data = false",
-                valid.len()
-            ),
-        });
-    }
-    let indices: Vec<i32> = (0..config.codes)
-        .map(|code| valid[code * valid.len() / config.codes] as i32)
-        .collect();
-    let indices = Tensor::<1, Int>::from_ints(indices.as_slice(), &features.device());
-    Ok(features.clone().select(0, indices))
 }

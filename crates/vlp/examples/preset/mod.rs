@@ -10,7 +10,7 @@ use vlp::{Datasets, VlpError};
 use vlp_data::{DataError, Example, Examples};
 use vlp_models::initialize;
 use vlp_objectives::{Pretrain, PretrainObjectives, VisionLanguage, total};
-use vlp_train::{BatchLoss, SkipReason, Trainer};
+use vlp_train::{BatchLoss, Precision, SkipReason, TrainError, Trainer};
 use vlp_vision::ResNet;
 
 pub(crate) type BoxResult = Result<(), Box<dyn Error>>;
@@ -59,6 +59,12 @@ impl Preset {
             data,
             device,
         })
+    }
+
+    #[allow(dead_code, reason = "each example uses a part")]
+    pub(crate) fn with_precision(mut self, precision: Precision) -> Self {
+        self.config.train.precision = precision;
+        self
     }
 
     /// The examples of a batch.
@@ -110,15 +116,15 @@ pub(crate) fn take_flag(arguments: &mut Vec<String>, flag: &str) -> bool {
     arguments.len() < count
 }
 
-/// Sets bf16 matmul precision if the arguments have `--bf16`.
+/// Sets the CPU's precision: bf16 if the arguments have `--bf16`, which is removed.
 #[allow(dead_code, reason = "each example uses a part")]
-pub(crate) fn set_precision(arguments: &mut Vec<String>) -> BoxResult {
-    if take_flag(arguments, "--bf16")
-        && !vlp_ops::set_matmul_precision(vlp_ops::MatmulPrecision::Bf16)
-    {
-        return Err("this processor has no bf16 matmul instructions".into());
-    }
-    Ok(())
+pub(crate) fn set_precision(arguments: &mut Vec<String>) -> Result<Precision, TrainError> {
+    let precision = match take_flag(arguments, "--bf16") {
+        true => Precision::Bf16,
+        false => Precision::F32,
+    };
+    precision.set(&Device::flex())?;
+    Ok(precision)
 }
 
 /// Peak memory of the process in MiB; `None` on systems without `/proc`.

@@ -7,6 +7,7 @@ use clap::Args;
 use toml::Value;
 use vlp::config::{CheckpointChoice, Sources, check_used, resolve};
 use vlp::{RunConfig, VlpError};
+use vlp_train::{Precision, TrainError};
 
 /// A preset and values that override it.
 #[derive(Args)]
@@ -137,14 +138,32 @@ impl SettingsArgs {
 /// Choice of the device.
 #[derive(Args)]
 pub(super) struct DeviceArgs {
-    /// Device: auto, flex (CPU), flex-bf16 (CPU, bf16 matmul precision), wgpu or cuda.
+    /// Device: auto, flex (CPU), wgpu or cuda.
     #[arg(long = "device", default_value = "auto")]
     pub(super) name: String,
 }
 
-impl DeviceArgs {
+/// Choice of the device of a command that trains nothing, and of its precision.
+#[derive(Args)]
+pub(super) struct InferenceArgs {
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    /// Precision of matrix multiplications and convolutions.
+    #[arg(long, value_name = "f32|tf32|bf16", default_value_t)]
+    precision: Precision,
+}
+
+impl InferenceArgs {
     pub(super) fn pick(&self) -> Result<Device, VlpError> {
-        vlp::device::pick(&self.name)
+        let device = vlp::device::pick(&self.device.name)?;
+        let is_supported = self.precision.set(&device);
+        is_supported.map_err(|error| match error {
+            TrainError::Config { hint, .. } => {
+                VlpError::Config(format!("--precision {}: {hint}", self.precision))
+            }
+            error => error.into(),
+        })?;
+        Ok(device)
     }
 }
 

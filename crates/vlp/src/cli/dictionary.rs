@@ -8,7 +8,7 @@ use vlp::VlpError;
 use vlp::eval::codebook;
 use vlp::format::format_metric;
 
-use super::common_args::{CheckpointArgs, DeviceArgs};
+use super::common_args::{CheckpointArgs, InferenceArgs};
 use super::output::print;
 
 #[derive(Args)]
@@ -24,7 +24,7 @@ pub(super) struct DictionaryArgs {
     #[arg(long, value_name = "FILE", default_value = "dictionary.html")]
     out: PathBuf,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: InferenceArgs,
 }
 
 impl DictionaryArgs {

@@ -7,7 +7,7 @@ use vlp::VlpError;
 use vlp::eval::{evaluate_run, write_results};
 use vlp::run::run_config;
 
-use super::common_args::{CheckpointArgs, DeviceArgs, OverrideArgs};
+use super::common_args::{CheckpointArgs, InferenceArgs, OverrideArgs};
 use super::output::{print, print_metric, warn};
 
 #[derive(Args)]
@@ -22,7 +22,7 @@ pub(super) struct EvaluateArgs {
     #[command(flatten)]
     config: OverrideArgs,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: InferenceArgs,
 }
 
 impl EvaluateArgs {

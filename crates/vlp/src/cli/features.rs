@@ -8,7 +8,7 @@ use vlp::data::open_plain;
 use vlp::predict::{FeatureKinds, write_features};
 use vlp::{Predictor, VlpError};
 
-use super::common_args::{CheckpointArgs, DeviceArgs};
+use super::common_args::{CheckpointArgs, InferenceArgs};
 use super::counter::Counter;
 use super::output::{print, warn};
 
@@ -30,7 +30,7 @@ pub(super) struct FeaturesArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: InferenceArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -8,7 +8,7 @@ use clap::builder::RangedU64ValueParser;
 use vlp::search::{IndexOptions, IndexedSource, write_index};
 use vlp::{Predictor, VlpError};
 
-use super::common_args::{CheckpointArgs, DeviceArgs};
+use super::common_args::{CheckpointArgs, InferenceArgs};
 use super::output::{print, warn};
 
 #[derive(Args)]
@@ -29,7 +29,7 @@ pub(super) struct IndexArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: InferenceArgs,
 }
 
 impl IndexArgs {

@@ -7,7 +7,7 @@ use vlp::predict::{Request, write_folder};
 use vlp::{Predictor, VlpError};
 use vlp_objectives::CaptioningConfig;
 
-use super::common_args::{CheckpointArgs, DeviceArgs};
+use super::common_args::{CheckpointArgs, InferenceArgs};
 use super::output::{print, warn};
 
 /// A run, images, and what to predict.
@@ -38,7 +38,7 @@ pub(super) struct PredictArgs {
     #[arg(long, value_name = "DIR", default_value = "predictions")]
     out: PathBuf,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: InferenceArgs,
 }
 
 /// Maximum of `--num-beams`.

@@ -11,7 +11,7 @@ use vlp::{Predictor, VlpError};
 use vlp_files::write_whole;
 use vlp_index::Index;
 
-use super::common_args::DeviceArgs;
+use super::common_args::InferenceArgs;
 use super::output::{print, warn};
 
 #[derive(Args)]
@@ -34,7 +34,7 @@ pub(super) struct SearchArgs {
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: InferenceArgs,
 }
 
 /// What is searched for.

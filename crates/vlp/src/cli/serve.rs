@@ -11,7 +11,7 @@ use vlp::VlpError;
 use vlp::serve::{ServedRun, attach_indices, distinguish};
 use vlp_serve::{HostName, Model, ServeConfig, Server, stop_signal};
 
-use super::common_args::{CheckpointArgs, DeviceArgs};
+use super::common_args::{CheckpointArgs, InferenceArgs};
 use super::output::{print, warn};
 
 #[derive(Args)]
@@ -32,7 +32,7 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: InferenceArgs,
 }
 
 #[derive(Args)]
@@ -104,7 +104,7 @@ impl ServeArgs {
 
     pub(super) fn run(self) -> Result<(), VlpError> {
         let device = self.device.pick()?;
-        let device_name = vlp::device::resolve_name(&self.device.name);
+        let device_name = vlp::device::resolve_name(&self.device.device.name);
         let mut runs = vec![];
         for run in &self.runs {
             let choice = self.checkpoint.choice;

@@ -31,7 +31,7 @@ impl Predictor {
         let encoded = self.encode(images, &[], EncoderPasses::NONE, false)?;
         let codes = encoded.output.codes("codes")?;
         let columns = codes.grid[1].max(1);
-        let grids = codes.assignments.iter().map(|assignments| {
+        let grids = codes.assignments().iter().map(|assignments| {
             let is_inside = |code: &&Option<usize>| code.is_some();
             let first_row = assignments.iter().take(columns);
             let first_column = assignments.iter().step_by(columns);

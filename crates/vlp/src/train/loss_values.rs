@@ -27,6 +27,8 @@ pub(super) struct LossLayout(Vec<ObjectiveLayout>);
 struct ObjectiveLayout {
     objective: String,
     terms: Vec<TermLayout>,
+    /// Names of the diagnostics that are read with the terms.
+    measured: Vec<String>,
     diagnostics: Vec<(String, f64)>,
 }
 
@@ -38,7 +40,7 @@ struct TermLayout {
     is_auxiliary: bool,
 }
 
-/// The loss of a micro-batch, of which the total and all terms are reported.
+/// The loss of a micro-batch, of which the total, all terms and all measured diagnostics are reported.
 pub(super) fn batch_loss(losses: NamedLosses, device: &Device) -> BatchLoss<LossLayout> {
     let total = total(&losses).unwrap_or_else(|| Tensor::zeros([1], device));
     let (mut names, mut values) = (
@@ -58,6 +60,12 @@ pub(super) fn batch_loss(losses: NamedLosses, device: &Device) -> BatchLoss<Loss
                 is_auxiliary: term.layer.is_some(),
             });
         }
+        let mut measured = vec![];
+        for (name, value) in losses.measured {
+            names.push(statistic_key(&format!("{objective}/{name}")));
+            values.push(value.without_autodiff());
+            measured.push(name.into());
+        }
         let mut diagnostics = losses.diagnostics.iter();
         if let Some((name, _)) = diagnostics.find(|(_, value)| !value.is_finite()) {
             let key = statistic_key(&format!("{objective}/{name}"));
@@ -67,6 +75,7 @@ pub(super) fn batch_loss(losses: NamedLosses, device: &Device) -> BatchLoss<Loss
         layout.push(ObjectiveLayout {
             objective: objective.into(),
             terms,
+            measured,
             diagnostics: diagnostics
                 .map(|(name, value)| (name.into(), value))
                 .collect(),
@@ -142,6 +151,7 @@ pub(super) fn loss_values(layout: &LossLayout, values: &[f32]) -> Vec<LossValue>
     for layout in &layout.0 {
         let objective = &layout.objective;
         let (values, others) = rest.split_at(layout.terms.len());
+        let (measured, others) = others.split_at(layout.measured.len());
         rest = others;
         let terms = || layout.terms.iter().zip(values);
         let sum = terms().map(|(term, value)| term.weight * value);
@@ -157,9 +167,12 @@ pub(super) fn loss_values(layout: &LossLayout, values: &[f32]) -> Vec<LossValue>
                 logged(loss_key(&format!("{objective}/{}", term.name)), *value)
             }));
         }
-        read.extend(layout.diagnostics.iter().map(|(name, value)| {
-            logged(statistic_key(&format!("{objective}/{name}")), *value as f32)
-        }));
+        let statistic =
+            |name: &str, value: f32| logged(statistic_key(&format!("{objective}/{name}")), value);
+        let measured = layout.measured.iter().zip(measured);
+        read.extend(measured.map(|(name, value)| statistic(name, *value)));
+        let diagnostics = layout.diagnostics.iter();
+        read.extend(diagnostics.map(|(name, value)| statistic(name, *value as f32)));
     }
     read
 }

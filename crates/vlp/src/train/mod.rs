@@ -51,7 +51,7 @@ pub struct TrainOptions {
     pub config: RunConfig,
     /// A new run, or one to resume.
     pub run: RunChoice,
-    /// Device name: `auto`, `flex`, `flex-bf16`, `wgpu` or `cuda`.
+    /// Device name: `auto`, `flex`, `wgpu` or `cuda`.
     pub device: String,
     /// Stop after this step, as if the process were killed; the run can be resumed.
     pub stop_at: Option<u64>,
@@ -184,6 +184,7 @@ impl<O: ObjectiveSet> Prepared<O> {
             .train
             .check_processes(options.processes.world_size())?;
         let data = Datasets::open_with_tokenizer(&config, opened.tokenizer(&config)?)?;
+        config.train.precision.set(&device)?;
         let bf16_moments = config.train.optimizer.moment_dtype == MomentDtype::Bf16;
         if bf16_moments && !device.supports_dtype(FloatDType::BF16) {
             return Err(VlpError::Config(format!(

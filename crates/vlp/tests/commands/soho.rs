@@ -34,6 +34,10 @@ fn resumed_dictionary_run_is_bit_identical_with_restarts_and_threads() {
         let metrics = |run: &Path| fs::read_to_string(run.join("metrics.jsonl")).unwrap();
         assert!(metrics(&resumed) == metrics(&uninterrupted), "{name}");
     }
+    for record in losses(&folder.path().join("paper")) {
+        let masked = record["stats/mvm/masked_tokens"].as_f64();
+        assert!(masked.is_some_and(|count| count > 0.0), "{record}");
+    }
     let names = metric_names(&folder.path().join("paper"));
     for metric in [
         "mvm/accuracy",

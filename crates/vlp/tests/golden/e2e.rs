@@ -167,7 +167,7 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
         pairing: Pairing::one_to_one(rows),
         image_texts: None,
         target_index: (0..rows).collect(),
-        visual_masks: vec![None; rows],
+        visual_masks: None,
         targets,
     })
 }

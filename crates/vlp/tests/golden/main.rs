@@ -26,8 +26,10 @@ mod soho;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
+use burn::prelude::*;
 use case::Case;
 use report::Report;
+use vlp_train::Precision;
 
 fn folder() -> PathBuf {
     std::env::var_os("VLP_GOLDEN_DIR").map_or_else(
@@ -51,6 +53,8 @@ fn outputs_agree_with_pytorch() {
     let folder = folder();
     let names = case::discover(&folder);
     assert!(!names.is_empty(), "no case in {}", folder.display());
+    // The tolerances are for f32; a GPU may have TF32.
+    Precision::F32.set(&Device::default()).unwrap();
     let mut report = Report::default();
     for name in names {
         match name.split('_').next().unwrap_or_default() {

@@ -6,7 +6,7 @@ use vlp_objectives::mlm::MlmTarget;
 use vlp_objectives::{
     Batch, Codes, HeadSizes, ItmConfig, MaskSampling, MlmConfig, MlmHead, MvmConfig, MvmHead,
     ObjectivesConfig, Pairing, Pretrain, PretrainObjectives, PretrainTargets, VisionLanguage,
-    VisualMask,
+    VisualMask, VisualMasks,
 };
 use vlp_train::{GroupConfig, OptimizerConfig, OptimizerKind};
 use vlp_transformer::TextBatch;
@@ -27,7 +27,7 @@ pub(crate) fn run(case: &Case, report: &mut Report) -> Result<(), String> {
     let mut new_model = || load(case, build(case, &device)?, torch_param, report);
     let (output_model, loss_model, trained_model) = (new_model()?, new_model()?, new_model()?);
     let unmasked = Batch {
-        visual_masks: vec![],
+        visual_masks: None,
         ..batch(case, &Device::default())?
     };
     let inference_model = output_model.model.valid();
@@ -203,6 +203,7 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
             sampling: MaskSampling::Batch,
         })
     });
+    let visual_masks: Vec<Option<VisualMask>> = visual_masks.collect();
     Ok(Batch {
         all_pairs: None,
         pad: 0,
@@ -218,7 +219,7 @@ fn batch(case: &Case, device: &Device) -> Result<Batch<PretrainTargets>, String>
         pairing: Pairing::new(count, (0..rows).map(|row| row / (rows / count)).collect()),
         image_texts: None,
         target_index: (0..rows).collect(),
-        visual_masks: visual_masks.collect(),
+        visual_masks: VisualMasks::new(&visual_masks, device),
         targets: targets.collect(),
         images,
     })
@@ -242,11 +243,10 @@ fn outputs(model: &Model, batch: &Batch<PretrainTargets>) -> Result<Outputs, Str
     for (i, stage) in image_tokens.feature_maps.iter().enumerate() {
         outputs.insert(format!("stages.{i}"), Values::of(stage.clone()));
     }
-    let codes = Codes::read(quantized, memory.pad_mask.clone(), &inputs);
+    let codes = Codes::new(quantized, memory.pad_mask.clone(), &inputs);
     let rows = batch.pairing.texts();
     let states = batch.pairing.gather_per_text(quantized.quantized.clone());
     let [_, count, width] = states.dims();
-    let device = states.device();
     let [h, w] = image_tokens.grid;
     let projected = batch.pairing.gather_per_text(quantized.features.clone());
     let projected = projected.swap_dims(1, 2).reshape([rows, width, h, w]);
@@ -263,14 +263,14 @@ fn outputs(model: &Model, batch: &Batch<PretrainTargets>) -> Result<Outputs, Str
         shape: vec![rows, count],
         values: vec![-100.0; rows * count],
     };
-    for token in &codes.masked {
+    for token in codes.masked() {
         labels.values[token.row * count + token.position] = token.code as f64;
     }
     outputs.insert("mvm_labels".into(), labels);
     let pos = batch.pairing.gather_per_text(memory.pos.clone());
     outputs.insert("pos".into(), Values::of(pos.clone()));
     let mut tokens = batch.pairing.gather_per_text(memory.states.clone());
-    if let Some(mask) = codes.mask(rows, &device) {
+    if let Some(mask) = codes.mask() {
         tokens = quantizer.mask(tokens, mask);
     }
     let visual = soho.add_positions(tokens, pos);

@@ -7,7 +7,10 @@ use vlp_ops::{DropoutMask, LayerNorm};
 use super::{assert_close, devices, floats, matrix};
 
 /// Values and gradients of a function of leaves of these shapes on both devices, by the weights of a matrix like its value.
-fn both(shapes: &[[usize; 2]], function: impl Fn(&[Tensor<2>]) -> Tensor<2>) -> [Vec<Vec<f32>>; 2] {
+pub(super) fn both(
+    shapes: &[[usize; 2]],
+    function: impl Fn(&[Tensor<2>]) -> Tensor<2>,
+) -> [Vec<Vec<f32>>; 2] {
     devices().map(|device| {
         let device = device.autodiff();
         vlp_ops::seed_random(&device, 7);

@@ -6,6 +6,7 @@ mod assignment;
 mod detection;
 mod gradients;
 mod layers;
+mod precision;
 mod updates;
 
 use burn::prelude::*;

@@ -9,3 +9,4 @@
 
 mod recorded;
 mod skipped;
+mod soho;

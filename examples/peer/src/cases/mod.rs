@@ -15,6 +15,7 @@ use std::path::Path;
 use burn::prelude::*;
 use serde_json::{Value, json};
 use vlp_ops::capture::{self, CaptureReport};
+use vlp_train::Precision;
 use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
 
@@ -52,18 +53,30 @@ pub(crate) trait Case {
 #[cfg(feature = "ledger")]
 pub(crate) type Backward = Box<dyn FnOnce()>;
 
-/// Loads the files of a case onto a device; `captures` records forward passes as graphs where the device has them.
+/// How a case runs.
+pub(crate) struct Options {
+    /// Whether passes and steps are recorded as graphs where the device has them.
+    pub(crate) captures: bool,
+    /// Of training steps.
+    pub(crate) precision: Precision,
+    /// Values `key=value` of the configuration of a model or a step.
+    pub(crate) set: Vec<String>,
+}
+
+/// Loads the files of a case onto a device.
 pub(crate) fn load(
     case: &str,
     weights: Option<&Path>,
     inputs: &Path,
     plain: &Device,
-    captures: bool,
+    options: &Options,
 ) -> Result<Box<dyn Case>, PeerError> {
+    let captures = options.captures;
     let arrays = Arrays::read(inputs)?;
     let missing = || PeerError::Request(format!("weights: {case} needs a file"));
     let file = || weights.ok_or_else(missing);
-    if let Some(setup) = Setup::of(case)? {
+    if let Some(mut setup) = Setup::of(case, &options.set)? {
+        setup.config.train.precision = options.precision;
         let steps = case.ends_with("-step");
         let device = if steps {
             plain.clone().autodiff()
@@ -100,14 +113,14 @@ fn with_model(
             caption::load(model, arrays, 5, device, captures)?
         }
         (_, System::E2eVlp(model)) if case.ends_with("-step") => {
-            step::load(model, setup, arrays, device)?
+            step::load(model, setup, arrays, device, captures)?
         }
         ("e2e-pair-800x1333", System::E2eVlp(model)) => {
             pair::load(model, arrays, device, captures)?
         }
         ("soho-pair-608x1024", System::Soho(model)) => pair::load(model, arrays, device, captures)?,
         (_, System::E2eVlp(model)) => forward::load(model, arrays, device, captures)?,
-        (_, System::Soho(model)) => step::load(model, setup, arrays, device)?,
+        (_, System::Soho(model)) => step::load(model, setup, arrays, device, captures)?,
     })
 }
 

@@ -24,7 +24,7 @@ const SHORT_TEXT: usize = 16;
 
 /// Writes weights, if the case has any, and inputs into `folder`.
 pub(crate) fn prepare(case: &str, folder: &Path) -> Result<(Option<PathBuf>, PathBuf), PeerError> {
-    let setup = Setup::of(case)?;
+    let setup = Setup::of(case, &[])?;
     let inputs = inputs(case, setup.as_ref())?;
     std::fs::create_dir_all(folder).map_err(|e| PeerError::file(folder, e))?;
     let inputs_file = folder.join("inputs.safetensors");

@@ -22,6 +22,9 @@ const MAX_GRAPHS: usize = 4;
 const MAX_RECORDINGS: usize = 4 * MAX_GRAPHS;
 /// Maximum number of keys that are remembered.
 const MAX_KEYS: usize = 64;
+/// Number of a key's first steps that may copy values to the CPU: a dictionary is initialized from data in the first step, and
+/// asks in the second one whether it is the first.
+const MAX_COPYING_STEPS: usize = 2;
 /// Greatest difference of a replay's losses and norm from those without a graph, as a fraction: sums may be added in another
 /// order. A copy of other values than those of the step would change them by much more.
 const TOLERANCE: f32 = 1e-3;
@@ -66,7 +69,8 @@ pub(super) enum Plan {
 }
 
 pub(in crate::trainer) enum Graph<M: Module> {
-    New,
+    /// No step has run, or so many that copied values to the CPU.
+    New(usize),
     /// A step has run, whose micro-batches took these numbers of dropout seeds.
     Observed(Vec<usize>),
     Recorded(Box<Recorded<M>>),
@@ -168,14 +172,14 @@ impl<M: Module> Graphs<M> {
         let position = self.entries.iter().position(|(other, _)| *other == key);
         let entry = match position {
             Some(index) => self.entries.remove(index),
-            None => (key, Graph::New),
+            None => (key, Graph::New(0)),
         };
         self.entries.push(entry);
         if self.entries.len() > MAX_KEYS {
             self.entries.remove(0);
         }
         match self.entries.last().map(|(_, graph)| graph) {
-            None | Some(Graph::New) => Plan::Observe,
+            None | Some(Graph::New(_)) => Plan::Observe,
             Some(Graph::Observed(_)) if self.attempts == MAX_RECORDINGS => {
                 Plan::Refused(format!("more than {MAX_RECORDINGS} shapes"))
             }
@@ -204,7 +208,7 @@ impl<M: Module> Graphs<M> {
         }
         let mut graphs = self.entries.iter_mut().map(|(_, graph)| graph);
         if let Some(graph) = graphs.find(|graph| is_graph(graph)) {
-            *graph = Graph::New;
+            *graph = Graph::New(0);
         }
     }
 
@@ -212,10 +216,22 @@ impl<M: Module> Graphs<M> {
     pub(super) fn drop_recorded(&mut self) {
         for (_, graph) in &mut self.entries {
             if let Graph::Recorded(_) = graph {
-                *graph = Graph::New;
+                *graph = Graph::New(0);
             }
         }
         self.in_place = InPlace::default();
+    }
+
+    /// After a step whose losses were computed from values on the CPU.
+    pub(super) fn observe_copies(&mut self) {
+        let steps = match self.entries.last() {
+            Some((_, Graph::New(steps))) => steps + 1,
+            _ => 1,
+        };
+        self.set(match steps > MAX_COPYING_STEPS {
+            true => Graph::Refused("the losses are computed from values on the CPU".into()),
+            false => Graph::New(steps),
+        });
     }
 
     /// Replaces the last entry's graph.

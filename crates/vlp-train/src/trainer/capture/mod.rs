@@ -2,7 +2,8 @@
 //! graph instead of thousands of kernels.
 //!
 //! The first step of a key and shapes runs without a graph. Before the second one a graph is recorded, the third one compares
-//! the losses of both, and later ones replay the graph. Needed as long as burn records no training steps.
+//! the losses of both, and later ones replay the graph. Steps of a key that read values from the device in their middle do not
+//! count: there may be two of them. Needed as long as burn records no training steps.
 
 mod backup;
 mod graphs;
@@ -79,8 +80,7 @@ impl<M: Module> Trainer<M> {
             Plan::Observe => {
                 let (outcome, observed) = self.step_without_graph(seed, eager)?;
                 if observed.copies {
-                    let reason = "the losses are computed from values on the CPU";
-                    self.graphs.set(Graph::Refused(reason.into()));
+                    self.graphs.observe_copies();
                 } else if outcome.0.skipped.is_none() {
                     self.graphs.set(Graph::Observed(observed.seeds));
                 }

@@ -61,7 +61,7 @@ impl CodeUsage {
             let inputs = Inputs::new(&images, &text, &pairing);
             let output = encoder.encode(&inputs, EncoderPasses::NONE)?;
             let quantized = output.codes("dictionary")?;
-            let assignments = &quantized.assignments[0];
+            let assignments = &quantized.assignments()[0];
             let [_, tokens, width] = quantized.features.dims();
             let features = quantized.features.clone().reshape([tokens, width]);
             let rows = assignments.iter().map(|code| code.unwrap_or(0) as i32);
