@@ -1,7 +1,7 @@
 //! The stages of continuous integration, with their times and the tests that were skipped.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,8 @@ struct Stage {
     name: &'static str,
     cargo: &'static str,
     env: &'static [(&'static str, &'static str)],
+    /// Folders that it makes and no other stage reads. They are removed after it, unless they were there before.
+    makes: &'static [&'static str],
 }
 
 /// Building stages first: the test stage's build serves the quick run.
@@ -18,16 +20,19 @@ const STAGES: [Stage; 14] = [
         name: "fmt",
         cargo: "fmt --all --check",
         env: &[],
+        makes: &[],
     },
     Stage {
         name: "features",
         cargo: "run --quiet --package xtask -- features",
         env: &[],
+        makes: &[],
     },
     Stage {
         name: "tidy",
         cargo: "run --quiet --package xtask -- tidy",
         env: &[],
+        makes: &[],
     },
     Stage {
         name: "test",
@@ -35,57 +40,68 @@ const STAGES: [Stage; 14] = [
         // The same inputs of the property tests each time: a change is judged by itself. `cargo test`
         // by hand draws new ones.
         env: &[("PROPTEST_RNG_SEED", "2106018042104035")],
+        makes: &[],
     },
     // The same tests where the processor had fewer vector instructions; what cannot run at all is printed as skipped.
     Stage {
         name: "avx2",
         cargo: "test --package vlp-ops",
         env: &[("VLP_SIMD", "avx2")],
+        makes: &[],
     },
     Stage {
         name: "scalar",
         cargo: "test --package vlp-ops",
         env: &[("VLP_SIMD", "scalar")],
+        makes: &[],
     },
     Stage {
         name: "golden-avx2",
         cargo: "test --package vlp --test golden",
         env: &[("VLP_SIMD", "avx2")],
+        makes: &[],
     },
     Stage {
         name: "golden-scalar",
         cargo: "test --package vlp --test golden",
         env: &[("VLP_SIMD", "scalar")],
+        makes: &[],
     },
     Stage {
         name: "quick",
         cargo: "run --package vlp -- pretrain --quick --out target/quick",
         env: &[],
+        makes: &[],
     },
     Stage {
         name: "quick-soho",
         cargo: "run --package vlp -- pretrain --preset soho-tiny --quick --out target/quick",
         env: &[],
+        makes: &[],
     },
     Stage {
         name: "clippy",
         cargo: "clippy --workspace --all-targets -- -D warnings",
         env: &[],
+        makes: &[],
     },
     Stage {
         name: "cloud",
         cargo: "clippy --package vlp --features cloud --all-targets -- -D warnings",
         env: &[],
+        makes: &[],
     },
     Stage {
         name: "doc",
         cargo: "doc --workspace --no-deps",
         env: &[("RUSTDOCFLAGS", "-D warnings")],
+        makes: &["target/doc"],
     },
     Stage {
         name: "package",
         cargo: "run --quiet --package xtask -- publish --dry-run --no-build",
         env: &[],
+        makes: &["target/publish", "target/publish-build"],
     },
 ];
 
@@ -143,8 +159,10 @@ const SKIPPED: &str = "SKIPPED: ";
 fn execute(root: &Path, stage: &Stage, skipped: &mut Vec<String>) -> Result<(), String> {
     let quick = root.join(QUICK);
     if stage.cargo.ends_with(QUICK) && quick.exists() {
-        std::fs::remove_dir_all(&quick).map_err(|error| format!("{QUICK}: {error}"))?;
+        remove(&quick)?;
     }
+    let folders = stage.makes.iter().map(|folder| root.join(folder));
+    let folders: Vec<PathBuf> = folders.filter(|folder| !folder.exists()).collect();
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .args(stage.cargo.split(' '))
@@ -170,11 +188,18 @@ fn execute(root: &Path, stage: &Stage, skipped: &mut Vec<String>) -> Result<(), 
         }
     }
     let status = child.wait().map_err(failed)?;
+    for folder in folders.iter().filter(|folder| folder.exists()) {
+        remove(folder)?;
+    }
     if status.success() {
         Ok(())
     } else {
         Err(status.to_string())
     }
+}
+
+fn remove(folder: &Path) -> Result<(), String> {
+    std::fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 /// The tests that were skipped, with their reasons.

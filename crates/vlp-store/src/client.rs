@@ -8,7 +8,7 @@ use object_store::{
 };
 use url::{Position, Url};
 
-use crate::RetryPolicy;
+use crate::{RetryPolicy, retry_after::RetryAfter};
 
 /// Longest time of a single request.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -35,7 +35,10 @@ pub(crate) fn open(
     );
     macro_rules! client {
         ($builder:ty, $url:expr) => {{
-            let builder = <$builder>::new().with_url($url).with_retry(retry);
+            let builder = <$builder>::new()
+                .with_url($url)
+                .with_retry(retry)
+                .with_http_connector(RetryAfter::new(policy));
             let options = std::iter::once(&timeout).chain(options);
             let builder = options.fold(builder, |builder, (key, value)| {
                 match key.to_ascii_lowercase().parse() {

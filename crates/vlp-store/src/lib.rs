@@ -4,6 +4,7 @@ mod client;
 mod error;
 mod object_blob_store;
 mod range_reader;
+mod retry_after;
 mod retry_policy;
 mod runtime;
 mod version;

@@ -59,6 +59,8 @@ const GPU_CHOICES: [Choice; 2] = [
 struct Measured {
     memory: f64,
     seconds: f64,
+    /// Fraction of the cores that other processes used.
+    others: Option<f64>,
 }
 
 /// Measures every case and writes `docs/numbers/memory-PAGE.md`.
@@ -114,7 +116,7 @@ fn measure(
         versions[name] = version.clone();
     }
     bench.target.complete(&mut request, side);
-    let answer = worker.ask(&request)?;
+    let (others, answer) = worker.ask_watched(&request)?;
     let memory = match bench.target.gpu_memory(worker.process()) {
         Some(memory) => memory,
         None => answer["peak_rss"]
@@ -125,15 +127,19 @@ fn measure(
     Ok(Measured {
         memory,
         seconds: seconds.fold(f64::INFINITY, f64::min),
+        others,
     })
 }
 
 fn line(case: &str, name: &str, measured: Measured, theirs: Measured) -> String {
     format!(
-        "| `{case}` | {name} | {:.0} | {:.2} | {:.0} |\n",
+        "| `{case}` | {name} | {:.0} | {:.2} | {:.0} | {} |\n",
         measured.memory / 1e6,
         measured.memory / theirs.memory,
-        1e3 * measured.seconds
+        1e3 * measured.seconds,
+        measured
+            .others
+            .map_or("–".into(), |others| format!("{:.0}", 1e2 * others))
     )
 }
 
@@ -143,8 +149,9 @@ fn page(bench: &Bench, page: &str, rows: &str, versions: &Value) -> String {
          Written by `{} memory`, never by hand; what a case is: [benches/peer](../../benches/peer/README.md).\n\
          Each line is a process of its own, which makes {STEPS} steps.\n\
          {}\n\
-         PyTorch is eager; milliseconds are the shortest step.\n\n\
-         | case | option | MB | / PyTorch | ms |\n|---|---|---:|---:|---:|\n{rows}",
+         PyTorch is eager; milliseconds are the shortest step.\n\
+         `others` is the fraction of the cores, in percent, that other processes used meanwhile: with more than a few percent, times are not comparable.\n\n\
+         | case | option | MB | / PyTorch | ms | others % |\n|---|---|---:|---:|---:|---:|\n{rows}",
         bench.target.command(),
         target::memory_note(page),
     );
@@ -166,10 +173,11 @@ mod tests {
         let of = |memory| Measured {
             memory,
             seconds: 0.25,
+            others: Some(0.124),
         };
         assert_eq!(
             line("e2e-step", "bf16 moments", of(8e8), of(16e8)),
-            "| `e2e-step` | bf16 moments | 800 | 0.50 | 250 |\n"
+            "| `e2e-step` | bf16 moments | 800 | 0.50 | 250 | 12 |\n"
         );
     }
 }

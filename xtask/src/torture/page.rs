@@ -60,7 +60,7 @@ const UNSAFE_START: &str = "
 ## `unsafe`
 
 The compiler forbids it in all crates but `vlp-ops`, whose kernels write through pointers.
-Miri interprets tests of these kernels on small shapes, and finds undefined behavior and data races; it has no AVX.
+Miri interprets tests of these kernels on small shapes, without vector instructions, and finds undefined behavior and data races.
 The address sanitizer finds accesses outside of allocations while all tests of the crate run with the instructions of the processor.
 `cargo xtask torture unsafe` runs Miri, with `--long` the sanitizer as well, for which burn is built anew; kernels for GPUs are only compared with the CPU ([speed.md](speed.md)).
 

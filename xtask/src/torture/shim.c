@@ -10,11 +10,14 @@
  * TORTURE_PEAK     file for the peak of the resident memory, in KiB
  * TORTURE_SECONDS  SIGALRM after this time
  * TORTURE_MEMORY   MiB of data that the process may have
+ * TORTURE_HEAP     file for the bytes that are allocated, and those that the allocator holds, at the last write to metrics.jsonl:
+ *                  between two steps
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -33,7 +36,7 @@ enum fault { NONE, ERROR, BEFORE, HALF, AFTER, SHORT };
 
 static char folder[PATH_MAX];
 static size_t folder_length;
-static int log_file = -1;
+static int log_file = -1, heap_file = -1;
 static long fault_at = -1, calls, clock_step, clock_reads;
 static enum fault fault_kind;
 static int fault_error, for_good;
@@ -53,6 +56,7 @@ __attribute__((constructor)) static void start(void) {
   const char *path = getenv("TORTURE_FOLDER");
   if (path && realpath(path, folder)) folder_length = strlen(folder);
   if ((path = getenv("TORTURE_LOG"))) log_file = open_log(path);
+  if ((path = getenv("TORTURE_HEAP"))) heap_file = open_log(path);
   fault_at = number("TORTURE_AT", -1);
   for_good = number("TORTURE_FOR_GOOD", 0);
   clock_step = number("TORTURE_CLOCK", 0);
@@ -202,7 +206,25 @@ static ssize_t write_at(int file, const void *data, size_t length, int64_t offse
   return written;
 }
 
-ssize_t write(int file, const void *data, size_t length) { return write_at(file, data, length, -1); }
+/* Writes the state of the heap if this is the log of a run. */
+static void note_heap(int file) {
+  static const char log_name[] = "/metrics.jsonl";
+  char path[PATH_MAX], line[64];
+  int error = errno;
+  size_t length = heap_file >= 0 && path_of(file, path) ? strlen(path) : 0, tail = sizeof log_name - 1;
+  if (length >= tail && !strcmp(path + length - tail, log_name)) {
+    struct mallinfo2 heap = mallinfo2();
+    int count = snprintf(line, sizeof line, "%020zu %020zu\n", heap.uordblks + heap.hblkhd, heap.arena + heap.hblkhd);
+    syscall(SYS_pwrite64, heap_file, line, (size_t)count, 0L);
+  }
+  errno = error;
+}
+
+ssize_t write(int file, const void *data, size_t length) {
+  ssize_t written = write_at(file, data, length, -1);
+  note_heap(file);
+  return written;
+}
 ssize_t pwrite(int file, const void *data, size_t length, off_t offset) { return write_at(file, data, length, offset); }
 ssize_t pwrite64(int file, const void *data, size_t length, off64_t offset) { return write_at(file, data, length, offset); }
 

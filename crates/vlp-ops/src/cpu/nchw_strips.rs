@@ -133,3 +133,35 @@ impl Strip {
         sums
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::tensor::from_vec;
+
+    /// Planes so large that each channel is a strip, and so small that all channels are one.
+    #[test]
+    fn strips_are_all_of_a_tensor() {
+        for (rows, strips) in [(27, 3), (2, 1)] {
+            let dims = [2, 3, rows, 20];
+            let length = dims.iter().product();
+            let shape = NchwShape::of(&from_vec(vec![0.0; length], dims));
+            let (values, counts) = shape.alloc_strips(|strip, images| {
+                for (image, values) in images.into_iter().enumerate() {
+                    let first = strip.plane(image, 0).start;
+                    for (i, value) in values.iter_mut().enumerate() {
+                        *value += (first + i) as f32;
+                    }
+                }
+                strip.channels.len()
+            });
+            assert_eq!((counts.len(), counts.iter().sum::<usize>()), (strips, 3));
+            assert!(
+                values
+                    .iter()
+                    .enumerate()
+                    .all(|(i, value)| *value == i as f32)
+            );
+        }
+    }
+}

@@ -40,6 +40,9 @@ pub(crate) fn keep_pool_awake() {
         if caller.spinning.load(Ordering::Relaxed) > 0 || threads == 1 {
             return;
         }
+        // A broadcast leaves a job for this thread, too. It runs the previous one now: a thread that never waits for work, such as
+        // the main thread next to two halves of a batch, would collect a job for each step.
+        rayon::yield_local();
         caller.spinning.store(threads - 1, Ordering::Relaxed);
         let caller = Arc::clone(caller);
         rayon::spawn_broadcast(move |context| {
@@ -98,6 +101,22 @@ mod tests {
                     std::thread::yield_now();
                 }
             }
+        });
+    }
+
+    #[test]
+    fn a_thread_that_never_waits_for_work_collects_no_jobs() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2);
+        pool.build().unwrap().install(|| {
+            for _ in 0..50 {
+                keep_pool_awake();
+                while spinning() > 0 {
+                    std::thread::yield_now();
+                }
+            }
+            // Each job has a reference, of which the last broadcast leaves one.
+            let jobs = CALLER.with(Arc::strong_count) - 1;
+            assert!(jobs <= 2, "{jobs} jobs");
         });
     }
 

@@ -258,6 +258,10 @@ impl Case<'_> {
                 ended.code, ended.output
             ));
         }
+        if server.too_early() > 0 {
+            let count = server.too_early();
+            return Err(format!("{count} requests earlier than `Retry-After` says"));
+        }
         no_temporaries(&case)?;
         if !has_finished {
             let output = ended.expect(1)?;

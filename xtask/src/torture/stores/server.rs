@@ -1,6 +1,6 @@
 //! An HTTP server of objects that may answer wrongly: as S3 does, and as a plain web server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Error, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -17,6 +17,8 @@ pub(super) const PLACE: &str = "bucket/set";
 /// How long a stalled connection stays open.
 const STALL: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(50);
+/// What `Retry-After` says, in seconds.
+const RETRY_AFTER: u64 = 1;
 
 /// Runs until it is dropped.
 pub(super) struct Server {
@@ -30,6 +32,10 @@ struct State {
     requests: AtomicUsize,
     /// Names that were asked for.
     seen: Mutex<BTreeSet<String>>,
+    /// When requests may be repeated whose answer had `Retry-After`.
+    not_before: Mutex<BTreeMap<String, Instant>>,
+    /// Requests that were repeated earlier.
+    too_early: AtomicUsize,
     /// Whether a request other than a `GET` of an object was answered wrongly.
     spoiled_others: AtomicBool,
     has_ended: AtomicBool,
@@ -45,6 +51,8 @@ impl Server {
             trouble: Mutex::new(trouble),
             requests: AtomicUsize::new(0),
             seen: Mutex::default(),
+            not_before: Mutex::default(),
+            too_early: AtomicUsize::new(0),
             spoiled_others: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
         });
@@ -75,8 +83,14 @@ impl Server {
         !self.state.spoiled_others.load(Ordering::SeqCst)
     }
 
-    /// Answers rightly from now on.
+    /// Number of requests that were repeated before the time of `Retry-After` was over.
+    pub(super) fn too_early(&self) -> usize {
+        self.state.too_early.load(Ordering::SeqCst)
+    }
+
+    /// Answers rightly from now on, and another client.
     pub(super) fn mend(&self) {
+        lock(&self.state.not_before).clear();
         *lock(&self.state.trouble) = None;
     }
 }
@@ -126,6 +140,11 @@ impl State {
             return Ok(());
         };
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
+        let repeated = format!("{} {} {:?}", request.method, request.path, request.range);
+        let not_before = lock(&self.not_before).remove(&repeated);
+        if not_before.is_some_and(|time| Instant::now() < time) {
+            self.too_early.fetch_add(1, Ordering::SeqCst);
+        }
         let trouble = lock(&self.trouble).filter(|trouble| trouble.is_met_by(number));
         let kind = trouble.map(|trouble| trouble.kind);
         let mut connection = Connection {
@@ -149,10 +168,13 @@ impl State {
             Some(Kind::Stall) => return connection.stall(),
             Some(Kind::Garbage) => return connection.send(b"no HTTP\0\r\n\r\n"),
             Some(Kind::Status(code, retry_after)) => {
-                let retry_after = if retry_after {
-                    "Retry-After: 1\r\n"
-                } else {
-                    ""
+                let retry_after = match retry_after {
+                    true => {
+                        let time = Instant::now() + Duration::from_secs(RETRY_AFTER);
+                        lock(&self.not_before).insert(repeated, time);
+                        format!("Retry-After: {RETRY_AFTER}\r\n")
+                    }
+                    false => String::new(),
                 };
                 let head = format!(
                     "HTTP/1.1 {code} Trouble\r\n{retry_after}Content-Length: 0\r\nConnection: close\r\n\r\n"

@@ -21,7 +21,7 @@ pub(super) enum Kind {
     LengthTooLarge,
     /// `Content-Length` is smaller than the body, which is complete.
     LengthTooSmall,
-    /// A status code, with `Retry-After: 1` if true.
+    /// A status code, with `Retry-After` if true.
     Status(u16, bool),
     /// 206 with the first half of what was asked for.
     HalfRange,

@@ -16,6 +16,8 @@ mod pointwise;
 mod reduce_partials;
 mod shape;
 mod strided_input_grad;
+#[cfg(test)]
+mod tests;
 mod weight_grad;
 mod weight_view;
 mod winograd;

@@ -13,8 +13,9 @@ use crate::cpu::simd::simd_dispatch;
 use crate::cpu::tensor::with_scratch;
 use crate::flops::count_matmul;
 
-/// Fewer multiplications are one block: splitting costs more than it gains.
-const MIN_PARALLEL: usize = 1 << 20;
+/// Fewer multiplications are one block: splitting costs more than it gains. Miri interprets products that are split, but not so
+/// many multiplications.
+const MIN_PARALLEL: usize = if cfg!(miri) { 1 << 7 } else { 1 << 20 };
 /// Number of blocks: enough for all cores, and few enough that each is worth the packing of its operands.
 const BLOCKS: usize = 8;
 /// From this many rows on, transposing the right operand takes less time than transposing the left one and the result.
@@ -279,5 +280,83 @@ impl ParallelGemm<'_> {
                 },
             );
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Integers from -2 to 2, whose sums are exact.
+    fn integers(length: usize, seed: usize) -> Vec<f32> {
+        let integer = |i: usize| (i * 7 + i / 5 * 3 + seed) % 5;
+        (0..length).map(|i| integer(i) as f32 - 2.0).collect()
+    }
+
+    /// Shapes that are split by columns, by rows, and by the transposed product where the right operand is column-major; one
+    /// that is not split, and one without terms.
+    const SHAPES: [[usize; 3]; 6] = [
+        [2, 3, 66],
+        [34, 2, 66],
+        [66, 3, 2],
+        [1, 4, 66],
+        [2, 3, 5],
+        [2, 0, 3],
+    ];
+
+    #[test]
+    fn products_are_sums_of_products() {
+        // Miri takes a minute for one.
+        let variants: &[bool] = if cfg!(miri) { &[false] } else { &[true, false] };
+        for [rows, depth, columns] in SHAPES {
+            let (left, right) = (integers(rows * depth, 1), integers(depth * columns, 2));
+            let (bias, shift) = (integers(columns, 3), integers(rows, 4));
+            let epilogue = Epilogue {
+                scale: &vec![2.0; rows],
+                shift: &shift,
+                shortcut: None,
+                relu: true,
+            };
+            for column_major in [false, true] {
+                let right = match column_major {
+                    true => Matrix::row_major(&right, depth.max(1)).transposed(),
+                    false => Matrix::row_major(&right, columns),
+                };
+                let product = |row: usize, column: usize| {
+                    let terms = (0..depth).map(|k| {
+                        let index = k * right.row_stride + column * right.column_stride;
+                        left[row * depth + k] * right.values[index]
+                    });
+                    terms.sum::<f32>()
+                };
+                for &is_plain in variants {
+                    let gemm = || ParallelGemm {
+                        shape: [rows, depth, columns],
+                        left: Matrix::row_major(&left, depth.max(1)),
+                        right,
+                        bias: (!is_plain).then_some(&*bias),
+                        k_chunk: (!is_plain).then_some(2),
+                        epilogue: (!is_plain && depth > 0).then_some(&epilogue),
+                    };
+                    let expected: Vec<f32> = (0..rows * columns)
+                        .map(|i| {
+                            let (row, column) = (i / columns, i % columns);
+                            let value = product(row, column);
+                            match (is_plain, depth) {
+                                (true, _) => value,
+                                (false, 0) => bias[column],
+                                (false, _) => ((value + bias[column]) * 2.0 + shift[row]).max(0.0),
+                            }
+                        })
+                        .collect();
+                    let name = format!("{rows} x {depth} x {columns}, {column_major}, {is_plain}");
+                    assert_eq!(gemm().run(), expected, "{name}");
+                    if rows * columns < 100 {
+                        let twice = ParallelGemm::run_all(&[gemm(), gemm()]);
+                        assert_eq!(twice, expected.repeat(2), "{name}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -22,9 +22,9 @@ pub(super) use task::{PANEL, Task};
 
 /// Taps of a task, of whole inputs.
 const TASK_TAPS: usize = 144;
-/// Number of tasks, and the minimum number of positions that are distributed over tasks.
+/// Number of tasks, and the minimum number of positions that are distributed over tasks: few for Miri, which interprets them.
 const TASKS: usize = 8;
-const MIN_POSITIONS: usize = 512;
+const MIN_POSITIONS: usize = if cfg!(miri) { 8 } else { 512 };
 
 /// The gradient of the weight.
 pub(super) fn weight_grad(shape: &ConvShape, grad_output: &[f32], x: &[f32]) -> Vec<f32> {
