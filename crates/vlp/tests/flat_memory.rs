@@ -27,6 +27,9 @@ const PERIODS: usize = 5;
 /// step. The least that is seen varies by up to half of this.
 const ALLOWED: usize = 10 << 10;
 
+/// Times that a run is measured at most.
+const ATTEMPTS: usize = 3;
+
 /// Without threads that load, whose number of batches ahead varies.
 const EVERY_RUN: [&str; 5] = [
     "data.workers=0",
@@ -82,42 +85,47 @@ fn least_memory(metrics: &Path, has_ended: &AtomicBool) -> [usize; PERIODS] {
     least
 }
 
+/// The least use of memory in each period of a new run.
+fn measure(run: &Path, (preset, settings): Run) -> [usize; PERIODS] {
+    let settings = [&TINY[..], &EVERY_RUN, settings].concat();
+    // SOHO has no decoder.
+    let settings = settings.iter().filter(|setting| {
+        let of_decoder = ["model.decoder", "objectives.detection"];
+        preset != "soho-tiny" || !of_decoder.iter().any(|key| setting.starts_with(key))
+    });
+    let sources = Sources {
+        preset: Some(preset.into()),
+        set: settings.map(|setting| (*setting).to_owned()).collect(),
+        ..Sources::default()
+    };
+    // More steps than are compared: the end of a run frees much.
+    let options = TrainOptions::new(resolve(&sources).unwrap(), RunChoice::New(run.into()))
+        .with_device("flex".into())
+        .with_stop_at(Some((PERIOD * PERIODS) as u64 + 10));
+    let has_ended = AtomicBool::new(false);
+    let metrics = run.join("metrics.jsonl");
+    std::thread::scope(|scope| {
+        let sampler = scope.spawn(|| least_memory(&metrics, &has_ended));
+        let outcome = train(&options);
+        has_ended.store(true, Ordering::Relaxed);
+        outcome.unwrap();
+        sampler.join().unwrap()
+    })
+}
+
 #[test]
 fn runs_leave_nothing_behind() {
     // As in the program, this thread is one of the pool.
     vlp::device::init_process().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    for (number, (preset, settings)) in RUNS.into_iter().enumerate() {
-        let settings = [&TINY[..], &EVERY_RUN, settings].concat();
-        // SOHO has no decoder.
-        let settings = settings.iter().filter(|setting| {
-            let of_decoder = ["model.decoder", "objectives.detection"];
-            preset != "soho-tiny" || !of_decoder.iter().any(|key| setting.starts_with(key))
+    for (number, run) in RUNS.into_iter().enumerate() {
+        // On a busy machine the sampler may miss the least use; what a step leaves behind is there each time.
+        let is_flat = (0..ATTEMPTS).any(|attempt| {
+            let least = measure(&folder.path().join(format!("{number}-{attempt}")), run);
+            eprintln!("run {number}, {}: {least:?} bytes", run.0);
+            let [_, before, .., after] = least;
+            after <= before + ALLOWED
         });
-        let sources = Sources {
-            preset: Some(preset.into()),
-            set: settings.map(|setting| (*setting).to_owned()).collect(),
-            ..Sources::default()
-        };
-        let run = folder.path().join(number.to_string());
-        // More steps than are compared: the end of a run frees much.
-        let options = TrainOptions::new(resolve(&sources).unwrap(), RunChoice::New(run.clone()))
-            .with_device("flex".into())
-            .with_stop_at(Some((PERIOD * PERIODS) as u64 + 10));
-        let has_ended = AtomicBool::new(false);
-        let metrics = run.join("metrics.jsonl");
-        let least = std::thread::scope(|scope| {
-            let sampler = scope.spawn(|| least_memory(&metrics, &has_ended));
-            let outcome = train(&options);
-            has_ended.store(true, Ordering::Relaxed);
-            outcome.unwrap();
-            sampler.join().unwrap()
-        });
-        eprintln!("run {number}, {preset}: {least:?} bytes");
-        let [_, before, .., after] = least;
-        assert!(
-            after <= before + ALLOWED,
-            "run {number}, {preset}: {before} bytes, then {after}"
-        );
+        assert!(is_flat, "run {number}, {}: the memory grows", run.0);
     }
 }
