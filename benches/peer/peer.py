@@ -30,7 +30,8 @@ class Loaded:
     def __init__(self, request):
         import torch
         torch.set_num_threads(THREADS)
-        self.device, is_bf16 = request.get("device", "cpu"), request.get("precision") == "bf16"
+        self.device, precision = request.get("device", "cpu"), request.get("precision", "tf32")
+        is_bf16 = precision == "bf16"
         if self.device == "cpu" and is_bf16:
             # What lets PyTorch take bf16 for products and convolutions of f32.
             torch.set_float32_matmul_precision("medium")
@@ -38,7 +39,7 @@ class Loaded:
                 part.fp32_precision = "bf16"
         elif self.device != "cpu":
             # Products and convolutions alike in TF32, as burn's are where the GPU has it, or neither of them.
-            full = bool(request.get("f32"))
+            full = precision == "f32"
             torch.set_float32_matmul_precision("highest" if full else "high")
             torch.backends.cudnn.allow_tf32 = not full
         from cases import CASES, losses_of
@@ -89,7 +90,7 @@ def answer(request, state):
     if request["case"] == "start":
         runs = [once(request) for _ in range(request["repeats"])]
         return case | {"seconds": [s for s, _ in runs], "losses": runs[0][1], "peak_rss": peak(resource.RUSAGE_CHILDREN)}
-    key = [request.get(k) for k in ("case", "weights", "inputs", "device", "precision", "compiled", "f32")]
+    key = [request.get(k) for k in ("case", "weights", "inputs", "device", "precision", "compiled")]
     if state.get("key") != key:
         state.clear()
         state["loaded"], state["key"] = Loaded(request), key

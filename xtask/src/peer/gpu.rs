@@ -163,7 +163,7 @@ impl Bench<'_> {
             &ours(fused, json!({"precision": "f32"})),
             &ours(fused, json!({"precision": "bf16"})),
             &torch(json!({})),
-            &torch(json!({"f32": true})),
+            &torch(json!({"precision": "f32"})),
         ];
         let mut line = format!("| `{case}` |");
         for column in columns {

@@ -1,6 +1,5 @@
 //! Peak memory of a training step with each option that lowers it, next to PyTorch's.
 
-use std::fmt::Write as _;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -111,10 +110,7 @@ fn measure(
         super::OURS => bench.ours()?,
         side => bench.python(side)?,
     };
-    let answer = worker.ask(&json!({"versions": true}))?;
-    for (name, version) in answer["versions"].as_object().into_iter().flatten() {
-        versions[name] = version.clone();
-    }
+    worker.add_versions(versions)?;
     bench.target.complete(&mut request, side);
     let (others, answer) = worker.ask_watched(&request)?;
     let memory = match bench.target.gpu_memory(worker.process()) {
@@ -144,24 +140,18 @@ fn line(case: &str, name: &str, measured: Measured, theirs: Measured) -> String 
 }
 
 fn page(bench: &Bench, page: &str, rows: &str, versions: &Value) -> String {
-    let mut text = format!(
+    format!(
         "# Memory of a training step: {page}\n\n\
          Written by `{} memory`, never by hand; what a case is: [benches/peer](../../benches/peer/README.md).\n\
          Each line is a process of its own, which makes {STEPS} steps.\n\
          {}\n\
          PyTorch is eager; milliseconds are the shortest step.\n\
          `others` is the fraction of the cores, in percent, that other processes used meanwhile: with more than a few percent, times are not comparable.\n\n\
-         | case | option | MB | / PyTorch | ms | others % |\n|---|---|---:|---:|---:|---:|\n{rows}",
+         | case | option | MB | / PyTorch | ms | others % |\n|---|---|---:|---:|---:|---:|\n{rows}{}",
         bench.target.command(),
         target::memory_note(page),
-    );
-    let versions = versions.as_object().into_iter().flatten();
-    let versions: Vec<String> = versions
-        .map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or("?")))
-        .collect();
-    let date = bench.run.get(..10).unwrap_or(&bench.run);
-    _ = writeln!(text, "\n{date}: {}; {}", bench.machine, versions.join(", "));
-    text
+        bench.footer(versions),
+    )
 }
 
 #[cfg(test)]

@@ -164,6 +164,16 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// The last line of a page: date, machine and versions.
+    fn footer(&self, versions: &Value) -> String {
+        let versions = versions.as_object().into_iter().flatten();
+        let versions: Vec<String> = versions
+            .map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or("?")))
+            .collect();
+        let date = self.run.get(..10).unwrap_or(&self.run);
+        format!("\n{date}: {}; {}\n", self.machine, versions.join(", "))
+    }
+
     /// A new process of vlp's worker.
     fn ours(&self) -> Result<Worker, String> {
         let mut command = self.target.restrict(Command::new(&self.worker));

@@ -1,6 +1,5 @@
 //! vlp's inference next to a pipeline of two steps in PyTorch: the regions of a detector, then a transformer over them.
 
-use std::fmt::Write as _;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -88,10 +87,7 @@ fn measure(bench: &Bench, system: &System, versions: &mut Value) -> Result<Row, 
         (bench.python(THEIRS)?, system.regions),
     ];
     for (worker, _) in &mut sides {
-        let answer = worker.ask(&json!({"versions": true}))?;
-        for (name, version) in answer["versions"].as_object().into_iter().flatten() {
-            versions[name] = version.clone();
-        }
+        worker.add_versions(versions)?;
     }
     let mut seconds: [Vec<f64>; 4] = Default::default();
     // The first turn warms up.
@@ -156,13 +152,7 @@ fn page(bench: &Bench, rows: &[Row], versions: &Value) -> String {
     for (system, row) in SYSTEMS.iter().zip(rows) {
         text += &line(system, row);
     }
-    let versions = versions.as_object().into_iter().flatten();
-    let versions: Vec<String> = versions
-        .map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or("?")))
-        .collect();
-    let date = bench.run.get(..10).unwrap_or(&bench.run);
-    _ = writeln!(text, "\n{date}: {}; {}", bench.machine, versions.join(", "));
-    text
+    text + &bench.footer(versions)
 }
 
 #[cfg(test)]

@@ -56,6 +56,15 @@ impl Worker {
         Ok((others, answer))
     }
 
+    /// Adds what it is built with.
+    pub(super) fn add_versions(&mut self, versions: &mut Value) -> Result<(), String> {
+        let answer = self.ask(&json!({"versions": true}))?;
+        for (name, version) in answer["versions"].as_object().into_iter().flatten() {
+            versions[name] = version.clone();
+        }
+        Ok(())
+    }
+
     /// Writes the files of a case below `target/peer`: the answer names them.
     pub(crate) fn prepare(&mut self, root: &Path, case: &str) -> Result<Value, String> {
         let folder = root.join("target/peer").join(case);

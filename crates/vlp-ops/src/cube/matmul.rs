@@ -35,13 +35,10 @@ fn product(lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
         DType::F32 => {
             let output = init_matmul_output(&lhs, &rhs, DType::F32);
             let strategies = [Strategy::SimpleUnit(Default::default()), Strategy::Naive];
-            let launched = strategies
+            let is_launched = strategies
                 .into_iter()
-                .map(|strategy| launch_f32(strategy, &lhs, &rhs, &output))
-                .find(Result::is_ok);
-            launched
-                .expect("the naive kernel takes any operands")
-                .expect("a strategy that succeeded");
+                .any(|strategy| launch_f32(strategy, &lhs, &rhs, &output).is_ok());
+            assert!(is_launched, "the naive kernel takes any operands");
             output
         }
         _ => {

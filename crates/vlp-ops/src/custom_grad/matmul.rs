@@ -12,11 +12,7 @@ use crate::precision::{GpuMatmul, gpu_matmul};
 
 /// The product in the precision that is set; `None` for tensors that are not f32 on a GPU, and where burn's product has it.
 pub(crate) fn matmul<const D: usize>(lhs: &Tensor<D>, rhs: &Tensor<D>) -> Option<Tensor<D>> {
-    match gpu_matmul() {
-        GpuMatmul::Burn | GpuMatmul::Tf32 => None,
-        GpuMatmul::F32 => matmul_in(DType::F32, lhs, rhs),
-        GpuMatmul::Bf16 => matmul_in(DType::BF16, lhs, rhs),
-    }
+    matmul_in(operand_type()?, lhs, rhs)
 }
 
 /// The product in f32; `None` for tensors that are not f32 on a GPU, and where burn's product has it.
@@ -27,9 +23,13 @@ pub(crate) fn f32_matmul<const D: usize>(lhs: &Tensor<D>, rhs: &Tensor<D>) -> Op
         .flatten()
 }
 
-/// Whether [`matmul`] may differ from burn's product.
-pub(crate) fn differs() -> bool {
-    matches!(gpu_matmul(), GpuMatmul::F32 | GpuMatmul::Bf16)
+/// The type of operands on a GPU; `None` where burn's product has the precision that is set.
+pub(crate) fn operand_type() -> Option<DType> {
+    match gpu_matmul() {
+        GpuMatmul::Burn | GpuMatmul::Tf32 => None,
+        GpuMatmul::F32 => Some(DType::F32),
+        GpuMatmul::Bf16 => Some(DType::BF16),
+    }
 }
 
 fn matmul_in<const D: usize>(dtype: DType, lhs: &Tensor<D>, rhs: &Tensor<D>) -> Option<Tensor<D>> {

@@ -34,9 +34,9 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, geometry: Conv2dGeometry) -> Tens
     let options = ConvOptions::new(stride, padding, dilation, 1);
     gpu_path! {
         use burn::tensor::DType;
-        use crate::precision::{GpuMatmul, gpu_matmul};
+        use crate::custom_grad::matmul::operand_type;
         let is_f32 = x.dtype() == DType::F32 && weight.dtype() == DType::F32;
-        if gpu_matmul() == GpuMatmul::Bf16 && is_f32 && !crate::is_cpu(&x.device()) {
+        if operand_type() == Some(DType::BF16) && is_f32 && !crate::is_cpu(&x.device()) {
             let (x, weight) = (x.cast(DType::BF16), weight.cast(DType::BF16));
             return module::conv2d(x, weight, None, options).cast(DType::F32);
         }

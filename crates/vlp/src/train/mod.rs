@@ -184,6 +184,7 @@ impl<O: ObjectiveSet> Prepared<O> {
             .train
             .check_processes(options.processes.world_size())?;
         let data = Datasets::open_with_tokenizer(&config, opened.tokenizer(&config)?)?;
+        // The trainer sets it, too, but after the folder of the run has been made.
         config.train.precision.set(&device)?;
         let bf16_moments = config.train.optimizer.moment_dtype == MomentDtype::Bf16;
         if bf16_moments && !device.supports_dtype(FloatDType::BF16) {

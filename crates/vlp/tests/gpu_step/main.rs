@@ -7,6 +7,7 @@
     clippy::print_stdout
 )]
 
+mod outcome;
 mod recorded;
 mod skipped;
 mod soho;

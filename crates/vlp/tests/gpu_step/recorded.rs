@@ -6,9 +6,11 @@ use burn::tensor::activation::relu;
 use vlp_ops::capture::Value;
 use vlp_ops::{LayerNorm, dropout};
 use vlp_train::{
-    BatchLoss, CheckpointStore, CheckpointWriter, Decay, GroupConfig, OptimizerKind,
-    ScheduleConfig, SkipReason, StepCaptureReport, StepInputs, TrainError, Trainer, TrainerConfig,
+    BatchLoss, Decay, GroupConfig, OptimizerKind, ScheduleConfig, StepCaptureReport, StepInputs,
+    TrainError, Trainer, TrainerConfig,
 };
+
+use crate::outcome::{self, Outcome};
 
 const STEPS: u64 = 20;
 /// The step whose input is not a number.
@@ -16,7 +18,6 @@ const NOT_FINITE: u64 = 11;
 /// A step of another shape, and one whose resumed run starts there.
 const OTHER_SHAPE: u64 = 14;
 const RESUMED: u64 = 9;
-const HASH: &str = "configuration";
 
 /// Parameters of both optimizers, running statistics, and dropout in both of its kernels.
 #[derive(Module, Debug)]
@@ -119,13 +120,6 @@ fn inputs(step: u64, index: usize, device: &Device) -> StepInputs {
     }
 }
 
-/// What a run must reproduce: values and skipped steps, and the files of its last checkpoint.
-#[derive(Debug, PartialEq)]
-struct Outcome {
-    steps: Vec<(Vec<u32>, u32, Option<SkipReason>)>,
-    files: Vec<(&'static str, Vec<u8>)>,
-}
-
 fn train(mut trainer: Trainer<Net>, until: u64, device: &Device) -> (Trainer<Net>, Outcome) {
     let mut steps = vec![];
     while trainer.step_count() < until {
@@ -143,9 +137,7 @@ fn train(mut trainer: Trainer<Net>, until: u64, device: &Device) -> (Trainer<Net
         let (report, outputs) = trainer.step_with_inputs(3, &inputs, loss).unwrap();
         let indices: Vec<usize> = outputs.iter().map(|(index, _)| *index).collect();
         assert_eq!(indices, (0..outputs.len()).collect::<Vec<_>>());
-        let values = outputs.iter().flat_map(|(_, values)| values);
-        let bits = values.map(|value| value.to_bits()).collect();
-        steps.push((bits, report.grad_norm.to_bits(), report.skipped));
+        steps.push(outcome::step((report, outputs)));
     }
     let files = trainer.checkpoint_files().unwrap();
     (trainer, Outcome { steps, files })
@@ -164,14 +156,7 @@ fn recorded_steps_have_the_bits_of_steps_without_graphs() {
     let device = gpu();
     let (_, expected) = train(new_trainer(false, &device), STEPS, &device);
     let (trainer, outcome) = train(new_trainer(true, &device), STEPS, &device);
-    let skipped: Vec<usize> = (0..STEPS as usize)
-        .filter(|&step| expected.steps[step].2.is_some())
-        .collect();
-    assert_eq!(skipped, [NOT_FINITE as usize]);
-    for (step, (a, b)) in outcome.steps.iter().zip(&expected.steps).enumerate() {
-        assert_eq!(a, b, "step {step}");
-    }
-    assert!(outcome == expected, "the checkpoints differ");
+    outcome.assert_equals(&expected, NOT_FINITE);
     // Of each graph, the first three steps run without it; so does one that is not finite, and one of another shape.
     let report = trainer.capture_report();
     println!("{report:?}");
@@ -184,16 +169,7 @@ fn a_resumed_run_has_the_bits_of_an_uninterrupted_one() {
     let device = gpu();
     let (_, expected) = train(new_trainer(true, &device), STEPS, &device);
     let (trainer, first) = train(new_trainer(true, &device), RESUMED, &device);
-    let folder = tempfile::tempdir().unwrap();
-    let writer = CheckpointWriter::open(folder.path(), 1).unwrap();
-    writer
-        .save(&trainer.state(HASH), &first.files, None)
-        .unwrap();
-    drop((writer, trainer));
-    let (checkpoint, _) = CheckpointStore::open(folder.path()).latest().unwrap();
-    let trainer = new_trainer(true, &device)
-        .resume(&checkpoint, HASH)
-        .unwrap();
+    let trainer = outcome::resumed(trainer, &first.files, new_trainer(true, &device));
     let (trainer, second) = train(trainer, STEPS, &device);
     assert!(trainer.capture_report().replays > 0);
     let steps = [first.steps, second.steps].concat();

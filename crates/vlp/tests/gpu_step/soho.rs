@@ -11,15 +11,13 @@ use vlp_objectives::{
     PretrainObjectives, PretrainTargets, total,
 };
 use vlp_ops::capture::Value;
-use vlp_train::{
-    BatchLoss, CheckpointStore, CheckpointWriter, GroupConfig, OptimizerKind, SkipReason,
-    StepInputs, Trainer, TrainerConfig,
-};
+use vlp_train::{BatchLoss, GroupConfig, OptimizerKind, StepInputs, Trainer, TrainerConfig};
 use vlp_vision::{
     Depth, DictionaryConfig, Fusion, ResNetConfig, Stem, UpdateRule, UpdateTime,
     VectorQuantizerConfig,
 };
 
+use crate::outcome::{self, Outcome};
 use crate::recorded::gpu;
 
 const STEPS: u64 = 12;
@@ -28,7 +26,6 @@ const RESUMED: u64 = 5;
 /// The step whose pixels are not numbers.
 const NOT_FINITE: u64 = 10;
 const CODES: usize = 6;
-const HASH: &str = "configuration";
 
 type Model = Pretrain<Soho, PretrainObjectives>;
 
@@ -185,13 +182,6 @@ fn batch_loss(losses: &NamedLosses, index: usize) -> BatchLoss<usize> {
     }
 }
 
-/// What a run must reproduce: values, norm and skipped steps, and the files of its last checkpoint.
-#[derive(Debug, PartialEq)]
-struct Outcome {
-    steps: Vec<(Vec<u32>, u32, Option<SkipReason>)>,
-    files: Vec<(&'static str, Vec<u8>)>,
-}
-
 fn train(
     mut trainer: Trainer<Model>,
     rig: &Rig,
@@ -211,10 +201,9 @@ fn train(
             let losses = model.losses_with_tensors(&batches[index], values)?;
             Ok::<_, Box<dyn Error>>(batch_loss(&losses, index))
         };
-        let (report, outputs) = trainer.step_with_inputs(3, &inputs, loss).unwrap();
-        let values = outputs.iter().flat_map(|(_, values)| values);
-        let bits = values.map(|value| value.to_bits()).collect();
-        steps.push((bits, report.grad_norm.to_bits(), report.skipped));
+        steps.push(outcome::step(
+            trainer.step_with_inputs(3, &inputs, loss).unwrap(),
+        ));
     }
     let files = trainer.checkpoint_files().unwrap();
     (trainer, Outcome { steps, files })
@@ -233,12 +222,7 @@ fn check(case: &Case) -> Outcome {
     let run = |capture| train(case.trainer(&rig, capture, &device), &rig, STEPS, &device);
     let (_, expected) = run(false);
     let (trainer, outcome) = run(true);
-    let skipped = (0..STEPS).filter(|&step| expected.steps[step as usize].2.is_some());
-    assert_eq!(skipped.collect::<Vec<_>>(), [NOT_FINITE]);
-    for (step, (a, b)) in outcome.steps.iter().zip(&expected.steps).enumerate() {
-        assert_eq!(a, b, "step {step}");
-    }
-    assert!(outcome == expected, "the checkpoints differ");
+    outcome.assert_equals(&expected, NOT_FINITE);
     let report = trainer.capture_report();
     println!("{report:?}");
     // Of each half, the first three steps that do not read from the device run without a graph; so does the one that is not
@@ -284,15 +268,8 @@ fn paper_dictionary_and_positions_of_each_sample_resumed() {
     let expected = check(&case);
     let (rig, device) = (Rig::new(&Device::flex()).unwrap(), gpu());
     let (trainer, first) = train(case.trainer(&rig, true, &device), &rig, RESUMED, &device);
-    let folder = tempfile::tempdir().unwrap();
-    let writer = CheckpointWriter::open(folder.path(), 1).unwrap();
-    writer
-        .save(&trainer.state(HASH), &first.files, None)
-        .unwrap();
-    drop((writer, trainer));
-    let (checkpoint, _) = CheckpointStore::open(folder.path()).latest().unwrap();
-    let trainer = case.trainer(&rig, true, &device);
-    let trainer = trainer.resume(&checkpoint, HASH).unwrap();
+    let new = case.trainer(&rig, true, &device);
+    let trainer = outcome::resumed(trainer, &first.files, new);
     let (trainer, second) = train(trainer, &rig, STEPS, &device);
     assert!(trainer.capture_report().replays > 0);
     assert_eq!([first.steps, second.steps].concat(), expected.steps);

@@ -18,10 +18,7 @@ pub(super) enum Tool {
 pub(super) struct Check {
     pub(super) tool: Tool,
     pub(super) name: &'static str,
-    /// What the tests run of the crate's sources.
-    pub(super) parts: &'static [&'static str],
     arguments: &'static str,
-    rust_flags: &'static str,
     /// `VLP_SIMD`.
     simd: &'static str,
 }
@@ -29,55 +26,39 @@ pub(super) struct Check {
 /// Tests of kernels on slices: burn's own operations would take Miri hours.
 const ON_SLICES: &str =
     "--package vlp-ops --lib -- cpu::conv::tests cpu::gemm cpu::matrix cpu::nchw_strips";
-const SLICE_PARTS: &[&str] = &[
+/// What they run of the crate's sources, and so do all of its tests.
+const PARTS: &[&str] = &[
     "cpu",
     "cpu/conv",
     "cpu/conv/weight_grad",
     "cpu/conv/winograd",
     "cpu/gemm",
     "cpu/matrix",
-];
-const ALL_PARTS: &[&str] = &[
-    "cpu",
-    "cpu/conv",
-    "cpu/conv/weight_grad",
-    "cpu/conv/winograd",
-    "cpu/gemm",
-    "cpu/matrix",
-    "cpu/bf16/x86",
 ];
 
 pub(super) const CHECKS: [Check; 4] = [
     Check {
         tool: Tool::Miri,
         name: "Miri, scalar",
-        parts: SLICE_PARTS,
         arguments: ON_SLICES,
-        rust_flags: "",
         simd: "scalar",
     },
     Check {
         tool: Tool::AddressSanitizer,
         name: "address sanitizer, AVX-512",
-        parts: ALL_PARTS,
         arguments: "--package vlp-ops",
-        rust_flags: "-Zsanitizer=address",
         simd: "avx512",
     },
     Check {
         tool: Tool::AddressSanitizer,
         name: "address sanitizer, AVX2",
-        parts: SLICE_PARTS,
         arguments: "--package vlp-ops",
-        rust_flags: "-Zsanitizer=address",
         simd: "avx2",
     },
     Check {
         tool: Tool::AddressSanitizer,
         name: "address sanitizer, scalar",
-        parts: SLICE_PARTS,
         arguments: "--package vlp-ops",
-        rust_flags: "-Zsanitizer=address",
         simd: "scalar",
     },
 ];
@@ -86,6 +67,11 @@ pub(super) const CHECKS: [Check; 4] = [
 const LIMIT: &str = "2400";
 
 impl Check {
+    /// Whether the tests run the kernels of this folder of the crate's sources.
+    pub(super) fn covers(&self, folder: &str) -> bool {
+        PARTS.contains(&folder) || (self.simd == "avx512" && folder == "cpu/bf16/x86")
+    }
+
     /// Runs the tests. Returns how many there were.
     pub(super) fn run(&self, root: &Path) -> Result<usize, String> {
         let mut command = Command::new("timeout");
@@ -100,13 +86,14 @@ impl Check {
                 );
                 // The machine that it interprets has one core.
                 command.env("RAYON_NUM_THREADS", "3");
+                command.env("RUSTFLAGS", "");
             }
             Tool::AddressSanitizer => {
                 command.args(["test", "--tests", "--target", PLATFORM]);
+                command.env("RUSTFLAGS", "-Zsanitizer=address");
                 command.env("ASAN_OPTIONS", "detect_leaks=0");
             }
         }
-        command.env("RUSTFLAGS", self.rust_flags);
         command.args(["--target-dir", "target/torture/unsafe"]);
         command.args(self.arguments.split(' '));
         // What the build of this program was told is for another toolchain.

@@ -64,9 +64,7 @@ pub(super) fn run(lab: &Lab) -> Outcome<String> {
         let mut table =
             String::from("| crate | folder | uses | checked by |\n|---|---|---:|---|\n");
         for ((name, folder), uses) in &counts {
-            let checks = results
-                .iter()
-                .filter(|(check, _)| check.parts.contains(&folder.as_str()));
+            let checks = results.iter().filter(|(check, _)| check.covers(folder));
             let by = checks.clone().filter(|(_, result)| result.is_some());
             let by: Vec<&str> = by.map(|(check, _)| check.name).collect();
             let mut reasons = REASONS
