@@ -15,6 +15,7 @@ use signal_hook::flag;
 
 use super::job::{Job, Kind, State};
 use super::progress::Progress;
+use super::records::{Record, Records};
 use crate::processes::job::send;
 
 /// Time between looks at a process.
@@ -36,6 +37,9 @@ pub(super) struct Driver<'a> {
     /// Chains at a time.
     pub(super) workers: usize,
     pub(super) progress: Mutex<Progress>,
+    pub(super) records: Mutex<&'a mut Records>,
+    /// Processor, cores and memory, for the records.
+    pub(super) machine: &'a str,
     /// Set by Ctrl-C and SIGTERM, and by a job that failed.
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -133,6 +137,10 @@ impl Driver<'_> {
                     let renamed = fs::rename(&partial, &path);
                     renamed.map_err(|e| format!("{}: {e}", path.display()))?;
                 }
+                let record = Record::read(job, self.out, self.machine)?;
+                let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+                records.add(record)?;
+                drop(records);
                 let seconds = started.elapsed().as_secs_f64();
                 self.with_progress(|progress| progress.finish(job, seconds));
                 Ok(())
@@ -216,13 +224,17 @@ mod tests {
             path: "full/1/vqa.unseen.txt".into(),
             arguments: vec![argument.into()],
             steps: 1,
+            curves: vec![],
         };
+        let mut records = Records::open(&out.join("page.jsonl"))?;
         let flag = Arc::new(AtomicBool::new(false));
         let driver = Driver {
             out,
             program: &program,
             workers: 2,
             progress: Mutex::new(Progress::new([(&job, State::New)].into_iter(), 2)),
+            records: Mutex::new(&mut records),
+            machine: "a CPU",
             stop: flag.clone(),
         };
         thread::scope(|scope| {
@@ -251,6 +263,11 @@ mod tests {
         assert!(!file.exists());
         drive(out, "echo \"vqa/accuracy $1\"", "0.5", false).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "vqa/accuracy 0.5\n");
+        let records = fs::read_to_string(out.join("page.jsonl")).unwrap();
+        assert!(
+            records.contains(r#""metrics":{"vqa/accuracy":0.5}"#),
+            "{records}"
+        );
         drive(out, "exit 1", "0.5", false).unwrap();
         let error = drive(out, "exit 0", "0.6", false).unwrap_err();
         assert!(error.contains("0.5 there, 0.6 here"), "{error}");

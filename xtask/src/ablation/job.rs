@@ -29,6 +29,8 @@ pub(super) struct Job {
     pub(super) arguments: Vec<String>,
     /// Steps; 1 of an evaluation.
     pub(super) steps: u64,
+    /// Validation metrics that are drawn by step.
+    pub(super) curves: Vec<String>,
 }
 
 /// How far a job has come.
@@ -92,6 +94,7 @@ impl Jobs<'_> {
             path,
             arguments,
             steps,
+            curves: vec![],
         }
     }
 
@@ -115,6 +118,7 @@ impl Jobs<'_> {
             path,
             arguments,
             steps,
+            curves: self.plan.curves.clone(),
         })
     }
 
@@ -134,6 +138,7 @@ impl Jobs<'_> {
             path,
             arguments,
             steps: self.plan.task_steps,
+            curves: task.metrics.clone(),
         }
     }
 
@@ -150,6 +155,7 @@ impl Jobs<'_> {
             path: view_file(&variant.name, seed, &task.name, &view.name),
             arguments,
             steps: 1,
+            curves: vec![],
         }
     }
 
@@ -201,7 +207,8 @@ impl Job {
         let (path, record) = (out.join(&self.path), self.record(out));
         if record.is_file() {
             let text = fs::read_to_string(&record);
-            self.check_record(&text.map_err(|e| format!("{}: {e}", record.display()))?)
+            let text = text.map_err(|e| format!("{}: {e}", record.display()))?;
+            self.check_arguments(text.lines())
                 .map_err(|difference| {
                     let shown = path.display();
                     format!("{shown}: it was begun with other settings: {difference}; give another --out, or remove it")
@@ -230,9 +237,12 @@ impl Job {
         }
     }
 
-    /// The first difference of the arguments from those of a record.
-    fn check_record(&self, text: &str) -> Result<(), String> {
-        let (mut theirs, mut ours) = (text.lines(), self.arguments.iter().map(String::as_str));
+    /// The first difference of the arguments from those of an earlier run, as an error.
+    pub(super) fn check_arguments<'a>(
+        &self,
+        mut theirs: impl Iterator<Item = &'a str>,
+    ) -> Result<(), String> {
+        let mut ours = self.arguments.iter().map(String::as_str);
         loop {
             match (theirs.next(), ours.next()) {
                 (None, None) => return Ok(()),
@@ -243,6 +253,14 @@ impl Job {
                 }
             }
         }
+    }
+
+    /// Whether it reads the run at `path`.
+    pub(super) fn reads(&self, path: &Path) -> bool {
+        let path = path.to_string_lossy();
+        let mut arguments = self.arguments.iter();
+        arguments.any(|word| *word == path || word.strip_prefix("from=") == Some(&path))
+            && self.path != Path::new(&*path)
     }
 
     /// Arguments that start it, or continue it.

@@ -7,9 +7,12 @@ mod options;
 mod page;
 mod plan;
 mod progress;
+mod records;
 mod scores;
+mod sizes;
 mod statistics;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -17,10 +20,11 @@ use std::sync::Mutex;
 use crate::peer::machine;
 use crate::processes::folders;
 use driver::{Chain, Driver, stop_on_signal};
-use job::{Jobs, State};
+use job::{Job, Jobs, State};
 use options::Options;
 use plan::Plan;
 use progress::{Progress, duration};
+use records::{Record, Records};
 use scores::Scores;
 
 /// Runs what is not finished of an ablation, then writes its page.
@@ -33,54 +37,96 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     fs::create_dir_all(&options.out).map_err(|e| format!("{}: {e}", options.out.display()))?;
     let out = fs::canonicalize(&options.out);
     let out = out.map_err(|e| format!("{}: {e}", options.out.display()))?;
+    let machine = machine::describe();
+    let phases = phases(&plan, &options);
+    let mut records = Records::open(&options.page.with_extension("jsonl"))?;
+    for job in phases.iter().flatten().flatten() {
+        // Before anything is built: a folder or a record of other settings is refused.
+        let state = job.state(&out)?;
+        if records.of(job)?.is_none() && matches!(state, State::Finished(_)) {
+            records.add(Record::read(job, &out, &machine)?)?;
+        }
+    }
     if !options.report {
-        train(root, &options, &plan, &out)?;
+        train(root, &options, &out, phases, &mut records, &machine)?;
     }
     let scores = Scores {
-        out: &out,
+        records: &records,
         plan: &plan,
         seeds: options.seeds,
     };
-    page::write(
-        &options.page,
-        &plan,
-        &scores,
-        &options.command(),
-        &machine::describe(),
-    )?;
+    page::write(&options.page, &plan, &scores, &options.command())?;
     println!("{}", options.page.display());
     Ok(())
 }
 
-fn train(root: &Path, options: &Options, plan: &Plan, out: &Path) -> Result<(), String> {
-    let phases = phases(plan, options);
-    let jobs = phases.iter().flatten().flatten();
-    // Before anything is built: a folder of other settings is refused.
-    let states: Vec<State> = jobs
-        .clone()
-        .map(|job| job.state(out))
-        .collect::<Result<_, _>>()?;
-    let program = program(root, options)?;
-    let is_finished = |state: &&State| matches!(state, State::Finished(_));
+fn train(
+    root: &Path,
+    options: &Options,
+    out: &Path,
+    phases: [Vec<Chain>; 2],
+    records: &mut Records,
+    machine: &str,
+) -> Result<(), String> {
+    let jobs: Vec<&Job> = phases.iter().flatten().flatten().collect();
+    let states = states(&jobs, out, records)?;
+    let is_left = |state: &State| !matches!(state, State::Finished(_));
+    let left: BTreeSet<PathBuf> = (jobs.iter().zip(&states))
+        .filter(|(_, state)| is_left(state))
+        .map(|(job, _)| job.path.clone())
+        .collect();
     println!(
         "{} runs in {}, {} are finished",
-        states.len(),
+        jobs.len(),
         out.display(),
-        states.iter().filter(is_finished).count()
+        jobs.len() - left.len()
     );
+    if left.is_empty() {
+        return Ok(());
+    }
+    let program = program(root, options)?;
+    let progress = Progress::new(jobs.into_iter().zip(states), options.jobs);
     let driver = Driver {
         out,
         program: &program,
         workers: options.jobs,
-        progress: Mutex::new(Progress::new(jobs.zip(states), options.jobs)),
+        progress: Mutex::new(progress),
+        records: Mutex::new(records),
+        machine,
         stop: stop_on_signal()?,
     };
     let started = std::time::Instant::now();
-    for chains in phases {
+    for mut chains in phases {
+        for chain in &mut chains {
+            chain.retain(|job| left.contains(&job.path));
+        }
         driver.run(chains)?;
     }
     println!("{} in all", duration(started.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// How far every job has come. One that is recorded is finished, even if its folder is gone, unless another that is not finished reads it.
+fn states(jobs: &[&Job], out: &Path, records: &Records) -> Result<Vec<State>, String> {
+    let mut states = vec![];
+    let mut unfinished: Vec<&Job> = vec![];
+    // Those that read a run come after it.
+    for &job in jobs.iter().rev() {
+        let state = match (job.state(out)?, records.of(job)?) {
+            (State::Finished(seconds), _) => State::Finished(seconds),
+            (state, Some(record)) => match unfinished.iter().any(|other| other.reads(&job.path)) {
+                true => state,
+                false => State::Finished(record.seconds),
+            },
+            (state, None) => state,
+        };
+        if !matches!(state, State::Finished(_)) {
+            unfinished.push(job);
+        }
+        states.push(state);
+    }
+    states.reverse();
+    Ok(states)
 }
 
 /// The built `vlp`, or the one that the options name.
@@ -191,5 +237,43 @@ mod tests {
                 "scratch seed 1: vqa, unseen"
             ]]
         );
+    }
+
+    #[test]
+    fn what_is_recorded_is_not_run_again_unless_its_weights_are_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path();
+        let words = [
+            "soho",
+            "--seeds",
+            "1",
+            "--only",
+            "warm-full",
+            "--tasks",
+            "vqa",
+        ];
+        let options = Options::parse(&words).unwrap();
+        let mut plan = Plan::named(&options.name).unwrap();
+        plan.choose(&options.only, &options.tasks).unwrap();
+        let phases = phases(&plan, &options);
+        // The backbone, pre-training from it, VQA.
+        let jobs: Vec<&Job> = phases.iter().flatten().flatten().collect();
+        let mut records = Records::open(&out.join("page.jsonl")).unwrap();
+        let mut add = |job: &Job| {
+            let record = Record {
+                run: job.path.display().to_string(),
+                arguments: job.arguments.clone(),
+                seconds: 2.0,
+                device: "a CPU".into(),
+                sizes: None,
+                metrics: [].into(),
+                curves: [].into(),
+            };
+            records.add(record).unwrap();
+            states(&jobs, out, &records).unwrap()
+        };
+        assert_eq!(add(jobs[0]), [State::New; 3]);
+        assert_eq!(add(jobs[1]), [State::New; 3]);
+        assert_eq!(add(jobs[2]), [State::Finished(2.0); 3]);
     }
 }

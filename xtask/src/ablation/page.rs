@@ -1,5 +1,6 @@
 //! The page of an ablation: a pure function of its runs, and the charts next to it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -22,7 +23,6 @@ pub(super) fn write(
     plan: &Plan,
     scores: &Scores,
     command: &str,
-    machine: &str,
 ) -> Result<(), String> {
     let stem = page.file_stem().unwrap_or_default().to_string_lossy();
     let parent = page.parent().unwrap_or(Path::new(""));
@@ -33,7 +33,7 @@ pub(super) fn write(
         write_file(&parent.join(&file), &svg)?;
         _ = writeln!(links, "![{name} by step]({file})");
     }
-    let results = results(plan, scores, command, machine, &links)?;
+    let results = results(plan, scores, command, &links)?;
     let text = match fs::read_to_string(page) {
         Ok(old) => replace(&old, &results)
             .ok_or_else(|| format!("{}: no markers of results", page.display()))?,
@@ -70,15 +70,9 @@ fn charts(plan: &Plan, scores: &Scores) -> Vec<(String, String)> {
     charts
 }
 
-fn results(
-    plan: &Plan,
-    scores: &Scores,
-    command: &str,
-    machine: &str,
-    charts: &str,
-) -> Result<String, String> {
+fn results(plan: &Plan, scores: &Scores, command: &str, charts: &str) -> Result<String, String> {
     let comparisons = comparisons(plan, scores);
-    let mut text = facts(plan, scores, command, machine)?;
+    let mut text = facts(plan, scores, command)?;
     text += "\n### Variants\n\n";
     for variant in &plan.variants {
         _ = writeln!(text, "- `{}`: {}", variant.name, variant.about);
@@ -104,46 +98,40 @@ fn results(
     Ok(text)
 }
 
-/// Command, sizes, machine and time.
-fn facts(plan: &Plan, scores: &Scores, command: &str, machine: &str) -> Result<String, String> {
-    let all = scores.all_results();
-    let seconds = all.iter().filter_map(|results| results["seconds"].as_f64());
-    let seconds: f64 = seconds.sum();
-    let word = |key: &str| -> String {
-        let mut words: Vec<&str> = all
-            .iter()
-            .filter_map(|results| results[key].as_str())
-            .collect();
-        words.sort_unstable();
-        words.dedup();
-        words.join(", ")
+/// Command, sizes, machines and time.
+fn facts(plan: &Plan, scores: &Scores, command: &str) -> Result<String, String> {
+    let runs = scores.runs();
+    let seconds: f64 = runs.iter().map(|record| record.seconds).sum();
+    let mut devices = BTreeMap::<&str, usize>::new();
+    for record in &runs {
+        *devices.entry(&record.device).or_default() += 1;
+    }
+    let devices: Vec<String> = match devices.len() {
+        1 => devices.into_keys().map(str::to_owned).collect(),
+        _ => {
+            let devices = devices.into_iter();
+            devices
+                .map(|(device, runs)| format!("{runs} runs on {device}"))
+                .collect()
+        }
     };
-    let pretraining = sizes(plan, scores, "pretrain").ok_or("nothing is finished yet")?;
-    let tasks: Vec<String> = plan
-        .tasks
-        .iter()
-        .filter_map(|task| {
-            Some(format!(
-                "{}: {}",
-                task.name,
-                sizes(plan, scores, &task.name)?
-            ))
-        })
-        .collect();
+    let pretraining = scores.sizes("pretrain").ok_or("nothing is finished yet")?;
+    let tasks = plan.tasks.iter();
+    let tasks = tasks.filter_map(|task| {
+        let sizes = scores.sizes(&task.name)?;
+        Some(format!("{}: {sizes}", task.name))
+    });
     let rows = [
         ("command", format!("`{command}`")),
-        ("pre-training", pretraining),
-        ("fine-tuning", tasks.join("; ")),
-        (
-            "device",
-            format!("{} ({}), {machine}", word("device"), word("simd")),
-        ),
+        ("pre-training", format!("`{}`: {pretraining}", plan.preset)),
+        ("fine-tuning", tasks.collect::<Vec<_>>().join("; ")),
+        ("device", devices.join("; ")),
         (
             "time",
             format!(
                 "{} of {} runs, one after the other",
                 duration(seconds),
-                all.len()
+                runs.len()
             ),
         ),
     ];
@@ -152,32 +140,6 @@ fn facts(plan: &Plan, scores: &Scores, command: &str, machine: &str) -> Result<S
         _ = writeln!(text, "| {name} | {value} |");
     }
     Ok(text)
-}
-
-/// Steps, batch and validation of a run, from its configuration.
-fn sizes(plan: &Plan, scores: &Scores, run: &str) -> Option<String> {
-    let table = scores.configuration(run)?;
-    let value = |group: &str, key: &str| table.get(group)?.get(key);
-    let number = |group: &str, key: &str| value(group, key)?.as_integer();
-    let images = number("data", "batch_size")? * number("train", "accumulate")?;
-    let steps = number("train", "steps")?;
-    let examples = number("eval", "examples")?;
-    let mut text = format!("{steps} steps of {images} examples, scored on {examples}");
-    if run == "pretrain" {
-        let scenes = value("data", "scenes")?;
-        let side = scenes.get("resolution")?.as_integer()?;
-        let texts = number("data", "texts_per_image")?;
-        let texts = match texts {
-            1 => "one text".to_owned(),
-            texts => format!("{texts} texts"),
-        };
-        let preset = &plan.preset;
-        text = format!("`{preset}`: {text}, {side} x {side} pixels, {texts} an image");
-    }
-    match number("eval", "retrieval") {
-        Some(images) if images > 0 => Some(format!("{text} ({images} images in retrieval)")),
-        _ => Some(text),
-    }
 }
 
 /// The columns of scores: each task, then each task in each view.
@@ -321,28 +283,23 @@ fn probability(p: f64) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::Value;
-
     use super::*;
+    use crate::ablation::records::{Record, Records};
+    use crate::ablation::sizes::Sizes;
 
-    /// Writes the results of a run as `vlp` does.
-    fn write_run(run: &Path, metrics: &[String], value: f64) -> Result<(), String> {
-        let failed = |e: std::io::Error| e.to_string();
-        fs::create_dir_all(run).map_err(failed)?;
-        let trained: Vec<Value> = metrics
-            .iter()
-            .map(|name| serde_json::json!({"name": name, "value": value, "direction": "higher"}))
-            .collect();
-        let results = serde_json::json!({"trained": trained, "step": 4, "seconds": 30.0, "device": "flex", "simd": "avx2"});
-        for (file, text) in [
-            ("results.json", results.to_string()),
-            ("report.html", String::new()),
-            ("config.toml", "[data]\nbatch_size = 16\ntexts_per_image = 1\n[data.scenes]\nresolution = 64\n[train]\naccumulate = 2\nsteps = 4\n[eval]\nexamples = 8\n".into()),
-            ("metrics.jsonl", format!("{{\"step\": 4, \"{}\": {value}}}\n", metrics[0])),
-        ] {
-            fs::write(run.join(file), text).map_err(failed)?;
+    const CONFIGURATION: &str = "[data]\nbatch_size = 16\ntexts_per_image = 1\n[data.scenes]\nresolution = 64\n[train]\naccumulate = 2\nsteps = 4\n[eval]\nexamples = 8\n";
+
+    /// The record of a run with one metric.
+    fn record(run: String, metric: &str, value: f64) -> Record {
+        Record {
+            sizes: Sizes::read(CONFIGURATION, run.ends_with("pretrain")),
+            run,
+            arguments: vec![],
+            seconds: 30.0,
+            device: "flex (avx2), a CPU".into(),
+            metrics: [(metric.to_owned(), value)].into(),
+            curves: [(metric.to_owned(), vec![(4, value)])].into(),
         }
-        Ok(())
     }
 
     #[test]
@@ -351,20 +308,22 @@ mod tests {
         let mut plan = Plan::named("e2e-vlp").unwrap();
         plan.choose(&["full".into(), "neither".into()], &["vqa".into()])
             .unwrap();
+        let mut records = Records::open(&out.path().join("runs.jsonl")).unwrap();
         for (variant, values) in [("full", [0.7, 0.8, 0.75]), ("neither", [0.5, 0.61, 0.55])] {
             for (seed, value) in (1..).zip(values) {
-                let seed = out.path().join(format!("{variant}/{seed}"));
-                write_run(&seed.join("pretrain"), &["itm/accuracy".into()], value).unwrap();
-                write_run(&seed.join("vqa"), &["vqa/accuracy".into()], value).unwrap();
+                for (run, metric) in [("pretrain", "itm/accuracy"), ("vqa", "vqa/accuracy")] {
+                    let run = format!("{variant}/{seed}/{run}");
+                    records.add(record(run, metric, value)).unwrap();
+                }
             }
         }
         let scores = Scores {
-            out: out.path(),
+            records: &records,
             plan: &plan,
             seeds: 3,
         };
         let page = out.path().join("pages/result.md");
-        write(&page, &plan, &scores, "cargo xtask ablation", "a CPU").unwrap();
+        write(&page, &plan, &scores, "cargo xtask ablation").unwrap();
         let text = fs::read_to_string(&page).unwrap();
         for part in [
             "# E2E-VLP: what each",
@@ -383,7 +342,7 @@ mod tests {
         assert!(out.path().join("pages/result-vqa.svg").is_file());
         // What people wrote around the results stays.
         fs::write(&page, text.replace("# E2E-VLP", "# Our words\n# E2E-VLP")).unwrap();
-        write(&page, &plan, &scores, "another command", "a CPU").unwrap();
+        write(&page, &plan, &scores, "another command").unwrap();
         let text = fs::read_to_string(&page).unwrap();
         assert!(text.contains("# Our words") && text.contains("another command"));
         assert_eq!(text.matches("<!-- results -->").count(), 1);

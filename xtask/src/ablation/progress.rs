@@ -180,6 +180,7 @@ mod tests {
             path: label.into(),
             arguments: vec![],
             steps,
+            curves: vec![],
         }
     }
 

@@ -7,9 +7,7 @@ use crate::scratch::Scratch;
 /// A generated caption and references: tokens of Stanford's tokenizer, and the scores.
 pub fn caption_tokenizer(_: &Scratch, input: &[u8]) {
     let texts = files::<3>(input).map(String::from_utf8_lossy);
-    for text in &texts {
-        check_tokens(&ptb::tokenize(text));
-    }
+    check_tokens(&ptb::tokenize(&texts[0]));
     let tokens = ptb::tokenize_all(texts.iter().map(|text| &**text));
     assert_eq!(tokens.len(), texts.len());
     tokens.iter().for_each(|tokens| check_tokens(tokens));

@@ -38,33 +38,33 @@ fn check(tokenizer: &WordPieceTokenizer, text: &str) {
     let special = tokenizer.special_tokens();
     let full = tokenizer.encode(text, usize::MAX);
     assert!(!full.truncated);
-    for max_len in [0, 3, 16] {
-        let encoding = tokenizer.encode(text, max_len);
-        let count = encoding.len();
-        assert!(
-            count >= 2 && count <= max_len.max(2),
-            "{count} of {max_len}"
-        );
-        assert_eq!(encoding.word_ids.len(), count);
-        assert_eq!(
-            (encoding.ids[0], encoding.ids[count - 1]),
-            (special.cls, special.sep)
-        );
-        assert_eq!(encoding.ids[..count - 1], full.ids[..count - 1]);
-        assert_eq!(encoding.truncated, count < full.len());
-        let size = tokenizer.vocab_size();
-        assert!(encoding.ids.iter().all(|id| (*id as usize) < size));
-        let words: Vec<u32> = encoding.word_ids.iter().flatten().copied().collect();
-        assert!(words.first().is_none_or(|word| *word == 0), "{words:?}");
-        assert!(
-            words
-                .windows(2)
-                .all(|pair| pair[1] == pair[0] || pair[1] == pair[0] + 1),
-            "{words:?}"
-        );
-        let last = words.last().map_or(0, |word| *word as usize + 1);
-        assert_eq!(encoding.word_ranges().len(), last);
-    }
+    // One of them for each text: encoding is most of the time of an input.
+    let max_len = [0, 3, 16][text.len() % 3];
+    let encoding = tokenizer.encode(text, max_len);
+    let count = encoding.len();
+    assert!(
+        count >= 2 && count <= max_len.max(2),
+        "{count} of {max_len}"
+    );
+    assert_eq!(encoding.word_ids.len(), count);
+    assert_eq!(
+        (encoding.ids[0], encoding.ids[count - 1]),
+        (special.cls, special.sep)
+    );
+    assert_eq!(encoding.ids[..count - 1], full.ids[..count - 1]);
+    assert_eq!(encoding.truncated, count < full.len());
+    let size = tokenizer.vocab_size();
+    assert!(full.ids.iter().all(|id| (*id as usize) < size));
+    let words: Vec<u32> = encoding.word_ids.iter().flatten().copied().collect();
+    assert!(words.first().is_none_or(|word| *word == 0), "{words:?}");
+    assert!(
+        words
+            .windows(2)
+            .all(|pair| pair[1] == pair[0] || pair[1] == pair[0] + 1),
+        "{words:?}"
+    );
+    let last = words.last().map_or(0, |word| *word as usize + 1);
+    assert_eq!(encoding.word_ranges().len(), last);
     // Special tokens and unknown words are left out, so only texts without them stay.
     let decoded = tokenizer.decode(&full.ids);
     assert!(

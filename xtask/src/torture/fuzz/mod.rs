@@ -1,13 +1,14 @@
 //! Readers under coverage-guided fuzzing: libFuzzer through `cargo fuzz`, with the address sanitizer.
 //!
 //! What the targets check is in `crates/vlp-fuzz`. Inputs that reach new code are kept in `target/torture/fuzz` from run to run,
-//! and so is the number of inputs that were run on the present code.
+//! the number of inputs that were run on the present code in `fuzz/counts`.
 
 mod counts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::lab::Lab;
@@ -26,6 +27,12 @@ const SHORT: usize = 20_000;
 const MEMORY: usize = 1024;
 const ALLOCATION: usize = 128;
 const TIME: usize = 10;
+
+/// Inputs of a target that a process runs at most: their count is written when it ends.
+const PART: usize = 100_000;
+/// Stacks of allocations are left out, since a finding is run again by hand, and so are frames after their return, which safe
+/// Rust cannot use.
+const ASAN_OPTIONS: &str = "quarantine_size_mb=32:detect_leaks=0:abort_on_error=0:malloc_context_size=0:detect_stack_use_after_return=0";
 
 /// A program that reads inputs.
 struct Target {
@@ -59,17 +66,17 @@ const fn with_burn(target: Target) -> Target {
 
 /// 100 million inputs in all.
 const TARGETS: [Target; 12] = [
-    target("images", 4 << 10, 20_000, "vlp-data"),
-    target("tar", 16 << 10, 2_000, "vlp-data"),
-    target("json_readers", 4 << 10, 5_000, "vlp-data"),
-    target("json_lines", 4 << 10, 10_000, "vlp-data"),
-    target("result_files", 4 << 10, 10_000, "vlp-eval"),
-    target("pth", 8 << 10, 4_000, "vlp-weights"),
-    target("safetensors", 4 << 10, 29_000, "vlp-weights"),
-    target("index_caches", 4 << 10, 10_000, "vlp-data"),
-    target("caption_tokenizer", 1 << 10, 5_000, "vlp-eval"),
-    target("word_pieces", 1 << 10, 1_000, "vlp-text"),
-    with_burn(target("checkpoints", 4 << 10, 3_000, "vlp-train")),
+    target("images", 4 << 10, 15_000, "vlp-data"),
+    target("tar", 16 << 10, 1_000, "vlp-data"),
+    target("json_readers", 4 << 10, 2_000, "vlp-data"),
+    target("json_lines", 4 << 10, 2_000, "vlp-data"),
+    target("result_files", 4 << 10, 2_000, "vlp-eval"),
+    target("pth", 8 << 10, 1_000, "vlp-weights"),
+    target("safetensors", 4 << 10, 71_000, "vlp-weights"),
+    target("index_caches", 4 << 10, 2_000, "vlp-data"),
+    target("caption_tokenizer", 1 << 9, 1_000, "vlp-eval"),
+    target("word_pieces", 1 << 8, 1_000, "vlp-text"),
+    with_burn(target("checkpoints", 4 << 10, 1_000, "vlp-train")),
     with_burn(target("configs", 4 << 10, 1_000, "vlp")),
 ];
 
@@ -115,9 +122,9 @@ pub(super) fn run(lab: &Lab) -> Outcome<String> {
     let scratch = if memory.is_dir() { memory } else { &disk };
     let scratch = scratch.join(format!("vlp-fuzz-{}", std::process::id()));
     folders::empty(&scratch)?;
-    let results = lab.each(&targets, |_, target| fuzz(lab, target, &scratch));
+    let counts = fuzz_all(lab, &targets, &scratch);
     fs::remove_dir_all(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;
-    let counts = results?;
+    let counts = counts?;
     let inputs: usize = counts.iter().map(|count| count.inputs).sum();
     let since = counts.iter().map(|count| count.since.as_str()).min();
     let each: Vec<String> = targets
@@ -176,92 +183,145 @@ fn build(root: &Path, burn: bool) -> Result<(), String> {
     }
 }
 
-/// Runs a target on as many inputs as wanted, or up to the first finding. Returns how many it has run on the present code.
-fn fuzz(lab: &Lab, target: &Target, scratch: &Path) -> Result<Count, String> {
-    let name = target.name;
+/// Runs targets on as many inputs as wanted, or each up to its first finding. Returns how many each has run on the present code.
+fn fuzz_all(lab: &Lab, targets: &[&Target], scratch: &Path) -> Result<Vec<Count>, String> {
     let now = machine::now()?;
     let date = now.split('T').next().unwrap_or_default();
-    let code = counts::code(&lab.root, &target.crates())?;
-    let file = lab.folder().join(format!("fuzz/counts/{name}.json"));
-    let mut count = Count::read(&file, &code, date);
-    let inputs = match lab.options.inputs {
-        Some(more) => more as usize,
-        None => lab.count(SHORT, (target.long * 1000).saturating_sub(count.inputs)),
-    };
-    if inputs == 0 {
-        println!("  {name:<18} {:>10} inputs already", count.inputs);
-        return Ok(count);
+    let mut tallies = vec![];
+    let mut parts = vec![];
+    for (index, target) in targets.iter().enumerate() {
+        let code = counts::code(&lab.root, &target.crates())?;
+        // Part of the repository: inputs add up over machines. The short form only reads it.
+        let file = lab.root.join(format!("fuzz/counts/{}.json", target.name));
+        let count = Count::read(&file, &code, date);
+        let wanted = match lab.options.inputs {
+            Some(more) => more as usize,
+            None => lab.count(SHORT, (target.long * 1000).saturating_sub(count.inputs)),
+        };
+        if wanted == 0 {
+            println!("  {:<18} {:>10} inputs already", target.name, count.inputs);
+        }
+        let starts = (0..wanted).step_by(PART).enumerate();
+        parts.extend(starts.map(|(round, start)| Part {
+            round,
+            target: index,
+            inputs: PART.min(wanted - start),
+            before: count.inputs + start,
+        }));
+        tallies.push(Mutex::new(Tally {
+            file: lab.options.long.then_some(file),
+            count,
+            failed: false,
+        }));
     }
-    let statistics = run_inputs(lab, target, scratch, inputs, count.inputs)?;
-    count.inputs += statistics.inputs;
-    count.write(&file)?;
-    Ok(count)
+    // A part of each target after another.
+    parts.sort_by_key(|part| part.round);
+    lab.each(&parts, |_, part| {
+        let tally = &tallies[part.target];
+        if with(tally, |tally| tally.failed) {
+            return Ok(());
+        }
+        let statistics = part.run(lab, targets[part.target], scratch);
+        with(tally, |tally| tally.add(statistics))
+    })?;
+    let counts = tallies.into_iter();
+    Ok(counts
+        .map(|tally| with(&tally, |tally| tally.count.clone()))
+        .collect())
 }
 
-/// Runs a target on some inputs, which depend on how many it has run before.
-fn run_inputs(
-    lab: &Lab,
-    target: &Target,
-    scratch: &Path,
+/// Inputs of a target that one process runs.
+struct Part {
+    /// Parts of the same target that come before it.
+    round: usize,
+    /// Its index.
+    target: usize,
     inputs: usize,
+    /// Inputs that the target has run before them.
     before: usize,
-) -> Result<Statistics, String> {
-    let name = target.name;
-    let folder = lab.root.join("fuzz");
-    let corpus = lab.folder().join("fuzz/corpus").join(name);
-    let findings = lab.folder().join("fuzz/findings").join(name);
-    let failed = |what: &Path, error: std::io::Error| format!("{}: {error}", what.display());
-    for folder in [&corpus, &findings] {
-        fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
+}
+
+/// What the parts of a target have come to.
+struct Tally {
+    /// Where the count is kept.
+    file: Option<PathBuf>,
+    count: Count,
+    /// Whether there was a finding.
+    failed: bool,
+}
+
+impl Tally {
+    fn add(&mut self, statistics: Result<Statistics, String>) -> Result<(), String> {
+        self.failed |= statistics.is_err();
+        self.count.inputs += statistics?.inputs;
+        match &self.file {
+            Some(file) => self.count.write(file),
+            None => Ok(()),
+        }
     }
-    let program = folder
-        .join("target")
-        .join(PLATFORM)
-        .join("release")
-        .join(name);
-    let mut command = Command::new(&program);
-    command
-        .arg(&corpus)
-        .arg(folder.join("corpus").join(name))
-        .arg(format!("-runs={inputs}"))
-        .arg(format!("-seed={}", seed(lab.options.seed, before)))
-        .arg(format!("-max_len={}", target.max_len))
-        .arg(format!("-rss_limit_mb={MEMORY}"))
-        .arg(format!("-malloc_limit_mb={ALLOCATION}"))
-        .arg(format!("-timeout={TIME}"))
-        .arg(format!("-artifact_prefix={}/", findings.display()))
-        .args(["-print_final_stats=1", "-detect_leaks=0", "-verbosity=1"]);
-    let dictionary = folder.join("dictionaries").join(format!("{name}.dict"));
-    if dictionary.exists() {
-        command.arg(format!("-dict={}", dictionary.display()));
+}
+
+fn with<T>(tally: &Mutex<Tally>, use_it: impl FnOnce(&mut Tally) -> T) -> T {
+    use_it(&mut tally.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Part {
+    /// Runs its inputs, which depend on how many the target has run before.
+    fn run(&self, lab: &Lab, target: &Target, scratch: &Path) -> Result<Statistics, String> {
+        let name = target.name;
+        let folder = lab.root.join("fuzz");
+        let corpus = lab.folder().join("fuzz/corpus").join(name);
+        let findings = lab.folder().join("fuzz/findings").join(name);
+        let failed = |what: &Path, error: std::io::Error| format!("{}: {error}", what.display());
+        for folder in [&corpus, &findings] {
+            fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
+        }
+        let program = folder
+            .join("target")
+            .join(PLATFORM)
+            .join("release")
+            .join(name);
+        let mut command = Command::new(&program);
+        command
+            .arg(&corpus)
+            .arg(folder.join("corpus").join(name))
+            .arg(format!("-runs={}", self.inputs))
+            .arg(format!("-seed={}", seed(lab.options.seed, self.before)))
+            .arg(format!("-max_len={}", target.max_len))
+            .arg(format!("-rss_limit_mb={MEMORY}"))
+            .arg(format!("-malloc_limit_mb={ALLOCATION}"))
+            .arg(format!("-timeout={TIME}"))
+            .arg(format!("-artifact_prefix={}/", findings.display()))
+            .args(["-print_final_stats=1", "-detect_leaks=0", "-verbosity=1"]);
+        let dictionary = folder.join("dictionaries").join(format!("{name}.dict"));
+        if dictionary.exists() {
+            command.arg(format!("-dict={}", dictionary.display()));
+        }
+        command
+            .env("ASAN_OPTIONS", ASAN_OPTIONS)
+            .env("TMPDIR", scratch)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        let log = findings.with_extension(format!("{}.log", self.before));
+        command.stderr(fs::File::create(&log).map_err(|e| failed(&log, e))?);
+        let start = Instant::now();
+        let status = command.status().map_err(|e| failed(&program, e))?;
+        let text = fs::read(&log).map_err(|e| failed(&log, e))?;
+        let text = String::from_utf8_lossy(&text);
+        if !status.success() {
+            return Err(finding(name, &text, &log));
+        }
+        let statistics =
+            Statistics::read(&text).ok_or_else(|| format!("{}: no statistics", log.display()))?;
+        fs::remove_file(&log).map_err(|e| failed(&log, e))?;
+        println!(
+            "  {name:<18} {:>10} inputs, {:>7.0} a second, {:>6} edges, no findings",
+            self.before + statistics.inputs,
+            statistics.inputs as f64 / start.elapsed().as_secs_f64(),
+            statistics.coverage
+        );
+        Ok(statistics)
     }
-    command
-        .env(
-            "ASAN_OPTIONS",
-            "quarantine_size_mb=32:detect_leaks=0:abort_on_error=0",
-        )
-        .env("TMPDIR", scratch)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
-    let log = findings.with_extension("log");
-    command.stderr(fs::File::create(&log).map_err(|e| failed(&log, e))?);
-    let start = Instant::now();
-    let status = command.status().map_err(|e| failed(&program, e))?;
-    let text = fs::read(&log).map_err(|e| failed(&log, e))?;
-    let text = String::from_utf8_lossy(&text);
-    if !status.success() {
-        return Err(finding(name, &text, &log));
-    }
-    let statistics =
-        Statistics::read(&text).ok_or_else(|| format!("{}: no statistics", log.display()))?;
-    let seconds = start.elapsed().as_secs_f64();
-    println!(
-        "  {name:<18} {:>10} inputs, {:>7.0} a second, {:>6} edges, no findings",
-        statistics.inputs,
-        statistics.inputs as f64 / seconds,
-        statistics.coverage
-    );
-    Ok(statistics)
 }
 
 /// A seed of libFuzzer's: 32 bits, and not 0, which stands for a random one.
