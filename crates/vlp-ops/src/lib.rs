@@ -63,6 +63,7 @@ pub use dispatch::use_fast_paths;
 pub use flops::{count_flops, flops};
 pub use identity::is_same_tensor;
 pub use in_place::InPlace;
+pub use ops::activation_precision::{to_activation_precision, to_f32};
 pub use ops::adamw::adamw;
 pub use ops::affine::affine;
 pub use ops::assign::assign;
@@ -91,7 +92,7 @@ pub use ops::update_all::{
     AdamWUpdate, SgdUpdate, adamw_all, assign_all, moving_averages, sgd_all, update_constants,
 };
 #[doc(hidden)]
-pub use precision::use_f32_gpu_matmuls;
+pub use precision::set_gpu_operands;
 pub use precision::{MatmulPrecision, set_matmul_precision};
 pub use random::seed_random;
 pub use replay::is_recomputing;

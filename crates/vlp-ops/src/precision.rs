@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use burn::prelude::*;
+use burn::tensor::DType;
 
 static CPU_BF16: AtomicBool = AtomicBool::new(false);
 static GPU: AtomicU8 = AtomicU8::new(GpuMatmul::Burn as u8);
 
-/// Precision of matrix multiplications and convolutions. Weights, sums, gradients, moments and every other operation are f32.
+/// Precision of matrix multiplications and convolutions. Weights, sums, gradients of weights, moments and every other operation
+/// are f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MatmulPrecision {
     /// Operands in f32. GPUs with TF32 then multiply matrices without tensor cores; their convolutions use TF32 all the same,
@@ -16,7 +18,8 @@ pub enum MatmulPrecision {
     F32,
     /// Operands rounded to TF32 (11 bits of significand) where the device has it; f32 elsewhere.
     Tf32,
-    /// Operands rounded to bf16 (8 bits of significand) as they are read. On a GPU the results of convolutions are rounded too.
+    /// Operands rounded to bf16 (8 bits of significand) as they are read. On a GPU convolutions and the activations that
+    /// [`to_activation_precision`](crate::to_activation_precision()) gives have results in bf16 too.
     Bf16,
 }
 
@@ -32,6 +35,8 @@ pub(crate) enum GpuMatmul {
     F32,
     /// In bf16.
     Bf16,
+    /// In f16, for tests of a GPU without bf16.
+    F16,
 }
 
 /// Sets the precision of matrix multiplications and convolutions for the whole process: on the CPU if `device` is the CPU,
@@ -71,10 +76,16 @@ pub fn set_matmul_precision(precision: MatmulPrecision, device: &Device) -> bool
     is_supported
 }
 
-/// For tests of a GPU without TF32: multiplies matrices as one with TF32 does for [`MatmulPrecision::F32`].
+/// For tests of a GPU without TF32 or bf16: multiplies matrices and convolves as [`set_matmul_precision`] lets another GPU do,
+/// with operands in f32, bf16 or f16; `None` for burn's choice.
 #[doc(hidden)]
-pub fn use_f32_gpu_matmuls(on: bool) {
-    let matmul = if on { GpuMatmul::F32 } else { GpuMatmul::Burn };
+pub fn set_gpu_operands(dtype: Option<DType>) {
+    let matmul = match dtype {
+        Some(DType::F32) => GpuMatmul::F32,
+        Some(DType::BF16) => GpuMatmul::Bf16,
+        Some(DType::F16) => GpuMatmul::F16,
+        _ => GpuMatmul::Burn,
+    };
     GPU.store(matmul as u8, Ordering::Relaxed);
 }
 
@@ -85,8 +96,32 @@ pub(crate) fn gpu_matmul() -> GpuMatmul {
         GpuMatmul::Tf32,
         GpuMatmul::F32,
         GpuMatmul::Bf16,
+        GpuMatmul::F16,
     ];
     all[usize::from(GPU.load(Ordering::Relaxed))]
+}
+
+/// The type of operands on a GPU; `None` where burn's product has the precision that is set.
+#[cfg(feature = "gpu")]
+pub(crate) fn operand_type() -> Option<DType> {
+    match gpu_matmul() {
+        GpuMatmul::Burn | GpuMatmul::Tf32 => None,
+        GpuMatmul::F32 => Some(DType::F32),
+        GpuMatmul::Bf16 => Some(DType::BF16),
+        GpuMatmul::F16 => Some(DType::F16),
+    }
+}
+
+/// The type of 16 bits that a GPU's operands are rounded to, if there is any.
+#[cfg(feature = "gpu")]
+pub(crate) fn half_type() -> Option<DType> {
+    operand_type().filter(|dtype| is_half(*dtype))
+}
+
+/// Whether it is a float type of 16 bits.
+#[cfg(feature = "gpu")]
+pub(crate) fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::BF16 | DType::F16)
 }
 
 /// The precision of the CPU.
@@ -116,7 +151,7 @@ pub(crate) fn has_bf16() -> bool {
 }
 
 fn supports_bf16(device: &Device) -> bool {
-    device.supports_dtype(burn::tensor::DType::BF16)
+    device.supports_dtype(DType::BF16)
 }
 
 fn has_tf32(device: &Device) -> bool {

@@ -7,7 +7,9 @@ use burn::prelude::*;
 use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_ops::capture::CaptureReport;
-use vlp_ops::{Conv2dGeometry, init_weights, max_pool2d, recompute};
+use vlp_ops::{
+    Conv2dGeometry, init_weights, max_pool2d, recompute, to_activation_precision, to_f32,
+};
 
 use crate::block::{Block, BlockSpec};
 use crate::conv::{ConvNorm, ConvSpec};
@@ -304,7 +306,8 @@ impl ResNet {
 
     /// Feature maps of all stages, finest first.
     ///
-    /// Padding is not masked, as in DETR: after the first norm padded pixels are no longer zero.
+    /// Padding is not masked, as in DETR: after the first norm padded pixels are no longer zero. On a GPU whose precision is
+    /// bf16, activations between the layers are bf16; the feature maps are f32.
     ///
     /// # Shapes
     /// - `pixels`: `[batch, 3, height, width]`
@@ -315,7 +318,7 @@ impl ResNet {
     }
 
     fn forward_eager(&self, pixels: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut x = self.stem.forward_relu(pixels);
+        let mut x = self.stem.forward_relu(to_activation_precision(pixels));
         if let Some(pool) = &self.pool {
             x = max_pool(pool, x);
         }
@@ -328,7 +331,7 @@ impl ResNet {
                     block.forward(x)
                 };
             }
-            feature_maps.push(x.clone());
+            feature_maps.push(to_f32(x.clone()));
         }
         feature_maps
     }

@@ -1,4 +1,4 @@
-//! [`gelu`](crate::gelu) with a gradient of one kernel, for which only `x` is stored.
+//! [`gelu`](crate::gelu) with a gradient of one kernel, for which only `x` is stored, on a GPU in the precision of activations.
 
 use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor};
 use burn::prelude::*;
@@ -6,6 +6,7 @@ use burn::prelude::*;
 use super::with_gradient;
 use crate::composed::gelu::normal_cdf;
 use crate::graph::autodiff_primitive;
+use crate::{to_activation_precision, to_f32};
 
 /// `1 / sqrt(2 pi)`.
 const INV_SQRT_2_PI: f64 = 0.398_942_280_401_432_7;
@@ -18,7 +19,9 @@ where
     let inputs = [autodiff_primitive(x)?];
     let x = x.clone().inner();
     let output = x.clone() * normal_cdf(x.clone());
+    let saved = to_activation_precision(x);
     Some(with_gradient::<B, D, 1>(output, inputs, move |grad| {
+        let x = to_f32(saved);
         let density = x.clone().square().mul_scalar(-0.5).exp();
         let density = density.mul_scalar(INV_SQRT_2_PI);
         [(grad * (normal_cdf(x.clone()) + x * density)).into_dispatch()]

@@ -8,7 +8,7 @@ use super::with_gradient;
 use crate::capture::Value;
 use crate::cube::{matmul as kernel, primitives};
 use crate::graph::autodiff_primitive;
-use crate::precision::{GpuMatmul, gpu_matmul};
+use crate::precision::{GpuMatmul, gpu_matmul, operand_type};
 
 /// The product in the precision that is set; `None` for tensors that are not f32 on a GPU, and where burn's product has it.
 pub(crate) fn matmul<const D: usize>(lhs: &Tensor<D>, rhs: &Tensor<D>) -> Option<Tensor<D>> {
@@ -21,15 +21,6 @@ pub(crate) fn f32_matmul<const D: usize>(lhs: &Tensor<D>, rhs: &Tensor<D>) -> Op
     (!is_burn)
         .then(|| matmul_in(DType::F32, lhs, rhs))
         .flatten()
-}
-
-/// The type of operands on a GPU; `None` where burn's product has the precision that is set.
-pub(crate) fn operand_type() -> Option<DType> {
-    match gpu_matmul() {
-        GpuMatmul::Burn | GpuMatmul::Tf32 => None,
-        GpuMatmul::F32 => Some(DType::F32),
-        GpuMatmul::Bf16 => Some(DType::BF16),
-    }
 }
 
 fn matmul_in<const D: usize>(dtype: DType, lhs: &Tensor<D>, rhs: &Tensor<D>) -> Option<Tensor<D>> {

@@ -6,6 +6,8 @@
 #![cfg_attr(not(feature = "gpu"), allow(dead_code))]
 
 #[cfg(feature = "gpu")]
+pub(crate) mod affine;
+#[cfg(feature = "gpu")]
 pub(crate) mod attention;
 #[cfg(feature = "gpu")]
 pub(crate) mod boxes;

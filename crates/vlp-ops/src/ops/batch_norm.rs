@@ -6,10 +6,10 @@ use burn::prelude::*;
 use burn::tensor::activation;
 use burn::tensor::module::batch_norm_train;
 
-use crate::BatchNormOutput;
+use crate::{BatchNormOutput, to_f32};
 
 /// `(x - mean) / sqrt(variance + epsilon) * gamma + beta + shortcut`, through ReLU if `relu`, with the mean and the biased
-/// variance of each channel of the batch.
+/// variance of each channel of the batch. Activations of 16 bits are normalized in f32, and the output is rounded.
 ///
 /// # Shapes
 /// - `x`, `shortcut`: `[batch, channels, h, w]`
@@ -33,13 +33,15 @@ pub fn batch_norm(
             return crate::autodiff::batch_norm::batch_norm(x, gamma, beta, epsilon, shortcut, relu);
         }
     }
-    let norm = batch_norm_train(x, gamma, beta, epsilon);
+    let dtype = x.dtype();
+    let norm = batch_norm_train(to_f32(x), gamma, beta, epsilon);
     let y = match shortcut {
-        Some(shortcut) => norm.output + shortcut,
+        Some(shortcut) => norm.output + to_f32(shortcut),
         None => norm.output,
     };
+    let y = if relu { activation::relu(y) } else { y };
     BatchNormOutput {
-        output: if relu { activation::relu(y) } else { y },
+        output: if y.dtype() == dtype { y } else { y.cast(dtype) },
         mean: norm.mean,
         variance: norm.variance,
     }

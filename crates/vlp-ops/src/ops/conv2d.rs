@@ -19,7 +19,7 @@ use crate::{Affine, Conv2dGeometry, affine};
 /// # Shapes
 /// - `x`: `[batch, in, h, w]`
 /// - `weight`: `[out, in, kernel rows, kernel columns]`
-/// - output: `[batch, out, h', w']`, with [`Conv2dGeometry::output_size`]
+/// - output: `[batch, out, h', w']`, with [`Conv2dGeometry::output_size`], of the type of `x`
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, geometry: Conv2dGeometry) -> Tensor<4> {
     cpu_path! {
         if fast_output_shape(&x, &weight, geometry).is_some() {
@@ -34,10 +34,14 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, geometry: Conv2dGeometry) -> Tens
     let options = ConvOptions::new(stride, padding, dilation, 1);
     gpu_path! {
         use burn::tensor::DType;
-        use crate::custom_grad::matmul::operand_type;
-        let is_f32 = x.dtype() == DType::F32 && weight.dtype() == DType::F32;
-        if operand_type() == Some(DType::BF16) && is_f32 && !crate::is_cpu(&x.device()) {
-            let (x, weight) = (x.cast(DType::BF16), weight.cast(DType::BF16));
+        use crate::precision::{half_type, is_half};
+        let dtype = x.dtype();
+        if is_half(dtype) {
+            return module::conv2d(x, weight.cast(dtype), None, options);
+        }
+        let is_f32 = dtype == DType::F32 && weight.dtype() == DType::F32;
+        if let Some(half) = half_type().filter(|_| is_f32 && !crate::is_cpu(&x.device())) {
+            let (x, weight) = (x.cast(half), weight.cast(half));
             return module::conv2d(x, weight, None, options).cast(DType::F32);
         }
     }

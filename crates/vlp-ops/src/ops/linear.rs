@@ -27,7 +27,8 @@ pub fn linear<const D: usize>(
         }
     }
     gpu_path! {
-        use crate::custom_grad::matmul::{matmul, operand_type};
+        use crate::custom_grad::matmul::matmul;
+        use crate::precision::operand_type;
         if operand_type().is_some() {
             let (mut dims, [depth, columns]) = (x.dims(), weight.dims());
             let rows = x.shape().num_elements() / depth.max(1);

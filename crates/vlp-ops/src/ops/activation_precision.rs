@@ -1,0 +1,34 @@
+//! The type of activations between layers.
+//!
+//! Needed as long as burn has no mixed precision of its own.
+
+use burn::prelude::*;
+use burn::tensor::DType;
+
+/// `x` rounded to bf16 if [`MatmulPrecision::Bf16`](crate::MatmulPrecision::Bf16) is set for its GPU, otherwise `x`. The layers
+/// of a convolutional network keep the type: [`conv2d`](crate::conv2d()), [`affine`](crate::affine()),
+/// [`batch_norm`](crate::batch_norm()), [`max_pool2d`](crate::max_pool2d()).
+///
+/// # Shapes
+/// - `x`, output: any shape
+pub fn to_activation_precision<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    gpu_path! {
+        let half = crate::precision::half_type();
+        let half = half.filter(|_| x.dtype() == DType::F32 && !crate::is_cpu(&x.device()));
+        if let Some(half) = half {
+            return x.cast(half);
+        }
+    }
+    x
+}
+
+/// `x` in f32.
+///
+/// # Shapes
+/// - `x`, output: any shape
+pub fn to_f32<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    match x.dtype() {
+        DType::F32 => x,
+        _ => x.cast(DType::F32),
+    }
+}
