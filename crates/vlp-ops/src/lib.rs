@@ -63,7 +63,7 @@ pub use dispatch::use_fast_paths;
 pub use flops::{count_flops, flops};
 pub use identity::is_same_tensor;
 pub use in_place::InPlace;
-pub use ops::activation_precision::{to_activation_precision, to_f32};
+pub use ops::activation_precision::{from_activation_precision, to_activation_precision};
 pub use ops::adamw::adamw;
 pub use ops::affine::affine;
 pub use ops::assign::assign;

@@ -8,7 +8,8 @@ use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 use vlp_ops::capture::CaptureReport;
 use vlp_ops::{
-    Conv2dGeometry, init_weights, max_pool2d, recompute, to_activation_precision, to_f32,
+    Conv2dGeometry, from_activation_precision, init_weights, max_pool2d, recompute,
+    to_activation_precision,
 };
 
 use crate::block::{Block, BlockSpec};
@@ -331,7 +332,7 @@ impl ResNet {
                     block.forward(x)
                 };
             }
-            feature_maps.push(to_f32(x.clone()));
+            feature_maps.push(from_activation_precision(x.clone()));
         }
         feature_maps
     }

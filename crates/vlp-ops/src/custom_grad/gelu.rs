@@ -6,7 +6,7 @@ use burn::prelude::*;
 use super::with_gradient;
 use crate::composed::gelu::normal_cdf;
 use crate::graph::autodiff_primitive;
-use crate::{to_activation_precision, to_f32};
+use crate::{from_activation_precision, to_activation_precision};
 
 /// `1 / sqrt(2 pi)`.
 const INV_SQRT_2_PI: f64 = 0.398_942_280_401_432_7;
@@ -21,7 +21,7 @@ where
     let output = x.clone() * normal_cdf(x.clone());
     let saved = to_activation_precision(x);
     Some(with_gradient::<B, D, 1>(output, inputs, move |grad| {
-        let x = to_f32(saved);
+        let x = from_activation_precision(saved);
         let density = x.clone().square().mul_scalar(-0.5).exp();
         let density = density.mul_scalar(INV_SQRT_2_PI);
         [(grad * (normal_cdf(x.clone()) + x * density)).into_dispatch()]

@@ -22,13 +22,13 @@ pub fn to_activation_precision<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x
 }
 
-/// `x` in f32.
+/// `x`, in f32 if it is of 16 bits.
 ///
 /// # Shapes
 /// - `x`, output: any shape
-pub fn to_f32<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub fn from_activation_precision<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     match x.dtype() {
-        DType::F32 => x,
-        _ => x.cast(DType::F32),
+        DType::BF16 | DType::F16 => x.cast(DType::F32),
+        _ => x,
     }
 }

@@ -6,7 +6,7 @@ use burn::prelude::*;
 use burn::tensor::activation;
 use burn::tensor::module::batch_norm_train;
 
-use crate::{BatchNormOutput, to_f32};
+use crate::{BatchNormOutput, from_activation_precision};
 
 /// `(x - mean) / sqrt(variance + epsilon) * gamma + beta + shortcut`, through ReLU if `relu`, with the mean and the biased
 /// variance of each channel of the batch. Activations of 16 bits are normalized in f32, and the output is rounded.
@@ -34,9 +34,9 @@ pub fn batch_norm(
         }
     }
     let dtype = x.dtype();
-    let norm = batch_norm_train(to_f32(x), gamma, beta, epsilon);
+    let norm = batch_norm_train(from_activation_precision(x), gamma, beta, epsilon);
     let y = match shortcut {
-        Some(shortcut) => norm.output + to_f32(shortcut),
+        Some(shortcut) => norm.output + from_activation_precision(shortcut),
         None => norm.output,
     };
     let y = if relu { activation::relu(y) } else { y };

@@ -3,8 +3,8 @@
 use burn::prelude::*;
 use burn::tensor::DType;
 use vlp_ops::{
-    Affine, Conv2dGeometry, batch_norm, conv2d, gelu, linear, matmul, max_pool2d, set_gpu_operands,
-    tied_logits, to_activation_precision, to_f32,
+    Affine, Conv2dGeometry, batch_norm, conv2d, from_activation_precision, gelu, linear, matmul,
+    max_pool2d, set_gpu_operands, tied_logits, to_activation_precision,
 };
 use vlp_train::Precision;
 
@@ -132,7 +132,7 @@ fn assert_backbone(rounding: f32, norm: impl Fn(Tensor<4>, Option<Tensor<4>>) ->
         let x2 = conv2d(x1.clone(), x[2].clone().reshape([8, 8, 3, 3]), STRIDES);
         let y = norm(x2, Some(x1));
         assert_eq!(y.dtype(), dtype);
-        to_f32(y).reshape([16, 16 * 12])
+        from_activation_precision(y).reshape([16, 16 * 12])
     });
     for ((cpu, gpu), name) in cpu
         .iter()
@@ -197,7 +197,7 @@ fn relu_and_max_pool_of_half_the_size_have_their_gradients() {
                 shortcut: Some(rounded(&x[1])),
                 relu: true,
             };
-            to_f32(vlp_ops::affine(rounded(&x[0]), affine)).reshape([16, 48])
+            from_activation_precision(vlp_ops::affine(rounded(&x[0]), affine)).reshape([16, 48])
         });
         for ((cpu, gpu), name) in cpu
             .iter()
@@ -208,7 +208,7 @@ fn relu_and_max_pool_of_half_the_size_have_their_gradients() {
             assert_close(cpu, gpu, 6.0 * rounding, &format!("{name}, ReLU"));
         }
         let [cpu, gpu] = both(&[[16, 48]], |x| {
-            to_f32(max_pool2d(rounded(&x[0]), [3, 3], STRIDES)).reshape([16, 48])
+            from_activation_precision(max_pool2d(rounded(&x[0]), [3, 3], STRIDES)).reshape([16, 48])
         });
         assert_close(&cpu[0], &gpu[0], 0.0, "values, pool");
         // Up to nine outputs have the same maximum.
