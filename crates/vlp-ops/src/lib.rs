@@ -20,6 +20,7 @@ macro_rules! gpu_path {
     ($($body:tt)*) => {};
 }
 
+mod activation_precision;
 mod allocator;
 #[cfg(feature = "flex")]
 mod autodiff;
@@ -55,6 +56,7 @@ mod to_cpu;
 mod two_threads;
 mod types;
 
+pub use activation_precision::{from_activation_precision, to_activation_precision};
 pub use allocator::tune_allocator;
 pub use composed::softmax::softmax;
 pub use constant::{constant_floats, constant_ints};
@@ -63,7 +65,6 @@ pub use dispatch::use_fast_paths;
 pub use flops::{count_flops, flops};
 pub use identity::is_same_tensor;
 pub use in_place::InPlace;
-pub use ops::activation_precision::{from_activation_precision, to_activation_precision};
 pub use ops::adamw::adamw;
 pub use ops::affine::affine;
 pub use ops::assign::assign;

@@ -1,6 +1,5 @@
 //! The public operations: each chooses among the CPU fast path, a GPU path and burn's own operations.
 
-pub(crate) mod activation_precision;
 pub(crate) mod adamw;
 pub(crate) mod affine;
 pub(crate) mod assign;

@@ -21,9 +21,9 @@ const SIZES: [[usize; 3]; 6] = [
     [200, 520, 90],
 ];
 
-/// Asserts that values and gradients of all products agree to this tolerance for sums of 1 value.
-fn assert_products(tolerance: f32) {
-    for [rows, depth, columns] in SIZES {
+/// Asserts that values and gradients of products of these sizes agree to this tolerance for sums of 1 value.
+fn assert_products(sizes: &[[usize; 3]], tolerance: f32) {
+    for &[rows, depth, columns] in sizes {
         let size = format!("{rows} x {depth} x {columns}");
         let check = |name: &str, [cpu, gpu]: [Vec<Vec<f32>>; 2]| {
             for (cpu, gpu) in cpu.iter().zip(&gpu) {
@@ -62,7 +62,7 @@ fn assert_products(tolerance: f32) {
 fn f32_products_agree_with_the_cpu() {
     set_gpu_operands(Some(DType::F32));
     // Both sides add in f32, in another order.
-    assert_products(2e-6);
+    assert_products(&SIZES, 2e-6);
     set_gpu_operands(None);
 }
 
@@ -94,7 +94,7 @@ fn with_half_operands(check: impl Fn(f32)) {
 #[test]
 fn half_products_round_their_operands() {
     // Values reach 1.5, and half of a rounding of both operands is at most 2.25 of it: less than three standard deviations.
-    with_half_operands(|rounding| assert_products(6.0 * rounding));
+    with_half_operands(|rounding| assert_products(&SIZES[3..5], 6.0 * rounding));
 }
 
 #[test]
