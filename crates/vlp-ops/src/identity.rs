@@ -1,6 +1,8 @@
 //! Identity of tensors.
 
-use burn::backend::{BackendTensor, DispatchTensorKind};
+#[cfg(any(feature = "flex", feature = "gpu"))]
+use burn::backend::BackendTensor;
+use burn::backend::DispatchTensorKind;
 use burn::prelude::*;
 
 /// Whether two tensors share their memory, without reading their values. Equal values elsewhere in memory are another
