@@ -5,6 +5,8 @@
 use burn::prelude::*;
 use burn::tensor::DType;
 
+use crate::precision::is_half;
+
 /// `x` rounded to bf16 if [`MatmulPrecision::Bf16`](crate::MatmulPrecision::Bf16) is set for its GPU, otherwise `x`. The layers
 /// of a convolutional network keep the type: [`conv2d`](crate::conv2d()), [`affine`](crate::affine()),
 /// [`batch_norm`](crate::batch_norm()), [`max_pool2d`](crate::max_pool2d()).
@@ -27,8 +29,9 @@ pub fn to_activation_precision<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// # Shapes
 /// - `x`, output: any shape
 pub fn from_activation_precision<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    match x.dtype() {
-        DType::BF16 | DType::F16 => x.cast(DType::F32),
-        _ => x,
+    if is_half(x.dtype()) {
+        x.cast(DType::F32)
+    } else {
+        x
     }
 }

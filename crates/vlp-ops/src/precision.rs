@@ -119,7 +119,6 @@ pub(crate) fn half_type() -> Option<DType> {
 }
 
 /// Whether it is a float type of 16 bits.
-#[cfg(feature = "gpu")]
 pub(crate) fn is_half(dtype: DType) -> bool {
     matches!(dtype, DType::BF16 | DType::F16)
 }

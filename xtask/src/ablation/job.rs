@@ -255,12 +255,11 @@ impl Job {
         }
     }
 
-    /// Whether it reads the run at `path`.
+    /// Whether it reads the run of another job, at `path`.
     pub(super) fn reads(&self, path: &Path) -> bool {
         let path = path.to_string_lossy();
         let mut arguments = self.arguments.iter();
         arguments.any(|word| *word == path || word.strip_prefix("from=") == Some(&path))
-            && self.path != Path::new(&*path)
     }
 
     /// Arguments that start it, or continue it.

@@ -3,11 +3,11 @@
 
 use burn::backend::Cube;
 use burn::prelude::*;
-use burn::tensor::{DType, activation};
 
 use super::with_gradient;
-use crate::Affine;
+use crate::composed::affine::{self as composed, by_channel};
 use crate::graph::autodiff_primitive;
+use crate::{Affine, from_activation_precision};
 
 /// `x` scaled and shifted, plus the shortcut, through a ReLU if there is one; of the type of `x`.
 pub(crate) fn affine(x: Tensor<4>, affine: Affine) -> Tensor<4> {
@@ -18,19 +18,9 @@ pub(crate) fn affine(x: Tensor<4>, affine: Affine) -> Tensor<4> {
 
 fn compute(x: Tensor<4>, affine: Affine) -> Tensor<4> {
     let dtype = x.dtype();
-    let Affine {
-        scale,
-        shift,
-        shortcut,
-        relu,
-    } = affine;
-    let y = x.cast(DType::F32) * by_channel(scale) + by_channel(shift);
-    let y = match shortcut {
-        Some(shortcut) => y + shortcut.cast(DType::F32),
-        None => y,
-    };
-    let y = if relu { activation::relu(y) } else { y };
-    y.cast(dtype)
+    let shortcut = affine.shortcut.map(from_activation_precision);
+    let affine = Affine { shortcut, ..affine };
+    composed::affine(from_activation_precision(x), affine).cast(dtype)
 }
 
 /// The same with a gradient of one kernel; `None` without autodiff.
@@ -53,7 +43,7 @@ fn with_frozen_norm(x: &Tensor<4>, affine: &Affine) -> Option<Tensor<4>> {
     let saved = output.clone();
     // Gradients of `x` and of the shortcut.
     let grads = move |grad: Tensor<4>| {
-        let grad = grad.cast(DType::F32);
+        let grad = from_activation_precision(grad);
         let grad = match relu {
             true => grad.mask_fill(saved.lower_equal_elem(0.0), 0.0),
             false => grad,
@@ -68,8 +58,4 @@ fn with_frozen_norm(x: &Tensor<4>, affine: &Affine) -> Option<Tensor<4>> {
             [of_x]
         }),
     })
-}
-
-fn by_channel(line: Tensor<1>) -> Tensor<4> {
-    line.reshape([1, -1, 1, 1])
 }

@@ -6,6 +6,7 @@
 use burn::prelude::*;
 
 use crate::Affine;
+use crate::composed::affine as composed;
 
 /// Applies [`Affine`]. Activations of 16 bits on a GPU are computed in f32 and rounded once.
 ///
@@ -23,22 +24,5 @@ pub fn affine(x: Tensor<4>, affine: Affine) -> Tensor<4> {
             return crate::custom_grad::affine::affine(x, affine);
         }
     }
-    let Affine {
-        scale,
-        shift,
-        shortcut,
-        relu,
-    } = affine;
-    // Both are reshaped first: a GPU fuses the operations that follow each other into one kernel.
-    let [scale, shift] = [scale, shift].map(|line| line.reshape([1, -1, 1, 1]));
-    let y = x * scale + shift;
-    let y = match shortcut {
-        Some(shortcut) => y + shortcut,
-        None => y,
-    };
-    if relu {
-        burn::tensor::activation::relu(y)
-    } else {
-        y
-    }
+    composed::affine(x, affine)
 }
