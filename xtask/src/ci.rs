@@ -1,5 +1,6 @@
 //! The stages of continuous integration, with their times and the tests that were skipped.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -105,6 +106,9 @@ const STAGES: [Stage; 14] = [
     },
 ];
 
+/// The times of the stages, which `.ci/run` shows again at its end.
+const TIMES: &str = "target/ci-times.txt";
+
 /// Folder of the quick run, which must not exist when it starts.
 const QUICK: &str = "target/quick";
 
@@ -123,7 +127,9 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
             break;
         }
     }
-    print!("\n{}{}", skips(&skipped), summary(&times));
+    let times_text = summary(&times);
+    print!("\n{}{times_text}", skips(&skipped));
+    fs::write(root.join(TIMES), times_text).map_err(|error| format!("{TIMES}: {error}"))?;
     match failed {
         None => Ok(()),
         Some(message) => {

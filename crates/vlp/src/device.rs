@@ -34,7 +34,7 @@ pub fn compiled() -> Vec<&'static str> {
     if cfg!(feature = "cuda-unfused") {
         names.push("cuda");
     }
-    if cfg!(feature = "wgpu-unfused") {
+    if cfg!(feature = "wgpu-untuned") {
         names.push("wgpu");
     }
     if cfg!(feature = "flex") {
@@ -71,7 +71,7 @@ pub fn pick(name: &str) -> Result<Device, VlpError> {
         },
         #[cfg(feature = "flex")]
         "flex" => Ok(Device::flex()),
-        #[cfg(feature = "wgpu-unfused")]
+        #[cfg(feature = "wgpu-untuned")]
         "wgpu" => probe(name, || Device::wgpu(Default::default())),
         #[cfg(feature = "cuda-unfused")]
         "cuda" => probe(name, || Device::cuda(0)),

@@ -1,5 +1,5 @@
 //! Kernels of our own on a GPU give the results of the CPU path.
-#![cfg(feature = "wgpu-unfused")]
+#![cfg(feature = "wgpu-untuned")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod assignment;

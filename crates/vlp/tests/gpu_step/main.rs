@@ -1,5 +1,5 @@
 //! Training steps on a GPU: skipped ones, and recorded ones.
-#![cfg(feature = "wgpu-unfused")]
+#![cfg(feature = "wgpu-untuned")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
