@@ -50,11 +50,7 @@ pub fn resize(image: &Image, width: usize, height: usize) -> Result<Image, DataE
         result
     });
     result.map_err(|error| resize_error(error.to_string()))?;
-    Ok(Image {
-        width,
-        height,
-        rgb,
-    })
+    Ok(Image { width, height, rgb })
 }
 
 /// Scales boxes and areas by a resize of their image from size `from` to `to`, both (width, height).
