@@ -1,6 +1,5 @@
 //! The stages of continuous integration, with their times and the tests that were skipped.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -106,9 +105,6 @@ const STAGES: [Stage; 14] = [
     },
 ];
 
-/// The times of the stages, which `.ci/run` shows again at its end.
-const TIMES: &str = "target/ci-times.txt";
-
 /// Folder of the quick run, which must not exist when it starts.
 const QUICK: &str = "target/quick";
 
@@ -127,9 +123,7 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
             break;
         }
     }
-    let times_text = summary(&times);
-    print!("\n{}{times_text}", skips(&skipped));
-    fs::write(root.join(TIMES), times_text).map_err(|error| format!("{TIMES}: {error}"))?;
+    print!("\n{}{}", skips(&skipped), summary(&times));
     match failed {
         None => Ok(()),
         Some(message) => {

@@ -18,7 +18,7 @@ const PREFACE: &str = "# What one run of a case may make the GPU do at most: ker
 # Written by `cargo xtask ledger --write`, and held by `cargo xtask ledger`.
 
 ";
-/// Tolerance above the budget: a change of a few kernels is not worth a new one.
+/// Tolerance above the budget: counts are the same in every run of a machine, but were made on only one.
 fn slack(name: &str, limit: i64) -> i64 {
     match name {
         "kernels" => limit * 5 / 100,

@@ -34,7 +34,7 @@ pub fn resize(image: &Image, width: usize, height: usize) -> Result<Image, DataE
         reason,
     };
     let (source_width, source_height) = (image.width as u32, image.height as u32);
-    // Images of one pixel type: `resize` instead of `resize_typed` compiles the filters for 13.
+    // One pixel type: `Resizer::resize` would compile the filters for all 13.
     let source = TypedImageRef::<U8x3>::from_buffer(source_width, source_height, &image.rgb)
         .map_err(|error| resize_error(error.to_string()))?;
     let mut rgb = vec![0; width * height * 3];
