@@ -15,7 +15,7 @@ const BUDGET: &str = "benches/ledger.toml";
 const PREFACE: &str = "# What one run of a case may make the GPU do at most: kernels, blocks of fused operations in all and by part, tensors copied to
 # the device (uploads) and read from it (reads), without autotune, which decides how many kernels a block has. Kernels may be 5 %
 # more; blocks 2 %, those of a part 5 % and one.
-# Written by `cargo xtask ledger --write`, and held by `cargo xtask ledger`.
+# Written by `cargo xtask ledger --write`, and checked by `cargo xtask ledger`.
 
 ";
 /// Tolerance above the budget: counts are the same in every run of a machine, but were made on only one.

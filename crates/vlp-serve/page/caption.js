@@ -37,7 +37,7 @@ export class Captions extends Panel {
       seed.value = String((Number(seed.value) || 0) + 1);
       this.refresh();
     });
-    /** Captions of people, where the image is an example. */
+    /** Human captions, where the image is an example. */
     this.reference = h('p', { class: 'note' });
     this.section.append(this.reference);
     this.showMode();

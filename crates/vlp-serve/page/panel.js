@@ -21,11 +21,11 @@ class Column {
     this.task = new Task(this.body);
     /** What the server answered last. @type {any} */
     this.answer = null;
-    /** Loads where the words or objects of the answer look. @type {() => Promise<Attention>} */
+    /** Loads the attention of the words or objects of the answer. @type {() => Promise<Attention>} */
     this.attention = () => Promise.reject(new Error('there is no answer yet.'));
   }
 
-  /** Whether the run can show where words and objects look. */
+  /** Whether the run can show the attention of words and objects. */
   get canAttend() {
     return this.model.heads.includes('attention');
   }

@@ -123,7 +123,7 @@ export class Stage {
   }
 
   /**
-   * Shows where something looks.
+   * Shows the attention of a word or an object.
    *
    * @param {HeatMap | null} map none while it is loading
    * @param {string} what
@@ -168,14 +168,14 @@ function hint({ heads }) {
   const things = [heads.includes('detect') && 'a box', heads.some((head) => ['caption', 'answer', 'match', 'statement', 'entail'].includes(head)) && 'a word'];
   const named = things.filter(Boolean).join(' or ');
   const hints = [
-    heads.includes('attention') && named !== '' && `at ${named} to see where the model looks`,
+    heads.includes('attention') && named !== '' && `at ${named} to see its attention`,
     heads.includes('codes') && 'at a code to see its cells',
   ].filter(Boolean);
   return hints.length > 0 ? `Point ${hints.join(', ')}.` : '';
 }
 
 /**
- * Shows where something looks while its element is pointed at or has the focus, and until it is released after a click.
+ * Shows the attention of a word or an object while its element is pointed at or has the focus, and until it is released after a click.
  *
  * @param {HTMLElement} element
  * @param {Stage} stage

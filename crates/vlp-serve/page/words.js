@@ -1,5 +1,5 @@
 // @ts-check
-// A text whose words show where they look.
+// A text whose words show their attention.
 
 import { h, roving } from './dom.js';
 import { attends } from './stage.js';

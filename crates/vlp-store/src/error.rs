@@ -59,7 +59,7 @@ pub enum StoreError {
     },
     /// An object is not the one that was read before.
     #[error(
-        "{url}: it has changed while it was in use, from {first} to {now}; samples of both cannot be told apart: put back the first one, or start anew with the other"
+        "{url}: changed while it was being read, from {first} to {now}: restore the first version, or start again with the new one"
     )]
     Changed {
         /// The URL of the object.

@@ -9,8 +9,8 @@ use vlp_ops::{MatmulPrecision, is_cpu, set_matmul_precision};
 
 use crate::error::TrainError;
 
-/// Precision of matrix multiplications and convolutions, by which they are faster or exact; weights, activations, norms, losses,
-/// gradients and moments are f32.
+/// Precision of matrix multiplications and convolutions. Weights and their gradients, norms, losses and moments are f32; so are
+/// activations, except for bf16 on a GPU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -19,7 +19,8 @@ pub enum Precision {
     F32,
     /// Operands rounded to TF32, 11 bits of significand, where a GPU has it; f32 elsewhere.
     Tf32,
-    /// Operands rounded to bf16, 8 bits of significand; sums in f32.
+    /// Operands rounded to bf16, 8 bits of significand; sums in f32. On a GPU, activations between the layers of the backbone and
+    /// the input of GELU are bf16 too.
     Bf16,
 }
 

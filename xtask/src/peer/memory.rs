@@ -143,7 +143,7 @@ fn page(bench: &Bench, page: &str, rows: &str, versions: &Value) -> String {
     format!(
         "# Memory of a training step: {page}\n\n\
          Written by `{} memory`, never by hand; what a case is: [benches/peer](../../benches/peer/README.md).\n\
-         Each line is a process of its own, which makes {STEPS} steps.\n\
+         Each row is a separate process that runs {STEPS} steps.\n\
          {}\n\
          PyTorch is eager; milliseconds are the shortest step.\n\
          `others` is the fraction of the cores, in percent, that other processes used meanwhile: with more than a few percent, times are not comparable.\n\n\

@@ -143,7 +143,7 @@ fn page(bench: &Bench, rows: &[Row], versions: &Value) -> String {
          Written by `cargo xtask peer{device} two-step`, never by hand; what is compared: [benches/peer](../../benches/peer/README.md#two-steps).\n\n\
          Milliseconds for one image and one text, from normalized pixels to the logits of matching: the minimum of {} runs, the median in brackets.\n\
          The two steps are torchvision's Faster R-CNN with 100 regions and the same transformer over them, in eager PyTorch; the detector alone is their first step.\n\
-         A ratio is the time of the two steps over that of the model without regions, so above 1 it is faster than they are.\n\
+         A ratio is the time of the two steps over that of the model without regions, so above 1 the model without regions is faster.\n\
          SOHO says that it is about 10 times as fast as region-based systems, E2E-VLP that it is faster.\n\n\
          | system | sizes | vlp | PyTorch | two steps | detector alone | two steps / vlp | two steps / PyTorch |\n\
          |---|---|---:|---:|---:|---:|---:|---:|\n",

@@ -76,7 +76,7 @@ pub(super) fn run(lab: &Lab) -> Outcome<String> {
     }
     let killed = kills.len() - ended;
     Ok(format!(
-        "{killed} kills of runs, indices and sets of scenes ({ended} more came too late), {} finishes with the unbroken command's bytes",
+        "{killed} kills of runs, indices and scene sets ({ended} more came too late): {} commands, each run again, ended with the bytes of an uninterrupted one",
         kills.len()
     ))
 }

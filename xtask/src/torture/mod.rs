@@ -46,7 +46,7 @@ const SCENARIOS: [Scenario<Lab, String>; 11] = [
     },
     Scenario {
         name: "resume",
-        shows: "a run is resumed at each step, with 0, 1 and 4 threads that load",
+        shows: "a run is resumed at each step, with 0, 1 and 4 loader threads",
         run: resume::run,
     },
     Scenario {
@@ -66,7 +66,7 @@ const SCENARIOS: [Scenario<Lab, String>; 11] = [
     },
     Scenario {
         name: "stores",
-        shows: "an object store that cuts, stalls, lies or changes gives the unbroken result or a named error",
+        shows: "an object store that cuts, stalls, lies or changes gives the result of a working one or a named error",
         run: stores::run,
     },
     Scenario {

@@ -10,9 +10,9 @@ use crate::processes::scenario::Run;
 const START: &str = "# Reliability, measured
 
 Each line is what the command in it printed: on that processor, on that date.
-`cargo xtask torture` runs a short form of all of them but `fuzz` and `unsafe`, as continuous integration does; with `--long` it renews this page.
+`cargo xtask torture` runs a short form of all of them but `fuzz` and `unsafe`, as continuous integration does; `--long` updates this page.
 The tests start the program itself, `target/debug/vlp`, and compare files; `stores` starts one that is built with `--features cloud`.
-What a disk or a kernel does to a process is done to it by a library that is loaded before the C library (`xtask/src/torture/shim.c`); Linux only.
+Failures of disk and kernel are injected by a preloaded library (`LD_PRELOAD`, `xtask/src/torture/shim.c`); Linux only.
 
 | test | figure | command | processor | date |
 |---|---|---|---|---|
@@ -62,7 +62,7 @@ const UNSAFE_START: &str = "
 The compiler forbids it in all crates but `vlp-ops`, whose kernels write through pointers.
 Miri interprets tests of these kernels on small shapes, without vector instructions, and finds undefined behavior and data races.
 The address sanitizer finds accesses outside of allocations while all tests of the crate run with the instructions of the processor.
-`cargo xtask torture unsafe` runs Miri, with `--long` the sanitizer as well, for which burn is built anew; kernels for GPUs are only compared with the CPU ([speed.md](speed.md)).
+`cargo xtask torture unsafe` runs Miri, with `--long` the sanitizer as well, which rebuilds burn; kernels for GPUs are only compared with the CPU ([speed.md](speed.md)).
 
 ";
 

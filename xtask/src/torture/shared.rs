@@ -70,7 +70,7 @@ fn two_trainers(lab: &Lab) -> Result<String, String> {
         fs::remove_dir_all(&run).map_err(|e| e.to_string())?;
     }
     Ok(format!(
-        "of {} processes on {rounds} folders {refused} are refused, the others end with the unbroken run's bytes",
+        "of {} processes on {rounds} folders {refused} are refused, the others end with the bytes of an uninterrupted run",
         3 * rounds
     ))
 }

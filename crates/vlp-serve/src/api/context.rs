@@ -31,7 +31,7 @@ pub(crate) fn find_model(models: &[Arc<dyn Model>], name: Option<&str>) -> Resul
         code: ErrorCode::UnknownModel,
         ..ApiError::field(
             "model",
-            format!("no model is called so; there are: {}", names.join(", ")),
+            format!("no such model; available: {}", names.join(", ")),
         )
     })
 }
@@ -163,13 +163,13 @@ impl Context<'_> {
 /// Why a text is not base64.
 fn describe_base64(text: &str, error: &DecodeError) -> String {
     if text.trim_start().starts_with("data:") {
-        return "a data URL; leave out all up to its comma".into();
+        return "a data URL; remove everything up to and including its comma".into();
     }
     let reason = match error {
         DecodeError::InvalidByte(place, b'\n' | b'\r') => format!("a line break at byte {place}"),
         DecodeError::InvalidByte(place, b' ' | b'\t') => format!("a space at byte {place}"),
         DecodeError::InvalidByte(place, b'-' | b'_') => {
-            format!("the alphabet of URLs, at byte {place}")
+            format!("URL-safe base64 at byte {place}")
         }
         DecodeError::InvalidByte(place, _) | DecodeError::InvalidLastSymbol(place, _) => {
             format!("another character at byte {place}")

@@ -94,18 +94,15 @@ impl ApiError {
             Head::Attention => "has no attention maps",
             Head::Features => "gives no features",
             Head::Search => {
-                "searches in nothing: it is served without an index of its own (vlp index, vlp serve --index)"
+                "has no search index: build one with vlp index and pass it to vlp serve --index"
             }
         };
         Self::new(ErrorCode::MissingHead, format!("{model} {heads}"))
     }
 
-    /// A fault of the server.
+    /// An error of the server, not of the request.
     pub(crate) fn internal() -> Self {
-        Self::new(
-            ErrorCode::Internal,
-            "the server failed at this request; its messages say why",
-        )
+        Self::new(ErrorCode::Internal, "internal error; see the server's log")
     }
 
     /// An answer that nobody reads: the client has gone, or got that of a request that took too long.

@@ -40,7 +40,7 @@ fn model_index(shared: &Shared, query: Parameters) -> Result<usize, ApiError> {
             return Err(ApiError::field(shortened(name), message));
         }
         if model.replace(value.as_str()).is_some() {
-            return Err(ApiError::field("model", "the parameter is there twice"));
+            return Err(ApiError::field("model", "duplicate parameter"));
         }
     }
     find_model(&shared.models, model)
@@ -188,6 +188,6 @@ pub(super) async fn not_found() -> ApiError {
 pub(super) async fn wrong_method() -> ApiError {
     ApiError::new(
         ErrorCode::MethodNotAllowed,
-        "this route has another method; /openapi.json lists them",
+        "method not allowed for this route; /openapi.json lists the methods",
     )
 }

@@ -90,7 +90,7 @@ impl de::Error for JsonError {
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new("the field is there twice").in_field(field)
+        Self::new("duplicate field").in_field(field)
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {

@@ -141,7 +141,7 @@ mod tests {
             (
                 r#"{"images": [], "images": []}"#,
                 "images",
-                "the field is there twice",
+                "duplicate field",
             ),
             (
                 r#"{"images": [], "flor": 1}"#,

@@ -17,7 +17,7 @@ pub struct Attention {
     pub texts: Vec<TextAttention>,
 }
 
-/// Where an object query looks.
+/// Attention of an object query.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QueryAttention {
     /// The query.
@@ -26,7 +26,7 @@ pub struct QueryAttention {
     pub weights: Vec<f32>,
 }
 
-/// Where the words of a text look.
+/// Attention of the words of a text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TextAttention {
     /// The text.
@@ -35,7 +35,7 @@ pub struct TextAttention {
     pub words: Vec<WordAttention>,
 }
 
-/// Where a word looks.
+/// Attention of a word.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WordAttention {
     /// The word.

@@ -18,7 +18,7 @@ pub enum Head {
     Statement,
     /// Tells whether an image entails hypotheses.
     Entail,
-    /// Tells where words and objects look.
+    /// Gives attention weights of words and object queries over an image.
     Attention,
     /// Has a visual dictionary.
     Codes,

@@ -317,7 +317,7 @@ fn base64_that_is_wrong_is_described() {
         ("data:image/png;base64,aGVsbG8=", "a data URL"),
         ("aGVs\nbG8=", "a line break at byte 4"),
         ("aGVs bG8=", "a space at byte 4"),
-        ("aGV_bG8=", "the alphabet of URLs, at byte 3"),
+        ("aGV_bG8=", "URL-safe base64 at byte 3"),
         ("aGVsbG8", "the padding"),
         ("%%%%", "another character at byte 0"),
     ] {

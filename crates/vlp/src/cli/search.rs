@@ -23,8 +23,8 @@ pub(super) struct SearchArgs {
     /// Hits to print.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     top: usize,
-    /// Of the best by similarity, how many the matching head (`objectives.itm`) puts in order, which reads image and text
-    /// together; 32 by default if the run has one, 0 = none.
+    /// How many of the best hits by similarity the matching head (`objectives.itm`) re-ranks; 32 by default if the run has
+    /// that head, 0 for none.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=10_000))]
     rerank: Option<usize>,
     /// Also write the hits as JSON.

@@ -62,7 +62,8 @@ struct LimitArgs {
     /// Images, or pairs of image and text, that are computed together. 32 by default.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     max_batch: Option<usize>,
-    /// Seconds after which a request is answered with 504, and a client that does not read its answer disconnected. 60 by default.
+    /// Seconds after which a request is answered with 504, and after which a client that stops reading its response is
+    /// disconnected; 60 by default.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: Option<u64>,
     /// Maximum size of a request in bytes. 16777216 by default.

@@ -27,7 +27,7 @@ pub(super) struct PretrainArgs {
         conflicts_with = "resume"
     )]
     out: Option<PathBuf>,
-    /// Resume a run that was stopped, with its own configuration.
+    /// Resume a stopped run of `pretrain` or `finetune`, with its own configuration.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "steps", "seed", "quick", "weights", "set"])]
     resume: Option<PathBuf>,
     #[command(flatten)]

@@ -63,7 +63,7 @@ impl Predictor {
 
 fn missing_itc() -> VlpError {
     VlpError::Config(
-        "this run has no contrastive head, by which images and texts are encoded apart: train one with \
+        "this run has no contrastive head, which encodes images and texts separately: train one with \
          --set objectives.itc.dim=256, for example vlp finetune retrieval --from RUN --out NEW --set objectives.itc.dim=256"
             .into(),
     )

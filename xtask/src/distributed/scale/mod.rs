@@ -49,7 +49,7 @@ const SHAPES: [Shape; 2] = [
     },
 ];
 
-/// Prints a table; times are never held against a limit.
+/// Prints a table; times are never compared with a limit.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     let lab = Lab::new(root, Options::parse(words)?)?;
     let network = Network::measure(&lab)?;

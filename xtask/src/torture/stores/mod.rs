@@ -65,7 +65,7 @@ pub(super) fn run(lab: &Lab) -> ScenarioOutcome<String> {
     })?;
     let finished = ended.iter().filter(|finished| **finished).count();
     Ok(format!(
-        "{} commands on S3 and web servers that answer wrongly in {} ways: {finished} end with the result of one that answers rightly, {} with an error that names the object, and with that result afterwards; each within {LIMIT} s",
+        "{} commands against S3 and web servers that misbehave in {} ways: {finished} end with the correct result, {} with an error that names the object and, when repeated, with the correct result; each within {LIMIT} s",
         cases.len(),
         trouble::kinds().count(),
         cases.len() - finished
@@ -105,7 +105,7 @@ fn pack(lab: &Lab, program: &Path) -> Result<Objects, String> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Command {
-    /// With so many threads that load.
+    /// The number of loader threads.
     Pretrain {
         workers: usize,
     },
