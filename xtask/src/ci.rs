@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::names;
+
 /// A stage: its name, the arguments of `cargo`, and environment variables.
 struct Stage {
     name: &'static str,
@@ -139,13 +141,7 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
 
 /// The stages of these names in the order of the table, whatever the order of the names.
 fn choose(names: &[&str]) -> Result<Vec<&'static Stage>, String> {
-    if let Some(unknown) = names
-        .iter()
-        .find(|name| !STAGES.iter().any(|stage| stage.name == **name))
-    {
-        let names = STAGES.map(|stage| stage.name).join(", ");
-        return Err(format!("no stage is called {unknown:?}; there are {names}"));
-    }
+    names::check("stage", names, &STAGES.map(|stage| stage.name))?;
     Ok(STAGES
         .iter()
         .filter(|stage| names.is_empty() || names.contains(&stage.name))
@@ -233,7 +229,7 @@ mod tests {
         assert_eq!(names(&[]).unwrap().len(), STAGES.len());
         assert_eq!(
             names(&["lint"]).unwrap_err(),
-            "no stage is called \"lint\"; there are fmt, features, tidy, test, avx2, scalar, golden-avx2, golden-scalar, quick, quick-soho, clippy, cloud, doc, package"
+            "no stage is named \"lint\"; there are fmt, features, tidy, test, avx2, scalar, golden-avx2, golden-scalar, quick, quick-soho, clippy, cloud, doc, package"
         );
     }
 

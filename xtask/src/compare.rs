@@ -30,11 +30,9 @@ pub(crate) fn run(one: &Path, other: &Path, limit: Option<&str>) -> Result<(), S
             step + 1
         );
         let allowed = limit.unwrap_or(if step == 0 { FIRST } else { LATER });
+        let is_within = relative <= allowed;
         // A NaN is never within.
-        if !matches!(
-            relative.partial_cmp(&allowed),
-            Some(std::cmp::Ordering::Less)
-        ) {
+        if !is_within {
             return Err(format!(
                 "step {}: {relative:.2e} is more than {allowed:.0e}",
                 step + 1
@@ -91,6 +89,8 @@ mod tests {
         assert!(run(&base, &at("near", &["10.001", "5.1"]), None).is_ok());
         assert!(run(&base, &at("limit", &["10.001", "5.1"]), Some("1e-3")).is_err());
         assert!(run(&base, &base, Some("less")).is_err());
+        assert!(run(&base, &base, Some("0")).is_ok());
+        assert!(run(&base, &at("other", &["10.0", "5.000001"]), Some("0")).is_err());
         assert!(run(&base, &at("first", &["10.1", "5.0"]), None).is_err());
         assert!(run(&base, &at("nan", &["10.0", "null"]), None).is_err());
         assert!(run(&base, &at("short", &["10.0"]), None).is_err());

@@ -7,15 +7,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
+/// The crate that every crate of the workspace depends on.
+const HACK: &str = "workspace-hack";
+/// Its feature of the crates that build on burn.
+const BURN: &str = "burn";
+
 /// Feature sets of each dependency, by `name version`: a dependency of both proc macros and programs may have two.
 type Features = BTreeMap<String, BTreeSet<String>>;
 
-/// Fails if a workspace package alone builds a dependency with other features than the workspace does.
+/// Fails if a workspace package alone builds a dependency with other features than the workspace does, or if it builds on burn
+/// and on other features of `workspace-hack`: all crates of the workspace that it needs would be built again.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
     let workspace = features(root, "normal,build,dev", &["--workspace"])?;
     let mut differences = Vec::new();
+    let mut sets = BTreeMap::<String, usize>::new();
     for package in packages(root)? {
         let alone = features(root, "normal,build", &["--package", &package])?;
+        let of_hack = alone.iter().filter(|(name, _)| is_hack(name));
+        for set in of_hack.flat_map(|(_, sets)| sets) {
+            *sets.entry(set.clone()).or_default() += 1;
+        }
         for (dependency, wanted) in missing(&alone, &workspace) {
             differences.push(format!(
                 "cargo build -p {package}: {dependency} is built again, with the features {wanted:?}"
@@ -24,16 +35,26 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     }
     if differences.is_empty() {
         println!("every package alone builds its dependencies with the workspace's features");
+        println!("the workspace's own crates are built once for each set of features of {HACK}:");
+        for (set, packages) in &sets {
+            let set = if set.is_empty() { "none" } else { set };
+            println!("  {set}: {packages} packages");
+        }
         return Ok(());
     }
     for line in &differences {
         println!("{line}");
     }
     Err(format!(
-        "{} dependencies are built twice; crates/workspace-hack/Cargo.toml is to ask for the workspace's features of each \
-         (`cargo tree --workspace --format '{{p}} {{f}}'` shows them)",
+        "{} dependencies are built twice; crates/{HACK}/Cargo.toml is to ask for the workspace's features of each, \
+         and its own feature {BURN:?} for all of its features (`cargo tree --workspace --format '{{p}} {{f}}'` shows them)",
         differences.len()
     ))
+}
+
+/// Whether a name with a version is that of [`HACK`].
+fn is_hack(dependency: &str) -> bool {
+    dependency.split(' ').next() == Some(HACK)
 }
 
 /// Dependencies whose features in `alone` are none of those in `workspace`, with the features.
@@ -41,7 +62,10 @@ fn missing<'a>(alone: &'a Features, workspace: &Features) -> Vec<(&'a str, &'a s
     let sets = alone
         .iter()
         .flat_map(|(name, sets)| sets.iter().map(move |set| (name.as_str(), set.as_str())));
-    sets.filter(|(name, set)| !workspace.get(*name).is_some_and(|sets| sets.contains(*set)))
+    // The crates of the workspace that need no burn are built in seconds, and without what they do not need.
+    let is_light = |name: &str, set: &str| is_hack(name) && !set.split(',').any(|f| f == BURN);
+    let is_known = |name: &str, set: &str| workspace.get(name).is_some_and(|of| of.contains(set));
+    sets.filter(|(name, set)| !is_known(name, set) && !is_light(name, set))
         .collect()
 }
 
@@ -59,7 +83,7 @@ fn features(root: &Path, edges: &str, arguments: &[&str]) -> Result<Features, St
     Ok(parse(&text))
 }
 
-/// Reads lines of `name vVERSION (SOURCE)|FEATURES (*)`; packages of the workspace itself are left out.
+/// Reads lines of `name vVERSION (SOURCE)|FEATURES (*)`; packages of the workspace itself but [`HACK`] are left out.
 fn parse(text: &str) -> Features {
     let mut features = Features::new();
     for line in text.lines() {
@@ -72,7 +96,7 @@ fn parse(text: &str) -> Features {
             continue;
         };
         // A path in brackets is a member of the workspace.
-        if words.any(|word| word.starts_with("(/") || word.contains(":\\")) {
+        if name != HACK && words.any(|word| word.starts_with("(/") || word.contains(":\\")) {
             continue;
         }
         let sets = features.entry(format!("{name} {version}")).or_default();
@@ -121,5 +145,16 @@ mod tests {
         );
         assert_eq!(missing(&alone, &workspace), [("syn v3.0.9", "derive")]);
         assert!(missing(&workspace, &workspace).is_empty());
+    }
+
+    #[test]
+    fn crates_that_need_burn_share_the_features_of_workspace_hack() {
+        let hack = |set: &str| parse(&format!("{HACK} v0.1.0 (/src/{HACK})|{set} (*)\n"));
+        let workspace = hack("burn,http");
+        for set in ["", "http", "burn,http"] {
+            assert_eq!(missing(&hack(set), &workspace), [], "{set}");
+        }
+        let name = "workspace-hack v0.1.0";
+        assert_eq!(missing(&hack("burn"), &workspace), [(name, "burn")]);
     }
 }

@@ -13,9 +13,11 @@ mod compare;
 #[cfg(target_os = "linux")]
 mod distributed;
 mod features;
+mod files;
 mod ledger;
 mod load;
 mod mean;
+mod names;
 mod peer;
 #[cfg(target_os = "linux")]
 mod processes;
@@ -32,7 +34,7 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
        cargo xtask features           check that a package alone builds with the workspace's features
        cargo xtask publish --dry-run [--no-build]
                                       package every published crate, and build each from its archive
-       cargo xtask ci [STAGE ...]     run what continuous integration runs, or some of its stages
+       cargo xtask ci [STAGE ...]     run the cargo stages of continuous integration (.ci/run), or some of them
        cargo xtask compare RUN RUN [LIMIT]
                                       compare the losses of two runs, to a relative LIMIT
        cargo xtask mean DIR [PAGE]    mean and spread over the seeds of the runs ARM-SEED or SUBJECT-ARM-SEED in a folder
@@ -45,6 +47,7 @@ const USAGE: &str = "usage: cargo xtask tidy [--write]   check the repository's 
        cargo xtask torture [--long] [--seed N] [--no-build] [--write-messages] [--inputs N] [--minutes N] [--no-burn] [NAME ...]
                                       kill, fail, starve and fuzz vlp, and compare what is left; --long writes docs/reliability.md
        cargo xtask ablation e2e-vlp|soho|generalization [--seeds N] [--steps N] [--task-steps N] [--out DIR] [--only VARIANT,...]
+                      [--tasks TASK,...] [--device NAME] [--program FILE] [--jobs N] [--page FILE] [--report]
                                       pre-train and fine-tune variants of a model, and write a page of scores, tests and curves
        cargo xtask load RUN [--seconds N] [--index DIR]
                                       time the requests of 1, 8 and 64 clients of vlp serve, one at a time and in batches; with an

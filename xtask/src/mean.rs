@@ -83,7 +83,7 @@ fn table(subjects: &BTreeMap<String, Metrics>) -> String {
             };
             text += &format!("| {subject}{metric} |");
             for arm in &arms {
-                let cell = values.get(*arm).map_or("-".into(), |all| cell(all));
+                let cell = cell(values.get(*arm).map_or(&[][..], |all| all));
                 text += &format!(" {cell} |");
             }
             text.push('\n');
@@ -92,13 +92,23 @@ fn table(subjects: &BTreeMap<String, Metrics>) -> String {
     text
 }
 
-/// `mean ± standard deviation (seeds)`.
-fn cell(values: &[f64]) -> String {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    let spread = (squares / (count - 1.0).max(1.0)).sqrt();
-    format!("{mean:.3} ± {spread:.3} ({})", values.len())
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Standard deviation of a sample; 0 of a single value.
+pub(crate) fn deviation(values: &[f64]) -> f64 {
+    let center = mean(values);
+    let squares: f64 = values.iter().map(|value| (value - center).powi(2)).sum();
+    (squares / (values.len() as f64 - 1.0).max(1.0)).sqrt()
+}
+
+/// `mean ± standard deviation (seeds)`; a dash if there are no values.
+pub(crate) fn cell(values: &[f64]) -> String {
+    match values.len() {
+        0 => "–".into(),
+        count => format!("{:.3} ± {:.3} ({count})", mean(values), deviation(values)),
+    }
 }
 
 #[cfg(test)]
@@ -109,5 +119,6 @@ mod tests {
     fn the_spread_is_that_of_a_sample() {
         assert_eq!(cell(&[1.0, 2.0, 3.0]), "2.000 ± 1.000 (3)");
         assert_eq!(cell(&[0.5]), "0.500 ± 0.000 (1)");
+        assert_eq!(cell(&[]), "–");
     }
 }

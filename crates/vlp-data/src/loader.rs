@@ -228,11 +228,6 @@ impl Loader {
         self.steps.step(self.next_number)
     }
 
-    /// Steps per epoch, those of all micro-batches.
-    pub fn steps_per_epoch(&self) -> u64 {
-        self.preparer.sampler.batches_per_epoch()
-    }
-
     /// Time that [`next`](Self::next) has waited so far: near 0 if the threads keep up with the consumer.
     pub fn wait_time(&self) -> Duration {
         self.wait_time

@@ -5,36 +5,47 @@ use crate::{
     source::wrapped_block_starts,
 };
 
+/// Samples in a block of a component without blocks, if others have them.
+const BLOCK_SAMPLES: usize = 1024;
+
 /// One source of a [`Mixture`].
 #[derive(Clone)]
 pub struct MixtureComponent {
     /// The samples.
     pub source: Arc<dyn Source>,
     /// Number of times that each sample occurs per epoch, above 0. The fractional part selects evenly spaced samples, the
-    /// same in every epoch: 2.5 takes each sample twice and every second one a third time, 0.5 takes every second one.
+    /// same in every epoch: 2.5 takes each sample twice and every second one a third time, 0.5 takes every second one. The
+    /// occurrences of a sample in an epoch are equal, because random choices are a function of the epoch and the image.
     pub weight: f64,
     /// Name of the image set that the keys belong to, such as `coco`. Equal keys of components with the same name are the
     /// same image; with different names they are not.
     pub image_set: String,
+    /// Name of the image set that a [COCO id](Source::coco_id) belongs to. An image that has one is then known by it
+    /// instead of its key, so that it is the same image as in a component whose keys are COCO's ids. `None` if the
+    /// source's COCO ids are not known to be COCO's own, as those of other files in COCO's format.
+    pub coco_image_set: Option<String>,
     /// Whether to keep the boxes. Components that keep them must have equal classes and attributes. Others must drop them,
     /// because an image annotated for other classes may contain unannotated objects of these.
     pub keep_boxes: bool,
 }
 
 impl MixtureComponent {
-    /// A component of weight 1 that keeps its boxes, with the name of the source as `image_set`.
+    /// A component of weight 1 that keeps its boxes, with the name of the source as `image_set` and no `coco_image_set`.
     pub fn new(source: Arc<dyn Source>) -> Self {
         Self {
             image_set: source.name().to_owned(),
             source,
             weight: 1.0,
+            coco_image_set: None,
             keep_boxes: true,
         }
     }
 
     fn key(&self, inner_index: usize) -> u64 {
-        let key = self.source.key(inner_index).to_le_bytes();
-        fnv1a(self.image_set.bytes().chain([0]).chain(key))
+        let coco_set = self.coco_image_set.as_ref();
+        let coco = coco_set.and_then(|set| Some((set, self.source.coco_id(inner_index)?)));
+        let (set, key) = coco.unwrap_or_else(|| (&self.image_set, self.source.key(inner_index)));
+        fnv1a(set.bytes().chain([0]).chain(key.to_le_bytes()))
     }
 }
 
@@ -44,6 +55,7 @@ impl fmt::Debug for MixtureComponent {
             .field("source", &self.source.name())
             .field("weight", &self.weight)
             .field("image_set", &self.image_set)
+            .field("coco_image_set", &self.coco_image_set)
             .field("keep_boxes", &self.keep_boxes)
             .finish()
     }
@@ -51,8 +63,8 @@ impl fmt::Debug for MixtureComponent {
 
 /// The weighted concatenation of several sources.
 ///
-/// A key is the hash of the component's `image_set` and the source's key, so that image sets with overlapping ids do not
-/// collide.
+/// A key is the hash of the component's `image_set` and the source's key (or `coco_image_set` and the COCO id), so that
+/// image sets with overlapping ids do not collide.
 #[derive(Debug, Clone)]
 pub struct Mixture {
     components: Vec<MixtureComponent>,
@@ -200,10 +212,10 @@ impl Source for Mixture {
         let mut mixture_starts = Vec::new();
         for (block_starts, ends) in block_starts.iter().zip(self.starts.windows(2)) {
             let (start, end) = (ends[0], ends[1]);
-            let block_starts = match block_starts.is_empty() {
-                true => &[0][..],
-                false => block_starts,
-            };
+            if block_starts.is_empty() {
+                mixture_starts.extend((start..end).step_by(BLOCK_SAMPLES));
+                continue;
+            }
             let inner_indices = (start..end).filter_map(|index| Some(self.locate(index)?.1));
             let starts = wrapped_block_starts(block_starts, inner_indices);
             mixture_starts.extend(starts.into_iter().map(|index| start + index));

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use vlp_data::{
     AnswerVocabulary, DataError, Image, Label, LabelSpace, Mixture, MixtureComponent,
-    RemovedSamples, Sample, Source, Subset, TestImageFilter,
+    RemovedSamples, Sample, Source, Subset, TestImageFilter, split_by_key,
 };
 
 #[test]
@@ -93,6 +93,8 @@ struct KeyedSource {
     name: String,
     keys: Vec<u64>,
     keys_are_coco_ids: bool,
+    /// Added to a key that is not the COCO id itself.
+    coco_offset: u64,
     labels: LabelSpace,
 }
 
@@ -106,6 +108,7 @@ fn keyed(
         name: name.into(),
         keys: keys.into_iter().collect(),
         keys_are_coco_ids,
+        coco_offset: 0,
         labels: LabelSpace {
             name: name.into(),
             classes: classes.iter().map(|c| (*c).to_owned()).collect(),
@@ -135,7 +138,8 @@ impl Source for KeyedSource {
         Ok(vec![format!("{} {}", self.name, self.keys[index])])
     }
     fn coco_id(&self, index: usize) -> Option<u64> {
-        self.keys_are_coco_ids.then(|| self.keys[index])
+        self.keys_are_coco_ids
+            .then(|| self.keys[index] + self.coco_offset)
     }
     fn load(&self, index: usize) -> Result<Sample, DataError> {
         Ok(Sample {
@@ -213,6 +217,7 @@ fn a_mixture_separates_image_sets_and_label_spaces() {
         source,
         weight,
         image_set: image_set.into(),
+        coco_image_set: None,
         keep_boxes,
     };
     let dogs = || keyed("dogs", 0..10, true, &["dog"]);
@@ -268,6 +273,48 @@ fn a_mixture_separates_image_sets_and_label_spaces() {
         assert!(error(components).contains("mixture.weight"));
     }
     assert!(error(vec![]).contains("no components"));
+}
+
+/// Visual Genome has ids of its own, and COCO's id of an image that is COCO's.
+#[test]
+fn an_image_with_a_coco_id_is_the_same_in_a_source_with_other_keys() {
+    let coco = MixtureComponent {
+        image_set: "coco".into(),
+        ..MixtureComponent::new(keyed("coco", 1000..1100, true, &[]))
+    };
+    let genome = KeyedSource {
+        name: "genome".into(),
+        keys: (0..100).collect(),
+        keys_are_coco_ids: true,
+        coco_offset: 1000,
+        labels: LabelSpace::default(),
+    };
+    let genome = MixtureComponent {
+        coco_image_set: Some("coco".into()),
+        ..MixtureComponent::new(Arc::new(genome))
+    };
+    // Without COCO ids, keys are those of the set.
+    let other = MixtureComponent {
+        coco_image_set: Some("coco".into()),
+        ..MixtureComponent::new(keyed("other", 1000..1100, false, &[]))
+    };
+    let mixture: Arc<dyn Source> =
+        Arc::new(Mixture::new(vec![coco, genome, other], "mixture").unwrap());
+    let keys: Vec<u64> = (0..300).map(|index| mixture.key(index)).collect();
+    assert_eq!(keys[..100], keys[100..200]);
+    assert_eq!(keys.iter().collect::<HashSet<_>>().len(), 200);
+    assert_eq!(mixture.load(150).unwrap().key, keys[50]);
+    let (validation, train) = split_by_key(&mixture, 0.3, 1).unwrap();
+    let images = |subset: &Subset| -> HashSet<u64> {
+        (0..subset.len()).map(|index| subset.key(index)).collect()
+    };
+    assert!(images(&validation).is_disjoint(&images(&train)));
+    assert!(
+        validation
+            .indices()
+            .iter()
+            .any(|index| (100..200).contains(index))
+    );
 }
 
 proptest! {

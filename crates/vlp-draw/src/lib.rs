@@ -7,6 +7,7 @@ mod curve;
 mod data_uri;
 mod dictionary;
 mod error;
+mod framed_image;
 mod grid;
 mod heatmap;
 mod label_placement;

@@ -64,20 +64,6 @@ pub fn retrieval_in_folds(
     image_index: &[usize],
     folds: usize,
 ) -> Result<RetrievalSummary, EvalError> {
-    retrieval_with_progress(similarity, images, image_index, folds, |_, _| ())
-}
-
-/// Same as [`retrieval_in_folds`]; calls `progress` with the number of ranked images and the total after each image.
-///
-/// # Errors
-/// As [`retrieval_in_folds`].
-pub fn retrieval_with_progress(
-    similarity: &[f32],
-    images: usize,
-    image_index: &[usize],
-    folds: usize,
-    mut progress: impl FnMut(usize, usize),
-) -> Result<RetrievalSummary, EvalError> {
     if images == 0 {
         return Err(EvalError::Empty {
             metric: "retrieval",
@@ -92,9 +78,7 @@ pub fn retrieval_with_progress(
     let (mut image_to_text, mut text_to_image) = (Vec::new(), Vec::new());
     for fold in 0..folds {
         let range = fold * fold_size..(fold + 1) * fold_size;
-        let ranks = ranks_of_range(similarity, image_index, range, |image| {
-            progress(image + 1, images);
-        });
+        let ranks = ranks_of_range(similarity, image_index, range);
         image_to_text.push(summarize(&ranks.image_to_text));
         text_to_image.push(summarize(&ranks.text_to_image));
     }
@@ -117,7 +101,7 @@ pub fn retrieval_with_progress(
 /// image index out of range, [`EvalError::NoText`] for an image without texts.
 pub fn ranks(similarity: &[f32], images: usize, image_index: &[usize]) -> Result<Ranks, EvalError> {
     check(similarity, images, image_index)?;
-    Ok(ranks_of_range(similarity, image_index, 0..images, |_| ()))
+    Ok(ranks_of_range(similarity, image_index, 0..images))
 }
 
 /// The fraction of ranks up to `k`, in 0..=1; 0 without ranks.
@@ -156,12 +140,11 @@ fn check(similarity: &[f32], images: usize, image_index: &[usize]) -> Result<(),
     }
 }
 
-/// Ranks among a range of images and their texts; `progress` is called with each image.
+/// Ranks among a range of images and their texts.
 fn ranks_of_range(
     similarity: &[f32],
     image_index: &[usize],
     images: std::ops::Range<usize>,
-    mut progress: impl FnMut(usize),
 ) -> Ranks {
     let row_len = image_index.len();
     let texts: Vec<usize> = (0..row_len)
@@ -187,7 +170,6 @@ fn ranks_of_range(
             *image_rank += usize::from(is_wrong && row[text] >= true_similarity);
         }
         image_to_text.push(text_rank);
-        progress(image);
     }
     Ranks {
         image_to_text,

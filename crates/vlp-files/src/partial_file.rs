@@ -7,8 +7,8 @@ use crate::sync::sync_parent;
 
 /// A file that replaces the one at its path when it is finished. Dropping it removes it.
 ///
-/// If the path is a symbolic link, the link is kept and its target is replaced. A pipe or a device, such as
-/// `/dev/stdout`, is written to directly.
+/// If the path is a symbolic link to a file, the link is kept and that file is replaced; a link to nothing is replaced
+/// itself. A pipe or a device, such as `/dev/stdout`, is written to directly.
 #[derive(Debug)]
 pub struct PartialFile {
     path: PathBuf,

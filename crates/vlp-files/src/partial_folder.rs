@@ -1,3 +1,4 @@
+use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,12 +17,13 @@ pub struct PartialFolder {
 }
 
 impl PartialFolder {
-    /// Creates an empty folder next to `path`, and its parents.
+    /// Creates an empty folder next to `path`, and its parents. If `path` is a link to a folder, that is the folder to
+    /// replace.
     ///
     /// # Errors
-    /// If it cannot be created.
+    /// If it cannot be created, or what is at `path` cannot be replaced.
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
-        let path = path.into();
+        let path = replaceable(path.into())?;
         create_folder(parent(&path))?;
         let create = |partial: &Path| {
             fs::create_dir(partial)?;
@@ -57,6 +59,32 @@ impl PartialFolder {
         self.is_finished = true;
         sync_parent(&self.target)
     }
+}
+
+/// The path to rename a folder to. What stands in its way is an error now, and not when the work is done.
+fn replaceable(path: PathBuf) -> io::Result<PathBuf> {
+    if !path.is_dir() {
+        return match path.symlink_metadata() {
+            Ok(_) => Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "it exists and is not a folder",
+            )),
+            Err(_) => Ok(path),
+        };
+    }
+    let path = fs::canonicalize(path)?;
+    if env::current_dir().is_ok_and(|current| current == path) {
+        return Err(io::Error::other(
+            "it is the current folder, which cannot be replaced; name a new one",
+        ));
+    }
+    // A mount point cannot be removed even if it is empty.
+    match fs::remove_dir(&path) {
+        // It may be emptied until the new folder is finished.
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+        removed => removed.and_then(|()| fs::create_dir(&path))?,
+    }
+    Ok(path)
 }
 
 impl Drop for PartialFolder {

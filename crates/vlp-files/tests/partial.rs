@@ -67,6 +67,34 @@ fn a_folder_that_is_not_empty_is_not_replaced() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_folder_stays_and_what_cannot_be_replaced_is_an_error_at_once() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let [target, link, file, lost] = ["a", "b", "c", "d"].map(|name| folder.path().join(name));
+    fs::create_dir(&target).unwrap();
+    symlink("a", &link).unwrap();
+    let partial = PartialFolder::create(&link).unwrap();
+    write_whole(&partial.path().join("x"), b"1").unwrap();
+    partial.finish().unwrap();
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    assert_eq!(
+        (names(&target), names(folder.path())),
+        (vec!["x".into()], vec!["a".into(), "b".into()])
+    );
+    fs::write(&file, "").unwrap();
+    symlink("nothing", &lost).unwrap();
+    for (path, reason) in [
+        (file.as_path(), "not a folder"),
+        (&lost, "not a folder"),
+        (Path::new("."), "the current folder"),
+    ] {
+        let error = PartialFolder::create(path).unwrap_err().to_string();
+        assert!(error.contains(reason), "{}: {error}", path.display());
+    }
+}
+
 #[test]
 fn what_dead_processes_left_is_removed_and_what_living_ones_write_is_not() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,8 @@ use vlp_ops::init::{Distribution, InitScope, InitWeights};
 
 /// Sets every parameter of `module` to its initial value, a pure function of (`seed`, path of the parameter).
 ///
-/// Distributions are declared next to the modules by [`vlp_ops::init_weights!`]: Xavier-uniform for linear layers (DETR),
+/// Distributions are declared next to the modules by [`vlp_ops::init_weights!`]: Xavier-uniform with zero biases for linear
+/// layers (as in DETR's transformer, but with separate matrices of query, key and value, and in the heads too),
 /// Kaiming-normal over fan out for convolutions (torchvision), N(0, 0.02²) for embeddings (BERT), N(0, 1) for object
 /// queries (DETR) and the visual dictionary (SOHO).
 pub fn initialize<M: InitWeights>(module: M, seed: u64) -> M {

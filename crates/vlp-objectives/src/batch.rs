@@ -1,6 +1,5 @@
 //! A batch on the device, with its targets on the CPU.
 
-use burn::prelude::*;
 use vlp_ops::capture::Value;
 use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
@@ -78,25 +77,15 @@ impl<T> Batch<T> {
 
     /// All tensors, without autodiff, in the order of [`Self::with_tensors`].
     pub fn tensors(&self) -> Vec<Value> {
-        let is_autodiff = self.images.pixels.is_autodiff();
-        let ints = |tensor: &Tensor<2, Int>| match is_autodiff {
-            true => tensor.clone().inner().into(),
-            false => tensor.clone().into(),
-        };
-        let pad_mask = match is_autodiff {
-            true => self.images.pad_mask.clone().inner(),
-            false => self.images.pad_mask.clone(),
-        };
-        let mut values = vec![
+        let mut values: Vec<Value> = vec![
             self.images.pixels.clone().without_autodiff().into(),
-            pad_mask.into(),
+            self.images.pad_mask.clone().without_autodiff().into(),
         ];
         for text in std::iter::once(&self.text).chain(&self.image_texts) {
-            let pad_mask: Value = match is_autodiff {
-                true => text.pad_mask.clone().inner().into(),
-                false => text.pad_mask.clone().into(),
-            };
-            values.extend([ints(&text.ids), pad_mask]);
+            values.extend([
+                text.ids.clone().without_autodiff().into(),
+                text.pad_mask.clone().without_autodiff().into(),
+            ]);
         }
         let masks = self.visual_masks.iter();
         values.extend(masks.map(|masks| Value::from(masks.positions().without_autodiff())));

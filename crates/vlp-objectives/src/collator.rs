@@ -43,7 +43,8 @@ impl Collator<'_> {
     /// Prepares every example for `objectives` and moves the batch to `device`.
     ///
     /// # Errors
-    /// [`ObjectiveError::Vision`] for images that cannot be padded, or the error of an objective that cannot use an example.
+    /// [`ObjectiveError::Vision`] for images that cannot be padded, [`ObjectiveError::TwoImages`] for such an example with
+    /// [`Self::all_pairs`], or the error of an objective that cannot use an example.
     pub fn collate<O: ObjectiveSet>(
         &self,
         objectives: &O,
@@ -58,6 +59,10 @@ impl Collator<'_> {
             let first_image = views.len();
             views.push(first_view(example));
             if let Some(second) = &example.second_image {
+                if self.all_pairs {
+                    let example = example.name.clone();
+                    return Err(ObjectiveError::TwoImages { example });
+                }
                 views.push(ImageView {
                     pixels: &second.pixels,
                     height: second.height,

@@ -55,6 +55,14 @@ pub enum ObjectiveError {
         /// Images per text.
         size: usize,
     },
+    /// An example of two images in a batch of all pairs.
+    #[error(
+        "example {example} has two images, but data.all_pairs pairs each text with single ones: use data.all_pairs=false"
+    )]
+    TwoImages {
+        /// Name of the example.
+        example: String,
+    },
     /// An example that the objective cannot use.
     #[error("{objective}: example {example}: {reason}")]
     Example {

@@ -78,8 +78,9 @@ crate::mean_metrics! {
 impl Validate for ItcConfig {
     fn validate(&self, check: &Check, run: &RunContext) -> Result<(), ObjectiveError> {
         check.at_least("dim", self.dim, 1, " (256 in ALBEF)")?;
-        if self.temperature.is_nan() || self.temperature <= 0.0 {
-            let hint = "use a temperature above 0 (0.07 in ALBEF)";
+        let [low, high] = TEMPERATURES;
+        if !(low..=high).contains(&self.temperature) {
+            let hint = format!("use a temperature of {low} to {high} (0.07 in ALBEF)");
             return check.fail("temperature", self.temperature, hint);
         }
         if self.hard_negatives && !run.all_pairs {
@@ -209,7 +210,10 @@ impl Objective for Itc {
             return Ok(Losses::single(Self::NAME, self.weight, zero(&device)));
         }
         let [low, high] = TEMPERATURES;
-        let temperature = self.temperature.val().clamp(low, high);
+        let temperature = self.temperature.val();
+        // With the gradient of the clamp, zero outside of the bounds, a temperature that has left them would stay there.
+        let clamped = temperature.clone().clamp(low, high).detach();
+        let temperature = clamped + (temperature.clone() - temperature.detach());
         let logits = self.similarities(output) / temperature.reshape([1, 1]);
         let tensors = output.target_tensors(Self::NAME).first();
         let labels = match tensors {

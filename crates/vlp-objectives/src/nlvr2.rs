@@ -140,9 +140,7 @@ impl Objective for Nlvr2 {
     ) -> Result<(), ObjectiveError> {
         let predictions = argmax(self.logits(output.joint().text.cls()));
         for (prediction, target) in predictions.into_iter().zip(targets) {
-            if let Some(truth) = target.truth {
-                metrics.record(&target.identifier, truth, prediction == 1);
-            }
+            metrics.record(&target.identifier, target.truth, prediction == 1);
         }
         Ok(())
     }
@@ -152,36 +150,44 @@ impl Objective for Nlvr2 {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Nlvr2Metrics {
     identifiers: HashSet<String>,
-    truths: Vec<Nlvr2Label>,
     predictions: Vec<Nlvr2Label>,
+    /// Whether the statement of each prediction is true; `None` if unknown.
+    truths: Vec<Option<bool>>,
 }
 
 impl Nlvr2Metrics {
-    /// Records a prediction, unless the identifier was recorded before.
-    pub fn record(&mut self, identifier: &str, truth: bool, prediction: bool) {
-        if !self.identifiers.insert(identifier.into()) {
-            return;
+    /// Records a prediction, unless the identifier was recorded before. It is scored only if the truth is known.
+    pub fn record(&mut self, identifier: &str, truth: Option<bool>, prediction: bool) {
+        if self.identifiers.insert(identifier.into()) {
+            self.predictions.push(Nlvr2Label {
+                identifier: identifier.into(),
+                label: prediction,
+            });
+            self.truths.push(truth);
         }
-        let labeled = |label| Nlvr2Label {
-            identifier: identifier.into(),
-            label,
-        };
-        self.truths.push(labeled(truth));
-        self.predictions.push(labeled(prediction));
     }
 }
 
 impl Metrics for Nlvr2Metrics {
     fn merge(&mut self, other: Self) {
-        for (truth, prediction) in other.truths.iter().zip(&other.predictions) {
-            self.record(&truth.identifier, truth.label, prediction.label);
+        for (prediction, truth) in other.predictions.iter().zip(other.truths) {
+            self.record(&prediction.identifier, truth, prediction.label);
         }
     }
 
     fn scores(&self, _context: &MetricContext<'_>) -> Result<Vec<Score>, ObjectiveError> {
-        let scores = match self.truths.is_empty() {
+        let predictions = self.predictions.iter().zip(&self.truths);
+        let labeled = predictions.filter_map(|(prediction, truth)| {
+            let truth = Nlvr2Label {
+                label: (*truth)?,
+                ..prediction.clone()
+            };
+            Some((truth, prediction.clone()))
+        });
+        let (truths, predictions): (Vec<_>, Vec<_>) = labeled.unzip();
+        let scores = match truths.is_empty() {
             true => None,
-            false => Some(nlvr2(&self.truths, &self.predictions)?),
+            false => Some(nlvr2(&truths, &predictions)?),
         };
         let scores = scores.as_ref();
         Ok(vec![

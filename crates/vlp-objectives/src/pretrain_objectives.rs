@@ -69,7 +69,7 @@ macro_rules! pretrain_objectives {
             pub fn validate(&self, run: &RunContext) -> Result<(), ObjectiveError> {
                 $(if let Some(config) = &self.$field {
                     let check = Check(<$objective>::NAME);
-                    check.weight(config.weight)?;
+                    check.weight("weight", config.weight, "1 in the paper")?;
                     config.validate(&check, run)?;
                 })+
                 Ok(())

@@ -62,11 +62,17 @@ impl Check {
         }
     }
 
-    pub(crate) fn weight(&self, value: f64) -> Result<(), ObjectiveError> {
-        let hint = "use a finite weight of at least 0 (1 in the paper)";
+    /// `usual` is a value that is used, and by whom.
+    pub(crate) fn weight(
+        &self,
+        key: &'static str,
+        value: f64,
+        usual: &str,
+    ) -> Result<(), ObjectiveError> {
+        let hint = format!("use a finite weight of at least 0 ({usual})");
         match value.is_finite() && value >= 0.0 {
             true => Ok(()),
-            false => self.fail("weight", value, hint),
+            false => self.fail(key, value, hint),
         }
     }
 

@@ -179,24 +179,28 @@ impl Objective for Vqa {
         let logits = self.logits(output.joint().text.cls());
         let [rows, answers] = logits.dims();
         let device = logits.device();
-        if let [scores, weights] = output.target_tensors(Self::NAME) {
-            let scores = floats(scores.tensor::<2, Float>(), &device);
-            let weights = floats(weights.tensor::<2, Float>(), &device);
+        let log_likelihood = |scores: Tensor<2>| {
+            // log(1 - sigmoid(x)) = log(sigmoid(-x))
             let positive = scores.clone() * log_sigmoid(logits.clone());
-            let negative = (scores.neg() + 1.0) * log_sigmoid(logits.neg());
-            let losses = ((positive + negative) * weights).reshape([rows * answers]);
-            let value = losses.sum_dim(0).neg();
-            return Ok(Losses::single(Self::NAME, self.config.weight, value));
-        }
-        let (scores, labeled) = scores_and_labeled(targets, answers);
-        let count = labeled.iter().sum::<f32>().max(1.0);
-        let scores = Tensor::<2>::from_data(TensorData::new(scores, [rows, answers]), &device);
-        let labeled = Tensor::<2>::from_data(TensorData::new(labeled, [rows, 1]), &device);
-        // log(1 - sigmoid(x)) = log(sigmoid(-x))
-        let positive = scores.clone() * log_sigmoid(logits.clone());
-        let negative = (scores.neg() + 1.0) * log_sigmoid(logits.neg());
-        let sum = ((positive + negative) * labeled).sum().neg();
-        let value = sum.div_scalar(f64::from(count));
+            positive + (scores.neg() + 1.0) * log_sigmoid(logits.clone().neg())
+        };
+        let value = match output.target_tensors(Self::NAME) {
+            [scores, weights] => {
+                let scores = floats(scores.tensor::<2, Float>(), &device);
+                let weights = floats(weights.tensor::<2, Float>(), &device);
+                let weighted = log_likelihood(scores) * weights;
+                weighted.reshape([rows * answers]).sum_dim(0).neg()
+            }
+            _ => {
+                let (scores, labeled) = scores_and_labeled(targets, answers);
+                let count = labeled.iter().sum::<f32>().max(1.0);
+                let matrix = |values: Vec<f32>, width: usize| {
+                    Tensor::from_data(TensorData::new(values, [rows, width]), &device)
+                };
+                let sum = (log_likelihood(matrix(scores, answers)) * matrix(labeled, 1)).sum();
+                sum.neg().div_scalar(f64::from(count))
+            }
+        };
         Ok(Losses::single(Self::NAME, self.config.weight, value))
     }
 

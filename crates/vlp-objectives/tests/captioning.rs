@@ -123,6 +123,34 @@ fn a_static_cache_gives_the_same_captions() {
     }
 }
 
+#[test]
+fn captions_have_at_most_as_many_tokens_as_there_are_positions() {
+    let rig = Rig::new(&Device::flex()).unwrap();
+    let pretrain = captioner(&rig, 5);
+    let captioning = pretrain.objectives.as_ref().unwrap();
+    let collator = rig.collator();
+    let batch = collator.collate(&pretrain.objectives, &rig.examples[..2], &rig.device);
+    let output = pretrain.encode(&batch.unwrap()).unwrap();
+    let positions = output.parts.text_embedding.max_positions();
+    // No token ends a caption.
+    let config = GenerationConfig::greedy(rig.tokenizer.special_tokens().cls, u32::MAX, 0);
+    for (limit, expected) in [(positions - 1, positions - 1), (positions + 9, positions)] {
+        let greedy = config.clone().with_max_new_tokens(limit);
+        for fixed in [false, true] {
+            let generator = captioning.generator(&output).unwrap();
+            let generator = generator.with_static_cache(fixed);
+            let captions = [
+                generator.beam_search(&greedy),
+                generator.beam_search(&greedy.clone().with_num_beams(2)),
+                generator.sample(&greedy, &Sampling::default(), &[1, 2]),
+            ];
+            for caption in captions.iter().flatten() {
+                assert_eq!(caption.ids.len(), expected, "limit {limit}, fixed {fixed}");
+            }
+        }
+    }
+}
+
 /// The loss of several examples is the mean over their predictions, however they are padded.
 #[test]
 fn padding_does_not_change_the_losses_of_text_objectives() {

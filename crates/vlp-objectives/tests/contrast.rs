@@ -5,13 +5,15 @@ mod common;
 
 use burn::module::{ModuleVisitor, Param};
 use burn::prelude::*;
-use common::{randomize_weights, scalar, to_cpu};
+use burn::tensor::Gradients;
+use common::{randomize_weights, scalar, set_temperature, to_cpu};
 use vlp_objectives::itc::ItcTarget;
 use vlp_objectives::testing::{D_MODEL, Probe, Rig};
 use vlp_objectives::{
     Batch, Collator, EncoderOutput, EncoderPasses, Itc, ItcConfig, Itm, ItmConfig, Objective,
-    Pretrain, VisionLanguage,
+    Pretrain, VisionLanguage, total,
 };
+use vlp_ops::params::{ParamVisitor, visit_params};
 
 fn config() -> ItcConfig {
     ItcConfig::default().with_dim(8)
@@ -86,6 +88,41 @@ fn temperature(itc: &Itc) -> Tensor<1> {
     let mut find = Find::default();
     itc.visit(&mut find);
     find.0.unwrap()
+}
+
+/// A temperature that an update has moved out of its bounds must find its way back.
+#[test]
+fn a_temperature_out_of_bounds_is_clamped_and_has_a_gradient() {
+    struct FindGrad<'a>(&'a Gradients, Option<f64>);
+    impl ParamVisitor for FindGrad<'_> {
+        fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>) {
+            if path == "objectives.temperature" {
+                self.1 = param.val().grad(self.0).map(|grad| to_cpu(grad)[0]);
+            }
+        }
+    }
+    let rig = Rig::new(&Device::flex().autodiff()).unwrap();
+    let loss_and_grad = |temperature: f64| {
+        let pretrain = Pretrain {
+            model: rig.model().unwrap(),
+            objectives: Some(config().init(D_MODEL, &rig.device)),
+        };
+        let pretrain = set_temperature(randomize_weights(pretrain, 3), temperature);
+        let batch = rig
+            .collator()
+            .collate(&pretrain.objectives, &rig.examples[..4], &rig.device)
+            .unwrap();
+        let loss = total(&pretrain.losses(&batch).unwrap()).unwrap();
+        let grads = loss.backward();
+        let mut grad = FindGrad(&grads, None);
+        visit_params(&pretrain, &mut grad);
+        (scalar(loss), grad.1.unwrap())
+    };
+    for (temperature, bound) in [(-1.0, 0.001), (0.0001, 0.001), (0.07, 0.07), (2.0, 0.5)] {
+        let (loss, grad) = loss_and_grad(temperature);
+        assert_eq!((loss, grad), loss_and_grad(bound), "{temperature}");
+        assert!(grad.is_finite() && grad != 0.0, "{temperature}: {grad}");
+    }
 }
 
 type Matching = Pretrain<Probe, (Option<Itm>, Option<Itc>)>;

@@ -6,7 +6,7 @@ use vlp_data::{Example, Label};
 use vlp_objectives::testing::{D_MODEL, Rig};
 use vlp_objectives::{
     Batch, Collator, HeadKind, Itc, ItmConfig, Metrics, Nlvr2Config, ObjectiveError, ObjectiveSet,
-    Pretrain, Score, SnliVeConfig, VisionLanguage, VqaConfig, total,
+    Predictions, Pretrain, Score, SnliVeConfig, VisionLanguage, VqaConfig, total,
 };
 use vlp_scenes::Task;
 
@@ -144,6 +144,14 @@ fn nlvr2_joins_left_and_right_and_rejects_single_images() {
     let scores = scores(&rig, &pretrain, examples);
     assert_eq!(names(&scores), ["nlvr2/accuracy", "nlvr2/consistency"]);
 
+    let collator = Collator {
+        all_pairs: true,
+        ..rig.collator()
+    };
+    assert!(matches!(
+        collator.collate(&pretrain.objectives, examples, &Device::flex()),
+        Err(ObjectiveError::TwoImages { .. })
+    ));
     let captions = Rig::new(&Device::flex()).unwrap();
     let single = collate(
         &captions.collator(),
@@ -154,6 +162,38 @@ fn nlvr2_joins_left_and_right_and_rejects_single_images() {
         pretrain.losses(&single),
         Err(ObjectiveError::GroupSize { size: 2, .. })
     ));
+}
+
+#[test]
+fn nlvr2_predicts_all_statements_and_scores_those_with_a_label() {
+    let rig = rig(Task::Nlvr2);
+    let pretrain = Pretrain {
+        model: rig.model().unwrap().valid(),
+        objectives: Some(Nlvr2Config::default().init(D_MODEL, &Device::flex())),
+    };
+    let context = rig.metric_context();
+    let evaluate = |examples: &[Example]| {
+        let mut merged = pretrain.metrics();
+        for example in examples {
+            let examples = std::slice::from_ref(example);
+            let batch = collate(&rig.collator(), &pretrain.objectives, examples);
+            let mut metrics = pretrain.metrics();
+            pretrain.evaluate(&batch, &mut metrics).unwrap();
+            merged.merge(metrics);
+        }
+        let mut predictions = Predictions::default();
+        merged.predictions(&context, &mut predictions);
+        let accuracy = merged.scores(&context).unwrap()[0].value;
+        (predictions.statements, accuracy)
+    };
+    let mut examples = rig.examples.clone();
+    let (labeled, _) = evaluate(&examples);
+    let (_, accuracy) = evaluate(&examples[3..]);
+    examples[..3].iter_mut().for_each(|e| e.label = None);
+    assert_eq!(evaluate(&examples), (labeled, accuracy));
+    examples.iter_mut().for_each(|e| e.label = None);
+    let (predictions, accuracy) = evaluate(&examples);
+    assert_eq!((predictions.len(), accuracy), (examples.len(), None));
 }
 
 #[test]

@@ -83,6 +83,22 @@ fn detection_without_annotated_boxes_is_zero() {
 }
 
 #[test]
+fn detection_without_objects_and_without_weight_of_no_object_is_zero() {
+    let rig = rig();
+    let mut examples = rig.examples.clone();
+    for example in &mut examples {
+        example.objects = Some(vec![]);
+    }
+    // The smallest weight is zero in f32.
+    for no_object in [0.0, 1e-50] {
+        let config = DetectionConfig::default().with_no_object(no_object);
+        let vocabularies = vec![rig.vocabulary()];
+        let detection = config.init(D_MODEL, vocabularies, &rig.device).unwrap();
+        check_zero(&rig, detection, &examples);
+    }
+}
+
+#[test]
 fn snli_ve_without_labels_is_zero() {
     let rig = rig();
     let snli_ve = SnliVeConfig::default().init(D_MODEL, &rig.device);

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::slice;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -216,11 +217,13 @@ fn caption_metrics_equal_those_of_the_result_file() {
     };
     let mut metrics = CaptionMetrics::default();
     for (index, example) in examples.iter().enumerate() {
-        // The reference of another image, and a second text of every third image.
-        for text in &examples[(index + 1) % IMAGES].captions[..1 + usize::from(index % 3 == 0)] {
-            let ids = tokenizer.encode(text, 64).ids;
-            metrics.record(example.key, &ids[1..ids.len() - 1], &example.captions);
+        // A record for each reference, as in a data set of captions. The text of the first one is scored.
+        let texts = examples[(index + 1) % IMAGES].captions.iter().cycle();
+        for (reference, text) in example.captions.iter().zip(texts) {
+            let (ids, references) = (tokenizer.encode(text, 64).ids, slice::from_ref(reference));
+            metrics.record(example.key, &ids[1..ids.len() - 1], references);
         }
+        assert!(example.captions.len() > 1);
     }
     let mut merged = metrics.clone();
     merged.merge(metrics);

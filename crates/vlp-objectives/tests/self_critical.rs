@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::prelude::*;
-use common::{randomize_weights, to_cpu};
+use common::{randomize_weights, scalar, to_cpu};
 use vlp_eval::caption::CiderCorpus;
 use vlp_objectives::testing::Rig;
 use vlp_objectives::{
@@ -27,8 +27,12 @@ impl CaptionReward for SmallTokenFraction {
 }
 
 fn captioner(rig: &Rig, samples: usize) -> Captioning {
+    captioner_of(rig, samples, 6)
+}
+
+fn captioner_of(rig: &Rig, samples: usize, max_new_tokens: usize) -> Captioning {
     let config = CaptioningConfig::default()
-        .with_max_new_tokens(6)
+        .with_max_new_tokens(max_new_tokens)
         .with_self_critical(Some(SelfCritical::default().with_samples(samples)));
     config.init(rig.tokenizer.vocab_size(), &rig.device)
 }
@@ -101,6 +105,41 @@ fn equal_rewards_give_zero_loss_and_no_reward_is_an_error() {
             ..
         }
     ));
+}
+
+/// Rewards the number of tokens.
+#[derive(Debug)]
+struct Length;
+
+impl CaptionReward for Length {
+    fn score(&self, ids: &[u32], _references: &[String]) -> f64 {
+        ids.len() as f64
+    }
+}
+
+#[test]
+fn captions_as_long_as_there_are_positions_have_a_loss() {
+    let rig = Rig::new(&Device::flex().autodiff()).unwrap();
+    let positions = rig.collator().max_text_len;
+    let reward = |max_new_tokens: usize| {
+        let captioning = captioner_of(&rig, 2, max_new_tokens);
+        let pretrain = Pretrain {
+            model: rig.model().unwrap(),
+            objectives: Some(captioning.with_reward(Arc::new(Length))),
+        };
+        let pretrain = randomize_weights(pretrain, 2);
+        let batch = rig
+            .collator()
+            .collate(&pretrain.objectives, &rig.examples, &rig.device)
+            .unwrap();
+        let losses = pretrain.losses(&batch).unwrap();
+        assert!(scalar(total(&losses).unwrap()).is_finite());
+        losses[0].1.diagnostics[0].1
+    };
+    // Some captions are cut by each limit.
+    let [shorter, longest] = [positions - 1, positions].map(reward);
+    assert!(longest > shorter, "{longest} {shorter}");
+    assert_eq!(reward(positions + 1), longest);
 }
 
 #[test]

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use burn::prelude::*;
+use vlp_objectives::detection::MatchCost;
 use vlp_objectives::testing::{D_MODEL, Rig};
 use vlp_objectives::{
-    Captioning, CaptioningConfig, EncoderPasses, HeadSizes, Itc, Metrics, Mlm, MlmConfig, Nlvr2,
-    Nlvr2Config, ObjectiveSet, ObjectivesConfig, Pretrain, objective_set, total,
+    Captioning, CaptioningConfig, DetectionConfig, EncoderPasses, HeadSizes, Itc, ItcConfig,
+    Metrics, Mlm, MlmConfig, Nlvr2, Nlvr2Config, ObjectiveSet, ObjectivesConfig, Pretrain,
+    RunContext, SelfCritical, objective_set, total,
 };
 use vlp_scenes::Task;
 
@@ -49,6 +51,98 @@ fn objectives_of_all_units_share_a_batch() {
     assert_eq!(names, ["mlm", "caption", "nlvr2"]);
     let total = total(&losses).unwrap().into_scalar::<f32>();
     assert!(total.is_finite() && total > 0.0);
+}
+
+#[test]
+fn invalid_values_are_named() {
+    let run = RunContext {
+        has_decoder: true,
+        has_dictionary: false,
+        all_pairs: false,
+        texts_per_image: 1,
+    };
+    let detection = DetectionConfig::default();
+    let cost = MatchCost::default();
+    let itc = |temperature| {
+        let config = ItcConfig::default().with_temperature(temperature);
+        ObjectivesConfig::default().with_itc(Some(config))
+    };
+    let self_critical = |samples, documents| {
+        let config = SelfCritical::default()
+            .with_samples(samples)
+            .with_documents(documents);
+        let config = CaptioningConfig::default().with_self_critical(Some(config));
+        ObjectivesConfig::default().with_caption(Some(config))
+    };
+    let detections = [
+        (
+            detection.clone().with_no_object(-0.1),
+            "detection.no_object = -0.1: use a finite weight of at least 0 (0.1 in DETR)",
+        ),
+        (
+            detection.clone().with_class_weight(f64::NAN),
+            "detection.class_weight = NaN: use a finite weight",
+        ),
+        (
+            detection.clone().with_l1_weight(-1.0),
+            "detection.l1_weight = -1: ",
+        ),
+        (
+            detection.clone().with_giou_weight(f64::INFINITY),
+            "detection.giou_weight = inf: ",
+        ),
+        (
+            detection.clone().with_attribute_weight(-1.0),
+            "detection.attribute_weight = -1: ",
+        ),
+        (
+            detection.clone().with_cost(cost.clone().with_class(-1.0)),
+            "detection.cost.class = -1: ",
+        ),
+        (
+            detection.clone().with_cost(cost.clone().with_l1(f64::NAN)),
+            "detection.cost.l1 = NaN: ",
+        ),
+        (
+            detection.clone().with_cost(cost.clone().with_giou(-2.0)),
+            "detection.cost.giou = -2: ",
+        ),
+        (
+            detection.with_cost(cost.with_attribute(-2.0)),
+            "detection.cost.attribute = -2: ",
+        ),
+    ];
+    let detections = detections.map(|(config, start)| {
+        let config = ObjectivesConfig::default().with_detection(Some(config));
+        (config, start)
+    });
+    let others = [
+        (
+            itc(0.0),
+            "itc.temperature = 0: use a temperature of 0.001 to 0.5 (0.07 in ALBEF)",
+        ),
+        (itc(0.6), "itc.temperature = 0.6: "),
+        (itc(f64::NAN), "itc.temperature = NaN: "),
+        (
+            self_critical(0, 2),
+            "caption.self_critical.samples = 0: use at least 1",
+        ),
+        (
+            self_critical(1, 0),
+            "caption.self_critical.documents = 0: use at least 2",
+        ),
+        (
+            self_critical(1, 1),
+            "caption.self_critical.documents = 1: use at least 2",
+        ),
+    ];
+    for (config, start) in detections.into_iter().chain(others) {
+        let message = config.validate(&run).unwrap_err().to_string();
+        assert!(message.starts_with(start), "{message}");
+    }
+    for config in [itc(0.001), itc(0.5), self_critical(1, 2)] {
+        config.validate(&run).unwrap();
+    }
 }
 
 #[test]

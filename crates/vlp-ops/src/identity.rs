@@ -8,8 +8,10 @@ use burn::prelude::*;
 /// Whether two tensors share their memory, without reading their values. Equal values elsewhere in memory are another
 /// tensor; so may be, on a GPU, a handle to the same tensor from another thread.
 ///
-/// Nothing writes into a tensor that has another owner: a value computed from a tensor stays valid while that tensor is kept
-/// and is still the same.
+/// A value computed from a tensor stays valid while that tensor is kept and is still the same: nothing writes into a tensor that
+/// has another owner, except recorded graphs and updates [in place](crate::InPlace). Those write the weights and optimizer states
+/// of a [`StepGraph`](crate::capture::StepGraph) and the states of a [`Captured`](crate::capture::Captured) function, so nothing
+/// that is computed from them may be kept; frozen weights are not among them, and modules to evaluate are copies.
 pub fn is_same_tensor<const D: usize>(a: &Tensor<D>, b: &Tensor<D>) -> bool {
     let kind = |tensor: &Tensor<D>| tensor.clone().without_autodiff().into_dispatch().kind;
     is_same_kind(&kind(a), &kind(b))

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 
 use burn::prelude::*;
+use burn::tensor::IntDType;
 
 use crate::random::sample_seed;
 
@@ -17,7 +18,7 @@ pub(crate) struct Seed {
 }
 
 struct Table {
-    /// `[2 * rows]`, without autodiff.
+    /// `[2 * rows]`, i32 without autodiff.
     #[cfg_attr(
         not(feature = "gpu"),
         allow(dead_code, reason = "a GPU's kernels read it")
@@ -48,10 +49,14 @@ pub fn sample_dropout_seeds(count: usize) -> Vec<i32> {
 ///
 /// # Shapes
 /// - `seeds`: `[2 * rows]`, without autodiff, in the order of [`sample_dropout_seeds`]
+///
+/// # Panics
+/// If there is no row.
 pub fn with_dropout_seeds<R>(seeds: Tensor<1, Int>, f: impl FnOnce() -> R) -> (R, usize) {
     let rows = seeds.dims()[0] / 2;
+    assert!(rows > 0, "a table of dropout seeds without a row");
     let guard = Guard(TABLE.replace(Some(Table {
-        seeds,
+        seeds: seeds.cast(IntDType::I32),
         rows,
         taken: 0,
     })));
@@ -94,4 +99,16 @@ pub(crate) fn table(seed: Seed, device: &Device) -> Tensor<1, Int> {
         .row
         .and_then(|_| TABLE.with_borrow(|table| table.as_ref().map(|table| table.seeds.clone())));
     table.unwrap_or_else(|| crate::constant_ints(&[0, 0], &device.clone().inner()))
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a table of dropout seeds without a row")]
+    fn a_table_without_a_row_is_refused() {
+        let half_a_row = Tensor::<1, Int>::from_ints([7], &Device::flex());
+        with_dropout_seeds(half_a_row, || ());
+    }
 }

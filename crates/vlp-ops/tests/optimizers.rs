@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use burn::prelude::*;
-use vlp_ops::AdamWStep;
+use burn::tensor::DType;
+use vlp_ops::{AdamWStep, AdamWUpdate, UpdateControl, adamw_all};
 
 #[test]
 fn adamw_agrees_with_burn() {
@@ -45,6 +46,46 @@ fn adamw_does_not_change_a_shared_tensor() {
     let (after, _, _) = vlp_ops::adamw(start.clone(), grad, None, step);
     assert_eq!(vlp_testing::to_cpu(start), before);
     assert_ne!(vlp_testing::to_cpu(after), before);
+}
+
+#[test]
+fn adamw_updates_parameters_of_every_type() {
+    let device = Device::flex();
+    let updated = |dtype: DType, bf16_moments: bool| {
+        let random = |seed| vlp_testing::random([37, 5], seed, &device).cast(dtype);
+        let (mut parameter, mut moments) = (random(1), None);
+        // The last update does not take place.
+        for (step_number, norm) in [(1, 0.5), (2, 0.5), (3, f32::NAN)] {
+            let step = AdamWStep {
+                learning_rate: 1e-2,
+                step_number,
+                bf16_moments,
+                ..Default::default()
+            };
+            let grad = random(1 + step_number as u64);
+            let update = AdamWUpdate::new(parameter, grad, moments, step);
+            let norm = Tensor::<1>::from_floats([norm], &device).cast(dtype);
+            let control = UpdateControl::new(norm, 0.25);
+            let [new, first, second] = adamw_all(vec![update], &control).remove(0);
+            let stored = if bf16_moments { DType::BF16 } else { dtype };
+            for moment in [&first, &second] {
+                assert_eq!(moment.signature().0, stored);
+            }
+            parameter = new.into_tensor();
+            moments = Some((first.into_tensor(), second.into_tensor()));
+        }
+        assert_eq!(parameter.dtype(), dtype);
+        parameter.cast(DType::F32)
+    };
+    for bf16_moments in [false, true] {
+        // Moments of 8 bits change an update of 1e-2 by a part of it; parameters of 8 bits and up to 4 are rounded by 1/64.
+        let tolerance = if bf16_moments { 1e-3 } else { 1e-6 };
+        for (dtype, tolerance) in [(DType::F64, tolerance), (DType::BF16, 0.1)] {
+            let expected = updated(DType::F32, bf16_moments);
+            let difference = vlp_testing::max_abs_diff(updated(dtype, bf16_moments), expected);
+            assert!(difference < tolerance, "{dtype:?}: {difference}");
+        }
+    }
 }
 
 #[test]

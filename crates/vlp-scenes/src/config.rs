@@ -22,6 +22,11 @@ impl Split {
     pub fn name(self) -> &'static str {
         ["train", "val", "test"][self as usize]
     }
+
+    /// NLVR2's name of the split.
+    pub(crate) fn nlvr2_name(self) -> &'static str {
+        ["train", "dev", "test1"][self as usize]
+    }
 }
 
 /// Kinds of background.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use vlp_data::{DataError, Image, Object, Source};
 use vlp_files::{PartialFolder, sync_tree};
 
-use crate::{Scenes, Split, export_folder};
+use crate::{Scenes, ScenesTask, Split, Task, export_folder};
 
 impl Scenes {
     /// Writes the whole split to `dir` in the formats of the public data sets, for other tools and for
@@ -23,17 +23,17 @@ impl Scenes {
     /// |---|---|
     /// | `annotations/captions_SPLIT.json`, `annotations/instances_SPLIT.json`, `SPLIT/KEY.png` | COCO; attributes as `attribute_ids` next to `category_id`, named in `attributes` |
     /// | `vqa/v2_OpenEnded_mscoco_SPLIT_questions.json`, `vqa/v2_mscoco_SPLIT_annotations.json` | VQA v2 |
-    /// | `nlvr2/train.json` (`dev`, `test1`), `nlvr2/images/...` | NLVR2, one JSON per line |
+    /// | `nlvr2/train.json` (`dev`, `test1`), `nlvr2/images/...` | NLVR2, one JSON per line; none if the scenes are too few or too similar for statements |
     /// | `snli_ve/snli_ve_train.jsonl` (`dev`, `test`), `snli_ve/flickr30k_images/KEY.jpg` | SNLI-VE |
     ///
     /// # Errors
-    /// [`DataError::Io`] if a folder or file cannot be written.
+    /// [`DataError::Io`] if a folder or file cannot be written, [`DataError::Config`] if only some statements are found.
     pub fn write_to(&self, dir: impl AsRef<Path>) -> Result<(), DataError> {
         let dir = dir.as_ref();
         let exists = dir.is_dir();
         let path = match exists {
-            // It may be all that can be written to.
-            true => dir.join("scenes"),
+            // It may be all that can be written to. Nothing is at this path, which only names the temporary folder.
+            true => dir.join("vlp-scenes"),
             false => dir.to_owned(),
         };
         let folder = PartialFolder::create(path).map_err(DataError::io(dir))?;
@@ -145,22 +145,20 @@ impl Scenes {
         )
     }
 
-    /// A fourth as many sentences as scenes, each with two pairs.
+    /// The statements of [`Task::Nlvr2`]; none for a split that has not even the first.
     fn write_nlvr2(&self, dir: &Path) -> Result<(), DataError> {
-        let split = match self.config.split {
-            Split::Train => "train",
-            Split::Val => "dev",
-            Split::Test => "test1",
-        };
+        let split = self.config.split.nlvr2_name();
         let train = self.config.split == Split::Train;
         let subfolder = if train { "0" } else { "" };
         let image_folder = create_folder(dir.join("images").join(split).join(subfolder))?;
         let mut lines = Vec::new();
-        for statement in (0..self.len().div_ceil(4))
-            .filter_map(|set| self.statements(set))
-            .flatten()
-        {
-            let pair = format!("{split}-{}-{}", statement.set, statement.pair);
+        // An error if the split has not even the first statement.
+        let task = ScenesTask::new(self.config.clone(), Task::Nlvr2);
+        let statements = task.iter().flat_map(|task| {
+            (0..task.len()).map(|index| Ok((task.statement(index)?, task.pair_name(index))))
+        });
+        for statement in statements {
+            let (statement, pair) = statement?;
             for (number, index) in [statement.left, statement.right].into_iter().enumerate() {
                 let image = self.scene(index).draw(self.config.resolution);
                 write_png(

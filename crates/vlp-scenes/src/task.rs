@@ -1,7 +1,7 @@
 use rand::RngExt;
 use vlp_data::{DataError, Label, LabelSpace, Object, Record, Sample, Source, read::name_key, rng};
 
-use crate::{Question, Scenes, ScenesConfig, Split, Statement};
+use crate::{Question, Scenes, ScenesConfig, Statement};
 
 /// Questions per scene; every scene has at least this many.
 const QUESTIONS: usize = 2;
@@ -96,7 +96,7 @@ impl ScenesTask {
         (number, questions.swap_remove(number))
     }
 
-    fn statement(&self, index: usize) -> Result<Statement, DataError> {
+    pub(crate) fn statement(&self, index: usize) -> Result<Statement, DataError> {
         let (set, pair) = (index / 2, index % 2);
         let statements = (0..STATEMENT_ATTEMPTS)
             .find_map(|attempt| self.scenes.statements(set + attempt * ATTEMPT_STRIDE));
@@ -113,12 +113,8 @@ impl ScenesTask {
     }
 
     /// NLVR2's name of a pair of images.
-    fn pair_name(&self, index: usize) -> String {
-        let split = match self.scenes.config().split {
-            Split::Train => "train",
-            Split::Val => "dev",
-            Split::Test => "test1",
-        };
+    pub(crate) fn pair_name(&self, index: usize) -> String {
+        let split = self.scenes.config().split.nlvr2_name();
         format!("{split}-{}-{}", index / 2, index % 2)
     }
 

@@ -8,7 +8,7 @@ use vlp_data::{
     Limits, Sample, Source, decode_image,
     read::{CocoFiles, SnliVeText, VqaFiles, coco, nlvr2, snli_ve, vqa},
 };
-use vlp_scenes::{Scenes, ScenesConfig, ScenesTask, Split, Task};
+use vlp_scenes::{Color, Scenes, ScenesConfig, ScenesTask, Shape, Split, Task};
 
 fn config(count: usize) -> ScenesConfig {
     ScenesConfig::default()
@@ -190,6 +190,27 @@ fn tasks_equal_the_written_files() {
             }
         }
         assert!(source.load(source.len()).is_err() && source.label(source.len()).is_err());
+    }
+}
+
+/// Also those whose first attempt fails, as of similar scenes. A single scene has none.
+#[test]
+fn every_statement_of_the_task_is_written() {
+    let similar = config(2)
+        .with_min_objects(2)
+        .with_max_objects(2)
+        .with_shapes(vec![Shape::Circle, Shape::Square])
+        .with_colors(vec![Color::Red]);
+    let fails_once = |config: &ScenesConfig| {
+        let scenes = Scenes::new(config.clone()).unwrap();
+        scenes.statements(0).is_none() && ScenesTask::new(config.clone(), Task::Nlvr2).is_ok()
+    };
+    let mut configs = (0..1000).map(|seed| similar.clone().with_seed(seed));
+    for (config, statements) in [(configs.find(fails_once).unwrap(), 2), (config(1), 0)] {
+        let dir = tempfile::tempdir().unwrap();
+        Scenes::new(config).unwrap().write_to(dir.path()).unwrap();
+        let lines = fs::read_to_string(dir.path().join("nlvr2/dev.json")).unwrap();
+        assert_eq!(lines.lines().count(), statements);
     }
 }
 

@@ -8,8 +8,9 @@ use vlp_data::Limits;
 
 use crate::host_name::HostName;
 
-/// Address and limits of a server. The greatest memory of requests is about `queue * max_body_bytes`, and while images are
-/// decoded three bytes for each of `max_pixels` on every core.
+/// Address and limits of a server. The greatest memory of requests is about `queue * max_body_bytes`, plus
+/// `queue * max_images` resized images of three bytes a pixel, which wait for the model, and while images are decoded three
+/// bytes for each of `max_pixels` on every core.
 #[derive(Debug, Clone, PartialEq, WithSetters)]
 #[getset(set_with = "pub")]
 #[non_exhaustive]

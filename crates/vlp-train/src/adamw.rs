@@ -29,14 +29,6 @@ impl Optimizer for AdamW {
         grad: Tensor<D>,
         state: Option<AdamWState<D>>,
     ) -> (Tensor<D>, Option<AdamWState<D>>) {
-        if self.grad_scale.updates.walk() == Walk::CopyStates {
-            let state = state.map(|AdamWState { momentum }| {
-                let moments = [&momentum.moment_1, &momentum.moment_2].map(copy_tensor);
-                let [first, second] = moments;
-                AdamWState::new(AdaptiveMomentumState::new(momentum.time, first, second))
-            });
-            return (tensor, state);
-        }
         let state = state.map(|s| s.momentum);
         let time = state.as_ref().map_or(0, |s| s.time);
         let moments = state.map(|s| (s.moment_1, s.moment_2));
@@ -71,7 +63,11 @@ impl Optimizer for AdamW {
             },
             Walk::Undo => (tensor, time.saturating_sub(1), moments),
             Walk::Count(count) => (tensor, time + count, moments),
-            Walk::CopyStates => (tensor, time, moments),
+            Walk::CopyStates => {
+                let copies =
+                    moments.map(|(first, second)| (copy_tensor(&first), copy_tensor(&second)));
+                (tensor, time, copies)
+            }
             Walk::ListNumbers => {
                 updates.push_step_number(step.step_number);
                 (tensor, time, moments)

@@ -11,7 +11,7 @@ use crate::param_values::ParamValues;
 use crate::placeholders::Placeholders;
 
 /// A copy of a module whose weights and running statistics are `decay * average + (1 - decay) * current`.
-pub struct Ema<M: Module> {
+pub(crate) struct Ema<M: Module> {
     /// `None` only during an update: in-place updates need the sole reference.
     average: Option<M>,
     decay: f64,
@@ -75,19 +75,15 @@ impl ModuleMapper for PutBack<'_> {
 
 impl<M: Module> Ema<M> {
     /// An average that starts at the weights of `module`, which are either initial weights or a saved average.
-    pub fn new(module: &M, decay: f64) -> Self {
+    pub(crate) fn new(module: &M, decay: f64) -> Self {
         Self {
             average: Some(module.valid()),
             decay,
         }
     }
 
-    /// Moves the average towards the weights of `module`.
-    pub fn update(&mut self, module: &M) {
-        self.update_if(module, None);
-    }
-
-    /// As [`Self::update`], on a GPU if `control` lets an update take place. Returns the average's tensors.
+    /// Moves the average towards the weights of `module`, on a GPU if `control` lets an update take place. Returns the
+    /// average's tensors.
     pub(crate) fn update_if(&mut self, module: &M, control: Option<&UpdateControl>) -> Vec<Value> {
         let current = ParamValues::collect(&module.valid(), "");
         let Some(average) = self.average.take() else {
@@ -118,7 +114,7 @@ impl<M: Module> Ema<M> {
     }
 
     /// The average, on a device without autodiff.
-    pub fn average(&self) -> &M {
+    pub(crate) fn average(&self) -> &M {
         // Missing only after a panic during an update.
         #[allow(clippy::expect_used)]
         self.average

@@ -28,6 +28,16 @@ pub enum TrainError {
         /// What was not finite.
         reason: String,
     },
+    /// A recorded step could not be replayed, and the device may have lost the weights.
+    #[error(
+        "step {step}: the graph cannot be replayed ({reason}); resume from the last checkpoint, or with train.capture = false"
+    )]
+    Replay {
+        /// The step.
+        step: u64,
+        /// The backend's error.
+        reason: String,
+    },
     /// Another process of the run failed.
     #[error("rank {rank}: {reason}")]
     Rank {

@@ -9,7 +9,7 @@ use crate::error::TrainError;
 
 /// Writes scalars to a TensorBoard event file.
 #[derive(Debug)]
-pub struct EventWriter {
+pub(crate) struct EventWriter {
     path: PathBuf,
     file: File,
 }
@@ -75,7 +75,7 @@ impl EventWriter {
     ///
     /// # Errors
     /// [`TrainError::Io`].
-    pub fn create(folder: &Path, step: u64) -> Result<Self, TrainError> {
+    pub(crate) fn create(folder: &Path, step: u64) -> Result<Self, TrainError> {
         let name = format!("events.out.tfevents.{:010}.vlp.{step}", now() as u64);
         let mut path = folder.join(&name);
         let mut number = 0_u64;
@@ -96,7 +96,7 @@ impl EventWriter {
     }
 
     /// The event file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -104,7 +104,7 @@ impl EventWriter {
     ///
     /// # Errors
     /// The I/O error.
-    pub fn write(&mut self, step: u64, values: &[(String, f32)]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, step: u64, values: &[(String, f32)]) -> io::Result<()> {
         self.file.write_all(&record(&scalars(step, values)))
     }
 }

@@ -80,14 +80,18 @@ impl ParamGroups {
         }
     }
 
-    /// Groups that are frozen at `step` of `total_steps`.
+    /// Groups that are frozen at `step` of `total_steps`, each without the parameters to which a later group applies.
     pub(crate) fn frozen(&self, step: u64, total_steps: u64) -> Vec<ParamGroup> {
         let progress = step as f64 / total_steps.max(1) as f64;
-        let frozen = self
-            .groups
-            .iter()
-            .filter(|group| progress < group.frozen_until);
-        frozen.map(|group| group.params.clone()).collect()
+        let groups = self.groups.iter().enumerate();
+        let frozen = groups.filter(|(_, group)| progress < group.frozen_until);
+        let without_later = |(index, group): (usize, &Group)| {
+            let later = self.groups[index + 1..].iter();
+            later.fold(group.params.clone(), |params, later| {
+                params.exclude(later.params.clone())
+            })
+        };
+        frozen.map(without_later).collect()
     }
 
     /// Learning rates of all parameters, multiplied by `lr_factor`.

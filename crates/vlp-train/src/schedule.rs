@@ -57,7 +57,8 @@ impl Default for ScheduleConfig {
 }
 
 impl ScheduleConfig {
-    /// Checks the factors, which must be finite and not negative, since the learning rates are multiplied by them.
+    /// Checks the factors, which must be finite and not negative, since the learning rates are multiplied by them, and the
+    /// fractions of the run.
     ///
     /// # Errors
     /// [`TrainError::Config`] for a value out of range.
@@ -67,14 +68,23 @@ impl ScheduleConfig {
             Decay::Step { factor, .. } => ("decay.factor", factor),
             Decay::Linear { floor } | Decay::Cosine { floor } => ("decay.floor", floor),
         };
+        let fail = |key: &str, value: f64, hint: &str| {
+            Err(TrainError::Config {
+                key: format!("schedule.{key}"),
+                value: value.to_string(),
+                hint: hint.into(),
+            })
+        };
         for (key, factor) in [("warmup_from", self.warmup_from), (key, factor)] {
             if !factor.is_finite() || factor < 0.0 {
-                return Err(TrainError::Config {
-                    key: format!("schedule.{key}"),
-                    value: factor.to_string(),
-                    hint: "use a finite number of at least 0".into(),
-                });
+                return fail(key, factor, "use a finite number of at least 0");
             }
+        }
+        if let Decay::Step { at, .. } = &self.decay
+            && let Some(&fraction) = at.iter().find(|fraction| !(0.0..1.0).contains(*fraction))
+        {
+            let hint = "use fractions of the run, at least 0 and below 1 (0.6667 in DETR)";
+            return fail("decay.at", fraction, hint);
         }
         Ok(())
     }
@@ -106,19 +116,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn factors_that_are_negative_or_not_finite_are_rejected() {
+    fn factors_and_fractions_out_of_range_are_rejected() {
         let schedule = |warmup_from, decay| ScheduleConfig {
             warmup_steps: 1,
             warmup_from,
             decay,
         };
-        let step = |factor| Decay::Step {
-            at: vec![0.5],
+        let step_at = |at, factor| Decay::Step {
+            at: vec![0.5, at],
             factor,
         };
+        let step = |factor| step_at(0.75, factor);
         for good in [
             schedule(0.0, Decay::Constant),
             schedule(1.0, step(0.1)),
+            schedule(1.0, step_at(0.0, 0.1)),
             schedule(0.5, Decay::Linear { floor: 0.0 }),
         ] {
             assert!(good.validate().is_ok());
@@ -128,6 +140,11 @@ mod tests {
             schedule(-0.1, Decay::Constant),
             schedule(0.0, step(f64::INFINITY)),
             schedule(0.0, Decay::Cosine { floor: f64::NAN }),
+            // A step instead of a fraction: it would never be reached.
+            schedule(0.0, step_at(16_000.0, 0.1)),
+            schedule(0.0, step_at(1.0, 0.1)),
+            schedule(0.0, step_at(-0.1, 0.1)),
+            schedule(0.0, step_at(f64::NAN, 0.1)),
         ] {
             assert!(bad.validate().is_err(), "{bad:?}");
         }

@@ -52,12 +52,6 @@ impl Optimizer for Sgd {
         grad: Tensor<D>,
         state: Option<SgdState<D>>,
     ) -> (Tensor<D>, Option<SgdState<D>>) {
-        if self.grad_scale.updates.walk() == Walk::CopyStates {
-            let state = state.map(|SgdState { velocity }| SgdState {
-                velocity: velocity.as_ref().map(copy_tensor),
-            });
-            return (tensor, state);
-        }
         let velocity = state.and_then(|state| state.velocity);
         let updates = &self.grad_scale.updates;
         let step = SgdStep {
@@ -85,9 +79,8 @@ impl Optimizer for Sgd {
                 Some([tensor, velocity]) => (tensor.into_tensor(), Some(velocity.into_tensor())),
                 None => (tensor, velocity),
             },
-            Walk::Undo | Walk::Count(_) | Walk::ListNumbers | Walk::CopyStates => {
-                (tensor, velocity)
-            }
+            Walk::CopyStates => (tensor, velocity.as_ref().map(copy_tensor)),
+            Walk::Undo | Walk::Count(_) | Walk::ListNumbers => (tensor, velocity),
         };
         let velocity = velocity.filter(|_| self.momentum > 0.0);
         (tensor, Some(SgdState { velocity }))

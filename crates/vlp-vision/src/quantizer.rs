@@ -98,7 +98,7 @@ pub struct QuantizedMap {
     pub quantized: Tensor<3>,
     /// Index of the code of each grid feature, `[batch, h * w]`, padding included.
     pub codes: Tensor<2, Int>,
-    /// The codebook after its update, `[codes, width]`, without gradient.
+    /// The codebook of [`Quantized`](crate::dictionary::Quantized), `[codes, width]`, without gradient.
     pub codebook: Tensor<2>,
     /// Grid features before quantization, `[batch, h * w, width]`.
     pub features: Tensor<3>,

@@ -110,7 +110,8 @@ pub struct ResNetConfig {
     pub width: usize,
     /// `standard` as published, `small` for small images.
     pub stem: Stem,
-    /// Number of stages, 1 to 4; 4 as published. Every stage but the first halves the map.
+    /// Number of stages, 1 to 4; 4 as published. Every stage but the first halves the map, except for the last one with
+    /// `dilate_last`.
     pub stages: usize,
     /// Replace the last stage's stride by dilation (DETR's DC5 models).
     pub dilate_last: bool,
@@ -312,7 +313,8 @@ impl ResNet {
     ///
     /// # Shapes
     /// - `pixels`: `[batch, 3, height, width]`
-    /// - output of stage `i`, counted from 0: `[batch, channels << i, height / (stem stride << i), ..]`, rounded up
+    /// - output of stage `i`, counted from 0: `[batch, channels << i, height / (stem stride << i), ..]`, rounded up; the last
+    ///   stage of a dilated ResNet has the size of the one before
     pub fn forward(&self, pixels: Tensor<4>) -> Vec<Tensor<4>> {
         let maps = self.frozen.forward(self, &pixels, Self::forward_eager);
         maps.unwrap_or_else(|| self.forward_eager(pixels))

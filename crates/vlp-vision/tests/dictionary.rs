@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use burn::module::{Module, Param};
 use burn::prelude::*;
 use common::{max_abs_diff, random};
@@ -89,19 +91,52 @@ fn updates_follow_the_formulas() {
     }
 }
 
-/// Updates so far: the first of the totals.
-fn updates(dictionary: &VisualDictionary) -> f32 {
-    struct Totals(f32);
-    impl ParamVisitor for Totals {
+/// All states by name.
+fn states(dictionary: &VisualDictionary) -> BTreeMap<String, Vec<f32>> {
+    #[derive(Default)]
+    struct States(BTreeMap<String, Vec<f32>>);
+    impl ParamVisitor for States {
         fn visit<const D: usize>(&mut self, path: &str, param: &Param<Tensor<D>>) {
-            if path == "running_totals" {
-                self.0 = param.val().into_data().iter().next().unwrap();
-            }
+            let values = param.val().into_data().iter().collect();
+            self.0.insert(path.into(), values);
         }
     }
-    let mut totals = Totals(f32::NAN);
-    visit_params(&dictionary.valid(), &mut totals);
-    totals.0
+    let mut states = States::default();
+    visit_params(&dictionary.valid(), &mut states);
+    states.0
+}
+
+/// Updates so far: the first of the totals.
+fn updates(dictionary: &VisualDictionary) -> f32 {
+    states(dictionary)["running_totals"][0]
+}
+
+/// Both threads begin with the state at the start of a step, whichever writes first.
+#[test]
+fn the_order_of_threads_changes_no_bit() {
+    let device = Device::flex().autodiff();
+    for update in [UpdateRule::Paper, UpdateRule::Released] {
+        let config = DictionaryConfig::new(4)
+            .with_update(update)
+            .with_decay(0.4)
+            .with_dead_code_threshold(0.5);
+        let learn = |order: [usize; 2]| {
+            let dictionary = dictionary(&config, &CODES, &device);
+            for _ in 0..3 {
+                for half in order {
+                    let half = [&FEATURES[..4], &FEATURES[4..]][half];
+                    let (copy, features) = (dictionary.clone(), matrix(half, 2, &device));
+                    let forward = move || drop(copy.forward(features, None).unwrap());
+                    std::thread::spawn(forward).join().unwrap();
+                }
+                // Ends the step: takes the means of both.
+                states(&dictionary);
+            }
+            assert!(dictionary.restarts() > 0, "{update:?}");
+            states(&dictionary)
+        };
+        assert_eq!(learn([0, 1]), learn([1, 0]), "{update:?}");
+    }
 }
 
 #[test]

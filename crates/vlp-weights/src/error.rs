@@ -22,7 +22,7 @@ pub enum WeightsError {
         /// What is wrong and what is supported.
         reason: String,
     },
-    /// The file would need far more memory than its size justifies.
+    /// The file would need far more memory than its size justifies, or is larger than readers accept.
     #[error("weights {}: {what} exceeds the limit of {limit}; {hint}", path.display())]
     Limit {
         /// The file.

@@ -8,8 +8,8 @@ use crate::error::WeightsError;
 pub(crate) const PICKLE_BYTES: u64 = 64 << 20;
 /// Opcodes of all pickles of a file; a tensor has about 35. Each creates one object of at most about 250 bytes.
 pub(crate) const PICKLE_OPCODES: u64 = 1 << 20;
-/// Bytes of a safetensors header; a tensor has about 100.
-pub(crate) const HEADER_BYTES: u64 = 32 << 20;
+/// Bytes of a safetensors header, of which a tensor has about 100; the `safetensors` crate refuses larger ones too.
+pub(crate) const HEADER_BYTES: u64 = 100_000_000;
 
 const CLONE_HINT: &str = "save the state dict again with every tensor as .contiguous().clone()";
 

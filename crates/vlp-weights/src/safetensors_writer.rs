@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use vlp_files::PartialFile;
 
 use crate::error::WeightsError;
+use crate::limits::HEADER_BYTES;
 
 /// Number of values converted to bytes at a time.
 const CHUNK: usize = 1 << 14;
@@ -25,10 +26,14 @@ pub struct SafetensorsWriter {
 }
 
 impl SafetensorsWriter {
+    /// Maximum size of names, shapes and metadata in bytes; readers of the format refuse more.
+    pub const MAX_HEADER_BYTES: u64 = HEADER_BYTES;
+
     /// Creates a file for tensors with these names and shapes (`[]` for a scalar), and with this metadata.
     ///
     /// # Errors
-    /// [`WeightsError::Write`]; [`WeightsError::InvalidTensor`] for the name `__metadata__` or a shape that overflows.
+    /// [`WeightsError::Write`]; [`WeightsError::InvalidTensor`] for the name `__metadata__` or a shape that overflows;
+    /// [`WeightsError::Limit`] for more than [`Self::MAX_HEADER_BYTES`].
     pub fn create(
         path: impl AsRef<Path>,
         shapes: &BTreeMap<String, Vec<usize>>,
@@ -156,6 +161,14 @@ fn header(
     }
     let mut bytes = Value::Object(header).to_string().into_bytes();
     bytes.resize(bytes.len().next_multiple_of(8), b' ');
+    if bytes.len() as u64 > HEADER_BYTES {
+        return Err(WeightsError::Limit {
+            path: path.into(),
+            what: format!("a header of {} bytes", bytes.len()),
+            limit: HEADER_BYTES,
+            hint: "write fewer tensors or metadata, or several files",
+        });
+    }
     Ok((bytes, offsets))
 }
 
@@ -234,5 +247,11 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         let reserved = BTreeMap::from([("__metadata__".to_owned(), vec![1])]);
         SafetensorsWriter::create(&path, &reserved, &BTreeMap::new()).unwrap_err();
+        // Readers would refuse such a file.
+        let text = "x".repeat(SafetensorsWriter::MAX_HEADER_BYTES as usize);
+        let metadata = BTreeMap::from([("text".to_owned(), text)]);
+        let error = SafetensorsWriter::create(&path, &shapes(), &metadata).unwrap_err();
+        assert!(matches!(error, WeightsError::Limit { .. }), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

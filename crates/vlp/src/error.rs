@@ -106,7 +106,8 @@ pub enum VlpError {
 }
 
 impl VlpError {
-    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    /// [`VlpError::Io`] for a file, to map the system's error.
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
     }

@@ -277,8 +277,12 @@ fn retrieval_has_two_stages_and_captions_train_on_a_reward() {
 fn exported_model_replaces_its_run_and_caption_flags_apply() {
     let folder = tempfile::tempdir().unwrap();
     let (run, model) = (folder.path().join("run"), folder.path().join("model"));
-    succeed(&mut tiny(&run, &[]));
-    succeed(vlp(&["weights", "export"]).arg(&run).arg(&model));
+    let cache = folder.path().join("cache").display().to_string();
+    succeed(&mut tiny(&run, &[&format!("data.index={cache}")]));
+    let mut command = vlp(&["weights", "export", "--device", "flex"]);
+    succeed(command.arg(&run).arg(&model));
+    let config = fs::read_to_string(model.join("config.json")).unwrap();
+    assert!(!config.contains(&cache), "{config}");
     let line = fail(vlp(&["weights", "export"]).arg(&run).arg(&model));
     assert!(line.contains("already exists"), "{line}");
     let dir = folder.path().join("coco");
@@ -322,7 +326,8 @@ fn exported_model_replaces_its_run_and_caption_flags_apply() {
             .map(str::to_string)
             .collect::<Vec<_>>()
     };
-    let sampled = ["--temperature", "5", "--seed", "1"];
+    let all_tokens = usize::MAX.to_string();
+    let sampled = ["--temperature", "5", "--seed", "1", "--top-k", &all_tokens];
     let (first, second) = (predict(&run, &sampled).0, predict(&run, &sampled).0);
     assert_eq!(first, second, "the same seed gives the same caption");
     assert_ne!(

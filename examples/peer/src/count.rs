@@ -51,15 +51,15 @@ pub(crate) fn count(case: &mut dyn Case, device: &Device) -> Result<Value, PeerE
     )
 }
 
-/// The counts of the first run that has those of the run before it; of the last one if there is none.
+/// The counts of the first run that has those of the run before it.
 fn steady<T: PartialEq>(mut run: impl FnMut() -> Result<T, PeerError>) -> Result<T, PeerError> {
     let mut last = run()?;
     for _ in 1..MAX_RUNS {
         let counts = run()?;
         if counts == last {
-            break;
+            return Ok(last);
         }
         last = counts;
     }
-    Ok(last)
+    Err(PeerError::Unsteady(MAX_RUNS))
 }

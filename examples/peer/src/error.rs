@@ -39,6 +39,10 @@ pub(crate) enum PeerError {
     /// A fresh process that gave no answer.
     #[error("a fresh process: {0}")]
     Fresh(String),
+    /// Runs of a case that never do the same.
+    #[cfg(feature = "ledger")]
+    #[error("no two of {0} runs in a row had the same kernels, blocks, uploads and reads")]
+    Unsteady(usize),
     /// A GPU that gave up.
     #[error("the device: {0}")]
     Device(String),

@@ -2,7 +2,8 @@
 
 use super::plan::{Plan, Task, Variant, View};
 use super::scores::{BySeed, Scores};
-use super::statistics::{half_width, holm, mean, sign_flip_test, t_test};
+use super::statistics::{half_width, holm, sign_flip_test, t_test};
+use crate::mean::mean;
 
 /// A variant and one that it is compared with, in one task or in the mean of the primary ones.
 pub(super) struct Comparison {
@@ -18,13 +19,13 @@ pub(super) struct Comparison {
     pub(super) half_width: f64,
     /// Of the paired t-test.
     pub(super) p: f64,
-    /// Corrected over all comparisons of the same table.
+    /// Corrected over all comparisons that the same table will have.
     pub(super) holm: f64,
     /// Of the exact permutation test, not corrected; `None` for too many seeds.
     pub(super) flips: Option<f64>,
 }
 
-/// The comparisons of a plan for which there are two seeds.
+/// The comparisons of a plan for which there are two seeds so far.
 pub(super) struct Comparisons {
     /// In the mean score of the primary tasks: these decide.
     pub(super) primary: Vec<Comparison>,
@@ -51,7 +52,7 @@ pub(super) fn comparisons(plan: &Plan, scores: &Scores) -> Comparisons {
 
 /// The comparisons of all variants in each of `scored`, a name and the tasks whose mean it stands for.
 fn table(plan: &Plan, scores: &Scores, scored: &[(String, Vec<&Task>)]) -> Vec<Comparison> {
-    let mut comparisons = vec![];
+    let (mut comparisons, mut planned) = (vec![], 0);
     for variant in &plan.variants {
         let others = variant.against.iter();
         let others = others.filter_map(|name| plan.variants.iter().find(|v| v.name == *name));
@@ -63,6 +64,7 @@ fn table(plan: &Plan, scores: &Scores, scored: &[(String, Vec<&Task>)]) -> Vec<C
                     against,
                     tasks,
                 };
+                planned += 1 + 2 * plan.views.len();
                 let usual = pair.differences(None);
                 comparisons.extend(pair.compare(name, &usual));
                 for view in &plan.views {
@@ -77,7 +79,7 @@ fn table(plan: &Plan, scores: &Scores, scored: &[(String, Vec<&Task>)]) -> Vec<C
         }
     }
     let p_values: Vec<f64> = comparisons.iter().map(|comparison| comparison.p).collect();
-    for (comparison, corrected) in comparisons.iter_mut().zip(holm(&p_values)) {
+    for (comparison, corrected) in comparisons.iter_mut().zip(holm(&p_values, planned)) {
         comparison.holm = corrected;
     }
     comparisons

@@ -148,7 +148,7 @@ impl Jobs<'_> {
             .to_string();
         let words = ["evaluate", &run, "--device", self.device];
         let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        arguments.extend(set(view.set.clone()));
+        arguments.extend(set(self.plan.view_settings(view)));
         Job {
             kind: Kind::View(task.name.clone()),
             label: format!("{} seed {seed}: {}, {}", variant.name, task.name, view.name),

@@ -4,6 +4,7 @@ mod comparisons;
 mod driver;
 mod job;
 mod options;
+mod order;
 mod page;
 mod plan;
 mod progress;

@@ -8,10 +8,12 @@ use std::path::Path;
 use vlp_draw::{Curve, comparison_svg};
 
 use super::comparisons::{Comparison, Comparisons, comparisons};
+use super::order;
 use super::plan::{Plan, Task, View};
 use super::progress::duration;
-use super::scores::{BySeed, Scores};
-use super::statistics::{deviation, mean};
+use super::scores::Scores;
+use crate::files::read_if_there;
+use crate::mean::cell;
 use crate::results::replace;
 
 /// Below it a corrected p-value is marked.
@@ -34,10 +36,10 @@ pub(super) fn write(
         _ = writeln!(links, "![{name} by step]({file})");
     }
     let results = results(plan, scores, command, &links)?;
-    let text = match fs::read_to_string(page) {
-        Ok(old) => replace(&old, &results)
+    let text = match read_if_there(page)? {
+        Some(old) => replace(&old, &results)
             .ok_or_else(|| format!("{}: no markers of results", page.display()))?,
-        Err(_) => format!(
+        None => format!(
             "# {}\n\n{}\n\n<!-- results -->\n{results}<!-- /results -->\n",
             plan.title, plan.claim
         ),
@@ -86,7 +88,7 @@ fn results(plan: &Plan, scores: &Scores, command: &str, charts: &str) -> Result<
     }
     text += "\n### Scores\n\nMean and standard deviation over the seeds; in parentheses, their number.\n\n";
     text += &score_table(plan, scores);
-    text += &order(plan, scores);
+    text += &order::text(plan, scores);
     text += "\n### Differences\n\n";
     text += &differences(&comparisons);
     if !charts.is_empty() {
@@ -171,54 +173,9 @@ fn score_table(plan: &Plan, scores: &Scores) -> String {
         let tasks = tasks.map(|(task, view, _)| scores.of(variant, task, *view));
         let cells: Vec<String> = pretraining
             .chain(tasks)
-            .map(|values| cell(&values))
+            .map(|values| cell(&values.into_values().collect::<Vec<_>>()))
             .collect();
         _ = writeln!(text, "| `{}` | {} |", variant.name, cells.join(" | "));
-    }
-    text
-}
-
-/// `mean ± standard deviation (seeds)`.
-fn cell(values: &BySeed) -> String {
-    let values: Vec<f64> = values.values().copied().collect();
-    match values.len() {
-        0 => "–".into(),
-        count => format!("{:.3} ± {:.3} ({count})", mean(&values), deviation(&values)),
-    }
-}
-
-/// Whether the means are in the paper's order, for each task.
-fn order(plan: &Plan, scores: &Scores) -> String {
-    let variants: Vec<_> = plan
-        .order
-        .iter()
-        .filter_map(|name| plan.variants.iter().find(|variant| variant.name == *name))
-        .collect();
-    if variants.len() < 2 {
-        return String::new();
-    }
-    let expected: Vec<&str> = variants
-        .iter()
-        .map(|variant| variant.name.as_str())
-        .collect();
-    let mut text = format!(
-        "\nThe paper's order, the best first: {}.\n",
-        expected.join(", ")
-    );
-    for task in &plan.tasks {
-        let means = variants.iter().filter_map(|variant| {
-            let values: Vec<f64> = scores.of(variant, task, None).into_values().collect();
-            (!values.is_empty()).then(|| (mean(&values), variant.name.as_str()))
-        });
-        let mut means: Vec<(f64, &str)> = means.collect();
-        means.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let names: Vec<&str> = means.iter().map(|(_, name)| *name).collect();
-        let same = if names == expected {
-            "the paper's"
-        } else {
-            "another one"
-        };
-        _ = writeln!(text, "- {}: {} ({same})", task.name, names.join(", "));
     }
     text
 }
@@ -231,7 +188,7 @@ fn differences(comparisons: &Comparisons) -> String {
     };
     let mut text = format!(
         "The difference of the means of a variant and another one, paired by seed, with its 95 % confidence interval.\n\
-         `p` is that of the two-sided paired t-test, `Holm` the same corrected over all comparisons of its table; below {SIGNIFICANT} it is bold.\n\
+         `p` is that of the two-sided paired t-test, `Holm` the same corrected over all comparisons of its table, those without two seeds yet included; below {SIGNIFICANT} it is bold.\n\
          `exact` is that of the permutation test which flips the signs of the differences in every way, not corrected.\n\
          It assumes nothing about their distribution, but with {least} seeds it cannot be below {:.3}, which is why the t-test decides.\n\
          The first table decides; the second shows where its differences come from.\n",
@@ -306,8 +263,9 @@ mod tests {
     fn the_page_has_scores_differences_and_charts() {
         let out = tempfile::tempdir().unwrap();
         let mut plan = Plan::named("e2e-vlp").unwrap();
-        plan.choose(&["full".into(), "neither".into()], &["vqa".into()])
-            .unwrap();
+        // The last one is not finished.
+        let variants = ["full", "neither", "without-captioning"].map(str::to_owned);
+        plan.choose(&variants, &["vqa".into()]).unwrap();
         let mut records = Records::open(&out.path().join("runs.jsonl")).unwrap();
         for (variant, values) in [("full", [0.7, 0.8, 0.75]), ("neither", [0.5, 0.61, 0.55])] {
             for (seed, value) in (1..).zip(values) {
@@ -332,8 +290,9 @@ mod tests {
             "| time | 6 min of 12 runs, one after the other |",
             "| `full` | 0.750 ± 0.050 (3) | – | 0.750 ± 0.050 (3) |",
             "with 3 seeds it cannot be below 0.250",
-            // The differences are -0.2, -0.19, -0.2: t = -59, two degrees of freedom.
-            "| `neither` | `full` | vqa | 3 | -0.197 ± 0.014 | 0.0003 | **0.0003** | 0.25 |",
+            // The differences are -0.2, -0.19, -0.2: t = -59, two degrees of freedom; of two comparisons that are planned.
+            "| `neither` | `full` | vqa | 3 | -0.197 ± 0.014 | 0.0003 | **0.0006** | 0.25 |",
+            "not finished: without-captioning",
             "![vqa by step](result-vqa.svg)",
             "![itm/accuracy by step](result-itm-accuracy.svg)",
         ] {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use crate::names;
+
 /// Name and text of every plan.
 pub(super) const PLANS: [(&str, &str); 3] = [
     ("e2e-vlp", include_str!("plans/e2e-vlp.toml")),
@@ -75,7 +77,7 @@ pub(super) struct View {
     pub(super) name: String,
     pub(super) about: String,
     /// `--set` of `vlp evaluate`.
-    pub(super) set: Vec<String>,
+    set: Vec<String>,
 }
 
 /// A run whose weights variants start from.
@@ -125,22 +127,24 @@ impl Variant {
 impl Plan {
     /// The plan called `name`.
     pub(super) fn named(name: &str) -> Result<Self, String> {
-        let Some((_, text)) = PLANS.iter().find(|(plan, _)| *plan == name) else {
-            let names = PLANS.map(|(plan, _)| plan).join(", ");
-            return Err(format!("no ablation is called {name:?}; there are {names}"));
-        };
-        let plan: Self = toml::from_str(text).map_err(|e| format!("{name}.toml: {e}"))?;
-        plan.check()
-            .map_err(|reason| format!("{name}.toml: {reason}"))?;
+        names::check("ablation", &[name], &PLANS.map(|(plan, _)| plan))?;
+        let text = PLANS.iter().find(|(plan, _)| *plan == name);
+        let text = text.map_or("", |(_, text)| text);
+        Self::read(text).map_err(|reason| format!("{name}.toml: {reason}"))
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let plan: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        plan.check()?;
         Ok(plan)
     }
 
     /// Keeps the variants and tasks of these names, all if none is given, and the variants that they need.
     pub(super) fn choose(&mut self, variants: &[String], tasks: &[String]) -> Result<(), String> {
         let all: Vec<&str> = self.variants.iter().map(|v| v.name.as_str()).collect();
-        check_names("variant", variants, &all)?;
+        names::check("variant", variants, &all)?;
         let all: Vec<&str> = self.tasks.iter().map(|task| task.name.as_str()).collect();
-        check_names("task", tasks, &all)?;
+        names::check("task", tasks, &all)?;
         let mut chosen: BTreeSet<String> = variants.iter().cloned().collect();
         let needed = self.variants.iter().filter(|v| chosen.contains(&v.name));
         let needed: Vec<String> = needed
@@ -203,12 +207,18 @@ impl Plan {
         settings
     }
 
+    /// Settings of a second evaluation.
+    pub(super) fn view_settings(&self, view: &View) -> Vec<String> {
+        self.resolve(&view.set)
+    }
+
     /// Puts values in the place of their names: `NAME` becomes all its settings, `key=NAME` its one value.
     fn resolve(&self, set: &[String]) -> Vec<String> {
         let settings = set.iter().flat_map(|entry| match entry.split_once('=') {
             None => self.values.get(entry).cloned().unwrap_or_default(),
             Some((key, name)) => match self.values.get(name).map(Vec::as_slice) {
                 Some([value]) => vec![format!("{key}={value}")],
+                // No name: `check` has seen to it.
                 _ => vec![entry.clone()],
             },
         });
@@ -225,20 +235,38 @@ impl Plan {
                 return Err(format!("{name:?} is no name of a folder, or is one of two"));
             }
         }
-        check_names("variant", &self.order, &variants)?;
+        names::check("variant", &self.order, &variants)?;
         let tasks: Vec<&str> = self.tasks.iter().map(|task| task.name.as_str()).collect();
-        check_names("task", &self.primary, &tasks)?;
+        names::check("task", &self.primary, &tasks)?;
         for variant in &self.variants {
-            check_names("variant", &variant.against, &variants)?;
-            check_names("variant", variant.scratch.as_slice(), &variants)?;
-            check_names("variant", variant.tuned_from.as_slice(), &variants)?;
-            check_names("start", variant.from.as_slice(), &starts)?;
+            names::check("variant", &variant.against, &variants)?;
+            names::check("variant", variant.scratch.as_slice(), &variants)?;
+            names::check("variant", variant.tuned_from.as_slice(), &variants)?;
+            names::check("start", variant.from.as_slice(), &starts)?;
         }
         let sets = [&self.set, &self.task_set].into_iter();
-        let sets = sets.chain(self.variants.iter().flat_map(|v| [&v.set, &v.task_set]));
-        let named = sets.flatten().filter(|entry| !entry.contains('='));
+        let sets = sets
+            .chain(self.tasks.iter().map(|task| &task.set))
+            .chain(self.views.iter().map(|view| &view.set))
+            .chain(self.starts.iter().map(|start| &start.set))
+            .chain(self.variants.iter().flat_map(|v| [&v.set, &v.task_set]));
+        sets.flatten().try_for_each(|entry| self.check_entry(entry))
+    }
+
+    /// Fails for a setting with a name that stands for no value, or for several where one is needed.
+    fn check_entry(&self, entry: &str) -> Result<(), String> {
         let values: Vec<&str> = self.values.keys().map(String::as_str).collect();
-        check_names("value", &named.cloned().collect::<Vec<_>>(), &values)
+        match entry.split_once('=') {
+            None => names::check("value", &[entry], &values),
+            Some((_, name)) if is_name(name) => {
+                names::check("value", &[name], &values)?;
+                match self.values.get(name).map_or(0, Vec::len) {
+                    1 => Ok(()),
+                    count => Err(format!("{entry}: {name} has {count} values instead of one")),
+                }
+            }
+            Some(_) => Ok(()),
+        }
     }
 }
 
@@ -252,15 +280,9 @@ fn warmup(steps: u64, fraction: f64) -> String {
     format!("train.schedule.warmup_steps={steps:.0}")
 }
 
-/// Fails for the first of `names` that is not among `all`.
-fn check_names(what: &str, names: &[String], all: &[&str]) -> Result<(), String> {
-    match names.iter().find(|name| !all.contains(&name.as_str())) {
-        None => Ok(()),
-        Some(name) => Err(format!(
-            "no {what} is called {name:?}; there are {}",
-            all.join(", ")
-        )),
-    }
+/// Whether a word is a name of [`Plan::values`], and no value itself.
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
 }
 
 #[cfg(test)]
@@ -281,12 +303,6 @@ mod tests {
                     settings.iter().all(|entry| entry.contains('=')),
                     "{settings:?}"
                 );
-                // A name that stands for no value.
-                let is_capital = |entry: &&String| {
-                    let value = entry.split_once('=').map_or("", |(_, value)| value);
-                    !value.is_empty() && value.chars().all(|c| c.is_ascii_uppercase())
-                };
-                assert_eq!(settings.iter().find(is_capital), None, "{name}");
             }
         }
         assert!(Plan::named("sohoo").unwrap_err().contains("e2e-vlp, soho"));
@@ -311,6 +327,37 @@ mod tests {
     }
 
     #[test]
+    fn a_name_without_a_value_is_refused_wherever_it_stands() {
+        let plan = PLANS[1].1;
+        for (old, new, reason) in [
+            (
+                "set = [\"data.batch_size=6\"]",
+                "set = [\"SMAL\"]",
+                "no value is named \"SMAL\"; there are DICTIONARY, HARD, STILL",
+            ),
+            (
+                "\"model.encoder_layers=0\"",
+                "\"HARDER\"",
+                "no value is named \"HARDER\"; ",
+            ),
+            (
+                "groups=STILL",
+                "groups=STIL",
+                "no value is named \"STIL\"; ",
+            ),
+            (
+                "groups=STILL",
+                "groups=HARD",
+                "train.optimizer.groups=HARD: HARD has 9 values instead of one",
+            ),
+        ] {
+            let error = Plan::read(&plan.replacen(old, new, 1)).unwrap_err();
+            assert!(error.starts_with(reason), "{error}");
+        }
+        Plan::read(plan).unwrap();
+    }
+
+    #[test]
     fn chosen_variants_bring_what_they_need() {
         let mut plan = Plan::named("generalization").unwrap();
         plan.choose(&["scratch".into()], &["vqa".into()]).unwrap();
@@ -319,7 +366,7 @@ mod tests {
         let error = plan.choose(&["ful".into()], &[]).unwrap_err();
         assert_eq!(
             error,
-            "no variant is called \"ful\"; there are full, scratch"
+            "no variant is named \"ful\"; there are full, scratch"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Results of finished runs, a line each, in a file next to the page: it outlives the folders of the runs.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::job::{Job, Kind, read_json};
 use super::sizes::Sizes;
+use crate::files::read_if_there;
 
 /// What a finished run has come to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,19 +75,9 @@ pub(super) struct Records {
 impl Records {
     /// Reads `file`; there are none if it does not exist.
     pub(super) fn open(file: &Path) -> Result<Self, String> {
-        let text = match fs::read_to_string(file) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-            text => text.map_err(|e| format!("{}: {e}", file.display()))?,
-        };
-        let mut by_run = BTreeMap::new();
-        for (number, line) in (1..).zip(text.lines()) {
-            let record: Record = serde_json::from_str(line)
-                .map_err(|e| format!("{}: line {number}: {e}", file.display()))?;
-            by_run.insert(record.run.clone(), record);
-        }
         Ok(Self {
             file: file.to_owned(),
-            by_run,
+            by_run: read_records(file)?,
         })
     }
 
@@ -111,17 +102,26 @@ impl Records {
         Ok(Some(record))
     }
 
-    /// Adds a record and replaces the file, whose lines are in the order of their runs.
+    /// Adds a record to those of the file, which other processes write as well, and replaces the file: its lines are in the order
+    /// of their runs.
     pub(super) fn add(&mut self, record: Record) -> Result<(), String> {
+        let failed = |e: std::io::Error| format!("{}: {e}", self.file.display());
+        let folder = self.file.parent().unwrap_or(Path::new(""));
+        // The folder of a bare name is the working directory.
+        let folder = match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        };
+        fs::create_dir_all(folder).map_err(failed)?;
+        // Until the end of this function. The folder is locked, since the file is replaced.
+        let lock = File::open(folder).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        self.by_run = read_records(&self.file)?;
         self.by_run.insert(record.run.clone(), record);
         let mut text = String::new();
         for record in self.by_run.values() {
             text += &serde_json::to_string(record).map_err(|e| e.to_string())?;
             text.push('\n');
-        }
-        let failed = |e: std::io::Error| format!("{}: {e}", self.file.display());
-        if let Some(parent) = self.file.parent() {
-            fs::create_dir_all(parent).map_err(failed)?;
         }
         // A name of this process's own: a kill leaves the old file.
         let new = self
@@ -136,6 +136,17 @@ impl Records {
         .and_then(|()| fs::rename(&new, &self.file))
         .map_err(failed)
     }
+}
+
+fn read_records(file: &Path) -> Result<BTreeMap<String, Record>, String> {
+    let text = read_if_there(file)?.unwrap_or_default();
+    let mut by_run = BTreeMap::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let record: Record = serde_json::from_str(line)
+            .map_err(|e| format!("{}: line {number}: {e}", file.display()))?;
+        by_run.insert(record.run.clone(), record);
+    }
+    Ok(by_run)
 }
 
 fn key(run: &Path) -> String {
@@ -238,5 +249,32 @@ mod tests {
             error.contains("page.jsonl: line 1: missing field"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn lines_of_other_processes_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("page.jsonl");
+        let record = |run: String| Record {
+            run,
+            arguments: vec![],
+            seconds: 1.0,
+            device: "a CPU".into(),
+            sizes: None,
+            metrics: BTreeMap::new(),
+            curves: BTreeMap::new(),
+        };
+        // As two processes would: both read the file before the other one writes.
+        let records = ["full", "neither"].map(|name| (name, Records::open(&file).unwrap()));
+        std::thread::scope(|scope| {
+            for (name, mut records) in records {
+                scope.spawn(move || {
+                    for seed in 1..=8 {
+                        records.add(record(format!("{name}/{seed}/vqa"))).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(Records::open(&file).unwrap().by_run.len(), 16);
     }
 }

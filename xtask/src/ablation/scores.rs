@@ -7,7 +7,7 @@ use super::job::{folder, view_file};
 use super::plan::{Plan, Task, Variant, View};
 use super::records::{Record, Records};
 use super::sizes::Sizes;
-use super::statistics::mean;
+use crate::mean::mean;
 
 /// The values of a variant, by seed.
 pub(super) type BySeed = BTreeMap<u64, f64>;

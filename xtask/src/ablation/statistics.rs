@@ -2,19 +2,10 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::mean::{deviation, mean};
+
 /// Most differences whose signs are flipped in every way: a million ways.
 const MOST_FLIPPED: usize = 20;
-
-pub(super) fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// Standard deviation of a sample; 0 of a single value.
-pub(super) fn deviation(values: &[f64]) -> f64 {
-    let center = mean(values);
-    let squares: f64 = values.iter().map(|value| (value - center).powi(2)).sum();
-    (squares / (values.len() as f64 - 1.0).max(1.0)).sqrt()
-}
 
 /// Student's distribution for the mean of so many values.
 fn student(count: usize) -> Option<StudentsT> {
@@ -60,14 +51,15 @@ pub(super) fn sign_flip_test(differences: &[f64]) -> Option<f64> {
     Some(extreme as f64 / f64::from(ways))
 }
 
-/// Holm's correction: the probability that any of several p-values is as low by chance stays below the corrected one.
-pub(super) fn holm(p_values: &[f64]) -> Vec<f64> {
+/// Holm's correction for so many tests: the probability that any of their p-values is as low by chance stays below the corrected
+/// one. Those that are not there yet are taken to be higher.
+pub(super) fn holm(p_values: &[f64], tests: usize) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
     let mut corrected = vec![0.0; p_values.len()];
     let mut least = 0.0_f64;
     for (rank, &at) in order.iter().enumerate() {
-        let factor = (p_values.len() - rank) as f64;
+        let factor = (tests - rank) as f64;
         least = least.max((factor * p_values[at]).min(1.0));
         corrected[at] = least;
     }
@@ -144,8 +136,12 @@ mod tests {
                 "{corrected:?}"
             );
         };
-        close(holm(&[0.01, 0.04, 0.03, 0.005]), &[0.03, 0.06, 0.06, 0.02]);
-        close(holm(&[0.5, 0.7]), &[1.0, 1.0]);
-        close(holm(&[]), &[]);
+        let values = [0.01, 0.04, 0.03, 0.005];
+        close(holm(&values, 4), &[0.03, 0.06, 0.06, 0.02]);
+        close(holm(&[0.5, 0.7], 2), &[1.0, 1.0]);
+        close(holm(&[], 0), &[]);
+        // With p-values of 1 for the tests that are missing.
+        close(holm(&values, 6), &[0.05, 0.12, 0.12, 0.03]);
+        close(holm(&[], 3), &[]);
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::lab::{LIMIT, Lab, is_root, new_run, settings};
 use super::network::Network;
 use super::{Failure, Outcome, run_files};
+use crate::processes::wait;
 
 const HOSTS: usize = 4;
 /// `--longest-wait` of the run that loses a host, in seconds.
@@ -39,16 +40,12 @@ pub(super) fn run(lab: &Lab) -> Outcome {
     network.cut(HOSTS)?;
     let start = Instant::now();
     // The launcher may wait for the lost host's daemon, but no process of the run may.
-    while !job.processes().is_empty() {
-        if start.elapsed() > Duration::from_secs(LONGEST_WAIT + 5) {
-            let left: Vec<String> = job
-                .processes()
-                .iter()
-                .map(|process| process.rank.to_string())
-                .collect();
-            return Err(format!("ranks {} are left after the cut", left.join(", ")).into());
-        }
-        std::thread::sleep(Duration::from_millis(20));
+    let limit = Duration::from_secs(LONGEST_WAIT + 5);
+    let are_gone = || Ok(job.processes().is_empty());
+    if !wait::until(Duration::from_millis(20), limit, are_gone)? {
+        let left = job.processes();
+        let left: Vec<String> = left.iter().map(|left| left.rank.to_string()).collect();
+        return Err(format!("ranks {} are left after the cut", left.join(", ")).into());
     }
     let seconds = start.elapsed().as_secs_f64();
     std::thread::sleep(Duration::from_secs(1));

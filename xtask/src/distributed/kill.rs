@@ -96,7 +96,9 @@ impl<'a> Case<'a> {
         let start = Instant::now();
         let ended = job.wait(GRACE).map_err(|why| format!("{name}: {why}"))?;
         let seconds = start.elapsed().as_secs_f64();
-        ended.expect(code).map_err(|why| format!("{name}: {why}"))?;
+        ended
+            .expect_of_mpirun(code)
+            .map_err(|why| format!("{name}: {why}"))?;
         let steps = run_files::logged_lines(&run);
         let start = Instant::now();
         self.resume(processes, &run)?;
@@ -126,7 +128,7 @@ impl<'a> Case<'a> {
         let ended = self.lab.start(command, &run)?.wait(GRACE);
         let seconds = start.elapsed().as_secs_f64();
         let output = ended
-            .and_then(|ended| ended.expect(code))
+            .and_then(|ended| ended.expect_of_mpirun(code))
             .map_err(|why| format!("{name}: {why}"))?;
         if !output.contains(message) {
             return Err(format!("{name}: no {message:?} in {output}"));

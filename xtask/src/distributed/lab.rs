@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::Failure;
 use super::job::{Ended, Job};
 use super::options::Options;
-use crate::processes::folders;
+use crate::processes::{folders, settings};
 
 /// Longer than any job of a scenario takes.
 pub(super) const LIMIT: Duration = Duration::from_secs(120);
@@ -200,34 +200,17 @@ pub(super) fn new_run(run: &Path, set: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// A short run with everything whose bits could depend on the processes: dropout, batch norms, a moving average of the
-/// weights, moments in bf16.
+/// A short run with what [`settings::base`] has, of 16 examples a step.
 pub(super) fn settings(preset: &str, micro_batches: usize, steps: usize) -> Vec<String> {
-    let batch_size = 16 / micro_batches;
-    let mut words = vec!["--preset".into(), preset.into()];
-    let sets = [
+    let mut words = settings::base(preset, steps);
+    words.extend(settings::set(&[
         &format!("train.accumulate={micro_batches}"),
-        &format!("data.batch_size={batch_size}"),
-        &format!("train.steps={steps}"),
-        "train.data_parallel_halves=false",
-        "train.ema_decay=0.9",
-        "train.optimizer.moment_dtype=bf16",
-        "train.schedule.warmup_steps=1",
-        "model.dropout=0.1",
+        &format!("data.batch_size={}", 16 / micro_batches),
         "checkpoint.every=2",
         "checkpoint.keep=99",
         "eval.every=4",
         "eval.examples=8",
-        "eval.images=1",
-    ];
-    words.extend(
-        sets.iter()
-            .flat_map(|set| ["--set".to_owned(), (*set).to_owned()]),
-    );
-    if preset.starts_with("soho") {
-        let follow = "model.quantizer.dictionary.follow=step";
-        words.extend(["--set".into(), follow.into()]);
-    }
+    ]));
     words
 }
 

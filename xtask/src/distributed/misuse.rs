@@ -114,7 +114,9 @@ fn refuse(
     message: &str,
 ) -> Result<(), String> {
     let ended = lab.start(command, run)?.wait(LIMIT)?;
-    let output = ended.expect(1).map_err(|why| format!("{what}: {why}"))?;
+    let output = ended
+        .expect_of_mpirun(1)
+        .map_err(|why| format!("{what}: {why}"))?;
     let line = output.lines().find(|line| line.contains(message));
     let line = line.ok_or_else(|| format!("{what}: no {message:?} in {output}"))?;
     if run.exists() {

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::job::{Job, send};
 use super::lab::{LIMIT, Lab, is_root, new_run, settings};
-use super::slurm_daemons::Daemons;
+use super::slurm_daemons::{Daemons, INTERVAL};
 use super::{Failure, Outcome, run_files};
+use crate::processes::wait;
 
 pub(super) fn run(lab: &Lab) -> Outcome {
     if !is_root() {
@@ -156,17 +157,13 @@ exit $code
     }
 
     fn wait(&self, what: &str, output: &Path, condition: impl Fn() -> bool) -> Result<(), String> {
-        let start = Instant::now();
-        while !condition() {
-            if start.elapsed() > LIMIT {
+        match wait::until(INTERVAL, LIMIT, || Ok(condition()))? {
+            true => Ok(()),
+            false => {
                 let output = fs::read_to_string(output).unwrap_or_default();
-                return Err(format!(
-                    "{what}: not within {} s; {output}",
-                    LIMIT.as_secs()
-                ));
+                let seconds = LIMIT.as_secs();
+                Err(format!("{what}: not within {seconds} s; {output}"))
             }
-            std::thread::sleep(Duration::from_millis(100));
         }
-        Ok(())
     }
 }

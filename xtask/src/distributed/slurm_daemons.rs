@@ -3,7 +3,14 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::processes::wait;
+
+/// Time between looks: each starts a command of Slurm.
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
+/// Longer than the daemons take to start.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The daemons; dropping it ends them and removes their folder.
 pub(super) struct Daemons {
@@ -100,18 +107,15 @@ impl Daemons {
     }
 
     fn wait(&self, what: &str, condition: impl Fn(&Self) -> bool) -> Result<(), String> {
-        let start = Instant::now();
-        while !condition(self) {
-            if start.elapsed() > Duration::from_secs(30) {
+        match wait::until(INTERVAL, LIMIT, || Ok(condition(self)))? {
+            true => Ok(()),
+            false => {
                 let log = |name| fs::read_to_string(self.folder.join(name)).unwrap_or_default();
-                let logs = ["munged.out", "slurmctld.out", "slurmd.out"]
-                    .map(log)
-                    .concat();
-                return Err(format!("Slurm: no {what} after 30 s; {logs}"));
+                let logs = ["munged.out", "slurmctld.out", "slurmd.out"];
+                let (seconds, logs) = (LIMIT.as_secs(), logs.map(log).concat());
+                Err(format!("Slurm: no {what} after {seconds} s; {logs}"))
             }
-            std::thread::sleep(Duration::from_millis(100));
         }
-        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn run(lab: &Lab) -> Outcome {
             .get(rank)
             .ok_or(format!("rank {rank} has ended before"))?;
         send("TERM", &process.id.to_string());
-        let output = job.wait(LIMIT)?.expect(75)?;
+        let output = job.wait(LIMIT)?.expect_of_mpirun(75)?;
         let newest = run_files::checkpoints(&run)?.pop().unwrap_or_default();
         let step = newest.trim_start_matches(|c: char| !c.is_ascii_digit() || c == '0');
         let message = format!("stopped after step {step}, which is saved; resume with: ");
@@ -42,7 +42,7 @@ pub(super) fn run(lab: &Lab) -> Outcome {
     let mut job = lab.start(command, &run)?;
     job.wait_until("a step", LIMIT, |_| run_files::logged_lines(&run) > 2)?;
     send("TERM", &job.launcher().to_string());
-    let output = job.wait(LIMIT)?.expect(1)?;
+    let output = job.wait(LIMIT)?.expect_of_mpirun(1)?;
     let saved = output
         .lines()
         .find(|line| line.starts_with("stopped after step"));

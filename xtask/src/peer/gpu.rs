@@ -1,5 +1,6 @@
 //! Measurements on a GPU within a given time: the comparison with PyTorch, and the gains of recorded graphs and fusion.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::target::Target;
-use super::worker::Worker;
-use super::{cargo, machine, python, row};
+use super::old_page::{Note, Notes, OldPage};
+use super::target::{self, Target};
+use super::worker::{Build, Worker};
+use super::{machine, python, times};
 
 /// What is recorded as graphs: forward passes, captions and training steps.
 const CAPTURED: [&str; 10] = [
@@ -59,11 +61,16 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
         workers: &workers,
         python: &python,
     };
-    let (mut rows, mut skipped) = (String::new(), vec![]);
+    let (mut rows, mut skipped) = (HashMap::new(), vec![]);
     for case in CAPTURED {
-        match Instant::now() < end {
-            true => rows += &bench.row(case),
-            false => skipped.push(case),
+        if Instant::now() >= end {
+            skipped.push(case);
+            continue;
+        }
+        match bench.row(case) {
+            Ok(row) => drop(rows.insert(case, row)),
+            // The page keeps the line that it has.
+            Err(reason) => println!("{case}: {reason}"),
         }
         bench.write_page(&rows)?;
     }
@@ -99,26 +106,24 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     }
 }
 
-/// The worker built with these features; `VLP_GPU_WORKERS` names a folder that has `FEATURES/debug/peer-worker` already.
+/// The worker with these features; `VLP_GPU_WORKERS` names a folder that has `FEATURES/debug/peer-worker` already.
 fn build(root: &Path, features: &str) -> Result<PathBuf, String> {
-    let ready = std::env::var_os("VLP_GPU_WORKERS").map(PathBuf::from);
-    // Each set of features is kept built.
-    let target = ready.clone().unwrap_or_else(|| root.join("target"));
-    let target = target.join(features);
-    let worker = target.join("debug/peer-worker");
-    if ready.is_none() {
-        let mut command = cargo(root);
-        command.args(["build", "-p", "peer-worker", "--features", features]);
-        command.arg("--target-dir").arg(&target);
-        let status = command.status().map_err(|e| format!("cargo: {e}"))?;
-        if !status.success() {
-            return Err(format!("peer-worker did not build with {features}"));
-        }
+    if let Some(ready) = std::env::var_os("VLP_GPU_WORKERS") {
+        let worker = PathBuf::from(ready)
+            .join(features)
+            .join("debug/peer-worker");
+        return match worker.is_file() {
+            true => Ok(worker),
+            false => Err(format!("{}: no such file", worker.display())),
+        };
     }
-    match worker.is_file() {
-        true => Ok(worker),
-        false => Err(format!("{}: no such file", worker.display())),
-    }
+    let build = Build {
+        features: Some(features),
+        // Each set of features is kept built.
+        target: Some(&format!("target/{features}")),
+        profile: None,
+    };
+    build.run(root)
 }
 
 struct Bench<'a> {
@@ -136,15 +141,15 @@ struct Measured {
 }
 
 impl Bench<'_> {
-    /// A line of the table; a column that failed has the reason below its line.
-    fn row(&self, case: &str) -> String {
+    /// A line of the table; the reason of a column that failed is printed.
+    ///
+    /// # Errors
+    /// If the files of the case cannot be prepared.
+    fn row(&self, case: &str) -> Result<String, String> {
         println!("{case}");
-        let prepared = Worker::start("vlp", &mut Command::new(&self.workers[0]))
-            .and_then(|mut worker| worker.prepare(self.root, case));
-        let files = match prepared {
-            Ok(files) => files,
-            Err(reason) => return format!("| `{case}` | {reason} |\n"),
-        };
+        let mut worker = Worker::start("vlp", &mut Command::new(&self.workers[0]))?;
+        let files = worker.prepare(self.root, case)?;
+        drop(worker);
         let (fused, unfused) = (&self.workers[0], &self.workers[1]);
         let ours = |worker: &Path, extra: Value| {
             self.time(&mut Command::new(worker), case, &files, self.device, extra)
@@ -184,7 +189,7 @@ impl Bench<'_> {
         }
         let graphs = graph.map_or_else(|reason| reason, |measured| measured.graphs);
         println!("{line} {graphs}");
-        format!("{line} {graphs} |\n")
+        Ok(format!("{line} {graphs} |"))
     }
 
     /// The least time of a case in a process of its own.
@@ -200,7 +205,7 @@ impl Bench<'_> {
         // The first runs compile, tune and record.
         worker.ask(&request(case, files, device, &extra, 3))?;
         let answer = worker.ask(&request(case, files, device, &extra, 15))?;
-        let seconds = row::seconds(&answer).into_iter();
+        let seconds = times::seconds(&answer).into_iter();
         Ok(Measured {
             milliseconds: 1e3 * seconds.fold(f64::NAN, f64::min),
             graphs: graphs_of(&answer),
@@ -240,28 +245,44 @@ impl Bench<'_> {
         }
     }
 
-    fn write_page(&self, rows: &str) -> Result<(), String> {
+    /// Writes the page with these lines, and those of the old page for other cases.
+    fn write_page(&self, rows: &HashMap<&str, String>) -> Result<(), String> {
         let device = self.device;
         let (target, _) = Target::parse(&["--device", device])?;
         let name = target.describe().unwrap_or_else(|| "unknown GPU".into());
-        let page = format!(
-            "# Graphs and fusion on a GPU: {device}\n\n\
-             Written by `cargo xtask gpu {device}`, never by hand; the rows against PyTorch are in [{device}.md]({device}.md).\n\n\
-             Milliseconds, the minimum of 15 runs.\n\
-             A forward pass, a step of caption decoding or a training step is recorded as a graph and replayed; without graphs each kernel is started by the processor.\n\
-             Fusion joins element-wise operations.\n\
-             Products and convolutions are in TF32 where the GPU has it, on both sides, except in the columns f32 and bf16; vlp's convolutions use TF32 in f32 too, which burn 0.22.1 cannot switch off.\n\
-             Kernels are those of a run without graphs, with their own time, measured one by one.\n\
-             The last column has, for each recorded function, the graphs recorded and replayed, and why it was not recorded.\n\n\
-             | case | graph | no graph | graph, no fusion | no graph, no fusion | graph, f32 | graph, bf16 | PyTorch TF32 | PyTorch f32 | kernels | kernels alone | graphs |\n\
-             |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n{rows}\n\
-             {name}, {}, {}\n",
-            machine::describe(),
-            machine::now()?.get(..10).unwrap_or_default()
-        );
-        let path = self.root.join(format!("docs/numbers/{device}-graphs.md"));
-        fs::write(&path, page).map_err(|e| format!("{}: {e}", path.display()))
+        let note = Note {
+            date: machine::now()?.get(..10).unwrap_or_default().into(),
+            machine: format!("{name}, {}", machine::describe()),
+        };
+        let path = target::page_file(self.root, &format!("{device}-graphs"));
+        let text = page(device, rows, &note, &OldPage::read(&path)?);
+        fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))
     }
+}
+
+/// The page of lines by case, all measured as the note says, and of the old page's lines of other cases.
+fn page(device: &str, rows: &HashMap<&str, String>, note: &Note, old: &OldPage) -> String {
+    let (mut lines, mut notes) = (String::new(), Notes::default());
+    for case in CAPTURED {
+        let measured = rows.get(case).map(|row| (row.as_str(), note.clone()));
+        if let Some((row, note)) = measured.or_else(|| old.row(case)) {
+            lines += &format!("{row}\n");
+            notes.add(note, case);
+        }
+    }
+    let page = format!(
+        "# Graphs and fusion on a GPU: {device}\n\n\
+         Written by `cargo xtask gpu {device}`, never by hand; the rows against PyTorch are in [{device}.md]({device}.md).\n\n\
+         Milliseconds, the minimum of 15 runs.\n\
+         A forward pass, a step of caption decoding or a training step is recorded as a graph and replayed; without graphs each kernel is started by the processor.\n\
+         Fusion joins element-wise operations.\n\
+         Products and convolutions are in TF32 where the GPU has it, on both sides, except in the columns f32 and bf16; vlp's convolutions use TF32 in f32 too, which burn 0.22.1 cannot switch off.\n\
+         Kernels are those of a run without graphs, with their own time, measured one by one.\n\
+         The last column has, for each recorded function, the graphs recorded and replayed, and why it was not recorded.\n\n\
+         | case | graph | no graph | graph, no fusion | no graph, no fusion | graph, f32 | graph, bf16 | PyTorch TF32 | PyTorch f32 | kernels | kernels alone | graphs |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n{lines}"
+    );
+    page + &notes.text()
 }
 
 fn request(case: &str, files: &Value, device: &str, extra: &Value, repeats: usize) -> Value {
@@ -304,6 +325,23 @@ fn kernel_time(line: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_case_that_was_not_measured_keeps_its_line() {
+        let row = |case: &str, time: usize| format!("| `{case}` | {time} |");
+        let note = |date: &str, name: &str| Note {
+            date: date.into(),
+            machine: name.into(),
+        };
+        let rows = ["e2e-384", "e2e-step"].map(|case| (case, row(case, 1)));
+        let none = OldPage::default();
+        let old = page("cuda", &rows.into(), &note("2026-01-01", "a GPU"), &none);
+        let rows = HashMap::from([("e2e-384", row("e2e-384", 2))]);
+        let new = note("2026-02-01", "another GPU");
+        let text = page("cuda", &rows, &new, &OldPage::from(old.as_str()));
+        let end = "| `e2e-384` | 2 |\n| `e2e-step` | 1 |\n\n- 2026-02-01 (e2e-384): another GPU\n\n- 2026-01-01 (e2e-step): a GPU\n";
+        assert!(text.ends_with(end), "{text}");
+    }
 
     #[test]
     fn kernel_times_are_read_in_every_unit() {

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{Bench, THEIRS, row, target};
+use super::{Bench, THEIRS, target, times};
 
 const CASES: [&str; 3] = ["e2e-step", "soho-r18-step", "soho-r101-step"];
 /// Steps: later ones may free less than the first.
@@ -119,7 +119,7 @@ fn measure(
             .as_f64()
             .ok_or("a side reported no memory")?,
     };
-    let seconds = row::seconds(&answer).into_iter();
+    let seconds = times::seconds(&answer).into_iter();
     Ok(Measured {
         memory,
         seconds: seconds.fold(f64::INFINITY, f64::min),

@@ -3,10 +3,12 @@
 pub(crate) mod gpu;
 pub(crate) mod machine;
 mod memory;
+mod old_page;
 mod python;
 mod row;
 mod table;
 mod target;
+mod times;
 mod two_step;
 pub(crate) mod worker;
 
@@ -17,6 +19,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::names;
+use old_page::OldPage;
 use row::Row;
 use target::Target;
 use worker::Worker;
@@ -66,7 +70,7 @@ const THEIRS: &str = "PyTorch";
 const COMPILED: &str = "PyTorch compiled";
 
 /// Runs the named cases, or all, appends the records to `target/peer/PAGE.jsonl` and writes `docs/numbers/PAGE.md` from that
-/// file; the page is named after the vector instructions, bf16 or the GPU. `table` only writes the pages, `two-step` and
+/// file and, for cases that it has not, from the old page; the page is named after the vector instructions, bf16 or the GPU. `table` only writes the pages, `two-step` and
 /// `memory` one of their own.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     let (target, names) = Target::parse(words)?;
@@ -111,11 +115,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
 }
 
 fn choose(names: &[&str], target: &Target) -> Result<Vec<(&'static str, Kind)>, String> {
-    let all = CASES.map(|(name, _)| name);
-    if let Some(unknown) = names.iter().find(|name| !all.contains(name)) {
-        let all = all.join(", ");
-        return Err(format!("no case is called {unknown:?}; there are {all}"));
-    }
+    names::check("case", names, &CASES.map(|(name, _)| name))?;
     let is_chosen = |name: &&str| names.is_empty() || names.contains(name);
     let cases = CASES.into_iter();
     Ok(cases
@@ -129,7 +129,7 @@ pub(crate) fn cargo(root: &Path) -> Command {
     command
 }
 
-/// Writes the page of every file of raw records.
+/// Writes the page of every file of raw records, which are this machine's alone.
 fn write_pages(root: &Path) -> Result<(), String> {
     let folder = root.join("target/peer");
     let failed = |error| format!("{}: {error}", folder.display());
@@ -144,8 +144,9 @@ fn write_pages(root: &Path) -> Result<(), String> {
         };
         let raw = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         let page = target::page_file(root, name);
-        let text =
-            table::page(&raw, &cases, name).map_err(|e| format!("{}: {e}", path.display()))?;
+        let old = OldPage::read(&page)?;
+        let text = table::page(&raw, &cases, name, &old)
+            .map_err(|e| format!("{}: {e}", path.display()))?;
         fs::create_dir_all(page.parent().unwrap_or(root))
             .map_err(|e| format!("{}: {e}", page.display()))?;
         fs::write(&page, text).map_err(|e| format!("{}: {e}", page.display()))?;
@@ -220,7 +221,7 @@ impl Bench<'_> {
                 }
                 first => first?,
             };
-            let seconds = row::seconds(&first);
+            let seconds = times::seconds(&first);
             let least = seconds.into_iter().fold(f64::INFINITY, f64::min);
             let repeats = (TURN / least).clamp(1.0, MAX_REPEATS) as usize;
             sides.push((worker, versions, repeats));

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::times::{Times, seconds};
 use super::{COMPILED, OURS, THEIRS};
 
 /// Wall times of one side, and its memory.
 #[derive(Debug, Clone, PartialEq)]
 struct Side {
-    least: f64,
-    median: f64,
+    times: Times,
     /// Peak resident memory in bytes, or the GPU's.
     peak: f64,
     /// Largest fraction of the cores that other processes took meanwhile, in percent.
@@ -29,15 +29,6 @@ pub(super) struct Row {
     worst: (f64, String),
     /// Up to which difference losses agree.
     tolerance: f64,
-}
-
-/// The wall times of an answer, in seconds.
-pub(super) fn seconds(answer: &Value) -> Vec<f64> {
-    let list = answer.get("seconds").and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(Value::as_f64)
-        .collect()
 }
 
 impl Row {
@@ -64,14 +55,14 @@ impl Row {
 
     /// Our time over PyTorch's, by the least of each.
     fn ratio(&self) -> f64 {
-        self.ours.least / self.theirs.least
+        self.ours.times.least / self.theirs.times.least
     }
 
     /// Our time over compiled PyTorch's.
     fn compiled_ratio(&self) -> Option<f64> {
         self.compiled
             .as_ref()
-            .map(|side| self.ours.least / side.least)
+            .map(|side| self.ours.times.least / side.times.least)
     }
 
     /// Our time over that of PyTorch's faster side.
@@ -104,7 +95,7 @@ impl Row {
             (Some(side), Some(ratio)) => {
                 format!(
                     ", compiled {:>8} ms, ratio {ratio:.2}",
-                    milliseconds(side.least)
+                    milliseconds(side.times.least)
                 )
             }
             _ => String::new(),
@@ -112,8 +103,8 @@ impl Row {
         format!(
             "{:<18} {OURS} {:>8} ms, {THEIRS} {:>8} ms, ratio {:.2}{compiled}, largest loss difference {:.1e} ({})",
             self.case,
-            milliseconds(self.ours.least),
-            milliseconds(self.theirs.least),
+            milliseconds(self.ours.times.least),
+            milliseconds(self.theirs.times.least),
             self.ratio(),
             self.worst.0,
             self.worst.1
@@ -124,8 +115,8 @@ impl Row {
         let time = |side: &Side| {
             format!(
                 "{} ({})",
-                milliseconds(side.least),
-                milliseconds(side.median)
+                milliseconds(side.times.least),
+                milliseconds(side.times.median)
             )
         };
         let mark = if self.agrees() { "" } else { "**" };
@@ -163,12 +154,8 @@ impl Side {
                 .map(|(name, value)| (name.clone(), value.as_f64().unwrap_or(f64::NAN)))
                 .collect();
         }
-        times.sort_by(f64::total_cmp);
-        let middle = |at: usize| times.get(at).copied();
-        let last = times.len().checked_sub(1)?;
         Some(Self {
-            least: middle(0)?,
-            median: (middle(last / 2)? + middle(times.len() / 2)?) / 2.0,
+            times: Times::of(times)?,
             peak,
             others,
             losses,

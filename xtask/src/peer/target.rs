@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
+use super::worker::Build;
 use super::{Kind, OURS, THEIRS};
 
 const PRECISIONS: &str = "--precision: give bf16, or leave it out";
@@ -109,19 +110,12 @@ impl<'a> Target<'a> {
         if let Some(ready) = std::env::var_os("VLP_PEER_WORKER") {
             return Ok(ready.into());
         }
-        let mut command = super::cargo(root);
-        command.args(["build", "-q", "-p", "peer-worker"]);
-        command.arg("--message-format=json-render-diagnostics");
-        if let Some(gpu) = self.gpu() {
-            command.args(["--features", gpu]);
-        }
-        command.stderr(Stdio::inherit());
-        let output = command.output().map_err(|e| format!("cargo: {e}"))?;
-        if !output.status.success() {
-            return Err("peer-worker did not build".into());
-        }
-        let messages = String::from_utf8_lossy(&output.stdout);
-        let built = executable(&messages).ok_or("cargo named no executable of peer-worker")?;
+        let build = Build {
+            features: self.gpu(),
+            target: None,
+            profile: None,
+        };
+        let built = build.run(root)?;
         let copy = root.join("target/peer").join("peer-worker");
         let failed = |e| format!("{} to {}: {e}", built.display(), copy.display());
         fs::create_dir_all(root.join("target/peer")).map_err(failed)?;
@@ -195,14 +189,6 @@ impl<'a> Target<'a> {
             .map_or(String::new(), |level| format!(" --simd {level}"));
         format!("cargo xtask peer{device}{precision}{simd}")
     }
-}
-
-/// The last executable that cargo's JSON messages name.
-fn executable(messages: &str) -> Option<PathBuf> {
-    messages.lines().rev().find_map(|line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        Some(PathBuf::from(message["executable"].as_str()?))
-    })
 }
 
 /// Where raw records of a page are kept.
@@ -282,17 +268,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn the_worker_is_the_executable_that_cargo_names_last() {
-        let messages = r#"{"reason":"compiler-artifact","executable":null}
-{"reason":"compiler-artifact","executable":"/t/debug/build-script"}
-{"reason":"compiler-artifact","executable":"/t/debug/peer-worker"}
-{"reason":"build-finished","success":true}
-"#;
-        assert_eq!(executable(messages), Some("/t/debug/peer-worker".into()));
-        assert_eq!(executable("not JSON\n{}\n"), None);
-    }
 
     #[test]
     fn options_come_before_the_cases() {

@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{Bench, ROUNDS, THEIRS, row, target};
+use super::times::{Times, seconds};
+use super::{Bench, ROUNDS, THEIRS, target};
 
 /// What is compared with one system.
 struct System {
@@ -38,27 +39,6 @@ const PROPOSALS: f64 = 1000.0;
 /// Timed runs of a side in each turn.
 const REPEATS: usize = 3;
 
-/// Least and median time of one side, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Times {
-    least: f64,
-    median: f64,
-}
-
-impl Times {
-    fn of(mut seconds: Vec<f64>) -> Option<Self> {
-        seconds.sort_by(f64::total_cmp);
-        Some(Self {
-            least: *seconds.first()?,
-            median: *seconds.get(seconds.len() / 2)?,
-        })
-    }
-
-    fn text(&self) -> String {
-        format!("{:.0} ({:.0})", 1e3 * self.least, 1e3 * self.median)
-    }
-}
-
 /// vlp, the same model in PyTorch, the two steps, and the first of them.
 type Row = [Times; 4];
 
@@ -89,10 +69,10 @@ fn measure(bench: &Bench, system: &System, versions: &mut Value) -> Result<Row, 
     for (worker, _) in &mut sides {
         worker.add_versions(versions)?;
     }
-    let mut seconds: [Vec<f64>; 4] = Default::default();
+    let mut times: [Vec<f64>; 4] = Default::default();
     // The first turn warms up.
     for turn in 0..=ROUNDS {
-        for ((worker, case), seconds) in sides.iter_mut().zip(&mut seconds) {
+        for ((worker, case), times) in sides.iter_mut().zip(&mut times) {
             let repeats = if turn == 0 { 1 } else { REPEATS };
             let mut request = json!({"case": case, "inputs": files["inputs"], "repeats": repeats});
             if *case == system.pair {
@@ -108,11 +88,11 @@ fn measure(bench: &Bench, system: &System, versions: &mut Value) -> Result<Row, 
                 ));
             }
             if turn > 0 {
-                seconds.extend(row::seconds(&answer));
+                times.extend(seconds(&answer));
             }
         }
     }
-    let [ours, theirs, two_step, regions] = seconds.map(Times::of);
+    let [ours, theirs, two_step, regions] = times.map(Times::of);
     match (ours, theirs, two_step, regions) {
         (Some(ours), Some(theirs), Some(two_step), Some(regions)) => {
             Ok([ours, theirs, two_step, regions])
@@ -123,14 +103,15 @@ fn measure(bench: &Bench, system: &System, versions: &mut Value) -> Result<Row, 
 
 fn line(system: &System, row: &Row) -> String {
     let [ours, theirs, two_step, regions] = row;
+    let text = |times: &Times| format!("{:.0} ({:.0})", 1e3 * times.least, 1e3 * times.median);
     format!(
         "| {} | {} | {} | {} | {} | {} | {:.1} | {:.1} |\n",
         system.name,
         system.sizes,
-        ours.text(),
-        theirs.text(),
-        two_step.text(),
-        regions.text(),
+        text(ours),
+        text(theirs),
+        text(two_step),
+        text(regions),
         two_step.least / ours.least,
         two_step.least / theirs.least
     )
@@ -170,13 +151,5 @@ mod tests {
         assert!(line.starts_with("| SOHO | 600 x 1000 pixels"), "{line}");
         let end = "| 500 (750) | 1000 (1500) | 4000 (6000) | 3000 (4500) | 8.0 | 4.0 |\n";
         assert!(line.ends_with(end), "{line}");
-        assert_eq!(
-            Times::of(vec![3.0, 1.0, 2.0]),
-            Some(Times {
-                least: 1.0,
-                median: 2.0
-            })
-        );
-        assert_eq!(Times::of(vec![]), None);
     }
 }

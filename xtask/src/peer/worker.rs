@@ -2,12 +2,53 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::machine;
+use super::{cargo, machine};
+
+const PACKAGE: &str = "peer-worker";
+
+/// How vlp's worker is built.
+pub(crate) struct Build<'a> {
+    pub(crate) features: Option<&'a str>,
+    /// The target folder, if it is another one.
+    pub(crate) target: Option<&'a str>,
+    pub(crate) profile: Option<&'a str>,
+}
+
+impl Build<'_> {
+    /// Builds it and returns the executable.
+    pub(crate) fn run(&self, root: &Path) -> Result<PathBuf, String> {
+        let mut command = cargo(root);
+        command.args(["build", "-q", "-p", PACKAGE]);
+        command.arg("--message-format=json-render-diagnostics");
+        for (option, value) in [
+            ("--features", self.features),
+            ("--target-dir", self.target),
+            ("--profile", self.profile),
+        ] {
+            command.args(value.into_iter().flat_map(|value| [option, value]));
+        }
+        command.stderr(Stdio::inherit());
+        let output = command.output().map_err(|e| format!("cargo: {e}"))?;
+        if !output.status.success() {
+            return Err(format!("{PACKAGE} did not build"));
+        }
+        let messages = String::from_utf8_lossy(&output.stdout);
+        executable(&messages).ok_or_else(|| format!("cargo named no executable of {PACKAGE}"))
+    }
+}
+
+/// The last executable that cargo's JSON messages name.
+fn executable(messages: &str) -> Option<PathBuf> {
+    messages.lines().rev().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message["executable"].as_str()?))
+    })
+}
 
 /// One side of the comparison; the process ends with the value.
 pub(crate) struct Worker {
@@ -109,6 +150,17 @@ mod tests {
     fn ask(script: &str) -> Result<Value, String> {
         let mut worker = Worker::start("fake", Command::new("sh").args(["-c", script]))?;
         worker.ask(&json!({"case": "x"}))
+    }
+
+    #[test]
+    fn the_worker_is_the_executable_that_cargo_names_last() {
+        let messages = r#"{"reason":"compiler-artifact","executable":null}
+{"reason":"compiler-artifact","executable":"/t/debug/build-script"}
+{"reason":"compiler-artifact","executable":"/t/debug/peer-worker"}
+{"reason":"build-finished","success":true}
+"#;
+        assert_eq!(executable(messages), Some("/t/debug/peer-worker".into()));
+        assert_eq!(executable("not JSON\n{}\n"), None);
     }
 
     #[test]

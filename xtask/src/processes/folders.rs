@@ -1,7 +1,7 @@
 //! Folders and programs of scenarios.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::peer::cargo;
 
@@ -12,6 +12,28 @@ pub(crate) fn empty(folder: &Path) -> Result<(), String> {
         fs::remove_dir_all(folder).map_err(failed)?;
     }
     fs::create_dir_all(folder).map_err(failed)
+}
+
+/// All files below a folder, in order.
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut files = vec![];
+    for path in entries(folder)? {
+        match path.is_dir() {
+            true => files.extend(self::files(&path)?),
+            false => files.push(path),
+        }
+    }
+    Ok(files)
+}
+
+/// What is in a folder, in order.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let failed = |error| format!("{}: {error}", folder.display());
+    let entries = fs::read_dir(folder).map_err(failed)?;
+    let paths = entries.map(|entry| Ok(entry.map_err(failed)?.path()));
+    let mut paths: Vec<PathBuf> = paths.collect::<Result<_, String>>()?;
+    paths.sort();
+    Ok(paths)
 }
 
 /// Builds what the arguments of `cargo build` say, and copies `built` of `target/debug`: another build could replace it.

@@ -6,3 +6,5 @@ pub(crate) mod options;
 pub(crate) mod random;
 pub(crate) mod run_files;
 pub(crate) mod scenario;
+pub(crate) mod settings;
+pub(crate) mod wait;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::names;
+
 /// Why a scenario has not passed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -56,14 +58,8 @@ pub(crate) fn choose<'a, L, T>(
     all: &'a [Scenario<L, T>],
     names: &[String],
 ) -> Result<Vec<&'a Scenario<L, T>>, String> {
-    let is_scenario = |name: &str| all.iter().any(|scenario| scenario.name == name);
-    if let Some(unknown) = names.iter().find(|name| !is_scenario(name)) {
-        let names: Vec<&str> = all.iter().map(|scenario| scenario.name).collect();
-        let names = names.join(", ");
-        return Err(format!(
-            "no scenario is called {unknown:?}; there are {names}"
-        ));
-    }
+    let all_names: Vec<&str> = all.iter().map(|scenario| scenario.name).collect();
+    names::check("scenario", names, &all_names)?;
     let is_chosen = |scenario: &&Scenario<L, T>| {
         names.is_empty() || names.iter().any(|name| name == scenario.name)
     };

@@ -104,6 +104,29 @@ fn temporary_stem(name: &str) -> Option<&str> {
     Some(stem)
 }
 
+/// The step of the last checkpoint that must be durable after these calls; 0 if none must.
+pub(super) fn durable_step(calls: &[Call]) -> usize {
+    let saved = |call: &Call| match &call.change {
+        Change::Rename { to } => {
+            let name = to.file_name()?.to_str()?;
+            name.strip_prefix("step-")?.parse().ok()
+        }
+        _ => None,
+    };
+    let (mut renamed, mut durable) = (0, 0);
+    for call in calls {
+        renamed = saved(call).unwrap_or(renamed);
+        let is_synced = call.change == Change::Sync && call.path.ends_with("checkpoints");
+        // The next save begins with a folder, and so does the removal of an old checkpoint: by then this one must be durable,
+        // even if the folder of checkpoints was never synced.
+        let is_over = call.change == Change::MakeFolder && final_name(&call.path) == "checkpoints";
+        if is_synced || is_over {
+            durable = renamed;
+        }
+    }
+    durable
+}
+
 /// Reads a log of the shim.
 pub(super) fn read(log: &Path) -> Result<Vec<Call>, String> {
     let failed = |why: &str| format!("{}: {why}", log.display());
@@ -183,6 +206,25 @@ mod tests {
         assert_eq!(calls[1].describe(), "rename to b");
         fs::write(&log, &records.concat()[..60]).unwrap();
         assert!(read(&log).unwrap_err().ends_with("cut off"));
+    }
+
+    #[test]
+    fn a_checkpoint_must_be_durable_once_it_is_synced_or_another_begins() {
+        let call = |path: &str, change| Call {
+            path: path.into(),
+            change,
+        };
+        let begin = || call("/run/checkpoints/.writing-1-0", Change::MakeFolder);
+        let rename = |step: usize| {
+            let to = format!("/run/checkpoints/step-{step:08}").into();
+            call("/run/checkpoints/.writing-1-0", Change::Rename { to })
+        };
+        let sync = || call("/run/checkpoints", Change::Sync);
+        let calls = [begin(), rename(1), sync(), begin(), rename(2)];
+        let steps: Vec<usize> = (0..=5).map(|end| durable_step(&calls[..end])).collect();
+        assert_eq!(steps, [0, 0, 0, 1, 1, 1]);
+        // Nothing is synced.
+        assert_eq!(durable_step(&[begin(), rename(1), begin()]), 1);
     }
 
     #[test]

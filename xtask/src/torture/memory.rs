@@ -13,11 +13,14 @@ use super::lab::Lab;
 use super::tiny::{self, PRESETS};
 use crate::processes::job::send;
 use crate::processes::scenario::Outcome;
+use crate::processes::wait;
 
 /// Minutes of a run by hand: eight hours for both presets, which run at the same time.
 const LONG: u64 = 480;
 /// Seconds of a run in continuous integration.
 const SHORT: u64 = 15;
+/// Time between looks at the losses.
+const INTERVAL: Duration = Duration::from_millis(50);
 /// Looks at a process in each of three parts of its time.
 const LOOKS: usize = 200;
 /// Growth from the second to the last part, in KiB, of what is allocated: a batch more ahead, and vectors that double.
@@ -151,14 +154,14 @@ fn heap(run: &Path) -> PathBuf {
 
 /// Waits for a condition as long as the process runs.
 fn until(child: &mut Child, condition: impl Fn() -> bool) -> Result<(), String> {
-    while !condition() {
-        thread::sleep(Duration::from_millis(50));
-        let status = child.try_wait().map_err(|e| e.to_string())?;
-        if let Some(status) = status {
-            return Err(format!("it ended by itself: {status}"));
-        }
-    }
-    Ok(())
+    let look = || match condition() {
+        true => Ok(true),
+        false => match child.try_wait().map_err(|e| e.to_string())? {
+            None => Ok(false),
+            Some(status) => Err(format!("it ended by itself: {status}")),
+        },
+    };
+    wait::until(INTERVAL, Duration::MAX, look).map(|_| ())
 }
 
 /// The lines of a run's log that have losses.

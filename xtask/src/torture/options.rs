@@ -8,6 +8,9 @@ pub(super) const FUZZ: &str = "fuzz";
 pub(super) const MEMORY: &str = "memory";
 pub(super) const UNSAFE: &str = "unsafe";
 
+/// Seed where none is given.
+const SEED: u64 = 1;
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Options {
     /// Whether as much is tried as by hand, or as little as in continuous integration.
@@ -31,7 +34,7 @@ impl Options {
     pub(super) fn parse(words: &[&str]) -> Result<Self, String> {
         let mut options = Self {
             long: false,
-            seed: 1,
+            seed: SEED,
             build: true,
             write_messages: false,
             inputs: None,
@@ -58,8 +61,10 @@ impl Options {
         Ok(options)
     }
 
-    /// The words by which less of a test was run than by `--long` alone.
-    pub(super) fn of_parts(&self, test: &str) -> String {
+    /// The words by which a test differed from one by `--long` alone.
+    pub(super) fn words_of(&self, test: &str) -> String {
+        let seed = Some(self.seed).filter(|seed| *seed != SEED);
+        let seed = seed.map(|seed| format!(" --seed {seed}"));
         let no_burn = match self.no_burn && [FUZZ, UNSAFE].contains(&test) {
             true => " --no-burn",
             false => "",
@@ -68,7 +73,7 @@ impl Options {
         let inputs = inputs.map(|count| format!(" --inputs {count}"));
         let minutes = self.minutes.filter(|_| test == MEMORY);
         let minutes = minutes.map(|count| format!(" --minutes {count}"));
-        let counts = [inputs, minutes].into_iter().flatten();
+        let counts = [seed, inputs, minutes].into_iter().flatten();
         counts.fold(no_burn.to_owned(), |words, count| words + &count)
     }
 }
@@ -102,6 +107,10 @@ mod tests {
             names: vec!["kill".into(), "power".into()],
         };
         assert_eq!(options, expected);
+        assert_eq!(options.words_of("fuzz"), " --no-burn --seed 9 --inputs 5");
+        assert_eq!(options.words_of("kill"), " --seed 9");
+        let usual = Options::parse(&["--long", "kill"]).unwrap();
+        assert_eq!(usual.words_of("kill"), "");
         assert!(Options::parse(&["--seed"]).is_err());
         assert!(Options::parse(&["--short"]).is_err());
         assert!(Options::parse(&["--write-messages"]).is_err());

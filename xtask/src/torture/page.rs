@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::options::Options;
+use crate::files::read_if_there;
 use crate::peer::machine;
 use crate::processes::scenario::Run;
 
@@ -27,7 +28,7 @@ pub(super) fn write(
 ) -> Result<(), String> {
     let path = root.join("docs/reliability.md");
     let failed = |e| format!("{}: {e}", path.display());
-    let old = fs::read_to_string(&path).unwrap_or_default();
+    let old = read_if_there(&path)?.unwrap_or_default();
     let processor = machine::describe();
     let now = machine::now()?;
     let date = now.split('T').next().unwrap_or_default();
@@ -36,7 +37,7 @@ pub(super) fn write(
         .filter_map(|run| {
             let figure = run.outcome.as_ref().ok()?;
             let name = run.name;
-            let less = options.of_parts(name);
+            let less = options.words_of(name);
             let minutes = run.time.as_secs_f64() / 60.0;
             let line = format!(
                 "| `{name}` | {figure} | `cargo xtask torture {name} --long{less}` ({minutes:.1} min) | {processor} | {date} |\n"

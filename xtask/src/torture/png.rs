@@ -29,44 +29,26 @@ fn with_header_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// An image of noise, not compressed.
-pub(super) fn noise(width: usize, height: usize, random: &mut Random) -> Vec<u8> {
-    let mut rows = vec![0; height * (1 + 3 * width)];
-    for row in rows.chunks_mut(1 + 3 * width) {
-        // The first byte is the filter: none.
-        row[1..].fill_with(|| random.below(256) as u8);
-    }
-    let mut stream = vec![0x78, 1];
-    let blocks = rows.chunks(usize::from(u16::MAX));
-    let last = blocks.len() - 1;
-    for (number, block) in blocks.enumerate() {
-        let len = block.len() as u16;
-        stream.push(u8::from(number == last));
-        stream.extend(len.to_le_bytes());
-        stream.extend((!len).to_le_bytes());
-        stream.extend(block);
-    }
-    let step = |(a, b): (u32, u32), byte: &u8| {
-        let a = (a + u32::from(*byte)) % 65521;
-        (a, (b + a) % 65521)
-    };
-    let (a, b) = rows.iter().fold((1, 0), step);
-    stream.extend((b << 16 | a).to_be_bytes());
-    let mut header = [width as u32, height as u32].map(u32::to_be_bytes).concat();
-    // Eight bits of red, green and blue.
-    header.extend([8, 2, 0, 0, 0]);
-    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
-    for (name, bytes) in [(b"IHDR", header), (b"IDAT", stream), (b"IEND", vec![])] {
-        let start = png.len() + 4;
-        png.extend((bytes.len() as u32).to_be_bytes());
-        png.extend(name);
-        png.extend(bytes);
-        png.extend(crc32(&png[start..]).to_be_bytes());
-    }
-    png
+pub(super) fn noise(
+    width: usize,
+    height: usize,
+    random: &mut Random,
+) -> Result<Vec<u8>, png::EncodingError> {
+    let mut pixels = vec![0; 3 * width * height];
+    pixels.fill_with(|| random.below(256) as u8);
+    let mut file = vec![];
+    let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::NoCompression);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&pixels)?;
+    writer.finish()?;
+    Ok(file)
 }
 
 /// CRC-32 of zip and PNG.
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
+fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| match crc & 1 {
             1 => (crc >> 1) ^ 0xEDB8_8320,

@@ -35,8 +35,11 @@ pub(super) fn run(lab: &Lab) -> Outcome<String> {
         for done in 1..=calls.len() {
             disk.apply(&calls[done - 1])?;
             points += 1;
-            let durable_step = subject.durable_step(&calls[..done]);
             let ended = done == calls.len();
+            let durable_step = match ended {
+                true => subject.last_step(),
+                false => subject.durable_step(&calls[..done]),
+            };
             let drawn = (0..lab.count(2, 12)).map(|_| Loss::Random(random.below(1 << 30) as u64));
             for loss in [Loss::All, Loss::Bytes, Loss::Names]
                 .into_iter()

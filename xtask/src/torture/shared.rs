@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::calls::Change;
 use super::lab::Lab;
@@ -12,7 +12,10 @@ use super::subject::Subject;
 use super::tiny::{self, PRESETS};
 use crate::processes::run_files;
 use crate::processes::scenario::Outcome;
+use crate::processes::wait;
 
+/// Much shorter than a run.
+const INTERVAL: Duration = Duration::from_millis(2);
 /// Longer than a run takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -180,12 +183,8 @@ fn clock(lab: &Lab) -> Result<String, String> {
 }
 
 fn wait_for(condition: impl Fn() -> bool) -> Result<(), String> {
-    let start = Instant::now();
-    while !condition() {
-        if start.elapsed() > LIMIT {
-            return Err(format!("waited for {} s in vain", LIMIT.as_secs()));
-        }
-        std::thread::sleep(Duration::from_millis(2));
+    match wait::until(INTERVAL, LIMIT, || Ok(condition()))? {
+        true => Ok(()),
+        false => Err(format!("waited for {} s in vain", LIMIT.as_secs())),
     }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::calls::{self, Call, Change, is_temporary};
+use super::calls::{self, Call, is_temporary};
 use super::disk::{Disk, Loss, Tree};
 use super::lab::{Lab, copy_folder};
 use super::tiny;
@@ -21,8 +21,9 @@ pub(super) struct Subject {
     /// What is in it afterwards, if nothing happens.
     end: PathBuf,
     kind: Kind,
-    /// The step that a run has been trained to before.
+    /// The step that a run has been trained to before, and that it is trained to; 0 of what is no run.
     started: usize,
+    ended: usize,
 }
 
 /// How the output changes from the old state to the new one.
@@ -83,6 +84,7 @@ impl Subject {
             end,
             kind: Kind::Run,
             started: resumed.unwrap_or(0),
+            ended: steps,
         })
     }
 
@@ -191,6 +193,7 @@ impl Subject {
                     Some(_) => Kind::Files,
                 },
                 started: 0,
+                ended: 0,
             };
             for (folder, arguments) in [
                 (subject.start.as_ref(), old),
@@ -282,23 +285,12 @@ impl Subject {
 
     /// The step that a run must be resumed from at least, after these calls.
     pub(super) fn durable_step(&self, calls: &[Call]) -> usize {
-        let saved = |call: &Call| match &call.change {
-            Change::Rename { to } => to
-                .file_name()?
-                .to_str()?
-                .strip_prefix("step-")?
-                .parse()
-                .ok(),
-            _ => None,
-        };
-        let (mut renamed, mut durable) = (0, 0);
-        for call in calls {
-            renamed = saved(call).unwrap_or(renamed);
-            if call.change == Change::Sync && call.path.ends_with("checkpoints") {
-                durable = renamed;
-            }
-        }
-        durable.max(self.started)
+        calls::durable_step(calls).max(self.started)
+    }
+
+    /// The step that a run must be resumed from once the command has ended, whatever it has synced.
+    pub(super) fn last_step(&self) -> usize {
+        self.ended
     }
 
     /// Runs the command, or resumes the run, so that the output is that of an undisturbed command.

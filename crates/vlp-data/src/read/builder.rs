@@ -113,14 +113,14 @@ impl SourceBuilder {
     /// scoring only.
     ///
     /// # Errors
-    /// As [`clip_to_image`]; more attributes than the index can number.
+    /// As [`clip_to_image`]; an unreadable image header; more attributes than the index can number.
     pub(crate) fn push_object(&mut self, row: u32, object: AnnotatedObject) -> Result<(), String> {
         let bbox = object.bbox;
         check_attributes(&object.attributes)?;
-        let size = self
-            .rows
-            .get(row as usize)
-            .map_or((0, 0), |row| self.images.size(row.image));
+        let size = match self.rows.get(row as usize) {
+            Some(row) => (self.images.measure(row.image)).map_err(|error| error.to_string())?,
+            None => (0, 0),
+        };
         let clipped = clip_to_image(bbox, size);
         if finite_sides(bbox).is_some() && bbox[2] >= 0.0 && bbox[3] >= 0.0 {
             self.row_objects.push((row, self.objects.len() as u32));

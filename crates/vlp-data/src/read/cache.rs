@@ -3,8 +3,8 @@
 //! The file holds the version of its layout, the version of this crate, and for every input its path, length, modification
 //! time and CRC-32C (for a folder only the path). It also holds the names in every folder that was searched for images, as
 //! a hash, and length and times of every image whose size was read from its header. If any of these differs, or the file is
-//! damaged, the index is rebuilt and the file replaced, but a file that is not a cache is left alone: a cache never causes
-//! an error. [`CacheState`] says what happened.
+//! damaged, the index is rebuilt and the file replaced, but a file that is not a cache, or cannot be read, is left alone: a
+//! cache never causes an error. [`CacheState`] says what happened.
 //!
 //! ```no_run
 //! use vlp_data::{Limits, read::{CocoFiles, cache, coco}};
@@ -20,7 +20,7 @@
 use std::{
     ffi::OsStr,
     fmt, fs,
-    io::Read as _,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -71,7 +71,7 @@ pub enum CacheState {
     Hit,
     /// The index was built and the file written, for this reason.
     Rebuilt(String),
-    /// The index was built, but the file could not be written for this reason.
+    /// The index was built, but the file could not be written, or is not a cache that may be replaced, for this reason.
     NotWritten(String),
 }
 
@@ -106,22 +106,20 @@ pub(crate) fn open_with_key(
     key: &CacheKey,
     build: impl FnOnce() -> Result<FileSource, DataError>,
 ) -> Result<CachedSource, DataError> {
-    let reason = match read(path, key) {
+    let unused = match read(path, key) {
         Ok(source) => {
             let state = CacheState::Hit;
             return Ok(CachedSource { source, state });
         }
-        Err(reason) => reason,
+        Err(state) => state,
     };
     let source = build()?;
-    if reason == NOT_A_CACHE {
-        // The file was not written by this crate.
-        let state = CacheState::NotWritten(reason);
-        return Ok(CachedSource { source, state });
-    }
-    let state = match write(path, key, &source) {
-        Ok(()) => CacheState::Rebuilt(reason),
-        Err(reason) => CacheState::NotWritten(reason),
+    let state = match unused {
+        CacheState::Rebuilt(reason) => match write(path, key, &source) {
+            Ok(()) => CacheState::Rebuilt(reason),
+            Err(reason) => CacheState::NotWritten(reason),
+        },
+        left_alone => left_alone,
     };
     Ok(CachedSource { source, state })
 }
@@ -257,19 +255,31 @@ fn checksum(path: &Path) -> Result<u32, DataError> {
 /// Reads the index.
 ///
 /// # Errors
-/// Why the file is not used.
-fn read(path: &Path, key: &CacheKey) -> Result<FileSource, String> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err("there was no cache".into());
+/// Why the file is not used: [`CacheState::Rebuilt`] if it may be replaced, otherwise [`CacheState::NotWritten`].
+fn read(path: &Path, key: &CacheKey) -> Result<FileSource, CacheState> {
+    let not_found = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    match fs::read(path) {
+        Ok(bytes) if !is_cache(&bytes) => Err(CacheState::NotWritten(NOT_A_CACHE.into())),
+        Ok(bytes) => parse(&bytes, path, key).map_err(CacheState::Rebuilt),
+        Err(error) if not_found(&error) => Err(CacheState::Rebuilt("there was no cache".into())),
+        Err(error) => {
+            let reason = format!("{} could not be read: {error}", path.display());
+            Err(CacheState::NotWritten(reason))
         }
-        Err(error) => return Err(format!("the cache could not be read: {error}")),
-    };
-    let damaged = || "the cache is damaged".to_owned();
-    if !bytes.starts_with(&MAGIC) && !MAGIC.starts_with(&bytes) {
-        return Err(NOT_A_CACHE.into());
     }
+}
+
+/// Whether bytes are those of a cache, or of the start of one. No cache is empty, because it is renamed when it is complete.
+fn is_cache(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && (bytes.starts_with(&MAGIC) || MAGIC.starts_with(bytes))
+}
+
+/// The index in the bytes of a cache.
+///
+/// # Errors
+/// Why it is not used.
+fn parse(bytes: &[u8], path: &Path, key: &CacheKey) -> Result<FileSource, String> {
+    let damaged = || "the cache is damaged".to_owned();
     let (header, body) = bytes.split_at_checked(HEADER_LEN).ok_or_else(damaged)?;
     let number = |offset: usize| {
         let bytes = header[offset..].first_chunk().copied();

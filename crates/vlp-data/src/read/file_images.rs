@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use super::{
     builder::SourceBuilder,
     folders::{composed, composed_key},
+    images::Images,
 };
 
 /// The images of a file's records so far.
@@ -31,21 +32,8 @@ impl FileImages {
     ) -> Result<u32, String> {
         let file = without_current_folder(image);
         if let Some(&(index, first)) = self.first.get(&file) {
-            let key = builder.images.key(index);
-            if let Some(id) = image_id.filter(|&id| id != key) {
-                return Err(format!(
-                    "{image} has image_id {id}, but {key} in record {first}"
-                ));
-            }
-            let annotated = builder.images.annotated_size(index);
-            if let (Some((width, height)), Some(annotated)) = (size, annotated)
-                && annotated != (width as usize, height as usize)
-            {
-                let (first_width, first_height) = annotated;
-                return Err(format!(
-                    "{image} is {width}x{height}, but {first_width}x{first_height} in record {first}"
-                ));
-            }
+            let first = format!("record {first}");
+            check_repeated(&builder.images, index, &first, image, image_id, size)?;
             return Ok(index);
         }
         let key = image_id.unwrap_or_else(|| composed_key(image));
@@ -80,6 +68,37 @@ impl FileImages {
         let index = builder.images.push(key, root, &image, None);
         self.second.insert(file, index);
         Ok(index)
+    }
+}
+
+/// Whether a further record of an image agrees with the `first` on its id and its size. It may lack both, but not add them:
+/// earlier records, and their boxes, were read without them.
+///
+/// # Errors
+/// What differs. `image` names the image.
+pub(crate) fn check_repeated(
+    images: &Images,
+    index: u32,
+    first: &str,
+    image: &str,
+    image_id: Option<u64>,
+    size: Option<(u32, u32)>,
+) -> Result<(), String> {
+    let key = images.key(index);
+    if let Some(id) = image_id.filter(|&id| id != key) {
+        return Err(format!("{image} has image_id {id}, but {key} in {first}"));
+    }
+    let Some((width, height)) = size else {
+        return Ok(());
+    };
+    match images.annotated_size(index) {
+        Some(size) if size == (width as usize, height as usize) => Ok(()),
+        Some((first_width, first_height)) => Err(format!(
+            "{image} is {width}x{height}, but {first_width}x{first_height} in {first}"
+        )),
+        None => Err(format!(
+            "{image} is {width}x{height}, but {first} has no width and height; the first record of an image must have them"
+        )),
     }
 }
 

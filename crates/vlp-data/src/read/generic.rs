@@ -84,7 +84,10 @@ impl GenericRecord {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "caption, question, text and answers must be a text or a list of texts"
+)]
 enum OneOrMany {
     One(String),
     Many(Vec<String>),
@@ -100,20 +103,24 @@ impl OneOrMany {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "label must be true, false, \"entailment\", \"neutral\" or \"contradiction\""
+)]
 enum TruthOrText {
     Truth(bool),
     Text(String),
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "id must be a whole number from 0 on, or a text")]
 enum NumberOrText {
     Number(u64),
     Text(String),
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct LabeledBox {
     bbox: Vec<Number>,
     label: String,
@@ -257,8 +264,9 @@ impl GenericReader {
             Some(NumberOrText::Text(id)) => Some(id.clone()),
             None => None,
         };
+        let id_hash = id.as_ref().map(|id| fnv1a(id.bytes()));
         if let Some(id) = &id
-            && !self.id_hashes.insert(fnv1a(id.bytes()))
+            && id_hash.is_some_and(|hash| self.id_hashes.contains(&hash))
         {
             return Err(format!("its id {id:?} occurs twice"));
         }
@@ -273,6 +281,8 @@ impl GenericReader {
                 ));
             }
         }
+        // The id of a skipped record is free.
+        self.id_hashes.extend(id_hash);
         self.coco_ids_are_keys &= record.coco_id == Some(key);
         let row = Row {
             second_image,

@@ -103,6 +103,7 @@ struct ObjectAttributes {
 ///
 /// The class of an object is that of its first name in the vocabulary; attributes outside theirs are dropped. Names are
 /// compared in lower case without surrounding white space. Objects without a class are counted as `outside_vocabulary`.
+/// The boxes of an image are unknown if `objects.json` lacks it, or its record there is invalid.
 ///
 /// # Errors
 /// If a file is missing or has another format, or no image is valid.
@@ -135,9 +136,6 @@ pub fn visual_genome(files: &GenomeFiles, limits: &Limits) -> Result<FileSource,
     }
     if let Some((path, vocabulary)) = &files.objects {
         classes = Vocabulary::read(vocabulary)?;
-        for row in &mut reader.builder.rows {
-            row.has_boxes = true;
-        }
         lists(path, &[""], &[], |_, record| {
             reader.add_objects(path, &record, &classes, &object_attributes);
         })?;
@@ -341,6 +339,7 @@ impl GenomeReader {
         let Some(row) = self.row(path, record.image_id) else {
             return;
         };
+        self.builder.rows[row as usize].has_boxes = true;
         for (index, object_record) in record.objects.iter().enumerate() {
             let Some(class) = object_record
                 .names

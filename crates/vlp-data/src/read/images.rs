@@ -24,6 +24,14 @@ pub(crate) struct Images {
     limits: Limits,
 }
 
+/// Largest image file, in bytes.
+pub(crate) const MAX_IMAGE_BYTES: u64 = 1 << 30;
+/// Bytes from the start of an image file within which its size and orientation must be. WebP has the orientation after the
+/// pixels, which are as many bytes for the most pixels of the default limits.
+const MAX_HEADER_BYTES: u64 = 1 << 28;
+/// In place of a size that could not be read from the header, so that an index cache notices when the file changes.
+const UNREADABLE: (u32, u32) = (0, 0);
+
 /// Where the image bytes are.
 #[derive(Debug, Serialize, Deserialize)]
 enum Location {
@@ -255,7 +263,9 @@ impl Images {
             && let Some(name) = names.get(span.shard as usize)
         {
             let len = u64::from(span.len).min(max_len) as usize;
-            return store.read(name, span.start, len);
+            // A shard has many samples, in a folder as in an object store: one that cannot be read is not skipped.
+            let bytes = store.read(name, span.start, len);
+            return bytes.map_err(DataError::of_store);
         }
         let path = self.path(index);
         let mut bytes = Vec::new();
@@ -266,16 +276,7 @@ impl Images {
 
     /// The bytes of the image file.
     pub(crate) fn encoded(&self, index: u32) -> Result<Vec<u8>, DataError> {
-        match &self.location {
-            Location::Folders(_) => {
-                let path = self.path(index);
-                let mut bytes = Vec::new();
-                let read = open_file(&path).and_then(|mut file| file.read_to_end(&mut bytes));
-                read.map_err(DataError::io(&path))?;
-                Ok(bytes)
-            }
-            Location::Shards { .. } => self.prefix(index, u64::MAX),
-        }
+        self.prefix(index, MAX_IMAGE_BYTES)
     }
 
     /// The annotated size, if any.
@@ -294,23 +295,31 @@ impl Images {
         }
     }
 
-    /// Annotated width and height, otherwise those of the image header, which is read once.
-    ///
-    /// An unreadable image counts as one pixel; loading it gives the error.
+    /// As [`measure`](Self::measure), but an unreadable image counts as one pixel; loading it gives the error.
     pub(crate) fn size(&self, index: u32) -> (usize, usize) {
-        let Some(entry) = self.entries.get(index as usize) else {
-            return (0, 0);
-        };
-        let (width, height) = *entry.size.get_or_init(|| {
-            let (width, height) = self.header_size(index).unwrap_or((1, 1));
-            (width as u32, height as u32)
-        });
-        (width as usize, height as usize)
+        self.measure(index).unwrap_or((1, 1))
     }
 
-    fn header_size(&self, index: u32) -> Result<(usize, usize), DataError> {
+    /// Annotated width and height, otherwise those of the image header, which is read until that succeeds.
+    ///
+    /// # Errors
+    /// If the header is unreadable.
+    pub(crate) fn measure(&self, index: u32) -> Result<(usize, usize), DataError> {
+        let Some(entry) = self.entries.get(index as usize) else {
+            return Ok((0, 0));
+        };
+        match entry.size.get() {
+            Some(&(width, height)) if (width, height) != UNREADABLE => {
+                return Ok((width as usize, height as usize));
+            }
+            _ => {}
+        }
         let name = self.path(index).display().to_string();
-        header_size(&name, |max_len| self.prefix(index, max_len))
+        let size = header_size(&name, |max_len| self.prefix(index, max_len));
+        let header = size.as_ref().map(|&(w, h)| (w as u32, h as u32));
+        // Fails if it was unreadable before.
+        let _ = entry.size.set(header.unwrap_or(UNREADABLE));
+        size
     }
 
     /// The upright image. If the stored pixels have the annotated size, the EXIF orientation is ignored: boxes are in
@@ -338,11 +347,15 @@ impl Images {
 
 /// Opens an image file. A record may name anything: a device has no end, and a pipe makes its reader wait.
 fn open_file(path: &Path) -> io::Result<File> {
-    let kind = fs::metadata(path)?.file_type();
-    match kind.is_file() || kind.is_dir() {
-        true => File::open(path),
-        false => Err(io::Error::other("not a regular file")),
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Err(io::Error::other("not a regular file"));
     }
+    if metadata.len() > MAX_IMAGE_BYTES {
+        let reason = format!("{} bytes, more than {MAX_IMAGE_BYTES}", metadata.len());
+        return Err(io::Error::other(reason));
+    }
+    File::open(path)
 }
 
 /// Width and height of the upright image, from the shortest sufficient prefix of its file; `prefix` reads at most that many
@@ -359,5 +372,5 @@ pub(crate) fn header_size(
             return size;
         }
     }
-    image_size(&prefix(1 << 30)?, name)
+    image_size(&prefix(MAX_HEADER_BYTES)?, name)
 }

@@ -17,7 +17,7 @@ mod boxes;
 pub(crate) mod builder;
 pub mod cache;
 mod coco;
-mod file_images;
+pub(crate) mod file_images;
 pub(crate) mod folders;
 pub(crate) mod generic;
 mod genome;

@@ -30,7 +30,10 @@ enum Truth {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "directory must be a whole number from 0 on, or a text"
+)]
 enum Directory {
     Number(u64),
     Name(String),
@@ -81,7 +84,8 @@ fn add_line(
         ));
     };
     let split = identifier.split('-').next().unwrap_or_default();
-    if !identifiers.insert(fnv1a(identifier.bytes())) {
+    let identifier_hash = fnv1a(identifier.bytes());
+    if identifiers.contains(&identifier_hash) {
         return Err(format!("its identifier {identifier:?} occurs twice"));
     }
     trim_caption(&line.sentence).inspect_err(|_| builder.report.empty_captions += 1)?;
@@ -109,6 +113,8 @@ fn add_line(
             (left, right)
         }
     };
+    // The identifier of a skipped line is free.
+    identifiers.insert(identifier_hash);
     let record = builder.text_id(identifier);
     let row = builder.push_row(Row {
         second_image: Some(right),

@@ -100,19 +100,23 @@ pub(crate) fn lists(
         let mut lists = required.iter().chain(optional);
         lists.find(|&&list| list == name).copied()
     };
-    let expected = || {
-        let names: Vec<String> = required.iter().map(|name| format!("{name:?}")).collect();
-        format!("an object with {}", names.join(", "))
+    let file_list = list_name("");
+    let expected = match file_list {
+        Some(_) => "a list of records".to_owned(),
+        None => {
+            let names: Vec<String> = required.iter().map(|name| format!("{name:?}")).collect();
+            format!("an object with {}", names.join(", "))
+        }
     };
-    match scanner.token()? {
-        b'[' => match list_name("") {
-            Some(name) => return elements(&mut scanner, name, &mut each),
-            None => {
-                return Err(scanner.format_error(format!("a list; it must be {}", expected())));
-            }
-        },
-        b'{' => {}
-        _ => return Err(scanner.format_error(format!("not JSON; it must be {}", expected()))),
+    let problem = match (scanner.token()?, file_list) {
+        (b'[', Some(name)) => return elements(&mut scanner, name, &mut each),
+        (b'[', None) => Some("a list"),
+        (b'{', Some(_)) => Some("an object"),
+        (b'{', None) => None,
+        _ => Some("not JSON"),
+    };
+    if let Some(problem) = problem {
+        return Err(scanner.format_error(format!("{problem}; it must be {expected}")));
     }
     let mut key = Vec::new();
     if scanner.peek()? == b'}' {
@@ -146,9 +150,7 @@ pub(crate) fn lists(
         }
     }
     match required.iter().find(|name| !present.contains(name)) {
-        Some(name) => {
-            Err(scanner.format_error(format!("no list {name:?}; it must be {}", expected())))
-        }
+        Some(name) => Err(scanner.format_error(format!("no list {name:?}; it must be {expected}"))),
         None => Ok(()),
     }
 }
@@ -282,6 +284,16 @@ mod tests {
         ];
         for (text, expected) in cases {
             let error = read(text, &["list"]).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        for (text, expected) in [
+            (
+                &b"{\"list\": []}"[..],
+                "an object; it must be a list of records",
+            ),
+            (b"hello", "not JSON; it must be a list of records"),
+        ] {
+            let error = read(text, &[""]).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
         assert_eq!(read(b"\xef\xbb\xbf{\"list\": []}", &["list"]), Ok(vec![]));

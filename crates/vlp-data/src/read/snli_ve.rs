@@ -86,7 +86,8 @@ fn add_line(
             line.gold_label
         )
     })?;
-    if !id_hashes.insert(fnv1a(line.pair_id.bytes())) {
+    let id_hash = fnv1a(line.pair_id.bytes());
+    if id_hashes.contains(&id_hash) {
         return Err(format!("its pairID {:?} occurs twice", line.pair_id));
     }
     trim_caption(&line.sentence2).inspect_err(|_| builder.report.empty_captions += 1)?;
@@ -106,6 +107,8 @@ fn add_line(
             image
         }
     };
+    // The id of a skipped line is free.
+    id_hashes.insert(id_hash);
     let record = builder.text_id(&line.pair_id);
     let row = builder.push_row(Row {
         record: Some(record),

@@ -18,6 +18,7 @@ use crate::{
     read::{
         builder::SourceBuilder,
         cache::{self, CacheKey, CachedSource},
+        file_images::check_repeated,
         generic::{GenericReader, GenericRecord},
         images::Images,
         records::RawRecord,
@@ -188,13 +189,16 @@ fn add_samples(
     let second_image = members.second_image.take();
     let lines: Vec<Result<GenericRecord, String>> = match (members.text, members.json) {
         (Some(text), _) => vec![Ok(GenericRecord::from_caption(text))],
-        (None, Some(json)) => match RawRecord::new(&json).parse::<Value>() {
-            Ok(Value::Array(records)) => records.into_iter().map(line).collect(),
-            Ok(record) => vec![line(record)],
-            Err(reason) => return Err((".json".into(), reason)),
-        },
+        (None, Some(json)) if json.trim_ascii_start().starts_with(b"[") => {
+            let records: Result<Vec<Value>, _> = RawRecord::new(&json).parse();
+            let records = records.map_err(|reason| (".json".to_owned(), reason))?;
+            records.into_iter().map(line).collect()
+        }
+        // Parsed at once, so that messages have the position of what is wrong.
+        (None, Some(json)) => vec![RawRecord::new(&json).parse()],
         (None, None) => return Err(invalid("it has neither .json nor .txt")),
     };
+    // Of the first valid record, with its number.
     let (mut image_indices, several) = (None, lines.len() > 1);
     let mut result = Ok(());
     for (index, line) in lines.into_iter().enumerate() {
@@ -204,8 +208,11 @@ fn add_samples(
         };
         let added = line.and_then(|line| {
             reading.push_record(path, &record, line, |builder, line, size| {
-                if let Some(indices) = image_indices {
-                    return Ok(indices);
+                if let Some((first, left, right)) = image_indices {
+                    let first = format!("record {first}");
+                    let (images, id) = (&builder.images, line.image_id);
+                    check_repeated(images, left, &first, "its image", id, size)?;
+                    return Ok((left, right));
                 }
                 if let (None, Err(reason)) = (size, &image.size) {
                     return Err(format!("its image: {reason}"));
@@ -241,7 +248,7 @@ fn add_samples(
                     .map(|right| push(right, line.image2.as_deref(), None));
                 let record = || (left, format!("{shard}/{}", members.key));
                 images.entry(key).or_insert_with(record);
-                image_indices = Some((left, right));
+                image_indices = Some((index + 1, left, right));
                 Ok((left, right))
             })
         });

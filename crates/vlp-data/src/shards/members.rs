@@ -10,14 +10,12 @@ use crate::{
     DataError,
     hash::fnv1a,
     read::{
-        images::{Span, header_size},
+        images::{MAX_IMAGE_BYTES, Span, header_size},
         is_system_file,
         records::MAX_RECORD,
     },
 };
 
-/// Largest image file that is read.
-const MAX_IMAGE_BYTES: u64 = 1 << 30;
 /// Largest `.txt` member that is read.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 

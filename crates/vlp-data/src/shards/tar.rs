@@ -227,9 +227,12 @@ impl<'a> TarReader<'a> {
                 "it is truncated: half of the end mark is missing".into()
             ));
         }
-        let tail = self.bytes(self.offset, rest.min(READ_AHEAD))?;
-        if tail.iter().any(|&byte| byte != 0) {
-            return Ok(Err("data after the end mark".into()));
+        while self.offset < self.len {
+            let len = READ_AHEAD.min(self.len - self.offset);
+            if self.bytes(self.offset, len)?.iter().any(|&byte| byte != 0) {
+                return Ok(Err("data after the end mark".into()));
+            }
+            self.offset += len;
         }
         Ok(Ok(None))
     }

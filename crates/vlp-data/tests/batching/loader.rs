@@ -129,7 +129,7 @@ fn workers_prepare_a_bounded_number_of_batches() {
     // One received, four in the queues, one held by each of two blocked workers.
     assert!(loads.load(Ordering::SeqCst) <= 7 * 4);
     assert!(loader.wait_time() > Duration::ZERO);
-    assert_eq!((loader.step(), loader.steps_per_epoch()), (1, 7));
+    assert_eq!(loader.step(), 1);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::{collections::HashSet, sync::Arc};
 
 use rand::{RngExt, seq::SliceRandom};
-use vlp_data::{BatchPlan, BatchSampler, Examples, ResizeRule, rng};
+use vlp_data::{
+    BatchPlan, BatchSampler, Examples, Mixture, MixtureComponent, ResizeRule, Source as _, rng,
+};
 
 use crate::blocks::Blocks;
 
@@ -118,4 +120,13 @@ fn a_permutation_of_too_many_samples_is_refused() {
         "{text}"
     );
     BatchSampler::new(BatchPlan::new(1, 32).with_window(4096), examples).unwrap();
+}
+
+/// As one block it would be read in its order.
+#[test]
+fn a_mixture_divides_a_source_without_blocks_if_another_has_some() {
+    let sources = [Blocks::new(30, vec![0, 10]), Blocks::new(2500, vec![])];
+    let components = sources.map(|blocks| MixtureComponent::new(Arc::new(blocks)));
+    let mixture = Mixture::new(components.into(), "mixture").unwrap();
+    assert_eq!(mixture.block_starts(), [0, 10, 30, 1054, 2078]);
 }

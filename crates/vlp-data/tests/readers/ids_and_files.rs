@@ -134,6 +134,7 @@ fn second_image_of_an_id_is_skipped_and_both_are_named() {
         json!({"image": "c.png", "width": 6, "height": 8, "caption": "seven"}),
         json!({"image": "c.png", "coco_id": 4, "caption": "eight"}),
         json!({"image": "c.png", "image2": "a/1.png", "caption": "nine"}),
+        json!({"image": "a/1.png", "width": 8, "height": 6, "caption": "ten"}),
     ];
     let file = put(
         &dir,
@@ -152,6 +153,10 @@ fn second_image_of_an_id_is_skipped_and_both_are_named() {
             ("record 5", "a/1.png has image_id 2, but 1 in record 1"),
             ("record 7", "c.png is 6x8, but 8x6 in record 6"),
             ("record 8", "coco_id 4, but 3"),
+            (
+                "record 10",
+                "a/1.png is 8x6, but record 1 has no width and height",
+            ),
         ],
     );
     assert!(!check_all(&source).is_clean());
@@ -323,4 +328,37 @@ fn pairs_of_nlvr2_are_decoded_once() {
     .unwrap();
     let keys = [0, 1].map(|index| source.file_key(index));
     assert_eq!(keys[0], keys[1]);
+}
+
+/// Of two records with one id the first valid one is read, also if another comes before it.
+#[test]
+fn the_id_of_a_skipped_record_is_free() {
+    let dir = folder(&["a-img0.png", "a-img1.png", "a.jpg"]);
+    let lines = |records: [Value; 3]| records.map(|record| record.to_string()).join("\n");
+    let record = |image: &str| json!({"image": image, "caption": "words", "id": 7});
+    let records = lines([
+        record("none.png"),
+        record("a-img0.png"),
+        record("a-img1.png"),
+    ]);
+    let records = generic(put(&dir, "own.jsonl", records), GenericOptions::default()).unwrap();
+    assert_skipped(
+        &records,
+        &[("record 1", "missing"), ("record 3", "occurs twice")],
+    );
+    let statement = |text: &str| json!({"identifier": "a-0", "sentence": text});
+    let statements = lines([statement("?"), statement("one"), statement("two")]);
+    let statements = nlvr2(put(&dir, "dev.json", statements), dir.path(), &limits()).unwrap();
+    assert_skipped(
+        &statements,
+        &[("line 1", "no words"), ("line 3", "occurs twice")],
+    );
+    let hypothesis = |image: &str| json!({"Flickr30K_ID": image, "sentence2": "words", "gold_label": "neutral", "pairID": "p"});
+    let hypotheses = lines([hypothesis("none"), hypothesis("a"), hypothesis("a")]);
+    let file = put(&dir, "snli_ve_dev.jsonl", hypotheses);
+    let hypotheses = snli_ve(file, dir.path(), SnliVeText::Hypothesis, &limits()).unwrap();
+    assert_skipped(
+        &hypotheses,
+        &[("line 1", "missing"), ("line 3", "occurs twice")],
+    );
 }

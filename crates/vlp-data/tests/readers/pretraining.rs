@@ -204,6 +204,42 @@ fn visual_genome_files_are_read() {
     );
 }
 
+/// An empty list of objects says that there are none; a record that is missing or invalid says nothing.
+#[test]
+fn boxes_of_an_image_without_a_valid_record_of_objects_are_unknown() {
+    let dir = folder(&["1.png", "2.png", "3.png", "4.png"]);
+    for id in 1..=4 {
+        let path = dir.path().join(format!("{id}.png"));
+        fs::rename(&path, path.with_extension("jpg")).unwrap();
+    }
+    let images = (1..=4).map(|id| json!({ "image_id": id, "width": 8, "height": 6 }));
+    let regions = (1..=4).map(|id| json!({ "id": id, "regions": [{ "phrase": "a car" }] }));
+    let car = json!({ "x": 1, "y": 1, "w": 3, "h": 2, "names": ["car"] });
+    let objects = json!([
+        { "image_id": 1, "objects": [car] },
+        { "image_id": 2, "objects": [car, { "names": "car" }] },
+        { "image_id": 3, "objects": [] },
+    ]);
+    let json = |name: &str, value: Value| put(&dir, name, value.to_string());
+    let files = GenomeFiles {
+        image_data: json("image_data.json", images.collect()),
+        regions: json("region_descriptions.json", regions.collect()),
+        images: dir.path().into(),
+        objects: Some((
+            json("objects.json", objects),
+            put(&dir, "objects_vocab.txt", "car"),
+        )),
+        attributes: None,
+    };
+    let source = visual_genome(&files, &limits()).unwrap();
+    assert_skipped(
+        &source,
+        &[("image number 2", "invalid type: string \"car\"")],
+    );
+    let counts = (0..4).map(|index| Some(source.objects(index).unwrap()?.len()));
+    assert_eq!(counts.collect::<Vec<_>>(), [Some(1), None, Some(0), None]);
+}
+
 #[test]
 fn generic_files_are_read_as_list_and_as_lines() {
     let dir = folder(&["images/a.png", "images/b.png"]);
@@ -251,6 +287,22 @@ fn generic_files_are_read_as_list_and_as_lines() {
         ),
         (json!({ "image": "a.png", "caption": long_text() }), "bytes"),
         (json!(7), "invalid type"),
+        (
+            json!({ "image": "a.png", "caption": "x", "boxes": [{ "bbox": [0, 0, 4, 4], "label": "dog", "atributes": ["wet"] }] }),
+            "unknown field `atributes`",
+        ),
+        (
+            json!({ "image": "a.png", "caption": ["x", 7] }),
+            "must be a text or a list of texts, at its byte",
+        ),
+        (
+            json!({ "image": "a.png", "caption": "x", "label": 1 }),
+            "label must be true, false, \"entailment\"",
+        ),
+        (
+            json!({ "image": "a.png", "caption": "x", "id": 1.5 }),
+            "id must be a whole number from 0 on, or a text",
+        ),
     ];
     let records: Vec<Value> = valid
         .iter()

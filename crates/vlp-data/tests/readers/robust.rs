@@ -44,6 +44,58 @@ fn damaged_images_are_errors_when_they_are_loaded() {
     assert!(source.load(2).is_err() && source.captions(2).is_err());
 }
 
+/// A file that cannot be read may be read later.
+#[test]
+fn a_size_that_could_not_be_read_is_read_again() {
+    let dir = folder(&["a.png"]);
+    let file = put(&dir, "own.jsonl", r#"{"image": "a.png", "caption": "x"}"#);
+    let source = generic(file, GenericOptions::default()).unwrap();
+    let (image, elsewhere) = (dir.path().join("a.png"), dir.path().join("b.png"));
+    fs::rename(&image, &elsewhere).unwrap();
+    assert_eq!(source.size(0), (1, 1));
+    fs::rename(&elsewhere, &image).unwrap();
+    assert_eq!(source.size(0), (8, 6));
+}
+
+/// A box cannot be clipped to an image of unknown size.
+#[test]
+fn boxes_of_an_unreadable_image_are_named_with_what_is_wrong_with_it() {
+    let dir = folder(&[]);
+    put(&dir, "a.png", "not an image");
+    let labeled_box = json!({ "bbox": [0, 0, 4, 4], "label": "dog" });
+    let record = json!({ "image": "a.png", "caption": "x", "boxes": [labeled_box, labeled_box] });
+    let file = put(&dir, "own.jsonl", record.to_string());
+    let source = generic(file, GenericOptions::default()).unwrap();
+    let reason = "a.png: not a JPEG, PNG or WebP file";
+    assert_skipped(
+        &source,
+        &[("record 1, box 1", reason), ("record 1, box 2", reason)],
+    );
+    assert_eq!(source.objects(0).unwrap(), Some(vec![]));
+}
+
+/// It has holes in place of pixels.
+#[test]
+fn a_huge_image_file_is_refused_before_it_is_read() {
+    let dir = folder(&["a.png"]);
+    let image = fs::File::options()
+        .write(true)
+        .open(dir.path().join("a.png"));
+    image.unwrap().set_len((1 << 30) + 1).unwrap();
+    let file = put(&dir, "own.jsonl", r#"{"image": "a.png", "caption": "x"}"#);
+    let source = generic(file, GenericOptions::default()).unwrap();
+    for error in [
+        source.load(0).unwrap_err(),
+        source.encoded_image(0).unwrap_err(),
+    ] {
+        let message = error.to_string();
+        assert!(
+            message.ends_with("1073741825 bytes, more than 1073741824"),
+            "{message}"
+        );
+    }
+}
+
 /// A record may name a device, which has no end.
 #[cfg(unix)]
 #[test]

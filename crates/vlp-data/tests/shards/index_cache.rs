@@ -208,6 +208,53 @@ fn images_that_arrive_leave_or_change_are_noticed() {
     );
 }
 
+/// Its boxes were dropped, because its size was unknown.
+#[test]
+fn an_image_that_was_unreadable_is_noticed_when_it_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_records(dir.path());
+    let image = dir.path().join("a.png");
+    fs::write(&image, "not an image").unwrap();
+    let cache = dir.path().join("index");
+    let inputs = [path.clone()];
+    let open = || open_or_build(&cache, &inputs, "", || read(&path)).unwrap();
+    let box_count = |source: &FileSource| source.objects(0).unwrap().unwrap().len();
+    assert_eq!(box_count(&open().source), 0);
+    assert_eq!(open().state, CacheState::Hit);
+    fs::write(&image, crate::png(20, 10, 0)).unwrap();
+    assert_eq!(box_count(&open().source), 1);
+}
+
+#[test]
+fn what_is_not_a_cache_or_cannot_be_read_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_records(dir.path());
+    let inputs = [path.clone()];
+    let state = |cache: &Path| {
+        let opened = open_or_build(cache, &inputs, "", || read(&path)).unwrap();
+        assert_eq!(opened.source.len(), 1);
+        opened.state
+    };
+    for contents in ["", "my notes"] {
+        let cache = dir.path().join("notes");
+        fs::write(&cache, contents).unwrap();
+        let reason = "the file is not a cache".to_owned();
+        assert_eq!(state(&cache), CacheState::NotWritten(reason));
+        assert_eq!(fs::read_to_string(&cache).unwrap(), contents);
+    }
+    #[cfg(unix)]
+    {
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("link", &link).unwrap();
+        let state = state(&link);
+        assert!(
+            matches!(&state, CacheState::NotWritten(reason) if reason.contains("could not be read")),
+            "{state}"
+        );
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+    }
+}
+
 #[test]
 fn unwritable_cache_is_not_an_error() {
     let dir = tempfile::tempdir().unwrap();
@@ -296,7 +343,8 @@ proptest! {
         fs::write(&cache, &bytes).unwrap();
         let opened = open_or_build(&cache, &inputs, "", || read(&path)).unwrap();
         if bytes != valid && !fix_checksum {
-            let is_cache = bytes.starts_with(b"vlpindex") || b"vlpindex".starts_with(&bytes);
+            let is_cache = !bytes.is_empty()
+                && (bytes.starts_with(b"vlpindex") || b"vlpindex".starts_with(&bytes));
             let is_expected = match &opened.state {
                 CacheState::Rebuilt(_) => is_cache,
                 CacheState::NotWritten(_) => !is_cache && fs::read(&cache).unwrap() == bytes,

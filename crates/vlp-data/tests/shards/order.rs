@@ -222,7 +222,7 @@ fn streams_resume_in_the_middle_of_a_shard() {
 }
 
 #[test]
-fn samples_of_a_missing_shard_are_skipped() {
+fn a_shard_that_is_removed_during_a_run_ends_the_stream() {
     let dir = tempfile::tempdir().unwrap();
     let set = dir.path().join("set");
     let options = PackOptions::default().with_shard_samples(10);
@@ -232,11 +232,9 @@ fn samples_of_a_missing_shard_are_skipped() {
     std::fs::remove_file(set.join("000001.tar")).unwrap();
     let config =
         LoaderConfig::new(plan(20, 10, false), ResizeRule::Square { side: 16 }).with_workers(2);
-    let batch = Loader::start(source, config).unwrap().next().unwrap();
-    assert_eq!((batch.examples.len(), batch.skipped.len()), (10, 10));
+    let error = Loader::start(source, config).unwrap().next().unwrap_err();
     assert!(
-        batch.skipped[0].file.ends_with("000001.tar"),
-        "{}",
-        batch.skipped[0]
+        error.is_of_store() && error.to_string().contains("000001.tar"),
+        "{error}"
     );
 }

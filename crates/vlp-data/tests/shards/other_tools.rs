@@ -175,3 +175,54 @@ fn shards_that_the_manifest_does_not_list_are_reported() {
     );
     assert_eq!(record.reason, records[0].reason);
 }
+
+/// What the first record leaves open, such as the size that boxes are clipped to, is settled by then.
+#[test]
+fn later_records_of_an_image_add_neither_id_nor_size() {
+    let records = json!([
+        {"caption": "one", "boxes": [{"bbox": [0, 0, 9, 9], "label": "dog"}]},
+        {"caption": "two", "width": 8, "height": 6},
+        {"caption": "three", "image_id": 5},
+        {"caption": "four"},
+    ]);
+    let sized = json!([
+        {"caption": "five", "image_id": 5, "width": 8, "height": 6},
+        {"caption": "six", "image_id": 5, "width": 8, "height": 6},
+        {"caption": "seven", "width": 6, "height": 8},
+        {"caption": "eight", "image_id": 6},
+    ]);
+    let image = png(8, 6, 1);
+    let bytes = archive(&[
+        ("0.json", records.to_string().as_bytes()),
+        ("0.png", &image),
+        ("1.json", sized.to_string().as_bytes()),
+        ("1.png", &image),
+    ]);
+    let source = try_open(bytes).unwrap();
+    assert_eq!(captions(&source), ["one", "four", "five", "six"]);
+    let expected = [
+        ("0, record 2", "its image is 8x6, but record 1 has no width"),
+        ("0, record 3", "its image has image_id 5, but"),
+        ("1, record 3", "its image is 6x8, but 8x6 in record 1"),
+        ("1, record 4", "its image has image_id 6, but 5 in record 1"),
+    ];
+    let skipped = skipped(&source);
+    assert_eq!(skipped.len(), expected.len(), "{skipped:?}");
+    for ((record, reason), (expected, part)) in skipped.iter().zip(expected) {
+        assert!(record == expected && reason.contains(part), "{skipped:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_record_is_named_with_its_position() {
+    let image = png(3, 3, 0);
+    let bytes = archive(&[
+        ("0.json", br#"{"caption": "one", "image_id": {}}"#),
+        ("0.png", &image),
+        ("1.txt", b"two"),
+        ("1.png", &image),
+    ]);
+    let reason = "invalid type: map, expected u64, at its byte 31";
+    let skipped = skipped(&try_open(bytes).unwrap());
+    assert_eq!(skipped, [("0".to_owned(), reason.to_owned())]);
+}

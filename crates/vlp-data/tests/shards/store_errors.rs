@@ -9,8 +9,8 @@ use vlp_data::{
     BatchPlan, DataError, InMemorySource, Loader, LoaderConfig, ResizeRule, Source,
     check::{CheckOptions, check},
     shards::{
-        Blob, BlobStore, BlockCacheSize, CachedBlobStore, MANIFEST, PackOptions, ShardOptions,
-        open, open_indexed, pack,
+        Blob, BlobStore, BlockCacheSize, CachedBlobStore, Folder, MANIFEST, PackOptions,
+        ShardOptions, open, open_indexed, pack,
     },
 };
 
@@ -110,6 +110,42 @@ fn a_store_that_is_down_ends_loading_checking_and_packing() {
         let error = pack(&*source, dir.path().join("set"), &PackOptions::default()).unwrap_err();
         assert!(error.is_of_store(), "{error}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
+
+/// A shard that leaves a folder during a run ends it as one that leaves a store does.
+#[test]
+fn a_local_shard_that_cannot_be_read_is_an_error_of_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    pack(&source(), dir.path().join("set"), &PackOptions::default()).unwrap();
+    let folder = Arc::new(Folder::open(dir.path().join("set")).unwrap());
+    let options = ShardOptions::default();
+    let indexed = open_indexed(folder.clone(), &options).unwrap().unwrap();
+    let whole = open(folder, options).unwrap().source;
+    let shard = dir.path().join("set/000000.tar");
+    let sources: [Arc<dyn Source>; 2] = [Arc::new(indexed), Arc::new(whole)];
+    for source in &sources {
+        source.load(3).unwrap();
+    }
+    let half = std::fs::read(&shard).unwrap().len() as u64 / 2;
+    let truncate = || {
+        std::fs::File::options()
+            .write(true)
+            .open(&shard)?
+            .set_len(half)
+    };
+    let remove = || std::fs::remove_file(&shard);
+    for damage in [&truncate as &dyn Fn() -> std::io::Result<()>, &remove] {
+        damage().unwrap();
+        for source in &sources {
+            for error in [
+                source.load(19).unwrap_err(),
+                source.encoded_image(19).unwrap_err(),
+            ] {
+                assert!(error.is_of_store(), "{error}");
+                assert!(error.to_string().contains("000000.tar"), "{error}");
+            }
+        }
     }
 }
 

@@ -3,10 +3,9 @@
 use maud::{Markup, html};
 
 use super::types::{SampleCard, SampleImage};
-use crate::boxes::{check_boxes, object_list};
-use crate::data_uri::rgb_data_uri;
-use crate::layout::{pixelated, text_or_empty};
-use crate::overlay::overlay;
+use crate::boxes::object_list;
+use crate::framed_image::framed_image;
+use crate::layout::text_or_empty;
 use crate::{BoxKind, ImageError};
 
 /// Maximum width of an image on the page, in CSS pixels.
@@ -28,22 +27,15 @@ pub(super) fn sample_card(index: usize, sample: &SampleCard) -> Result<Markup, I
 }
 
 fn sample_image(title: &str, image: &SampleImage) -> Result<Markup, ImageError> {
-    let uri = rgb_data_uri(image.width, image.height, &image.rgb)?;
-    check_boxes(&image.boxes)?;
     let (width, height) = (f64::from(image.width), f64::from(image.height));
     // Tall images are narrowed so that a card fits on a screen.
     let shown_width = (400.0 * width / height).clamp(24.0, MAX_IMAGE_WIDTH);
-    let overlay = overlay((image.width, image.height), shown_width, &image.boxes);
+    let (size, boxes) = ((image.width, image.height), &image.boxes);
     Ok(html! {
         div {
-            div.frame style={ "max-width:" (format_args!("{shown_width:.0}")) "px" } {
-                img class=[pixelated(shown_width >= 1.5 * width)] src=(uri) width=(image.width) height=(image.height)
-                    alt=(title);
-                (overlay.svg)
-            }
-            (overlay.hint())
-            (object_list("Objects", &image.boxes, BoxKind::Truth))
-            (object_list("Predicted", &image.boxes, BoxKind::Predicted))
+            (framed_image(title, size, &image.rgb, boxes, shown_width, true)?)
+            (object_list("Objects", boxes, BoxKind::Truth))
+            (object_list("Predicted", boxes, BoxKind::Predicted))
         }
     })
 }

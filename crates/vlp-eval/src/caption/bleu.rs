@@ -17,19 +17,10 @@ const DENOMINATOR_EPSILON: f64 = 1e-9;
 /// # Errors
 /// [`EvalError::Empty`] without pairs, [`EvalError::NoReferences`] for a pair without references.
 pub fn bleu(pairs: &[TokenizedPair]) -> Result<[f64; MAX_N], EvalError> {
-    bleu_with_steps(pairs, &mut || ())
-}
-
-/// Same as [`bleu`]; calls `on_step` after each pair.
-pub(super) fn bleu_with_steps(
-    pairs: &[TokenizedPair],
-    on_step: &mut dyn FnMut(),
-) -> Result<[f64; MAX_N], EvalError> {
     check_pairs("BLEU", pairs)?;
     let mut totals = Totals::default();
     for pair in pairs {
         totals.add(pair);
-        on_step();
     }
     Ok(totals.score())
 }

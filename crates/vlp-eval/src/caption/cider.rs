@@ -12,15 +12,7 @@ const SIGMA: f64 = 6.0;
 /// # Errors
 /// [`EvalError::Empty`] without pairs, [`EvalError::NoReferences`] for a pair without references.
 pub fn cider_d(pairs: &[TokenizedPair]) -> Result<f64, EvalError> {
-    cider_d_with_steps(pairs, &mut || ())
-}
-
-/// Same as [`cider_d`]; calls `on_step` twice for each pair.
-pub(super) fn cider_d_with_steps(
-    pairs: &[TokenizedPair],
-    on_step: &mut dyn FnMut(),
-) -> Result<f64, EvalError> {
-    let scores = pair_cider_d_with_steps(pairs, on_step)?;
+    let scores = pair_cider_d(pairs)?;
     Ok(scores.iter().sum::<f64>() / scores.len() as f64)
 }
 
@@ -29,31 +21,16 @@ pub(super) fn cider_d_with_steps(
 /// # Errors
 /// As [`cider_d`].
 pub fn pair_cider_d(pairs: &[TokenizedPair]) -> Result<Vec<f64>, EvalError> {
-    pair_cider_d_with_steps(pairs, &mut || ())
-}
-
-/// Steps for each pair: counting its references and scoring.
-pub(super) const CIDER_STEPS: usize = 2;
-
-fn pair_cider_d_with_steps(
-    pairs: &[TokenizedPair],
-    on_step: &mut dyn FnMut(),
-) -> Result<Vec<f64>, EvalError> {
     check_pairs("CIDEr-D", pairs)?;
     let mut table = NgramTable::default();
     let references: Vec<Vec<NgramCounts>> = pairs
         .iter()
-        .map(|p| {
-            on_step();
-            p.references.iter().map(|r| table.count(r)).collect()
-        })
+        .map(|p| p.references.iter().map(|r| table.count(r)).collect())
         .collect();
     let weights = IdfWeights::new(table.lens(), &references);
     let scores = pairs.iter().zip(&references).map(|(pair, references)| {
         let counts = table.count(&pair.hypothesis);
-        let score = weights.cider_d(&counts, references);
-        on_step();
-        score
+        weights.cider_d(&counts, references)
     });
     Ok(scores.collect())
 }

@@ -17,8 +17,8 @@ use serde::Serialize;
 use crate::EvalError;
 
 pub use corpus::CiderCorpus;
+use pair::split_at_spaces;
 pub use pair::{CaptionPair, TokenizedPair, tokenize_pairs};
-use pair::{split_at_spaces, tokenize_with_steps};
 
 /// Scores of a set of captions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -39,26 +39,8 @@ pub struct CaptionScores {
 /// # Errors
 /// [`EvalError::Empty`] without pairs, [`EvalError::NoReferences`] for a pair without references.
 pub fn caption_scores(pairs: &[CaptionPair<'_>]) -> Result<CaptionScores, EvalError> {
-    caption_scores_with_progress(pairs, |_, _| ())
-}
-
-/// Same as [`caption_scores`]; calls `progress` with the number of finished steps and the total. A step is a tokenized
-/// text or a quarter of a scored pair.
-///
-/// # Errors
-/// As [`caption_scores`].
-pub fn caption_scores_with_progress(
-    pairs: &[CaptionPair<'_>],
-    mut progress: impl FnMut(usize, usize),
-) -> Result<CaptionScores, EvalError> {
-    let texts: usize = pairs.iter().map(|p| 1 + p.references.len()).sum();
-    let (mut done, total) = (0, texts + (2 + cider::CIDER_STEPS) * pairs.len());
-    let on_step = &mut || {
-        done += 1;
-        progress(done, total);
-    };
-    let mut tokens = tokenize_with_steps(pairs, on_step);
-    let rouge_l = rouge::rouge_l_with_steps(&tokens, on_step)?;
+    let mut tokens = tokenize_pairs(pairs);
+    let rouge_l = rouge::rouge_l(&tokens)?;
     // "1 1/2" and phone numbers are single tokens with a no-break space. In the official
     // tool they are single tokens for ROUGE, while BLEU and CIDEr split at any white space.
     for pair in &mut tokens {
@@ -66,8 +48,8 @@ pub fn caption_scores_with_progress(
         pair.references.iter_mut().for_each(split_at_spaces);
     }
     Ok(CaptionScores {
-        bleu: bleu::bleu_with_steps(&tokens, on_step)?,
+        bleu: bleu::bleu(&tokens)?,
         rouge_l,
-        cider_d: cider::cider_d_with_steps(&tokens, on_step)?,
+        cider_d: cider::cider_d(&tokens)?,
     })
 }

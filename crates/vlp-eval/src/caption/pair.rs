@@ -24,17 +24,9 @@ pub struct TokenizedPair {
 /// Tokenizes captions and references as the official tool does: all captions as one file, all references as another.
 #[must_use]
 pub fn tokenize_pairs(pairs: &[CaptionPair<'_>]) -> Vec<TokenizedPair> {
-    tokenize_with_steps(pairs, &mut || ())
-}
-
-/// Same as [`tokenize_pairs`]; calls `on_step` after each text.
-pub(super) fn tokenize_with_steps(
-    pairs: &[CaptionPair<'_>],
-    on_step: &mut dyn FnMut(),
-) -> Vec<TokenizedPair> {
-    let hypotheses = ptb::tokenize_with_steps(pairs.iter().map(|p| p.hypothesis), on_step);
+    let hypotheses = ptb::tokenize_all(pairs.iter().map(|p| p.hypothesis));
     let references = pairs.iter().flat_map(|p| p.references).map(String::as_str);
-    let mut references = ptb::tokenize_with_steps(references, on_step).into_iter();
+    let mut references = ptb::tokenize_all(references).into_iter();
     let pair = |(pair, hypothesis): (&CaptionPair<'_>, _)| TokenizedPair {
         hypothesis,
         references: references.by_ref().take(pair.references.len()).collect(),

@@ -11,20 +11,8 @@ const BETA: f64 = 1.2;
 /// # Errors
 /// [`EvalError::Empty`] without pairs, [`EvalError::NoReferences`] for a pair without references.
 pub fn rouge_l(pairs: &[TokenizedPair]) -> Result<f64, EvalError> {
-    rouge_l_with_steps(pairs, &mut || ())
-}
-
-/// Same as [`rouge_l`]; calls `on_step` after each pair.
-pub(super) fn rouge_l_with_steps(
-    pairs: &[TokenizedPair],
-    on_step: &mut dyn FnMut(),
-) -> Result<f64, EvalError> {
     check_pairs("ROUGE-L", pairs)?;
-    let mut sum = 0.0;
-    for pair in pairs {
-        sum += pair_rouge_l(pair);
-        on_step();
-    }
+    let sum: f64 = pairs.iter().map(pair_rouge_l).sum();
     Ok(sum / pairs.len() as f64)
 }
 

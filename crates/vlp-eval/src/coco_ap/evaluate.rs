@@ -21,19 +21,6 @@ pub fn evaluate(
     ground_truth: &[GroundTruth],
     detections: &[Detection],
 ) -> Result<CocoSummary, EvalError> {
-    evaluate_with_progress(images, ground_truth, detections, |_, _| ())
-}
-
-/// Same as [`evaluate`]; calls `progress` with the number of finished categories and the total after each category.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn evaluate_with_progress(
-    images: &[u64],
-    ground_truth: &[GroundTruth],
-    detections: &[Detection],
-    mut progress: impl FnMut(usize, usize),
-) -> Result<CocoSummary, EvalError> {
     let mut image_ids = images.to_vec();
     image_ids.sort_unstable();
     check(&image_ids, ground_truth, detections)?;
@@ -48,8 +35,7 @@ pub fn evaluate_with_progress(
     });
 
     let same_category = |a: &&GroundTruth, b: &&GroundTruth| a.category_id == b.category_id;
-    let category_count = truths.chunk_by(same_category).count();
-    let mut categories = Vec::with_capacity(category_count);
+    let mut categories = vec![];
     let mut rest = detections.as_slice();
     for truths in truths.chunk_by(same_category) {
         let category_id = truths[0].category_id;
@@ -58,7 +44,6 @@ pub fn evaluate_with_progress(
         let matched = match_category(truths, &rest[start..end]);
         rest = &rest[end..];
         categories.push(CategoryCurves::new(category_id, truths, matched));
-        progress(categories.len(), category_count);
     }
     Ok(summarize(&categories))
 }

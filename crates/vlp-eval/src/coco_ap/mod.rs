@@ -15,5 +15,5 @@ mod types;
 
 pub use collection::DetectionCollection;
 pub(crate) use evaluate::check_ground_truth;
-pub use evaluate::{evaluate, evaluate_with_progress};
+pub use evaluate::evaluate;
 pub use types::{CategoryAp, CocoSummary, Detection, GroundTruth};

@@ -96,10 +96,8 @@ impl<'a> CaptionGenerator<'a> {
 
     /// `config` with at most as many tokens as there are position embeddings.
     fn limit_length(&self, config: &GenerationConfig) -> GenerationConfig {
-        let max_tokens = self.head.text_embedding.max_positions().saturating_sub(1);
-        config
-            .clone()
-            .with_max_new_tokens(config.max_new_tokens.min(max_tokens))
+        let max_tokens = self.head.max_tokens(config.max_new_tokens);
+        config.clone().with_max_new_tokens(max_tokens)
     }
 
     /// Runs `search` with scores of `beams` rows for each image; the rows of an image are consecutive.

@@ -23,6 +23,12 @@ pub struct CaptionHead<'a> {
 }
 
 impl<'a> CaptionHead<'a> {
+    /// Maximum number of generated tokens: `limit`, or as many as there are position embeddings. The first token has the
+    /// first position, and the last one is never read.
+    pub(super) fn max_tokens(&self, limit: usize) -> usize {
+        limit.min(self.text_embedding.max_positions())
+    }
+
     /// Logits `[rows, vocab]` of decoder states `[rows, d_model]`.
     pub(super) fn project(&self, states: Tensor<2>) -> Tensor<2> {
         project(states, self.text_embedding, &self.bias)

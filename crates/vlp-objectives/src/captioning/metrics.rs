@@ -1,6 +1,6 @@
 //! Metrics of generated captions.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use vlp_eval::caption::{CaptionPair, caption_scores};
@@ -9,10 +9,12 @@ use vlp_eval::results::CaptionResult;
 use crate::error::ObjectiveError;
 use crate::metrics::{MetricContext, Metrics, Predictions, Score};
 
-/// BLEU-4 and CIDEr-D of generated captions. Only the first caption of an image counts, as in result files.
+/// BLEU-4 and CIDEr-D of generated captions. Only the first caption of an image counts, as in result files, against the
+/// references of all its records.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CaptionMetrics {
-    image_ids: HashSet<u64>,
+    /// Index of each image's caption.
+    index: HashMap<u64, usize>,
     captions: Vec<GeneratedCaption>,
 }
 
@@ -24,7 +26,8 @@ struct GeneratedCaption {
 }
 
 impl CaptionMetrics {
-    /// Records the generated tokens of an image with its reference captions, unless the image was recorded before.
+    /// Records the generated tokens of an image with its reference captions. If the image was recorded before, only new
+    /// references are added.
     pub fn record(&mut self, image_id: u64, ids: &[u32], references: &[String]) {
         self.push(GeneratedCaption {
             image_id,
@@ -34,8 +37,15 @@ impl CaptionMetrics {
     }
 
     fn push(&mut self, caption: GeneratedCaption) {
-        if self.image_ids.insert(caption.image_id) {
-            self.captions.push(caption);
+        let new = self.captions.len();
+        let index = *self.index.entry(caption.image_id).or_insert(new);
+        let Some(first) = self.captions.get_mut(index) else {
+            return self.captions.push(caption);
+        };
+        for reference in caption.references {
+            if !first.references.contains(&reference) {
+                first.references.push(reference);
+            }
         }
     }
 }

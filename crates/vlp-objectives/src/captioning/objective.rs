@@ -104,6 +104,12 @@ impl Validate for CaptioningConfig {
             let hint = "use at most max_new_tokens";
             return check.fail("min_new_tokens", self.min_new_tokens, hint);
         }
+        if let Some(SelfCritical { samples, documents }) = self.self_critical {
+            let reason = " (with one, the greedy caption is the baseline)";
+            check.at_least("self_critical.samples", samples, 1, reason)?;
+            let reason = ": the words of a single document have no weight";
+            check.at_least("self_critical.documents", documents, 2, reason)?;
+        }
         let Some(sampling) = &self.sampling else {
             return Ok(());
         };

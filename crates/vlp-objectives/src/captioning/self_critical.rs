@@ -111,8 +111,7 @@ impl SelfCriticalLoss<'_> {
 
     /// A caption with `bos`, and with `eos` unless it was cut.
     fn with_ends(&self, head: &CaptionHead<'_>, ids: &[u32]) -> Vec<u32> {
-        let max_tokens = head.text_embedding.max_positions().saturating_sub(1);
-        let max_tokens = self.greedy.max_new_tokens.min(max_tokens);
+        let max_tokens = head.max_tokens(self.greedy.max_new_tokens);
         let eos = (ids.len() < max_tokens).then_some(self.greedy.eos);
         let bos = std::iter::once(self.greedy.bos);
         bos.chain(ids.iter().copied()).chain(eos).collect()
@@ -140,18 +139,22 @@ impl SelfCriticalLoss<'_> {
             memory: &memory,
             graphs: None,
         });
-        let ids = |sequences: Vec<GeneratedSequence>| -> Captions {
-            sequences.into_iter().map(|sequence| sequence.ids).collect()
-        };
-        let samples = self.samples.max(1) as u64;
-        let sampled = (0..samples).map(|sample| {
-            let offset = sample.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let seeds = images.iter().map(|image| image.seed.wrapping_add(offset));
-            let seeds: Vec<u64> = seeds.collect();
-            ids(generator.sample(&self.greedy, &self.sampling, &seeds))
+        let seeds = images.iter().map(|image| {
+            let offset = |sample: u64| sample.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let samples = 0..self.samples as u64;
+            let seeds = samples.map(|sample| image.seed.wrapping_add(offset(sample)));
+            seeds.collect()
         });
-        let sampled = sampled.collect();
-        let greedy = (samples == 1).then(|| ids(generator.beam_search(&self.greedy)));
+        let seeds: Vec<Vec<u64>> = seeds.collect();
+        let by_image = generator.samples(&self.greedy, &self.sampling, &seeds);
+        let ids = |sequence: &GeneratedSequence| sequence.ids.clone();
+        let sampled = (0..self.samples)
+            .map(|sample| by_image.iter().map(|texts| ids(&texts[sample])).collect())
+            .collect();
+        let greedy = (self.samples == 1).then(|| {
+            let texts = generator.beam_search(&self.greedy);
+            texts.iter().map(ids).collect()
+        });
         (sampled, greedy)
     }
 }

@@ -159,7 +159,7 @@ fn gather(
     cost: &MatchCost,
     max_objects: usize,
 ) -> Tensor<4> {
-    let [layers, batch, queries, classes] = output.logits.dims();
+    let [layers, batch, queries, _] = output.logits.dims();
     let device = output.logits.device();
     let mut labels = vec![0i32; batch * max_objects];
     for (labels, target) in labels.chunks_mut(max_objects).zip(targets) {
@@ -170,14 +170,7 @@ fn gather(
     let labels: Tensor<4, Int> =
         Tensor::from_data(TensorData::new(labels, [1, batch, 1, max_objects]), &device);
     let labels = labels.expand([layers, batch, queries, max_objects]);
-    let probability = softmax(
-        output
-            .logits
-            .clone()
-            .without_autodiff()
-            .reshape([layers, batch, queries, classes]),
-        3,
-    );
+    let probability = softmax(output.logits.clone().without_autodiff(), 3);
     let mut gain = probability
         .gather(3, labels.without_autodiff())
         .mul_scalar(cost.class);

@@ -5,14 +5,13 @@ use std::ops::Add;
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::Distribution;
-use getset::WithSetters;
-use serde::{Deserialize, Serialize};
 use vlp_ops::capture::Value;
 use vlp_ops::{init_weights, is_cpu};
 use vlp_transformer::{Decoder, DecoderInput, Memory};
 
+use super::config::DetectionConfig;
 use super::heads::{BoxHead, ClassVocabulary, DetectionOutput, VocabularyHead};
-use super::matcher::{MatchCost, Matcher, Pairs};
+use super::matcher::{Matcher, Pairs};
 use super::metrics::DetectionMetrics;
 use super::on_device;
 use super::post_process::{DetectedObject, post_process};
@@ -28,53 +27,6 @@ use crate::pair_builder::PairBuilder;
 use crate::passes::EncoderPasses;
 use crate::target_tensors::TargetTensors;
 use crate::targets::Unit;
-use crate::validate::{Check, RunContext, Validate};
-
-/// Configuration of [`Detection`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
-#[getset(set_with = "pub")]
-#[non_exhaustive]
-#[serde(deny_unknown_fields, default)]
-pub struct DetectionConfig {
-    /// Weight of the whole objective; 1 in E2E-VLP.
-    pub weight: f64,
-    /// Number of object queries, and so the maximum number of detected objects in an image; 100 in DETR.
-    pub num_queries: usize,
-    /// Weight of the class loss; 1 in DETR.
-    pub class_weight: f64,
-    /// Weight of the L1 box loss; 5 in DETR.
-    pub l1_weight: f64,
-    /// Weight of the generalized IoU loss; 2 in DETR.
-    pub giou_weight: f64,
-    /// Weight of the attribute loss; 1 in E2E-VLP's formula.
-    pub attribute_weight: f64,
-    /// Class weight of no-object; 0.1 in DETR.
-    pub no_object: f64,
-    /// Compute losses on every decoder layer, not only on the last; true in DETR.
-    pub aux_losses: bool,
-    /// Let queries attend to the image tokens of the joint pass instead of the image-only pass; false for detection without
-    /// text.
-    pub from_joint: bool,
-    /// Weights of the matching cost.
-    pub cost: MatchCost,
-}
-
-impl Default for DetectionConfig {
-    fn default() -> Self {
-        Self {
-            weight: 1.0,
-            num_queries: 100,
-            class_weight: 1.0,
-            l1_weight: 5.0,
-            giou_weight: 2.0,
-            attribute_weight: 1.0,
-            no_object: 0.1,
-            aux_losses: true,
-            from_joint: false,
-            cost: MatchCost::default(),
-        }
-    }
-}
 
 /// Object queries with class, attribute and box heads.
 #[derive(Module, Debug)]
@@ -94,12 +46,6 @@ init_weights!(Detection {
     box_head;
     vocabularies, config
 });
-
-impl Validate for DetectionConfig {
-    fn validate(&self, check: &Check, run: &RunContext) -> Result<(), ObjectiveError> {
-        check.needs_decoder(run)
-    }
-}
 
 impl DetectionConfig {
     /// Builds queries and heads for a decoder of width `d_model`, with a class head for each vocabulary.

@@ -111,7 +111,9 @@ impl SetLossSums {
 
     /// (name, means `[layers]`) of the four terms; a term without entries is zero.
     pub fn means(self) -> [(&'static str, Tensor<1>); 4] {
-        let class_weight = self.class_weight.max(f64::MIN_POSITIVE);
+        // Without weights the sum is zero; smaller divisors are zero in f32.
+        let has_weight = self.class_weight >= f64::from(f32::MIN_POSITIVE);
+        let class_weight = if has_weight { self.class_weight } else { 1.0 };
         let boxes = self.boxes.max(1) as f64;
         let attributed = self.attributed.max(1) as f64;
         [

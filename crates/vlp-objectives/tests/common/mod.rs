@@ -8,14 +8,32 @@
     unused_imports
 )]
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::prelude::*;
 use vlp_objectives::Losses;
 use vlp_objectives::detection::{DetectionOutput, DetectionTarget, TargetObject};
+use vlp_ops::params::{ParamMapper, map_params};
 pub use vlp_testing::{noise, random, randomize_weights, to_cpu};
 
 pub fn scalar(tensor: Tensor<1>) -> f64 {
     to_cpu(tensor)[0]
+}
+
+/// Sets the learned temperature of the contrastive loss.
+pub fn set_temperature<M: Module>(module: M, temperature: f64) -> M {
+    struct SetTemperature(f64);
+    impl ParamMapper for SetTemperature {
+        fn map<const D: usize>(&mut self, path: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            match path.ends_with("temperature") {
+                true => param.map(|old| {
+                    let requires_grad = old.is_require_grad();
+                    old.full_like(self.0).set_require_grad(requires_grad)
+                }),
+                false => param,
+            }
+        }
+    }
+    map_params(module, &mut SetTemperature(temperature))
 }
 
 /// Names with unweighted values.

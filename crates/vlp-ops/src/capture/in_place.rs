@@ -33,7 +33,7 @@ pub(crate) trait InPlaceBackend: Backend {
     fn copy_bool(source: BoolTensor<Self>) -> BoolTensor<Self>;
 }
 
-/// Copies `source` into the buffer of `target`. The result is that buffer; the copy takes place only if the result is kept.
+/// Copies `source` into the buffer of `target`. The result is that buffer; the copy takes place even if the result is dropped.
 ///
 /// Both must have the same type and shape.
 pub(super) fn assign(target: &Value, source: &Value) -> Value {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::ThreadId;
 
 use burn::backend::{Backend, BackendGraph, Dispatch};
 use burn::prelude::*;
@@ -16,6 +17,8 @@ const WARM_UPS: usize = 3;
 /// A recorded graph. It reads inputs and states from its own buffers, and writes outputs and states to its own buffers.
 pub(super) struct Recording {
     device: Device,
+    /// The thread that recorded it, whose operations are in its stream.
+    thread: ThreadId,
     /// Inputs, then states.
     slots: Vec<Slot>,
     states: usize,
@@ -119,6 +122,7 @@ impl Recording {
         });
         Self {
             device,
+            thread: std::thread::current().id(),
             slots: slots.collect(),
             states,
             outputs,
@@ -127,12 +131,19 @@ impl Recording {
         }
     }
 
-    /// Results for other inputs of the same shapes. Outputs are copies; states are the graph's own buffers, which the next
-    /// call overwrites.
+    /// Results for other inputs of the same types and shapes. Outputs are copies; states are the graph's own buffers, which the
+    /// next call overwrites.
     ///
     /// # Errors
-    /// The backend's error message.
+    /// The backend's error message, or what differs from the recording: thread or inputs.
     pub(super) fn replay(&mut self, inputs: &[Value]) -> Result<Results, String> {
+        if self.thread != std::thread::current().id() {
+            return Err("another thread recorded the graph".into());
+        }
+        let recorded = self.slots.iter().map(|slot| slot.value.signature());
+        if !recorded.eq(inputs.iter().map(Value::signature)) {
+            return Err("the graph was recorded for inputs of other types or shapes".into());
+        }
         for (slot, input) in self.slots.iter_mut().zip(inputs) {
             let is_there = slot.source.as_ref().is_some_and(|source| source.is(input));
             if !is_there {
@@ -144,7 +155,7 @@ impl Recording {
         // SAFETY: `self` owns the graph's inputs and outputs and the cached tensors that it reads. All other tensors that it
         // reads or writes, such as weights, are owned by the recorded function, which `Captured` owns, or by the owner of a
         // `StepGraph`. Only graphs, `assign` and in-place updates write into tensors that have another owner; all run on this
-        // thread, whose stream recorded the graph.
+        // thread, whose stream recorded the graph, as checked above.
         let replayed = unsafe { Dispatch::graph_replay(self.device.as_dispatch(), &self.graph) };
         replayed.map_err(|error| cause(&error.to_string()))?;
         let states = self.slots.len() - self.states;

@@ -41,10 +41,11 @@ impl StepGraph {
         Err("the CPU has no graphs".into())
     }
 
-    /// Replays the step with other inputs of the same types and shapes; returns copies of its outputs.
+    /// Replays the step with other inputs of the same types and shapes, on the thread that recorded it; returns copies of its
+    /// outputs.
     ///
     /// # Errors
-    /// The backend's error message.
+    /// The backend's error message, or that the thread or the inputs are others than those of the recording.
     #[allow(unused_variables, reason = "the CPU records no graphs")]
     pub fn replay(&mut self, inputs: &[Value]) -> Result<Vec<Value>, String> {
         #[cfg(feature = "gpu")]

@@ -36,7 +36,8 @@ impl Moment for bf16 {
 
     #[inline(always)]
     fn round(value: f32, random: u32) -> Self {
-        // The bits that are cut off carry over with a probability in proportion; infinities and NaN keep their upper bits.
+        // The bits that are cut off carry over with a probability in proportion. Infinities stay so, but a NaN whose bits are all
+        // set may become 0: steps that are not finite must be skipped, as the trainer does.
         let bits = value.to_bits().wrapping_add(random & 0xffff);
         Self::from_bits((bits >> 16) as u16)
     }

@@ -10,7 +10,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::MAX_CUBES;
 use super::layout::{Rows, UNITS, buffer, element_count, empty_like, rows};
-use super::list::{Primitive, primitives, run};
+use super::list::{primitives_of, run};
 use super::reduce::cube_sum;
 use crate::capture::Value;
 
@@ -33,8 +33,7 @@ pub(crate) fn segment_sum(data: Tensor<2>, ids: Tensor<1, Int>, segments: usize)
     if !data.is_f32() || !takes(rows, width, segments) {
         return None;
     }
-    let inputs = primitives(vec![data, ids.cast(IntDType::I32).into()]);
-    let inputs: [Primitive; 2] = inputs.ok()?.try_into().ok()?;
+    let inputs = primitives_of([data, ids.cast(IntDType::I32).into()])?;
     let shape = Shape::from([segments, width]);
     let outputs = vec![(shape.clone(), DType::F32)];
     let results = run(

@@ -31,6 +31,7 @@ fn with_frozen_norm(x: &Tensor<4>, affine: &Affine) -> Option<Tensor<4>> {
         None => None,
     };
     let (dtype, relu) = (x.dtype(), affine.relu);
+    let shortcut_dtype = affine.shortcut.as_ref().map_or(dtype, Tensor::dtype);
     let plain = |x: &Tensor<4>| x.clone().without_autodiff();
     let scale = affine.scale.clone().without_autodiff();
     let inner = Affine {
@@ -49,7 +50,7 @@ fn with_frozen_norm(x: &Tensor<4>, affine: &Affine) -> Option<Tensor<4>> {
             false => grad,
         };
         let of_x = grad.clone() * by_channel(scale);
-        [of_x, grad].map(|grad| grad.cast(dtype).into_dispatch())
+        [of_x.cast(dtype), grad.cast(shortcut_dtype)].map(Tensor::into_dispatch)
     };
     Some(match shortcut {
         Some(shortcut) => with_gradient::<Cube, 4, 2>(output, [node, shortcut], grads),

@@ -1,10 +1,8 @@
 //! [`box_losses`](crate::box_losses) of one kernel, with a gradient of another.
 
-use burn::backend::Cube;
 use burn::prelude::*;
 
-use super::with_gradient;
-use crate::capture::Value;
+use super::with_kernel_gradient;
 use crate::cube::boxes as kernels;
 use crate::cube::primitive;
 use crate::graph::autodiff_primitive;
@@ -20,12 +18,7 @@ pub(crate) fn box_losses(predicted: &Tensor<2>, objects: &Tensor<2>) -> Option<T
         return Some(losses);
     }
     let node = autodiff_primitive(predicted)?;
-    Some(with_gradient::<Cube, 2, 1>(losses, [node], move |grad| {
-        // All are on the GPU that the losses are on.
-        #[allow(clippy::expect_used)]
-        let grad = primitive(&grad)
-            .and_then(|grad| kernels::box_losses_backward(grad, inputs))
-            .expect("a gradient on the losses' device");
-        [Value::into_dispatch(grad)]
+    Some(with_kernel_gradient(losses, [node], move |grad| {
+        kernels::box_losses_backward(grad, inputs).map(|grad| [grad])
     }))
 }

@@ -1,15 +1,11 @@
 //! [`layer_norm`](crate::layer_norm()) of one kernel, with a gradient of two or three; alone, or of a residual connection with
 //! dropout.
 
-use burn::backend::Cube;
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, DispatchTensor};
 use burn::prelude::*;
 
-use super::with_gradient;
+use super::with_kernel_gradient;
 use crate::DropoutMask;
-use crate::capture::Value;
-use crate::cube::layer_norm::{self as kernels, Input, InputGrads};
+use crate::cube::layer_norm::{self as kernels, Input};
 use crate::cube::{primitive, primitives_of};
 use crate::graph::autodiff_primitive;
 
@@ -48,32 +44,21 @@ pub(crate) fn layer_norm<const D: usize>(
         return Some(y);
     }
     let statistics = primitives_of([mean, scale])?;
-    let backward = move |grad: Tensor<D>| {
-        // All are on the GPU that the output is on.
-        #[allow(clippy::expect_used)]
-        primitive(&grad)
-            .and_then(|grad| kernels::layer_norm_backward(grad, input, gamma_values, statistics))
-            .expect("a gradient on the output's device")
-    };
-    let [x, gamma, beta] = [node(x)?, node(gamma)?, node(beta)?];
+    let backward = move |grad| kernels::layer_norm_backward(grad, input, gamma_values, statistics);
+    let x = autodiff_primitive(x)?;
+    let [gamma, beta] = [autodiff_primitive(gamma)?, autodiff_primitive(beta)?];
     Some(match residual {
-        None => with_gradient::<Cube, D, 3>(y, [x, gamma, beta], move |grad| {
-            let grads = backward(grad);
-            [grads.input, grads.gamma, grads.beta].map(Value::into_dispatch)
+        None => with_kernel_gradient(y, [x, gamma, beta], move |grad| {
+            let grads = backward(grad)?;
+            Some([grads.input, grads.gamma, grads.beta])
         }),
         Some((residual, _)) => {
-            let nodes = [x, node(residual)?, gamma, beta];
-            with_gradient::<Cube, D, 4>(y, nodes, move |grad| with_residual(backward(grad)))
+            let nodes = [x, autodiff_primitive(residual)?, gamma, beta];
+            with_kernel_gradient(y, nodes, move |grad| {
+                let grads = backward(grad)?;
+                let x = grads.x.unwrap_or_else(|| grads.input.clone());
+                Some([x, grads.input, grads.gamma, grads.beta])
+            })
         }
     })
-}
-
-/// Gradients of `x`, the residual, `gamma` and `beta`.
-fn with_residual(grads: InputGrads) -> [DispatchTensor; 4] {
-    let x = grads.x.unwrap_or_else(|| grads.input.clone());
-    [x, grads.input, grads.gamma, grads.beta].map(Value::into_dispatch)
-}
-
-fn node<const D: usize>(x: &Tensor<D>) -> Option<FloatTensor<Autodiff<Cube>>> {
-    autodiff_primitive(x)
 }

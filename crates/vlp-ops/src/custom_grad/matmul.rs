@@ -5,8 +5,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 
 use super::with_gradient;
-use crate::capture::Value;
-use crate::cube::{matmul as kernel, primitives};
+use crate::cube::{matmul as kernel, primitives_of};
 use crate::graph::autodiff_primitive;
 use crate::precision::{GpuMatmul, gpu_matmul, operand_type};
 
@@ -61,6 +60,6 @@ fn product<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> Option<Tensor<D>> 
     if is_empty(&lhs) || is_empty(&rhs) {
         return None;
     }
-    let operands = primitives(vec![Value::from(lhs), Value::from(rhs)]).ok()?;
-    Some(kernel::matmul(operands.try_into().ok()?)?.into_tensor())
+    let operands = primitives_of([lhs.into(), rhs.into()])?;
+    Some(kernel::matmul(operands)?.into_tensor())
 }

@@ -22,6 +22,8 @@ pub(crate) mod log_prob;
 #[cfg(feature = "gpu")]
 pub(crate) mod matmul;
 
+#[cfg(feature = "gpu")]
+use burn::backend::Cube;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
@@ -30,6 +32,10 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor};
 use burn::prelude::*;
 
+#[cfg(feature = "gpu")]
+use crate::capture::Value;
+#[cfg(feature = "gpu")]
+use crate::cube::{Primitive, primitive};
 use crate::graph::Once;
 
 /// Gradients of the inputs in their order, each of its input's shape.
@@ -82,6 +88,22 @@ where
         OpsKind::UnTracked(prep) => prep.finish(output),
     };
     Tensor::from_primitive::<Autodiff<B>>(output)
+}
+
+/// As [`with_gradient`], with gradients that kernels of a GPU compute from that of the output; `None` for a gradient that is not
+/// on a GPU.
+#[cfg(feature = "gpu")]
+pub(crate) fn with_kernel_gradient<const D: usize, const N: usize>(
+    output: Tensor<D>,
+    inputs: [FloatTensor<Autodiff<Cube>>; N],
+    kernels: impl FnOnce(Primitive) -> Option<[Value; N]> + Send + 'static,
+) -> Tensor<D> {
+    with_gradient::<Cube, D, N>(output, inputs, move |grad| {
+        // It is where the output is, which a kernel has computed.
+        #[allow(clippy::expect_used)]
+        let grads = primitive(&grad).and_then(kernels).expect("on a GPU");
+        grads.map(Value::into_dispatch)
+    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub fn adamw<const D: usize>(
     moments: Option<(Tensor<D>, Tensor<D>)>,
     step: AdamWStep,
 ) -> (Tensor<D>, Tensor<D>, Tensor<D>) {
-    let dtype = moment_dtype(step.bf16_moments);
+    let (grad_dtype, dtype) = (grad.dtype(), moment_dtype(step.bf16_moments, grad.dtype()));
     let (first, second) = match moments {
         Some((first, second)) if first.dtype() == dtype && second.dtype() == dtype => {
             (first, second)
@@ -39,12 +39,9 @@ pub fn adamw<const D: usize>(
         }
     }
     let grad = scale_grad(grad, step.grad_scale);
-    let to_f32 = |moment: Tensor<D>| match step.bf16_moments {
-        true => moment.cast(burn::tensor::DType::F32),
-        false => moment,
-    };
-    let first = to_f32(first).mul_scalar(step.beta1) + grad.clone().mul_scalar(1.0 - step.beta1);
-    let second = to_f32(second).mul_scalar(step.beta2) + grad.square().mul_scalar(1.0 - step.beta2);
+    let [first, second] = [first, second].map(|moment| moment.cast(grad_dtype));
+    let first = first.mul_scalar(step.beta1) + grad.clone().mul_scalar(1.0 - step.beta1);
+    let second = second.mul_scalar(step.beta2) + grad.square().mul_scalar(1.0 - step.beta2);
     let mean = first
         .clone()
         .div_scalar(1.0 - step.beta1.powi(step.step_number));

@@ -26,9 +26,11 @@ pub fn attention(
     dropout: Option<DropoutMask>,
     n_heads: usize,
 ) -> Tensor<3> {
+    #[cfg(any(feature = "flex", feature = "gpu"))]
+    let sizes_match = sizes_match([&query, &key, &value], bias.as_ref(), n_heads);
     cpu_path! {
         use crate::autodiff::attention as cpu;
-        if cpu::accepts(&query, &key, &value, bias.as_ref(), n_heads) {
+        if sizes_match && cpu::accepts([&query, &key, &value], bias.as_ref()) {
             return cpu::attention(query, key, value, bias, dropout, n_heads);
         }
     }
@@ -40,11 +42,28 @@ pub fn attention(
     let inputs = [query, key, value];
     gpu_path! {
         use crate::custom_grad::attention::attention;
-        if let Some(output) = attention(&inputs, &options) {
+        if sizes_match && let Some(output) = attention(&inputs, &options) {
             return output;
         }
     }
     let scale = options.scale(inputs[0].dims()[2]);
     let inputs = inputs.map(|x| split_heads(x, n_heads));
     composed_attention(inputs, scale, options)
+}
+
+/// Whether the sizes of query, key, value and bias match.
+#[cfg(any(feature = "flex", feature = "gpu"))]
+fn sizes_match(
+    [query, key, value]: [&Tensor<3>; 3],
+    bias: Option<&Tensor<4>>,
+    n_heads: usize,
+) -> bool {
+    let ([batch, queries, width], [_, keys, _]) = (query.dims(), key.dims());
+    let bias_fits = bias.is_none_or(|bias| {
+        let [b, h, q, k] = bias.dims();
+        (b == 1 || b == batch) && h == 1 && (q == 1 || q == queries) && k == keys
+    });
+    let inputs_fit = key.dims() == [batch, keys, width] && value.dims() == key.dims();
+    let heads_fit = n_heads > 0 && width.is_multiple_of(n_heads);
+    bias_fits && inputs_fit && heads_fit
 }

@@ -11,13 +11,14 @@ pub(crate) fn round_to_bf16<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let ln2 = std::f64::consts::LN_2;
     let exponent = x.clone().abs().log().div_scalar(ln2).floor();
     let step = exponent.sub_scalar(7.0).mul_scalar(ln2).exp();
-    let uniform = Tensor::random(x.dims(), Distribution::Uniform(-0.5, 0.5), &x.device());
+    let uniform = Distribution::Uniform(-0.5, 0.5);
+    let uniform = Tensor::random(x.dims(), uniform, (&x.device(), x.dtype()));
     (x + step * uniform).cast(DType::BF16)
 }
 
-/// The type that moments are stored in.
-pub(crate) fn moment_dtype(bf16: bool) -> DType {
-    if bf16 { DType::BF16 } else { DType::F32 }
+/// The type that moments are stored in, for gradients of this type.
+pub(crate) fn moment_dtype(bf16: bool, grad: DType) -> DType {
+    if bf16 { DType::BF16 } else { grad }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ impl AdamWUpdate {
         moments: Option<(Tensor<D>, Tensor<D>)>,
         step: AdamWStep,
     ) -> Self {
-        let dtype = super::stochastic_rounding::moment_dtype(step.bf16_moments);
+        let dtype = super::stochastic_rounding::moment_dtype(step.bf16_moments, grad.dtype());
         let stored = |moment: Tensor<D>| match moment.dtype() == dtype {
             true => moment.into(),
             false => moment.cast(dtype).into(),
@@ -72,6 +72,9 @@ macro_rules! with_rank {
 
 /// [`adamw`](crate::adamw()) for many tensors of up to six axes. Returns parameters and moments in their order. Tensors with
 /// another owner are copied, all others are updated in place.
+///
+/// # Panics
+/// If [`UpdateControl::with_constants`] got too few, or others than f32.
 pub fn adamw_all(updates: Vec<AdamWUpdate>, control: &UpdateControl) -> Vec<[Value; 3]> {
     gpu_path! {
         let updates = match on_gpu::adamw(updates, control) {
@@ -95,16 +98,14 @@ fn adamw_one<const D: usize>(update: AdamWUpdate, factor: Option<f32>) -> [Value
     let moments = update
         .moments
         .map(|moments| moments.map(Value::into_tensor));
+    let step = update.step;
     let Some(grad_scale) = factor else {
-        let dtype = super::stochastic_rounding::moment_dtype(update.step.bf16_moments);
+        let dtype = super::stochastic_rounding::moment_dtype(step.bf16_moments, grad.dtype());
         let zeros = || Tensor::<D>::zeros(grad.dims(), (&grad.device(), dtype));
         let [first, second] = moments.unwrap_or_else(|| [zeros(), zeros()]);
         return [parameter.into(), first.into(), second.into()];
     };
-    let step = AdamWStep {
-        grad_scale,
-        ..update.step
-    };
+    let step = AdamWStep { grad_scale, ..step };
     let moments = moments.map(|[first, second]| (first, second));
     let (parameter, first, second) = crate::adamw(parameter, grad, moments, step);
     [parameter.into(), first.into(), second.into()]
@@ -112,6 +113,9 @@ fn adamw_one<const D: usize>(update: AdamWUpdate, factor: Option<f32>) -> [Value
 
 /// [`sgd`](crate::sgd()) for many tensors of up to six axes. Returns parameters and velocities in their order. Tensors with
 /// another owner are copied, all others are updated in place.
+///
+/// # Panics
+/// As [`adamw_all`].
 pub fn sgd_all(updates: Vec<SgdUpdate>, control: &UpdateControl) -> Vec<[Value; 2]> {
     gpu_path! {
         let updates = match on_gpu::sgd(updates, control) {
@@ -146,15 +150,16 @@ fn sgd_one<const D: usize>(update: SgdUpdate, factor: Option<f32>) -> [Value; 2]
 }
 
 /// Constants of the updates of [`adamw_all`] and [`sgd_all`] with these steps, for
-/// [`UpdateControl::with_constants`]; moments and velocities are not new.
+/// [`UpdateControl::with_constants`]; moments and velocities are not new. Without momentum there is no velocity to read.
 pub fn update_constants(adamw: &[AdamWStep], sgd: &[SgdStep]) -> [Vec<f32>; 2] {
     let adamw = adamw.iter().flat_map(|step| step.constants(false));
-    let sgd = sgd.iter().flat_map(|step| step.constants(false));
+    let sgd = sgd.iter();
+    let sgd = sgd.flat_map(|step| step.constants(step.momentum == 0.0));
     [adamw.collect(), sgd.collect()]
 }
 
 /// `decay * average + (1 - decay) * current` of each `[average, current]`, of up to six axes. Averages without another owner
-/// are updated in place. On a GPU, none changes if `control` lets no update take place.
+/// are updated in place. None changes if `control` lets no update take place.
 pub fn moving_averages(
     pairs: Vec<[Value; 2]>,
     decay: f64,
@@ -166,7 +171,9 @@ pub fn moving_averages(
             Err(pairs) => pairs,
         };
     }
-    let _ = control;
+    if control.is_some_and(|control| control.read().is_none()) {
+        return pairs.into_iter().map(|[average, _]| average).collect();
+    }
     let update = |pair: [Value; 2]| {
         let rank = pair[0].rank();
         with_rank!(rank, average_one(pair, decay))
@@ -175,7 +182,7 @@ pub fn moving_averages(
 }
 
 /// On a GPU, copies the second tensor of each pair into the memory of the first, if `control` lets an update take place, and
-/// returns the first. Elsewhere it returns the second.
+/// returns the first. Elsewhere, and if a pair is not f32 of one shape, it returns the second.
 pub fn assign_all(pairs: Vec<[Value; 2]>, control: &UpdateControl) -> Vec<Value> {
     gpu_path! {
         let in_place = control.in_place.clone().unwrap_or_default();
@@ -202,23 +209,33 @@ mod on_gpu {
     use crate::cube;
     use crate::cube::update::Tensors;
     use burn::prelude::*;
+    use burn::tensor::{DType, Shape};
 
-    /// A matrix with a row of constants for each tensor, unless it is given, and the control; `None` if the tensors are not
-    /// on a GPU.
+    /// Whether these tensors fit the kernels, which do not check them: on a GPU, and of this type and shape.
+    fn fit<'a>(values: impl IntoIterator<Item = &'a Value>, dtype: DType, shape: &Shape) -> bool {
+        let takes = |value: &Value| {
+            let (other, other_shape) = value.signature();
+            cube::is_on_gpu(value) && other == dtype && other_shape == *shape
+        };
+        u32::try_from(shape.num_elements()).is_ok() && values.into_iter().all(takes)
+    }
+
+    /// A matrix with a row of constants for each tensor, unless it is given, and the control; `None` if these are not on a GPU.
     fn parameters<const N: usize>(
-        rows: impl Iterator<Item = [f32; N]>,
+        rows: impl ExactSizeIterator<Item = [f32; N]>,
         given: Option<&Value>,
         control: &UpdateControl,
     ) -> Option<[cube::Primitive; 2]> {
         let values = control.values.clone();
-        if crate::is_cpu(&values.device()) {
-            return None;
-        }
+        let count = N * rows.len();
         let constants = given.cloned().unwrap_or_else(|| {
             let rows: Vec<f32> = rows.flatten().collect();
-            Tensor::<1>::from_floats(rows.as_slice(), &values.device()).into()
+            Tensor::<1>::from_data(rows.as_slice(), (&values.device(), DType::F32)).into()
         });
-        take([constants, values.into()])
+        let (dtype, shape) = constants.signature();
+        let are_complete = dtype == DType::F32 && shape.num_elements() >= count;
+        assert!(are_complete, "an update without constants");
+        cube::primitives_of([constants, values.into()])
     }
 
     pub(super) fn adamw(
@@ -229,6 +246,20 @@ mod on_gpu {
             return Ok(vec![]);
         };
         let bf16_moments = first.step.bf16_moments;
+        let dtype = if bf16_moments {
+            DType::BF16
+        } else {
+            DType::F32
+        };
+        let takes = |update: &AdamWUpdate| {
+            let (_, shape) = update.parameter.signature();
+            fit([&update.parameter, &update.grad], DType::F32, &shape)
+                && fit(update.moments.iter().flatten(), dtype, &shape)
+                && update.step.bf16_moments == bf16_moments
+        };
+        if !updates.iter().all(takes) {
+            return Err(updates);
+        }
         let row = |update: &AdamWUpdate| -> [f32; cube::adamw::CONSTANTS] {
             update.step.constants(update.moments.is_none())
         };
@@ -247,6 +278,14 @@ mod on_gpu {
         updates: Vec<SgdUpdate>,
         control: &UpdateControl,
     ) -> Result<Vec<[Value; 2]>, Vec<SgdUpdate>> {
+        let takes = |update: &SgdUpdate| {
+            let tensors = [&update.parameter, &update.grad].into_iter();
+            let (_, shape) = update.parameter.signature();
+            fit(tensors.chain(&update.velocity), DType::F32, &shape)
+        };
+        if !updates.iter().all(takes) {
+            return Err(updates);
+        }
         if updates.is_empty() {
             return Ok(vec![]);
         }
@@ -270,28 +309,29 @@ mod on_gpu {
         decay: Option<f64>,
         control: Option<&UpdateControl>,
     ) -> Result<Vec<Value>, Vec<[Value; 2]>> {
-        let is_on_gpu = |pair: &[Value; 2]| pair.iter().all(cube::is_on_gpu);
-        let Some(first) = pairs.first().filter(|_| pairs.iter().all(is_on_gpu)) else {
+        let takes = |pair: &[Value; 2]| fit(pair, DType::F32, &pair[0].signature().1);
+        let Some(first) = pairs.first().filter(|_| pairs.iter().all(takes)) else {
             return Err(pairs);
         };
-        let always = || crate::constant_floats(&[1.0, 1.0], &first[0].device());
-        let values = control.map_or_else(always, |control| control.values.clone());
-        let Some([values]) = take([values.into()]) else {
+        let always = || UpdateControl::always(&first[0].device());
+        let values = control.map_or_else(always, UpdateControl::clone).values;
+        let Some([values]) = cube::primitives_of([values.into()]) else {
             return Err(pairs);
         };
         let in_place = control.and_then(|control| control.in_place.clone());
-        let pairs = pairs.into_iter().filter_map(take).collect();
+        let pairs = pairs.into_iter().filter_map(cube::primitives_of).collect();
         Ok(cube::ema::ema(pairs, decay, values, in_place))
     }
 
+    /// The tensors of an update that the kernels take.
     fn tensors_of<const N: usize>(
         parameter: Value,
         grad: Value,
         states: Option<[Value; N]>,
     ) -> Option<Tensors<N>> {
-        let [parameter, grad] = take([parameter, grad])?;
+        let [parameter, grad] = cube::primitives_of([parameter, grad])?;
         let states = match states {
-            Some(states) => Some(take(states)?),
+            Some(states) => Some(cube::primitives_of(states)?),
             None => None,
         };
         Some(Tensors {
@@ -299,10 +339,5 @@ mod on_gpu {
             grad,
             states,
         })
-    }
-
-    /// Tensors of one device are all on a GPU, or none is.
-    fn take<const N: usize>(values: [Value; N]) -> Option<[cube::Primitive; N]> {
-        cube::primitives_of(values)
     }
 }

@@ -2,6 +2,8 @@
 
 use burn::nn::Dropout;
 use burn::prelude::*;
+#[cfg(feature = "gpu")]
+use burn::tensor::DType;
 
 #[cfg(feature = "gpu")]
 use crate::device::is_cpu;
@@ -28,11 +30,15 @@ impl DropoutMask {
     }
 
     /// 0 for dropped values, `1 / (1 - probability)` for the others; indices count from the tensor's first value.
+    ///
+    /// # Panics
+    /// For 2^32 values or more on a GPU.
     pub fn factors<const D: usize>(&self, shape: [usize; D], device: &Device) -> Tensor<D> {
         gpu_path! {
             if !is_cpu(device) {
-                let ones = Tensor::<D>::ones(shape, &device.clone().inner());
-                let factors = self.apply(ones);
+                let ones = Tensor::<D>::ones(shape, (&device.clone().inner(), DType::F32));
+                #[allow(clippy::expect_used)]
+                let factors = self.apply_on_gpu(&ones).expect("fewer than 2^32 values");
                 return match device.is_autodiff() {
                     true => Tensor::from_inner(factors),
                     false => factors,
@@ -47,20 +53,25 @@ impl DropoutMask {
     /// `x` times the [factors](Self::factors); on a GPU no mask is stored.
     pub(crate) fn apply<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         gpu_path! {
-            use crate::capture::Value;
-            use crate::cube::dropout::apply_mask;
-            let (value, device) = (Value::from(x.clone()), x.device());
-            if value.is_f32()
-                && let Ok(mut x) = crate::cube::primitives(vec![value])
-                && let Some(x) = x.pop()
-                && let Some(mask) = self.on_gpu(&device)
-                && let Some(output) = apply_mask(x, mask)
-            {
-                return output.into_tensor();
+            if let Some(output) = self.apply_on_gpu(&x) {
+                return output;
             }
         }
         let factors = self.factors(x.dims(), &x.device()).cast(x.dtype());
         x * factors
+    }
+
+    /// [`Self::apply`] as one kernel; `None` for a tensor that is not f32 on a GPU without autodiff, or has values that 32 bits do
+    /// not count.
+    #[cfg(feature = "gpu")]
+    fn apply_on_gpu<const D: usize>(&self, x: &Tensor<D>) -> Option<Tensor<D>> {
+        let is_counted = u32::try_from(x.shape().num_elements()).is_ok();
+        if x.dtype() != DType::F32 || !is_counted {
+            return None;
+        }
+        let [values] = crate::cube::primitives_of([x.clone().into()])?;
+        let output = crate::cube::dropout::apply_mask(values, self.on_gpu(&x.device())?)?;
+        Some(output.into_tensor())
     }
 
     /// The mask for kernels, with the tensor that has its seed; `None` on the CPU.
@@ -70,7 +81,7 @@ impl DropoutMask {
         device: &Device,
     ) -> Option<(crate::cube::dropout::Mask, crate::cube::Primitive)> {
         let table = crate::seed_table::table(self.seed, device);
-        let table = crate::cube::primitives(vec![table.into()]).ok()?.pop()?;
+        let [table] = crate::cube::primitives_of([table.into()])?;
         let mask = crate::cube::dropout::Mask {
             seed: self.seed.value,
             row: self.seed.row.unwrap_or(0),

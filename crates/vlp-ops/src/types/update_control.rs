@@ -1,6 +1,7 @@
 //! Control values of an update that are computed on the device.
 
 use burn::prelude::*;
+use burn::tensor::DType;
 
 use crate::capture::Value;
 use crate::in_place::InPlace;
@@ -8,7 +9,7 @@ use crate::in_place::InPlace;
 /// Factor of the gradients, and whether an update takes place. On a GPU, neither is copied to the CPU.
 #[derive(Debug, Clone)]
 pub struct UpdateControl {
-    /// The factor, and 0 if no update takes place.
+    /// The factor, and 0 if no update takes place; f32.
     pub(crate) values: Tensor<1>,
     #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "for a GPU's kernels"))]
     pub(crate) in_place: Option<InPlace>,
@@ -23,10 +24,14 @@ impl UpdateControl {
     ///
     /// # Shapes
     /// - `values`: `[1 or more]`
+    ///
+    /// # Panics
+    /// Without values.
     pub fn new(values: Tensor<1>, max_norm: f32) -> Self {
+        assert!(values.dims() != [0], "a control of no values");
+        let values = values.cast(DType::F32);
         gpu_path! {
-            if let Ok(mut values) = crate::cube::primitives(vec![values.clone().into()])
-                && let Some(values) = values.pop()
+            if let Some([values]) = crate::cube::primitives_of([values.clone().into()])
                 && let Some(control) = crate::cube::clip::control(values, max_norm)
             {
                 return Self::from_values(control.into_tensor());
@@ -42,12 +47,12 @@ impl UpdateControl {
             }
             false => norm.ones_like(),
         };
-        Self::from_values(Tensor::cat(vec![factor, flag], 0))
+        Self::from_values(Tensor::cat(vec![factor, flag.cast(DType::F32)], 0))
     }
 
     /// An update that always takes place, by the gradients as they are.
     pub fn always(device: &Device) -> Self {
-        Self::from_values(crate::constant_floats(&[1.0, 1.0], device))
+        Self::from_values(crate::constant_floats(&[1.0, 1.0], device).cast(DType::F32))
     }
 
     fn from_values(values: Tensor<1>) -> Self {

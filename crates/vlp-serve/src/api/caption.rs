@@ -50,17 +50,22 @@ fn between_one_and(field: &str, value: usize, most: usize) -> Result<usize, ApiE
 
 impl Search {
     fn method(&self, defaults: &CaptionDefaults) -> Result<CaptionMethod, ApiError> {
-        let beams = self.num_beams.unwrap_or(defaults.num_beams);
-        let num_beams = between_one_and("search.num_beams", beams, MAX_CAPTIONS)?;
+        // The limits are for clients: the run's own values may be beyond them.
+        let num_beams = match self.num_beams {
+            Some(beams) => between_one_and("search.num_beams", beams, MAX_CAPTIONS)?,
+            None => defaults.num_beams,
+        };
         let tokens = self.max_new_tokens.unwrap_or(defaults.max_new_tokens);
         let most = defaults.max_new_tokens;
         let max_new_tokens = between_one_and("search.max_new_tokens", tokens, most)?;
-        let default_penalty = match num_beams {
-            1 => 0.0,
-            _ => defaults.length_penalty,
+        let length_penalty = match self.length_penalty {
+            Some(penalty) => {
+                in_range("search.length_penalty", penalty, -10.0..=10.0)?;
+                penalty
+            }
+            None if num_beams == 1 => 0.0,
+            None => defaults.length_penalty,
         };
-        let length_penalty = self.length_penalty.unwrap_or(default_penalty);
-        in_range("search.length_penalty", length_penalty, -10.0..=10.0)?;
         let min_new_tokens = match self.min_new_tokens {
             Some(tokens) if tokens > max_new_tokens => {
                 let message = format!("{tokens}; use at most max_new_tokens = {max_new_tokens}");
@@ -111,6 +116,8 @@ impl Sampling {
 pub(crate) struct CaptionTask {
     image: ResizedImage,
     method: CaptionMethod,
+    /// Beams or samples of the image.
+    rows: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -141,10 +148,16 @@ impl ApiRequest for CaptionRequest {
                 return Err(ApiError::field("sampling", message));
             }
         };
+        let rows = match method {
+            CaptionMethod::Default => defaults.num_beams,
+            CaptionMethod::Search { num_beams, .. } => num_beams,
+            CaptionMethod::Sampling { count, .. } => count,
+        };
         let images = context.images(&self.images)?.into_iter();
         let task = |image| CaptionTask {
             image,
             method: method.clone(),
+            rows,
         };
         Ok(images.map(task).collect())
     }
@@ -159,11 +172,7 @@ impl Task for CaptionTask {
     const NAME: &'static str = "caption";
 
     fn rows(&self) -> usize {
-        match self.method {
-            CaptionMethod::Default => 1,
-            CaptionMethod::Search { num_beams, .. } => num_beams,
-            CaptionMethod::Sampling { count, .. } => count,
-        }
+        self.rows
     }
 
     fn joins(&self, other: &Self, model: &dyn Model) -> bool {

@@ -78,7 +78,9 @@ impl ApiError {
     /// A head that a model has not.
     pub(crate) fn missing_head(model: &str, head: Head) -> Self {
         let heads = match head {
-            Head::Detect => "finds no objects: its run has no objectives.detection",
+            Head::Detect => {
+                "finds no objects: its run has no objectives.detection, or it reads text (from_joint)"
+            }
             Head::Caption => "generates no captions: its run has no objectives.caption",
             Head::Answer => {
                 "answers no questions: its run was not fine-tuned for them (vlp finetune vqa)"

@@ -31,13 +31,16 @@ impl Queue {
         }
     }
 
-    /// Adds the jobs of a request, which may join one batch; false if the queue is closed.
+    /// Adds the jobs of a request, which may join one batch, and removes those that nobody waits for; false if the queue is
+    /// closed.
     #[must_use]
     pub(crate) fn push(&self, jobs: impl IntoIterator<Item = Box<dyn AnyJob>>) -> bool {
         let mut state = self.lock();
         if state.is_closed {
             return false;
         }
+        // During a long batch, clients that time out and ask again would fill the queue.
+        state.jobs.retain(|job| !job.is_abandoned());
         state.jobs.extend(jobs);
         self.waiting.set(state.jobs.len() as i64);
         self.changed.notify_one();
@@ -59,6 +62,7 @@ impl Queue {
         let mut state = self.lock();
         loop {
             state.jobs.retain(|job| !job.is_abandoned());
+            self.waiting.set(state.jobs.len() as i64);
             if let Some(job) = state.jobs.pop_front() {
                 let batch = job.take_batch(&mut state.jobs, models, max_rows);
                 self.waiting.set(state.jobs.len() as i64);

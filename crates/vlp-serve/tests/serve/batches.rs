@@ -1,20 +1,31 @@
 //! Requests that wait are computed together, and none notices.
 
+use std::sync::Arc;
 use std::thread;
 
 use serde_json::{Value, json};
+use vlp_serve::ServeConfig;
 
+use crate::colors::{ALL_HEADS, Colors};
 use crate::running::{Running, config};
 
 /// Sends all requests while the model is busy. Returns their answers and the sizes of the batches they were in.
-fn send_together(config: vlp_serve::ServeConfig, requests: &[Value]) -> (Vec<Value>, Vec<usize>) {
-    let (server, model) = Running::start(config);
+fn send_together(config: ServeConfig, requests: &[Value]) -> (Vec<Value>, Vec<usize>) {
+    send_to(Running::start(config), "/v1/match", requests)
+}
+
+/// As [`send_together`], to a route of a server.
+fn send_to(
+    (server, model): (Running, Arc<Colors>),
+    path: &str,
+    requests: &[Value],
+) -> (Vec<Value>, Vec<usize>) {
     let gate = json!({ "images": [{ "example": 0 }], "texts": ["gate"] });
     let answers = thread::scope(|scope| {
         let waiting = scope.spawn(|| server.post("/v1/match", &gate));
         model.gate.await_arrival();
         let requests = requests.iter().enumerate().map(|(index, request)| {
-            let thread = scope.spawn(|| server.post("/v1/match", request).ok());
+            let thread = scope.spawn(|| server.post(path, request).ok());
             // In this order.
             server.await_tasks(index + 1);
             thread
@@ -63,4 +74,17 @@ fn a_batch_has_images_of_one_padded_size_and_no_more_rows_than_the_most() {
     // A single request may have more.
     let requests = [request(4, 0, &["a", "b", "c"])];
     assert_eq!(send_together(config().with_max_batch(2), &requests).1, [1]);
+}
+
+#[test]
+fn captions_take_as_many_rows_as_the_run_has_beams() {
+    // More beams and a greater penalty than a request may ask for.
+    let model = Colors::new("colors", &ALL_HEADS).with_caption_defaults(20, 12.0);
+    let model = Arc::new(model);
+    let server = Running::serve(vec![model.clone()], config().with_max_batch(32));
+    let request = json!({ "images": [{ "example": 0 }] });
+    let search = json!({ "images": [{ "example": 0 }], "search": { "min_new_tokens": 1 } });
+    let requests = [request.clone(), request, search];
+    let (_, batches) = send_to((server, model), "/v1/caption", &requests);
+    assert_eq!(batches, [1, 1, 1]);
 }

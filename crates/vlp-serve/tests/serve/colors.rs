@@ -23,7 +23,7 @@ pub(crate) struct Colors {
     pub(crate) gate: Arc<Gate>,
     /// Images that are twice as wide as high wait here when they are resized.
     pub(crate) resize_gate: Arc<Gate>,
-    /// Sizes of the batches of texts.
+    /// Sizes of the batches of texts and of captions.
     pub(crate) batches: Arc<Mutex<Vec<usize>>>,
 }
 
@@ -94,6 +94,13 @@ impl Colors {
     /// As a run whose hypotheses have no premise but the image.
     pub(crate) fn without_premise(mut self) -> Self {
         self.info.premise = false;
+        self
+    }
+
+    /// As a run with these settings of captions.
+    pub(crate) fn with_caption_defaults(mut self, num_beams: usize, length_penalty: f64) -> Self {
+        let defaults = self.info.caption.as_mut().unwrap();
+        (defaults.num_beams, defaults.length_penalty) = (num_beams, length_penalty);
         self
     }
 
@@ -180,6 +187,7 @@ impl Model for Colors {
         images: &[&ResizedImage],
         method: &CaptionMethod,
     ) -> Result<Vec<Vec<Caption>>, ModelError> {
+        self.batches.lock().unwrap().push(images.len());
         let count = match method {
             CaptionMethod::Search { num_beams, .. } => *num_beams,
             CaptionMethod::Sampling { count, .. } => *count,

@@ -106,6 +106,21 @@ fn a_request_that_takes_too_long_is_answered_with_504() {
 }
 
 #[test]
+fn tasks_that_nobody_waits_for_leave_the_queue_of_a_busy_model() {
+    let timeout = Duration::from_millis(300);
+    let (server, model) = Running::start(config().with_timeout(timeout));
+    let gate = json!({ "images": [{ "example": 0 }], "texts": ["gate"] });
+    // The first is with the model.
+    for _ in 0..4 {
+        assert_eq!(server.post("/v1/match", &gate).status, 504);
+    }
+    let metrics = server.get("/metrics").text();
+    assert!(metrics.contains("vlp_waiting_tasks 1\n"), "{metrics}");
+    model.gate.open();
+    server.await_tasks(0);
+}
+
+#[test]
 fn images_of_a_request_that_nobody_waits_for_are_not_decoded_and_hold_its_place_until_then() {
     let config = config()
         .with_timeout(Duration::from_millis(300))

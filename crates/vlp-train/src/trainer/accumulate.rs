@@ -4,11 +4,12 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use vlp_distributed::TreeSum;
 use vlp_ops::params::copy_leaves;
-use vlp_ops::{run_concurrently, seed_random, split_mix, with_micro_batch};
+use vlp_ops::{dropout_seed_count, run_concurrently, seed_random, split_mix, with_micro_batch};
 
 use super::micro_batch::{BatchLoss, MicroBatch, backward};
 use super::step_sum::{Statistics, StepSum};
 use super::{SkipReason, Trainer};
+use crate::error::TrainError;
 use crate::param_values::ParamValues;
 
 /// Micro-batches after their backward passes, and their sums: those of one process, or of all.
@@ -68,7 +69,10 @@ impl<M: Module> Trainer<M> {
     }
 
     /// Runs both micro-batches of a step at the same time, each on a copy of the module with an autodiff graph of its own.
-    pub(super) fn run_halves<E: Send, T: Send>(
+    ///
+    /// # Errors
+    /// Those of `loss`, and [`TrainError::Config`] for a loss with dropout: both threads would draw from one random stream.
+    pub(super) fn run_halves<E: From<TrainError> + Send, T: Send>(
         &self,
         start: &ParamValues,
         loss: impl Fn(&M, usize) -> Result<BatchLoss<T>, E> + Sync,
@@ -76,8 +80,17 @@ impl<M: Module> Trainer<M> {
         let frozen = self.frozen_model(self.step);
         let model = frozen.as_ref().unwrap_or_else(|| self.model());
         let run = |model: M, index: usize| {
+            let seeds = dropout_seed_count();
             let run = || Ok::<_, E>(backward(loss(&model, index)?, &model, 2));
-            with_micro_batch(index, 2, run)
+            let output = with_micro_batch(index, 2, run)?;
+            match dropout_seed_count() == seeds {
+                true => Ok(output),
+                false => Err(E::from(TrainError::Config {
+                    key: "data_parallel_halves".into(),
+                    value: "true".into(),
+                    hint: "the loss has dropout, whose random numbers depend on the order of the threads: use false".into(),
+                })),
+            }
         };
         let (first, second) = (copy_leaves(model), copy_leaves(model));
         let (first, second) = run_concurrently(|| run(first, 0), || run(second, 1));

@@ -46,7 +46,8 @@ pub struct StepReport {
     pub skipped: Option<SkipReason>,
 }
 
-/// Why a step is skipped. A skipped step changes no weights, optimizer state or running statistics.
+/// Why a step is skipped. A skipped step changes no weights, optimizer state or running statistics; except that SGD's velocity,
+/// of which there is none before the first update, is zero after it on a GPU, which changes no later step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum SkipReason {
     /// A loss or gradient is not finite. [`TrainerConfig::max_skipped`] such steps in a row end training.
@@ -141,7 +142,8 @@ impl<M: Module> Trainer<M> {
     }
 
     /// Calls `end_of_step(model, micro_batches)` after every update, when the running statistics are means over the step's
-    /// micro-batches.
+    /// micro-batches. With [`TrainerConfig::capture`] it must consist of operations on tensors of the device: a recording calls it
+    /// four times on statistics that are then restored, and replays repeat its operations without calling it.
     #[must_use]
     pub fn with_end_of_step(mut self, end_of_step: impl Fn(&M, usize) + Send + 'static) -> Self {
         self.end_of_step = Some(Box::new(end_of_step));
@@ -157,7 +159,8 @@ impl<M: Module> Trainer<M> {
         self
     }
 
-    /// The module, on an autodiff device.
+    /// The module, on an autodiff device. With [`TrainerConfig::capture`] on a GPU, later steps also change the weights of its
+    /// clones; those of [`Self::eval_model`] stay.
     pub fn model(&self) -> &M {
         // Missing only after a panic inside the optimizer.
         #[allow(clippy::expect_used)]
@@ -182,8 +185,8 @@ impl<M: Module> Trainer<M> {
             Some(ema) => ema.average().valid(),
             None => self.model().valid(),
         };
-        match self.graphs.exist() {
-            // Later replays write into the tensors of this module.
+        match self.config.capture && self.defers_reads {
+            // Later steps write into the tensors of this module, once there is a graph.
             true => model.map(&mut CopyParams),
             false => model,
         }

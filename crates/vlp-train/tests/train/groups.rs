@@ -3,7 +3,7 @@
 use burn::prelude::*;
 use vlp_train::{GroupConfig, OptimizerKind, TrainError, Trainer, TrainerConfig};
 
-use crate::net::{Net, Parts, assert_close, config, inputs};
+use crate::net::{Net, Parts, assert_close, config, inputs, step, values};
 
 fn train(config: TrainerConfig, steps: usize) -> [f32; 6] {
     let mut trainer = Trainer::new(Parts::new(), config).unwrap();
@@ -95,6 +95,43 @@ fn a_group_and_its_norm_are_frozen_until_the_configured_fraction() {
         let frozen = current.0 == initial.0 && current.1 == initial.1;
         assert_eq!(frozen, step < 4, "step {step}: {current:?}");
         assert_ne!(current.2, initial.2, "the linear layer is not frozen");
+    }
+}
+
+#[test]
+fn the_last_matching_group_says_what_is_frozen() {
+    let frozen = GroupConfig::new("^norm", 0.1).with_frozen_until(1.0);
+    let trained = |pattern: &str| GroupConfig::new(pattern, 0.1);
+    // Whether gamma, beta and the running statistics stay as they are. A norm's flag is named `training`.
+    for (groups, expected) in [
+        (vec![frozen.clone()], [true, true, true]),
+        (
+            vec![frozen.clone(), trained("^norm")],
+            [false, false, false],
+        ),
+        (vec![trained("^norm"), frozen.clone()], [true, true, true]),
+        (vec![frozen.clone(), trained("gamma$")], [false, true, true]),
+        (
+            vec![frozen.clone(), trained("gamma$"), frozen.clone()],
+            [true, true, true],
+        ),
+    ] {
+        let mut config = config();
+        config.optimizer.groups = groups.clone();
+        let mut trainer = Trainer::new(Net::new(), config).unwrap();
+        let state = |net: &Net| {
+            let norm = &net.norm;
+            [
+                values(norm.gamma.val()),
+                values(norm.beta.val()),
+                values(norm.running_mean.value_sync()),
+            ]
+        };
+        let before = state(trainer.model());
+        step(&mut trainer);
+        let after = state(trainer.model());
+        let unchanged = [0, 1, 2].map(|index| before[index] == after[index]);
+        assert_eq!(unchanged, expected, "{groups:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Clipping, accumulation, the schedule and the moving average.
 
+use burn::nn::DropoutConfig;
 use burn::prelude::*;
 use vlp_train::{
     BatchLoss, Decay, GroupConfig, OptimizerKind, ScheduleConfig, SkipReason, TrainError, Trainer,
@@ -73,6 +74,29 @@ fn concurrent_batches_equal_sequential_batches() {
         trainer.checkpoint_files().unwrap()
     };
     assert!(run(true) == run(false));
+}
+
+#[test]
+fn concurrent_batches_with_dropout_are_refused() {
+    let run = |concurrent: bool, probability: f64| {
+        let mut config = config();
+        (config.accumulate, config.data_parallel_halves) = (2, concurrent);
+        let mut trainer = Trainer::new(Net::new(), config).unwrap();
+        let dropout = DropoutConfig::new(probability).init();
+        let step = trainer.step_with_outputs(0, |net: &Net, index| {
+            let x = vlp_ops::dropout(&dropout, inputs(index as u64, 4));
+            Ok::<_, TrainError>(BatchLoss::new(Ok(net.loss(x)), ()))
+        });
+        step.map(|_| ())
+    };
+    for (concurrent, probability) in [(true, 0.0), (false, 0.0), (false, 0.5)] {
+        run(concurrent, probability).unwrap();
+    }
+    let message = run(true, 0.5).unwrap_err().to_string();
+    assert!(
+        message.starts_with("train.data_parallel_halves = true") && message.ends_with("use false"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -179,13 +203,22 @@ fn the_moving_average_includes_running_statistics() {
 #[test]
 fn invalid_values_are_named() {
     type Change = fn(&mut TrainerConfig);
-    let cases: [(Change, &str); 9] = [
+    let cases: [(Change, &str); 10] = [
         (|c| c.steps = 0, "train.steps = 0"),
         (|c| c.accumulate = 0, "train.accumulate = 0"),
         (|c| c.ema_decay = 1.0, "train.ema_decay = 1"),
         (
             |c| c.schedule.warmup_steps = 101,
             "train.schedule.warmup_steps = 101",
+        ),
+        (
+            |c| {
+                c.schedule.decay = Decay::Step {
+                    at: vec![0.5, 75.0],
+                    factor: 0.1,
+                };
+            },
+            "train.schedule.decay.at = 75",
         ),
         (
             |c| c.optimizer.learning_rate = f64::NAN,

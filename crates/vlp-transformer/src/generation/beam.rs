@@ -57,14 +57,18 @@ pub fn beam_search_all(
                 .map(|(beam, row)| allowed(row, &beam.ids, config))
                 .collect();
             let mut next = Vec::with_capacity(width);
-            for (beam, token, log_prob) in best_extensions(beams, &rows, 2 * width) {
+            let extensions = best_extensions(beams, &rows, 2 * width).into_iter();
+            for (rank, (beam, token, log_prob)) in extensions.enumerate() {
                 if next.len() == width {
                     break;
                 }
                 let mut ids = beams[beam].ids.clone();
                 if token == config.eos {
-                    let score = config.score(log_prob, ids.len() + 1);
-                    ended[input].push(GeneratedSequence { ids, score });
+                    // As in Hugging Face, a worse extension must not use up one of the texts after which the search ends.
+                    if rank < width {
+                        let score = config.score(log_prob, ids.len() + 1);
+                        ended[input].push(GeneratedSequence { ids, score });
+                    }
                     continue;
                 }
                 ids.push(token);
@@ -146,24 +150,32 @@ mod tests {
     use super::super::most_probable;
     use super::*;
 
+    /// Probabilities of the next token after 0, 1 and 2.
+    type Probabilities = [[f32; 4]; 3];
+
+    const PROBABILITIES: Probabilities = [
+        [0.0, 0.6, 0.4, 0.0],
+        [0.0, 0.35, 0.35, 0.3],
+        [0.0, 0.05, 0.05, 0.9],
+    ];
+
     /// A fixed Markov chain over 4 tokens, 3 = end; records the prefix of each row to check `reorder`.
     struct Chain {
+        probabilities: Probabilities,
         prefixes: Vec<Vec<u32>>,
     }
 
     impl Chain {
         fn new(rows: usize) -> Self {
-            let prefixes = vec![vec![]; rows];
-            Self { prefixes }
+            Self {
+                probabilities: PROBABILITIES,
+                prefixes: vec![vec![]; rows],
+            }
         }
     }
 
-    fn log_probs(last: u32) -> Vec<f32> {
-        let probabilities: [f32; 4] = match last {
-            0 => [0.0, 0.6, 0.4, 0.0],
-            1 => [0.0, 0.35, 0.35, 0.3],
-            _ => [0.0, 0.05, 0.05, 0.9],
-        };
+    fn log_probs(probabilities: &Probabilities, last: u32) -> Vec<f32> {
+        let probabilities = probabilities[last.min(2) as usize];
         probabilities.iter().map(|p| p.max(1e-9).ln()).collect()
     }
 
@@ -172,7 +184,7 @@ mod tests {
             for (prefix, &token) in self.prefixes.iter_mut().zip(last) {
                 prefix.push(token);
             }
-            let row = |&token: &u32| most_probable(&log_probs(token), count);
+            let row = |&token: &u32| most_probable(&log_probs(&self.probabilities, token), count);
             last.iter().map(row).collect()
         }
 
@@ -193,7 +205,7 @@ mod tests {
         let mut best = (vec![], f64::NEG_INFINITY);
         let mut prefixes = vec![(vec![0u32], 0.0f64)];
         while let Some((ids, sum)) = prefixes.pop() {
-            let log_probs = log_probs(*ids.last().unwrap());
+            let log_probs = log_probs(&PROBABILITIES, *ids.last().unwrap());
             let score = sum + f64::from(log_probs[3]);
             if score > best.1 {
                 best = (ids[1..].to_vec(), score);
@@ -227,6 +239,24 @@ mod tests {
         assert!(texts.windows(2).all(|pair| pair[0].score >= pair[1].score));
         let ids: std::collections::BTreeSet<_> = texts.iter().map(|text| &text.ids).collect();
         assert_eq!(ids.len(), 4);
+    }
+
+    #[test]
+    fn only_the_best_extensions_end_a_text() {
+        // After "1" and "2": 1 3 (0.3), 1 1 (0.24), 2 3 (0.22), 2 2 (0.1). With two beams the third one is ignored, and the
+        // search goes on until 1 1 3 (0.12) ends.
+        let probabilities = [
+            [0.0, 0.6, 0.4, 0.0],
+            [0.0, 0.4, 0.1, 0.5],
+            [0.0, 0.2, 0.25, 0.55],
+        ];
+        let mut chain = Chain {
+            probabilities,
+            ..Chain::new(2)
+        };
+        let texts = beam_search_all(&mut chain, 1, &config(2)).remove(0);
+        let ids: Vec<Vec<u32>> = texts.into_iter().map(|text| text.ids).collect();
+        assert_eq!(ids, [vec![1], vec![1, 1]]);
     }
 
     #[test]

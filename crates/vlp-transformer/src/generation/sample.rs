@@ -45,7 +45,7 @@ pub fn sample(
     let mut last = vec![config.bos; rows];
     let candidate_count = match sampling.top_k {
         0 => usize::MAX,
-        top_k => top_k + max_forbidden(config),
+        top_k => top_k.saturating_add(max_forbidden(config)),
     };
     for _ in 0..config.max_new_tokens {
         let candidates = model.next_tokens(&last, candidate_count);

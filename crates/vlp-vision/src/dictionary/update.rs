@@ -33,7 +33,7 @@ pub(super) fn load<const D: usize>(state: &RunningState<Tensor<D>>) -> Tensor<D>
     value.cast(FloatDType::F32)
 }
 
-/// Weighted features of each code.
+/// Weighted features of each code, of one batch or with moving averages.
 pub(super) struct CodeSums {
     /// Sums of their weights, `[codes]`.
     pub(super) counts: Tensor<1>,
@@ -55,6 +55,15 @@ impl CodeSums {
             sums: segment_sum(weighted, codes.clone(), rows),
         }
     }
+
+    /// The codes of [`UpdateRule::Released`]: sums over smoothed counts.
+    fn smoothed_means(&self) -> Tensor<2> {
+        // Along an axis, since burn adds up a whole tensor in no fixed order on a GPU.
+        let total = self.counts.clone().sum_dim(0);
+        let smoothing = SMOOTHING * self.counts.dims()[0] as f64;
+        let smoothed = (self.counts.clone() + SMOOTHING) * (total.clone() / (total + smoothing));
+        self.sums.clone() / smoothed.unsqueeze_dim(1)
+    }
 }
 
 /// The state before an update.
@@ -70,6 +79,16 @@ impl Current {
     pub(super) fn updates(&self) -> Tensor<1> {
         self.totals.clone().narrow(0, 0, 1)
     }
+}
+
+/// The state after an update.
+struct Updated {
+    /// `[codes, width]`.
+    codebook: Tensor<2>,
+    /// Moving average of usage, `[codes]`.
+    usage: Tensor<1>,
+    /// Running counts and sums of [`UpdateRule::Released`].
+    running: Option<CodeSums>,
 }
 
 impl VisualDictionary {
@@ -101,6 +120,8 @@ impl VisualDictionary {
     }
 
     /// Moves the codes of the codebook towards their features and restarts dead ones. Returns the new codebook.
+    ///
+    /// Reads each state once and writes it once, so that batches on other threads never see a partial update.
     pub(super) fn update(
         &self,
         current: Current,
@@ -113,69 +134,75 @@ impl VisualDictionary {
         let CodeSums { counts, sums } = sums;
         let (device, rows) = (codebook.device(), codebook.dims()[0]);
         let decay = Decay::of_codes(config, &updates);
-        let mut codebook = match config.update {
-            UpdateRule::Paper => move_towards_means(codebook, counts.clone(), sums, &decay),
-            UpdateRule::Released => self.running_means(counts.clone(), sums, &decay),
+        let (codebook, running) = match config.update {
+            UpdateRule::Paper => {
+                let codebook = move_towards_means(codebook, counts.clone(), sums, &decay);
+                (codebook, None)
+            }
+            UpdateRule::Released => {
+                let running = CodeSums {
+                    counts: decay.average(load(&self.running_counts), counts.clone()),
+                    sums: decay.average(load(&self.running_sums), sums),
+                };
+                (running.smoothed_means(), Some(running))
+            }
         };
         // The average begins with the counts of the first update, which restarts no code. Products with 0 and 1 are exact.
         let is_later = updates.clamp_max(1.0);
         let is_first = is_later.clone().neg().add_scalar(1.0);
         let usage = load(&self.running_usage);
         let usage = Decay::constant(USAGE_DECAY).average(usage, counts.clone());
-        let mut usage = usage * is_later.clone() + counts * is_first;
+        let mut updated = Updated {
+            codebook,
+            usage: usage * is_later.clone() + counts * is_first,
+            running,
+        };
         let constant = |values: &[f32]| constant_floats(values, &device).cast(FloatDType::F32);
         let mut added = constant(&[1.0, 0.0]);
         if config.dead_code_threshold > 0.0 {
             let threshold = is_later.mul_scalar(config.dead_code_threshold);
-            let dead = usage.clone().lower(threshold.expand([rows]));
+            let dead = updated.usage.clone().lower(threshold.expand([rows]));
             let count;
-            (codebook, usage, count) =
-                self.restart_dead_codes(codebook, usage, (dead, candidates()));
+            (updated, count) = self.restart_dead_codes(updated, dead, candidates());
             added = Tensor::cat(vec![constant(&[1.0]), count], 0);
         }
-        store(&self.running_usage, usage);
+        if let Some(running) = updated.running {
+            store(&self.running_counts, running.counts);
+            store(&self.running_sums, running.sums);
+        }
+        store(&self.running_usage, updated.usage);
         store(&self.running_totals, totals + added);
-        store(&self.running_codes, codebook.clone());
-        codebook
+        store(&self.running_codes, updated.codebook.clone());
+        updated.codebook
     }
 
-    /// [`UpdateRule::Released`]: running sums over smoothed running counts.
-    fn running_means(&self, counts: Tensor<1>, sums: Tensor<2>, decay: &Decay) -> Tensor<2> {
-        let counts = decay.average(load(&self.running_counts), counts);
-        let sums = decay.average(load(&self.running_sums), sums);
-        // Along an axis, since burn adds up a whole tensor in no fixed order on a GPU.
-        let total = counts.clone().sum_dim(0);
-        let smoothing = SMOOTHING * counts.dims()[0] as f64;
-        let smoothed = (counts.clone() + SMOOTHING) * (total.clone() / (total + smoothing));
-        store(&self.running_counts, counts);
-        store(&self.running_sums, sums.clone());
-        sums / smoothed.unsqueeze_dim(1)
-    }
-
-    /// Replaces dead codes by their candidates, if these are valid; returns codebook, usage and number of replaced codes.
+    /// Replaces dead codes by their candidates, if these are valid; returns the number of replaced codes, too.
     fn restart_dead_codes(
         &self,
-        codebook: Tensor<2>,
-        usage: Tensor<1>,
-        (dead, candidates): (Tensor<1, Bool>, Candidates),
-    ) -> (Tensor<2>, Tensor<1>, Tensor<1>) {
-        let shape = codebook.dims();
-        let threshold = self.config.dead_code_threshold;
+        updated: Updated,
+        dead: Tensor<1, Bool>,
+        candidates: Candidates,
+    ) -> (Updated, Tensor<1>) {
+        let shape = updated.codebook.dims();
+        // A replaced code counts as one that is used.
+        let usage = 2.0 * self.config.dead_code_threshold;
         let dead = dead.bool_and(candidates.is_valid);
         let count = dead.clone().float().sum_dim(0).cast(FloatDType::F32);
         let dead_rows = dead.clone().unsqueeze_dim::<2>(1).expand(shape);
         let replacements = candidates.features;
-        let usage = usage.mask_fill(dead.clone(), 2.0 * threshold);
-        if self.config.update == UpdateRule::Released {
-            let counts = load(&self.running_counts).mask_fill(dead, 2.0 * threshold);
-            let sums = load(&self.running_sums).mask_where(
-                dead_rows.clone(),
-                replacements.clone().mul_scalar(2.0 * threshold),
-            );
-            store(&self.running_counts, counts);
-            store(&self.running_sums, sums);
-        }
-        (codebook.mask_where(dead_rows, replacements), usage, count)
+        let running = updated.running.map(|running| {
+            let sums = replacements.clone().mul_scalar(usage);
+            CodeSums {
+                counts: running.counts.mask_fill(dead.clone(), usage),
+                sums: running.sums.mask_where(dead_rows.clone(), sums),
+            }
+        });
+        let updated = Updated {
+            codebook: updated.codebook.mask_where(dead_rows, replacements),
+            usage: updated.usage.mask_fill(dead, usage),
+            running,
+        };
+        (updated, count)
     }
 }
 

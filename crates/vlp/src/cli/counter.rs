@@ -1,5 +1,6 @@
 //! Progress through samples: a bar on a terminal, occasional lines elsewhere.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) struct Counter {
     bar: Option<ProgressBar>,
     started: Instant,
-    last_line: Instant,
+    last_line: Cell<Instant>,
 }
 
 impl Counter {
@@ -30,23 +31,23 @@ impl Counter {
         Self {
             bar,
             started: now,
-            last_line: now,
+            last_line: Cell::new(now),
         }
     }
 
     /// Reports that `done` of `total` samples are done.
-    pub(super) fn show(&mut self, done: usize, total: usize) {
+    pub(super) fn show(&self, done: usize, total: usize) {
         if let Some(bar) = &self.bar {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
-        } else if done == total || self.last_line.elapsed() > LINE_INTERVAL {
+        } else if done == total || self.last_line.get().elapsed() > LINE_INTERVAL {
             let seconds = self.started.elapsed().as_secs_f64().max(1e-9);
             let rate = done as f64 / seconds;
             let left = format_duration((total - done) as f64 / rate.max(1e-9));
             warn(format_args!(
                 "{done}/{total} samples  {rate:.1} samples/s  {left} left"
             ));
-            self.last_line = Instant::now();
+            self.last_line.set(Instant::now());
         }
     }
 

@@ -17,6 +17,7 @@ use vlp_data::shards::{PackOptions, pack};
 use vlp_files::write_whole;
 
 use super::common_args::SettingsArgs;
+use super::counter::Counter;
 use super::output::{print, warn};
 
 #[derive(Subcommand)]
@@ -162,21 +163,16 @@ impl CheckArgs {
             .with_decode(decode)
             .with_read_report(opened.report.as_ref())
             .with_other(other.as_ref().map(|o| o.source.as_ref()));
-        let bar = indicatif::ProgressBar::new(0);
-        let report = check(opened.source.as_ref(), &options, &|done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        });
-        bar.finish_and_clear();
+        let counter = Counter::new();
+        let show = |done, total| counter.show(done, total);
+        let report = check(opened.source.as_ref(), &options, &show);
+        counter.finish();
         let report = report?;
         print(format_args!("{report}\n"))?;
         if let Some(file) = &self.json {
             let text = serde_json::to_vec_pretty(&report);
             let text = text.map_err(|e| VlpError::Config(e.to_string()))?;
-            write_whole(file, &text).map_err(|source| VlpError::Io {
-                path: file.clone(),
-                source,
-            })?;
+            write_whole(file, &text).map_err(VlpError::io(file))?;
         }
         if opened.source.is_empty() {
             let message = format!("{}: it has no samples", self.source.source);
@@ -212,10 +208,7 @@ impl ViewArgs {
         let report = check(opened.source.as_ref(), &options, &|_, _| {})?;
         let cards = sample_cards(opened.source.as_ref(), self.count)?;
         let page = data_report(&self.source.source, &report, cards)?;
-        write_whole(&self.out, page.as_bytes()).map_err(|source| VlpError::Io {
-            path: self.out.clone(),
-            source,
-        })?;
+        write_whole(&self.out, page.as_bytes()).map_err(VlpError::io(&self.out))?;
         print(format_args!("{}\n", self.out.display()))
     }
 }

@@ -58,7 +58,7 @@ impl FeaturesArgs {
             text: wants(Kind::Text),
             joint: wants(Kind::Joint),
         };
-        let mut counter = Counter::new();
+        let counter = Counter::new();
         let mut show = |done, total| counter.show(done, total);
         let written = write_features(&model, &*opened.source, kinds, &self.out, &mut show);
         counter.finish();

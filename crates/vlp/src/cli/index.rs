@@ -9,6 +9,7 @@ use vlp::search::{IndexOptions, IndexedSource, write_index};
 use vlp::{Predictor, VlpError};
 
 use super::common_args::{CheckpointArgs, InferenceArgs};
+use super::counter::Counter;
 use super::output::{print, warn};
 
 #[derive(Args)]
@@ -45,13 +46,12 @@ impl IndexArgs {
         for note in source.notes() {
             warn(format_args!("{note}"));
         }
-        let bar = indicatif::ProgressBar::new(0);
+        let counter = Counter::new();
         let start = Instant::now();
-        let report = write_index(&model, &source, &self.out, &|done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        })?;
-        bar.finish_and_clear();
+        let show = |done, total| counter.show(done, total);
+        let report = write_index(&model, &source, &self.out, &show);
+        counter.finish();
+        let report = report?;
         for problem in &report.skipped {
             warn(format_args!("skipped: {problem}"));
         }

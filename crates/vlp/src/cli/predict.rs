@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use vlp::predict::{Request, write_folder};
+use vlp::predict::{Request, has_detection, write_folder};
 use vlp::{Predictor, VlpError};
 use vlp_objectives::CaptioningConfig;
 
@@ -148,7 +148,7 @@ impl PredictArgs {
         let device = self.device.pick()?;
         let model = Predictor::load_checkpoint(&self.run, self.checkpoint.choice, &device)?;
         let caption = model.trained().config.objectives.caption.as_ref();
-        let has_detection = model.trained().model().objectives().detection.is_some();
+        let has_detection = has_detection(model.trained());
         let has_caption_flags = self.caption != CaptionArgs::default();
         for (flags, is_given, has_head) in [
             ("--threshold", self.threshold.is_some(), has_detection),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use vlp::VlpError;
+use vlp::config::{Sources, resolve};
 use vlp_scenes::{Scenes, Split};
 
 use super::common_args::SettingsArgs;
@@ -35,26 +36,31 @@ impl ScenesArgs {
                 return Err(VlpError::Config(message));
             }
         };
-        for (key, flag) in [
-            ("data.scenes.count", "--count"),
-            ("data.scenes.split", "--split"),
+        let config = self.settings.resolve(&["data.scenes."], vec![])?;
+        let preset = resolve(&Sources {
+            preset: Some(config.preset),
+            ..Sources::default()
+        })?;
+        let (scenes, default) = (config.data.scenes, preset.data.scenes);
+        for (key, flag, is_changed) in [
+            (
+                "data.scenes.count",
+                "--count",
+                scenes.count != default.count,
+            ),
+            (
+                "data.scenes.split",
+                "--split",
+                scenes.split != default.split,
+            ),
         ] {
-            let mut keys = self
-                .settings
-                .set
-                .iter()
-                .filter_map(|set| set.split_once('='));
-            if keys.any(|(set, _)| set.trim() == key) {
-                return Err(VlpError::Config(format!("--set {key}: use {flag}")));
+            let mut set = self.settings.set.iter();
+            let is_set = set.any(|entry| entry.split('=').next().is_some_and(|k| k.trim() == key));
+            if is_changed || is_set {
+                return Err(VlpError::Config(format!("{key}: use {flag}")));
             }
         }
-        let config = self
-            .settings
-            .resolve(&["data.scenes."], vec![])?
-            .data
-            .scenes
-            .with_split(split)
-            .with_count(self.count);
+        let config = scenes.with_split(split).with_count(self.count);
         let annotations = self.out.join("annotations");
         let captions = annotations.join(format!("captions_{}.json", self.split));
         if captions.exists() {

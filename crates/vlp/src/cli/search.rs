@@ -124,10 +124,7 @@ impl SearchArgs {
         if let Some(file) = &self.json {
             let json = serde_json::to_vec_pretty(hits);
             let json = json.map_err(|error| VlpError::Config(error.to_string()))?;
-            write_whole(file, &json).map_err(|source| VlpError::Io {
-                path: file.clone(),
-                source,
-            })?;
+            write_whole(file, &json).map_err(VlpError::io(file))?;
         }
         print(format_args!("{text}"))
     }

@@ -11,7 +11,7 @@ use vlp::run::run_config;
 use vlp::train::{RunChoice, TrainOptions, train};
 use vlp_distributed::{Launch, ProcessGroup};
 
-use super::common_args::{CheckpointArgs, ConfigArgs, DeviceArgs, TrainArgs};
+use super::common_args::{ConfigArgs, DeviceArgs, TrainArgs};
 use super::output::print;
 use super::stop::stop_on_signal;
 
@@ -93,13 +93,14 @@ pub(super) struct FinetuneArgs {
     /// Folder of the run to start from.
     #[arg(long, value_name = "RUN")]
     from: PathBuf,
-    #[command(flatten)]
-    checkpoint: CheckpointArgs,
+    /// Checkpoint of the run: last (the default), best (by `checkpoint.best_by`), or a step.
+    #[arg(long, value_name = "best|last|STEP")]
+    checkpoint: Option<CheckpointChoice>,
     /// Folder of the new run.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Train the same model from random weights instead, to measure the benefit of pre-training.
-    #[arg(long, conflicts_with = "choice")]
+    #[arg(long, conflicts_with = "checkpoint")]
     from_scratch: bool,
     #[command(flatten)]
     config: TrainArgs,
@@ -116,8 +117,13 @@ impl FinetuneArgs {
         let mut config = finetune(&self.task, &pretrained, &self.from, &sources)?;
         if self.from_scratch {
             config.from = None;
-        } else if config.from_checkpoint == CheckpointChoice::Last {
-            config.from_checkpoint = self.checkpoint.choice;
+        }
+        if let Some(choice) = self.checkpoint {
+            if sources.set_keys().any(|key| key == "from_checkpoint") {
+                let message = "--set from_checkpoint: the same as --checkpoint; give one of them";
+                return Err(VlpError::Config(message.into()));
+            }
+            config.from_checkpoint = choice;
         }
         let options = TrainOptions::new(config, RunChoice::New(self.out))
             .with_device(self.device.name)

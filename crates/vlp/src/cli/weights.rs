@@ -7,7 +7,7 @@ use vlp::VlpError;
 use vlp::run::export;
 use vlp::weights::inspect;
 
-use super::common_args::CheckpointArgs;
+use super::common_args::{CheckpointArgs, DeviceArgs};
 use super::output::print;
 
 #[derive(Subcommand)]
@@ -26,6 +26,8 @@ pub(super) enum WeightsCommand {
         out: PathBuf,
         #[command(flatten)]
         checkpoint: CheckpointArgs,
+        #[command(flatten)]
+        device: DeviceArgs,
     },
 }
 
@@ -37,8 +39,9 @@ impl WeightsCommand {
                 run,
                 out,
                 checkpoint,
+                device,
             } => {
-                let device = vlp::device::pick("auto")?;
+                let device = vlp::device::pick(&device.name)?;
                 let count = export(&run, checkpoint.choice, &out, &device)?;
                 print(format_args!("{count} tensors in {}\n", out.display()))
             }

@@ -19,7 +19,7 @@ pub struct DataConfig {
     /// `shards:PATH` (a folder or a URL).
     #[serde(default = "scenes")]
     pub source: String,
-    /// Source of the validation data; a fraction of `source` if absent.
+    /// Source of the validation data; if absent, the `test` split of generated scenes, or a fraction of any other `source`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<String>,
     /// Further training sources, mixed with `source`.
@@ -86,6 +86,7 @@ pub struct DataConfig {
     /// Fraction of unreadable samples, `0..=1`, above which a run stops.
     pub max_bad_fraction: f64,
     /// Fraction of the images of `source`, above 0 and below 1, used for validation instead of training, chosen by image id.
+    /// Not used for generated scenes.
     pub validation_fraction: f64,
     /// Size of training images.
     pub resize: ResizeRule,
@@ -126,7 +127,8 @@ impl DataConfig {
 pub struct MixConfig {
     /// The source, as `data.source`.
     pub source: String,
-    /// Number of times each of its samples occurs in an epoch, above 0; a value below 1 takes that fraction of them.
+    /// Number of times each of its samples occurs in an epoch, above 0; a value below 1 takes that fraction of them. The
+    /// occurrences in an epoch are equal.
     #[serde(default = "one_time")]
     pub weight: f64,
     /// Train on its boxes too; possible only if its classes are those of `data.source`.

@@ -68,6 +68,8 @@ pub fn finetune(
     let path = from.to_string_lossy().into_owned();
     table.insert("from".into(), Value::String(path.clone()));
     table.remove("from_checkpoint");
+    // The run's weights are those that it ended with.
+    table.remove("weights");
     let config = override_with(table, quick, sources)?;
     match &config.from {
         Some(from) if from == Path::new(&path) => Ok(config),
@@ -96,5 +98,31 @@ fn freeze_dictionary(table: &mut Table) {
         group.insert("kind".into(), Value::Table(rule));
         group.insert("frozen_until".into(), Value::Float(1.0));
         groups.push(Value::Table(group));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::resolve;
+
+    #[test]
+    fn only_weights_of_the_command_line_are_imported() {
+        let sources = |file: Option<&str>| Sources {
+            values: file
+                .map(|file| ("weights".into(), Value::Array(vec![file.into()])))
+                .into_iter()
+                .collect(),
+            ..Sources::default()
+        };
+        let run = resolve(&sources(Some("of the run.pth"))).unwrap();
+        for file in [None, Some("of the command.pth")] {
+            let config = finetune("caption", &run, Path::new("run"), &sources(file)).unwrap();
+            let expected: Vec<PathBuf> = file.map(PathBuf::from).into_iter().collect();
+            assert_eq!(config.weights, expected);
+        }
     }
 }

@@ -12,6 +12,8 @@ mod presets;
 mod resolve;
 mod source_kind;
 mod suggest;
+#[cfg(test)]
+mod tests;
 mod used_keys;
 mod validate;
 

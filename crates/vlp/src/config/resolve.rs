@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
+use vlp_objectives::ObjectivesConfig;
 
 use super::suggest::{describe_error, suggest};
 use super::{PRESETS, RunConfig, preset_names};
@@ -227,183 +228,22 @@ fn set_value(table: &mut Table, path: &str, value: Value) -> Result<(), VlpError
         };
     }
     let off = matches!(&value, Value::Boolean(false)) || value.as_str() == Some("off");
-    if off && matches!(inner.get(key), Some(Value::Table(_))) {
-        inner.remove(key);
-    } else {
-        inner.insert(key.into(), value);
+    match inner.get(key) {
+        Some(Value::Table(_)) if off => {
+            inner.remove(key);
+        }
+        // It is off already.
+        None if off && parents == "objectives" && is_objective(key) => {}
+        _ => {
+            inner.insert(key.into(), value);
+        }
     }
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-    use super::*;
-
-    fn set(entries: &[&str]) -> Result<RunConfig, VlpError> {
-        resolve(&Sources {
-            set: entries.iter().map(|s| s.to_string()).collect(),
-            ..Sources::default()
-        })
-    }
-
-    #[test]
-    fn presets_resolve_and_round_trip_through_toml() {
-        for name in preset_names() {
-            for quick in [false, true] {
-                let config = resolve(&Sources {
-                    preset: Some(name.into()),
-                    quick,
-                    ..Sources::default()
-                })
-                .unwrap();
-                assert_eq!(config.preset, name);
-                let text = toml::to_string(&config).unwrap();
-                let reread: RunConfig = toml::from_str(&text).unwrap();
-                assert_eq!(reread, config, "{name}");
-                assert_eq!(reread.fingerprint().unwrap(), config.fingerprint().unwrap());
-            }
-        }
-    }
-
-    #[test]
-    fn later_values_override_and_objectives_switch_off() {
-        let config = set(&[
-            "train.steps=7",
-            "data.source=coco:/some/where",
-            "objectives.mlm=off",
-        ])
-        .unwrap();
-        assert_eq!(
-            (config.train.steps, config.data.source.as_str()),
-            (7, "coco:/some/where")
-        );
-        assert!(config.objectives.mlm.is_none() && config.objectives.itm.is_some());
-    }
-
-    #[test]
-    fn values_of_keys_that_take_strings_are_not_parsed() {
-        for text in [
-            "2014",
-            "1e3",
-            "true",
-            "2024-01-01",
-            "[1]",
-            "a: b",
-            "caf\u{65}\u{301}\u{3000}",
-        ] {
-            let config = set(&[&format!("data.images={text}")]).unwrap();
-            assert_eq!(config.data.images, Some(PathBuf::from(text)), "{text}");
-            let config = set(&[&format!("data.tokenizer = {text}"), "train.steps = 7"]).unwrap();
-            assert_eq!(
-                (config.data.tokenizer.as_str(), config.train.steps),
-                (text, 7)
-            );
-        }
-        assert_eq!(
-            set(&["data.source=\"json:x\""]).unwrap().data.source,
-            "json:x"
-        );
-        assert!(set(&["train.steps=2014-01-01"]).is_err());
-        assert!(set(&["train.steps=x"]).is_err());
-        let source = "json:a\"b\\c\u{301}'d: 1";
-        let values = vec![
-            ("data.source".into(), Value::String(source.into())),
-            (
-                "weights".into(),
-                Value::Array(vec![Value::String(source.into())]),
-            ),
-        ];
-        let config = resolve(&Sources {
-            values,
-            ..Sources::default()
-        })
-        .unwrap();
-        assert_eq!(config.data.source, source);
-        assert_eq!(config.weights, [PathBuf::from(source)]);
-    }
-
-    #[test]
-    fn file_with_a_byte_order_mark_is_read() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(
-            file.path(),
-            "\u{feff}preset = \"soho-tiny\"\r\n[train]\r\nsteps = 3\r\n",
-        )
-        .unwrap();
-        let sources = Sources {
-            file: Some(file.path().into()),
-            ..Sources::default()
-        };
-        let config = resolve(&sources).unwrap();
-        assert_eq!(
-            (config.preset.as_str(), config.train.steps),
-            ("soho-tiny", 3)
-        );
-    }
-
-    #[test]
-    fn unknown_names_suggest_the_nearest_one() {
-        for (entry, part) in [
-            ("trian=7", "did you mean \"train\"?"),
-            ("train.stepz=7", "did you mean \"steps\"?"),
-            (
-                "objectives.detection.num_querys=7",
-                "did you mean \"num_queries\"?",
-            ),
-            ("model.backbone.norm=\"forzen\"", "did you mean \"frozen\"?"),
-            (
-                "data.scenes.held_out=[[\"red\", \"sqare\"]]",
-                "did you mean \"square\"?",
-            ),
-            (
-                "data.scenes.held_out=[[\"geen\", \"square\"]]",
-                "did you mean \"green\"?",
-            ),
-        ] {
-            let message = set(&[entry]).unwrap_err().to_string();
-            assert!(message.contains(part), "{entry}: {message}");
-        }
-        let preset = Sources {
-            preset: Some("e2e-vlp-r5".into()),
-            ..Sources::default()
-        };
-        assert!(
-            resolve(&preset)
-                .unwrap_err()
-                .to_string()
-                .contains("\"e2e-vlp-r50\"?")
-        );
-    }
-
-    #[test]
-    fn changing_the_source_drops_keys_of_the_old_one() {
-        let run = set(&[
-            "data.source=karpathy:a.json",
-            "data.validation=karpathy-test:a.json",
-            "data.images=images",
-        ])
-        .unwrap();
-        let overridden = |entries: &[&str]| {
-            let set = entries.iter().map(|s| s.to_string()).collect();
-            let sources = Sources {
-                set,
-                ..Sources::default()
-            };
-            overlay(&run, &sources).unwrap().data
-        };
-        let other = overridden(&["data.source=vqa:b/train2014"]);
-        assert_eq!((other.validation, other.images), (None, None));
-        let both = overridden(&["data.source=json:b.json", "data.images=elsewhere"]);
-        assert_eq!(
-            (both.validation, both.images),
-            (None, Some("elsewhere".into()))
-        );
-        for same in [
-            overridden(&["train.steps=3"]),
-            overridden(&["data.source=karpathy:a.json"]),
-        ] {
-            assert_eq!(same, run.data);
-        }
-    }
+/// Whether there is an objective of this name.
+fn is_objective(name: &str) -> bool {
+    let table = Table::from_iter([(name.to_owned(), Value::Table(Table::new()))]);
+    let config = Value::Table(table).try_into::<ObjectivesConfig>();
+    !config.is_err_and(|error| error.to_string().contains("unknown field"))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use vlp_data::{Limits, NegativeFrom};
-use vlp_objectives::RunContext;
+use vlp_objectives::{HeadKind, RunContext};
 use vlp_scenes::Split;
 use vlp_vision::UpdateTime;
 
@@ -115,15 +115,43 @@ impl RunConfig {
         if dropout == 1.0 {
             return fail("model.dropout", 1.0, "use less than 1 (0.1 in DETR)");
         }
-        if self.train.data_parallel_halves && dropout > 0.0 {
-            let hint = "train.data_parallel_halves needs 0: the threads would share a random number generator";
-            return fail("model.dropout", dropout, hint);
-        }
+        self.validate_halves()?;
         if let Some(quantizer) = self.model.quantizer() {
             let valid = quantizer.dictionary.validate();
             valid.map_err(|e| VlpError::Config(format!("model.quantizer.{e}")))?;
         }
         Ok(())
+    }
+
+    /// The threads of `train.data_parallel_halves` would share a random number generator.
+    fn validate_halves(&self) -> Result<(), VlpError> {
+        if !self.train.data_parallel_halves {
+            return Ok(());
+        }
+        let dropout = self.model.dropout();
+        if dropout > 0.0 {
+            let hint = "train.data_parallel_halves needs 0: the threads would share a random number generator";
+            return fail("model.dropout", dropout, hint);
+        }
+        let objectives = &self.objectives;
+        let heads = [
+            ("vqa", objectives.vqa.as_ref().map(|config| config.head)),
+            ("nlvr2", objectives.nlvr2.as_ref().map(|config| config.head)),
+            (
+                "snli_ve",
+                objectives.snli_ve.as_ref().map(|config| config.head),
+            ),
+        ];
+        match heads
+            .iter()
+            .find(|(_, head)| *head == Some(HeadKind::SohoMlp))
+        {
+            None => Ok(()),
+            Some((name, _)) => {
+                let hint = "it has dropout: set train.data_parallel_halves=false as well, since the threads would share a random number generator";
+                fail(&format!("objectives.{name}.head"), "\"soho_mlp\"", hint)
+            }
+        }
     }
 
     fn validate_objectives(&self) -> Result<(), VlpError> {

@@ -63,13 +63,33 @@ impl Datasets {
         config: &RunConfig,
         tokenizer: WordPieceTokenizer,
     ) -> Result<Self, VlpError> {
+        Self::open_with_labels(config, tokenizer, None)
+    }
+
+    /// As [`Self::open_with_tokenizer`], for a model that was trained for the classes of `labels`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_with_labels(
+        config: &RunConfig,
+        tokenizer: WordPieceTokenizer,
+        labels: Option<&LabelSpace>,
+    ) -> Result<Self, VlpError> {
         let data = &config.data;
-        let opened = open_training_source(data)?;
+        // Without detection nobody reads the classes, and no message about other ones is wanted.
+        let are_read = |labels: &&LabelSpace| {
+            config.objectives.detection.is_some() && !labels.classes.is_empty()
+        };
+        let opened = open_training_source(data, labels.filter(are_read))?;
+        let labels = opened.source.labels().clone();
+        let fixed_labels = Some(&labels).filter(are_read);
         let mut notes = opened.notes;
         let (train, validation): (Arc<dyn Source>, Arc<dyn Source>) = match &data.validation {
             Some(spec) => {
                 let count = validation_scenes(config);
-                let validation = open_source("data.validation", spec, data, Split::Test, count)?;
+                let key = "data.validation";
+                let validation = open_source(key, spec, data, fixed_labels, Split::Test, count)?;
+                check_validation(config, spec, &labels, validation.source.as_ref())?;
                 notes.extend(validation.notes);
                 (opened.source, validation.source)
             }
@@ -77,7 +97,7 @@ impl Datasets {
             None if data.kind()? == SourceKind::Scenes => {
                 let count = validation_scenes(config);
                 let validation =
-                    open_source("data.source", &data.source, data, Split::Test, count)?;
+                    open_source("data.source", &data.source, data, None, Split::Test, count)?;
                 (opened.source, validation.source)
             }
             None => {
@@ -95,7 +115,7 @@ impl Datasets {
             }
         }
         Ok(Self {
-            labels: train.labels().clone(),
+            labels,
             train,
             validation,
             tokenizer,
@@ -235,6 +255,28 @@ impl Datasets {
         }
         Ok((examples, errors))
     }
+}
+
+/// Checks that `data.validation` has images, and the classes of the training data if objects are detected.
+fn check_validation(
+    config: &RunConfig,
+    spec: &str,
+    labels: &LabelSpace,
+    validation: &dyn Source,
+) -> Result<(), VlpError> {
+    let problem = if validation.is_empty() {
+        "it has no images; use another source"
+    } else if config.objectives.detection.is_some()
+        && !validation.labels().classes.is_empty()
+        && !validation.labels().same_names(labels)
+    {
+        "its classes or attributes are not those of the training data, in their order; use a source with the same ones, or objectives.detection=off"
+    } else {
+        return Ok(());
+    };
+    Err(VlpError::Config(format!(
+        "data.validation = \"{spec}\": {problem}"
+    )))
 }
 
 /// Number of generated validation scenes.

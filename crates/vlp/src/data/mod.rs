@@ -3,6 +3,8 @@
 mod datasets;
 mod source;
 mod source_hint;
+#[cfg(test)]
+mod tests;
 mod tokenizer;
 mod training_source;
 mod vocabulary;

@@ -11,7 +11,7 @@ use vlp_data::read::{
 #[cfg(feature = "cloud")]
 use vlp_data::shards::BlockCacheSize;
 use vlp_data::shards::{self, BlobStore, ShardOptions};
-use vlp_data::{AnswerVocabulary, DataError, Limits, Source};
+use vlp_data::{AnswerVocabulary, DataError, LabelSpace, Limits, Source};
 use vlp_eval::vqa::normalize;
 use vlp_scenes::{Scenes, ScenesTask, Split, Task};
 use vlp_train::atomic_file::sha256_hex;
@@ -54,26 +54,35 @@ impl fmt::Debug for OpenedSource {
 /// [`VlpError::Config`] that names the source and the problem.
 pub fn open_plain(data: &DataConfig) -> Result<OpenedSource, VlpError> {
     let count = data.scenes.count;
-    open_source("data.source", &data.source, data, data.scenes.split, count)
+    let split = data.scenes.split;
+    open_source("data.source", &data.source, data, None, split, count)
 }
 
-/// Opens the source `spec`, the value of `key`; of generated scenes, `count` scenes of `split`.
+/// Opens the source `spec`, the value of `key`; of generated scenes, `count` scenes of `split`. Sources that number classes as
+/// they occur have the classes of `labels`, if given; boxes of others are skipped.
 pub(super) fn open_source(
     key: &str,
     spec: &str,
     data: &DataConfig,
+    labels: Option<&LabelSpace>,
     split: Split,
     count: usize,
 ) -> Result<OpenedSource, VlpError> {
-    if let Some(folder) = &data.index {
-        fs::create_dir_all(folder).map_err(VlpError::io(folder))?;
-    }
     let kind = SourceKind::parse(key, spec)?;
     let opener = FileOpener {
         spec,
         data,
+        labels,
         limits: Limits::default(),
     };
+    // No error: the folder may be that of another machine, and the source is read all the same.
+    let index_problem = data.index.as_ref().and_then(|folder| {
+        let error = fs::create_dir_all(folder).err()?;
+        let folder = folder.display();
+        Some(format!(
+            "{spec}: not cached in data.index = {folder}: {error}"
+        ))
+    });
     let source = opener.open(&kind).map_err(|e| {
         let images = data.images.as_deref();
         let paths = kind.path().into_iter().chain(images);
@@ -82,7 +91,10 @@ pub(super) fn open_source(
         VlpError::Config(format!("{key} = \"{spec}\": {e}{hint}{relative}"))
     })?;
     match source {
-        Some(source) => Ok(source),
+        Some(mut source) => {
+            source.notes.extend(index_problem);
+            Ok(source)
+        }
         None => open_scenes(data, split, count),
     }
 }
@@ -127,6 +139,7 @@ fn open_indexed(
 struct FileOpener<'a> {
     spec: &'a str,
     data: &'a DataConfig,
+    labels: Option<&'a LabelSpace>,
     limits: Limits,
 }
 
@@ -172,7 +185,9 @@ impl FileOpener<'_> {
                 self.cached_file(file, &|images| karpathy(file, images, splits, limits))
             }
             SourceKind::Json(file) => self.cached_file(file, &|_| {
-                let options = GenericOptions::default().with_images(self.data.images.clone());
+                let options = GenericOptions::default()
+                    .with_images(self.data.images.clone())
+                    .with_labels(self.labels.cloned());
                 generic(file, options)
             }),
             SourceKind::Genome(dir) => {
@@ -183,13 +198,14 @@ impl FileOpener<'_> {
                 self.cached(&inputs, &|| visual_genome(&files, limits))
             }
             SourceKind::Shards(path) => {
-                let options = ShardOptions::default().with_index(
-                    (self.data.index.as_deref()).map(|folder| index_file(folder, self.spec)),
-                );
+                let options = ShardOptions::default().with_index(self.index_file());
                 let blobs = open_blobs(&path.to_string_lossy())?;
-                if let Some(source) = open_indexed(Arc::clone(&blobs), &options)? {
+                let indexed = open_indexed(Arc::clone(&blobs), &options)?;
+                // Shards of other classes are read, not their indices.
+                if let Some(source) = indexed.filter(|opened| self.fits(opened)) {
                     return Ok(Some(source));
                 }
+                let options = options.with_labels(self.labels.cloned());
                 Ok(shards::open(blobs, options)?.source)
             }
         };
@@ -219,23 +235,37 @@ impl FileOpener<'_> {
         read: &dyn Fn() -> Result<FileSource, DataError>,
     ) -> Result<FileSource, DataError> {
         let (spec, data) = (self.spec, self.data);
-        let Some(folder) = &data.index else {
+        let Some(index) = self.index_file() else {
             return read();
         };
         let inputs: Vec<PathBuf> = inputs.iter().map(|path| path.to_path_buf()).collect();
         let premise = if data.premise { " premise" } else { "" };
-        let options = format!("{spec} {:?} {:?}{premise}", data.images, self.limits);
-        Ok(cache::open_or_build(&index_file(folder, spec), &inputs, &options, read)?.source)
+        let mut options = format!("{spec} {:?} {:?}{premise}", data.images, self.limits);
+        if let Some(labels) = self.labels {
+            options += &format!(" {labels:?}");
+        }
+        Ok(cache::open_or_build(&index, &inputs, &options, read)?.source)
     }
-}
 
-/// The index file of a source: the end of its name, and a hash.
-fn index_file(folder: &Path, spec: &str) -> PathBuf {
-    let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    let name: String = spec.chars().map(safe).collect();
-    let hash = sha256_hex(spec.as_bytes());
-    let start = name.len().saturating_sub(40);
-    folder.join(format!("{}-{}.index", &name[start..], &hash[..8]))
+    /// Whether the classes of a source are those that it must have, or it has none.
+    fn fits(&self, opened: &OpenedSource) -> bool {
+        let labels = opened.source.labels();
+        (self.labels).is_none_or(|other| labels.classes.is_empty() || labels.same_names(other))
+    }
+
+    /// The index file of the source in `data.index`: the end of its name, and a hash of its name and labels.
+    fn index_file(&self) -> Option<PathBuf> {
+        let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        let name: String = self.spec.chars().map(safe).collect();
+        let mut hashed = self.spec.to_owned();
+        if let Some(labels) = self.labels {
+            hashed += &format!(" {labels:?}");
+        }
+        let hash = sha256_hex(hashed.as_bytes());
+        let start = name.len().saturating_sub(40);
+        let folder = self.data.index.as_deref()?;
+        Some(folder.join(format!("{}-{}.index", &name[start..], &hash[..8])))
+    }
 }
 
 /// Visual Genome's files in a folder; objects and attributes if they exist.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use vlp_data::read::KarpathySplit;
-use vlp_data::{Mixture, MixtureComponent, Source, TestImageFilter};
+use vlp_data::{LabelSpace, Mixture, MixtureComponent, Source, TestImageFilter};
 use vlp_scenes::Split;
 
 use super::source::{OpenedSource, open_source};
@@ -15,9 +15,13 @@ use crate::error::VlpError;
 /// Number of images with equal ids whose files are compared to tell whether two sources have the same images.
 const COMPARED_IMAGES: usize = 64;
 
-/// Opens `data.source` and all sources of `data.mix`, without the test images of `data.karpathy`.
-pub(super) fn open_training_source(data: &DataConfig) -> Result<OpenedSource, VlpError> {
-    let mut opened = open_filtered(data, "data.source", &data.source)?;
+/// Opens `data.source` and all sources of `data.mix`, without the test images of `data.karpathy`; `labels` as in
+/// [`open_source`].
+pub(super) fn open_training_source(
+    data: &DataConfig,
+    labels: Option<&LabelSpace>,
+) -> Result<OpenedSource, VlpError> {
+    let mut opened = open_filtered(data, labels, "data.source", &data.source)?;
     if data.mix.is_empty() {
         return Ok(opened);
     }
@@ -31,6 +35,7 @@ pub(super) fn open_training_source(data: &DataConfig) -> Result<OpenedSource, Vl
         ),
         source: Arc::clone(&opened.source),
         weight: 1.0,
+        coco_image_set: coco_image_set(&data.source),
         keep_boxes: true,
     }];
     for (number, mix) in data.mix.iter().enumerate() {
@@ -40,13 +45,14 @@ pub(super) fn open_training_source(data: &DataConfig) -> Result<OpenedSource, Vl
             notes,
             consensus,
             ..
-        } = open_filtered(data, &key, &mix.source)?;
+        } = open_filtered(data, labels.filter(|_| mix.boxes), &key, &mix.source)?;
         opened.notes.extend(notes);
         opened.consensus.extend(consensus);
         components.push(MixtureComponent {
             image_set: join_image_set(&mut image_sets, &mix.source, &source, &mut opened.notes),
             source,
             weight: mix.weight,
+            coco_image_set: coco_image_set(&mix.source),
             keep_boxes: mix.boxes,
         });
     }
@@ -58,8 +64,14 @@ pub(super) fn open_training_source(data: &DataConfig) -> Result<OpenedSource, Vl
 }
 
 /// Opens a source without the test images of Karpathy's split.
-fn open_filtered(data: &DataConfig, key: &str, spec: &str) -> Result<OpenedSource, VlpError> {
-    let mut opened = open_source(key, spec, data, Split::Train, data.scenes.count)?;
+fn open_filtered(
+    data: &DataConfig,
+    labels: Option<&LabelSpace>,
+    key: &str,
+    spec: &str,
+) -> Result<OpenedSource, VlpError> {
+    let count = data.scenes.count;
+    let mut opened = open_source(key, spec, data, labels, Split::Train, count)?;
     let kind = SourceKind::parse(key, spec)?;
     let Some(file) = data.karpathy.clone().or_else(|| karpathy_file(&kind)) else {
         if has_coco_ids(opened.source.as_ref()) && !is_training_split(&kind) {
@@ -146,7 +158,7 @@ fn join_image_set(
     source: &Arc<dyn Source>,
     notes: &mut Vec<String>,
 ) -> String {
-    let family = image_family(spec);
+    let family = image_family(spec, source.as_ref());
     let mut name = family.clone();
     if image_sets.iter().any(|set| set.family == family) {
         let mut indices = HashMap::new();
@@ -172,15 +184,33 @@ fn join_image_set(
     name
 }
 
+/// The family of COCO's image ids.
+const COCO: &str = "coco";
+
+/// The kind of a source, such as `coco`.
+fn kind_name(spec: &str) -> &str {
+    spec.split_once(':').map_or(spec, |(kind, _)| kind)
+}
+
 /// The family of a source's image ids: sources of one family may have the same images under the same ids, such as COCO's, or
 /// their own images in the same format, which [`ImageSet::has_other_images`] detects.
-fn image_family(spec: &str) -> String {
-    let kind = spec.split_once(':').map_or(spec, |(kind, _)| kind);
-    match kind {
-        "coco" | "vqa" | "karpathy" | "karpathy-test" => "coco".into(),
+fn image_family(spec: &str, source: &dyn Source) -> String {
+    match kind_name(spec) {
+        "coco" | "vqa" => COCO.into(),
+        // Flickr30k's ids are the hashes of the images' names in both.
+        "karpathy" | "karpathy-test" if has_coco_ids(source) => COCO.into(),
+        "karpathy" | "karpathy-test" | "snli-ve" => "flickr30k".into(),
         "json" | "shards" => spec.into(),
         other => other.into(),
     }
+}
+
+/// The image set of a source's COCO ids if they are COCO's own and not the source's keys. Those of a source in COCO's format
+/// are the ids of its file, and shards may have been packed from such a source.
+fn coco_image_set(spec: &str) -> Option<String> {
+    ["genome", "json"]
+        .contains(&kind_name(spec))
+        .then(|| COCO.to_owned())
 }
 
 #[cfg(test)]
@@ -223,7 +253,7 @@ mod tests {
         let mut data = resolve(&Sources::default()).unwrap().data;
         data.source = format!("vqa:{}/vqa/train", folder.path().display());
         let vocabulary = |data: &DataConfig| {
-            let opened = open_training_source(data).unwrap();
+            let opened = open_training_source(data, None).unwrap();
             let indices: Vec<usize> = opened.consensus.iter().map(|(index, _)| *index).collect();
             let answers = answer_vocabulary(&opened.consensus, 1);
             (answers, indices, opened.source.len())
@@ -238,6 +268,50 @@ mod tests {
             indices.len() == remaining && remaining < len,
             "{remaining} of {len}"
         );
+    }
+
+    #[test]
+    fn images_are_the_same_in_sources_with_other_ids() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let count = 40;
+        let scenes = ScenesConfig::default().with_count(count);
+        Scenes::new(scenes).unwrap().write_to(path("coco")).unwrap();
+        let coco_id = |id: usize| json!({"image": format!("{id:012}.png"), "caption": "a copy", "image_id": 1000 + id, "coco_id": id});
+        let copies: Vec<Value> = (0..count).map(coco_id).collect();
+        std::fs::write(path("coco/train/own.json"), json!(copies).to_string()).unwrap();
+        let flickr = path("coco/snli_ve/flickr30k_images");
+        let image = |id: usize| json!({"split": "train", "filename": format!("{id}.jpg"), "sentences": [{"raw": "a photo"}]});
+        let images: Vec<Value> = (0..count).map(image).collect();
+        let karpathy = flickr.join("dataset_flickr30k.json");
+        std::fs::write(&karpathy, json!({ "images": images }).to_string()).unwrap();
+        std::fs::copy(
+            path("coco/snli_ve/snli_ve_train.jsonl"),
+            flickr.join("train.jsonl"),
+        )
+        .unwrap();
+
+        let spec = |kind: &str, file: &std::path::Path| format!("{kind}:{}", file.display());
+        let mixes = [
+            [
+                spec("coco", &path("coco")),
+                spec("json", &path("coco/train/own.json")),
+            ],
+            [
+                spec("karpathy", &karpathy),
+                spec("snli-ve", &flickr.join("train.jsonl")),
+            ],
+        ];
+        for [source, mix] in mixes {
+            let mut data = resolve(&Sources::default()).unwrap().data;
+            data.source = source;
+            data.mix = vec![serde_json::from_value(json!({ "source": mix })).unwrap()];
+            let source = open_training_source(&data, None).unwrap().source;
+            let keys = (0..source.len()).map(|index| source.key(index));
+            let distinct: std::collections::HashSet<u64> = keys.collect();
+            assert!(source.len() >= 2 * count);
+            assert_eq!(distinct.len(), count, "{}", data.source);
+        }
     }
 
     #[test]
@@ -258,7 +332,7 @@ mod tests {
         data.mix = mix
             .map(|s| serde_json::from_value(json!({"source": s})).unwrap())
             .into();
-        let opened = open_training_source(&data).unwrap();
+        let opened = open_training_source(&data, None).unwrap();
         let keys = (0..opened.source.len()).map(|index| opened.source.key(index));
         // The questions about an image share its id; the images of the two folders do not.
         assert_eq!(keys.collect::<std::collections::HashSet<_>>().len(), 10);

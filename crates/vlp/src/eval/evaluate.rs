@@ -149,7 +149,17 @@ fn load_retrieval_images(
     let ((mut examples, _), told) = processes.gather_about(loaded, tell)?;
     let (keys, errors): (Vec<_>, Vec<_>) = told.into_iter().unzip();
     examples.retain(|example| keys.iter().all(|keys| keys.contains(&example.key)));
-    Ok((examples, errors.concat()))
+    let mut errors = errors.concat();
+    let folds = config.eval.folds.max(1);
+    let rest = examples.len() % folds;
+    // Without unreadable images, the number of images is to blame, which the caller reports.
+    if rest > 0 && !errors.is_empty() {
+        examples.truncate(examples.len() - rest);
+        errors.push(format!(
+            "retrieval: {rest} more images left out, as eval.folds = {folds} divides the others"
+        ));
+    }
+    Ok((examples, errors))
 }
 
 /// Evaluates a checkpoint of a run on the validation examples of its configuration, overridden by `sources` (other data,
@@ -168,8 +178,8 @@ pub fn evaluate_run(
     let config = overlay(&trained.config, sources)?;
     check_overrides(sources, &trained.config, &config)?;
     config.validate_evaluation()?;
-    let mut data = Datasets::open_with_tokenizer(&config, trained.tokenizer.clone())?;
     let labels = &trained.vocabulary.labels;
+    let mut data = Datasets::open_with_labels(&config, trained.tokenizer.clone(), Some(labels))?;
     if !data.labels.same_names(labels) && config.objectives.detection.is_some() {
         return Err(VlpError::Config(format!(
             "data.source = \"{}\" has other classes than those that the run was trained for ({}); use data with the classes of vocabulary.json in {}",
@@ -178,6 +188,8 @@ pub fn evaluate_run(
             run.display()
         )));
     }
+    // The head finds its classes by the name of their set, which other files with the same classes may call otherwise.
+    data.labels.name.clone_from(&labels.name);
     data.answers = AnswerVocabulary::new(trained.vocabulary.answers.clone());
     match trained.model() {
         AnyModel::E2eVlp(model) => evaluate(model, &config, &data, device),

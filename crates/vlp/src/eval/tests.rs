@@ -163,10 +163,12 @@ fn all_processes_have_the_scores_of_one() {
 
 #[test]
 fn an_image_that_one_process_cannot_read_is_left_out_of_all() {
-    let config = config("soho-tiny", &[&SOHO, &["eval.rerank=2"]]);
+    let config = config("soho-tiny", &[&SOHO, &["eval.rerank=2", "eval.folds=2"]]);
     // Sample 5 is in the second batch, that of rank 1; retrieval reads it in all processes.
     let damage = |ranks| (5..6, Damage::Unreadable, ranks);
     let alone = outcomes(&config, 1, damage(0..1)).remove(0).unwrap();
+    // Two folds of the other five images.
+    assert!(alone[0].contains("1 more images left out"), "{}", alone[0]);
     for outcome in outcomes(&config, 2, damage(1..2)) {
         assert_eq!(outcome.unwrap()[0], alone[0]);
     }

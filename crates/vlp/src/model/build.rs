@@ -52,7 +52,8 @@ pub fn build_model(
 /// The configured objectives, with heads for the labels and answers of the data.
 ///
 /// # Errors
-/// [`VlpError::Model`] for sizes that do not fit, [`VlpError::Data`] if captions for the CIDEr reward cannot be read.
+/// [`VlpError::Model`] for sizes that do not fit, [`VlpError::Data`] if captions for the CIDEr reward cannot be read,
+/// [`VlpError::Config`] if there are fewer than two images with captions for it.
 pub fn build_objectives(
     config: &RunConfig,
     data: &Datasets,
@@ -72,6 +73,12 @@ pub fn build_objectives(
 /// CIDEr-D with document frequencies of the training captions.
 fn cider_reward(config: &SelfCritical, data: &Datasets) -> Result<CiderReward, VlpError> {
     let images = data.train.len().min(config.documents);
+    if images < 2 {
+        // The logarithm of the number of documents is then 0, and so is every weight.
+        return Err(VlpError::Config(format!(
+            "objectives.caption.self_critical: CIDEr-D needs the captions of at least 2 training images, and there are {images}"
+        )));
+    }
     let captions: Vec<Vec<String>> = (0..images)
         .map(|index| data.train.captions(index))
         .collect::<Result<_, _>>()?;
@@ -98,5 +105,32 @@ pub(super) fn head_sizes(
         }],
         answers,
         codes: config.model.quantizer().map_or(0, |q| q.dictionary.codes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use vlp_scenes::{Scenes, ScenesConfig};
+
+    use super::*;
+    use crate::config::{Sources, resolve};
+
+    #[test]
+    fn the_captions_of_one_image_give_no_reward() {
+        let sources = Sources {
+            preset: Some("e2e-vlp-tiny".into()),
+            set: vec!["data.scenes.count=40".into()],
+            ..Sources::default()
+        };
+        let mut data = Datasets::open(&resolve(&sources).unwrap()).unwrap();
+        let config = SelfCritical::default();
+        assert!(cider_reward(&config, &data).is_ok());
+        for images in [0, 1] {
+            let scenes = ScenesConfig::default().with_count(images);
+            data.train = Arc::new(Scenes::new(scenes).unwrap());
+            let message = cider_reward(&config, &data).unwrap_err().to_string();
+            assert!(message.contains("at least 2 training images"), "{message}");
+        }
     }
 }

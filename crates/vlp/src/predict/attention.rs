@@ -5,6 +5,7 @@ use vlp_objectives::EncoderPasses;
 
 use super::attention_map::{AttentionMap, ImageGrid, QueryWeights};
 use super::encoded::{EncodedImages, JointText};
+use super::objects::missing_detection;
 use super::predictor::{Predictor, missing_head};
 use crate::error::VlpError;
 
@@ -118,7 +119,7 @@ impl EncodedImages<'_> {
             return Ok(());
         }
         let weights = self.query_attention()?;
-        let weights = weights.ok_or_else(|| missing_head("objectives.detection"))?;
+        let weights = weights.ok_or_else(missing_detection)?;
         for (image, (request, attention)) in requests.iter().zip(attention).enumerate() {
             let grid = self.grid(self.output.image(), image);
             let weights = QueryWeights::read(&weights, image);

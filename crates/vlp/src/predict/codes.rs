@@ -3,6 +3,7 @@
 use vlp_data::ResizedImage;
 use vlp_objectives::EncoderPasses;
 
+use super::attention_map::ImageGrid;
 use super::predictor::{Predictor, missing_head};
 use crate::error::VlpError;
 
@@ -30,14 +31,12 @@ impl Predictor {
         }
         let encoded = self.encode(images, &[], EncoderPasses::NONE, false)?;
         let codes = encoded.output.codes("codes")?;
-        let columns = codes.grid[1].max(1);
         let grids = codes.assignments().iter().map(|assignments| {
-            let is_inside = |code: &&Option<usize>| code.is_some();
-            let first_row = assignments.iter().take(columns);
-            let first_column = assignments.iter().step_by(columns);
+            let padding: Vec<bool> = assignments.iter().map(Option::is_none).collect();
+            let [rows, columns] = ImageGrid::new(&padding, codes.grid[1]).shape();
             ImageCodes {
-                rows: first_column.filter(is_inside).count(),
-                columns: first_row.filter(is_inside).count(),
+                rows,
+                columns,
                 codes: assignments.iter().flatten().copied().collect(),
             }
         });

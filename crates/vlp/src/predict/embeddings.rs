@@ -2,7 +2,6 @@
 
 use vlp_data::ResizedImage;
 use vlp_objectives::{EncoderPasses, Itc};
-use vlp_transformer::TextBatch;
 
 use super::predictor::Predictor;
 use crate::error::VlpError;
@@ -41,12 +40,8 @@ impl Predictor {
         if texts.is_empty() {
             return Ok(vec![]);
         }
-        let trained = self.trained();
-        let ids: Vec<Vec<u32>> = texts.iter().map(|text| self.token_ids(text)).collect();
-        let rows: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
-        let pad = trained.tokenizer.special_tokens().pad;
-        let text = TextBatch::collate(&rows, pad, &trained.device);
-        let embeddings = head.text_embeddings(&trained.encoder().encode_text(&text));
+        let (text, _) = self.text_batch(texts);
+        let embeddings = head.text_embeddings(&self.trained().encoder().encode_text(&text));
         Ok(self.rows(embeddings.into_data().iter().collect()))
     }
 

@@ -94,6 +94,16 @@ impl Predictor {
         trained.tokenizer.encode(text, max_len).ids
     }
 
+    /// Texts as the encoder reads them, and the number of tokens of each.
+    pub(super) fn text_batch(&self, texts: &[&str]) -> (TextBatch, Vec<usize>) {
+        let trained = self.trained();
+        let ids: Vec<Vec<u32>> = texts.iter().map(|text| self.token_ids(text)).collect();
+        let rows: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+        let pad = trained.tokenizer.special_tokens().pad;
+        let batch = TextBatch::collate(&rows, pad, &trained.device);
+        (batch, ids.iter().map(Vec::len).collect())
+    }
+
     /// The texts of each image, image by image.
     pub(super) fn joint_texts<'t>(
         &self,

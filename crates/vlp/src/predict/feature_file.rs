@@ -24,6 +24,11 @@ pub struct FeatureKinds {
     pub joint: bool,
 }
 
+/// Bytes that a tensor takes in the header besides its name, at most: type, shape and offsets in JSON.
+const TENSOR_BYTES: usize = 100;
+/// Bytes that the name of a sample takes in the header besides itself, at most: its index and quotes.
+const NAME_BYTES: usize = 20;
+
 /// A sample that waits for its batch.
 struct Pending {
     index: usize,
@@ -38,7 +43,7 @@ struct Pending {
 /// # Errors
 /// [`VlpError::Io`] and [`VlpError::Weights`] for files that cannot be written, [`VlpError::RunFolder`] if `out` exists
 /// already or no sample can be read, [`VlpError::Data`] if a store of samples cannot be read, [`VlpError::Config`] for
-/// samples of two images, as [`Predictor::predict`].
+/// samples of two images or more tensors than a file can have, as [`Predictor::predict`].
 pub fn write_features(
     model: &Predictor,
     source: &dyn Source,
@@ -72,6 +77,7 @@ pub fn write_features(
                 sample.name
             )));
         }
+        spool.grow_header(sample.name.len() + NAME_BYTES)?;
         names.insert(index.to_string(), sample.name.into());
         let pending = Pending {
             index,
@@ -156,6 +162,8 @@ struct Spool {
     shapes: BTreeMap<String, Vec<usize>>,
     /// In the order they were written.
     names: Vec<String>,
+    /// Upper bound of the size of the header of the result.
+    header_bytes: usize,
 }
 
 impl Spool {
@@ -171,10 +179,25 @@ impl Spool {
             file: BufWriter::new(file),
             shapes: BTreeMap::new(),
             names: vec![],
+            header_bytes: 0,
         })
     }
 
+    /// Counts bytes of the header. The file is written at the end, too late to learn that it has too many tensors.
+    fn grow_header(&mut self, bytes: usize) -> Result<(), VlpError> {
+        self.header_bytes += bytes;
+        match self.header_bytes as u64 > SafetensorsWriter::MAX_HEADER_BYTES {
+            true => Err(VlpError::Config(format!(
+                "after {} tensors, names and shapes exceed the {} bytes that a safetensors file has for them: use fewer --kinds or a smaller source",
+                self.names.len(),
+                SafetensorsWriter::MAX_HEADER_BYTES
+            ))),
+            false => Ok(()),
+        }
+    }
+
     fn push(&mut self, name: String, array: FeatureArray) -> Result<(), VlpError> {
+        self.grow_header(name.len() + TENSOR_BYTES)?;
         for value in &array.values {
             let bytes = value.to_le_bytes();
             self.file
@@ -205,5 +228,26 @@ impl Spool {
             writer.write(name, &values)?;
         }
         Ok(writer.finish()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn more_tensors_than_a_file_can_have_are_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::create(&folder.path().join("a.safetensors")).unwrap();
+        let mut push = |length: u64| {
+            let name = "x".repeat(length as usize);
+            spool.push(name, FeatureArray::default())
+        };
+        push(SafetensorsWriter::MAX_HEADER_BYTES / 2).unwrap();
+        let message = push(SafetensorsWriter::MAX_HEADER_BYTES / 2)
+            .unwrap_err()
+            .to_string();
+        assert!(message.starts_with("after 1 tensors"), "{message}");
     }
 }

@@ -3,7 +3,6 @@
 use burn::prelude::*;
 use vlp_data::ResizedImage;
 use vlp_objectives::EncoderPasses;
-use vlp_transformer::TextBatch;
 
 use super::attention_map::ImageGrid;
 use super::encoded::EncodedImages;
@@ -49,13 +48,9 @@ impl Predictor {
         if texts.is_empty() {
             return vec![];
         }
-        let trained = self.trained();
-        let ids: Vec<Vec<u32>> = texts.iter().map(|text| self.token_ids(text)).collect();
-        let rows: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
-        let pad = trained.tokenizer.special_tokens().pad;
-        let text = TextBatch::collate(&rows, pad, &trained.device);
-        let states = trained.encoder().encode_text(&text).states;
-        text_arrays(&states, ids.iter().map(Vec::len))
+        let (text, lengths) = self.text_batch(texts);
+        let states = self.trained().encoder().encode_text(&text).states;
+        text_arrays(&states, lengths)
     }
 
     /// Tokens of each text and its image after the encoder has read them together. Batches as [`Self::padded_size`] says.

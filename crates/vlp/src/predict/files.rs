@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use vlp_data::{Image, read::is_system_file};
+use vlp_data::{ResizedImage, read::is_system_file};
 use vlp_draw::{
     AnsweredQuestion, BoxKind, DrawnBox, Heatmap, PredictedImage, PredictionPage, render_prediction,
 };
@@ -15,6 +15,7 @@ use super::outputs::Object;
 use super::prediction::{Prediction, Request, read_image};
 use super::predictor::Predictor;
 use crate::error::VlpError;
+use crate::report::page_image;
 
 /// Number of attributes shown with a box.
 const ATTRIBUTES: usize = 3;
@@ -28,6 +29,15 @@ struct Item<'a> {
     image: &'a str,
     #[serde(flatten)]
     prediction: &'a Prediction,
+}
+
+/// An image that waits for its batch.
+struct Pending {
+    name: String,
+    /// As the model reads it.
+    image: ResizedImage,
+    /// As the page shows it.
+    shown: ResizedImage,
 }
 
 /// The image files of `paths`: files as they are, and all image files of folders, sorted by name; each once.
@@ -122,23 +132,39 @@ pub fn write_folder(
     let (mut skipped, mut predictions, mut cards) = (vec![], vec![], vec![]);
     create_folder(out).map_err(VlpError::io(out))?;
     let files: Vec<(String, PathBuf)> = distinct_names(&files).into_iter().zip(files).collect();
-    for batch in files.chunks(trained.config.data.batch_size.max(1)) {
-        let (mut names, mut images) = (vec![], vec![]);
-        for (name, file) in batch {
-            match read_image(file) {
-                Ok(image) => {
-                    names.push(name.clone());
-                    images.push(image);
-                }
-                Err(error) => skipped.push(error.to_string()),
+    let batch_size = trained.config.data.batch_size.max(1);
+    let mut predict = |batch: &mut Vec<Pending>| {
+        let images: Vec<&ResizedImage> = batch.iter().map(|pending| &pending.image).collect();
+        let batch_predictions = model.predict_resized(&images, request)?;
+        for (pending, prediction) in batch.drain(..).zip(batch_predictions) {
+            cards.push(card(&pending.name, pending.shown, &prediction, request));
+            predictions.push((pending.name, prediction));
+        }
+        Ok::<(), VlpError>(())
+    };
+    let mut batch: Vec<Pending> = vec![];
+    for (name, file) in files {
+        let image = match read_image(file) {
+            Ok(image) => image,
+            Err(error) => {
+                skipped.push(error.to_string());
+                continue;
             }
+        };
+        let pending = Pending {
+            name,
+            image: model.resize(&image)?,
+            shown: page_image(&image)?,
+        };
+        // Images of a batch are padded alike, so that the other files do not change the predictions of one.
+        let size = model.padded_size(&pending.image);
+        let is_other_size = |first: &Pending| model.padded_size(&first.image) != size;
+        if batch.len() == batch_size || batch.first().is_some_and(is_other_size) {
+            predict(&mut batch)?;
         }
-        let batch_predictions = model.predict(&images, request)?;
-        for ((name, image), prediction) in names.into_iter().zip(&images).zip(batch_predictions) {
-            cards.push(card(&name, image, &prediction, request));
-            predictions.push((name, prediction));
-        }
+        batch.push(pending);
     }
+    predict(&mut batch)?;
     if predictions.is_empty() {
         let reason = match skipped.first() {
             Some(first) => format!("nothing to write: {first}"),
@@ -179,7 +205,17 @@ pub fn write_folder(
     Ok(skipped)
 }
 
-fn card(name: &str, image: &Image, prediction: &Prediction, request: &Request) -> PredictedImage {
+fn card(
+    name: &str,
+    shown: ResizedImage,
+    prediction: &Prediction,
+    request: &Request,
+) -> PredictedImage {
+    let image = shown.image;
+    let scale = [
+        image.width as f32 / shown.original_width as f32,
+        image.height as f32 / shown.original_height as f32,
+    ];
     let objects = prediction.objects.iter().flatten();
     let captions = prediction.caption.iter();
     let answers = prediction.answers.iter().flatten();
@@ -189,8 +225,8 @@ fn card(name: &str, image: &Image, prediction: &Prediction, request: &Request) -
         title: name.into(),
         width: image.width as u32,
         height: image.height as u32,
-        rgb: image.rgb.clone(),
-        boxes: objects.map(drawn_box).collect(),
+        rgb: image.rgb,
+        boxes: objects.map(|object| drawn_box(object, scale)).collect(),
         captions: captions
             .map(|caption| (caption.text.clone(), caption.log_probability as f32))
             .collect(),
@@ -208,8 +244,11 @@ fn card(name: &str, image: &Image, prediction: &Prediction, request: &Request) -
     }
 }
 
-fn drawn_box(object: &Object) -> DrawnBox {
+/// The box of an object on an image that is scaled.
+fn drawn_box(object: &Object, [scale_x, scale_y]: [f32; 2]) -> DrawnBox {
     let [x0, y0, x1, y1] = object.bbox;
+    let (x0, x1) = (x0 * scale_x, x1 * scale_x);
+    let (y0, y1) = (y0 * scale_y, y1 * scale_y);
     let attributes = object.attributes.iter().take(ATTRIBUTES);
     let attributes: Vec<&str> = attributes.map(|(name, _)| name.as_str()).collect();
     DrawnBox {
@@ -236,15 +275,42 @@ fn heatmap(map: &AttentionMap) -> Heatmap {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
+    #![allow(clippy::unwrap_used)]
+    use vlp_data::Image;
 
     use super::*;
 
     #[test]
+    fn large_images_are_shrunk_with_their_boxes() {
+        let object = Object {
+            query: 0,
+            class: "dog".into(),
+            score: 1.0,
+            bbox: [1024.0, 0.0, 4096.0, 2048.0],
+            attributes: vec![],
+        };
+        let prediction = Prediction {
+            objects: Some(vec![object]),
+            ..Prediction::default()
+        };
+        let shown = page_image(&Image::filled(4096, 2048, [7; 3])).unwrap();
+        let card = card("a.png", shown, &prediction, &Request::default());
+        assert_eq!((card.width, card.height), (1024, 512));
+        let drawn = &card.boxes[0];
+        assert_eq!(
+            [drawn.x0, drawn.y0, drawn.x1, drawn.y1],
+            [256.0, 0.0, 1024.0, 512.0]
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn names_that_are_not_unicode_stay_distinct() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
         let file = |name: &[u8]| PathBuf::from(OsStr::from_bytes(name));
         let files = [
             file(b"/a/\xff.png"),

@@ -28,7 +28,7 @@ pub use entailment::{EntailmentProbabilities, HypothesisRequest};
 pub use feature_file::{FeatureKinds, write_features};
 pub use features::{FeatureArray, JointFeatures};
 pub use files::write_folder;
-pub(crate) use objects::has_detection;
+pub use objects::has_detection;
 pub use outputs::{Caption, Object};
 pub use prediction::{Prediction, Request, read_image};
 pub use predictor::Predictor;

@@ -23,8 +23,12 @@ pub(super) fn detection_head(trained: &TrainedModel) -> Option<&Detection> {
     head.filter(|_| !config.is_some_and(|config| config.from_joint))
 }
 
+pub(super) fn missing_detection() -> VlpError {
+    missing_head("objectives.detection, or it reads text (from_joint)")
+}
+
 /// Whether a run detects objects in images without text.
-pub(crate) fn has_detection(trained: &TrainedModel) -> bool {
+pub fn has_detection(trained: &TrainedModel) -> bool {
     detection_head(trained).is_some()
 }
 
@@ -40,7 +44,7 @@ impl Predictor {
         threshold: f32,
     ) -> Result<Vec<Vec<Object>>, VlpError> {
         if detection_head(self.trained()).is_none() {
-            return Err(missing_head("objectives.detection"));
+            return Err(missing_detection());
         }
         let encoded = self.encode(images, &[], EncoderPasses::IMAGE, false)?;
         let objects = encoded.objects(threshold)?;

@@ -3,6 +3,7 @@
 use vlp_data::{Image, ResizedImage};
 use vlp_objectives::EncoderPasses;
 
+use super::objects::missing_detection;
 use super::outputs::{Caption, Object};
 use super::prediction::{Prediction, Request};
 use super::predictor::{Predictor, missing_head};
@@ -31,9 +32,7 @@ impl Predictor {
             ..Request::default()
         };
         let prediction = self.predict_one(image, &request)?;
-        prediction
-            .objects
-            .ok_or_else(|| missing_head("objectives.detection"))
+        prediction.objects.ok_or_else(missing_detection)
     }
 
     /// Answers to a question with their probabilities, most probable first.
@@ -69,7 +68,7 @@ impl Predictor {
         Ok(predictions.into_iter().next().unwrap_or_default())
     }
 
-    /// Predictions of all heads of the run for a batch of images.
+    /// Predictions of all heads of the run for a batch of images. Batches as [`Self::padded_size`] says.
     ///
     /// # Errors
     /// [`VlpError::Config`] for questions or texts without a head for them, [`VlpError::Objective`] for images too small for
@@ -77,6 +76,17 @@ impl Predictor {
     pub fn predict(
         &self,
         images: &[Image],
+        request: &Request,
+    ) -> Result<Vec<Prediction>, VlpError> {
+        let images = images.iter().map(|image| self.resize(image));
+        let images: Vec<ResizedImage> = images.collect::<Result<_, _>>()?;
+        self.predict_resized(&images.iter().collect::<Vec<_>>(), request)
+    }
+
+    /// As [`Self::predict`], of images that are resized. Batches as [`Self::padded_size`] says.
+    pub(super) fn predict_resized(
+        &self,
+        images: &[&ResizedImage],
         request: &Request,
     ) -> Result<Vec<Prediction>, VlpError> {
         let trained = self.trained();
@@ -90,9 +100,6 @@ impl Predictor {
         if images.is_empty() {
             return Ok(vec![]);
         }
-        let images = images.iter().map(|image| self.resize(image));
-        let images: Vec<ResizedImage> = images.collect::<Result<_, _>>()?;
-        let images: Vec<&ResizedImage> = images.iter().collect();
         let texts = request.questions.iter().chain(&request.texts).cloned();
         let texts: Vec<String> = texts.collect();
         // Every image with every text.
@@ -104,7 +111,7 @@ impl Predictor {
         if heads.detection.is_some() || heads.caption.is_some() {
             passes = passes.union(EncoderPasses::IMAGE);
         }
-        let encoded = self.encode(&images, &joint_texts, passes, request.attention)?;
+        let encoded = self.encode(images, &joint_texts, passes, request.attention)?;
         let reader = Reader {
             encoded: &encoded,
             request,

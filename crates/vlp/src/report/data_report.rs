@@ -1,10 +1,12 @@
 //! The page of a data source: samples, distributions and issues.
 
 use vlp_data::check::{CheckReport, Count, Distribution, HistogramBin};
+use vlp_data::transform::resize_objects;
 use vlp_data::{DataError, Image, Label, LabelSpace, Object, Sample, Source};
 use vlp_draw::{Histogram, SampleCard, SampleImage, SamplesPage, Table, render_samples};
 
 use super::boxes::annotated_box;
+use super::page_image::page_image;
 use crate::error::VlpError;
 
 /// Maximum number of bars of a histogram of names.
@@ -22,7 +24,7 @@ pub fn sample_cards(source: &dyn Source, count: usize) -> Result<Vec<SampleCard>
     let mut cards = vec![];
     for number in 0..count {
         match source.load(number * total / count.max(1)) {
-            Ok(sample) => cards.push(sample_card(&sample, source.labels())),
+            Ok(sample) => cards.push(sample_card(&sample, source.labels())?),
             Err(error) if error.is_of_store() => return Err(error),
             Err(_) => {}
         }
@@ -30,11 +32,12 @@ pub fn sample_cards(source: &dyn Source, count: usize) -> Result<Vec<SampleCard>
     Ok(cards)
 }
 
-fn sample_card(sample: &Sample, labels: &LabelSpace) -> SampleCard {
+fn sample_card(sample: &Sample, labels: &LabelSpace) -> Result<SampleCard, DataError> {
     let objects = sample.objects.as_deref().unwrap_or_default();
-    let mut images = vec![sample_image(&sample.image, objects, labels)];
-    let second_image = sample.second_image.as_ref();
-    images.extend(second_image.map(|image| sample_image(image, &[], labels)));
+    let mut images = vec![sample_image(&sample.image, objects, labels)?];
+    if let Some(image) = &sample.second_image {
+        images.push(sample_image(image, &[], labels)?);
+    }
     let mut facts = vec![("key".to_string(), sample.key.to_string())];
     if let Some(record) = &sample.record {
         facts.push(("record".into(), record.id.clone()));
@@ -49,22 +52,29 @@ fn sample_card(sample: &Sample, labels: &LabelSpace) -> SampleCard {
         };
         facts.push(("label".into(), text));
     }
-    SampleCard {
+    Ok(SampleCard {
         title: sample.name.clone(),
         images,
         texts: sample.captions.clone(),
         facts,
-    }
+    })
 }
 
-fn sample_image(image: &Image, objects: &[Object], labels: &LabelSpace) -> SampleImage {
+fn sample_image(
+    image: &Image,
+    objects: &[Object],
+    labels: &LabelSpace,
+) -> Result<SampleImage, DataError> {
+    let shown = page_image(image)?.image;
+    let sizes = [image, &shown].map(|image| (image.width, image.height));
+    let objects = resize_objects(objects, sizes[0], sizes[1]);
     let boxes = objects.iter().map(|object| annotated_box(object, labels));
-    SampleImage {
-        width: image.width as u32,
-        height: image.height as u32,
-        rgb: image.rgb.clone(),
+    Ok(SampleImage {
+        width: shown.width as u32,
+        height: shown.height as u32,
         boxes: boxes.collect(),
-    }
+        rgb: shown.rgb,
+    })
 }
 
 /// The page of a source.
@@ -147,5 +157,31 @@ fn bin_label(bin: &HistogramBin) -> String {
     match bin.from == bin.to {
         true => text(bin.from),
         false => format!("{} to {}", text(bin.from), text(bin.to)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn large_images_are_shrunk_with_their_boxes() {
+        let image = Image::filled(4096, 2048, [7; 3]);
+        let object = Object {
+            class: 0,
+            bbox: [1024.0, 0.0, 4096.0, 2048.0],
+            attributes: vec![],
+            crowd: false,
+            area: 1.0,
+        };
+        let labels = LabelSpace::default();
+        let shown = sample_image(&image, &[object], &labels).unwrap();
+        assert_eq!((shown.width, shown.height), (1024, 512));
+        let drawn = &shown.boxes[0];
+        assert_eq!(
+            [drawn.x0, drawn.y0, drawn.x1, drawn.y1],
+            [256.0, 0.0, 1024.0, 512.0]
+        );
     }
 }

@@ -209,7 +209,12 @@ impl<M: VisionLanguage, O: ObjectiveSet> RunReport<'_, M, O> {
         let annotated = example.objects.iter().flatten();
         let attributes_shown = annotated.map(|object| object.attributes.len()).max();
         let decoder = output.parts.decoder(Detection::NAME)?;
-        let detections = detection.detect(output.image(), decoder, 0).pop();
+        // As the head was trained (`from_joint`): the joint pass has the text too.
+        let memory = match detection.passes() {
+            EncoderPasses::JOINT => &output.joint().image,
+            _ => output.image(),
+        };
+        let detections = detection.detect(memory, decoder, 0).pop();
         let detections = detections.unwrap_or_default();
         let boxes = detections
             .into_iter()

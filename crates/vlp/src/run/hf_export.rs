@@ -41,6 +41,7 @@ fn write_folder(trained: TrainedModel, folder: &Path) -> Result<usize, VlpError>
     write_atomic(&tokenizer_file(partial.path()), tokenizer.as_bytes())?;
     let mut run = trained.config;
     (run.from, run.weights) = (None, vec![]);
+    run.data.index = None;
     run.from_checkpoint = CheckpointChoice::Last;
     let config = HfConfig {
         model_type: match run.model {

@@ -23,7 +23,8 @@ pub(super) struct HfConfig {
     pub(super) step: u64,
     /// Names of the model's outputs.
     pub(super) vocabulary: Vocabulary,
-    /// The run's configuration, without paths of the machine it ran on.
+    /// The run's configuration. It has the paths of the data, which an evaluation reads, but not those of initial weights
+    /// and of the cache of annotation files.
     pub(super) run: RunConfig,
 }
 

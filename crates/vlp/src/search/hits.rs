@@ -33,33 +33,3 @@ pub struct Hits<T> {
     /// Messages about images that it should have read and that cannot be read.
     pub problems: Vec<String>,
 }
-
-/// An image that a text describes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ImageHit {
-    /// Its number in the index.
-    pub image: usize,
-    /// Its name in its source.
-    pub name: String,
-    /// Cosine of its embedding and the text's.
-    pub similarity: f32,
-    /// Probability that the text matches it; `None` if the matching head has not read them.
-    pub probability: Option<f32>,
-    /// Its texts in its source.
-    pub texts: Vec<String>,
-}
-
-/// A text that describes an image.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TextHit {
-    /// The text.
-    pub text: String,
-    /// Cosine of its embedding and the image's.
-    pub similarity: f32,
-    /// Probability that it matches the image; `None` if the matching head has not read them.
-    pub probability: Option<f32>,
-    /// Numbers of the images of the index that have it, the first ones.
-    pub images: Vec<usize>,
-    /// How many images of the index have it.
-    pub image_count: usize,
-}

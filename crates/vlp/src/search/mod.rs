@@ -12,6 +12,7 @@ mod search_index;
 mod thumbnail;
 mod write;
 
-pub use hits::{Hits, ImageHit, SearchOptions, TextHit};
+pub use hits::{Hits, SearchOptions};
 pub use search_index::{SearchIndex, load_run_of};
+pub use vlp_serve::{ImageHit, TextHit};
 pub use write::{IndexOptions, IndexReport, IndexedSource, write_index};

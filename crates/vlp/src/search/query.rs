@@ -2,8 +2,9 @@
 
 use vlp_data::ResizedImage;
 use vlp_index::Embeddings;
+use vlp_serve::{ImageHit, TextHit};
 
-use super::hits::{Hits, ImageHit, SearchOptions, TextHit};
+use super::hits::{Hits, SearchOptions};
 use super::rank::{Ranked, probability, rank};
 use super::search_index::SearchIndex;
 use crate::error::VlpError;

@@ -84,7 +84,7 @@ pub struct IndexReport {
 }
 
 /// Encodes every image and every text of a source once and writes the index `out`, or resumes an interrupted one, with the
-/// same bytes in the end. `progress` gets the number of samples that are done, and of all.
+/// same bytes in the end. `progress` gets the number of samples that this call has done, and that it does in all.
 ///
 /// # Errors
 /// [`VlpError::Index`] if something else is at `out` or it cannot be written, [`VlpError::RunFolder`] if no sample can be
@@ -107,17 +107,19 @@ pub fn write_index(
     let mut writer = IndexWriter::open(out, &source.header)?;
     let resumed_at = writer.samples();
     while writer.samples() < samples {
-        progress(writer.samples(), samples);
+        progress(writer.samples() - resumed_at, samples - resumed_at);
         let start = writer.samples();
         let end = samples.min(start + SEGMENT);
         let segment = encode(model, source, start..end, writer.segment())?;
         writer.push(end - start, segment)?;
     }
-    progress(samples, samples);
+    progress(samples - resumed_at, samples - resumed_at);
     writer.finish()?;
     let index = Index::open(out)?;
     match (index.images().len(), index.skipped().first()) {
-        (0, Some(first)) => Err(nothing(first.clone())),
+        (0, Some(first)) => Err(nothing(format!(
+            "{first}; delete the folder before you index the source again"
+        ))),
         (images, _) => Ok(IndexReport {
             images,
             texts: index.texts().len(),

@@ -7,7 +7,7 @@ use vlp_serve::{Head, ImageHit, SearchHits, SearchInfo, TextHit};
 
 use super::ServedRun;
 use crate::error::VlpError;
-use crate::search::{self, Hits, SearchIndex};
+use crate::search::{Hits, SearchIndex};
 
 /// Opens indices, each for the run that made it. Returns messages about sources that cannot be read.
 ///
@@ -65,33 +65,19 @@ impl ServedRun {
     }
 }
 
-pub(super) fn image_hits(hits: Hits<search::ImageHit>) -> SearchHits {
-    let images = hits.hits.into_iter().map(|hit| ImageHit {
-        image: hit.image,
-        name: hit.name,
-        similarity: hit.similarity,
-        probability: hit.probability,
-        texts: hit.texts,
-    });
+pub(super) fn image_hits(hits: Hits<ImageHit>) -> SearchHits {
     SearchHits {
-        images: images.collect(),
+        images: hits.hits,
         texts: vec![],
         compared: hits.compared,
         reranked: hits.reranked,
     }
 }
 
-pub(super) fn text_hits(hits: Hits<search::TextHit>) -> SearchHits {
-    let texts = hits.hits.into_iter().map(|hit| TextHit {
-        text: hit.text,
-        similarity: hit.similarity,
-        probability: hit.probability,
-        images: hit.images,
-        image_count: hit.image_count,
-    });
+pub(super) fn text_hits(hits: Hits<TextHit>) -> SearchHits {
     SearchHits {
         images: vec![],
-        texts: texts.collect(),
+        texts: hits.hits,
         compared: hits.compared,
         reranked: hits.reranked,
     }

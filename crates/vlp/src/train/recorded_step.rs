@@ -9,14 +9,12 @@ use vlp_train::{StepCaptureReport, StepInputs, StepOutcome, Trainer};
 use super::loss_values::{LossLayout, empty_batch_loss, finite_batch_loss};
 use crate::error::VlpError;
 
-/// A step whose tensors are all copied to the device at its start.
+/// A step of one process whose tensors are all copied to the device at its start.
 pub(super) struct RecordedStep<'a> {
     pub(super) collator: &'a Collator<'a>,
     /// With autodiff.
     pub(super) device: &'a Device,
     pub(super) seed: u64,
-    /// Whether there are no other processes.
-    pub(super) is_alone: bool,
 }
 
 impl RecordedStep<'_> {
@@ -43,9 +41,6 @@ impl RecordedStep<'_> {
             finite_batch_loss(model.losses_with_tensors(batch, values), self.device)
         };
         let (report, outputs) = trainer.step_with_inputs(self.seed, &inputs, loss)?;
-        if !self.is_alone {
-            return Ok((report, outputs));
-        }
         // The layouts may be those of the recorded step.
         let objectives = &trainer.model().objectives;
         let with_diagnostics = |((layout, values), batch): ((LossLayout, _), &Option<Batch<_>>)| {

@@ -30,6 +30,10 @@ const EVALUATION_DEADLINE: Duration = Duration::from_secs(3600);
 /// Deadline for saving a checkpoint.
 const SAVE_DEADLINE: Duration = Duration::from_secs(1800);
 
+/// The note of a run with `train.capture` and several processes.
+const NOT_RECORDED: &str =
+    "recorded training steps: none, several processes exchange gradients through the CPU";
+
 /// A run being trained.
 pub(super) struct Session<'a, M: VisionLanguage, O: ObjectiveSet> {
     run: Run<'a>,
@@ -226,7 +230,10 @@ where
             format_duration(idle)
         ));
         if config.train.capture {
-            let note = describe(&self.trainer.capture_report());
+            let note = match processes.count() {
+                1 => describe(&self.trainer.capture_report()),
+                _ => NOT_RECORDED.into(),
+            };
             if processes.is_first() {
                 write_line(&note);
             }
@@ -244,7 +251,6 @@ where
                     collator: &self.collator,
                     device: &device,
                     seed: self.run.config.seed,
-                    is_alone: self.run.processes.count() == 1,
                 };
                 step.run(&mut self.trainer, batches)?
             }
@@ -268,9 +274,11 @@ where
         Ok((report, mean_losses(losses.collect(), micro_batches)))
     }
 
-    /// Whether steps run as recorded graphs where possible. On the CPU, they run as without the setting.
+    /// Whether steps run as recorded graphs where possible. On the CPU and with several processes, they run as without the
+    /// setting.
     fn records_steps(&self) -> bool {
-        self.run.config.train.capture && !vlp_ops::is_cpu(self.run.device)
+        let is_alone = self.run.processes.count() == 1;
+        self.run.config.train.capture && is_alone && !vlp_ops::is_cpu(self.run.device)
     }
 
     fn log_step(

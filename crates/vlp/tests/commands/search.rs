@@ -340,4 +340,19 @@ fn images_that_cannot_be_read_any_more_keep_their_place_behind() {
         line.contains("--rerank 3") && line.contains("similarity alone"),
         "{line}"
     );
+    // A source without a readable image.
+    let source = format!("json:{}", path("none.jsonl").display());
+    let record = json!({"image": broken, "caption": "a star", "width": 8, "height": 8});
+    fs::write(path("none.jsonl"), record.to_string()).unwrap();
+    let mut command = vlp(&["index"]);
+    command
+        .arg(&run)
+        .arg(&source)
+        .arg("--out")
+        .arg(path("none"));
+    let line = fail(&mut command);
+    assert!(
+        line.contains("nothing to write") && line.contains("delete the folder"),
+        "{line}"
+    );
 }

@@ -24,6 +24,14 @@ fn resumed_dictionary_run_is_bit_identical_with_restarts_and_threads() {
                 "model.dropout=0.1",
             ],
         ),
+        (
+            "released-halves",
+            vec![
+                "model.quantizer.dictionary.update=released",
+                "model.quantizer.dictionary.init_from_data=false",
+                "model.quantizer.dictionary.dead_code_threshold=2.0",
+            ],
+        ),
     ] {
         let uninterrupted = folder.path().join(name);
         let resumed = folder.path().join(format!("{name}-resumed"));
@@ -88,6 +96,21 @@ fn invalid_soho_configurations_are_refused_with_a_hint() {
             ["dictionary.codes = 900", "a larger batch"],
         ),
         (vec!["model.kodebook=1"], ["unknown key", "kodebook"]),
+        (
+            vec![r#"objectives.vqa={weight=1.0, head="soho_mlp"}"#],
+            [
+                "objectives.vqa.head = \"soho_mlp\"",
+                "set train.data_parallel_halves=false",
+            ],
+        ),
+        (
+            vec![r#"objectives.nlvr2={weight=1.0, head="soho_mlp"}"#],
+            ["objectives.nlvr2.head = \"soho_mlp\"", "it has dropout"],
+        ),
+        (
+            vec![r#"objectives.snli_ve={weight=1.0, head="soho_mlp"}"#],
+            ["objectives.snli_ve.head = \"soho_mlp\"", "it has dropout"],
+        ),
     ] {
         let line = fail(&mut soho_command(&run, &set));
         for part in parts {

@@ -60,9 +60,17 @@ fn flags_that_a_command_would_ignore_are_refused() {
         let line = fail(&mut vlp(&["scenes", "--out", "scenes", "--set", entry]));
         assert!(line.ends_with("it reads data.scenes."), "{line}");
     }
-    let count = ["--set", "data.scenes.count=3"];
-    let line = fail(vlp(&["scenes", "--out", "scenes"]).args(count));
-    assert!(line.contains("use --count"), "{line}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "[data.scenes]\nsplit = \"test\"").unwrap();
+    let file = file.path().to_str().unwrap();
+    for (option, value, flag) in [
+        ("--set", "data.scenes.count=3", "use --count"),
+        ("--set", "data.scenes={count=3}", "use --count"),
+        ("--config", file, "use --split"),
+    ] {
+        let line = fail(vlp(&["scenes", "--out", "scenes"]).args([option, value]));
+        assert!(line.contains(flag), "{line}");
+    }
     let text = refuse(vlp(&["predict", "run", "x.png"]).args(["--num-beams", "3", "--top-k", "5"]));
     assert!(text.contains("--top-k"), "{text}");
 }
@@ -199,7 +207,14 @@ fn run_to_start_from_is_set_in_one_place() {
     assert!(line.contains("from: it cannot be set"), "{line}");
     let set = ["from_checkpoint=2"];
     fail(finetune("other", &set).arg("--from-scratch"));
-    succeed(&mut finetune("tuned", &set));
+    let line = fail(finetune("other", &set).args(["--checkpoint", "2"]));
+    assert!(line.contains("give one of them"), "{line}");
+    // The flag overrides a file.
+    let file = path("mine.toml");
+    fs::write(&file, "from_checkpoint = \"best\"").unwrap();
+    let mut command = finetune("tuned", &[]);
+    command.arg("--config").arg(&file);
+    succeed(command.args(["--checkpoint", "2"]));
     let config = fs::read_to_string(path("tuned").join("config.toml")).unwrap();
     assert!(config.contains("from_checkpoint = \"2\""), "{config}");
 }

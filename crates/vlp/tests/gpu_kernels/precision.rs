@@ -168,6 +168,28 @@ fn frozen_norms_keep_activations_of_half_the_size() {
 }
 
 #[test]
+fn gradients_of_a_frozen_norm_have_the_types_of_its_inputs() {
+    with_half_operands(|_| {
+        let device = gpu().autodiff();
+        let leaf = |seed| matrix([16, 48], seed, &device).detach().require_grad();
+        let [x, shortcut] = [1, 2].map(leaf);
+        let affine = Affine {
+            scale: line(3, &device),
+            shift: line(4, &device),
+            // Not rounded, as the input is.
+            shortcut: Some(shortcut.clone().reshape([2, 8, 8, 6])),
+            relu: true,
+        };
+        let rounded = to_activation_precision(x.clone().reshape([2, 8, 8, 6]));
+        let y = from_activation_precision(vlp_ops::affine(rounded, affine));
+        let grads = y.sum().backward();
+        for leaf in [x, shortcut] {
+            assert_eq!(leaf.grad(&grads).unwrap().dtype(), DType::F32);
+        }
+    });
+}
+
+#[test]
 fn trained_norms_are_computed_in_f32() {
     with_half_operands(|rounding| {
         assert_backbone(rounding, |x, shortcut| {

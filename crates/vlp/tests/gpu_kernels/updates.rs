@@ -215,6 +215,61 @@ fn what_something_else_holds_is_not_written() {
     assert_eq!(values(transposed), before_transposed);
 }
 
+/// A type of 16 bits, and gradients of one row for all rows: kernels would read other values than those of the tensors.
+#[test]
+fn tensors_that_the_kernels_do_not_take_are_updated_by_burn() {
+    for (dtype, grad_rows) in [(DType::F16, 3), (DType::F32, 1)] {
+        if !gpu().supports_dtype(dtype) {
+            println!("SKIPPED: {dtype:?}, this GPU has none");
+            continue;
+        }
+        let [cpu, gpu] = devices().map(|device| {
+            let parameter = || matrix([3, 5], 1, &device).cast(dtype);
+            let grad = || matrix([grad_rows, 5], 2, &device).cast(dtype);
+            let norms = Tensor::<1>::from_floats([3.5, 0.25], &device).cast(dtype);
+            let control = UpdateControl::new(norms, 0.125);
+            let sgd = SgdUpdate {
+                parameter: parameter().into(),
+                grad: grad().into(),
+                velocity: None,
+                step: SgdStep {
+                    learning_rate: 0.25,
+                    ..SgdStep::default()
+                },
+            };
+            let step = AdamWStep {
+                learning_rate: 0.25,
+                ..AdamWStep::default()
+            };
+            let adamw = AdamWUpdate::new(parameter(), grad(), None, step);
+            let pair = [parameter().into(), grad().into()];
+            let [sgd, _] = sgd_all(vec![sgd], &control).remove(0);
+            let [adamw, ..] = adamw_all(vec![adamw], &control).remove(0);
+            let average = moving_averages(vec![pair], 0.75, None).remove(0);
+            [sgd, adamw, average].map(|value| floats(&value))
+        });
+        for ((cpu, gpu), name) in cpu.iter().zip(&gpu).zip(["sgd", "adamw", "average"]) {
+            // A few roundings to 11 bits of values up to 1.5.
+            assert_close(cpu, gpu, 4e-3, &format!("{name}, {dtype:?}"));
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "an update without constants")]
+fn constants_of_fewer_updates_are_refused() {
+    let device = gpu();
+    let [adamw, sgd] = [0, 3].map(|count| Tensor::<1>::ones([count], &device));
+    let update = SgdUpdate {
+        parameter: matrix([2, 3], 1, &device).into(),
+        grad: matrix([2, 3], 2, &device).into(),
+        velocity: None,
+        step: SgdStep::default(),
+    };
+    let control = UpdateControl::always(&device).with_constants(adamw, sgd);
+    sgd_all(vec![update], &control);
+}
+
 #[test]
 fn the_sum_of_squares_agrees_with_f64() {
     let device = gpu();

@@ -3,11 +3,11 @@
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
-use vlp_ops::capture::Value;
+use vlp_ops::capture::{StepGraph, Value};
 use vlp_ops::{LayerNorm, dropout};
 use vlp_train::{
-    BatchLoss, Decay, GroupConfig, OptimizerKind, ScheduleConfig, StepCaptureReport, StepInputs,
-    TrainError, Trainer, TrainerConfig,
+    BatchLoss, Decay, GroupConfig, OptimizerKind, ScheduleConfig, SkipReason, StepCaptureReport,
+    StepInputs, TrainError, Trainer, TrainerConfig,
 };
 
 use crate::outcome::{self, Outcome};
@@ -180,13 +180,79 @@ fn a_resumed_run_has_the_bits_of_an_uninterrupted_one() {
 #[test]
 fn evaluated_weights_are_not_those_of_later_steps() {
     let device = gpu();
-    let (trainer, _) = train(new_trainer(true, &device), 15, &device);
-    let weights = |net: &Net| net.head.weight.val().into_data();
-    let model = trainer.eval_model();
-    let before = weights(&model);
-    let (trainer, _) = train(trainer, STEPS, &device);
-    assert_eq!(weights(&model), before);
-    assert_ne!(weights(&trainer.eval_model()), before);
+    // Before the first graph is recorded, and later.
+    for step in [1, 15] {
+        let (trainer, _) = train(new_trainer(true, &device), step, &device);
+        // Copied: on wgpu the data of a tensor may change with it.
+        let weights =
+            |net: &Net| -> Vec<f32> { net.head.weight.val().into_data().iter().collect() };
+        let model = trainer.eval_model();
+        let before = weights(&model);
+        let (trainer, _) = train(trainer, step + 5, &device);
+        assert_eq!(weights(&model), before);
+        assert_ne!(weights(&trainer.eval_model()), before);
+    }
+}
+
+/// A micro-batch of which no sample could be read has no tensors, and contributes no gradient.
+#[test]
+fn a_step_that_cannot_be_recorded_leaves_the_graphs_of_others() {
+    let device = gpu();
+    let run = |capture: bool| {
+        let mut config = config(capture);
+        // Without the group that is frozen at first.
+        config.optimizer.groups.pop();
+        let mut trainer = Trainer::new(Net::new(&device.clone().autodiff()), config).unwrap();
+        for is_empty in [false, false, false, false, true, true, true, false, false] {
+            let mut inputs = [0, 1].map(|index| inputs(trainer.step_count(), index, &device));
+            if is_empty {
+                inputs[1] = StepInputs::default();
+            }
+            let loss = |net: &Net, _: usize, values: &[Value]| {
+                let [x, y] = values else {
+                    let reason = SkipReason::NoGradient("it is empty".into());
+                    return Ok::<_, TrainError>(BatchLoss::new(Err(reason), ()));
+                };
+                let [x, y] = [x, y].map(|value| Tensor::<2>::from_inner(value.tensor()));
+                Ok(BatchLoss::new(Ok(net.loss(x, y)), ()))
+            };
+            let (report, _) = trainer.step_with_inputs(3, &inputs, loss).unwrap();
+            assert_eq!(report.skipped, None);
+        }
+        (
+            trainer.checkpoint_files().unwrap(),
+            trainer.capture_report(),
+        )
+    };
+    let (expected, _) = run(false);
+    let (files, report) = run(true);
+    assert!(files == expected, "the checkpoints differ");
+    // Of the graph's steps the first three run without it; of the others the first two are to observe and to record.
+    assert_eq!((report.recordings, report.replays), (1, 3));
+    let reason = "a micro-batch has no tensors".to_owned();
+    assert_eq!(report.fallbacks, [(reason, 1)]);
+}
+
+#[test]
+fn a_graph_is_replayed_for_its_shapes_and_on_its_thread_alone() {
+    let device = gpu();
+    let row = |values: &[f32]| -> Value { Tensor::<1>::from_floats(values, &device).into() };
+    let mut graph = StepGraph::record(&device, &[row(&[1.0, 2.0])], |slots| {
+        let doubled = slots[0].tensor::<1, Float>().mul_scalar(2.0);
+        Ok((vec![doubled.into()], vec![]))
+    })
+    .unwrap();
+    let inputs = [row(&[3.0, 4.0])];
+    let outputs = graph.replay(&inputs).unwrap();
+    let doubled: Vec<f32> = (outputs[0].tensor::<1, Float>().into_data().iter()).collect();
+    assert_eq!(doubled, [6.0, 8.0]);
+    for others in [vec![], vec![row(&[3.0])], vec![inputs[0].clone(); 2]] {
+        let error = graph.replay(&others).unwrap_err();
+        assert!(error.contains("other types or shapes"), "{error}");
+    }
+    let replay = || graph.replay(&inputs).unwrap_err();
+    let error = std::thread::scope(|scope| scope.spawn(replay).join().unwrap());
+    assert!(error.contains("another thread"), "{error}");
 }
 
 #[test]

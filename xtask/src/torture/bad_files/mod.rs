@@ -5,7 +5,7 @@ mod changes;
 mod json;
 mod texts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,10 @@ pub(super) fn run(lab: &Lab) -> Outcome<String> {
         }));
     }
     let total = cases.len();
+    let all: BTreeSet<String> = cases.iter().map(|case| case.name.clone()).collect();
+    if all.len() < total {
+        return Err(format!("{} names of {total} cases", all.len()).into());
+    }
     let stride = lab.count(9, 1);
     let tried: Vec<Case> = lab.some(cases, stride);
     let answers = lab.each(&tried, |index, case| {
@@ -77,7 +81,7 @@ pub(super) fn run(lab: &Lab) -> Outcome<String> {
             .collect();
         fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    compare(&path, &named)?;
+    compare(&path, &named, &all)?;
     let refused = answers.iter().filter(|answer| answer.is_refused).count();
     let slowest = tried
         .iter()
@@ -102,8 +106,12 @@ pub(super) fn run(lab: &Lab) -> Outcome<String> {
     ))
 }
 
-/// Fails if a message is not the expected one.
-fn compare(path: &Path, answers: &BTreeMap<&str, &str>) -> Result<(), String> {
+/// Fails if a message is not the expected one, or if one is expected of none of `all` cases.
+fn compare(
+    path: &Path,
+    answers: &BTreeMap<&str, &str>,
+    all: &BTreeSet<String>,
+) -> Result<(), String> {
     let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let expected: BTreeMap<&str, &str> = text
         .lines()
@@ -112,14 +120,15 @@ fn compare(path: &Path, answers: &BTreeMap<&str, &str>) -> Result<(), String> {
     let differences = answers
         .iter()
         .filter(|(name, line)| expected.get(*name) != Some(line));
-    let differences: Vec<String> = differences
-        .map(|(name, line)| {
-            format!(
-                "{name}\n    expected {}\n    not      {line}",
-                expected.get(name).unwrap_or(&"nothing")
-            )
-        })
-        .collect();
+    let differences = differences.map(|(name, line)| {
+        format!(
+            "{name}\n    expected {}\n    not      {line}",
+            expected.get(name).unwrap_or(&"nothing")
+        )
+    });
+    let stale = expected.keys().filter(|name| !all.contains(**name));
+    let stale = stale.map(|name| format!("{name}\n    there is no such case"));
+    let differences: Vec<String> = differences.chain(stale).collect();
     match differences.len() {
         0 => Ok(()),
         count => Err(format!(
@@ -143,13 +152,15 @@ impl Case<'_> {
             .memory(&peak, MAPPED)
             .run()?;
         let time = start.elapsed();
-        let text = fs::read_to_string(&peak).unwrap_or_default();
-        let memory = text.trim().parse().unwrap_or(0);
         let is_refused = ended.code == Some(1);
         let lines = message(&ended.output, &case);
         if !is_refused && ended.code != Some(0) {
             return Err(format!("code {:?}: {}", ended.code, ended.output));
         }
+        let failed = |why: String| format!("{}: {why}", peak.display());
+        let text = fs::read_to_string(&peak).map_err(|e| failed(e.to_string()))?;
+        let memory = text.trim().parse();
+        let memory: u64 = memory.map_err(|e| failed(format!("{text:?} is no number: {e}")))?;
         let name = file
             .file_name()
             .unwrap_or_default()
@@ -212,5 +223,33 @@ impl Change {
             Self::LinkToItself => symlink(file, file),
         }
         .map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn changed_new_and_stale_messages_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("messages.txt");
+        fs::write(&path, "a: cut -> 1 short\nb: cut -> 1 long\n").unwrap();
+        let all = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let both = all(&["a: cut", "b: cut"]);
+        let answers = |line| BTreeMap::from([("a: cut", line)]);
+        // A case that was not tried keeps its line.
+        assert_eq!(compare(&path, &answers("1 short"), &both), Ok(()));
+        let error = compare(&path, &answers("1 other"), &both).unwrap_err();
+        assert!(error.contains("expected 1 short"), "{error}");
+        let error = compare(&path, &answers("1 short"), &all(&["a: cut"])).unwrap_err();
+        assert!(
+            error.starts_with("1 messages differ") && error.contains("b: cut\n    there is no"),
+            "{error}"
+        );
+        let answers = BTreeMap::from([("c: cut", "1 new")]);
+        let error = compare(&path, &answers, &all(&["a: cut", "b: cut", "c: cut"])).unwrap_err();
+        assert!(error.contains("expected nothing"), "{error}");
     }
 }

@@ -1,10 +1,11 @@
 //! Inputs that a target has run on the present code, over several runs of the command.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::processes::folders;
 use crate::torture::hash::Fnv1a;
 
 /// What a target has run without a finding.
@@ -39,11 +40,18 @@ impl Count {
     }
 }
 
-/// A hash of what a target runs: the sources of crates, and the versions of all dependencies.
-pub(super) fn code(root: &Path, crates: &[&str]) -> Result<String, String> {
+/// A hash of what a target runs: files and folders in `crates`, and the versions of all dependencies.
+pub(super) fn code<'a>(
+    root: &Path,
+    sources: impl Iterator<Item = &'a str>,
+) -> Result<String, String> {
     let mut files = vec![root.join("Cargo.lock")];
-    for name in crates {
-        list(&root.join("crates").join(name).join("src"), &mut files)?;
+    for source in sources {
+        let path = root.join("crates").join(source);
+        match path.is_file() {
+            true => files.push(path),
+            false => files.extend(folders::files(&path)?),
+        }
     }
     files.sort();
     let mut hash = Fnv1a::default();
@@ -55,18 +63,6 @@ pub(super) fn code(root: &Path, crates: &[&str]) -> Result<String, String> {
         hash.add(&bytes);
     }
     Ok(hash.text())
-}
-
-fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
-    let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        match path.is_dir() {
-            true => list(&path, files)?,
-            false => files.push(path),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -81,7 +77,7 @@ mod tests {
         fs::create_dir_all(source.parent().unwrap()).unwrap();
         fs::write(root.path().join("Cargo.lock"), "lock").unwrap();
         fs::write(&source, "one").unwrap();
-        let code = || code(root.path(), &["a"]).unwrap();
+        let code = || code(root.path(), ["a/src"].into_iter()).unwrap();
         let (first, file) = (code(), root.path().join("counts/a.json"));
         let mut count = Count::read(&file, &first, "2026-01-01");
         assert_eq!(count.inputs, 0);
@@ -94,8 +90,10 @@ mod tests {
         assert_eq!((count.inputs, count.since.as_str()), (0, "2026-01-02"));
         fs::write(&source, "one").unwrap();
         assert_eq!(code(), first);
+        let file = super::code(root.path(), ["a/src/inner/mod.rs"].into_iter()).unwrap();
+        assert_eq!(file, first, "a file, or the folder that has it alone");
         fs::write(root.path().join("Cargo.lock"), "lock 2").unwrap();
         assert_ne!(code(), first);
-        assert!(super::code(root.path(), &["b"]).is_err());
+        assert!(super::code(root.path(), ["b/src"].into_iter()).is_err());
     }
 }

@@ -4,6 +4,7 @@
 //! the number of inputs that were run on the present code in `fuzz/counts`.
 
 mod counts;
+mod targets;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::peer::machine;
 use crate::processes::folders;
 use crate::processes::scenario::{Failure, Outcome};
 use counts::Count;
+use targets::{TARGETS, Target};
 
 /// Platform of the built programs.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
@@ -33,59 +35,6 @@ const PART: usize = 100_000;
 /// Stacks of allocations are left out, since a finding is run again by hand, and so are frames after their return, which safe
 /// Rust cannot use.
 const ASAN_OPTIONS: &str = "quarantine_size_mb=32:detect_leaks=0:abort_on_error=0:malloc_context_size=0:detect_stack_use_after_return=0";
-
-/// A program that reads inputs.
-struct Target {
-    name: &'static str,
-    /// Length of the longest inputs in bytes.
-    max_len: usize,
-    /// Inputs by hand, over all runs of the command, in thousands: ten times as many where an input takes microseconds.
-    long: usize,
-    /// The crate that it is about.
-    package: &'static str,
-    /// Whether it is built with burn, which takes many minutes.
-    burn: bool,
-}
-
-const fn target(name: &'static str, max_len: usize, long: usize, package: &'static str) -> Target {
-    Target {
-        name,
-        max_len,
-        long,
-        package,
-        burn: false,
-    }
-}
-
-const fn with_burn(target: Target) -> Target {
-    Target {
-        burn: true,
-        ..target
-    }
-}
-
-/// 100 million inputs in all.
-const TARGETS: [Target; 12] = [
-    target("images", 4 << 10, 15_000, "vlp-data"),
-    target("tar", 16 << 10, 1_000, "vlp-data"),
-    target("json_readers", 4 << 10, 2_000, "vlp-data"),
-    target("json_lines", 4 << 10, 2_000, "vlp-data"),
-    target("result_files", 4 << 10, 2_000, "vlp-eval"),
-    target("pth", 8 << 10, 1_000, "vlp-weights"),
-    target("safetensors", 4 << 10, 71_000, "vlp-weights"),
-    target("index_caches", 4 << 10, 2_000, "vlp-data"),
-    target("caption_tokenizer", 1 << 9, 1_000, "vlp-eval"),
-    target("word_pieces", 1 << 8, 1_000, "vlp-text"),
-    with_burn(target("checkpoints", 4 << 10, 1_000, "vlp-train")),
-    with_burn(target("configs", 4 << 10, 1_000, "vlp")),
-];
-
-impl Target {
-    /// The crates whose sources decide what it does.
-    fn crates(&self) -> [&'static str; 3] {
-        ["vlp-fuzz", "vlp-files", self.package]
-    }
-}
 
 /// What a fuzzer has printed at its end.
 struct Statistics {
@@ -190,7 +139,7 @@ fn fuzz_all(lab: &Lab, targets: &[&Target], scratch: &Path) -> Result<Vec<Count>
     let mut tallies = vec![];
     let mut parts = vec![];
     for (index, target) in targets.iter().enumerate() {
-        let code = counts::code(&lab.root, &target.crates())?;
+        let code = target.code(&lab.root)?;
         // Part of the repository: inputs add up over machines. The short form only reads it.
         let file = lab.root.join(format!("fuzz/counts/{}.json", target.name));
         let count = Count::read(&file, &code, date);
@@ -360,12 +309,6 @@ impl Statistics {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn the_targets_have_a_hundred_million_inputs() {
-        assert!(TARGETS.iter().map(|target| target.long).sum::<usize>() >= 100_000);
-        assert!(TARGETS.iter().all(|target| target.long >= 1_000));
-    }
 
     #[test]
     fn the_end_of_a_log_is_read() {

@@ -80,7 +80,7 @@ fn pack(lab: &Lab, program: &Path) -> Result<Objects, String> {
     let mut lines = String::new();
     for number in 0..IMAGES {
         let name = format!("{number}.png");
-        let image = png::noise(SIZE.0, SIZE.1, &mut random);
+        let image = png::noise(SIZE.0, SIZE.1, &mut random).map_err(|e| format!("{name}: {e}"))?;
         fs::write(folder.join(&name), image).map_err(|e| format!("{name}: {e}"))?;
         let color = ["red", "green", "blue"][number % 3];
         let boxes = "[{\"bbox\": [9, 9, 99, 99], \"label\": \"circle\"}]";

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::processes::folders;
+
 /// Number of uses of `unsafe` by crate and by the folder of its sources that they are in; by the file, for AMX and where it is in
 /// no folder.
 pub(super) fn by_folder(root: &Path) -> Result<BTreeMap<(String, String), usize>, String> {
@@ -11,7 +13,10 @@ pub(super) fn by_folder(root: &Path) -> Result<BTreeMap<(String, String), usize>
     for package in packages(root)? {
         let name = package.file_name().unwrap_or_default().to_string_lossy();
         let sources = package.join("src");
-        for file in files(&sources)? {
+        for file in folders::files(&sources)? {
+            if file.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
             let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
             let uses = uses(&text);
             if uses > 0 {
@@ -70,29 +75,10 @@ pub(super) fn allowed(root: &Path) -> Result<(Vec<String>, usize), String> {
 
 fn packages(root: &Path) -> Result<Vec<PathBuf>, String> {
     let folder = root.join("crates");
-    let mut packages = entries(&folder)?;
+    let mut packages = folders::entries(&folder)?;
     packages.retain(|path| path.join("Cargo.toml").is_file());
     packages.push(root.join("xtask"));
     Ok(packages)
-}
-
-fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let mut files = vec![];
-    for path in entries(folder)? {
-        if path.is_dir() {
-            files.extend(self::files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    Ok(files)
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.sort();
-    Ok(paths)
 }
 
 /// The keyword outside of tests, not the word in comments and names.

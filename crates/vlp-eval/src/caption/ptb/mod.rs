@@ -41,14 +41,6 @@ pub fn tokenize(caption: &str) -> Vec<String> {
 /// the last caption. Official scores need this function.
 #[must_use]
 pub fn tokenize_all<'a>(captions: impl IntoIterator<Item = &'a str>) -> Vec<Vec<String>> {
-    tokenize_with_steps(captions, &mut || ())
-}
-
-/// Same as [`tokenize_all`]; calls `on_step` after each caption.
-pub(super) fn tokenize_with_steps<'a>(
-    captions: impl IntoIterator<Item = &'a str>,
-    on_step: &mut dyn FnMut(),
-) -> Vec<Vec<String>> {
     let mut text = String::new();
     let mut ends = Vec::new();
     for caption in captions {
@@ -70,7 +62,6 @@ pub(super) fn tokenize_with_steps<'a>(
         if let Some(last) = tokens.last_mut() {
             last.truncate(last.trim_end().len());
         }
-        on_step();
         tokens
     };
     ends.into_iter().map(tokens_until).collect()

@@ -163,19 +163,24 @@ impl<'a, const N: usize> Tensors<'a, N> {
 }
 
 /// A tensor whose rows the kernels address by the strides of the first axis and of `row_axis`; copied only if values of a row
-/// do not lie side by side.
+/// do not lie side by side, or if it spans so much of another tensor that 32 bits do not count it.
 fn strided(tensor: &CubeTensor, row_axis: usize) -> StridedLaunch {
+    // Number of values that it spans, and both strides.
+    let layout = |tensor: &CubeTensor| {
+        let (shape, strides) = (tensor.meta.shape(), tensor.meta.strides());
+        let stride = |axis: usize| if shape[axis] == 1 { 0 } else { strides[axis] };
+        let (batch, row) = (stride(0), stride(row_axis));
+        let width = shape[shape.len() - 1];
+        let length = (shape[0] - 1) * batch + (shape[row_axis] - 1) * row + width;
+        (length, batch, row)
+    };
     let last = tensor.meta.shape().len() - 1;
-    let is_row =
-        |tensor: &CubeTensor| tensor.meta.shape()[last] == 1 || tensor.meta.strides()[last] == 1;
-    let tensor = match is_row(tensor) {
+    let is_row = tensor.meta.shape()[last] == 1 || tensor.meta.strides()[last] == 1;
+    let tensor = match is_row && u32::try_from(layout(tensor).0).is_ok() {
         true => tensor.clone(),
         false => into_contiguous(tensor.clone()),
     };
-    let (shape, strides) = (tensor.meta.shape(), tensor.meta.strides());
-    let stride = |axis: usize| if shape[axis] == 1 { 0 } else { strides[axis] };
-    let [batch, row] = [0, row_axis].map(stride);
-    let length = (shape[0] - 1) * batch + (shape[row_axis] - 1) * row + shape[last];
+    let (length, batch, row) = layout(&tensor);
     StridedLaunch::new(buffer(&tensor, length), batch as u32, row as u32)
 }
 

@@ -183,20 +183,16 @@ impl<M: Module> Graphs<M> {
             Some(Graph::Observed(_)) if self.attempts == MAX_RECORDINGS => {
                 Plan::Refused(format!("more than {MAX_RECORDINGS} shapes"))
             }
-            Some(Graph::Observed(seeds)) => {
-                let plan = Plan::Record(seeds.clone());
-                self.attempts += 1;
-                self.make_room();
-                plan
-            }
+            Some(Graph::Observed(seeds)) => Plan::Record(seeds.clone()),
             Some(Graph::Recorded(recorded)) if recorded.is_compared => Plan::Replay,
             Some(Graph::Recorded(_)) => Plan::Compare,
             Some(Graph::Refused(reason)) => Plan::Refused(reason.clone()),
         }
     }
 
-    /// Drops the least recently used graph if there is none to spare.
-    fn make_room(&mut self) {
+    /// Counts an attempt to record, and drops the least recently used graph if there is none to spare.
+    pub(super) fn start_recording(&mut self) {
+        self.attempts += 1;
         let is_graph = |graph: &Graph<M>| matches!(graph, Graph::Recorded(_));
         let count = self
             .entries

@@ -53,7 +53,7 @@ impl<M: Module> Trainer<M> {
     /// random.
     ///
     /// # Errors
-    /// As [`Self::step`].
+    /// As [`Self::step`], and [`TrainError::Replay`].
     pub fn step_with_inputs<E, T>(
         &mut self,
         seed: u64,
@@ -93,6 +93,9 @@ impl<M: Module> Trainer<M> {
             }
             Plan::Compare => {
                 let replayed = self.replay(seed, inputs, false);
+                if let Err(reason) = &replayed {
+                    self.release_weights(seed, inputs, reason)?;
+                }
                 let outcome = self.step_without_graph(seed, eager)?.0;
                 self.graphs.compare(replayed, &outcome);
                 Ok(outcome)
@@ -104,6 +107,7 @@ impl<M: Module> Trainer<M> {
                 // The graph has changed nothing. The same step without it says what is not finite.
                 Ok(_) => Ok(self.step_without_graph(seed, eager)?.0),
                 Err(reason) => {
+                    self.release_weights(seed, inputs, &reason)?;
                     self.graphs.fall_back(&reason);
                     self.count_replays();
                     self.graphs.set(Graph::Refused(reason));

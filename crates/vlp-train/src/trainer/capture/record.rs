@@ -104,8 +104,11 @@ impl<M: Module> Trainer<M> {
         let Some(device) = self.model().devices().first().cloned() else {
             return Graph::Refused("the module has no parameters".into());
         };
+        if inputs.iter().any(|inputs| inputs.values.is_empty()) {
+            return Graph::Refused("a micro-batch has no tensors".into());
+        }
         let device = device.inner();
-        self.count_replays();
+        self.graphs.start_recording();
         let start = self.start_statistics();
         let zeros = vec![0; 2 * seeds.iter().sum::<usize>()];
         let control = ControlInputs::new(false, self.param_count(), (&[], &[]), zeros);

@@ -10,11 +10,13 @@ use super::super::{StepOutcome, StepReport, Trainer};
 use super::StepInputs;
 use super::graphs::{Key, Plan};
 use super::record::ControlInputs;
+use crate::error::TrainError;
 
 impl<M: Module> Trainer<M> {
     /// How the next step of a key runs. If it is another than that of the previous step, the optimizer counts the replays.
     pub(super) fn choose_graph(&mut self, key: Key) -> Plan {
-        if !self.graphs.is_current(&key) {
+        // Both may drop the graph that says what its replays have updated.
+        if !self.graphs.is_current(&key) || self.graphs.in_place.has_moved() {
             self.count_replays();
         }
         self.graphs.choose(key)
@@ -58,6 +60,24 @@ impl<M: Module> Trainer<M> {
         let outputs = recorded.graph.replay(&values)?;
         let unread = outputs.into_iter().next().ok_or("it has no outputs")?;
         Ok(to_cpu(unread.into_tensor::<1, Float>()).iter().collect())
+    }
+
+    /// After a replay that has failed for this reason and changed nothing: on wgpu the tensors that it would have written cannot
+    /// be read until a replay succeeds, so this one follows, which changes nothing either.
+    ///
+    /// # Errors
+    /// [`TrainError::Replay`] if it fails too.
+    pub(super) fn release_weights(
+        &mut self,
+        seed: u64,
+        inputs: &[StepInputs],
+        reason: &str,
+    ) -> Result<(), TrainError> {
+        let released = self.replay(seed, inputs, false);
+        released.map(|_| ()).map_err(|_| TrainError::Replay {
+            step: self.step + 1,
+            reason: reason.into(),
+        })
     }
 
     /// Counts a step that was replayed; `values` are finite.
