@@ -10,8 +10,9 @@ thread_local! {
     static COPIES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Copies the values of a tensor to the CPU. On a GPU this is a synchronization: the caller waits until all earlier work is
-/// done, and the GPU is then idle until the caller launches more.
+/// Copies the values of a tensor to the CPU, from a GPU only when they are first accessed: until then nothing may write into the
+/// tensor, as recorded steps do. On a GPU this is a synchronization: the caller waits until all earlier work is done, and the
+/// GPU is then idle until the caller launches more.
 pub fn to_cpu<const D: usize, K: Basic>(tensor: Tensor<D, K>) -> TensorData {
     COPIES.set(COPIES.get() + 1);
     tensor.into_data()

@@ -56,7 +56,7 @@ pub(crate) enum Walk {
 pub(crate) struct ListedSteps {
     pub(crate) adamw: Vec<AdamWStep>,
     pub(crate) sgd: Vec<SgdStep>,
-    /// Whether a moment or a velocity was new.
+    /// Whether a moment or a velocity was new; without momentum there is none.
     pub(crate) has_new_states: bool,
     /// Parameters, moments and velocities after the step.
     pub(crate) results: Vec<Value>,
@@ -127,11 +127,13 @@ impl UpdateList {
                 std::mem::take(&mut state.sgd),
             )
         };
+        let has_new_velocity =
+            |update: &SgdUpdate| update.velocity.is_none() && update.step.momentum > 0.0;
         let mut listed = ListedSteps {
             adamw: adamw.iter().map(|update| update.step).collect(),
             sgd: sgd.iter().map(|update| update.step).collect(),
             has_new_states: adamw.iter().any(|update| update.moments.is_none())
-                || sgd.iter().any(|update| update.velocity.is_none()),
+                || sgd.iter().any(has_new_velocity),
             results: vec![],
         };
         let (adamw, sgd) = (adamw_all(adamw, control), sgd_all(sgd, control));
@@ -214,12 +216,8 @@ impl UpdateList {
         (model, numbers)
     }
 
-    /// Ends a visit that was interrupted by a panic.
-    pub(crate) fn reset(&self) {
-        self.end();
-    }
-
-    fn end(&self) {
+    /// Ends a visit, also one that was interrupted by a panic.
+    pub(crate) fn end(&self) {
         *self.state() = State::default();
     }
 

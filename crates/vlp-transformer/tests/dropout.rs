@@ -1,6 +1,7 @@
 //! Dropout, in a process of its own: all threads share the device's random stream.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "transformer/common/mod.rs"]
 mod common;
 
 use burn::module::Module;

@@ -123,7 +123,7 @@ impl<M: Module> Trainer<M> {
             last_call.replace(Some(call));
             Ok((outputs, written))
         });
-        self.grad_scale.updates.reset();
+        self.grad_scale.updates.end();
         // Whatever the last call has left; `valid` merges the statistics of this thread.
         self.model().valid();
         self.model = Some(start.restore(self.model().clone()));

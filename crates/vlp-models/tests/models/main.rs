@@ -1,0 +1,8 @@
+//! Tests of the public interface, in one program, since linking each file alone takes longer.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod common;
+mod init;
+mod merged_passes;
+mod model;
+mod soho;
