@@ -143,8 +143,7 @@ fn an_object_that_changes_is_an_error() {
             let error = error.unwrap();
             assert!(error.is_of_store(), "{error}");
             let error = error.to_string();
-            let start =
-                format!("{url}/a.tar: changed while it was being read, from 50000 bytes");
+            let start = format!("{url}/a.tar: changed while it was being read, from 50000 bytes");
             assert!(error.starts_with(&start), "{error}");
             assert!(error.contains(&format!("to {len} bytes")), "{error}");
         }
