@@ -4,5 +4,4 @@
 mod attention;
 mod common;
 mod generation;
-mod gradients;
 mod text;

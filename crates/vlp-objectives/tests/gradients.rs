@@ -1,10 +1,14 @@
 //! Gradients of every loss against finite differences, in f64, through model and head.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "objectives/common/mod.rs"]
+mod common;
 
 use std::sync::OnceLock;
 
-use crate::common::{image, numeric_grad, predictions, randomize_weights, set_temperature};
 use burn::prelude::*;
 use burn::tensor::FloatDType;
+use common::{image, numeric_grad, predictions, randomize_weights, set_temperature};
 use vlp_objectives::detection::set_loss::SetLossSums;
 use vlp_objectives::detection::{DetectionTarget, MatchCost, Matcher};
 use vlp_objectives::testing::{CODES, D_MODEL, Probe, Rig};
@@ -138,21 +142,19 @@ fn set_loss_gradients() {
         let (name, value) = loss(leaves.clone());
         let grads = value.backward();
         let steps: Vec<Tensor<4>> = (0..3)
-            .map(|i| crate::common::random(leaves[i].dims(), 40 + i as u64, &device))
+            .map(|i| common::random(leaves[i].dims(), 40 + i as u64, &device))
             .collect();
         let autodiff: f64 = (0..3)
             .filter_map(|i| {
                 let grad = leaves[i].grad(&grads)?;
-                Some(crate::common::scalar(
-                    (grad * steps[i].clone().inner()).sum(),
-                ))
+                Some(common::scalar((grad * steps[i].clone().inner()).sum()))
             })
             .sum();
         let loss_after = |step: f64| {
             let moved = std::array::from_fn(|i| {
                 leaves[i].clone().detach() + steps[i].clone().mul_scalar(step)
             });
-            crate::common::scalar(loss(moved).1)
+            common::scalar(loss(moved).1)
         };
         let numeric = (loss_after(1e-6) - loss_after(-1e-6)) / 2e-6;
         assert_close(name, (autodiff, numeric));

@@ -1,11 +1,15 @@
 //! Gradients against finite differences, in f64.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "transformer/common/mod.rs"]
+mod common;
 
 use std::sync::OnceLock;
 
-use crate::common::{decoder, encoder, memory, numeric_grad, random, randomize_weights};
 use burn::module::Module;
 use burn::prelude::*;
 use burn::tensor::FloatDType;
+use common::{decoder, encoder, memory, numeric_grad, random, randomize_weights};
 use vlp_transformer::{
     AttentionBias, Decoder, DecoderInput, Encoder, LayerConfig, Memory, TextBatch, TextEmbedding,
     TextEmbeddingConfig,

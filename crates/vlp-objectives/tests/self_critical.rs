@@ -1,10 +1,16 @@
 //! Self-critical training increases the reward of generated captions.
+//!
+//! In a program of its own: graphs that other tests never run backward slow every backward pass of the process.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "objectives/common/mod.rs"]
+mod common;
 
 use std::sync::Arc;
 
-use crate::common::{randomize_weights, scalar, to_cpu};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::prelude::*;
+use common::{randomize_weights, scalar, to_cpu};
 use vlp_eval::caption::CiderCorpus;
 use vlp_objectives::testing::Rig;
 use vlp_objectives::{
