@@ -1,13 +1,12 @@
 //! E2E-VLP: sizes, passes and padding.
 
-use crate::common::{max_abs_diff, objectives, parameter_count, small, vocabulary};
+use crate::common::{images, max_abs_diff, objectives, parameter_count, small, vocabulary};
 use burn::prelude::*;
 use burn::tensor::{Distribution, TensorData};
 use vlp_models::{E2eVlp, initialize};
 use vlp_objectives::{EncoderPasses, Inputs, Pairing, VisionLanguage};
 use vlp_transformer::{DecoderInput, Memory, TextBatch};
-use vlp_vision::padded::ImageView;
-use vlp_vision::{Depth, PaddedImages, ResNetConfig, sine_positions};
+use vlp_vision::{Depth, ResNetConfig, sine_positions};
 
 /// Normalized states after three layers; the order of sums differs.
 const ROUNDING: f64 = 5e-5;
@@ -43,28 +42,6 @@ fn parameter_counts_match_the_paper() {
 
 fn model(device: &Device) -> E2eVlp {
     initialize(small().init(40, device).unwrap(), 9)
-}
-
-fn images(sizes: &[(usize, usize)], device: &Device) -> PaddedImages {
-    let pixels: Vec<Vec<f32>> = sizes
-        .iter()
-        .enumerate()
-        .map(|(i, (h, w))| {
-            (0..3 * h * w)
-                .map(|index| ((index * 37 + i * 11) % 101) as f32 / 50.0 - 1.0)
-                .collect()
-        })
-        .collect();
-    let views: Vec<ImageView<'_>> = sizes
-        .iter()
-        .zip(&pixels)
-        .map(|(&(height, width), pixels)| ImageView {
-            pixels,
-            height,
-            width,
-        })
-        .collect();
-    PaddedImages::collate(&views, 1, device).unwrap()
 }
 
 /// Image tokens of an `h` x `w` map in a map of `height` x `width`, whose padding has values up to `scale`.

@@ -1,6 +1,6 @@
 //! SOHO: padding, several texts per image, masks, errors.
 
-use crate::common::{max_abs_diff, small_soho};
+use crate::common::{images, max_abs_diff, small_soho};
 use burn::prelude::*;
 use vlp_models::{Soho, SohoConfig, initialize};
 use vlp_objectives::{
@@ -10,34 +10,12 @@ use vlp_objectives::{
 use vlp_testing::random;
 use vlp_transformer::TextBatch;
 use vlp_vision::PaddedImages;
-use vlp_vision::padded::ImageView;
 
 /// Rounding of two layers in f32 on values of size 1.
 const ROUNDING: f64 = 1e-5;
 
 fn model(config: &SohoConfig, device: &Device) -> Soho {
     initialize(config.init(20, device).unwrap(), 3)
-}
-
-fn images(sizes: &[(usize, usize)], device: &Device) -> PaddedImages {
-    let pixels: Vec<Vec<f32>> = sizes
-        .iter()
-        .enumerate()
-        .map(|(i, (h, w))| {
-            let values = vlp_testing::noise(3 * h * w, i as u64 + 1);
-            values.into_iter().map(|value| value as f32).collect()
-        })
-        .collect();
-    let views: Vec<ImageView<'_>> = sizes
-        .iter()
-        .zip(&pixels)
-        .map(|(&(height, width), pixels)| ImageView {
-            pixels,
-            height,
-            width,
-        })
-        .collect();
-    PaddedImages::collate(&views, 1, device).unwrap()
 }
 
 #[test]

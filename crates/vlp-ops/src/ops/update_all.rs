@@ -4,6 +4,7 @@
 
 use burn::prelude::*;
 
+use super::stochastic_rounding::moment_dtype;
 use crate::capture::Value;
 use crate::{AdamWStep, SgdStep, UpdateControl};
 
@@ -29,7 +30,7 @@ impl AdamWUpdate {
         moments: Option<(Tensor<D>, Tensor<D>)>,
         step: AdamWStep,
     ) -> Self {
-        let dtype = super::stochastic_rounding::moment_dtype(step.bf16_moments, grad.dtype());
+        let dtype = moment_dtype(step.bf16_moments, grad.dtype());
         let stored = |moment: Tensor<D>| match moment.dtype() == dtype {
             true => moment.into(),
             false => moment.cast(dtype).into(),
@@ -100,7 +101,7 @@ fn adamw_one<const D: usize>(update: AdamWUpdate, factor: Option<f32>) -> [Value
         .map(|moments| moments.map(Value::into_tensor));
     let step = update.step;
     let Some(grad_scale) = factor else {
-        let dtype = super::stochastic_rounding::moment_dtype(step.bf16_moments, grad.dtype());
+        let dtype = moment_dtype(step.bf16_moments, grad.dtype());
         let zeros = || Tensor::<D>::zeros(grad.dims(), (&grad.device(), dtype));
         let [first, second] = moments.unwrap_or_else(|| [zeros(), zeros()]);
         return [parameter.into(), first.into(), second.into()];
@@ -203,7 +204,7 @@ fn average_one<const D: usize>(pair: [Value; 2], decay: f64) -> Value {
 
 #[cfg(feature = "gpu")]
 mod on_gpu {
-    use super::{AdamWUpdate, SgdUpdate};
+    use super::{AdamWUpdate, SgdUpdate, moment_dtype};
     use crate::UpdateControl;
     use crate::capture::Value;
     use crate::cube;
@@ -246,11 +247,7 @@ mod on_gpu {
             return Ok(vec![]);
         };
         let bf16_moments = first.step.bf16_moments;
-        let dtype = if bf16_moments {
-            DType::BF16
-        } else {
-            DType::F32
-        };
+        let dtype = moment_dtype(bf16_moments, DType::F32);
         let takes = |update: &AdamWUpdate| {
             let (_, shape) = update.parameter.signature();
             fit([&update.parameter, &update.grad], DType::F32, &shape)

@@ -234,16 +234,18 @@ impl FileOpener<'_> {
         inputs: &[&Path],
         read: &dyn Fn() -> Result<FileSource, DataError>,
     ) -> Result<FileSource, DataError> {
-        let (spec, data) = (self.spec, self.data);
+        let data = self.data;
         let Some(index) = self.index_file() else {
             return read();
         };
         let inputs: Vec<PathBuf> = inputs.iter().map(|path| path.to_path_buf()).collect();
         let premise = if data.premise { " premise" } else { "" };
-        let mut options = format!("{spec} {:?} {:?}{premise}", data.images, self.limits);
-        if let Some(labels) = self.labels {
-            options += &format!(" {labels:?}");
-        }
+        let options = format!(
+            "{} {:?} {:?}{premise}",
+            self.identity(),
+            data.images,
+            self.limits
+        );
         Ok(cache::open_or_build(&index, &inputs, &options, read)?.source)
     }
 
@@ -253,15 +255,19 @@ impl FileOpener<'_> {
         (self.labels).is_none_or(|other| labels.classes.is_empty() || labels.same_names(other))
     }
 
-    /// The index file of the source in `data.index`: the end of its name, and a hash of its name and labels.
+    /// The source, and the labels that its classes are numbered by.
+    fn identity(&self) -> String {
+        match self.labels {
+            None => self.spec.to_owned(),
+            Some(labels) => format!("{} {labels:?}", self.spec),
+        }
+    }
+
+    /// The index file of the source in `data.index`: the end of its name, and a hash of its [`Self::identity`].
     fn index_file(&self) -> Option<PathBuf> {
         let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
         let name: String = self.spec.chars().map(safe).collect();
-        let mut hashed = self.spec.to_owned();
-        if let Some(labels) = self.labels {
-            hashed += &format!(" {labels:?}");
-        }
-        let hash = sha256_hex(hashed.as_bytes());
+        let hash = sha256_hex(self.identity().as_bytes());
         let start = name.len().saturating_sub(40);
         let folder = self.data.index.as_deref()?;
         Some(folder.join(format!("{}-{}.index", &name[start..], &hash[..8])))

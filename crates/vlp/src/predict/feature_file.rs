@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use vlp_data::{ResizedImage, Source};
 use vlp_weights::SafetensorsWriter;
 
+use super::batches::Batches;
 use super::features::FeatureArray;
 use super::predictor::Predictor;
 use crate::error::VlpError;
@@ -57,10 +58,9 @@ pub fn write_features(
             reason: "already exists; use another --out".into(),
         });
     }
-    let batch_size = model.trained().config.data.batch_size.max(1);
     let (mut spool, mut skipped) = (Spool::create(out)?, vec![]);
     let mut names = serde_json::Map::new();
-    let mut batch: Vec<Pending> = vec![];
+    let mut batches = Batches::new(model.trained().config.data.batch_size);
     for index in 0..source.len() {
         let sample = match source.load(index) {
             Ok(sample) => sample,
@@ -84,15 +84,10 @@ pub fn write_features(
             image: model.resize(&sample.image)?,
             texts: sample.captions,
         };
-        // Images of a batch are padded alike, so that the batch does not change their features.
-        let size = model.padded_size(&pending.image);
-        let is_other_size = |first: &Pending| model.padded_size(&first.image) != size;
-        if batch.len() == batch_size || batch.first().is_some_and(is_other_size) {
+        if let Some(batch) = batches.push(model.padded_size(&pending.image), pending) {
             write_batch(model, &batch, kinds, &mut spool)?;
-            batch.clear();
             progress(index, source.len());
         }
-        batch.push(pending);
     }
     if names.is_empty() {
         return Err(VlpError::RunFolder {
@@ -103,7 +98,7 @@ pub fn write_features(
             },
         });
     }
-    write_batch(model, &batch, kinds, &mut spool)?;
+    write_batch(model, &batches.take(), kinds, &mut spool)?;
     progress(source.len(), source.len());
     let metadata = [
         ("format".to_owned(), "vlp features".to_owned()),

@@ -11,6 +11,7 @@ use vlp_draw::{
 use vlp_files::{create_folder, write_whole};
 
 use super::attention_map::AttentionMap;
+use super::batches::Batches;
 use super::outputs::Object;
 use super::prediction::{Prediction, Request, read_image};
 use super::predictor::Predictor;
@@ -132,17 +133,16 @@ pub fn write_folder(
     let (mut skipped, mut predictions, mut cards) = (vec![], vec![], vec![]);
     create_folder(out).map_err(VlpError::io(out))?;
     let files: Vec<(String, PathBuf)> = distinct_names(&files).into_iter().zip(files).collect();
-    let batch_size = trained.config.data.batch_size.max(1);
-    let mut predict = |batch: &mut Vec<Pending>| {
+    let mut predict = |batch: Vec<Pending>| {
         let images: Vec<&ResizedImage> = batch.iter().map(|pending| &pending.image).collect();
         let batch_predictions = model.predict_resized(&images, request)?;
-        for (pending, prediction) in batch.drain(..).zip(batch_predictions) {
+        for (pending, prediction) in batch.into_iter().zip(batch_predictions) {
             cards.push(card(&pending.name, pending.shown, &prediction, request));
             predictions.push((pending.name, prediction));
         }
         Ok::<(), VlpError>(())
     };
-    let mut batch: Vec<Pending> = vec![];
+    let mut batches = Batches::new(trained.config.data.batch_size);
     for (name, file) in files {
         let image = match read_image(file) {
             Ok(image) => image,
@@ -156,15 +156,11 @@ pub fn write_folder(
             image: model.resize(&image)?,
             shown: page_image(&image)?,
         };
-        // Images of a batch are padded alike, so that the other files do not change the predictions of one.
-        let size = model.padded_size(&pending.image);
-        let is_other_size = |first: &Pending| model.padded_size(&first.image) != size;
-        if batch.len() == batch_size || batch.first().is_some_and(is_other_size) {
-            predict(&mut batch)?;
+        if let Some(batch) = batches.push(model.padded_size(&pending.image), pending) {
+            predict(batch)?;
         }
-        batch.push(pending);
     }
-    predict(&mut batch)?;
+    predict(batches.take())?;
     if predictions.is_empty() {
         let reason = match skipped.first() {
             Some(first) => format!("nothing to write: {first}"),

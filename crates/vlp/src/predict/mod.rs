@@ -2,6 +2,7 @@
 
 mod attention;
 mod attention_map;
+mod batches;
 mod captions;
 mod codes;
 mod embeddings;

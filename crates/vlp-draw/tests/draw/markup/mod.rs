@@ -23,6 +23,14 @@ pub(crate) fn tags(page: &str) -> Vec<String> {
 /// Text that would add markup if it were not escaped.
 pub(crate) const HOSTILE: &str = "</title></style></pre><script>alert(1)</script><img src=x onerror=alert(1)>\" onload=\"x' & ]]> {}";
 
+/// Panics if the page of a hostile text has other tags than that of a word, or if that is not self-contained.
+pub(crate) fn assert_texts_are_escaped(page_with: impl Fn(&str) -> String) {
+    let (plain, hostile) = (page_with("word"), page_with(HOSTILE));
+    assert_eq!(tags(&plain), tags(&hostile));
+    assert!(!hostile.contains("<script") && hostile.contains("&lt;script&gt;"));
+    assert_self_contained(&plain);
+}
+
 /// Panics if the page refers to anything outside of it or lacks a part that all pages have.
 pub(crate) fn assert_self_contained(page: &str) {
     // Base64 may contain two slashes.

@@ -20,7 +20,8 @@ use vlp_objectives::{
 };
 use vlp_ops::params::{ParamVisitor, visit_params};
 pub use vlp_testing::max_abs_diff;
-use vlp_vision::{Depth, NormMode, ResNetConfig, Stem, VectorQuantizerConfig};
+use vlp_vision::padded::ImageView;
+use vlp_vision::{Depth, NormMode, PaddedImages, ResNetConfig, Stem, VectorQuantizerConfig};
 
 pub fn small() -> E2eVlpConfig {
     E2eVlpConfig::new(
@@ -80,6 +81,28 @@ pub fn objectives(
             device,
         )
         .unwrap()
+}
+
+/// Images of noise of these heights and widths.
+pub fn images(sizes: &[(usize, usize)], device: &Device) -> PaddedImages {
+    let pixels: Vec<Vec<f32>> = sizes
+        .iter()
+        .enumerate()
+        .map(|(i, (h, w))| {
+            let values = vlp_testing::noise(3 * h * w, i as u64 + 1);
+            values.into_iter().map(|value| value as f32).collect()
+        })
+        .collect();
+    let views: Vec<ImageView<'_>> = sizes
+        .iter()
+        .zip(&pixels)
+        .map(|(&(height, width), pixels)| ImageView {
+            pixels,
+            height,
+            width,
+        })
+        .collect();
+    PaddedImages::collate(&views, 1, device).unwrap()
 }
 
 pub fn to_cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
