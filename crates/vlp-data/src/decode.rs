@@ -1,5 +1,9 @@
-//! Decoding of JPEG, PNG and WebP to upright 8-bit RGB, with limits on the size.
+//! Decoding of JPEG, PNG, WebP, GIF, BMP and ICO to upright 8-bit RGB, with limits on the size.
 
+mod bmp;
+mod format;
+mod gif;
+mod ico;
 mod png;
 mod webp;
 
@@ -8,6 +12,8 @@ use image::{DynamicImage, ImageDecoder, metadata::Orientation};
 use serde::{Deserialize, Serialize};
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::JpegDecoder;
+
+pub(crate) use format::Format;
 
 use crate::{DataError, Image, memory};
 
@@ -61,10 +67,11 @@ impl Limits {
     }
 }
 
-/// Decodes a JPEG, PNG or WebP file; the format is detected by the first bytes.
+/// Decodes a JPEG, PNG, WebP, GIF, BMP or ICO file; the format is detected by the first bytes.
 ///
 /// Gray, palette, 16-bit and CMYK images are converted to 8-bit RGB, transparent pixels are composited on white, and the
-/// EXIF orientation is applied, so that width and height are those of the upright image. `name` is for messages.
+/// EXIF orientation is applied, so that width and height are those of the upright image. Of a GIF it is the first frame, of
+/// an ICO the largest image, as in PIL. `name` is for messages.
 ///
 /// # Errors
 /// [`DataError::Limit`] outside `limits`, [`DataError::Decode`] if the file is truncated, corrupt, an animated WebP or of
@@ -83,20 +90,19 @@ pub(crate) fn decode_stored(
     limits: &Limits,
 ) -> Result<Stored, DataError> {
     memory::reuse_freed_blocks();
-    match bytes {
-        [0xff, 0xd8, 0xff, ..] => decode_jpeg(bytes, name, limits),
-        [0x89, b'P', b'N', b'G', ..] => png::decode(bytes, name, limits),
-        _ if is_webp(bytes) => webp::decode(bytes, name, limits),
-        [] => Err(decode_error(name, "the file is empty")),
-        _ => Err(decode_error(name, UNKNOWN_FORMAT)),
+    match Format::of(bytes) {
+        Some(Format::Jpeg) => decode_jpeg(bytes, name, limits),
+        Some(Format::Png) => png::decode(bytes, name, limits),
+        Some(Format::WebP) => webp::decode(bytes, name, limits),
+        Some(Format::Gif) => gif::decode(bytes, name, limits),
+        Some(Format::Bmp) => bmp::decode(bytes, name, limits),
+        Some(Format::Ico) => ico::decode(bytes, name, limits),
+        None if bytes.is_empty() => Err(decode_error(name, "the file is empty")),
+        None => Err(decode_error(name, UNKNOWN_FORMAT)),
     }
 }
 
-fn is_webp(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP".as_slice())
-}
-
-const UNKNOWN_FORMAT: &str = "not a JPEG, PNG or WebP file";
+const UNKNOWN_FORMAT: &str = "not a JPEG, PNG, WebP, GIF, BMP or ICO file";
 
 fn decode_error(name: &str, reason: impl ToString) -> DataError {
     DataError::Decode {
@@ -107,19 +113,17 @@ fn decode_error(name: &str, reason: impl ToString) -> DataError {
 
 /// Width and height of the upright image, from the first bytes of the file.
 pub(crate) fn image_size(bytes: &[u8], name: &str) -> Result<(usize, usize), DataError> {
-    let ((width, height), orientation) = match bytes {
-        [0xff, 0xd8, 0xff, ..] => {
+    let ((width, height), orientation) = match Format::of(bytes) {
+        Some(Format::Jpeg) => {
             let (decoder, size) = jpeg_header(bytes, name)?;
             (size, jpeg_orientation(&decoder))
         }
-        [0x89, b'P', b'N', b'G', ..] => {
-            let mut decoder = png::header(bytes, name)?;
-            let (width, height) = decoder.dimensions();
-            let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-            ((width as usize, height as usize), orientation)
-        }
-        _ if is_webp(bytes) => webp::header(bytes, name)?,
-        _ => return Err(decode_error(name, UNKNOWN_FORMAT)),
+        Some(Format::Png) => png::size(bytes, name)?,
+        Some(Format::WebP) => webp::header(bytes, name)?,
+        Some(Format::Gif) => (gif::size(bytes, name)?, Orientation::NoTransforms),
+        Some(Format::Bmp) => (bmp::size(bytes, name)?, Orientation::NoTransforms),
+        Some(Format::Ico) => ico::header(bytes, name)?,
+        None => return Err(decode_error(name, UNKNOWN_FORMAT)),
     };
     Ok(match orientation {
         Orientation::Rotate90

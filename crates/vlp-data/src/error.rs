@@ -55,7 +55,8 @@ pub enum DataError {
     /// An invalid configuration value.
     #[error("{field}: {reason}")]
     Config {
-        /// The field, with the name of its structure.
+        /// The value, by its key in the configuration of `vlp` (`data.lanes`) or by its name in this crate (`resize`,
+        /// `VqaFiles.questions`, `loader.accumulate`).
         field: &'static str,
         /// Its value and what is allowed.
         reason: String,

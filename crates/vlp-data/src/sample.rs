@@ -44,7 +44,8 @@ impl Image {
 pub struct Object {
     /// Index into [`LabelSpace::classes`].
     pub class: usize,
-    /// Left, top, right, bottom in pixels of the image, clipped to it, not rounded; `x0 < x1`, `y0 < y1`.
+    /// Corners `[x0, y0, x1, y1]`: left, top, right, bottom in pixels of the image, clipped to it, not rounded; `x0 < x1`,
+    /// `y0 < y1`. [`AnnotatedObject::bbox`] has a width and a height instead.
     pub bbox: [f32; 4],
     /// Indices into [`LabelSpace::attributes`], possibly none.
     pub attributes: Vec<usize>,
@@ -60,7 +61,8 @@ pub struct Object {
 pub struct AnnotatedObject {
     /// As [`Object::class`].
     pub class: usize,
-    /// Left, top, width, height in pixels of the image; finite, width and height not negative.
+    /// Corner and size `[x, y, w, h]`: left, top, width, height in pixels of the image; finite, width and height not negative.
+    /// [`Object::bbox`] has the right and the bottom side instead.
     pub bbox: [f64; 4],
     /// As [`Object::attributes`].
     pub attributes: Vec<usize>,
@@ -133,7 +135,7 @@ pub struct Sample {
 /// A sample's image files, for packing them without decoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedImage {
-    /// Bytes of the JPEG, PNG or WebP file.
+    /// Bytes of the file, in any format that [`decode_image`](crate::decode_image) reads.
     pub image: Vec<u8>,
     /// Bytes of the right image's file, for image pairs.
     pub second_image: Option<Vec<u8>>,

@@ -52,6 +52,15 @@ pub trait Source: Send + Sync {
         }
     }
 
+    /// The image id in the [`inner`](Self::inner)most source: the one in the files of its data set, which a
+    /// [`Mixture`](crate::Mixture) replaces in its [`key`](Self::key)s.
+    fn image_id(&self, index: usize) -> u64 {
+        match self.inner(index) {
+            Some((source, index)) => source.image_id(index),
+            None => self.key(index),
+        }
+    }
+
     /// Identifies the image files of a sample within the [`inner`](Self::inner)most source: samples with the same value have
     /// the same images. By default the [`key`](Self::key).
     fn file_key(&self, index: usize) -> u64 {

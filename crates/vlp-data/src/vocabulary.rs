@@ -20,11 +20,19 @@ pub struct AnswerVocabulary {
     indices: HashMap<String, usize>,
 }
 
-/// The file format, which combines `trainval_ans2label.json` and `trainval_label2ans.json`.
+/// The file formats.
 #[derive(Serialize, Deserialize)]
-struct Json {
-    ans2label: BTreeMap<String, usize>,
-    label2ans: Vec<String>,
+#[serde(untagged)]
+enum Json {
+    /// Both of the following; this is what is written.
+    Both {
+        ans2label: BTreeMap<String, usize>,
+        label2ans: Vec<String>,
+    },
+    /// `trainval_label2ans.json`.
+    Answers(Vec<String>),
+    /// `trainval_ans2label.json`.
+    Indices(BTreeMap<String, usize>),
 }
 
 impl AnswerVocabulary {
@@ -130,42 +138,61 @@ impl AnswerVocabulary {
         Ok((Subset::new(source.clone(), indices, name)?, unanswerable))
     }
 
-    /// Reads `{"ans2label": {answer: index}, "label2ans": [answer]}`.
+    /// Reads the answers of published training sets: `trainval_label2ans.json`, a list by index, `trainval_ans2label.json`,
+    /// `{answer: index}`, or `{"ans2label": {answer: index}, "label2ans": [answer]}`.
     ///
     /// # Errors
-    /// [`DataError::Io`], or [`DataError::Format`] if the file has another format or its two mappings disagree.
+    /// [`DataError::Io`], or [`DataError::Format`] if the file has another format, repeats an answer, or an index is missing.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let format_error = |reason: String| DataError::Format {
+        let format_error = |reason: &str| DataError::Format {
             path: path.into(),
-            reason,
+            reason: reason.into(),
         };
         let bytes = fs::read(path).map_err(DataError::io(path))?;
-        let json: Json = serde_json::from_slice(&bytes).map_err(|error| {
-            format_error(format!(
-                "{error}; it must be {{\"ans2label\": {{answer: index}}, \"label2ans\": [answer]}}"
-            ))
+        let json: Json = serde_json::from_slice(&bytes).map_err(|_| {
+            format_error(
+                "it must be a JSON list of answers, {answer: index}, or {\"ans2label\": {answer: index}, \"label2ans\": [answer]}",
+            )
         })?;
-        let vocabulary = Self::new(json.label2ans);
-        let agree = vocabulary.indices.len() == vocabulary.len()
-            && json.ans2label.len() == vocabulary.len()
-            && (json.ans2label.iter())
-                .all(|(answer, &index)| vocabulary.index(answer) == Some(index));
-        if agree {
-            return Ok(vocabulary);
+        let (answers, indices) = match json {
+            Json::Both {
+                ans2label,
+                label2ans,
+            } => (label2ans, Some(ans2label)),
+            Json::Answers(answers) => (answers, None),
+            Json::Indices(indices) => {
+                let mut by_index: Vec<(&usize, &String)> = indices
+                    .iter()
+                    .map(|(answer, index)| (index, answer))
+                    .collect();
+                by_index.sort();
+                let answers = by_index.into_iter().map(|(_, answer)| answer.clone());
+                (answers.collect(), Some(indices))
+            }
+        };
+        let vocabulary = Self::new(answers);
+        if vocabulary.indices.len() != vocabulary.len() {
+            return Err(format_error("an answer occurs twice"));
         }
-        Err(format_error(
-            "ans2label and label2ans are not inverse mappings".into(),
-        ))
+        let agrees = |(answer, index): (&String, &usize)| vocabulary.index(answer) == Some(*index);
+        match indices {
+            Some(indices) if indices.len() != vocabulary.len() || !indices.iter().all(agrees) => {
+                Err(format_error(
+                    "its indices are not 0, 1, 2, ..., each once, in the order of label2ans",
+                ))
+            }
+            _ => Ok(vocabulary),
+        }
     }
 
-    /// Writes the format that [`read`](Self::read) reads.
+    /// Writes the last format that [`read`](Self::read) reads.
     ///
     /// # Errors
     /// [`DataError::Io`] if the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), DataError> {
         let path = path.as_ref();
-        let json = Json {
+        let json = Json::Both {
             ans2label: (self.answers.iter().cloned().zip(0..)).collect(),
             label2ans: self.answers.to_vec(),
         };

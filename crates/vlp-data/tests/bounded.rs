@@ -52,6 +52,14 @@ fn malicious_images_use_bounded_memory() {
         "alpha.webp",
         "alpha_lossy.webp",
         "exif6.webp",
+        "palette.gif",
+        "offset.gif",
+        "beyond.gif",
+        "rgb.bmp",
+        "palette.bmp",
+        "sizes.ico",
+        "bitmap.ico",
+        "depths.ico",
     ];
     // Allocates what is shared by all images.
     let _ = decode_image(b"", "warm-up", &Limits::default());
@@ -80,15 +88,18 @@ fn malicious_images_use_bounded_memory() {
         // Both successful and failing decodes are covered.
         assert!(decoded < TRIES as usize, "{name}: {decoded}");
     }
-    let starts: [&[u8]; 4] = [
+    let starts: [&[u8]; 7] = [
         b"",
         b"\xff\xd8\xff\xe0",
         b"\x89PNG\r\n\x1a\n",
         b"RIFF\x40\0\0\0WEBPVP8X",
+        b"GIF89a",
+        b"BM",
+        b"\0\0\x01\0",
     ];
     for number in 0..TRIES {
         let mut rng = rng(6, 0, number, "bytes");
-        let mut bytes = starts[number as usize % 4].to_vec();
+        let mut bytes = starts[number as usize % starts.len()].to_vec();
         let mut tail = vec![0; rng.random_range(0..400)];
         rng.fill_bytes(&mut tail);
         bytes.extend(tail);

@@ -1,4 +1,4 @@
-//! Decoding and resizing compared with Pillow (`scripts/make_fixtures.py`), and damaged files.
+//! Decoding and resizing compared with Pillow, and damaged files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{fs, path::PathBuf};
@@ -50,16 +50,22 @@ fn decoded_pixels_equal_pillow() {
         ]
         .map(|n| format!("{n}.webp")),
     );
+    // The first frame of three; a frame smaller than the screen; a frame beyond the screen, which is enlarged.
+    names.extend(["palette", "animated", "offset", "beyond"].map(|n| format!("{n}.gif")));
+    names.extend(["rgb", "palette", "bit"].map(|n| format!("{n}.bmp")));
+    // The largest image of several, as PNG and as bitmap; of two of the largest size, the one with fewer colors.
+    names.extend(["sizes", "bitmap", "depths"].map(|n| format!("{n}.ico")));
     for name in names {
         let expected = decode(&format!("{}.expected.png", name.replace('.', "_")));
         let decoded = decode(&name);
-        // PNG and WebP decode exactly except for the rounding of alpha. JPEG decoders may differ in the rounding of the
+        // All but JPEG decode exactly except for the rounding of alpha. JPEG decoders may differ in the rounding of the
         // inverse DCT and of the color conversion; CMYK has another multiplication.
         let tolerance = match name.as_str() {
             "cmyk.jpg" => 4,
+            "sizes.ico" | "bitmap.ico" => 1,
             name if name.starts_with("alpha") => 1,
-            name if name.ends_with("png") || name.ends_with("webp") => 0,
-            _ => 3,
+            name if name.ends_with("jpg") => 3,
+            _ => 0,
         };
         let diff = max_abs_diff(&decoded, &expected);
         assert!(diff <= tolerance, "{name}: {diff}");
@@ -263,6 +269,45 @@ fn resize_rules_are_serialized_and_checked() {
     }
 }
 
+/// What follows the first frame of a GIF, or is before the largest image of an ICO, need not be complete.
+#[test]
+fn only_the_image_that_is_taken_must_be_complete() {
+    let limits = Limits::default();
+    let gif = data("animated.gif");
+    let whole = decode_image(&gif, "animated.gif", &limits).unwrap();
+    let complete = |len: &usize| decode_image(&gif[..*len], "cut.gif", &limits).is_ok();
+    let first = (0..gif.len()).find(complete).unwrap();
+    assert!(first < gif.len() - 200, "{first} of {} bytes", gif.len());
+    for len in first..gif.len() {
+        let cut = decode_image(&gif[..len], "cut.gif", &limits).unwrap();
+        assert_eq!(cut, whole, "{len}");
+    }
+    // Without the largest image, the file is not one with a smaller image.
+    for name in ["sizes.ico", "bitmap.ico"] {
+        let ico = data(name);
+        let largest = ico[6..54].chunks(16).find(|entry| entry[0] == 40).unwrap();
+        let offset = u32::from_le_bytes(largest[12..].try_into().unwrap()) as usize;
+        for len in [offset, offset + 20, offset + 60] {
+            let error = decode_image(&ico[..len], name, &limits).unwrap_err();
+            assert!(matches!(error, DataError::Decode { .. }), "{error}");
+        }
+    }
+}
+
+/// Rows of a BMP may be stored from the top, with a negative height.
+#[test]
+fn a_bitmap_with_rows_from_the_top_is_upright() {
+    let mut bmp = data("rgb.bmp");
+    let pixels = bmp.split_off(54);
+    bmp[22..26].copy_from_slice(&(-16_i32).to_le_bytes());
+    bmp.extend(pixels.chunks(24 * 3).rev().flatten());
+    let limits = Limits::default();
+    assert_eq!(
+        decode_image(&bmp, "top.bmp", &limits).unwrap(),
+        decode("rgb.bmp")
+    );
+}
+
 #[test]
 fn limits_are_checked_before_decoding() {
     // The header alone is sufficient.
@@ -273,6 +318,8 @@ fn limits_are_checked_before_decoding() {
         ("lossless.webp", 30),
         ("alpha_lossy.webp", 30),
         ("exif6.webp", 30),
+        ("palette.gif", 150),
+        ("rgb.bmp", 54),
     ] {
         let bytes = data(name);
         let start = &bytes[..header.min(bytes.len())];
@@ -286,6 +333,31 @@ fn limits_are_checked_before_decoding() {
             let error = decode_image(&bytes, name, &limits).unwrap_err();
             assert!(matches!(error, DataError::Limit { .. }), "{name}: {error}");
         }
+    }
+    for name in ["sizes.ico", "bitmap.ico"] {
+        let limits = Limits::default().with_max_side(39);
+        let error = decode_image(&data(name), name, &limits).unwrap_err();
+        let is_limit = matches!(error, DataError::Limit { .. });
+        assert!(is_limit && error.to_string().contains("40x40"), "{error}");
+    }
+    // A frame is larger than the screen, and a bitmap than its entry in the list of an ICO says.
+    let mut gif = data("palette.gif");
+    gif[6..10].copy_from_slice(&[1, 0, 1, 0]);
+    let mut ico = data("bitmap.ico");
+    let largest = ico[6..54].chunks(16).find(|entry| entry[0] == 40).unwrap();
+    let offset = u32::from_le_bytes(largest[12..].try_into().unwrap()) as usize;
+    ico[offset + 4..offset + 8].copy_from_slice(&60_000_u32.to_le_bytes());
+    let limits = Limits::default().with_max_side(40).with_max_pixels(1000);
+    for (bytes, size) in [(gif, "24x16"), (ico, "60000x40")] {
+        let limits = match size {
+            "24x16" => limits.clone().with_max_side(23),
+            _ => limits.clone(),
+        };
+        let error = decode_image(&bytes, "forged", &limits).unwrap_err();
+        assert!(
+            matches!(error, DataError::Limit { .. }) && error.to_string().contains(size),
+            "{error}"
+        );
     }
 }
 
@@ -333,6 +405,12 @@ fn errors_of_truncated_images_name_them() {
         "alpha.webp",
         "alpha_lossy.webp",
         "exif6.webp",
+        "palette.gif",
+        "offset.gif",
+        "rgb.bmp",
+        "palette.bmp",
+        "sizes.ico",
+        "bitmap.ico",
     ] {
         let bytes = data(name);
         for percent in [0, 10, 30, 50, 70, 90] {
@@ -345,11 +423,27 @@ fn errors_of_truncated_images_name_them() {
             );
         }
     }
-    let error = decode_image(b"GIF89a", "a.gif", &Limits::default()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "image a.gif: not a JPEG, PNG or WebP file"
-    );
+    for (start, expected) in [
+        (&b"II*\0"[..], "not a JPEG, PNG, WebP, GIF, BMP or ICO file"),
+        (b"GIF89a", "GIF: the file ends before its first frame"),
+        (b"GIF89a\x01\0\x01\0\0\0\0;", "GIF: no frame"),
+        (
+            b"GIF89a\x01\0\x01\0\0\0\0?",
+            "GIF: a block of the unknown kind 0x3f",
+        ),
+        (
+            b"GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\0\0\x05\0",
+            "GIF: a first frame of 0x5",
+        ),
+        (b"\0\0\x01\0\0\0", "ICO: no image"),
+        (
+            b"\0\0\x01\0\x02\0",
+            "ICO: the file ends within its list of images",
+        ),
+    ] {
+        let error = decode_image(start, "a.png", &Limits::default()).unwrap_err();
+        assert_eq!(error.to_string(), format!("image a.png: {expected}"));
+    }
     let error = decode_image(&data("animated.webp"), "a.webp", &Limits::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -362,13 +456,14 @@ proptest! {
 
     #[test]
     fn mutated_bytes_never_panic(
-        which in 0usize..11,
+        which in 0usize..20,
         changes in prop::collection::vec((0.0f64..1.0, any::<u8>()), 1..12),
         cut in 0.3f64..1.4,
     ) {
         let name = [
             "rgb.jpg", "progressive.jpg", "cmyk.jpg", "exif6.jpg", "palette.png", "exif6.png", "lossy.webp",
-            "lossless.webp", "alpha_lossy.webp", "exif6.webp", "animated.webp",
+            "lossless.webp", "alpha_lossy.webp", "exif6.webp", "animated.webp", "palette.gif", "animated.gif", "offset.gif",
+            "beyond.gif", "rgb.bmp", "palette.bmp", "sizes.ico", "bitmap.ico", "depths.ico",
         ][which];
         let mut bytes = data(name);
         for (position, value) in changes {

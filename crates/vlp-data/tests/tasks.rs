@@ -63,12 +63,25 @@ fn the_answer_vocabulary_follows_the_published_rule() {
         written,
         json!({ "ans2label": { "cat": 0, "dog": 1, "yes": 2 }, "label2ans": ["cat", "dog", "yes"] })
     );
+    for text in [
+        r#"["cat", "dog", "yes"]"#,
+        r#"{"yes": 2, "cat": 0, "dog": 1}"#,
+    ] {
+        fs::write(&path, text).unwrap();
+        assert_eq!(AnswerVocabulary::read(&path).unwrap(), vocabulary, "{text}");
+    }
     for (text, expected) in [
-        ("[]", "label2ans"),
-        (r#"{"ans2label": {"a": 1}, "label2ans": ["a"]}"#, "inverse"),
+        ("[1]", "label2ans"),
+        (r#"["a", "b", "a"]"#, "twice"),
+        (r#"{"a": 0, "b": 2}"#, "each once"),
+        (r#"{"a": 0, "b": 0}"#, "each once"),
+        (
+            r#"{"ans2label": {"a": 1}, "label2ans": ["a"]}"#,
+            "each once",
+        ),
         (
             r#"{"ans2label": {"a": 0}, "label2ans": ["a", "a"]}"#,
-            "inverse",
+            "twice",
         ),
     ] {
         fs::write(&path, text).unwrap();

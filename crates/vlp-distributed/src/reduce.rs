@@ -15,6 +15,10 @@ const MAX_COUNT: usize = i32::MAX as usize;
 /// Sum of the values of all micro-batches of a step, from the partial sums of every rank; see [`TreeReducer::sum`].
 ///
 /// Allocates its buffers in each call; [`TreeReducer`] reuses them.
+///
+/// # Panics
+///
+/// As [`TreeReducer::sum`].
 pub fn tree_sum(
     group: &dyn ProcessGroup,
     micro_batches: usize,

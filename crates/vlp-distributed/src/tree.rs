@@ -9,6 +9,10 @@ use std::ops::Range;
 /// The micro-batches of a step that a rank computes: contiguous ranges of nearly equal length, in the order of ranks.
 ///
 /// A range is empty if there are fewer micro-batches than processes.
+///
+/// # Panics
+///
+/// If `world_size` is 0.
 pub fn micro_batches_of_rank(rank: usize, world_size: usize, micro_batches: usize) -> Range<usize> {
     rank * micro_batches / world_size..(rank + 1) * micro_batches / world_size
 }
@@ -38,7 +42,7 @@ fn collect_nodes(node: Range<usize>, range: &Range<usize>, nodes: &mut Vec<Range
     collect_nodes(middle..node.end, range, nodes);
 }
 
-/// Number of leaves of the left part of a node of at least two leaves.
+/// The first leaf of the right part of a node of at least two leaves.
 fn middle(node: &Range<usize>) -> usize {
     node.start + node.len().next_power_of_two() / 2
 }

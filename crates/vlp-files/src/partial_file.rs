@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::partial_name;
 use crate::sync::sync_parent;
 
-/// A file that replaces the one at its path when it is finished. Dropping it removes it.
+/// A file that replaces the one at its path when it is finished. Dropping it without [`Self::finish`] deletes the temporary
+/// file; the path is unchanged.
 ///
 /// If the path is a symbolic link to a file, the link is kept and that file is replaced; a link to nothing is replaced
 /// itself. A pipe or a device, such as `/dev/stdout`, is written to directly.
@@ -44,11 +45,11 @@ impl PartialFile {
         })
     }
 
-    /// Syncs the file and renames it to its final path.
+    /// Syncs the file and renames it to its final path. What was written to a pipe or a device is only flushed.
     ///
     /// # Errors
-    /// If it cannot be synced or renamed; the path then has the old file. If only the folder cannot be synced, it has
-    /// the new one.
+    /// If the file cannot be synced or renamed; the path is then unchanged. If only its folder cannot be synced, the path has
+    /// the new file.
     pub fn finish(mut self) -> io::Result<()> {
         let Some(partial) = &self.partial else {
             return self.file.flush();

@@ -21,7 +21,8 @@ impl PartialFolder {
     /// replace.
     ///
     /// # Errors
-    /// If it cannot be created, or what is at `path` cannot be replaced.
+    /// If it cannot be created, or if there is a file, the current folder or a mount point at `path`, which cannot be
+    /// replaced. A folder that is not empty is no error yet: [`Self::finish`] fails if it is not emptied by then.
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = replaceable(path.into())?;
         create_folder(parent(&path))?;
@@ -47,8 +48,8 @@ impl PartialFolder {
     /// folder. The files in it must have been synced.
     ///
     /// # Errors
-    /// If it cannot be synced or renamed; there is then nothing at its path. If only its parent cannot be synced, it is
-    /// there.
+    /// If the folder at its path is not empty, which then stays as it is; if it cannot be synced or renamed, and there is
+    /// then nothing or an empty folder at its path; if its parent cannot be synced, and it is then at its path.
     pub fn finish(mut self) -> io::Result<()> {
         sync_folder(&self.path)?;
         if self.target.is_dir() {

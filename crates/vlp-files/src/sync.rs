@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use crate::error::PathError;
 use crate::tree::{Tree, list_tree};
 
 /// Files for which a thread is worth its start.
@@ -12,12 +13,12 @@ const FILES_PER_THREAD: usize = 64;
 /// Files that wait for the disk at once.
 const MAX_THREADS: usize = 16;
 
-/// Syncs the files and folders below `folder`, and not `folder` itself. Of many files, several at once: a file system writes
-/// them together, while each alone waits for the disk.
+/// Syncs the files and folders below `folder`, but not `folder` itself. Many files are synced in parallel: a file system
+/// writes them together, while each alone waits for the disk.
 ///
 /// # Errors
-/// The path that cannot be read or synced, and why.
-pub fn sync_tree(folder: &Path) -> Result<(), (PathBuf, io::Error)> {
+/// [`PathError`] for a file or folder that cannot be read or synced.
+pub fn sync_tree(folder: &Path) -> Result<(), PathError> {
     let Tree { files, folders } = list_tree(folder)?;
     let threads = files.len().div_ceil(FILES_PER_THREAD).clamp(1, MAX_THREADS);
     let per_thread = files.len().div_ceil(threads).max(1);
@@ -30,20 +31,24 @@ pub fn sync_tree(folder: &Path) -> Result<(), (PathBuf, io::Error)> {
             .collect();
         let mut result = sync(first);
         for other in others {
-            let panicked = |_| Err((folder.into(), io::Error::other("a thread panicked")));
+            let panicked = |_| {
+                Err(PathError::new(folder)(io::Error::other(
+                    "a thread panicked",
+                )))
+            };
             result = result.and(other.join().unwrap_or_else(panicked));
         }
         result
     })?;
-    let sync = |path: &PathBuf| sync_folder(path).map_err(|error| (path.clone(), error));
+    let sync = |path: &PathBuf| sync_folder(path).map_err(PathError::new(path));
     folders.iter().try_for_each(sync)
 }
 
-fn sync_file(path: &Path) -> Result<(), (PathBuf, io::Error)> {
+fn sync_file(path: &Path) -> Result<(), PathError> {
     // Windows syncs only what may be written to.
     let file = File::options().read(true).write(cfg!(windows)).open(path);
     let synced = file.and_then(|file| file.sync_all());
-    synced.map_err(|error| (path.into(), error))
+    synced.map_err(PathError::new(path))
 }
 
 /// Syncs a folder, so that its entries survive a power loss. Only Unix has an operation for this.

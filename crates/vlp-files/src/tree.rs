@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::error::PathError;
+
 /// Everything below a folder, at any depth.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree {
@@ -13,21 +15,21 @@ pub struct Tree {
     pub folders: Vec<PathBuf>,
 }
 
-/// The files and folders below `folder`, whose path begins each of theirs.
+/// The files and folders below `folder`, as paths that begin with `folder`.
 ///
 /// # Errors
-/// The folder that cannot be read, and why.
-pub fn list_tree(folder: &Path) -> Result<Tree, (PathBuf, io::Error)> {
+/// [`PathError`] for a folder that cannot be read.
+pub fn list_tree(folder: &Path) -> Result<Tree, PathError> {
     let mut tree = Tree::default();
     add(folder, &mut tree)?;
     Ok(tree)
 }
 
-fn add(folder: &Path, tree: &mut Tree) -> Result<(), (PathBuf, io::Error)> {
-    let failed = |error| (folder.to_path_buf(), error);
-    let entries = fs::read_dir(folder).map_err(failed)?;
+fn add(folder: &Path, tree: &mut Tree) -> Result<(), PathError> {
+    let entries = fs::read_dir(folder).map_err(PathError::new(folder))?;
     let paths = entries.map(|entry| Ok(entry?.path()));
-    let mut paths = paths.collect::<io::Result<Vec<_>>>().map_err(failed)?;
+    let paths = paths.collect::<io::Result<Vec<_>>>();
+    let mut paths = paths.map_err(PathError::new(folder))?;
     paths.sort();
     for path in paths {
         match path.is_dir() {

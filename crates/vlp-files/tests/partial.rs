@@ -186,5 +186,11 @@ fn a_tree_of_more_files_than_threads_is_synced_and_what_cannot_be_read_is_named(
     sync_tree(folder.path()).unwrap();
     assert_eq!(names(&inner).len(), 2000);
     let missing = folder.path().join("none");
-    assert_eq!(sync_tree(&missing).unwrap_err().0, missing);
+    let error = sync_tree(&missing).unwrap_err();
+    assert_eq!(error.path, missing);
+    let line = error.to_string();
+    assert!(
+        line.starts_with(&format!("{}: ", missing.display())),
+        "{line}"
+    );
 }

@@ -12,19 +12,22 @@ pub enum IndexError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// A folder that is no index, or a file of another version or other contents than were written.
+    /// A folder without an index.
+    #[error("index {}: is not an index: it has no index.json", path.display())]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file of another version or other contents than were written.
     #[error("index {}: {reason}", path.display())]
     Format {
-        /// The folder or file.
+        /// The file.
         path: PathBuf,
         /// What is wrong and what would be right.
         reason: String,
     },
     /// An index whose writing was interrupted.
-    #[error(
-        "index {}: it is incomplete, with {done} of {samples} samples; run the same vlp index command again to resume it",
-        path.display()
-    )]
+    #[error("index {}: it is incomplete, with {done} of {samples} samples", path.display())]
     Incomplete {
         /// The folder.
         path: PathBuf,
@@ -48,6 +51,14 @@ pub enum IndexError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// A row or a query that is not as long as the rows of the embeddings.
+    #[error("an embedding of {actual} numbers; those of the index have {expected}")]
+    Width {
+        /// Length of the rows.
+        expected: usize,
+        /// Length of the row or query.
+        actual: usize,
     },
 }
 

@@ -18,7 +18,7 @@ pub struct RunIdentity {
     pub dim: usize,
 }
 
-/// What an index is made of. Two indices with equal headers have equal bytes.
+/// What an index is made of. A writer that is given the same samples in the same segments writes the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IndexHeader {
@@ -33,7 +33,7 @@ pub struct IndexHeader {
 }
 
 impl RunIdentity {
-    /// The run in words.
+    /// One line that describes the run, for messages.
     pub fn describe(&self) -> String {
         let start = self.fingerprint.get(..12).unwrap_or(&self.fingerprint);
         format!("{}, {} steps, fingerprint {start}", self.preset, self.step)

@@ -16,7 +16,7 @@ use crate::segment_file::decode;
 pub struct IndexedText {
     /// The text.
     pub text: String,
-    /// Numbers of the images that have it, ascending.
+    /// Indices of the images that have it, ascending.
     pub images: Vec<usize>,
 }
 
@@ -27,7 +27,7 @@ pub struct Index {
     header: IndexHeader,
     images: Vec<IndexedImage>,
     image_embeddings: Embeddings,
-    /// Numbers of the texts of each image.
+    /// Indices of the texts of each image.
     image_texts: Vec<Vec<usize>>,
     texts: Vec<IndexedText>,
     text_embeddings: Embeddings,
@@ -40,7 +40,8 @@ impl Index {
     /// The header of an index, which need not be complete. Nothing else is read.
     ///
     /// # Errors
-    /// [`IndexError::Format`] for a folder that is not an index, or one of another version; [`IndexError::Io`].
+    /// [`IndexError::Missing`] for a folder that is not an index, [`IndexError::Format`] for a damaged one or one of another
+    /// version, [`IndexError::Io`].
     pub fn read_header(folder: impl AsRef<Path>) -> Result<IndexHeader, IndexError> {
         Ok(read_manifest(folder.as_ref())?.header)
     }
@@ -114,8 +115,8 @@ impl Index {
 
     /// The texts of an image; none if there is no such image.
     pub fn texts_of(&self, image: usize) -> impl Iterator<Item = &str> {
-        let numbers = self.image_texts.get(image).into_iter().flatten();
-        numbers.map(|&text| self.texts[text].text.as_str())
+        let texts = self.image_texts.get(image).into_iter().flatten();
+        texts.map(|&text| self.texts[text].text.as_str())
     }
 
     /// A row for each of [`Self::images`].
@@ -167,8 +168,7 @@ impl Index {
 }
 
 fn read_manifest(folder: &Path) -> Result<Manifest, IndexError> {
-    Manifest::read(folder)?.ok_or_else(|| IndexError::Format {
+    Manifest::read(folder)?.ok_or_else(|| IndexError::Missing {
         path: folder.into(),
-        reason: "is not an index: it has no index.json; vlp index RUN SOURCE writes one".into(),
     })
 }

@@ -100,7 +100,7 @@ impl Manifest {
         };
         let damaged = |reason: String| IndexError::Format {
             path: path.clone(),
-            reason: format!("damaged: {reason}; index the source again with another --out"),
+            reason: format!("damaged: {reason}; write the index again, in another folder"),
         };
         let invalid = |error: serde_json::Error| damaged(error.to_string());
         let Version { format } = serde_json::from_slice(&bytes).map_err(invalid)?;
@@ -108,7 +108,7 @@ impl Manifest {
             return Err(IndexError::Format {
                 path,
                 reason: format!(
-                    "its format is {format}, written by another version of vlp; this one reads {FORMAT}: index the source again"
+                    "its format is {format}; this version of vlp-index reads format {FORMAT}: write the index again, in another folder"
                 ),
             });
         }
@@ -133,7 +133,7 @@ impl SegmentEntry {
         };
         Err(IndexError::Format {
             path: path.into(),
-            reason: format!("damaged: {reason}; index the source again with another --out"),
+            reason: format!("damaged: {reason}; write the index again, in another folder"),
         })
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IndexedImage {
-    /// Its number in the source.
+    /// Its index in the source.
     pub sample: usize,
     /// Its image id in the source.
     pub key: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Thumbnail {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImageRecord {
     pub(crate) image: IndexedImage,
-    /// Numbers of its texts among those of this segment and the ones before.
+    /// Indices of its texts among those of this segment and the ones before.
     pub(crate) texts: Vec<usize>,
     pub(crate) thumbnail: Option<Thumbnail>,
 }

@@ -5,29 +5,29 @@ use std::sync::Arc;
 
 use crate::records::IndexedImage;
 
-/// Numbers of the texts that an index has.
-pub(crate) type TextNumbers = HashMap<String, usize>;
+/// Indices of the texts that an index has.
+pub(crate) type TextIndices = HashMap<String, usize>;
 
-/// Images of consecutive samples, and their texts that no segment before has, with embeddings of Euclidean length 1.
+/// Images of consecutive samples, and the texts that no earlier segment contains, with embeddings of Euclidean length 1.
 /// [`IndexWriter::segment`](crate::IndexWriter::segment) begins one.
 #[derive(Debug)]
 pub struct Segment {
     pub(crate) images: Vec<IndexedImage>,
     pub(crate) image_embeddings: Vec<f32>,
     pub(crate) thumbnails: Vec<Option<Vec<u8>>>,
-    /// Numbers of the texts of each image among those of the whole index.
+    /// Indices of the texts of each image among those of the whole index.
     pub(crate) image_texts: Vec<Vec<usize>>,
     /// Those of the segments before.
-    pub(crate) written: Arc<TextNumbers>,
+    pub(crate) written: Arc<TextIndices>,
     /// Those that are new here.
     pub(crate) texts: Vec<String>,
-    pub(crate) numbers: TextNumbers,
+    pub(crate) new_texts: TextIndices,
     pub(crate) text_embeddings: Vec<f32>,
     pub(crate) skipped: Vec<String>,
 }
 
 impl Segment {
-    pub(crate) fn new(written: Arc<TextNumbers>) -> Self {
+    pub(crate) fn new(written: Arc<TextIndices>) -> Self {
         Self {
             images: vec![],
             image_embeddings: vec![],
@@ -35,7 +35,7 @@ impl Segment {
             image_texts: vec![],
             written,
             texts: vec![],
-            numbers: TextNumbers::new(),
+            new_texts: TextIndices::new(),
             text_embeddings: vec![],
             skipped: vec![],
         }
@@ -49,29 +49,29 @@ impl Segment {
         embedding: &[f32],
         thumbnail: Option<Vec<u8>>,
     ) {
-        let mut numbers = vec![];
+        let mut indices = vec![];
         for text in texts {
-            let number = self.number(text);
-            if !numbers.contains(&number) {
-                numbers.push(number);
+            let index = self.index_of(text);
+            if !indices.contains(&index) {
+                indices.push(index);
             }
         }
-        self.image_texts.push(numbers);
+        self.image_texts.push(indices);
         self.images.push(image);
         self.image_embeddings.extend_from_slice(embedding);
         self.thumbnails.push(thumbnail);
     }
 
-    /// The number of a text, which is added if the index does not have it.
-    fn number(&mut self, text: &str) -> usize {
-        let number = self.written.get(text).or_else(|| self.numbers.get(text));
-        if let Some(&number) = number {
-            return number;
+    /// The index of a text, which is added if the index does not have it.
+    fn index_of(&mut self, text: &str) -> usize {
+        let index = self.written.get(text).or_else(|| self.new_texts.get(text));
+        if let Some(&index) = index {
+            return index;
         }
-        let number = self.written.len() + self.texts.len();
+        let index = self.written.len() + self.texts.len();
         self.texts.push(text.to_owned());
-        self.numbers.insert(text.to_owned(), number);
-        number
+        self.new_texts.insert(text.to_owned(), index);
+        index
     }
 
     /// Adds a message about a sample that cannot be read.

@@ -9,7 +9,7 @@ use vlp_files::{create_folder, is_partial_of, write_whole};
 use crate::error::IndexError;
 use crate::header::IndexHeader;
 use crate::manifest::{FILE_NAME, Manifest, SegmentEntry, sha256_hex};
-use crate::segment::{Segment, TextNumbers};
+use crate::segment::{Segment, TextIndices};
 use crate::segment_file::{decode, encode};
 
 /// Name of the file that is locked while an index is written.
@@ -20,8 +20,8 @@ const LOCK_FILE: &str = ".lock";
 pub struct IndexWriter {
     folder: PathBuf,
     manifest: Manifest,
-    /// Numbers of the texts of all segments.
-    texts: Arc<TextNumbers>,
+    /// Indices of the texts of all segments.
+    texts: Arc<TextIndices>,
     // Closing it unlocks it. The file stays: removing it would let two processes lock different files of that name.
     _lock: File,
 }
@@ -40,12 +40,12 @@ impl IndexWriter {
         };
         if !is_vacant(&folder)? && Manifest::read(&folder)?.is_none() {
             return Err(taken(
-                "already exists and is not an index; use another --out".into(),
+                "already exists and is not an index; use another folder".into(),
             ));
         }
         create_folder(&folder).map_err(IndexError::io(&folder))?;
         let lock = lock(&folder)?;
-        let mut texts = TextNumbers::new();
+        let mut texts = TextIndices::new();
         // Read once more: another process may have written until now.
         let manifest = match Manifest::read(&folder)? {
             None => {
@@ -55,7 +55,7 @@ impl IndexWriter {
             }
             Some(manifest) => {
                 if let Some(difference) = manifest.header.difference(header) {
-                    return Err(taken(format!("{difference}; use another --out")));
+                    return Err(taken(format!("{difference}; use another folder")));
                 }
                 texts = read_texts(&folder, &manifest)?;
                 manifest
@@ -125,11 +125,11 @@ impl IndexWriter {
         });
         self.manifest.write(&self.folder)?;
         let Segment {
-            written, numbers, ..
+            written, new_texts, ..
         } = segment;
         // Not shared any more, so that nothing is copied.
         drop(written);
-        Arc::make_mut(&mut self.texts).extend(numbers);
+        Arc::make_mut(&mut self.texts).extend(new_texts);
         Ok(())
     }
 
@@ -155,16 +155,16 @@ impl IndexWriter {
 }
 
 /// Verifies the segments of an index and reads their texts.
-fn read_texts(folder: &Path, manifest: &Manifest) -> Result<TextNumbers, IndexError> {
-    let mut texts = TextNumbers::new();
+fn read_texts(folder: &Path, manifest: &Manifest) -> Result<TextIndices, IndexError> {
+    let mut texts = TextIndices::new();
     for (number, entry) in manifest.segments.iter().enumerate() {
         let path = Manifest::segment_file(folder, number);
         let bytes = entry.read(&path)?;
         let dim = manifest.header.run.dim;
         let decoded = decode(&path, &bytes, dim, entry.thumbnail_bytes, texts.len())?;
         for text in decoded.records.texts {
-            let number = texts.len();
-            texts.insert(text, number);
+            let index = texts.len();
+            texts.insert(text, index);
         }
     }
     Ok(texts)

@@ -111,6 +111,9 @@ impl E2eVlpConfig {
 
     /// Builds the model for a vocabulary of `vocab_size` tokens.
     ///
+    /// Its initial weights are burn's defaults, such as N(0, 1) for embeddings; [`initialize`](crate::initialize) sets the
+    /// published ones.
+    ///
     /// # Errors
     /// [`ModelError`] for the first invalid value.
     pub fn init(&self, vocab_size: usize, device: &Device) -> Result<E2eVlp, ModelError> {
@@ -145,7 +148,7 @@ impl E2eVlpConfig {
                 .as_ref()
                 .map(|quantizer| quantizer.init(self.d_model, device))
                 .transpose()?,
-            words: text.init(device),
+            words: text.init(device)?,
             modality: self.modality_embedding.then(modality),
             encoder: (encoder.init(device)?)
                 .with_recompute(self.recompute.contains(&RecomputeTarget::Encoder)),

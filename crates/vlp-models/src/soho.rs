@@ -124,6 +124,9 @@ impl SohoConfig {
 
     /// Builds the model for a vocabulary of `vocab_size` tokens.
     ///
+    /// Its initial weights are burn's defaults, such as N(0, 1) for embeddings; [`initialize`](crate::initialize) sets the
+    /// published ones.
+    ///
     /// # Errors
     /// [`ModelError`] for the first invalid value.
     pub fn init(&self, vocab_size: usize, device: &Device) -> Result<Soho, ModelError> {
@@ -151,7 +154,7 @@ impl SohoConfig {
                 .map(|quantizer| quantizer.init(self.d_model, device))
                 .transpose()?,
             norm: LayerNorm::new(self.d_model, 1e-5, device),
-            words: text.init(device),
+            words: text.init(device)?,
             encoder: (encoder.init(device)?)
                 .with_recompute(self.recompute.contains(&RecomputeTarget::Encoder)),
             decoder: (self.decoder_layers > 0)

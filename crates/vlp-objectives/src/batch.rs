@@ -21,7 +21,7 @@ pub struct Batch<T> {
     pub ids: Vec<Vec<u32>>,
     /// The image of each text.
     pub pairing: Pairing,
-    /// The visual code that is masked for each text; `None` for none.
+    /// The visual code that is masked for each text; `None` if nothing is masked.
     pub visual_masks: Option<VisualMasks>,
     /// The unmodified first text of each image, if an objective reads the text-only pass.
     pub image_texts: Option<TextBatch>,
@@ -136,7 +136,7 @@ impl<T> Batch<T> {
         }
     }
 
-    /// Numbers that determine everything in a training step but the values of [`Self::tensors`].
+    /// Key of the captured graph: equal keys mean the same kernels, on other values of [`Self::tensors`].
     pub fn key(&self) -> Vec<usize> {
         let images = self.images.pixels.dims()[0];
         let mut key = vec![images, self.all_pairs.map_or(0, |pairs| pairs + 1)];

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use burn::prelude::*;
-use vlp_ops::{is_cpu, to_cpu};
+use vlp_ops::to_cpu;
 use vlp_vision::QuantizedMap;
 
 use crate::inputs::Inputs;
@@ -73,12 +73,10 @@ impl Codes {
         &self.values().masked
     }
 
-    /// The mask of the joint pass's image tokens, `[rows, tokens]`, true = masked; `None` if nothing is masked. A GPU does not know
-    /// whether the sampled tokens are all padding, and then masks nothing.
+    /// The mask of the joint pass's image tokens, `[rows, tokens]`, true = masked; `None` if no token is sampled. It masks
+    /// nothing if the sampled tokens are all padding: the mask vector then has a gradient of zero.
     pub fn mask(&self) -> Option<Tensor<2, Bool>> {
-        let labels = self.labels.clone()?;
-        let is_empty = is_cpu(&labels.device()) && self.masked().is_empty();
-        (!is_empty).then(|| labels.greater_equal_elem(0))
+        Some(self.labels.clone()?.greater_equal_elem(0))
     }
 
     /// Code of every masked token, -1 for the others, `[rows, tokens]`; `None` if nothing is masked.

@@ -33,6 +33,8 @@ init_weights!(ClsHead { inner, norm, outer; dropout });
 
 impl HeadKind {
     /// Builds a head from states of width `input` to `classes` logits, for a model of width `d_model`.
+    ///
+    /// Initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
     pub fn init(self, input: usize, d_model: usize, classes: usize, device: &Device) -> ClsHead {
         let width = match self {
             Self::LxmertMlp => 2 * d_model,

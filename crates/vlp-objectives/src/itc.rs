@@ -93,6 +93,8 @@ impl Validate for ItcConfig {
 
 impl ItcConfig {
     /// Builds the head for states of width `d_model`.
+    ///
+    /// Initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
     pub fn init(&self, d_model: usize, device: &Device) -> Itc {
         Itc {
             image: LinearConfig::new(d_model, self.dim).init(device),

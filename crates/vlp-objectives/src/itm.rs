@@ -83,6 +83,8 @@ impl Validate for ItmConfig {
 
 impl ItmConfig {
     /// Builds the head for states of width `d_model`.
+    ///
+    /// Initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
     pub fn init(&self, d_model: usize, device: &Device) -> Itm {
         Itm {
             head: LinearConfig::new(d_model, 2)

@@ -74,6 +74,7 @@ pub use targets::{Targets, Unit};
 pub use validate::RunContext;
 pub use vision_language::VisionLanguage;
 pub use visual_masks::{MaskSampling, VisualMask, VisualMasks};
+pub use vlp_ops::capture::Value;
 pub use vlp_ops::init::InitWeights;
 pub use vlp_ops::init_weights;
 #[doc(hidden)]

@@ -18,6 +18,16 @@ pub fn zero(device: &Device) -> Tensor<1> {
     }
 }
 
+/// Zero for each row of `values` `[rows, columns]`, `[rows]`, with a gradient of zero, for a batch with nothing to predict from
+/// these values.
+///
+/// Unlike after [`zero`], an optimizer updates the parameters that `values` depend on, as PyTorch does: moments and weights
+/// decay, and the step is counted. Values that are not finite have no effect.
+pub(crate) fn tracked_zeros(values: Tensor<2>) -> Tensor<1> {
+    let all = values.zeros_like().equal_elem(0.0);
+    values.mask_fill(all, 0.0).sum_dim(1).squeeze_dim(1)
+}
+
 /// Mean cross entropy, `[1]`, of `logits` `[rows, classes]` with the class of each row; [`zero`] without classes.
 pub fn cross_entropy(logits: Tensor<2>, classes: &[i32]) -> Tensor<1> {
     match classes.is_empty() {

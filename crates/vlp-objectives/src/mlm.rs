@@ -92,6 +92,8 @@ impl Validate for MlmConfig {
 
 impl MlmConfig {
     /// Builds the head for states of width `d_model`.
+    ///
+    /// Initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
     pub fn init(&self, d_model: usize, vocab_size: usize, device: &Device) -> Mlm {
         let bert = self.head == MlmHead::Bert;
         Mlm {
@@ -147,15 +149,23 @@ impl Mlm {
         Some((self.logits(states, output.parts.token_embedding()), labels))
     }
 
-    /// For each target, the `count` most probable tokens of each masked position.
+    /// For each target, the `count` most probable tokens of each masked position; all tokens of a smaller vocabulary.
     pub fn predict(
         &self,
         output: &EncoderOutput<'_>,
         targets: &[&MlmTarget],
         count: usize,
     ) -> Vec<Vec<TopTokens>> {
+        let none = || {
+            targets
+                .iter()
+                .map(|target| vec![vec![]; target.masked.len()])
+        };
+        if count == 0 {
+            return none().collect();
+        }
         let Some((logits, _)) = self.masked_logits(output, targets) else {
-            return vec![vec![]; targets.len()];
+            return none().collect();
         };
         let count = count.min(logits.dims()[1]);
         let (probabilities, ids) = softmax(logits, 1).topk_with_indices(count, 1);

@@ -12,7 +12,7 @@ use vlp_vision::dictionary::CodebookUsage;
 use crate::codes::Codes;
 use crate::encoder_output::EncoderOutput;
 use crate::error::ObjectiveError;
-use crate::loss::{cross_entropy, gather_positions, normalize_rows, zero};
+use crate::loss::{cross_entropy, gather_positions, normalize_rows, tracked_zeros, zero};
 use crate::metrics::{Mean, MetricContext, Metrics, Score};
 use crate::objective::{Losses, Objective};
 use crate::pair_builder::PairBuilder;
@@ -148,11 +148,21 @@ impl Mvm {
 
     /// Mean cross entropy of the masked tokens, `[1]`.
     fn masked_loss(&self, states: Tensor<3>, codes: &Codes) -> Tensor<1> {
-        let device = states.device();
-        match self.masked_logits(states, codes) {
+        match self.masked_logits(states.clone(), codes) {
             Some((logits, labels)) => cross_entropy(logits, &labels),
-            None => zero(&device),
+            None => self.zero_loss(states, codes),
         }
+    }
+
+    /// The loss without a masked token: zero. If tokens were sampled, but are padding, its gradient is zero too, as on a GPU,
+    /// which does not know.
+    fn zero_loss(&self, states: Tensor<3>, codes: &Codes) -> Tensor<1> {
+        if codes.labels().is_none() {
+            return zero(&states.device());
+        }
+        let width = states.dims()[2];
+        let state = states.slice(s![0..1, 0..1, ..]).reshape([1, width]);
+        tracked_zeros(self.logits(state, codes.codebook.clone()))
     }
 
     /// [`Self::masked_loss`] without reading which tokens are masked: the others have weight 0. Returns the number of masked
@@ -335,6 +345,14 @@ mod tests {
                 let expected = mvm.masked_loss(states.clone(), &codes);
                 let (loss, count) = mvm.weighted_loss(states.clone(), &codes);
                 assert_eq!(count.into_scalar::<f32>(), codes.masked().len() as f32);
+                if let Some(linear) = mvm.linear.as_ref().filter(|_| codes.labels().is_some()) {
+                    // It has a gradient if all sampled tokens are padding, so that an optimizer updates it.
+                    let grads = mvm.masked_loss(states.clone(), &codes).backward();
+                    let grad: f32 = (linear.weight.val().grad(&grads).unwrap().abs())
+                        .sum()
+                        .into_scalar();
+                    assert_eq!(grad == 0.0, codes.masked().is_empty());
+                }
                 let (expected, expected_grad) = value_and_grad(expected, &states);
                 let (value, grad) = value_and_grad(loss, &states);
                 // Sums of f32 in another order.

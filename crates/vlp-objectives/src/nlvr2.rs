@@ -56,6 +56,8 @@ impl Validate for Nlvr2Config {}
 
 impl Nlvr2Config {
     /// Builds the head for states of width `d_model`.
+    ///
+    /// Initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
     pub fn init(&self, d_model: usize, device: &Device) -> Nlvr2 {
         Nlvr2 {
             head: self.head.init(2 * d_model, d_model, 2, device),

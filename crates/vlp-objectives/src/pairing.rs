@@ -12,7 +12,7 @@ pub struct Pairing {
 }
 
 impl Pairing {
-    /// Text `i` is paired with image `image_index[i]` of `images`.
+    /// Text `i` is paired with image `image_index[i]`, which must be below `images`.
     pub fn new(images: usize, image_index: Vec<usize>) -> Self {
         Self {
             images,

@@ -77,6 +77,8 @@ macro_rules! pretrain_objectives {
 
             /// Builds the heads of the objectives that are configured.
             ///
+            /// Initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
+            ///
             /// # Errors
             /// [`ObjectiveError::Config`] for an invalid value.
             pub fn init(

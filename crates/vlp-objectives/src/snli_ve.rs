@@ -60,6 +60,8 @@ impl Validate for SnliVeConfig {}
 
 impl SnliVeConfig {
     /// Builds the head for states of width `d_model`.
+    ///
+    /// Initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
     pub fn init(&self, d_model: usize, device: &Device) -> SnliVe {
         SnliVe {
             head: self.head.init(d_model, d_model, 3, device),

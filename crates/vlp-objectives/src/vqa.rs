@@ -60,6 +60,8 @@ impl Validate for VqaConfig {}
 impl VqaConfig {
     /// Builds the head for `answers` answers.
     ///
+    /// Initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
+    ///
     /// # Errors
     /// [`ObjectiveError::Config`] without answers.
     pub fn init(

@@ -1,15 +1,15 @@
-//! Updates of tensors where they lie.
+//! Updates of tensors in place.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Lets a GPU update tensors where they lie even if they have another owner, which then has the new values too: a recorded
+/// Lets a GPU update tensors in place even if they have another owner, which then has the new values too: a recorded
 /// graph reads and writes the same memory at each replay. Clones share what they remember.
 #[derive(Debug, Clone, Default)]
 pub struct InPlace(Arc<AtomicBool>);
 
 impl InPlace {
-    /// Whether a tensor could not be updated where it lies, since its layout has gaps. Updates that have been launched but not
+    /// Whether a tensor could not be updated in place, since its layout has gaps. Updates that have been launched but not
     /// run do not count yet.
     pub fn has_moved(&self) -> bool {
         self.0.load(Ordering::Relaxed)

@@ -7,7 +7,7 @@ use std::{
 use image::{ImageFormat, RgbImage, codecs::jpeg::JpegEncoder};
 use serde_json::{Value, json};
 use vlp_data::{DataError, Image, Object, Source};
-use vlp_files::{PartialFolder, sync_tree};
+use vlp_files::{PartialFolder, PathError, sync_tree};
 
 use crate::{Scenes, ScenesTask, Split, Task, export_folder};
 
@@ -38,7 +38,8 @@ impl Scenes {
         };
         let folder = PartialFolder::create(path).map_err(DataError::io(dir))?;
         self.write_files(folder.path())?;
-        sync_tree(folder.path()).map_err(|(path, source)| DataError::Io { path, source })?;
+        sync_tree(folder.path())
+            .map_err(|PathError { path, source }| DataError::Io { path, source })?;
         match exists {
             true => export_folder::move_files(folder.path(), dir, &self.marker()),
             false => folder.finish().map_err(DataError::io(dir)),

@@ -3,12 +3,13 @@
 use std::{fs, path::Path};
 
 use vlp_data::DataError;
-use vlp_files::{create_folder, list_tree, sync_folder};
+use vlp_files::{PathError, create_folder, list_tree, sync_folder};
 
 /// Moves the files below `from` to their places below `to`: images, then annotation files, `last` at the end. Each group is
 /// on the disk before the next begins.
 pub(crate) fn move_files(from: &Path, to: &Path, last: &Path) -> Result<(), DataError> {
-    let tree = list_tree(from).map_err(|(path, source)| DataError::Io { path, source })?;
+    let tree =
+        list_tree(from).map_err(|PathError { path, source }| DataError::Io { path, source })?;
     let files = tree.files.iter();
     let mut files: Vec<&Path> = files
         .filter_map(|path| path.strip_prefix(from).ok())

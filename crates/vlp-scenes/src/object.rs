@@ -18,9 +18,9 @@ pub struct SceneObject {
     pub size: Size,
     /// Its fill pattern.
     pub texture: Texture,
-    /// Center of its box.
+    /// Horizontal center of its box.
     pub x: f32,
-    /// Center of its box.
+    /// Vertical center of its box.
     pub y: f32,
     /// Longer side of its box.
     pub extent: f32,

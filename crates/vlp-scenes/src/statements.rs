@@ -11,9 +11,9 @@ const PAIR_ATTEMPTS: usize = 60;
 /// A statement about two scenes, as in NLVR2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// Number of the sentence; the two statements with this sentence share it.
+    /// Index of the sentence; the two statements with this sentence share it.
     pub set: usize,
-    /// Number of the scene pair of this sentence, 0 or 1.
+    /// Index of the scene pair of this sentence, 0 or 1.
     pub pair: usize,
     /// Index of the left scene.
     pub left: usize,

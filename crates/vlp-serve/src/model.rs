@@ -3,7 +3,7 @@
 use vlp_data::{Image, ResizedImage};
 
 use crate::outputs::{
-    Answer, Attention, Caption, CaptionMethod, Code, CodeGrid, Entailment, JointTensors,
+    Answer, Attention, Caption, CaptionMethod, Code, CodeGrid, Entailment, Head, JointTensors,
     MatchScore, ModelInfo, Object, SearchHits, SearchQuery, Tensor,
 };
 
@@ -14,6 +14,9 @@ pub enum ModelError {
     /// An image that the model cannot read, such as one that is smaller than its stride.
     #[error("{0}")]
     Image(String),
+    /// A head that is among [`ModelInfo::heads`], but whose methods the model does not implement.
+    #[error("the model has no head `{}`", .0.name())]
+    MissingHead(Head),
     /// Anything else, which is not the client's fault.
     #[error("{0}")]
     Failed(String),
@@ -32,7 +35,7 @@ pub struct ExampleImage {
     pub image: Image,
 }
 
-/// What attends to an image.
+/// Queries, captions and texts whose attention maps are requested.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attended {
     /// Object queries.
@@ -56,13 +59,16 @@ pub struct Hypotheses {
 ///
 /// Methods get batches whose images have the same [`Model::padded_size`]; the outputs are in the order of the batch, one for
 /// each of its members, and do not depend on the other members (up to rounding). A method is only called if
-/// [`ModelInfo::heads`] has its head. All but [`Model::resize`] and [`Model::thumbnail`] are called by one thread.
+/// [`ModelInfo::heads`] has its head, so that a model implements those of its own heads; by default they fail with
+/// [`ModelError::MissingHead`]. All but [`Model::resize`] and [`Model::thumbnail`] are called by one thread.
 pub trait Model: Send + Sync {
     /// Names, heads and sizes.
     fn info(&self) -> &ModelInfo;
 
-    /// Validation images that clients may choose; may be empty.
-    fn examples(&self) -> &[ExampleImage];
+    /// Validation images that clients may choose; none by default.
+    fn examples(&self) -> &[ExampleImage] {
+        &[]
+    }
 
     /// An image as the model reads it.
     ///
@@ -77,7 +83,10 @@ pub trait Model: Send + Sync {
     ///
     /// # Errors
     /// As [`ModelError`]; so do the methods below.
-    fn detect(&self, images: &[&ResizedImage]) -> Result<Vec<Vec<Object>>, ModelError>;
+    fn detect(&self, images: &[&ResizedImage]) -> Result<Vec<Vec<Object>>, ModelError> {
+        let _ = images;
+        Err(ModelError::MissingHead(Head::Detect))
+    }
 
     /// Captions: beams with the best score first, or samples.
     ///
@@ -87,7 +96,10 @@ pub trait Model: Send + Sync {
         &self,
         images: &[&ResizedImage],
         method: &CaptionMethod,
-    ) -> Result<Vec<Vec<Caption>>, ModelError>;
+    ) -> Result<Vec<Vec<Caption>>, ModelError> {
+        let _ = (images, method);
+        Err(ModelError::MissingHead(Head::Caption))
+    }
 
     /// The `top` most probable answers to each question about each image, most probable first.
     ///
@@ -97,7 +109,10 @@ pub trait Model: Send + Sync {
         &self,
         asked: &[(&ResizedImage, &[String])],
         top: usize,
-    ) -> Result<Vec<Vec<Vec<Answer>>>, ModelError>;
+    ) -> Result<Vec<Vec<Vec<Answer>>>, ModelError> {
+        let _ = (asked, top);
+        Err(ModelError::MissingHead(Head::Answer))
+    }
 
     /// The score of each text for its image.
     ///
@@ -106,7 +121,10 @@ pub trait Model: Send + Sync {
     fn match_texts(
         &self,
         pairs: &[(&ResizedImage, &[String])],
-    ) -> Result<Vec<Vec<MatchScore>>, ModelError>;
+    ) -> Result<Vec<Vec<MatchScore>>, ModelError> {
+        let _ = pairs;
+        Err(ModelError::MissingHead(Head::Match))
+    }
 
     /// The probability that each statement is true of its images, left and right. Left images have the same
     /// [`Model::padded_size`], and so have right ones.
@@ -116,7 +134,10 @@ pub trait Model: Send + Sync {
     fn judge_statements(
         &self,
         asked: &[([&ResizedImage; 2], &[String])],
-    ) -> Result<Vec<Vec<f32>>, ModelError>;
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
+        let _ = asked;
+        Err(ModelError::MissingHead(Head::Statement))
+    }
 
     /// The relation of each hypothesis to its image. There is a premise only where [`ModelInfo::premise`] allows one.
     ///
@@ -125,7 +146,10 @@ pub trait Model: Send + Sync {
     fn entail(
         &self,
         asked: &[(&ResizedImage, &Hypotheses)],
-    ) -> Result<Vec<Vec<Entailment>>, ModelError>;
+    ) -> Result<Vec<Vec<Entailment>>, ModelError> {
+        let _ = asked;
+        Err(ModelError::MissingHead(Head::Entail))
+    }
 
     /// Attention over each image.
     ///
@@ -134,31 +158,46 @@ pub trait Model: Send + Sync {
     fn attention(
         &self,
         attended: &[(&ResizedImage, &Attended)],
-    ) -> Result<Vec<Attention>, ModelError>;
+    ) -> Result<Vec<Attention>, ModelError> {
+        let _ = attended;
+        Err(ModelError::MissingHead(Head::Attention))
+    }
 
     /// The code of each cell of each image.
     ///
     /// # Errors
     /// As [`ModelError`].
-    fn codes(&self, images: &[&ResizedImage]) -> Result<Vec<CodeGrid>, ModelError>;
+    fn codes(&self, images: &[&ResizedImage]) -> Result<Vec<CodeGrid>, ModelError> {
+        let _ = images;
+        Err(ModelError::MissingHead(Head::Codes))
+    }
 
     /// What a code stands for, below [`ModelInfo::codes`].
     ///
     /// # Errors
     /// As [`ModelError`].
-    fn code(&self, code: usize) -> Result<Code, ModelError>;
+    fn code(&self, code: usize) -> Result<Code, ModelError> {
+        let _ = code;
+        Err(ModelError::MissingHead(Head::Codes))
+    }
 
     /// Image tokens after the encoder has read each image alone, `[rows, columns, width]`.
     ///
     /// # Errors
     /// As [`ModelError`].
-    fn grid_features(&self, images: &[&ResizedImage]) -> Result<Vec<Tensor>, ModelError>;
+    fn grid_features(&self, images: &[&ResizedImage]) -> Result<Vec<Tensor>, ModelError> {
+        let _ = images;
+        Err(ModelError::MissingHead(Head::Features))
+    }
 
     /// Tokens after the encoder has read each text alone, `[tokens, width]`.
     ///
     /// # Errors
     /// As [`ModelError`].
-    fn text_features(&self, texts: &[&str]) -> Result<Vec<Tensor>, ModelError>;
+    fn text_features(&self, texts: &[&str]) -> Result<Vec<Tensor>, ModelError> {
+        let _ = texts;
+        Err(ModelError::MissingHead(Head::Features))
+    }
 
     /// Tokens of each text and its image after the encoder has read them together.
     ///
@@ -167,17 +206,26 @@ pub trait Model: Send + Sync {
     fn joint_features(
         &self,
         pairs: &[(&ResizedImage, &[String])],
-    ) -> Result<Vec<Vec<JointTensors>>, ModelError>;
+    ) -> Result<Vec<Vec<JointTensors>>, ModelError> {
+        let _ = pairs;
+        Err(ModelError::MissingHead(Head::Features))
+    }
 
     /// The hits of a search in the model's index.
     ///
     /// # Errors
     /// As [`ModelError`].
-    fn search(&self, query: &SearchQuery) -> Result<SearchHits, ModelError>;
+    fn search(&self, query: &SearchQuery) -> Result<SearchHits, ModelError> {
+        let _ = query;
+        Err(ModelError::MissingHead(Head::Search))
+    }
 
-    /// The thumbnail of an image of the model's index, a JPEG file; `None` if the index has none.
+    /// The thumbnail of an image of the model's index, a JPEG file; `None` if the index has none, and by default.
     ///
     /// # Errors
     /// As [`ModelError`].
-    fn thumbnail(&self, image: usize) -> Result<Option<Vec<u8>>, ModelError>;
+    fn thumbnail(&self, image: usize) -> Result<Option<Vec<u8>>, ModelError> {
+        let _ = image;
+        Ok(None)
+    }
 }

@@ -49,8 +49,9 @@ impl ObjectBlobStore {
     /// Opens the store at a URL without sending a request.
     ///
     /// Credentials, region and endpoint are read from the environment variables `AWS_...`, `GOOGLE_...` and `AZURE_...`,
-    /// such as `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT` and `AWS_ALLOW_HTTP`; the time for which a store
-    /// that does not answer is waited for from [`VLP_STORE_TIMEOUT`](RetryPolicy::from_environment).
+    /// such as `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT` and `AWS_ALLOW_HTTP`.
+    /// [`VLP_STORE_TIMEOUT`](RetryPolicy::from_environment) limits for how long requests to a store that does not respond are
+    /// retried.
     ///
     /// # Errors
     /// [`StoreError::Url`], [`StoreError::Setting`], [`StoreError::Open`] or [`StoreError::Thread`].

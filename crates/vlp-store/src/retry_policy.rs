@@ -14,8 +14,8 @@ pub struct RetryPolicy {
     pub initial_delay: Duration,
     /// Largest delay.
     pub max_delay: Duration,
-    /// Time after which nothing is tried again: neither a request without an answer, or with one such as 503 or 429, nor the
-    /// rest of a truncated response. A single request may take a sixth of it, at most 30 seconds.
+    /// Time after which nothing is retried: no request that got no response or one such as 503 or 429, and not the rest of a
+    /// truncated response. A single request may take a sixth of it, at most 30 seconds.
     pub timeout: Duration,
 }
 

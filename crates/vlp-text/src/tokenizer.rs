@@ -251,8 +251,10 @@ impl WordPieceTokenizer {
         }
     }
 
-    /// Words of `ids` joined by single spaces, with `##` continuations appended to their word. Special tokens
-    /// (including `[UNK]`, as with Hugging Face's `skip_special_tokens`) and ids outside the vocabulary are skipped.
+    /// Words of `ids` joined by single spaces, with `##` continuations appended to their word, and without the spaces of
+    /// BERT's words before punctuation and around apostrophes: `a dog's ball.`, not `a dog ' s ball .`, as with Hugging
+    /// Face's `clean_up_tokenization`. Special tokens (including `[UNK]`, as with its `skip_special_tokens`) and ids outside
+    /// the vocabulary are skipped.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut text = String::new();
         for &id in ids {
@@ -273,7 +275,7 @@ impl WordPieceTokenizer {
                 None => {}
             }
         }
-        text
+        without_word_spaces(text)
     }
 
     /// Ids of the special tokens.
@@ -309,6 +311,29 @@ impl WordPieceTokenizer {
     pub fn name(&self) -> &str {
         &self.inner.name
     }
+}
+
+/// Replacements of Hugging Face's `clean_up_tokenization`, in its order. (`cleanup` of the library `tokenizers` has another
+/// one, of the words `do not`.)
+const SPACES: [(&str, &str); 10] = [
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+];
+
+fn without_word_spaces(text: String) -> String {
+    let replace = |text: String, (spaced, joined)| match text.contains(spaced) {
+        true => text.replace(spaced, joined),
+        false => text,
+    };
+    SPACES.into_iter().fold(text, replace)
 }
 
 /// The text of a file, without the byte order mark with which some editors begin a UTF-8 file.

@@ -18,7 +18,7 @@ pub struct GroupConfig {
     /// Optimizer of the group.
     pub kind: OptimizerKind,
     /// Fraction of the run, in `0..=1`, during which the group is frozen, including its norms; 0 to train it from the
-    /// start, 0.25 for SOHO's backbone (10 of 40 epochs).
+    /// start, 0.25 for SOHO's backbone (10 of 40 epochs). `vlp finetune` trains such a group from the start, and leaves 1 as it is.
     #[serde(default)]
     pub frozen_until: f64,
 }

@@ -3,9 +3,10 @@
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use getset::WithSetters;
+use serde::{Deserialize, Serialize};
 use vlp_ops::{DropoutMask, init_weights, linear_layer, matmul, softmax};
 
-use crate::error::TransformerError;
+use crate::error::{TransformerError, check_dropout};
 
 /// Score of a masked key: after the softmax its weight is exactly zero as long as one key is not masked.
 const MASKED: f32 = -1e9;
@@ -24,8 +25,7 @@ impl AttentionBias {
         Self(mask.float().mul_scalar(MASKED))
     }
 
-    /// Unmasks the keys of queries whose keys are all masked. On a GPU this is one reduction: burn fuses operations on
-    /// floats,
+    /// Unmasks the keys of queries whose keys are all masked. On a GPU this is one reduction: burn fuses operations on floats,
     /// but not on bools.
     fn unmask_fully_masked(self) -> Self {
         Self(self.0.clone() - self.0.max_dim(3))
@@ -89,9 +89,10 @@ impl AttentionBias {
 }
 
 /// Configuration of [`MultiHeadAttention`].
-#[derive(Debug, Clone, PartialEq, WithSetters)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
 #[getset(set_with = "pub")]
 #[non_exhaustive]
+#[serde(deny_unknown_fields)]
 pub struct MultiHeadAttentionConfig {
     /// Width of queries, keys, values and output.
     pub d_model: usize,
@@ -151,11 +152,11 @@ impl MultiHeadAttentionConfig {
         }
     }
 
-    /// Builds the layer.
+    /// Checks the values.
     ///
     /// # Errors
     /// [`TransformerError::Config`] if `n_heads` does not divide `d_model` or `dropout` is not in `[0, 1)`.
-    pub fn init(&self, device: &Device) -> Result<MultiHeadAttention, TransformerError> {
+    pub fn validate(&self) -> Result<(), TransformerError> {
         if self.n_heads == 0 || !self.d_model.is_multiple_of(self.n_heads) {
             let divisors: Vec<String> = (1..=self.d_model.min(32))
                 .filter(|divisor| self.d_model.is_multiple_of(*divisor))
@@ -171,13 +172,17 @@ impl MultiHeadAttentionConfig {
                 ),
             });
         }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(TransformerError::Config {
-                key: "dropout",
-                value: self.dropout.to_string(),
-                hint: "use a probability of at least 0 and less than 1".into(),
-            });
-        }
+        check_dropout("dropout", self.dropout)
+    }
+
+    /// Builds the layer.
+    ///
+    /// Its initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn init(&self, device: &Device) -> Result<MultiHeadAttention, TransformerError> {
+        self.validate()?;
         let layer = || LinearConfig::new(self.d_model, self.d_model).init(device);
         Ok(MultiHeadAttention {
             query: layer(),

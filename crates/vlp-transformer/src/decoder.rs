@@ -5,6 +5,7 @@ mod static_cache;
 use burn::nn::Dropout;
 use burn::prelude::*;
 use getset::WithSetters;
+use serde::{Deserialize, Serialize};
 use vlp_ops::{LayerNorm, init_weights};
 
 use crate::attention::{AttentionBias, KeyValue, MultiHeadAttention};
@@ -15,9 +16,10 @@ use crate::memory::Memory;
 pub use static_cache::StaticCache;
 
 /// Configuration of a [`Decoder`].
-#[derive(Debug, Clone, PartialEq, WithSetters)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
 #[getset(set_with = "pub")]
 #[non_exhaustive]
+#[serde(deny_unknown_fields)]
 pub struct DecoderConfig {
     /// Number of layers.
     pub layers: usize,
@@ -129,9 +131,12 @@ impl DecoderConfig {
 
     /// Builds the layers.
     ///
+    /// Its initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
+    ///
     /// # Errors
-    /// [`TransformerError::Config`] if the layer's configuration is invalid.
+    /// As [`LayerConfig::validate`].
     pub fn init(&self, device: &Device) -> Result<Decoder, TransformerError> {
+        self.layer.validate()?;
         let layer = || {
             Ok(DecoderLayer {
                 self_attention: self.layer.attention().init(device)?,

@@ -3,6 +3,7 @@
 use burn::nn::Dropout;
 use burn::prelude::*;
 use getset::WithSetters;
+use serde::{Deserialize, Serialize};
 use vlp_ops::{LayerNorm, init_weights, recompute};
 
 use crate::attention::{AttentionBias, MultiHeadAttention};
@@ -10,9 +11,10 @@ use crate::error::TransformerError;
 use crate::layer::{FeedForward, LayerConfig, with_pos};
 
 /// Configuration of an [`Encoder`].
-#[derive(Debug, Clone, PartialEq, WithSetters)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
 #[getset(set_with = "pub")]
 #[non_exhaustive]
+#[serde(deny_unknown_fields)]
 pub struct EncoderConfig {
     /// Number of layers.
     pub layers: usize,
@@ -49,9 +51,12 @@ impl EncoderConfig {
 
     /// Builds the layers.
     ///
+    /// Its initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
+    ///
     /// # Errors
-    /// [`TransformerError::Config`] if the layer's configuration is invalid.
+    /// As [`LayerConfig::validate`].
     pub fn init(&self, device: &Device) -> Result<Encoder, TransformerError> {
+        self.layer.validate()?;
         let layer = || {
             Ok(EncoderLayer {
                 attention: self.layer.attention().init(device)?,

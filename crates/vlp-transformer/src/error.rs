@@ -1,5 +1,20 @@
 //! Errors of configuration and input.
 
+/// Checks a probability of dropout.
+///
+/// # Errors
+/// [`TransformerError::Config`] if it is not in `[0, 1)`.
+pub(crate) fn check_dropout(key: &'static str, probability: f64) -> Result<(), TransformerError> {
+    match (0.0..1.0).contains(&probability) {
+        true => Ok(()),
+        false => Err(TransformerError::Config {
+            key,
+            value: probability.to_string(),
+            hint: "use a probability of at least 0 and less than 1".into(),
+        }),
+    }
+}
+
 /// An invalid transformer configuration or token batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use vlp_ops::{LayerNorm, dropout, gelu, init_weights, linear_layer};
 
 use crate::attention::MultiHeadAttentionConfig;
+use crate::error::{TransformerError, check_dropout};
 
 /// Activation of the feed-forward block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,9 +21,10 @@ pub enum Activation {
 }
 
 /// Configuration of a post-norm transformer layer.
-#[derive(Debug, Clone, PartialEq, WithSetters)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
 #[getset(set_with = "pub")]
 #[non_exhaustive]
+#[serde(deny_unknown_fields)]
 pub struct LayerConfig {
     /// Width of the tokens.
     pub d_model: usize,
@@ -65,6 +67,15 @@ impl LayerConfig {
             activation: Activation::Gelu,
             norm_eps: 1e-12,
         }
+    }
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`TransformerError::Config`] if `n_heads` does not divide `d_model`, or a dropout is not in `[0, 1)`.
+    pub fn validate(&self) -> Result<(), TransformerError> {
+        self.attention().validate()?;
+        check_dropout("activation_dropout", self.activation_dropout)
     }
 
     pub(crate) fn attention(&self) -> MultiHeadAttentionConfig {

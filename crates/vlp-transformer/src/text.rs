@@ -4,9 +4,10 @@ use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig};
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use getset::WithSetters;
+use serde::{Deserialize, Serialize};
 use vlp_ops::{LayerNorm, dropout, embedding, init_weights};
 
-use crate::error::TransformerError;
+use crate::error::{TransformerError, check_dropout};
 
 /// Token ids padded to a common length.
 #[derive(Debug, Clone)]
@@ -51,9 +52,10 @@ impl TextBatch {
 }
 
 /// Configuration of a [`TextEmbedding`].
-#[derive(Debug, Clone, PartialEq, WithSetters)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
 #[getset(set_with = "pub")]
 #[non_exhaustive]
+#[serde(deny_unknown_fields)]
 pub struct TextEmbeddingConfig {
     /// Number of tokens in the vocabulary.
     pub vocab_size: usize,
@@ -92,20 +94,30 @@ impl TextEmbeddingConfig {
     }
 
     /// Builds the embedding.
-    pub fn init(&self, device: &Device) -> TextEmbedding {
+    ///
+    /// Its initial weights are burn's defaults, N(0, 1); `vlp_models::initialize` sets BERT's.
+    ///
+    /// # Errors
+    /// [`TransformerError::Config`] if `dropout` is not in `[0, 1)`.
+    pub fn init(&self, device: &Device) -> Result<TextEmbedding, TransformerError> {
+        check_dropout("dropout", self.dropout)?;
         let table = |rows| EmbeddingConfig::new(rows, self.d_model).init(device);
-        TextEmbedding {
+        Ok(TextEmbedding {
             word: table(self.vocab_size),
             position: table(self.max_positions),
             token_type: table(self.type_vocab_size),
             norm: LayerNorm::new(self.d_model, 1e-12, device),
             dropout: DropoutConfig::new(self.dropout).init(),
-        }
+        })
     }
 }
 
 impl TextEmbedding {
     /// Embeds texts of token type 0 with positions from 0.
+    ///
+    /// # Panics
+    /// If the texts are longer than [`Self::max_positions`], or an id is not in the vocabulary, depending on the backend;
+    /// [`Self::check`] finds both before.
     ///
     /// # Shapes
     /// - `ids`: `[batch, length]`
@@ -116,6 +128,9 @@ impl TextEmbedding {
 
     /// [`Self::forward`] with positions from `start`, to embed the next tokens of a text that is being generated.
     ///
+    /// # Panics
+    /// As [`Self::forward`], for texts that begin at `start`.
+    ///
     /// # Shapes
     /// - `ids`: `[batch, length]`
     /// - output: `[batch, length, d_model]`
@@ -124,7 +139,8 @@ impl TextEmbedding {
         self.embed(ids, self.position.weight.val().narrow(0, start, length))
     }
 
-    /// [`Self::forward_from`] for one token of each text at a position on the device, `[1]`.
+    /// [`Self::forward_from`] for one token of each text at a position on the device, `[1]`, which must be below
+    /// [`Self::max_positions`].
     ///
     /// # Shapes
     /// - `ids`: `[batch, 1]`
@@ -141,6 +157,9 @@ impl TextEmbedding {
     }
 
     /// [`Self::forward`] with a type for each token: 0 in the first of BERT's two segments, 1 in the second.
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
     ///
     /// # Shapes
     /// - `ids`, `token_types`: `[batch, length]`

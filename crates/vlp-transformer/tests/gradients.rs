@@ -50,7 +50,7 @@ fn small(layer: LayerConfig) -> Small {
         .with_type_vocab_size(1)
         .with_dropout(0.0);
     Small {
-        words: randomize_weights(words.init(&device), 3),
+        words: randomize_weights(words.init(&device).unwrap(), 3),
         encoder: encoder(layer.clone(), 2, &device),
         decoder: decoder(layer, 2, &device),
     }

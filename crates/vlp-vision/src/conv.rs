@@ -28,11 +28,11 @@ pub struct ConvSpec {
     pub input: usize,
     /// Output channels.
     pub output: usize,
-    /// Height and width of the kernel.
+    /// Height and width of the kernel, at least 1.
     pub kernel: usize,
     /// Stride of both axes.
     pub stride: usize,
-    /// Dilation of both axes. The padding preserves the map's size at stride 1.
+    /// Dilation of both axes. At stride 1 the padding preserves the map's size if the kernel is odd.
     pub dilation: usize,
 }
 
@@ -60,7 +60,13 @@ impl ConvSpec {
     }
 
     /// Builds the layer.
+    ///
+    /// Its initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
+    ///
+    /// # Panics
+    /// If the kernel is 0.
     pub fn init(&self, device: &Device) -> ConvNorm {
+        assert!(self.kernel > 0, "a kernel of 0 pixels");
         let padding = self.dilation * (self.kernel - 1) / 2;
         let conv = Conv2dConfig::new([self.input, self.output], [self.kernel, self.kernel])
             .with_stride([self.stride, self.stride])
@@ -83,7 +89,7 @@ impl ConvNorm {
     ///
     /// # Shapes
     /// - `x`: `[batch, in, height, width]`
-    /// - output: `[batch, out, ceil(height / stride), ceil(width / stride)]`
+    /// - output: `[batch, out, ceil(height / stride), ceil(width / stride)]`, if the kernel is odd
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.forward_repeated(x, 1)
     }

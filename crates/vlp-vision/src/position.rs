@@ -8,13 +8,16 @@ use vlp_ops::constant_floats;
 /// Sine and cosine positions of a feature map.
 ///
 /// Rows and columns are counted over grid features that are not padding and normalized to `0..=2 pi`. The first half of the
-/// channels encodes the row, the second half the column, sine and cosine interleaved, with temperature 10,000. `dim` must
-/// be a multiple of 4.
+/// channels encodes the row, the second half the column, sine and cosine interleaved, with temperature 10,000.
+///
+/// # Panics
+/// If `dim` is not a multiple of 4.
 ///
 /// # Shapes
 /// - `pad_mask`: `[batch, h, w]`, true = padding
 /// - output: `[batch, h, w, dim]`
 pub fn sine_positions(pad_mask: Tensor<3, Bool>, dim: usize) -> Tensor<4> {
+    assert!(dim.is_multiple_of(4), "dim = {dim} is not a multiple of 4");
     let device = pad_mask.device();
     let [batch, h, w] = pad_mask.dims();
     let half = dim / 2;

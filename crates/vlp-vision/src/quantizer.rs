@@ -51,6 +51,8 @@ impl VectorQuantizerConfig {
 
     /// Builds the quantizer for maps of `width` channels.
     ///
+    /// Its initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
+    ///
     /// # Errors
     /// [`VisionError::Dictionary`] for an invalid dictionary.
     pub fn init(&self, width: usize, device: &Device) -> Result<VectorQuantizer, VisionError> {

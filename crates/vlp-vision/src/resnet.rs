@@ -197,6 +197,8 @@ impl ResNetConfig {
 
     /// Builds the backbone, frozen as configured.
     ///
+    /// Its initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
+    ///
     /// # Errors
     /// As [`Self::validate`].
     pub fn init(&self, device: &Device) -> Result<ResNet, VisionError> {
@@ -313,8 +315,9 @@ impl ResNet {
     ///
     /// # Shapes
     /// - `pixels`: `[batch, 3, height, width]`
-    /// - output of stage `i`, counted from 0: `[batch, channels << i, height / (stem stride << i), ..]`, rounded up; the last
-    ///   stage of a dilated ResNet has the size of the one before
+    /// - output of stage `i`, counted from 0: `[batch, (width << i) * expansion, height / (stem stride << i), ..]`, rounded up,
+    ///   with expansion 4 for bottleneck blocks and 1 otherwise; the last stage of a dilated ResNet has the size of the one
+    ///   before
     pub fn forward(&self, pixels: Tensor<4>) -> Vec<Tensor<4>> {
         let maps = self.frozen.forward(self, &pixels, Self::forward_eager);
         maps.unwrap_or_else(|| self.forward_eager(pixels))

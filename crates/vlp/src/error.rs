@@ -59,7 +59,7 @@ pub enum VlpError {
     #[error(transparent)]
     Weights(Box<vlp_weights::WeightsError>),
     /// An index of embeddings.
-    #[error(transparent)]
+    #[error("{0}{hint}", hint = index_hint(.0))]
     Index(#[from] vlp_index::IndexError),
     /// Result files.
     #[error(transparent)]
@@ -110,6 +110,17 @@ impl VlpError {
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
+    }
+}
+
+/// What to do with the command line about an error of an index.
+fn index_hint(error: &vlp_index::IndexError) -> &'static str {
+    match error {
+        vlp_index::IndexError::Incomplete { .. } => {
+            "; run the same vlp index command again to resume it"
+        }
+        vlp_index::IndexError::Missing { .. } => "; vlp index RUN SOURCE writes one",
+        _ => "",
     }
 }
 

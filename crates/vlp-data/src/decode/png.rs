@@ -11,10 +11,7 @@ use crate::{DataError, Limits};
 const SIGNATURE: usize = 8;
 
 /// A decoder that has read what is before the pixels.
-pub(super) fn header<'a>(
-    bytes: &'a [u8],
-    name: &str,
-) -> Result<impl ImageDecoder + use<'a>, DataError> {
+fn header<'a>(bytes: &'a [u8], name: &str) -> Result<impl ImageDecoder + use<'a>, DataError> {
     if let Some(len) = palette_len(bytes)
         && len % 3 != 0
     {
@@ -25,6 +22,14 @@ pub(super) fn header<'a>(
     reader
         .into_decoder()
         .map_err(|error| decode_error(name, format!("PNG: {error}")))
+}
+
+/// Stored width and height, and orientation.
+pub(super) fn size(bytes: &[u8], name: &str) -> Result<((usize, usize), Orientation), DataError> {
+    let mut decoder = header(bytes, name)?;
+    let (width, height) = decoder.dimensions();
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok(((width as usize, height as usize), orientation))
 }
 
 pub(super) fn decode(bytes: &[u8], name: &str, limits: &Limits) -> Result<Stored, DataError> {

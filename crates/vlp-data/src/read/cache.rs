@@ -1,6 +1,6 @@
 //! Caches the index of annotation files in one file, which is read back much faster than they are.
 //!
-//! The file holds the version of its layout, the version of this crate, and for every input its path, length, modification
+//! The file holds the version of its layout, the version of this crate and its readers, and for every input its path, length, modification
 //! time and CRC-32C (for a folder only the path). It also holds the names in every folder that was searched for images, as
 //! a hash, and length and times of every image whose size was read from its header. If any of these differs, or the file is
 //! damaged, the index is rebuilt and the file replaced, but a file that is not a cache, or cannot be read, is left alone: a
@@ -33,6 +33,9 @@ use crate::{DataError, FileSource, blob_store::file_times};
 const MAGIC: [u8; 8] = *b"vlpindex";
 /// To be increased whenever a stored structure changes; also the version of the indices of packed shards.
 pub(crate) const LAYOUT: u32 = 4;
+/// Version of what the readers make of files, besides that of this crate; to be increased whenever one of them makes something
+/// else of the same files.
+const READERS: &str = concat!(env!("CARGO_PKG_VERSION"), "+2");
 const NOT_A_CACHE: &str = "the file is not a cache";
 const HEADER_LEN: usize = MAGIC.len() + 8;
 
@@ -134,7 +137,7 @@ impl CachedSource {
 impl CacheKey {
     fn new(options: String, inputs: Vec<Input>) -> Self {
         Self {
-            crate_version: env!("CARGO_PKG_VERSION").into(),
+            crate_version: READERS.into(),
             options,
             inputs,
         }

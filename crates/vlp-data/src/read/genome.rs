@@ -10,6 +10,7 @@ use super::{
     boxes::{Number, area_or_box},
     builder::{SourceBuilder, source_name},
     folders::Folders,
+    genome_labels::{self, class_and_attributes},
     records::{RawRecord, lists},
     row::{CocoIds, Row},
     source::FileSource,
@@ -102,8 +103,10 @@ struct ObjectAttributes {
 /// the key is the image id.
 ///
 /// The class of an object is that of its first name in the vocabulary; attributes outside theirs are dropped. Names are
-/// compared in lower case without surrounding white space. Objects without a class are counted as `outside_vocabulary`.
-/// The boxes of an image are unknown if `objects.json` lacks it, or its record there is invalid.
+/// cleaned by the rules of bottom-up attention's `data/genome/setup_vg.py`, by which its vocabularies were made: in lower
+/// case, without a period at the end; adjectives of a short list are attributes where only they stand before the last word of
+/// an object's name (`white shirt`), and attributes are divided at ` and `. Objects without a class are counted as
+/// `outside_vocabulary`. The boxes of an image are unknown if `objects.json` lacks it, or its record there is invalid.
 ///
 /// # Errors
 /// If a file is missing or has another format, or no image is valid.
@@ -137,7 +140,7 @@ pub fn visual_genome(files: &GenomeFiles, limits: &Limits) -> Result<FileSource,
     if let Some((path, vocabulary)) = &files.objects {
         classes = Vocabulary::read(vocabulary)?;
         lists(path, &[""], &[], |_, record| {
-            reader.add_objects(path, &record, &classes, &object_attributes);
+            reader.add_objects(path, &record, &classes, &attributes, &object_attributes);
         })?;
     }
     let labels = LabelSpace {
@@ -194,8 +197,9 @@ impl Vocabulary {
         Ok(vocabulary)
     }
 
+    /// The index of a cleaned name.
     fn get(&self, name: &str) -> Option<usize> {
-        self.indices.get(&normalize(name)).copied()
+        self.indices.get(name).copied()
     }
 }
 
@@ -308,7 +312,10 @@ impl GenomeReader {
                 // The file also lists objects without attributes.
                 continue;
             };
-            for name in names {
+            for name in names
+                .iter()
+                .flat_map(|name| genome_labels::attributes(name))
+            {
                 match vocabulary.get(&name) {
                     Some(index) => {
                         let attributes = object_attributes.entry(object).or_default();
@@ -327,6 +334,7 @@ impl GenomeReader {
         path: &Path,
         raw_record: &RawRecord<'_>,
         classes: &Vocabulary,
+        attributes: &Vocabulary,
         object_attributes: &HashMap<u64, Vec<u16>>,
     ) {
         let record = match raw_record.parse::<ObjectsRecord>() {
@@ -341,23 +349,33 @@ impl GenomeReader {
         };
         self.builder.rows[row as usize].has_boxes = true;
         for (index, object_record) in record.objects.iter().enumerate() {
-            let Some(class) = object_record
-                .names
-                .iter()
-                .find_map(|name| classes.get(name))
+            let in_vocabulary = |name: &String| {
+                let (class, adjectives) = class_and_attributes(name);
+                Some((classes.get(&class)?, adjectives))
+            };
+            let Some((class, adjectives)) = object_record.names.iter().find_map(in_vocabulary)
             else {
                 self.builder.report.outside_vocabulary += 1;
                 continue;
             };
             let object_id = object_record.object_id;
-            let attributes = object_id.and_then(|id| object_attributes.get(&id));
+            let annotated = object_id.and_then(|id| object_attributes.get(&id));
+            let annotated = annotated.into_iter().flatten();
+            let mut indices: Vec<usize> = annotated.map(|&index| usize::from(index)).collect();
+            for adjective in adjectives {
+                match attributes.get(&adjective) {
+                    Some(index) if !indices.contains(&index) => indices.push(index),
+                    Some(_) => {}
+                    // Without a vocabulary of attributes no object has any.
+                    None if attributes.names.is_empty() => {}
+                    None => self.builder.report.outside_vocabulary += 1,
+                }
+            }
             let ObjectRecord { x, y, w, h, .. } = *object_record;
             let object = AnnotatedObject {
                 class,
                 bbox: [x.0, y.0, w.0, h.0],
-                attributes: attributes.map_or_else(Vec::new, |attributes| {
-                    attributes.iter().map(|&index| usize::from(index)).collect()
-                }),
+                attributes: indices,
                 crowd: false,
                 area: area_or_box(None, w, h),
             };

@@ -21,6 +21,7 @@ pub(crate) mod file_images;
 pub(crate) mod folders;
 pub(crate) mod generic;
 mod genome;
+mod genome_labels;
 pub(crate) mod images;
 pub(crate) mod karpathy;
 mod nlvr2;

@@ -143,10 +143,11 @@ impl SampleMembers {
         let (present, max_bytes) = match kind.as_str() {
             "json" => (self.json.is_some(), MAX_RECORD as u64),
             "txt" => (self.text.is_some(), MAX_TEXT_BYTES),
-            "jpg" | "jpeg" | "png" | "webp" => (self.image.is_some(), MAX_IMAGE_BYTES),
-            "right.jpg" | "right.jpeg" | "right.png" | "right.webp" => {
-                (self.second_image.is_some(), MAX_IMAGE_BYTES)
+            "jpg" | "jpeg" | "png" | "webp" | "gif" | "bmp" | "ico" => {
+                (self.image.is_some(), MAX_IMAGE_BYTES)
             }
+            "right.jpg" | "right.jpeg" | "right.png" | "right.webp" | "right.gif" | "right.bmp"
+            | "right.ico" => (self.second_image.is_some(), MAX_IMAGE_BYTES),
             _ => {
                 contents.other_members += 1;
                 return Ok(Ok(()));

@@ -4,7 +4,7 @@
 //!
 //! | member | content |
 //! |---|---|
-//! | `KEY.jpg`, `.jpeg`, `.png`, `.webp` | the image |
+//! | `KEY.jpg`, `.jpeg`, `.png`, `.webp`, `.gif`, `.bmp`, `.ico` | the image |
 //! | `KEY.right.jpg` and so on | the right image of a task about two |
 //! | `KEY.json` | a record in the format of [`generic`](crate::read::generic()), or a list of records about the image; `image` is optional |
 //! | `KEY.txt` | a caption; `KEY.json` is then assumed to be another tool's and ignored |

@@ -7,7 +7,7 @@ use std::{
 use vlp_files::write_synced;
 
 use super::{MANIFEST, Manifest, PackOptions, PackReport, ShardEntry, sidecar};
-use crate::{DataError, Source};
+use crate::{DataError, Source, decode::Format};
 
 const BLOCK_BYTES: u64 = 512;
 /// Two blocks of zeros.
@@ -186,9 +186,5 @@ impl Shard {
 
 /// The file extension of an encoded image.
 fn extension(bytes: &[u8]) -> &'static str {
-    match bytes {
-        [0xff, 0xd8, ..] => "jpg",
-        [0x89, b'P', ..] => "png",
-        _ => "webp",
-    }
+    Format::of(bytes).unwrap_or(Format::WebP).extension()
 }

@@ -204,6 +204,86 @@ fn visual_genome_files_are_read() {
     );
 }
 
+/// As `data/genome/setup_vg.py` of bottom-up attention, whose vocabularies have cleaned names.
+#[test]
+fn names_of_visual_genome_are_cleaned_as_those_of_its_vocabularies() {
+    let dir = folder(&["1.png"]);
+    fs::rename(dir.path().join("1.png"), dir.path().join("1.jpg")).unwrap();
+    let object = |id: u64, names: &[&str]| json!({ "object_id": id, "x": 1, "y": 1, "w": 3, "h": 2, "names": names });
+    let objects = json!([{ "image_id": 1, "objects": [
+        object(1, &["Shirt."]),
+        object(2, &["white shirt"]),
+        object(3, &["small  White shirt."]),
+        object(4, &["tennis court"]),
+        object(5, &["old white shirt"]),
+        object(6, &["dark shirt"]),
+        // The vocabulary has the whole name, but it is a car that is red.
+        object(7, &["red car"]),
+        object(8, &["unicorn", "black shirt"]),
+    ] }]);
+    let attributes = json!([{ "image_id": 1, "attributes": [
+        { "object_id": 1, "attributes": ["Red and striped."] },
+        { "object_id": 2, "attributes": ["white", "black and white"] },
+        { "object_id": 4, "attributes": ["white and black"] },
+    ] }]);
+    let json = |name: &str, value: Value| put(&dir, name, value.to_string());
+    let files = GenomeFiles {
+        image_data: json(
+            "image_data.json",
+            json!([{ "image_id": 1, "width": 8, "height": 6 }]),
+        ),
+        regions: json(
+            "region_descriptions.json",
+            json!([{ "id": 1, "regions": [{ "phrase": "a shirt" }] }]),
+        ),
+        images: dir.path().into(),
+        objects: Some((
+            json("objects.json", objects),
+            put(
+                &dir,
+                "objects_vocab.txt",
+                "shirt\ntennis court\nred car\ncar\n",
+            ),
+        )),
+        attributes: Some((
+            json("attributes.json", attributes),
+            put(
+                &dir,
+                "attributes_vocab.txt",
+                "white\nred\nstriped\nblack and white\nsmall\nblack",
+            ),
+        )),
+    };
+    let labels = |files: &GenomeFiles| {
+        let source = visual_genome(files, &limits()).unwrap();
+        let objects = source.objects(0).unwrap().unwrap();
+        let labels = objects.into_iter().map(|o| (o.class, o.attributes));
+        (
+            labels.collect::<Vec<_>>(),
+            source.report().outside_vocabulary,
+        )
+    };
+    let expected = [
+        (0, vec![1, 2]),
+        (0, vec![0, 3]),
+        (0, vec![4, 0]),
+        (1, vec![0, 5]),
+        (0, vec![]),
+        (3, vec![1]),
+        (0, vec![5]),
+    ];
+    // Outside are the old white shirt and the attribute dark.
+    assert_eq!(labels(&files), (expected.to_vec(), 2));
+    let (without, outside) = labels(&GenomeFiles {
+        attributes: None,
+        ..files
+    });
+    let classes: Vec<usize> = without.iter().map(|(class, _)| *class).collect();
+    assert_eq!(classes, [0, 0, 0, 1, 0, 3, 0]);
+    assert!(without.iter().all(|(_, attributes)| attributes.is_empty()));
+    assert_eq!(outside, 1);
+}
+
 /// An empty list of objects says that there are none; a record that is missing or invalid says nothing.
 #[test]
 fn boxes_of_an_image_without_a_valid_record_of_objects_are_unknown() {

@@ -39,7 +39,7 @@ fn damaged_images_are_errors_when_they_are_loaded() {
             .load(1)
             .unwrap_err()
             .to_string()
-            .contains("not a JPEG, PNG or WebP file")
+            .contains("not a JPEG, PNG, WebP, GIF, BMP or ICO file")
     );
     assert!(source.load(2).is_err() && source.captions(2).is_err());
 }
@@ -66,7 +66,7 @@ fn boxes_of_an_unreadable_image_are_named_with_what_is_wrong_with_it() {
     let record = json!({ "image": "a.png", "caption": "x", "boxes": [labeled_box, labeled_box] });
     let file = put(&dir, "own.jsonl", record.to_string());
     let source = generic(file, GenericOptions::default()).unwrap();
-    let reason = "a.png: not a JPEG, PNG or WebP file";
+    let reason = "a.png: not a JPEG, PNG, WebP, GIF, BMP or ICO file";
     assert_skipped(
         &source,
         &[("record 1, box 1", reason), ("record 1, box 2", reason)],

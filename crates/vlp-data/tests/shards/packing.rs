@@ -293,3 +293,51 @@ fn sets_that_differ_from_their_manifest_are_rejected() {
     .unwrap();
     assert!(open_error().to_string().contains("must be vlp-shards 1"));
 }
+
+/// As many images of NLVR2 are; the members have the names of their formats.
+#[test]
+fn images_in_other_formats_under_png_names_are_packed() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let dir = tempfile::tempdir().unwrap();
+    let files = ["animated.gif", "palette.bmp", "bitmap.ico"];
+    for (number, file) in files.iter().enumerate() {
+        let renamed = dir.path().join(format!("{number}.png"));
+        fs::copy(data.join(file), renamed).unwrap();
+    }
+    let lines = ["0.png", "1.png"].map(|left| {
+        let (image, image2) = (left, "2.png");
+        let record =
+            serde_json::json!({ "image": image, "image2": image2, "text": "two", "label": true });
+        record.to_string()
+    });
+    let file = dir.path().join("own.jsonl");
+    fs::write(&file, lines.join("\n")).unwrap();
+    let source = generic(file, GenericOptions::default()).unwrap();
+    assert_eq!((source.size(0), source.size(1)), ((24, 16), (24, 16)));
+    let right = source.load(0).unwrap().second_image.unwrap();
+    assert_eq!((right.width, right.height), (40, 40));
+    let set = dir.path().join("set");
+    let report = pack(&source, &set, &small_shards()).unwrap();
+    assert_eq!(report.skipped_records, []);
+    let shards = read(&set);
+    assert_eq!((shards.len(), shards.report().skipped), (2, 0));
+    for index in 0..2 {
+        let (packed, read) = (source.load(index).unwrap(), shards.load(index).unwrap());
+        assert_eq!(
+            (read.image, read.second_image),
+            (packed.image, packed.second_image)
+        );
+    }
+    let archive = fs::read(set.join("000000.tar")).unwrap();
+    for name in [
+        "000000000.gif",
+        "000000000.right.ico",
+        "000000001.bmp",
+        "000000001.right.ico",
+    ] {
+        let has_member = archive
+            .windows(name.len())
+            .any(|bytes| bytes == name.as_bytes());
+        assert!(has_member, "{name}");
+    }
+}

@@ -27,26 +27,28 @@ pub struct ImageSize {
     pub height: u32,
 }
 
-/// Writes detections in the order of `detections`. If there is an error, no file is written.
+/// Writes detections in the order of `detections`, also those without area or outside of their image, as the official tool
+/// reads them. If there is an error, no file is written.
 ///
 /// # Errors
-/// [`FileError::BadBox`] for a coordinate that is not finite or a width or height that is not above 0,
-/// [`FileError::BadScore`], [`FileError::Write`].
+/// [`FileError::BadBox`] for a coordinate that is not finite or a width or height below 0, [`FileError::BadScore`],
+/// [`FileError::Write`].
 pub fn write_detections<'a>(
     file: impl AsRef<Path>,
     detections: impl IntoIterator<Item = &'a Detection>,
 ) -> Result<(), FileError> {
     let file = file.as_ref();
-    write_array(file, detections, |index, d| check(file, index, d, None))
+    write_array(file, detections, |index, d| check(file, index, d))
 }
 
 /// Reads detections in the order of the file; each must be in one of `images`. An image may have none.
 ///
-/// A box may extend beyond its image, as those of DETR do, but must overlap it.
+/// A box may extend beyond its image, as those of DETR do. One without area or outside of its image is a detection like any
+/// other, as in the official tool; [`score_detections`] counts them.
 ///
 /// # Errors
-/// [`FileError`] naming the record: an invalid detection, an unknown image, a score
-/// that is not finite, or a box that is not finite, has no area or is outside of its image.
+/// [`FileError`] naming the record: an invalid detection, an unknown image, a score that is not finite, or a box that is
+/// not finite or has a width or height below 0.
 pub fn read_detections(
     file: impl AsRef<Path>,
     images: &[ImageSize],
@@ -81,20 +83,17 @@ fn read_detections_of(
             id: format!("image {}", detection.image_id),
             expected: sizes.len(),
         };
-        let size = sizes.get(&detection.image_id).ok_or_else(unknown)?;
-        check(file, index, &detection, size.as_ref())?;
+        if !sizes.contains_key(&detection.image_id) {
+            return Err(unknown());
+        }
+        check(file, index, &detection)?;
         detections.push(detection);
         Ok(())
     })?;
     Ok(detections)
 }
 
-fn check(
-    file: &Path,
-    index: usize,
-    detection: &Detection,
-    size: Option<&ImageSize>,
-) -> Result<(), FileError> {
+fn check(file: &Path, index: usize, detection: &Detection) -> Result<(), FileError> {
     let &Detection {
         image_id,
         bbox,
@@ -109,35 +108,38 @@ fn check(
             score,
         });
     }
-    let [x, y, width, height] = bbox;
-    let is_outside = |size: &ImageSize| {
-        let (w, h) = (f64::from(size.width), f64::from(size.height));
-        x >= w || y >= h || x + width <= 0.0 || y + height <= 0.0
-    };
+    let [_, _, width, height] = bbox;
     let problem = if bbox.iter().any(|v| !v.is_finite()) {
-        "is not finite".to_owned()
-    } else if width <= 0.0 || height <= 0.0 {
-        "has no area".to_owned()
+        "is not finite"
+    } else if width < 0.0 || height < 0.0 {
+        "has a side below 0"
     } else {
-        match size.filter(|size| is_outside(size)) {
-            None => return Ok(()),
-            Some(size) => format!("is outside of the {} x {} image", size.width, size.height),
-        }
+        return Ok(());
     };
     Err(FileError::BadBox {
         file: file.to_owned(),
         index,
         image_id,
         bbox,
-        problem,
+        problem: problem.to_owned(),
     })
+}
+
+/// Whether a box has an area in common with its image, or has an area, if the size of the image is unknown.
+fn overlaps([x, y, width, height]: [f64; 4], size: Option<ImageSize>) -> bool {
+    let is_inside = |size: ImageSize| {
+        let (w, h) = (f64::from(size.width), f64::from(size.height));
+        x < w && y < h && x + width > 0.0 && y + height > 0.0
+    };
+    width > 0.0 && height > 0.0 && size.is_none_or(is_inside)
 }
 
 /// Box AP of a result file against an `instances_*.json`.
 ///
 /// As in the official tool, objects and detections of categories that the list `categories` lacks are not scored, nor are
 /// objects of images that the list `images` lacks. Without a list `categories` (the official tool fails), every category
-/// is scored. [`FileScores::notes`] name what is not scored.
+/// is scored. Boxes without area or outside of their image are scored like any others, as in the official tool.
+/// [`FileScores::notes`] name what is not scored, and the number of these boxes.
 ///
 /// # Errors
 /// [`FileError`], see [`read_detections`] and [`coco_ap::evaluate`](crate::coco_ap::evaluate); an empty result file with
@@ -184,6 +186,17 @@ pub fn score_detections(
         let mut unlisted = Unlisted::new("detection", "category", "categories");
         detections.retain(|d| unlisted.retain(categories.contains(&d.category_id), d.category_id));
         notes.extend(unlisted.note(results));
+    }
+    let is_elsewhere = |d: &&Detection| {
+        let size = sizes.get(&d.image_id).copied().flatten();
+        !overlaps(d.bbox, size)
+    };
+    let elsewhere = detections.iter().filter(is_elsewhere).count();
+    if elsewhere > 0 {
+        notes.push(format!(
+            "{}: boxes without area or outside of their image: {elsewhere}; they are scored, as in the official tool",
+            results.display()
+        ));
     }
     let truths: Vec<GroundTruth> = truths
         .into_iter()

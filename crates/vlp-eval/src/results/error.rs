@@ -100,8 +100,8 @@ pub enum FileError {
         /// The score.
         score: f64,
     },
-    /// A box with a coordinate that is not finite, without an area, or entirely outside of its image.
-    #[error("{}: record {index} (image {image_id}): box {bbox:?} {problem}; expected [x, y, width, height] in pixels with width and height above 0", file.display())]
+    /// A box with a coordinate that is not finite, or a width or height below 0.
+    #[error("{}: record {index} (image {image_id}): box {bbox:?} {problem}; expected [x, y, width, height] in pixels with width and height not below 0", file.display())]
     BadBox {
         /// The file.
         file: PathBuf,

@@ -24,7 +24,8 @@ pub struct FileScores<S> {
     pub annotated: usize,
     /// Number of scored images without a detection; 0 for other files.
     pub without_results: usize,
-    /// Records that were not scored, as in the official tools; one sentence each.
+    /// Records that were not scored, as in the official tools, and detections without area or outside of their image; one
+    /// sentence each.
     pub notes: Vec<String>,
 }
 

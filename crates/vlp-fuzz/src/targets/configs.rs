@@ -39,7 +39,7 @@ pub fn configs(scratch: &Scratch, input: &[u8]) {
         let _ = accepted(finetune(
             "vqa",
             &config,
-            "run".as_ref(),
+            Some("run".as_ref()),
             &Sources::default(),
         ));
     }

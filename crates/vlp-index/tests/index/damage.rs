@@ -89,7 +89,7 @@ fn other_formats_and_unknown_fields_are_refused() {
         (
             "\"format\": 1",
             "\"format\": 2",
-            "its format is 2, written by another version of vlp; this one reads 1",
+            "its format is 2; this version of vlp-index reads format 1",
         ),
         ("\"complete\"", "\"finished\"", "unknown field `finished`"),
         ("\"preset\"", "\"presets\"", "unknown field `presets`"),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+mod embeddings;
 mod search;
 mod support;
 mod writing;

@@ -28,15 +28,15 @@ fn images_and_texts_are_those_that_were_written() {
     assert_eq!(index.texts_of(9).count(), 0);
     // Each image is the best one for its own embedding.
     for (number, image) in index.images().iter().enumerate() {
-        let best = index
-            .image_embeddings()
-            .top(&unit_vector(image.sample as u64, DIM), 1)[0];
+        let query = unit_vector(image.sample as u64, DIM);
+        let best = index.image_embeddings().top(&query, 1).unwrap()[0];
         assert_eq!(best.index, number);
         assert!((best.score - 1.0).abs() < 1e-3);
         let thumbnail = index.thumbnail(number).unwrap().unwrap();
         assert_eq!(thumbnail, vec![image.sample as u8; image.sample + 1]);
     }
     assert_eq!(index.thumbnail(9).unwrap(), None);
-    let best = index.text_embeddings().top(&unit_vector(999, DIM), 1)[0];
+    let query = unit_vector(999, DIM);
+    let best = index.text_embeddings().top(&query, 1).unwrap()[0];
     assert_eq!(index.texts()[best.index].text.as_str(), "common");
 }

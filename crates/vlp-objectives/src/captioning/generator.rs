@@ -48,7 +48,7 @@ impl<'a> CaptionGenerator<'a> {
         })
     }
 
-    /// A sampled caption of each image: the same for the same seed.
+    /// A sampled caption of each image, a function of the image and its seed. A missing seed is 0; surplus ones are ignored.
     pub fn sample(
         &self,
         config: &GenerationConfig,
@@ -61,7 +61,8 @@ impl<'a> CaptionGenerator<'a> {
         samples.into_iter().flatten().collect()
     }
 
-    /// Sampled captions of each image, one for each of its seeds; all images have as many seeds as the first.
+    /// Sampled captions of each image, as many as the first image has seeds, at least one. Every image should have that many
+    /// seeds: a missing one is 0, and surplus ones are ignored.
     pub fn samples(
         &self,
         config: &GenerationConfig,

@@ -136,6 +136,8 @@ impl CaptioningConfig {
     }
 
     /// Builds the output layer.
+    ///
+    /// Initial weights are burn's defaults; `vlp_models::initialize` sets those of the published models.
     pub fn init(&self, vocab_size: usize, device: &Device) -> Captioning {
         Captioning {
             bias: Param::from_tensor(Tensor::zeros([vocab_size], device)),

@@ -11,6 +11,7 @@ use super::boxes::{cxcywh_to_xyxy, giou};
 use super::heads::DetectionOutput;
 use super::matcher::Pairs;
 use super::target::DetectionTarget;
+use crate::loss::tracked_zeros;
 
 /// Sums over a batch and their divisors, so that the sums of several vocabularies can be added before they are divided into
 /// means.
@@ -34,6 +35,8 @@ pub struct SetLossSums {
 
 impl SetLossSums {
     /// Sums of `output` for `pairs[layer][image]`; queries without an object have the class weight `no_object`.
+    ///
+    /// Without matched objects, and without attributes of them, the gradients of boxes and of attributes are zero (DETR).
     pub fn new(
         output: &DetectionOutput,
         targets: &[&DetectionTarget],
@@ -70,7 +73,11 @@ impl SetLossSums {
         }
         let matched = matched_rows.len() / layers;
         let by_layer = |tensor: Tensor<2>| -> Tensor<1> { tensor.sum_dim(1).squeeze_dim(1) };
-        let zero = Tensor::zeros([layers], &device);
+        let zeros = |predictions: &Tensor<4>| {
+            let width = predictions.dims()[3];
+            let first = predictions.clone().slice(s![.., 0..1, 0..1, ..]);
+            tracked_zeros(first.reshape([layers, width]))
+        };
         let log_probs = log_prob(output.logits.clone().reshape([rows, classes]), &labels);
         let weights: Tensor<2> =
             Tensor::from_data(TensorData::new(weights, [layers, batch * queries]), &device);
@@ -78,13 +85,18 @@ impl SetLossSums {
         let mut sums = Self {
             class,
             class_weight: matched as f64 + no_object * (batch * queries - matched) as f64,
-            l1: zero.clone(),
-            giou: zero.clone(),
+            l1: Tensor::zeros([layers], &device),
+            giou: Tensor::zeros([layers], &device),
             boxes: targets.iter().map(|target| target.objects.len()).sum(),
-            attribute: zero,
+            attribute: Tensor::zeros([layers], &device),
             attributed: attributed / layers,
         };
+        if let Some(logits) = output.attributes.as_ref().filter(|_| attributed == 0) {
+            sums.attribute = zeros(logits);
+        }
         if matched == 0 {
+            sums.l1 = zeros(&output.boxes);
+            sums.giou = sums.l1.clone();
             return sums;
         }
         let matched_rows: Tensor<1, Int> = Tensor::from_ints(matched_rows.as_slice(), &device);

@@ -60,7 +60,9 @@ impl Probe {
                 .init(D_MODEL, device)
                 .map_err(ConformanceError::setup)?,
             patches: LinearConfig::new(3 * PATCH * PATCH, D_MODEL).init(device),
-            text_embedding: text_embedding.init(device),
+            text_embedding: text_embedding
+                .init(device)
+                .map_err(ConformanceError::setup)?,
             encoder: encoder.init(device).map_err(ConformanceError::setup)?,
             decoder: decoder.init(device).map_err(ConformanceError::setup)?,
         })

@@ -9,6 +9,7 @@ mod detection;
 mod downstream;
 mod masking;
 mod matching;
+mod no_targets;
 mod nothing_to_predict;
 mod result_files;
 mod set;

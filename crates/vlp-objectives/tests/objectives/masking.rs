@@ -219,6 +219,10 @@ fn predictions_are_probabilities_in_descending_order() {
             assert!(sum <= 1.0 + 1e-5);
         }
     }
+    let none = mlm.predict(&output, &targets, 0);
+    let masked: Vec<usize> = targets.iter().map(|target| target.masked.len()).collect();
+    assert_eq!(none.iter().map(Vec::len).collect::<Vec<_>>(), masked);
+    assert!(none.iter().flatten().all(Vec::is_empty));
     let unmasked = MlmTarget::default();
     let predictions = mlm.predict(&output, &[&unmasked; 8], 4);
     assert_eq!(predictions, vec![Vec::<Vec<(u32, f32)>>::new(); 8]);

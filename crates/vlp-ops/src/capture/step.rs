@@ -6,7 +6,7 @@ use burn::prelude::*;
 
 use super::value::Value;
 
-/// A recorded training step: forward and backward pass and update, which write weights and states where they lie.
+/// A recorded training step: forward and backward pass and update, which write weights and states in place.
 ///
 /// Unlike a [`Captured`](super::Captured) function, the step may use autodiff; the tensors that it reads are its inputs, or are
 /// kept by the owner of the graph. All that differs from step to step, such as learning rates, must be a value of an input:

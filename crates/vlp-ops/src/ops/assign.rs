@@ -7,7 +7,8 @@ use burn::prelude::*;
 use crate::Assignment;
 
 /// Assigns objects to queries so that the total cost is the lowest: all objects if there are enough queries, otherwise as many
-/// as there are queries. Queries without an object get the number `none`. `None` for costs that are not f32 on a GPU, and for more than 384 queries or objects.
+/// as there are queries. Unmatched queries get the index `none`. Returns `None` for costs that are not f32 on a GPU, and for
+/// more than 384 queries or objects.
 ///
 /// The costs of padding are not read. Ties are resolved deterministically. The result has no gradient.
 ///

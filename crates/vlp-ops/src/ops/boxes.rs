@@ -12,8 +12,8 @@ use crate::BoxCost;
 /// The result has no gradient.
 ///
 /// # Shapes
-/// - `predicted`: `[problems, queries, 4]`; each problem belongs to an image, and there are as many problems of each
-/// - `objects`: `[images, objects, 4]`, those of the problem with the image's number, modulo the number of images
+/// - `predicted`: `[problems, queries, 4]`; `problems` is a multiple of `images`, and problem `i` belongs to image `i % images`
+/// - `objects`: `[images, objects, 4]`
 /// - `gains`: `[problems, queries, objects]`
 /// - output: `[problems, objects, queries]`
 pub fn pairwise_box_cost(

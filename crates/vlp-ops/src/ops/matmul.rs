@@ -4,8 +4,8 @@
 
 use burn::prelude::*;
 
-/// `lhs rhs`, in the precision of [`set_matmul_precision`](crate::set_matmul_precision) on a GPU; on the CPU in f32, other than
-/// [`linear`](crate::linear).
+/// The matrix product of `lhs` and `rhs`: on a GPU in the precision of [`set_matmul_precision`](crate::set_matmul_precision),
+/// on the CPU always in f32, unlike [`linear`](crate::linear).
 ///
 /// # Shapes
 /// - `lhs`: `[.., rows, depth]`

@@ -63,7 +63,7 @@ impl UpdateControl {
         }
     }
 
-    /// Tensors are updated where they lie.
+    /// Tensors are updated in place.
     #[must_use]
     pub fn in_place(mut self, in_place: &InPlace) -> Self {
         self.in_place = Some(in_place.clone());

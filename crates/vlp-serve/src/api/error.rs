@@ -124,7 +124,7 @@ impl From<ModelError> for ApiError {
                 code: ErrorCode::InvalidImage,
                 ..Self::field("images", message)
             },
-            ModelError::Failed(message) => Self::new(ErrorCode::Internal, message),
+            error => Self::new(ErrorCode::Internal, error.to_string()),
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct SearchInfo {
 pub struct SearchQuery {
     /// What is searched for.
     pub subject: SearchSubject,
-    /// Hits that are wanted.
+    /// Maximum number of hits.
     pub top: usize,
     /// Of the best hits by similarity, how many the matching head puts in order.
     pub rerank: usize,
@@ -54,7 +54,7 @@ pub struct SearchHits {
 /// An image that a text describes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ImageHit {
-    /// Its number in the index.
+    /// Its index among the images of the search index.
     pub image: usize,
     /// Its name in its data set.
     pub name: String,
@@ -75,8 +75,8 @@ pub struct TextHit {
     pub similarity: f32,
     /// Probability that it describes the image, if the matching head has read both.
     pub probability: Option<f32>,
-    /// Numbers of the images of the index that have it, the first ones.
+    /// Indices of the first images of the search index that have it.
     pub images: Vec<usize>,
-    /// How many images of the index have it.
+    /// Number of images of the search index that have it.
     pub image_count: usize,
 }

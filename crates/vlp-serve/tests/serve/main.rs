@@ -10,6 +10,7 @@ mod errors;
 mod faults;
 mod gate;
 mod limits;
+mod missing_methods;
 mod origins;
 mod running;
 mod schema;

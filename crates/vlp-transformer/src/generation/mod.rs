@@ -39,7 +39,7 @@ pub struct GenerationConfig {
     /// Minimum number of generated tokens before `eos` is allowed.
     #[serde(default)]
     pub min_new_tokens: usize,
-    /// Number of beams; 1 is greedy search. A search ends as with Hugging Face's `early_stopping`.
+    /// Number of beams; 1 is greedy search, and 0 counts as 1. A search ends as with Hugging Face's `early_stopping`.
     pub num_beams: usize,
     /// Exponent of the length by which the sum of log-probabilities is divided; 0 compares plain sums.
     pub length_penalty: f64,

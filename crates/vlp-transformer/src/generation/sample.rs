@@ -12,7 +12,8 @@ use super::{GeneratedSequence, GenerationConfig, TokenScorer};
 #[non_exhaustive]
 #[serde(deny_unknown_fields, default)]
 pub struct Sampling {
-    /// Log-probabilities are divided by this, which must be above 0; below 1 makes probable tokens more probable.
+    /// Log-probabilities are divided by this, which must be above 0; below 1 makes probable tokens more probable. Values below
+    /// 1e-6 count as 1e-6.
     pub temperature: f64,
     /// Keeps the smallest set of most probable tokens whose probabilities sum to at least this, in `(0, 1]`.
     pub top_p: f64,

@@ -6,8 +6,8 @@ use crate::common::{
 use burn::module::Module;
 use burn::prelude::*;
 use vlp_transformer::{
-    AttentionBias, DecoderInput, EncoderConfig, LayerConfig, Memory, MultiHeadAttentionConfig,
-    TransformerError,
+    AttentionBias, DecoderConfig, DecoderInput, EncoderConfig, LayerConfig, Memory,
+    MultiHeadAttentionConfig, TextEmbeddingConfig, TransformerError,
 };
 
 /// Normalized states; the order of sums differs.
@@ -231,4 +231,45 @@ fn dropout_must_be_a_probability_below_one() {
         let error = config.init(&Device::flex()).unwrap_err().to_string();
         assert!(error.starts_with("dropout = "), "{error}");
     }
+}
+
+#[test]
+fn every_dropout_must_be_a_probability_below_one() {
+    let device = Device::flex();
+    for dropout in [-0.1, 1.0, 1.5, f64::NAN] {
+        let layer = layer().with_activation_dropout(dropout);
+        let errors = [
+            EncoderConfig::new(1, layer.clone()).init(&device).err(),
+            DecoderConfig::new(1, layer).init(&device).err(),
+        ];
+        for error in errors {
+            let is_named = matches!(
+                error,
+                Some(TransformerError::Config {
+                    key: "activation_dropout",
+                    ..
+                })
+            );
+            assert!(is_named, "{dropout}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn configurations_are_the_same_after_being_written_and_read() {
+    fn check<T>(config: &T)
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+    {
+        let json = serde_json::to_value(config).unwrap();
+        assert_eq!(serde_json::from_value::<T>(json.clone()).unwrap(), *config);
+        let mut unknown = json;
+        unknown["heads"] = 3.into();
+        let line = serde_json::from_value::<T>(unknown).unwrap_err();
+        assert!(line.to_string().contains("unknown field `heads`"), "{line}");
+    }
+    check(&EncoderConfig::new(3, layer()));
+    check(&DecoderConfig::new(2, LayerConfig::bert(16, 4, 32, 0.1)));
+    check(&MultiHeadAttentionConfig::new(24, 8).with_dropout(0.2));
+    check(&TextEmbeddingConfig::new(30, 8).with_max_positions(6));
 }

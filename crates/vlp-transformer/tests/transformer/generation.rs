@@ -25,7 +25,7 @@ impl Model {
             .with_type_vocab_size(1)
             .with_dropout(0.0);
         Self {
-            words: randomize_weights(words.init(device), seed),
+            words: randomize_weights(words.init(device).unwrap(), seed),
             decoder: randomize_weights(
                 decoder(LayerConfig::detr(16, 4, 32, 0.0), 2, device),
                 seed + 50,

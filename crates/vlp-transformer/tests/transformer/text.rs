@@ -2,7 +2,7 @@
 
 use crate::common::{max_abs_diff, randomize_weights};
 use burn::prelude::*;
-use vlp_transformer::{TextBatch, TextEmbeddingConfig};
+use vlp_transformer::{TextBatch, TextEmbeddingConfig, TransformerError};
 
 fn config() -> TextEmbeddingConfig {
     TextEmbeddingConfig::new(30, 8)
@@ -30,7 +30,7 @@ fn rows_are_padded_to_the_longest_row() {
 
 #[test]
 fn too_long_texts_and_unknown_ids_are_errors() {
-    let words = config().init(&Device::flex());
+    let words = config().init(&Device::flex()).unwrap();
     words.check(&[&[0, 29], &[1, 2, 3, 4, 5, 6]]).unwrap();
     assert_eq!(
         words
@@ -49,7 +49,7 @@ fn too_long_texts_and_unknown_ids_are_errors() {
 #[test]
 fn forward_from_gives_later_positions() {
     let device = Device::flex();
-    let words = randomize_weights(config().init(&device), 4);
+    let words = randomize_weights(config().init(&device).unwrap(), 4);
     let text = TextBatch::collate(&[&[4, 5, 6, 7], &[8, 9, 10, 11]], 0, &device);
     let whole = words.forward(text.ids.clone());
     for position in 0..4 {
@@ -67,7 +67,7 @@ fn forward_from_gives_later_positions() {
 #[test]
 fn token_types_are_per_token() {
     let device = Device::flex();
-    let words = randomize_weights(config().init(&device), 4);
+    let words = randomize_weights(config().init(&device).unwrap(), 4);
     let ids = TextBatch::collate(&[&[4, 5, 6, 7]], 0, &device).ids;
     let plain = words.forward(ids.clone());
     let typed = |token_types: [i32; 4]| {
@@ -84,4 +84,13 @@ fn token_types_are_per_token() {
         0.0
     );
     assert!(max_abs_diff(half(pair, 2), half(plain, 2)) > 1e-2);
+}
+
+#[test]
+fn dropout_must_be_a_probability_below_one() {
+    for dropout in [-0.1, 1.0, f64::NAN] {
+        let error = config().with_dropout(dropout).init(&Device::flex()).err();
+        let is_named = matches!(error, Some(TransformerError::Config { key: "dropout", .. }));
+        assert!(is_named, "{dropout}: {error:?}");
+    }
 }

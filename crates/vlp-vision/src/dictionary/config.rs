@@ -45,10 +45,11 @@ pub struct DictionaryConfig {
     /// Whether the codes are updated in each forward pass or at the end of a step.
     #[serde(default)]
     pub follow: UpdateTime,
-    /// Decay of the moving average at each update, in `0..=1`. Not given in the paper; 0.4 in the released configuration.
+    /// Decay of the moving average at each update, in `0..=1`. Not given in the paper; 0.4 in the released configuration,
+    /// which updates twice in an optimizer step: 0.16 with `follow = "step"`.
     pub decay: f64,
-    /// Increment per update, in `0..=1`, by which the decay rises from 0 to `decay`, as the released code intends but does not do; 0 uses
-    /// `decay` from the start.
+    /// Increment per update, in `0..=1`, by which the decay rises from 0 to `decay`; 0 uses `decay` from the start, as the
+    /// released code does (it defines such a ramp, but never calls it).
     pub ramp: f64,
     /// Include padded grid features in the update; true in the released code.
     pub count_padding: bool,

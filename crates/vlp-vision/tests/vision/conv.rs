@@ -107,3 +107,27 @@ fn gradients_equal_finite_differences() {
         );
     }
 }
+
+#[test]
+#[should_panic(expected = "a kernel of 0 pixels")]
+fn a_kernel_of_no_pixels_is_refused() {
+    let spec = ConvSpec {
+        kernel: 0,
+        ..ConvSpec::conv1x1(2, 2, 1)
+    };
+    spec.init(&Device::flex());
+}
+
+#[test]
+fn padding_preserves_the_size_for_odd_kernels() {
+    let device = Device::flex();
+    let x = random([1, 2, 9, 7], 1, &device);
+    for (kernel, dilation) in [(1, 1), (3, 1), (3, 2), (5, 1), (7, 3)] {
+        let spec = ConvSpec {
+            kernel,
+            dilation,
+            ..ConvSpec::conv1x1(2, 4, 1)
+        };
+        assert_eq!(spec.init(&device).forward(x.clone()).dims(), [1, 4, 9, 7]);
+    }
+}

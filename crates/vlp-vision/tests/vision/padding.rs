@@ -150,3 +150,10 @@ fn positions_are_distinct() {
         }
     }
 }
+
+#[test]
+#[should_panic(expected = "dim = 6 is not a multiple of 4")]
+fn positions_need_a_multiple_of_four_channels() {
+    let valid = Tensor::<3>::zeros([1, 2, 2], &Device::flex()).greater_elem(0.5);
+    sine_positions(valid, 6);
+}

@@ -61,6 +61,11 @@ impl ConfigArgs {
             ..self.train.sources()
         })
     }
+
+    /// Whether the run is a short trial.
+    pub(super) fn is_quick(&self) -> bool {
+        self.train.quick
+    }
 }
 
 impl TrainArgs {

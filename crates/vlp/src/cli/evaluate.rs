@@ -42,8 +42,21 @@ impl EvaluateArgs {
         for score in &validation.scores {
             print_metric(&score.name, score.value)?;
         }
+        for note in &validation.notes {
+            warn(format_args!("note: {note}"));
+        }
         for problem in &validation.unreadable {
             warn(format_args!("skipped: {problem}"));
+        }
+        if let Some(available) = validation.available {
+            let examples = validation.examples;
+            let hint = match examples + validation.unreadable.len() < available {
+                true => format!("; --set eval.examples={available} evaluates all"),
+                false => String::new(),
+            };
+            warn(format_args!(
+                "evaluated: {examples} of {available} examples{hint}"
+            ));
         }
         if let Some(folder) = self.results {
             let count = validation.predictions.answers_without_id;

@@ -41,6 +41,7 @@ pub(super) struct PretrainArgs {
 
 impl PretrainArgs {
     pub(super) fn run(self, processes: &Arc<dyn ProcessGroup>) -> Result<(), VlpError> {
+        let is_trial = self.config.is_quick();
         let (config, run) = match (self.resume, self.out) {
             (Some(path), _) => (resolve(&Sources::default())?, RunChoice::Resume(path)),
             (None, Some(path)) => (self.config.resolve()?, RunChoice::New(path)),
@@ -51,6 +52,7 @@ impl PretrainArgs {
         let options = TrainOptions::new(config, run)
             .with_device(self.device.name)
             .with_stop_at(self.stop_at)
+            .with_is_trial(is_trial)
             .with_stop(Some(stop_on_signal()?));
         self.processes.train(options, processes)
     }
@@ -99,7 +101,8 @@ pub(super) struct FinetuneArgs {
     /// Folder of the new run.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Train the same model from random weights instead, to measure the benefit of pre-training.
+    /// Start the same model where the run itself started instead, from its `weights` files (such as a ResNet and a BERT) or
+    /// from random weights, to measure the benefit of pre-training; `--set weights=[]` leaves out the files.
     #[arg(long, conflicts_with = "checkpoint")]
     from_scratch: bool,
     #[command(flatten)]
@@ -114,10 +117,8 @@ impl FinetuneArgs {
     pub(super) fn run(self, processes: &Arc<dyn ProcessGroup>) -> Result<(), VlpError> {
         let pretrained = run_config(&self.from)?;
         let sources = self.config.sources();
-        let mut config = finetune(&self.task, &pretrained, &self.from, &sources)?;
-        if self.from_scratch {
-            config.from = None;
-        }
+        let from = (!self.from_scratch).then_some(self.from.as_path());
+        let mut config = finetune(&self.task, &pretrained, from, &sources)?;
         if let Some(choice) = self.checkpoint {
             if sources.set_keys().any(|key| key == "from_checkpoint") {
                 let message = "--set from_checkpoint: the same as --checkpoint; give one of them";
@@ -127,6 +128,7 @@ impl FinetuneArgs {
         }
         let options = TrainOptions::new(config, RunChoice::New(self.out))
             .with_device(self.device.name)
+            .with_is_trial(sources.quick)
             .with_stop(Some(stop_on_signal()?));
         self.processes.train(options, processes)
     }

@@ -46,10 +46,18 @@ pub struct DataConfig {
     #[serde(default)]
     pub task: TaskKind,
     /// Minimum number of training questions for which an answer must be correct to be in the vocabulary; 9 in VQA v2.
+    /// Questions without such an answer are trained on, with a score of 0 for every answer (SOHO, bottom-up attention);
+    /// LXMERT and ViLT leave them out.
     #[serde(default = "min_answers")]
     pub min_answers: usize,
+    /// File of the answer vocabulary, instead of the answers of the training questions: `trainval_label2ans.json`,
+    /// `trainval_ans2label.json` or both in one. Published results on VQA v2's validation set are for the 3,129 answers
+    /// of train and val; training on train alone gives fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<PathBuf>,
     /// Put the text of SNLI-VE's premise before the hypothesis, separated by `[SEP]`; both must fit into
-    /// `data.max_text_len`. In the papers the image alone is the premise.
+    /// `data.max_text_len`. Both have token type 0, where Hugging Face gives the second text of a pair type 1. In the papers
+    /// the image alone is the premise.
     #[serde(default)]
     pub premise: bool,
     /// Pair every image of a batch with every text, as SOHO trains retrieval (t = 24).
@@ -131,7 +139,8 @@ pub struct MixConfig {
     /// occurrences in an epoch are equal.
     #[serde(default = "one_time")]
     pub weight: f64,
-    /// Train on its boxes too; possible only if its classes are those of `data.source`.
+    /// Train on its boxes too; possible only if its classes and attributes are those of `data.source`, which COCO's and Visual
+    /// Genome's are not.
     #[serde(default)]
     pub boxes: bool,
 }

@@ -55,7 +55,8 @@ pub struct RunConfig {
     #[serde(default)]
     pub from_checkpoint: CheckpointChoice,
     /// Checkpoints of other projects to start from (`--weights FILE`), `.safetensors` or `.pth`, loaded in this order: a
-    /// torchvision ResNet, a Hugging Face BERT, a DETR (Facebook's or Hugging Face's names), the released SOHO.
+    /// torchvision ResNet, a Hugging Face BERT, a DETR (Facebook's or Hugging Face's names), the released SOHO. A model of
+    /// any 80 classes takes the rows of COCO's 80 from DETR's class head, in order of their ids, whatever its classes are.
     #[serde(default)]
     pub weights: Vec<PathBuf>,
     /// Settings of your own objectives; part of the hash that a resumed run must match, but not read by vlp.

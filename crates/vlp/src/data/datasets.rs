@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use vlp_data::{
     AnswerVocabulary, BatchPlan, Example, Examples, LabelSpace, Loader, LoaderConfig,
-    SkippedBudget, Source, split_by_key,
+    SkippedBudget, Source, Subset, split_by_key,
 };
 use vlp_objectives::{Collator, MetricContext};
 use vlp_scenes::Split;
 use vlp_text::WordPieceTokenizer;
 
 use super::source::{answer_vocabulary, open_source};
-use super::tokenizer::load_tokenizer;
+use super::tokenizer::{load_tokenizer, relative_path_hint};
 use super::training_source::open_training_source;
 use crate::config::{RunConfig, SourceKind, TaskKind};
 use crate::error::VlpError;
@@ -23,7 +23,7 @@ use crate::error::VlpError;
 /// Training and validation data of a run.
 #[non_exhaustive]
 pub struct Datasets {
-    /// Training samples.
+    /// Training samples; none if only the validation data were opened, for an evaluation.
     pub train: Arc<dyn Source>,
     /// Validation samples, never trained on.
     pub validation: Arc<dyn Source>,
@@ -76,10 +76,7 @@ impl Datasets {
         labels: Option<&LabelSpace>,
     ) -> Result<Self, VlpError> {
         let data = &config.data;
-        // Without detection nobody reads the classes, and no message about other ones is wanted.
-        let are_read = |labels: &&LabelSpace| {
-            config.objectives.detection.is_some() && !labels.classes.is_empty()
-        };
+        let are_read = |labels: &&LabelSpace| reads_classes(config, labels);
         let opened = open_training_source(data, labels.filter(are_read))?;
         let labels = opened.source.labels().clone();
         let fixed_labels = Some(&labels).filter(are_read);
@@ -119,8 +116,52 @@ impl Datasets {
             train,
             validation,
             tokenizer,
-            answers: answer_vocabulary(&opened.consensus, data.min_answers),
+            answers: match &data.answers {
+                Some(file) => AnswerVocabulary::read(file).map_err(|e| {
+                    let hint = relative_path_hint(file).unwrap_or_default();
+                    VlpError::Config(format!("data.answers: {e}{hint}"))
+                })?,
+                None => answer_vocabulary(&opened.consensus, data.min_answers),
+            },
             notes,
+        })
+    }
+
+    /// The validation data alone, for a model that was trained for the classes of `labels`: `data.validation` or, if
+    /// `whole_source`, all of `data.source`. Without either, the part of the training data that was held out.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_for_evaluation(
+        config: &RunConfig,
+        whole_source: bool,
+        tokenizer: WordPieceTokenizer,
+        labels: &LabelSpace,
+    ) -> Result<Self, VlpError> {
+        let data = &config.data;
+        let (key, spec) = match &data.validation {
+            Some(spec) => ("data.validation", spec),
+            None if whole_source => ("data.source", &data.source),
+            None => return Self::open_with_labels(config, tokenizer, Some(labels)),
+        };
+        let fixed_labels = Some(labels).filter(|labels| reads_classes(config, labels));
+        let count = validation_scenes(config);
+        let opened = open_source(key, spec, data, fixed_labels, Split::Test, count)?;
+        if opened.source.is_empty() {
+            return Err(has_no_images(key, spec));
+        }
+        let has_classes = !opened.source.labels().classes.is_empty();
+        Ok(Self {
+            labels: match has_classes {
+                true => opened.source.labels(),
+                false => labels,
+            }
+            .clone(),
+            train: Arc::new(Subset::new(Arc::clone(&opened.source), vec![], "none")?),
+            validation: opened.source,
+            tokenizer,
+            answers: AnswerVocabulary::new(vec![]),
+            notes: opened.notes,
         })
     }
 
@@ -264,19 +305,26 @@ fn check_validation(
     labels: &LabelSpace,
     validation: &dyn Source,
 ) -> Result<(), VlpError> {
-    let problem = if validation.is_empty() {
-        "it has no images; use another source"
-    } else if config.objectives.detection.is_some()
-        && !validation.labels().classes.is_empty()
-        && !validation.labels().same_names(labels)
-    {
-        "its classes or attributes are not those of the training data, in their order; use a source with the same ones, or objectives.detection=off"
-    } else {
-        return Ok(());
-    };
-    Err(VlpError::Config(format!(
-        "data.validation = \"{spec}\": {problem}"
-    )))
+    if validation.is_empty() {
+        return Err(has_no_images("data.validation", spec));
+    }
+    if reads_classes(config, validation.labels()) && !validation.labels().same_names(labels) {
+        return Err(VlpError::Config(format!(
+            "data.validation = \"{spec}\": its classes or attributes are not those of the training data, in their order; use a source with the same ones, or objectives.detection=off"
+        )));
+    }
+    Ok(())
+}
+
+fn has_no_images(key: &str, spec: &str) -> VlpError {
+    VlpError::Config(format!(
+        "{key} = \"{spec}\": it has no images; use another source"
+    ))
+}
+
+/// Whether `labels` has classes that detection reads. Without detection no message about other classes is wanted.
+fn reads_classes(config: &RunConfig, labels: &LabelSpace) -> bool {
+    config.objectives.detection.is_some() && !labels.classes.is_empty()
 }
 
 /// Number of generated validation scenes.

@@ -127,3 +127,24 @@ fn source_is_read_without_the_folder_of_its_cache() {
     let is_noted = |note: &String| note.contains("not cached in data.index");
     assert!(data.notes.iter().any(is_noted), "{:?}", data.notes);
 }
+
+#[test]
+fn answers_are_read_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trainval_label2ans.json");
+    std::fs::write(&file, r#"["net", "pitcher"]"#).unwrap();
+    let mut set = vec![
+        "data.task=vqa".to_owned(),
+        "data.scenes.count=8".to_owned(),
+        format!("data.answers={}", file.display()),
+    ];
+    assert_eq!(
+        open(&set, None).unwrap().answers.answers(),
+        ["net", "pitcher"]
+    );
+    set.pop();
+    assert!(open(&set, None).unwrap().answers.index("net").is_none());
+    set.push("data.answers=missing.json".to_owned());
+    let message = open(&set, None).unwrap_err().to_string();
+    assert!(message.contains("data.answers: missing.json"), "{message}");
+}

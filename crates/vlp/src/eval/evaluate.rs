@@ -11,9 +11,10 @@ use vlp_objectives::{
     CapturedEncoder, Itc, Itm, Metrics, ObjectiveSet, Predictions, Pretrain, Score, VisionLanguage,
 };
 
-use super::overrides::check_overrides;
+use super::image_ids::set_image_ids;
+use super::overrides::{check_overrides, evaluates_whole_source};
 use super::retrieval::{Retriever, retrieval_metrics};
-use crate::config::{CheckpointChoice, RunConfig, Sources, overlay};
+use crate::config::{CheckpointChoice, RunConfig, SourceKind, Sources, overlay};
 use crate::data::Datasets;
 use crate::error::VlpError;
 use crate::model::AnyModel;
@@ -28,6 +29,10 @@ pub struct Validation {
     pub scores: Vec<Score>,
     /// Number of examples.
     pub examples: usize,
+    /// Number of examples that the validation data have; `None` for generated scenes, which have as many as are wanted.
+    pub available: Option<usize>,
+    /// Messages about records that were skipped when the data were opened, and about the predictions.
+    pub notes: Vec<String>,
     /// Messages about unreadable examples.
     pub unreadable: Vec<String>,
     /// Predictions for result files.
@@ -126,9 +131,13 @@ pub(crate) fn evaluate_shared<M: VisionLanguage, O: ObjectiveSet>(
     if processes.is_first() {
         metrics.predictions(&context, &mut predictions);
     }
+    let source = config.data.validation.as_ref();
+    let kind = SourceKind::parse("data.validation", source.unwrap_or(&config.data.source))?;
     Ok(Validation {
         scores,
         examples: count,
+        available: (kind != SourceKind::Scenes).then_some(data.validation.len()),
+        notes: vec![],
         unreadable,
         predictions,
     })
@@ -163,7 +172,8 @@ fn load_retrieval_images(
 }
 
 /// Evaluates a checkpoint of a run on the validation examples of its configuration, overridden by `sources` (other data,
-/// more examples).
+/// more examples). Another `data.source` than the run's is evaluated as a whole, unless `sources` select a part of it
+/// (`data.validation_fraction`, `data.karpathy`) or add others (`data.mix`).
 ///
 /// # Errors
 /// As [`TrainedModel::open`], and if the data cannot be read or have other classes, or an override has no effect on an
@@ -174,27 +184,48 @@ pub fn evaluate_run(
     sources: &Sources,
     device: &Device,
 ) -> Result<Validation, VlpError> {
-    let trained = TrainedModel::open_checkpoint(run, checkpoint, device)?;
+    evaluate_trained(
+        &TrainedModel::open_checkpoint(run, checkpoint, device)?,
+        sources,
+    )
+}
+
+/// Evaluates a trained model, which may have your own objectives ([`TrainedModel::open_with`]), as [`evaluate_run`] does.
+///
+/// # Errors
+/// As there.
+pub fn evaluate_trained<O: ObjectiveSet>(
+    trained: &TrainedModel<O>,
+    sources: &Sources,
+) -> Result<Validation, VlpError> {
     let config = overlay(&trained.config, sources)?;
     check_overrides(sources, &trained.config, &config)?;
     config.validate_evaluation()?;
     let labels = &trained.vocabulary.labels;
-    let mut data = Datasets::open_with_labels(&config, trained.tokenizer.clone(), Some(labels))?;
+    let tokenizer = trained.tokenizer.clone();
+    let whole_source = evaluates_whole_source(sources, &trained.config, &config)?;
+    let mut data = Datasets::open_for_evaluation(&config, whole_source, tokenizer, labels)?;
     if !data.labels.same_names(labels) && config.objectives.detection.is_some() {
+        let (key, spec) = match &config.data.validation {
+            Some(spec) => ("data.validation", spec),
+            None => ("data.source", &config.data.source),
+        };
         return Err(VlpError::Config(format!(
-            "data.source = \"{}\" has other classes than those that the run was trained for ({}); use data with the classes of vocabulary.json in {}",
-            config.data.source,
+            "{key} = \"{spec}\" has other classes than those that the run was trained for ({}); use data with the classes of its vocabulary.json",
             labels.name,
-            run.display()
         )));
     }
     // The head finds its classes by the name of their set, which other files with the same classes may call otherwise.
     data.labels.name.clone_from(&labels.name);
     data.answers = AnswerVocabulary::new(trained.vocabulary.answers.clone());
-    match trained.model() {
-        AnyModel::E2eVlp(model) => evaluate(model, &config, &data, device),
-        AnyModel::Soho(model) => evaluate(model, &config, &data, device),
-    }
+    let mut validation = match trained.model() {
+        AnyModel::E2eVlp(model) => evaluate(model, &config, &data, &trained.device),
+        AnyModel::Soho(model) => evaluate(model, &config, &data, &trained.device),
+    }?;
+    let note = set_image_ids(&mut validation.predictions, &config, &data);
+    validation.notes = data.notes;
+    validation.notes.extend(note);
+    Ok(validation)
 }
 
 /// Writes predictions in the formats of the official tools: `vqa.json`, `captions.json`, `detections.json` and `nlvr2.csv`,

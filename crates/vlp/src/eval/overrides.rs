@@ -41,6 +41,23 @@ pub(super) fn check_overrides(
     check_used(keys.iter().map(String::as_str), &used, reader)
 }
 
+/// Whether all of `data.source` is evaluated: it is another one than that of the run, `trained`, and no key selects a part of
+/// it or adds other sources.
+pub(super) fn evaluates_whole_source(
+    sources: &Sources,
+    trained: &RunConfig,
+    config: &RunConfig,
+) -> Result<bool, VlpError> {
+    let (data, trained) = (&config.data, &trained.data);
+    let selects_part = data.karpathy.is_some()
+        || data.validation_fraction != trained.validation_fraction
+        || sources
+            .set_keys()
+            .any(|key| key == "data.validation_fraction");
+    let is_other = data.source != trained.source && data.validation.is_none();
+    Ok(is_other && data.mix.is_empty() && !selects_part && data.kind()? != SourceKind::Scenes)
+}
+
 /// Appends the keys whose values differ.
 fn changed_keys(path: &str, old: &Table, new: &Table, keys: &mut Vec<String>) {
     let added = new.keys().filter(|name| !old.contains_key(*name));

@@ -3,7 +3,7 @@
 use burn::prelude::*;
 use vlp_models::{E2eVlp, Soho};
 use vlp_objectives::{
-    CapturedEncoder, EncoderOutput, EncoderPasses, Inputs, ObjectiveError, TextStates,
+    CapturedEncoder, EncoderOutput, EncoderPasses, Inputs, ObjectiveError, ObjectiveSet, TextStates,
 };
 use vlp_transformer::TextBatch;
 
@@ -24,7 +24,7 @@ pub enum AnyEncoder {
 
 impl AnyEncoder {
     /// Shares the weights of `model`, which is on `device` without autodiff.
-    pub fn new(model: &AnyModel, device: &Device) -> Self {
+    pub fn new<O: ObjectiveSet>(model: &AnyModel<O>, device: &Device) -> Self {
         match model {
             AnyModel::E2eVlp(pretrain) => {
                 Self::E2eVlp(CapturedEncoder::new(&pretrain.model, device))

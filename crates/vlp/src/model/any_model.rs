@@ -6,11 +6,11 @@ use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use vlp_models::{E2eVlp, Soho, initialize};
-use vlp_objectives::{Pretrain, PretrainObjectives};
+use vlp_objectives::{ObjectiveSet, Pretrain, PretrainObjectives};
 use vlp_ops::params::{ParamVisitor, visit_params};
 use vlp_text::WordPieceTokenizer;
 
-use super::build::{Model, build_model, head_sizes};
+use super::build::{Model, build_model, trained_objectives};
 use crate::config::RunConfig;
 use crate::data::Vocabulary;
 use crate::error::VlpError;
@@ -22,11 +22,11 @@ use crate::weights::ParamLoader;
     clippy::large_enum_variant,
     reason = "there is one of it, and it is not moved often"
 )]
-pub enum AnyModel {
+pub enum AnyModel<O: ObjectiveSet = PretrainObjectives> {
     /// E2E-VLP.
-    E2eVlp(Pretrain<E2eVlp, PretrainObjectives>),
+    E2eVlp(Pretrain<E2eVlp, O>),
     /// SOHO.
-    Soho(Pretrain<Soho, PretrainObjectives>),
+    Soho(Pretrain<Soho, O>),
 }
 
 impl AnyModel {
@@ -38,9 +38,19 @@ impl AnyModel {
         device: &Device,
     ) -> Result<Self, VlpError> {
         config.check_sizes()?;
-        let answers = vocabulary.answers.len();
-        let sizes = head_sizes(config, &vocabulary.labels, answers, tokenizer);
-        let objectives = config.objectives.init(&sizes, device)?;
+        let objectives = trained_objectives(config, vocabulary, tokenizer, device)?;
+        Self::with_objectives(config, tokenizer, objectives, device)
+    }
+}
+
+impl<O: ObjectiveSet> AnyModel<O> {
+    /// As [`AnyModel::new`], with these heads.
+    pub(crate) fn with_objectives(
+        config: &RunConfig,
+        tokenizer: &WordPieceTokenizer,
+        objectives: O,
+        device: &Device,
+    ) -> Result<Self, VlpError> {
         Ok(match build_model(config, tokenizer, device)? {
             Model::E2eVlp(model) => Self::E2eVlp(Pretrain { model, objectives }),
             Model::Soho(model) => Self::Soho(Pretrain { model, objectives }),
@@ -82,7 +92,7 @@ impl AnyModel {
     }
 
     /// The heads.
-    pub fn objectives(&self) -> &PretrainObjectives {
+    pub fn objectives(&self) -> &O {
         match self {
             Self::E2eVlp(pretrain) => &pretrain.objectives,
             Self::Soho(pretrain) => &pretrain.objectives,

@@ -11,7 +11,7 @@ use vlp_objectives::{CiderReward, HeadSizes, PretrainObjectives, SelfCritical};
 use vlp_text::WordPieceTokenizer;
 
 use crate::config::{ModelConfig, RunConfig};
-use crate::data::Datasets;
+use crate::data::{Datasets, Vocabulary};
 use crate::error::VlpError;
 
 /// The model of either system, without heads.
@@ -68,6 +68,21 @@ pub fn build_objectives(
         objectives.caption = caption.map(|caption| caption.with_reward(reward));
     }
     Ok(objectives)
+}
+
+/// The configured objectives for the weights of a run with this vocabulary and tokenizer: to evaluate and predict, not to train.
+///
+/// # Errors
+/// As [`build_objectives`].
+pub fn trained_objectives(
+    config: &RunConfig,
+    vocabulary: &Vocabulary,
+    tokenizer: &WordPieceTokenizer,
+    device: &Device,
+) -> Result<PretrainObjectives, VlpError> {
+    let answers = vocabulary.answers.len();
+    let sizes = head_sizes(config, &vocabulary.labels, answers, tokenizer);
+    Ok(config.objectives.init(&sizes, device)?)
 }
 
 /// CIDEr-D with document frequencies of the training captions.

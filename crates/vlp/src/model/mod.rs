@@ -6,4 +6,4 @@ mod build;
 
 pub use any_encoder::AnyEncoder;
 pub use any_model::AnyModel;
-pub use build::{Model, build_model, build_objectives};
+pub use build::{Model, build_model, build_objectives, trained_objectives};

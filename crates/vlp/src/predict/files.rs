@@ -21,7 +21,7 @@ use crate::report::page_image;
 /// Number of attributes shown with a box.
 const ATTRIBUTES: usize = 3;
 /// File name extensions of images in folders.
-const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "ico"];
 
 /// An item of `predictions.json`.
 #[derive(Serialize)]

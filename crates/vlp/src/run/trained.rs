@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::prelude::*;
+use vlp_objectives::{ObjectiveSet, PretrainObjectives};
 use vlp_text::WordPieceTokenizer;
 use vlp_train::trainer::{EMA_FILE, MODEL_FILE};
 use vlp_train::{Checkpoint, CheckpointStore, TrainError};
@@ -12,12 +13,12 @@ use super::hf_folder;
 use crate::config::{CheckpointChoice, RunConfig};
 use crate::data::{Vocabulary, read_tokenizer_copy};
 use crate::error::VlpError;
-use crate::model::{AnyEncoder, AnyModel};
+use crate::model::{AnyEncoder, AnyModel, trained_objectives};
 use crate::weights::ParamLoader;
 
-/// A trained model with its heads, on a device without autodiff.
+/// A trained model with its heads `O`, on a device without autodiff.
 #[derive(Debug)]
-pub struct TrainedModel {
+pub struct TrainedModel<O: ObjectiveSet = PretrainObjectives> {
     /// Configuration of its run.
     pub config: RunConfig,
     /// Names of its outputs.
@@ -28,7 +29,7 @@ pub struct TrainedModel {
     pub step: u64,
     /// The device that holds its weights.
     pub device: Device,
-    model: AnyModel,
+    model: AnyModel<O>,
     encoder: AnyEncoder,
 }
 
@@ -62,34 +63,7 @@ impl TrainedModel {
                 }),
             };
         }
-        let (folder, config) = RunFolder::open(run)?;
-        let Some(vocabulary) = folder.read_json::<Vocabulary>(&folder.vocabulary())? else {
-            return Err(VlpError::RunFolder {
-                path: folder.path,
-                reason: "has no vocabulary.json; resume the run to write it".into(),
-            });
-        };
-        let tokenizer = read_tokenizer_copy(&folder.tokenizer(), &vocabulary.tokenizer_sha256)?;
-        let checkpoint = read_checkpoint(&folder, checkpoint)?;
-        let file = match config.train.ema_decay > 0.0 {
-            true => EMA_FILE,
-            false => MODEL_FILE,
-        };
-        let model = AnyModel::new(&config, &vocabulary, &tokenizer, device)?;
-        let model = model.load(checkpoint.file(file)?);
-        let model = model.map_err(|e| TrainError::Mismatch {
-            path: checkpoint.path.clone(),
-            reason: format!("its weights do not fit config.toml and vocabulary.json: {e:?}"),
-        })?;
-        Ok(Self {
-            config,
-            vocabulary,
-            tokenizer,
-            step: checkpoint.state.step,
-            device: device.clone(),
-            encoder: AnyEncoder::new(&model, device),
-            model,
-        })
+        Self::open_with(run, checkpoint, device, trained_objectives)
     }
 
     fn open_hf_folder(folder: &Path, device: &Device) -> Result<Self, VlpError> {
@@ -137,9 +111,56 @@ impl TrainedModel {
         )?;
         Ok(model.initialize(self.config.seed))
     }
+}
+
+impl<O: ObjectiveSet> TrainedModel<O> {
+    /// As [`open_checkpoint`](TrainedModel::open_checkpoint), for a run of [`train_with`](crate::train_with): `build` builds the
+    /// objectives that it was trained with.
+    ///
+    /// # Errors
+    /// As there, and those of `build`.
+    pub fn open_with(
+        run: impl AsRef<Path>,
+        checkpoint: CheckpointChoice,
+        device: &Device,
+        build: impl FnOnce(&RunConfig, &Vocabulary, &WordPieceTokenizer, &Device) -> Result<O, VlpError>,
+    ) -> Result<Self, VlpError> {
+        let (folder, config) = RunFolder::open(run.as_ref())?;
+        let Some(vocabulary) = folder.read_json::<Vocabulary>(&folder.vocabulary())? else {
+            return Err(VlpError::RunFolder {
+                path: folder.path,
+                reason: "has no vocabulary.json; resume the run to write it".into(),
+            });
+        };
+        let tokenizer = read_tokenizer_copy(&folder.tokenizer(), &vocabulary.tokenizer_sha256)?;
+        let checkpoint = read_checkpoint(&folder, checkpoint)?;
+        let file = match config.train.ema_decay > 0.0 {
+            true => EMA_FILE,
+            false => MODEL_FILE,
+        };
+        config.check_sizes()?;
+        let objectives = build(&config, &vocabulary, &tokenizer, device)?;
+        let model = AnyModel::with_objectives(&config, &tokenizer, objectives, device)?;
+        let model = model.load(checkpoint.file(file)?);
+        let model = model.map_err(|e| TrainError::Mismatch {
+            path: checkpoint.path.clone(),
+            reason: format!(
+                "its weights do not fit config.toml, vocabulary.json and these objectives (`TrainedModel::open_with` opens a run of `train_with`): {e:?}"
+            ),
+        })?;
+        Ok(Self {
+            config,
+            vocabulary,
+            tokenizer,
+            step: checkpoint.state.step,
+            device: device.clone(),
+            encoder: AnyEncoder::new(&model, device),
+            model,
+        })
+    }
 
     /// Model and heads.
-    pub fn model(&self) -> &AnyModel {
+    pub fn model(&self) -> &AnyModel<O> {
         &self.model
     }
 

@@ -18,7 +18,8 @@ impl Predictor {
     /// by the matching head if the run has one and the images can be read.
     ///
     /// # Errors
-    /// [`VlpError::Config`] if the run has no contrastive head, [`VlpError::Objective`] for images too small for the model.
+    /// [`VlpError::Config`] if the run has no contrastive head, [`VlpError::Index`] for the index of a run with embeddings of
+    /// another width, [`VlpError::Objective`] for images too small for the model.
     pub fn search_images(
         &self,
         search: &SearchIndex,
@@ -28,7 +29,7 @@ impl Predictor {
         let index = search.index();
         let embedding = self.text_embeddings(&[text])?.concat();
         let rows = index.image_embeddings();
-        let candidates = rows.top(&embedding, options.top.max(options.rerank));
+        let candidates = rows.top(&embedding, options.top.max(options.rerank))?;
         let (log_odds, problems) = match search.source() {
             Some(source) => {
                 let count = options.rerank.min(candidates.len());
@@ -64,7 +65,7 @@ impl Predictor {
         let index = search.index();
         let embedding = self.image_embeddings(&[image])?.concat();
         let rows = index.text_embeddings();
-        let candidates = rows.top(&embedding, options.top.max(options.rerank));
+        let candidates = rows.top(&embedding, options.top.max(options.rerank))?;
         let log_odds = match search.reranks_texts() {
             true => {
                 let candidates = candidates.iter().take(options.rerank);

@@ -1,5 +1,6 @@
 //! Training, from a configuration to a run folder.
 
+mod frozen_backbone;
 mod identity;
 mod loss_values;
 mod model_selection;
@@ -33,6 +34,7 @@ use crate::processes::Processes;
 use crate::report::RunReport;
 use crate::run::{Results, RunFolder, init_from_run};
 use crate::weights::{check_hf_config, import};
+use frozen_backbone::frozen_at_random;
 use identity::{Identity, check_identities, describe};
 use model_selection::{checkpoint_score, replacement_metric};
 use opened_run::{OpenedRun, RunStart};
@@ -64,6 +66,8 @@ pub struct TrainOptions {
     pub local_rank: usize,
     /// Lowers the time that a process waits for others before it ends with exit code 4.
     pub longest_wait: Option<Duration>,
+    /// A short trial, which is not told that its frozen backbone has random weights.
+    pub is_trial: bool,
 }
 
 impl TrainOptions {
@@ -78,6 +82,7 @@ impl TrainOptions {
             processes: Arc::new(SingleProcess),
             local_rank: 0,
             longest_wait: None,
+            is_trial: false,
         }
     }
 }
@@ -108,6 +113,12 @@ pub fn train(options: &TrainOptions) -> Result<Results, VlpError> {
         if config.objectives == ObjectivesConfig::default() {
             return Err(VlpError::Config(
                 "objectives: all are switched off; configure at least one".into(),
+            ));
+        }
+        if config.data.answers.is_some() && config.objectives.vqa.is_none() {
+            return Err(VlpError::Config(
+                "data.answers: only objectives.vqa reads it; remove it, or fine-tune for vqa"
+                    .into(),
             ));
         }
         build_objectives(config, data, device)
@@ -266,7 +277,13 @@ impl Run<'_> {
     ) -> Result<Results, VlpError> {
         let section = self.processes.section("start", START_DEADLINE);
         let model = initialize(Pretrain { model, objectives }, self.config.seed);
-        let (model, notes) = self.load_initial_weights(model, start.checkpoint.is_some())?;
+        let (model, mut notes) = self.load_initial_weights(model, start.checkpoint.is_some())?;
+        if let Some(note) = frozen_at_random(self.config).filter(|_| !options.is_trial) {
+            if self.processes.is_first() {
+                write_line(&note);
+            }
+            notes.push(note);
+        }
         drop(section);
         let mut session = Session::start(*self, model, start, notes)?;
         if let Some(model) = session.run(options)? {

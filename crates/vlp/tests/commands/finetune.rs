@@ -6,6 +6,7 @@ use std::process::Command;
 
 use safetensors::SafeTensors;
 use serde_json::Value;
+use vlp_weights::WeightsFile;
 
 use crate::support::{fail, set_values, succeed, tiny, vlp};
 use crate::{results, soho_command};
@@ -91,6 +92,41 @@ fn every_task_fine_tunes_from_either_system_and_evaluate_reproduces_its_metrics(
     );
     let line = fail(&mut finetune("vqa", &out.join("nothing"), &out));
     assert!(line.contains("is not a run folder"), "{line}");
+}
+
+/// The parameter of this name in a run.
+fn parameter(run: &Path, name: &str) -> Vec<f32> {
+    let file = run.with_extension("safetensors");
+    succeed(vlp(&["weights", "export"]).arg(run).arg(&file));
+    let values = WeightsFile::open(&file).unwrap().read_f32(name).unwrap();
+    fs::remove_file(&file).unwrap();
+    values
+}
+
+#[test]
+fn dictionary_is_dropped_frozen_or_trained_with_its_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let soho = path("soho");
+    succeed(&mut soho_command(&soho, &[]));
+    let config = |run: &str| fs::read_to_string(path(run).join("config.toml")).unwrap();
+    let totals = |run: &Path| parameter(run, "model.quantizer.dictionary.running_totals");
+
+    succeed(finetune("vqa", &soho, &path("frozen")).args(["--steps", "1"]));
+    assert!(config("frozen").contains("frozen_until = 1.0"));
+    assert_eq!(totals(&path("frozen")), totals(&soho));
+    // From a run without and with the group that freezes the dictionary.
+    for (from, out) in [(&soho, "dropped"), (&path("frozen"), "dropped-later")] {
+        let mut command = finetune("vqa", from, &path(out));
+        succeed(command.args(["--set", "model.quantizer=off", "--steps", "1"]));
+        assert!(!config(out).contains("dictionary"));
+    }
+    for (from, out) in [(&soho, "scratch"), (&path("frozen"), "scratch-later")] {
+        succeed(finetune("vqa", from, &path(out)).arg("--from-scratch"));
+        assert!(!config(out).contains("frozen_until = 1.0"));
+        // The numbers of updates and restarts were zero.
+        assert!(totals(&path(out))[0] > 0.0, "{:?}", totals(&path(out)));
+    }
 }
 
 #[test]

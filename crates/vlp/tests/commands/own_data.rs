@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use vlp_scenes::Split;
+use vlp_scenes::{Scenes, ScenesConfig, Split};
 
 use crate::soho_command;
 use crate::support::{fail, resume, set_values, succeed, tiny, vlp, write_scenes};
@@ -230,11 +230,75 @@ fn run_is_evaluated_on_another_split_with_its_classes() {
         command.arg(&run).args(["--data", &source(split)]);
         command
     };
-    succeed(&mut evaluate("val"));
+    // All of another source is evaluated.
+    let all = succeed(evaluate("val").args(["--set", "eval.examples=30"]));
+    assert!(all.contains("evaluated: 20 of 20 examples\n"), "{all}");
+    let some = succeed(evaluate("val").args(["--set", "eval.examples=7"]));
+    let hint = "evaluated: 7 of 20 examples; --set eval.examples=20 evaluates all";
+    assert!(some.contains(hint), "{some}");
+    let part = [
+        "--set",
+        "eval.examples=30",
+        "--set",
+        "data.validation_fraction=0.5",
+    ];
+    let part = succeed(evaluate("val").args(part));
+    assert!(!part.contains("of 20"), "{part}");
+    let image = fs::read_dir(dir.join("val")).unwrap().next().unwrap();
+    let image = image.unwrap().path();
+    fs::rename(&image, folder.path().join("missing")).unwrap();
+    let incomplete = succeed(evaluate("val").args(["--set", "eval.examples=30"]));
+    let name = image.file_name().unwrap().to_string_lossy();
+    assert!(
+        incomplete.contains("note: ")
+            && incomplete.contains(&*name)
+            && incomplete.contains("evaluated: 19 of 19 examples"),
+        "{incomplete}"
+    );
+    fs::rename(folder.path().join("missing"), &image).unwrap();
     let file = dir.join("annotations/instances_val.json");
     let mut instances: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     instances["categories"][0]["name"] = json!("another");
     fs::write(&file, instances.to_string()).unwrap();
     let line = fail(&mut evaluate("val"));
     assert!(line.contains("other classes"), "{line}");
+}
+
+#[test]
+fn result_files_of_a_mixture_have_the_image_ids_of_its_data_sets() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    succeed(&mut tiny(&run, &[]));
+    for (name, seed) in [("data", 1), ("others", 2)] {
+        let scenes = ScenesConfig::default().with_resolution(32).with_count(20);
+        let scenes = Scenes::new(scenes.with_seed(seed)).unwrap();
+        scenes.write_to(folder.path().join(name)).unwrap();
+    }
+    let source = |kind: &str, path: &str| format!("{kind}:{}", folder.path().join(path).display());
+    let image_ids = |name: &str, mix: &str| {
+        let out = folder.path().join(name);
+        let mut command = vlp(&["evaluate"]);
+        command.arg(&run).arg("--results").arg(&out);
+        let mix = format!("data.mix=[{{source=\"{mix}\", boxes=false}}]");
+        let source = format!("data.source={}", source("coco", "data"));
+        let half = "data.validation_fraction=0.5";
+        set_values(&mut command, &[&source, &mix, half, "eval.examples=40"]);
+        let text = succeed(&mut command);
+        let captions = fs::read(out.join("captions.json")).unwrap();
+        let captions: Vec<Value> = serde_json::from_slice(&captions).unwrap();
+        let ids = captions.iter().map(|c| c["image_id"].as_u64().unwrap());
+        (ids.collect::<Vec<u64>>(), text)
+    };
+    // Questions about the same images.
+    let (ids, text) = image_ids("same", &source("vqa", "data/vqa@train"));
+    assert!(
+        !ids.is_empty() && ids.iter().all(|&id| id < 20) && !text.contains("several data sets"),
+        "{ids:?} {text}"
+    );
+    // Other images with the same ids.
+    let (ids, text) = image_ids("other", &source("coco", "others"));
+    assert!(
+        ids.iter().any(|&id| id >= 20) && text.contains("note: images of several data sets"),
+        "{ids:?} {text}"
+    );
 }

@@ -77,7 +77,9 @@ fn a_killed_index_is_resumed_and_gives_what_the_heads_say() {
     if Index::open(&killed).is_err() {
         let line = fail(vlp(&["search"]).arg(&killed).args(["--text", "a star"]));
         assert!(
-            line.contains("incomplete") && line.contains(&format!("of {SCENES} samples")),
+            line.contains(&format!(
+                "of {SCENES} samples; run the same vlp index command again to resume it"
+            )),
             "{line}"
         );
     }
@@ -212,7 +214,7 @@ fn what_does_not_fit_together_is_refused_in_words() {
     assert!(!path("none").exists());
     let line = fail(&mut index(&run, &made, 9));
     assert!(
-        line.contains("it is an index of") && line.contains("use another --out"),
+        line.contains("it is an index of") && line.contains("use another folder"),
         "{line}"
     );
     // A run of its own, with the same configuration.
@@ -244,7 +246,10 @@ fn what_does_not_fit_together_is_refused_in_words() {
     let line = fail(&mut search(&["--text", " "]));
     assert!(line.contains("the text is empty"), "{line}");
     let line = fail(vlp(&["search"]).arg(&run).args(["--text", "a star"]));
-    assert!(line.contains("has no index.json"), "{line}");
+    assert!(
+        line.contains("has no index.json; vlp index RUN SOURCE writes one"),
+        "{line}"
+    );
     let mut command = index(&run, &path("set"), 8);
     let line = fail(command.args(["--set", "data.images=x"]));
     assert!(

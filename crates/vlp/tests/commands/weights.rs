@@ -69,14 +69,30 @@ fn run_starts_from_a_torchvision_checkpoint() {
         "model.backbone.frozen_stages=2",
         "checkpoint.every=2",
     ];
+    let random = folder.path().join("random");
+    let message = "the backbone starts from random weights";
+    let mut command = tiny(&random, &backbone);
+    let text = succeed(command.args(["--steps", "1"]));
+    assert!(
+        text.contains(message) && text.contains("--weights FILE"),
+        "{text}"
+    );
+    let page = fs::read_to_string(random.join("report.html")).unwrap();
+    assert!(page.contains(message));
+    let mut command = tiny(&folder.path().join("trial"), &backbone);
+    let text = succeed(command.args(["--steps", "1", "--quick"]));
+    assert!(!text.contains(message), "{text}");
+
     let mut command = tiny(&run, &backbone);
     command.arg("--weights").arg(&weights);
-    succeed(command.args(["--stop-at", "2"]));
+    let text = succeed(command.args(["--stop-at", "2"]));
+    assert!(!text.contains(message), "{text}");
     // A resumed run does not need the file any more.
     fs::remove_file(&weights).unwrap();
     succeed(&mut resume(&run));
     let page = fs::read_to_string(run.join("report.html")).unwrap();
     assert!(page.contains("initial weights from "), "{page}");
+    assert!(!page.contains(message));
     succeed(vlp(&["weights", "export"]).arg(&run).arg(&file));
     let exported = WeightsFile::open(&file).unwrap();
     let torchvision = WeightsFile::open(&fixture).unwrap();

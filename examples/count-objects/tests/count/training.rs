@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
+use burn::prelude::*;
 use count_objects::{CountConfig, pretrain};
 use vlp::Results;
+use vlp::config::{CheckpointChoice, Sources};
+use vlp::eval::evaluate_trained;
+use vlp::model::trained_objectives;
 use vlp::run::RunFolder;
 use vlp::train::{RunChoice, TrainOptions};
-use vlp::{Datasets, RunConfig, train_with};
+use vlp::{Datasets, RunConfig, TrainedModel, train_with};
 use vlp_objectives::Score;
 use vlp_train::log::read_records;
 use vlp_train::trainer::MODEL_FILE;
@@ -118,6 +122,31 @@ fn resumed_run_equals_uninterrupted_run() {
         let is_stored = bytes.windows(name.len()).any(|w| w == name.as_bytes());
         assert!(is_stored, "{name}");
     }
+
+    let open = |count: CountConfig| {
+        let last = CheckpointChoice::Last;
+        TrainedModel::open_with(
+            whole,
+            last,
+            &Device::flex(),
+            |config, names, tokenizer, device| {
+                let e2e = trained_objectives(config, names, tokenizer, device)?;
+                Ok((e2e, Some(count.init(config.model.d_model(), device))))
+            },
+        )
+    };
+    let evaluated = evaluate_trained(&open(count).unwrap(), &Sources::default()).unwrap();
+    assert_eq!(evaluated.scores, uninterrupted.trained);
+    let other = CountConfig {
+        max: 9,
+        ..CountConfig::default()
+    };
+    let error = open(other).unwrap_err().to_string();
+    assert!(error.contains("do not fit"), "{error}");
+    let error = TrainedModel::open(whole, &Device::flex())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("train_with"), "{error}");
 }
 
 #[test]

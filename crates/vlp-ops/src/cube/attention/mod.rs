@@ -1,6 +1,6 @@
 //! Attention in blocks of queries and keys, without a matrix of scores: one kernel, and two for its gradient (Dao et al. 2022).
 //!
-//! Heads are read where they lie. Every sum has one order, since the gradients of keys and values have a kernel of their own.
+//! Heads are read in place. Every sum has one order, since the gradients of keys and values have a kernel of their own.
 //! Needed as long as burn's attention has no gradient on GPUs and takes no bias and no dropout there.
 
 mod kernels;
