@@ -1,7 +1,7 @@
 //! Models: backbone and encoder forward, the dictionary's look-up, and of the tiny presets a training step, matching and
 //! captions.
 
-#[path = "../../crates/vlp/examples/preset/mod.rs"]
+#[path = "../../crates/vlp/examples/measure/preset.rs"]
 mod preset;
 
 use std::time::Duration;

@@ -59,6 +59,29 @@ impl PartialFile {
         self.partial = None;
         sync_parent(&self.path)
     }
+
+    /// As [`Self::finish`], but what another process has put at the path by now stays there.
+    ///
+    /// # Errors
+    /// As [`Self::finish`]; of the kind [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is something at the path.
+    pub fn finish_new(mut self) -> io::Result<()> {
+        let Some(partial) = &self.partial else {
+            return self.file.flush();
+        };
+        self.file.sync_all()?;
+        // Unlike a rename, a link replaces nothing.
+        match fs::hard_link(partial, &self.path) {
+            Ok(()) => fs::remove_file(partial)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+            // Not every file system has links.
+            Err(_) if self.path.symlink_metadata().is_ok() => {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            Err(_) => fs::rename(partial, &self.path)?,
+        }
+        self.partial = None;
+        sync_parent(&self.path)
+    }
 }
 
 /// Whether there is something other than a file or folder at a path. Temporary files are never written to `/dev`, whatever

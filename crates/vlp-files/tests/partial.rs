@@ -38,6 +38,26 @@ fn a_file_is_replaced_when_it_is_finished_and_stays_when_it_is_dropped() {
 }
 
 #[test]
+fn a_new_file_replaces_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    for (contents, is_new) in [("first", true), ("second", false)] {
+        let mut file = PartialFile::create(&path).unwrap();
+        file.write_all(contents.as_bytes()).unwrap();
+        let finished = file.finish_new().map_err(|error| error.kind());
+        let expected = match is_new {
+            true => Ok(()),
+            false => Err(std::io::ErrorKind::AlreadyExists),
+        };
+        assert_eq!(finished, expected);
+        assert_eq!(
+            (fs::read(&path).unwrap(), names(folder.path())),
+            (b"first".to_vec(), vec!["a".into()])
+        );
+    }
+}
+
+#[test]
 fn a_folder_appears_when_it_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b/set");

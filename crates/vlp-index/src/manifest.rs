@@ -12,7 +12,7 @@ use crate::error::IndexError;
 use crate::header::IndexHeader;
 
 /// Number of the format that this version writes, the only one it reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 pub(crate) const FILE_NAME: &str = "index.json";
 
 /// Contents of `index.json`. `sha256` covers the other fields, so any changed byte is detected.

@@ -12,6 +12,8 @@ pub struct IndexedImage {
     pub key: u64,
     /// Its name in the source.
     pub name: String,
+    /// A hash of its size and pixels, which says whether the source still has it.
+    pub pixels: u64,
 }
 
 /// Where the thumbnail of an image is in the segment's file of thumbnails.

@@ -9,6 +9,7 @@ use vlp_files::{create_folder, is_partial_of, write_whole};
 use crate::error::IndexError;
 use crate::header::IndexHeader;
 use crate::manifest::{FILE_NAME, Manifest, SegmentEntry, sha256_hex};
+use crate::records::{ImageRecord, IndexedImage};
 use crate::segment::{Segment, TextIndices};
 use crate::segment_file::{decode, encode};
 
@@ -22,6 +23,8 @@ pub struct IndexWriter {
     manifest: Manifest,
     /// Indices of the texts of all segments.
     texts: Arc<TextIndices>,
+    /// The images that were there when it was opened.
+    resumed: Vec<ImageRecord>,
     // Closing it unlocks it. The file stays: removing it would let two processes lock different files of that name.
     _lock: File,
 }
@@ -45,7 +48,7 @@ impl IndexWriter {
         }
         create_folder(&folder).map_err(IndexError::io(&folder))?;
         let lock = lock(&folder)?;
-        let mut texts = TextIndices::new();
+        let (mut texts, mut resumed) = (TextIndices::new(), vec![]);
         // Read once more: another process may have written until now.
         let manifest = match Manifest::read(&folder)? {
             None => {
@@ -57,7 +60,7 @@ impl IndexWriter {
                 if let Some(difference) = manifest.header.difference(header) {
                     return Err(taken(format!("{difference}; use another folder")));
                 }
-                texts = read_texts(&folder, &manifest)?;
+                (texts, resumed) = read_segments(&folder, &manifest)?;
                 manifest
             }
         };
@@ -65,13 +68,35 @@ impl IndexWriter {
             folder,
             manifest,
             texts: Arc::new(texts),
+            resumed,
             _lock: lock,
         })
+    }
+
+    /// The folder of the index.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Samples that are written: the next segment begins with this one.
     pub fn samples(&self) -> usize {
         self.manifest.samples()
+    }
+
+    /// The images that were there when the index was opened, each with its texts: what the source must still have for the
+    /// index to be resumed.
+    pub fn resumed(&self) -> impl Iterator<Item = (&IndexedImage, Vec<&str>)> {
+        let mut texts = vec![""; self.texts.len()];
+        for (text, &index) in &*self.texts {
+            if let Some(place) = texts.get_mut(index) {
+                *place = text;
+            }
+        }
+        self.resumed.iter().map(move |record| {
+            let of_image = record.texts.iter();
+            let of_image = of_image.filter_map(|&text| texts.get(text).copied());
+            (&record.image, of_image.collect())
+        })
     }
 
     /// Whether the index is complete; nothing may be added then.
@@ -154,9 +179,12 @@ impl IndexWriter {
     }
 }
 
-/// Verifies the segments of an index and reads their texts.
-fn read_texts(folder: &Path, manifest: &Manifest) -> Result<TextIndices, IndexError> {
-    let mut texts = TextIndices::new();
+/// Verifies the segments of an index and reads their texts and images.
+fn read_segments(
+    folder: &Path,
+    manifest: &Manifest,
+) -> Result<(TextIndices, Vec<ImageRecord>), IndexError> {
+    let (mut texts, mut images) = (TextIndices::new(), vec![]);
     for (number, entry) in manifest.segments.iter().enumerate() {
         let path = Manifest::segment_file(folder, number);
         let bytes = entry.read(&path)?;
@@ -166,8 +194,9 @@ fn read_texts(folder: &Path, manifest: &Manifest) -> Result<TextIndices, IndexEr
             let index = texts.len();
             texts.insert(text, index);
         }
+        images.extend(decoded.records.images);
     }
-    Ok(texts)
+    Ok((texts, images))
 }
 
 /// Whether there is nothing in a folder but what a writer leaves that was killed before its first file was whole.

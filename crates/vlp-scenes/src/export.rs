@@ -13,7 +13,8 @@ use crate::{Scenes, ScenesTask, Split, Task, export_folder};
 
 impl Scenes {
     /// Writes the whole split to `dir` in the formats of the public data sets, for other tools and for
-    /// [`read::coco`](vlp_data::read::coco()). Existing files of the same names are replaced.
+    /// [`read::coco`](vlp_data::read::coco()). Existing files of the same names are an error, unless their contents are those
+    /// that would be written, as after an interrupted call.
     ///
     /// All is written to a temporary folder first. A new `dir` then appears as a whole. In one that exists, such as that of
     /// another split, annotation files appear after the images that they name, and
@@ -27,7 +28,8 @@ impl Scenes {
     /// | `snli_ve/snli_ve_train.jsonl` (`dev`, `test`), `snli_ve/flickr30k_images/KEY.jpg` | SNLI-VE |
     ///
     /// # Errors
-    /// [`DataError::Io`] if a folder or file cannot be written, [`DataError::Config`] if only some statements are found.
+    /// [`DataError::Io`] if a folder or file cannot be written, or is there with other contents: nothing is then changed;
+    /// [`DataError::Config`] if only some statements are found.
     pub fn write_to(&self, dir: impl AsRef<Path>) -> Result<(), DataError> {
         let dir = dir.as_ref();
         let exists = dir.is_dir();

@@ -1,12 +1,12 @@
 //! The files of an export, in a temporary folder and in their place.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use vlp_data::DataError;
 use vlp_files::{PathError, create_folder, list_tree, sync_folder};
 
 /// Moves the files below `from` to their places below `to`: images, then annotation files, `last` at the end. Each group is
-/// on the disk before the next begins.
+/// on the disk before the next begins. Nothing is moved if a file with other contents is at one of the places.
 pub(crate) fn move_files(from: &Path, to: &Path, last: &Path) -> Result<(), DataError> {
     let tree =
         list_tree(from).map_err(|PathError { path, source }| DataError::Io { path, source })?;
@@ -20,6 +20,15 @@ pub(crate) fn move_files(from: &Path, to: &Path, last: &Path) -> Result<(), Data
         _ => 0,
     };
     files.sort_by_key(|path| rank(path));
+    for path in &files {
+        let place = to.join(path);
+        if place.symlink_metadata().is_ok() && !have_same_bytes(&from.join(path), &place) {
+            let reason =
+                "it exists and has other contents, which would be lost; use another folder";
+            let error = io::Error::new(io::ErrorKind::AlreadyExists, reason);
+            return Err(DataError::io(&place)(error));
+        }
+    }
     for group in files.chunk_by(|a, b| rank(a) == rank(b)) {
         let mut folders = vec![];
         for path in group {
@@ -36,4 +45,12 @@ pub(crate) fn move_files(from: &Path, to: &Path, last: &Path) -> Result<(), Data
         }
     }
     Ok(())
+}
+
+/// Whether both are files with the same contents, as those of an earlier call that was interrupted.
+fn have_same_bytes(a: &Path, b: &Path) -> bool {
+    match (fs::read(a), fs::read(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
 }

@@ -109,6 +109,22 @@ impl SafetensorsWriter {
     /// # Errors
     /// [`WeightsError::InvalidTensor`] with a tensor that was not written; [`WeightsError::Write`].
     pub fn finish(self) -> Result<(), WeightsError> {
+        self.finish_by(PartialFile::finish)
+    }
+
+    /// As [`Self::finish`], but a file that another process has written there by now stays.
+    ///
+    /// # Errors
+    /// As [`Self::finish`]; [`WeightsError::Write`] of the kind [`AlreadyExists`](std::io::ErrorKind::AlreadyExists) if there
+    /// is something at the path.
+    pub fn finish_new(self) -> Result<(), WeightsError> {
+        self.finish_by(PartialFile::finish_new)
+    }
+
+    fn finish_by(
+        self,
+        finish: impl FnOnce(PartialFile) -> std::io::Result<()>,
+    ) -> Result<(), WeightsError> {
         if let Some(name) = self.pending.keys().next() {
             return Err(WeightsError::InvalidTensor {
                 path: self.path.clone(),
@@ -120,8 +136,7 @@ impl SafetensorsWriter {
             });
         }
         let Self { path, file, .. } = self;
-        file.finish()
-            .map_err(|source| WeightsError::Write { path, source })
+        finish(file).map_err(|source| WeightsError::Write { path, source })
     }
 }
 

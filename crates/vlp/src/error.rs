@@ -9,6 +9,8 @@ use vlp_objectives::ObjectiveError;
 use vlp_text::TextError;
 use vlp_train::TrainError;
 
+use crate::format::quoted;
+
 /// Errors of the program and its library.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -65,7 +67,7 @@ pub enum VlpError {
     #[error(transparent)]
     Results(Box<vlp_eval::results::FileError>),
     /// Training that ended early because [`TrainOptions::stop`](crate::train::TrainOptions::stop) was set.
-    #[error("stopped after step {step}, which is saved; resume with: vlp pretrain --resume {path}")]
+    #[error("stopped after step {step}, which is saved; resume with: vlp pretrain --resume {}", quoted(.path))]
     Stopped {
         /// Steps done.
         step: u64,

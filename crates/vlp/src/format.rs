@@ -1,4 +1,6 @@
-//! Metrics and durations as text.
+//! Metrics, durations and paths as text.
+
+use std::path::Path;
 
 /// A metric with three decimals; `-` if it is undefined.
 pub fn format_metric(value: Option<f64>) -> String {
@@ -18,9 +20,32 @@ pub fn format_duration(seconds: f64) -> String {
     }
 }
 
+/// A path as a word of a shell's command line: in single quotes if it has other characters than usual ones.
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_usual = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
+    match !text.is_empty() && text.chars().all(is_usual) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_of_unusual_characters_are_quoted() {
+        for (path, word) in [
+            ("runs/a-1_b.c", "runs/a-1_b.c"),
+            ("my runs/a", "'my runs/a'"),
+            ("it's", "'it'\\''s'"),
+            ("$a", "'$a'"),
+            ("\u{e9}t\u{e9}", "\u{e9}t\u{e9}"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), word);
+        }
+    }
 
     #[test]
     fn undefined_and_tiny_metrics_are_readable() {

@@ -75,7 +75,95 @@ fn invalid_values_are_named_with_a_hint_and_no_folder_is_created() {
         ),
         (
             "data.scenes.resolution=8",
-            ["scenes.resolution", "16 to 4096"],
+            ["error: data.scenes.resolution", "16 to 4096"],
+        ),
+        (
+            "data.scenes.count=0",
+            ["error: data.scenes.count = 0", "use at least 1"],
+        ),
+        (
+            "data.images=nothere",
+            [
+                "data.images: data.source = \"scenes\" does not read it",
+                "it reads data.task, data.scenes.",
+            ],
+        ),
+        (
+            "data.resize=224",
+            [
+                "error: data.resize = 224: use a table { kind",
+                "one of detr, soho, exact, square, within, keep",
+            ],
+        ),
+        (
+            "data.resize={side=3}",
+            ["error: data.resize = { side = 3 }", "one of detr, soho"],
+        ),
+        (
+            "data.resize.side=x",
+            ["error: data.resize.side: ", "expected usize"],
+        ),
+        ("data.resize.side=0", ["error: data.resize: ", "0"]),
+        (
+            "data.eval_resize={kind=\"square\",side=0}",
+            ["error: data.eval_resize: ", "0"],
+        ),
+        (
+            "train.schedule.decay=cosine",
+            [
+                "error: train.schedule.decay = \"cosine\": use a table { kind",
+                "cosine",
+            ],
+        ),
+        (
+            "train.steps=9223372036854775808",
+            [
+                "error: train.steps = 9223372036854775808: use a whole number",
+                "at most 9223372036854775807",
+            ],
+        ),
+        (
+            "train..steps=3",
+            ["--set train..steps=3", "a name of the key is empty"],
+        ),
+        (
+            "model.d_model=x",
+            ["error: model.d_model: ", "expected usize"],
+        ),
+        (
+            "model.backbone.dept=3",
+            ["\"dept\" in [model.backbone]", "did you mean \"depth\"?"],
+        ),
+        (
+            "model.backbone.width=0",
+            ["error: model.backbone.width = 0", "use"],
+        ),
+        (
+            "data.batch_size=65536",
+            ["error: data.batch_size = 65536", "at most 8 GB"],
+        ),
+        (
+            "objectives.mvm.weight=1.0",
+            [
+                "error: objectives.mvm is off",
+                "--set 'objectives.mvm={ head = { kind = ",
+            ],
+        ),
+        (
+            "objectives.vqa.weight=1.0",
+            [
+                "error: objectives.vqa is off, and its key \"head\" is missing",
+                "'objectives.vqa={ head = \"lxmert_mlp\", weight = 1.0 }'",
+            ],
+        ),
+        (
+            "model.quantizer.dictionary.codes=9",
+            ["error: model.quantizer is off", "--set 'model.quantizer={ "],
+        ),
+        ("eval.folds=0", ["eval.folds = 0", "use at least 1"]),
+        (
+            "eval.retrieval_texts=0",
+            ["eval.retrieval_texts = 0", "use at least 1"],
         ),
         (
             "objectives.itm.negative_fraction=1.5",
@@ -122,7 +210,10 @@ fn invalid_values_are_named_with_a_hint_and_no_folder_is_created() {
         ),
         (
             "objectives.detection.num_queries=0",
-            ["num_queries = 0", "use at least 1"],
+            [
+                "error: objectives.detection.num_queries = 0",
+                "use at least 1",
+            ],
         ),
         ("eval.examples=0", ["eval.examples = 0", "use at least 1"]),
         (
@@ -284,7 +375,8 @@ fn running_run_is_locked_and_killed_run_is_not() {
     assert!(first.try_wait().unwrap().is_none(), "it still runs");
     first.kill().unwrap();
     first.wait().unwrap();
-    succeed(resume(&run).args(["--stop-at", "1"]));
+    let next = logged_steps(&run) + 1;
+    succeed(resume(&run).args(["--stop-at", &next.to_string()]));
 }
 
 fn logged_steps(run: &Path) -> usize {
@@ -396,7 +488,9 @@ fn bad_records_are_skipped_and_named_and_training_continues() {
         .args(["--set", &source]),
     );
     assert!(
-        line.contains("half.jpg") && line.contains("allowed fraction of 0"),
+        line.contains("data.max_bad_fraction: ")
+            && line.contains("half.jpg")
+            && line.contains("allowed fraction of 0"),
         "{line}"
     );
 }

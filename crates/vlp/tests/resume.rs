@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use support::{TINY, hashes, resume, succeed, tiny};
+use support::{TINY, fail, hashes, resume, succeed, tiny};
 use vlp::VlpError;
 use vlp::config::{Sources, resolve};
 use vlp::train::{RunChoice, TrainOptions};
@@ -138,10 +138,10 @@ fn damaged_newest_checkpoint_is_skipped_and_named() {
         "checkpoint.every=2",
     ];
     succeed(&mut tiny(&uninterrupted, &set));
-    // Stopped between two checkpoints.
+    // Stopped between two checkpoints, which saves a further one.
     succeed(tiny(&run, &set).args(["--stop-at", "5"]));
-    assert_eq!(hashes(&run).0, 4);
-    let path = run.join("checkpoints/step-00000004/model.bpk");
+    assert_eq!(hashes(&run).0, 5);
+    let path = run.join("checkpoints/step-00000005/model.bpk");
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -151,7 +151,7 @@ fn damaged_newest_checkpoint_is_skipped_and_named() {
     let metrics = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     assert!(metrics(&run) == metrics(&uninterrupted));
     let report = std::fs::read_to_string(run.join("report.html")).unwrap();
-    assert!(report.contains("checkpoint skipped") && report.contains("step-00000004/model.bpk"));
+    assert!(report.contains("checkpoint skipped") && report.contains("step-00000005/model.bpk"));
 }
 
 #[test]
@@ -267,6 +267,44 @@ fn a_signal_interrupts_an_evaluation() {
     );
     succeed(&mut resume(&run));
     assert!(outcome(&run) == outcome(&uninterrupted));
+}
+
+#[test]
+fn a_run_is_saved_at_the_step_to_stop_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let [uninterrupted, run] = ["uninterrupted", "my run"].map(|name| folder.path().join(name));
+    let set = ["checkpoint.every=0", "eval.every=3"];
+    succeed(&mut tiny(&uninterrupted, &set));
+    let line = fail(tiny(&run, &set).args(["--stop-at", "5"]));
+    let reason = "--stop-at 5: the run ends at train.steps = 4; use a step from 0 to 4";
+    assert!(line.contains(reason), "{line}");
+    assert!(!run.exists());
+    let message = |step: u64| {
+        format!(
+            "stopped after step {step}, which is saved; resume with: vlp pretrain --resume '{}'",
+            run.display()
+        )
+    };
+    let output = tiny(&run, &set).args(["--stop-at", "2"]).output().unwrap();
+    let text = support::stderr(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains(&message(2)), "{text}");
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.contains("validation examples, 2 steps"), "{table}");
+    assert_eq!(hashes(&run).0, 2);
+    let line = fail(resume(&run).args(["--stop-at", "1"]));
+    let reason = "--stop-at 1: the run is at step 2 already; use a step from 2 to 4";
+    assert!(line.contains(reason), "{line}");
+    for step in [2, 3] {
+        let text = succeed(resume(&run).args(["--stop-at", &step.to_string()]));
+        assert!(text.contains(&message(step)), "{text}");
+        assert_eq!(hashes(&run).0, step);
+    }
+    let text = succeed(resume(&run).args(["--stop-at", "4"]));
+    assert!(!text.contains("stopped after"), "{text}");
+    assert_eq!(hashes(&run), hashes(&uninterrupted));
+    let metrics = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert!(metrics(&run) == metrics(&uninterrupted));
 }
 
 #[test]

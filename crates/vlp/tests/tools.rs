@@ -278,7 +278,9 @@ fn exported_model_replaces_its_run_and_caption_flags_apply() {
     let folder = tempfile::tempdir().unwrap();
     let (run, model) = (folder.path().join("run"), folder.path().join("model"));
     let cache = folder.path().join("cache").display().to_string();
-    succeed(&mut tiny(&run, &[&format!("data.index={cache}")]));
+    let file = folder.path().join("cache.toml");
+    fs::write(&file, format!("data.index = \"{cache}\"")).unwrap();
+    succeed(tiny(&run, &[]).arg("--config").arg(&file));
     let mut command = vlp(&["weights", "export", "--device", "flex"]);
     succeed(command.arg(&run).arg(&model));
     let config = fs::read_to_string(model.join("config.json")).unwrap();

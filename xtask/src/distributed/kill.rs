@@ -115,7 +115,8 @@ impl<'a> Case<'a> {
     fn fail(&self, name: &str, fault: &str, code: i32, message: &str) -> Result<(), String> {
         let run = self.folder.join(name);
         let mut stopped = self.settings.clone();
-        stopped.extend(["--stop-at".into(), "5".into()]);
+        // A step that the unbroken run saves, too.
+        stopped.extend(["--stop-at".into(), "4".into()]);
         self.lab.train(0, &run, &stopped)?;
         let text = format!("[ $OMPI_COMM_WORLD_RANK = 1 ] && {fault}\nexec \"$VLP\" \"$@\"\n");
         let script = Lab::script(&self.folder, &format!("{name}.sh"), &text)?;

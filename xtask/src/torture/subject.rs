@@ -145,14 +145,7 @@ impl Subject {
             (
                 "export-file",
                 &["weights", "export", &run, "OUT.safetensors"],
-                Some(&[
-                    "weights",
-                    "export",
-                    &run,
-                    "OUT.safetensors",
-                    "--checkpoint",
-                    "1",
-                ]),
+                None,
             ),
             (
                 "predict",

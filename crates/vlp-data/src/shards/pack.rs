@@ -12,6 +12,8 @@ use crate::{DataError, Image, Source, example::annotated_objects, skipped_sample
 
 /// Largest number of records about one image in one member.
 const MAX_RECORDS_PER_IMAGE: usize = 1000;
+/// Largest number of threads: each takes 16 samples at a time, and the system has a limit.
+const MAX_THREADS: usize = 1024;
 /// Largest number of skipped samples that are listed.
 const MAX_LISTED: usize = 10_000;
 
@@ -61,7 +63,7 @@ fn write(
     let mut ids = HashSet::new();
     let mut current: Option<(u64, ImageRecords)> = None;
     let indices: Vec<usize> = (0..source.len()).collect();
-    let threads = options.threads.get();
+    let threads = options.threads.get().min(MAX_THREADS);
     for chunk in indices.chunks(threads * 16) {
         let samples = encode_samples(source, chunk, threads)?;
         for (&index, sample) in chunk.iter().zip(samples) {
@@ -123,13 +125,19 @@ fn encode_samples(
         samples.collect()
     };
     let per_thread = indices.len().div_ceil(threads).max(1);
+    let threads_wanted = indices.len().div_ceil(per_thread);
     let samples = thread::scope(|scope| {
         let threads: Vec<_> = (indices.chunks(per_thread))
-            .map(|indices| scope.spawn(move || encode(indices)))
+            .map(|indices| thread::Builder::new().spawn_scoped(scope, move || encode(indices)))
             .collect();
         let results = threads.into_iter().map(|thread| {
+            let refused = |error: io::Error| {
+                DataError::Worker(format!(
+                    "{threads_wanted} threads cannot be started: {error}; use fewer threads"
+                ))
+            };
             let panicked = |_| DataError::Worker("panic while packing a sample".into());
-            thread.join().map_err(panicked)
+            thread.map_err(refused)?.join().map_err(panicked)
         });
         results.collect::<Result<Vec<_>, _>>()
     })?;

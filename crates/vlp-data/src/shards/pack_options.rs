@@ -14,7 +14,7 @@ pub struct PackOptions {
     pub shard_bytes: u64,
     /// Largest number of samples in a shard, exceeded only if its first image alone has more.
     pub shard_samples: u64,
-    /// Threads that load samples.
+    /// Threads that load samples, at most 1024.
     pub threads: NonZeroUsize,
 }
 

@@ -155,6 +155,8 @@ fn packing_is_deterministic_for_any_number_of_threads() {
         "six shards of at most 7 with an index each, and the manifest"
     );
     assert!(first == pack_noise("two", &small_shards()));
+    let most_threads = small_shards().with_threads(NonZeroUsize::MAX);
+    assert!(first == pack_noise("most", &most_threads));
     let small_bytes = PackOptions::default().with_shard_bytes(20_000);
     let shards = pack_noise("bytes", &small_bytes);
     let tars = (shards.iter()).filter(|(name, _)| name.to_str().unwrap().ends_with(".tar"));

@@ -87,9 +87,9 @@ fn other_formats_and_unknown_fields_are_refused() {
     let text = fs::read_to_string(&file).unwrap();
     for (from, to, expected) in [
         (
-            "\"format\": 1",
             "\"format\": 2",
-            "its format is 2; this version of vlp-index reads format 1",
+            "\"format\": 1",
+            "its format is 1; this version of vlp-index reads format 2",
         ),
         ("\"complete\"", "\"finished\"", "unknown field `finished`"),
         ("\"preset\"", "\"presets\"", "unknown field `presets`"),

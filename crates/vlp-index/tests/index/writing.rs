@@ -139,3 +139,26 @@ fn segments_that_do_not_fit_are_refused() {
     let line = writer.finish().unwrap_err().to_string();
     assert!(line.contains("incomplete, with 2 of 3 samples"), "{line}");
 }
+
+#[test]
+fn a_resumed_writer_has_the_images_and_texts_that_were_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    write(&path, SAMPLES, 2);
+    let writer = IndexWriter::open(&path, &header(SAMPLES)).unwrap();
+    let resumed = writer.resumed();
+    let resumed: Vec<_> = resumed
+        .map(|(image, texts)| (image.sample, image.pixels, texts))
+        .collect();
+    // Sample 3 could not be read.
+    let expected = [
+        (0, 0, vec!["common"]),
+        (1, 7, vec!["text 1"]),
+        (2, 14, vec!["text 2"]),
+        (4, 28, vec!["common"]),
+        (5, 35, vec!["text 5"]),
+    ];
+    assert_eq!(resumed, expected);
+    let new = IndexWriter::open(folder.path().join("new"), &header(SAMPLES)).unwrap();
+    assert_eq!(new.resumed().count(), 0);
+}

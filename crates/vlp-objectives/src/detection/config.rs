@@ -56,6 +56,7 @@ impl Default for DetectionConfig {
 impl Validate for DetectionConfig {
     fn validate(&self, check: &Check, run: &RunContext) -> Result<(), ObjectiveError> {
         check.needs_decoder(run)?;
+        check.at_least("num_queries", self.num_queries, 1, " (100 in DETR)")?;
         let cost = &self.cost;
         for (key, weight, usual) in [
             ("class_weight", self.class_weight, "1 in DETR"),

@@ -17,7 +17,7 @@ use crate::error::ObjectiveError;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WithSetters)]
 #[getset(set_with = "pub")]
 #[non_exhaustive]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct MatchCost {
     /// Minus the probability of the object's class; 1 in DETR.
     pub class: f64,

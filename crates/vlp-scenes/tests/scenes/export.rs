@@ -251,6 +251,29 @@ fn a_split_is_added_to_a_folder_with_the_same_files_as_in_a_new_one() {
 }
 
 #[test]
+fn files_of_others_are_not_replaced() {
+    let scenes = Scenes::new(config(3)).unwrap();
+    let image = format!("val/{}", scenes.load(1).unwrap().name);
+    for name in [
+        "annotations/instances_val.json",
+        "nlvr2/dev.json",
+        image.as_str(),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "mine").unwrap();
+        let error = scenes.write_to(dir.path()).unwrap_err().to_string();
+        assert!(
+            error.contains(name) && error.contains("use another folder"),
+            "{error}"
+        );
+        let left = files(dir.path());
+        assert_eq!(left, [(name.to_owned(), b"mine".to_vec())].into());
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_written_leaves_no_annotations() {
     let dir = tempfile::tempdir().unwrap();
     let set = dir.path().join("set");

@@ -10,6 +10,7 @@ mod listen;
 mod observe;
 mod places;
 mod post;
+mod query;
 mod read;
 mod respond;
 mod router;

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::admission::Active;
 use super::body::{check_content_type, parse, read_body};
+use super::query::{Parameters, no_parameters};
 use super::respond::json;
 use super::shared::Shared;
 use crate::api::{ApiError, ApiRequest, Context, find_model};
@@ -17,9 +18,10 @@ use crate::engine::{AnyJob, Job, JobError, Task};
 pub(super) async fn post<R: ApiRequest>(
     State(shared): State<Arc<Shared>>,
     Extension(active): Extension<Arc<Active>>,
+    query: Parameters,
     request: Request,
 ) -> Response {
-    match answer::<R>(shared, active, request).await {
+    match answer::<R>(shared, active, query, request).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
@@ -28,8 +30,13 @@ pub(super) async fn post<R: ApiRequest>(
 async fn answer<R: ApiRequest>(
     shared: Arc<Shared>,
     active: Arc<Active>,
+    query: Parameters,
     request: Request,
 ) -> Result<Response, ApiError> {
+    no_parameters(
+        query,
+        "; its values, \"model\" among them, are fields of the body",
+    )?;
     check_content_type(request.headers())?;
     let body = read_body(request.into_body(), shared.config.max_body_bytes).await?;
     let prepared = Arc::clone(&shared);

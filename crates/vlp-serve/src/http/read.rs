@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +12,7 @@ use serde_json::json as object;
 
 use super::admission::Active;
 use super::post::{blocking, compute};
+use super::query::{Parameters, no_parameters, parameters};
 use super::respond::{json, respond};
 use super::shared::Shared;
 use crate::api::{ApiError, CodeTask, ErrorCode, Examples, Models, find_model};
@@ -25,14 +26,11 @@ use crate::png_file::png;
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Names and values of a request's query.
-type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
 type Number = Result<Path<usize>, PathRejection>;
 
 /// The model that the query of a request names, as `model=NAME`.
 fn model_index(shared: &Shared, query: Parameters) -> Result<usize, ApiError> {
-    let wrong = |_| ApiError::new(ErrorCode::InvalidRequest, "the query cannot be read");
-    let Query(parameters) = query.map_err(wrong)?;
+    let parameters = parameters(query)?;
     let mut model = None;
     for (name, value) in &parameters {
         if name != "model" {
@@ -51,9 +49,13 @@ fn number(field: &str, number: Number) -> Result<usize, ApiError> {
     number.map(|Path(number)| number).map_err(wrong)
 }
 
-pub(super) async fn models(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn models(
+    State(shared): State<Arc<Shared>>,
+    query: Parameters,
+) -> Result<Response, ApiError> {
+    no_parameters(query, "")?;
     let models = shared.models.iter().map(|model| &**model as &dyn Model);
-    json(&Models::new(models, &shared.config))
+    Ok(json(&Models::new(models, &shared.config)))
 }
 
 pub(super) async fn examples(

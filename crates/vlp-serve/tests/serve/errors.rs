@@ -260,6 +260,7 @@ fn what_is_not_there_is_said_to_be_so() {
         ("GET", "/v1/examples/-1", 400, "invalid_request"),
         ("GET", "/v1/examples/3", 404, "unknown_example"),
         ("GET", "/v1/examples/0?x=1", 400, "invalid_request"),
+        ("GET", "/v1/models?foo=1", 400, "invalid_request"),
         (
             "GET",
             "/v1/examples?model=a&model=a",
@@ -270,6 +271,25 @@ fn what_is_not_there_is_said_to_be_so() {
         let response = server.client().call(method, path, b"");
         assert_eq!(response.status, status, "{method} {path}");
         assert_eq!(response.error().0, code, "{method} {path}");
+    }
+}
+
+#[test]
+fn a_model_in_the_query_of_a_request_with_a_body_is_refused() {
+    let (server, _) = Running::start(config());
+    for (path, field) in [
+        ("/v1/detect?model=nothere", "model"),
+        ("/v1/detect?flor=1", "flor"),
+        ("/v1/search?top=3", "top"),
+    ] {
+        let response = server.post(path, &json!({ "images": [{ "example": 0 }] }));
+        let error = ("invalid_request".to_owned(), Some(field.to_owned()));
+        assert_eq!(response.error(), error, "{path}");
+        assert!(
+            response.text().contains("fields of the body"),
+            "{}",
+            response.text()
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn::prelude::Device;
 use clap::Args;
 use toml::Value;
-use vlp::config::{CheckpointChoice, Sources, check_used, resolve};
+use vlp::config::{CheckpointChoice, Sources, check_source_keys, check_used, resolve};
 use vlp::{RunConfig, VlpError};
 use vlp_train::{Precision, TrainError};
 
@@ -56,10 +56,25 @@ pub(super) struct OverrideArgs {
 impl ConfigArgs {
     /// The resolved configuration.
     pub(super) fn resolve(&self) -> Result<RunConfig, VlpError> {
-        resolve(&Sources {
+        resolve(&self.sources())
+    }
+
+    /// The resolved configuration of a run that is trained.
+    ///
+    /// # Errors
+    /// As [`resolve`], and for a `--set` of a key that none of the data sources reads.
+    pub(super) fn resolve_to_train(&self) -> Result<RunConfig, VlpError> {
+        let sources = self.sources();
+        let config = resolve(&sources)?;
+        check_source_keys(&sources, &config)?;
+        Ok(config)
+    }
+
+    fn sources(&self) -> Sources {
+        Sources {
             preset: self.preset.clone(),
             ..self.train.sources()
-        })
+        }
     }
 
     /// Whether the run is a short trial.
@@ -118,7 +133,7 @@ pub(super) struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    /// The resolved configuration; `--set` overrides `values`.
+    /// The resolved configuration; `--set` must not set `values`.
     ///
     /// # Errors
     /// As [`resolve`], and for a `--set` of a key that is neither one of `used` nor below one.

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use toml::Value;
 use vlp::config::SourceKind;
 use vlp::data::{IMAGES_HINT, OpenedSource, has_shards, is_tar, open_plain};
-use vlp::report::{data_report, sample_cards};
+use vlp::report::{EarlierFile, data_report, sample_cards};
 use vlp::{RunConfig, VlpError};
 use vlp_data::check::{CheckOptions, check};
 use vlp_data::read::VqaFiles;
@@ -18,7 +18,7 @@ use vlp_files::write_whole;
 
 use super::common_args::SettingsArgs;
 use super::counter::Counter;
-use super::output::{print, warn};
+use super::output::{check_file, print, warn};
 
 #[derive(Subcommand)]
 pub(super) enum DataCommand {
@@ -76,25 +76,25 @@ pub(super) struct PackArgs {
     /// Maximum size of a shard in MiB.
     #[arg(long, value_name = "MB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
     shard_mb: u64,
-    /// Number of threads that read samples.
-    #[arg(long, default_value = "2")]
-    threads: NonZeroUsize,
+    /// Number of threads that read samples, at most 1024.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    threads: usize,
 }
 
 /// `source` with its kind as a prefix, detected from the files at a plain path.
-fn with_kind(source: &str) -> String {
+fn with_kind(source: &str) -> Result<String, VlpError> {
     let path = Path::new(source);
     let prefix = source.split_once(':').map_or("", |(prefix, _)| prefix);
     if source == "scenes" || SourceKind::NAMES.contains(&prefix) {
-        return source.into();
+        return Ok(source.into());
     }
     if source.contains("://") {
-        return format!("shards:{source}");
+        return Ok(format!("shards:{source}"));
     }
     // An unknown kind, unless it is a path with a colon or a Windows drive.
     let is_name = |c: char| c.is_ascii_alphabetic() || c == '-';
     if prefix.len() > 1 && prefix.chars().all(is_name) && !path.exists() {
-        return source.into();
+        return Ok(source.into());
     }
     // With the split of `DIR@SPLIT`.
     let folder = match source.rsplit_once('@') {
@@ -109,10 +109,17 @@ fn with_kind(source: &str) -> String {
         "genome"
     } else if has_shards(path) || is_tar(source) && path.is_file() {
         "shards"
+    } else if path.is_dir() {
+        return Err(VlpError::Config(format!(
+            "{source}: a folder without annotations. For a folder of images, write a line {} for each into a file FILE.jsonl \
+             there, and use json:{source}/FILE.jsonl. Folders of data sets have annotations/captions_SPLIT.json (coco:), \
+             v2_OpenEnded_mscoco_SPLIT_questions.json (vqa:), image_data.json (genome:) or tar files (shards:)",
+            r#"{"image": "a.jpg", "caption": "a dog"}"#
+        )));
     } else {
         "json"
     };
-    format!("{kind}:{source}")
+    Ok(format!("{kind}:{source}"))
 }
 
 impl SourceArgs {
@@ -120,14 +127,14 @@ impl SourceArgs {
     fn config(&self, source: &str, other: Option<&str>) -> Result<RunConfig, VlpError> {
         let mut used = vec!["data.source"];
         for source in [self.source.as_str()].into_iter().chain(other) {
-            let keys = SourceKind::parse("data.source", &with_kind(source))?.keys();
+            let keys = SourceKind::parse("data.source", &with_kind(source)?)?.keys();
             used.extend(
                 keys.iter()
                     .filter(|key| !used.contains(key))
                     .collect::<Vec<_>>(),
             );
         }
-        let full_source = with_kind(source);
+        let full_source = with_kind(source)?;
         let values = vec![("data.source".into(), Value::String(full_source.clone()))];
         let config = self.settings.resolve(&used, values)?;
         if config.data.source != full_source {
@@ -155,6 +162,10 @@ impl DataCommand {
 
 impl CheckArgs {
     fn run(self, decode: bool) -> Result<(), VlpError> {
+        if let Some(file) = &self.json {
+            check_file("--json", file)?;
+            EarlierFile::CheckReport.check(file)?;
+        }
         let other = self.against.as_deref();
         let open = |source| open_plain(&self.source.config(source, other)?.data);
         let opened = open(&self.source.source)?;
@@ -201,6 +212,8 @@ impl CheckArgs {
 
 impl ViewArgs {
     fn run(self) -> Result<(), VlpError> {
+        check_file("--out", &self.out)?;
+        EarlierFile::DataPage.check(&self.out)?;
         let opened = self.source.open()?;
         let options = CheckOptions::default()
             .with_decode(false)
@@ -224,7 +237,7 @@ impl PackArgs {
         let opened = self.source.open()?;
         let options = PackOptions::default()
             .with_shard_bytes(self.shard_mb.saturating_mul(1 << 20))
-            .with_threads(self.threads);
+            .with_threads(NonZeroUsize::new(self.threads).unwrap_or(NonZeroUsize::MIN));
         let start = Instant::now();
         let report = pack(opened.source.as_ref(), &self.out, &options)?;
         let seconds = start.elapsed().as_secs_f64();

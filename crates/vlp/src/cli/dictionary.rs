@@ -7,9 +7,10 @@ use clap::builder::RangedU64ValueParser;
 use vlp::VlpError;
 use vlp::eval::codebook;
 use vlp::format::format_metric;
+use vlp::report::EarlierFile;
 
 use super::common_args::{CheckpointArgs, InferenceArgs};
-use super::output::print;
+use super::output::{check_file, print};
 
 #[derive(Args)]
 pub(super) struct DictionaryArgs {
@@ -29,6 +30,8 @@ pub(super) struct DictionaryArgs {
 
 impl DictionaryArgs {
     pub(super) fn run(self) -> Result<(), VlpError> {
+        check_file("--out", &self.out)?;
+        EarlierFile::DictionaryPage.check(&self.out)?;
         let device = self.device.pick()?;
         let rows = codebook(
             &self.run,

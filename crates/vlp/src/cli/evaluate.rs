@@ -8,7 +8,7 @@ use vlp::eval::{evaluate_run, write_results};
 use vlp::run::run_config;
 
 use super::common_args::{CheckpointArgs, InferenceArgs, OverrideArgs};
-use super::output::{print, print_metric, warn};
+use super::output::{check_folder, print, print_metric, warn};
 
 #[derive(Args)]
 pub(super) struct EvaluateArgs {
@@ -27,6 +27,9 @@ pub(super) struct EvaluateArgs {
 
 impl EvaluateArgs {
     pub(super) fn run(self) -> Result<(), VlpError> {
+        if let Some(folder) = &self.results {
+            check_folder("--results", folder)?;
+        }
         let device = self.device.pick()?;
         let objectives = run_config(&self.run)?.objectives;
         let has_predictions = objectives.caption.is_some()

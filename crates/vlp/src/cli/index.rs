@@ -48,7 +48,11 @@ impl IndexArgs {
         }
         let counter = Counter::new();
         let start = Instant::now();
-        let show = |done, total| counter.show(done, total);
+        // A complete index has nothing to do.
+        let show = |done, total| match total {
+            0 => {}
+            total => counter.show(done, total),
+        };
         let report = write_index(&model, &source, &self.out, &show);
         counter.finish();
         let report = report?;

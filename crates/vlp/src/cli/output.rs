@@ -2,6 +2,7 @@
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 
 use vlp::VlpError;
 use vlp::format::format_metric;
@@ -33,4 +34,52 @@ pub(super) fn print_metric(name: &str, value: Option<f64>) -> Result<(), VlpErro
 pub(crate) fn warn(text: Arguments<'_>) {
     let line = format!("{text}\n");
     let _ = io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// A text of the data as one line of a terminal: control characters as escapes.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
+}
+
+/// Refuses the value of a flag that names a file in a folder that is not there, before the work is done.
+///
+/// # Errors
+/// [`VlpError::Config`] that names the folder.
+pub(super) fn check_file(flag: &str, file: &Path) -> Result<(), VlpError> {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let reason = if file.is_dir() {
+        "it is a folder; name a file".into()
+    } else if !folder.is_dir() {
+        format!("there is no folder {}; create it first", folder.display())
+    } else {
+        return Ok(());
+    };
+    let file = file.display();
+    Err(VlpError::Config(format!("{flag} {file}: {reason}")))
+}
+
+/// Refuses the value of a flag that names a folder where a file is in the way, before the work is done.
+///
+/// # Errors
+/// [`VlpError::Config`] that names the file.
+pub(super) fn check_folder(flag: &str, folder: &Path) -> Result<(), VlpError> {
+    let nearest = folder.ancestors().find(|path| path.exists());
+    match nearest.filter(|path| !path.is_dir()) {
+        None => Ok(()),
+        Some(file) => Err(VlpError::Config(format!(
+            "{flag} {}: {} is a file; name a folder",
+            folder.display(),
+            file.display()
+        ))),
+    }
 }

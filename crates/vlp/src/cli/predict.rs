@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use vlp::predict::{Request, has_detection, write_folder};
 use vlp::{Predictor, VlpError};
-use vlp_objectives::CaptioningConfig;
+use vlp_objectives::{CaptioningConfig, ObjectivesConfig};
 
 use super::common_args::{CheckpointArgs, InferenceArgs};
-use super::output::{print, warn};
+use super::output::{one_line, print, warn};
 
 /// A run, images, and what to predict.
 #[derive(Args)]
@@ -32,13 +32,14 @@ pub(super) struct PredictArgs {
     /// Include attention maps of words and objects.
     #[arg(long)]
     attention: bool,
-    #[command(flatten)]
-    caption: CaptionArgs,
     /// Folder for predictions.json and predictions.html.
     #[arg(long, value_name = "DIR", default_value = "predictions")]
     out: PathBuf,
     #[command(flatten)]
     device: InferenceArgs,
+    // Last: its heading applies to all arguments after it.
+    #[command(flatten)]
+    caption: CaptionArgs,
 }
 
 /// Maximum of `--num-beams`.
@@ -113,6 +114,9 @@ impl CaptionArgs {
             let hint = format!("use 1 (greedy) to {MAX_BEAMS}");
             return invalid("--num-beams", config.num_beams as f64, &hint);
         }
+        if self.max_new_tokens == Some(0) {
+            return invalid("--max-new-tokens", 0.0, "use at least 1");
+        }
         if config.max_new_tokens > max_positions {
             let hint = format!("use at most {max_positions}, the model's positions");
             return invalid("--max-new-tokens", config.max_new_tokens as f64, &hint);
@@ -145,6 +149,11 @@ impl CaptionArgs {
 
 impl PredictArgs {
     pub(super) fn run(self) -> Result<(), VlpError> {
+        for (flag, texts) in [("--question", &self.question), ("--text", &self.text)] {
+            if texts.iter().any(|text| text.trim().is_empty()) {
+                return Err(VlpError::Config(format!("{flag}: the text is empty")));
+            }
+        }
         let device = self.device.pick()?;
         let model = Predictor::load_checkpoint(&self.run, self.checkpoint.choice, &device)?;
         let caption = model.trained().config.objectives.caption.as_ref();
@@ -164,6 +173,9 @@ impl PredictArgs {
             let message = "--attention: nothing attends to the image; add --question or --text";
             return Err(VlpError::Config(message.into()));
         }
+        if !has_texts && !has_detection && caption.is_none() {
+            return Err(nothing_to_predict(&model.trained().config.objectives));
+        }
         if let Some(threshold) = self.threshold
             && !(0.0..=1.0).contains(&threshold)
         {
@@ -181,10 +193,53 @@ impl PredictArgs {
             seed: self.caption.seed.unwrap_or(0),
             attention: self.attention,
         };
-        for problem in write_folder(&model, &self.images, &request, &self.out)? {
+        for (flag, texts) in [
+            ("--question", &request.questions),
+            ("--text", &request.texts),
+        ] {
+            for text in texts.iter().filter(|text| model.cuts(text)) {
+                let most = model.trained().config.data.max_text_len;
+                let text = one_line(text);
+                warn(format_args!(
+                    "note: {flag} {text:?}: its end is cut, as the model reads {most} tokens (data.max_text_len)"
+                ));
+            }
+        }
+        let written = write_folder(&model, &self.images, &request, &self.out)?;
+        for problem in &written.skipped {
             warn(format_args!("skipped: {problem}"));
         }
         let page = self.out.join("predictions.html");
-        print(format_args!("{}\n", page.display()))
+        print(format_args!("{}\n", page.display()))?;
+        match written.named {
+            0 => Ok(()),
+            count => Err(VlpError::Config(format!(
+                "{count} of the named files cannot be read (above); {} has the others",
+                page.display()
+            ))),
+        }
     }
+}
+
+/// What a run needs that has no head for an image alone.
+fn nothing_to_predict(objectives: &ObjectivesConfig) -> VlpError {
+    let flags = [
+        ("--question", objectives.vqa.is_some()),
+        ("--text", objectives.itm.is_some()),
+    ];
+    let flags = flags.iter().filter(|(_, has_head)| *has_head);
+    let flags: Vec<&str> = flags.map(|(flag, _)| *flag).collect();
+    let reason = if !flags.is_empty() {
+        format!(
+            "this run predicts nothing of an image alone: add {}",
+            flags.join(" or ")
+        )
+    } else if objectives.nlvr2.is_some() {
+        "this run judges statements about two images, which vlp predict does not read: use vlp serve, or vlp evaluate".into()
+    } else if objectives.snli_ve.is_some() {
+        "this run judges hypotheses about an image, which vlp predict does not read: use vlp serve, or vlp evaluate".into()
+    } else {
+        "this run has no head whose predictions vlp predict writes: objectives.detection, caption, vqa or itm".into()
+    };
+    VlpError::Config(reason)
 }

@@ -6,13 +6,14 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde::Serialize;
 use vlp::predict::read_image;
+use vlp::report::EarlierFile;
 use vlp::search::{Hits, SearchIndex, SearchOptions, load_run_of};
 use vlp::{Predictor, VlpError};
 use vlp_files::write_whole;
 use vlp_index::Index;
 
 use super::common_args::InferenceArgs;
-use super::output::{print, warn};
+use super::output::{check_file, one_line, print, warn};
 
 #[derive(Args)]
 pub(super) struct SearchArgs {
@@ -51,6 +52,10 @@ struct QueryArgs {
 
 impl SearchArgs {
     pub(super) fn run(self) -> Result<(), VlpError> {
+        if let Some(file) = &self.json {
+            check_file("--json", file)?;
+            EarlierFile::Hits.check(file)?;
+        }
         let device = self.device.pick()?;
         let header = Index::read_header(&self.index)?;
         let model = load_run_of(&header, self.run.as_deref(), &device)?;
@@ -110,11 +115,13 @@ impl SearchArgs {
         line: impl Fn(&T) -> ((f32, Option<f32>), String),
     ) -> Result<(), VlpError> {
         for problem in &hits.problems {
+            let problem = one_line(problem);
             warn(format_args!("not read by the matching head: {problem}"));
         }
         let mut text = format!("{:>4} {:>10} {:>7}\n", "", "similarity", "match");
         for (place, hit) in hits.hits.iter().enumerate() {
             let ((similarity, probability), hit) = line(hit);
+            let hit = one_line(&hit);
             let probability = probability.map_or("-".to_owned(), |value| format!("{value:.4}"));
             text += &format!(
                 "{:>4} {similarity:>10.4} {probability:>7}  {hit}\n",

@@ -28,11 +28,12 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     index: Vec<PathBuf>,
     #[command(flatten)]
+    device: InferenceArgs,
+    // Last: a heading applies to all arguments after it.
+    #[command(flatten)]
     network: NetworkArgs,
     #[command(flatten)]
     limits: LimitArgs,
-    #[command(flatten)]
-    device: InferenceArgs,
 }
 
 #[derive(Args)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use vlp::VlpError;
-use vlp::config::{CheckpointChoice, Sources, finetune, resolve};
+use vlp::config::{CheckpointChoice, Sources, check_source_keys, finetune, resolve};
 use vlp::run::run_config;
 use vlp::train::{RunChoice, TrainOptions, train};
 use vlp_distributed::{Launch, ProcessGroup};
@@ -32,7 +32,7 @@ pub(super) struct PretrainArgs {
     resume: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Stop after this step; --resume continues the run.
+    /// Stop after this step and save it; --resume continues the run.
     #[arg(long, value_name = "STEP")]
     stop_at: Option<u64>,
     #[command(flatten)]
@@ -44,7 +44,7 @@ impl PretrainArgs {
         let is_trial = self.config.is_quick();
         let (config, run) = match (self.resume, self.out) {
             (Some(path), _) => (resolve(&Sources::default())?, RunChoice::Resume(path)),
-            (None, Some(path)) => (self.config.resolve()?, RunChoice::New(path)),
+            (None, Some(path)) => (self.config.resolve_to_train()?, RunChoice::New(path)),
             (None, None) => {
                 return Err(VlpError::Config("give --out DIR or --resume RUN".into()));
             }
@@ -119,6 +119,7 @@ impl FinetuneArgs {
         let sources = self.config.sources();
         let from = (!self.from_scratch).then_some(self.from.as_path());
         let mut config = finetune(&self.task, &pretrained, from, &sources)?;
+        check_source_keys(&sources, &config)?;
         if let Some(choice) = self.checkpoint {
             if sources.set_keys().any(|key| key == "from_checkpoint") {
                 let message = "--set from_checkpoint: the same as --checkpoint; give one of them";

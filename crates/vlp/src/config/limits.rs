@@ -73,7 +73,7 @@ impl RunConfig {
         if parameters > MAX_PARAMETERS {
             let (d_ff, billions) = (model.d_ff(), parameters / 1e9);
             let hint = format!(
-                "with model.d_ff = {d_ff} and these layers and embeddings the model has {billions:.1} billion parameters; use at most {}",
+                "with model.d_ff = {d_ff} and these layers and embeddings the model has {billions:.1} billion parameters; use at most {} billion",
                 MAX_PARAMETERS / 1e9
             );
             return fail("model.d_model", model.d_model(), &hint);
@@ -109,7 +109,7 @@ impl RunConfig {
             let bytes = data.batch_size as f64 * width * height * 12.0;
             if bytes > MAX_PIXEL_BYTES {
                 let hint = format!(
-                    "a batch of images of {width}x{height} pixels (data.resize, data.pad_multiple) has {:.1} GB; use at most {}",
+                    "a batch of images of {width}x{height} pixels (data.resize, data.pad_multiple) has {:.1} GB; use at most {} GB",
                     bytes / 1e9,
                     MAX_PIXEL_BYTES / 1e9
                 );

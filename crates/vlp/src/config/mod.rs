@@ -5,6 +5,7 @@ mod data;
 mod eval;
 mod explain;
 mod finetune;
+mod invalid_value;
 mod limits;
 mod model;
 mod other_source;
@@ -37,7 +38,7 @@ pub use presets::{PRESETS, preset_names};
 pub use resolve::{Sources, overlay, resolve};
 pub use source_kind::SourceKind;
 pub(crate) use suggest::suggest;
-pub use used_keys::check_used;
+pub use used_keys::{check_source_keys, check_used};
 
 /// All values that determine what a run computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
-use vlp_objectives::ObjectivesConfig;
 
-use super::suggest::{describe_error, suggest};
+use super::invalid_value::{describe, is_objective, is_valid};
+use super::suggest::suggest;
 use super::{PRESETS, RunConfig, preset_names};
 use crate::error::VlpError;
 
@@ -20,7 +20,7 @@ pub struct Sources {
     pub quick: bool,
     /// Values by key, such as `data.source`.
     pub values: Vec<(String, Value)>,
-    /// `key.path=value` entries, values in TOML or as bare strings; applied after `values`.
+    /// `key.path=value` entries, values in TOML or as bare strings; applied after `values`, whose keys they must not set.
     pub set: Vec<String>,
 }
 
@@ -71,7 +71,20 @@ fn read_file(sources: &Sources) -> Result<Table, VlpError> {
     let text = std::fs::read_to_string(path).map_err(VlpError::io(path))?;
     // Some editors begin a UTF-8 file with a byte order mark.
     let table = text.trim_start_matches('\u{feff}').parse::<Table>();
-    table.map_err(|e| VlpError::Config(format!("{}: {e}", path.display())))
+    let invalid = |why: String| VlpError::Config(format!("{}: {why}", path.display()));
+    let table = table.map_err(|e| invalid(e.to_string()))?;
+    match (table.get("preset"), table.get("quick")) {
+        (Some(preset), _) if !preset.is_str() => {
+            let names = preset_names().join("\", \"");
+            Err(invalid(format!(
+                "preset = {preset}: use one of \"{names}\""
+            )))
+        }
+        (_, Some(quick)) if !quick.is_table() => Err(invalid(format!(
+            "quick = {quick}: use a table [quick] of keys and values, such as \"train.steps\" = 12"
+        ))),
+        _ => Ok(table),
+    }
 }
 
 /// Keys of `data` that belong to `data.source`; they are dropped when another source is set.
@@ -118,7 +131,7 @@ fn override_with_file(
         }
         overridden = apply(&table)?;
     }
-    let mut config = typed(overridden)?;
+    let mut config = typed(overridden, &table)?;
     let checkpoint = &mut config.checkpoint;
     checkpoint.best_by_is_set = !checkpoint.best_by.is_empty();
     if let (false, Some(Value::String(default))) = (checkpoint.best_by_is_set, default_best_by) {
@@ -135,11 +148,13 @@ fn apply(
 ) -> Result<Table, VlpError> {
     // A copy of a preset may have quick values of its own.
     let quick = file.remove("quick").or(quick);
+    let base = table.clone();
     file.remove("preset");
     merge(&mut table, file);
     if let Some(path) = &sources.file {
         // Checked here to name the file in the error.
-        typed(table.clone()).map_err(|e| VlpError::Config(format!("{}: {e}", path.display())))?;
+        typed(table.clone(), &base)
+            .map_err(|e| VlpError::Config(format!("{}: {e}", path.display())))?;
     }
     if let (true, Some(Value::Table(quick))) = (sources.quick, quick) {
         for (key, value) in quick {
@@ -150,14 +165,21 @@ fn apply(
         set_value(&mut table, key, value.clone())?;
     }
     for entry in &sources.set {
+        let invalid = |why: &str| Err(VlpError::Config(format!("--set {entry}: {why}")));
         let Some((key, text)) = entry.split_once('=') else {
-            return Err(VlpError::Config(format!(
-                "--set {entry}: write key.path=value"
-            )));
+            return invalid("write key.path=value");
         };
+        if key.split('.').any(|name| name.trim().is_empty()) {
+            return invalid("a name of the key is empty; write key.path=value");
+        }
         if key.trim() == "preset" {
-            let reason = "it only names the preset; start from one with --preset";
-            return Err(VlpError::Config(format!("--set {entry}: {reason}")));
+            return invalid("it only names the preset; start from one with --preset");
+        }
+        let mut values = sources.values.iter();
+        if let Some((other, value)) = values.find(|(other, _)| overlap(other, key.trim())) {
+            return invalid(&format!(
+                "another argument has set {other} = {value}; give one of them"
+            ));
         }
         // A path may end in white space.
         let text = match key.ends_with(' ') {
@@ -170,10 +192,19 @@ fn apply(
     Ok(table)
 }
 
-fn typed(table: Table) -> Result<RunConfig, VlpError> {
-    Value::Table(table)
-        .try_into()
-        .map_err(|e: toml::de::Error| VlpError::Config(describe_error(&e.to_string())))
+/// Whether one of two keys is the other, or below it.
+fn overlap(key: &str, other: &str) -> bool {
+    let is_below = |key: &str, other: &str| {
+        let rest = key.strip_prefix(other);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    is_below(key, other) || is_below(other, key)
+}
+
+/// The configuration of a table; `base` is the table before it was overridden.
+fn typed(table: Table, base: &Table) -> Result<RunConfig, VlpError> {
+    let config = Value::Table(table.clone()).try_into();
+    config.map_err(|_: toml::de::Error| VlpError::Config(describe(&table, base)))
 }
 
 /// A TOML value; text that is not TOML is a string, as is any text of a key that takes only strings: a folder may be called
@@ -187,12 +218,12 @@ fn parse_value(table: &Table, key: &str, text: &str) -> Result<Value, VlpError> 
     if value.is_str() {
         return Ok(value);
     }
-    let is_valid = |value: &Value| -> Result<bool, VlpError> {
+    let fits = |value: &Value| -> Result<bool, VlpError> {
         let mut table = table.clone();
         set_value(&mut table, key, value.clone())?;
-        Ok(typed(table).is_ok())
+        Ok(is_valid(&table))
     };
-    Ok(match !is_valid(&value)? && is_valid(&string)? {
+    Ok(match !fits(&value)? && fits(&string)? {
         true => string,
         false => value,
     })
@@ -212,9 +243,25 @@ pub(super) fn merge(base: &mut Table, overrides: Table) {
     }
 }
 
+/// Tables besides those of objectives that may be absent.
+const OPTIONAL_TABLES: [&str; 3] = [
+    "model.quantizer",
+    "objectives.caption.self_critical",
+    "data.eval_resize",
+];
+
 /// Sets the value at `a.b.c`; `off` or `false` removes a table (switches an objective off).
 fn set_value(table: &mut Table, path: &str, value: Value) -> Result<(), VlpError> {
     let (parents, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let off = matches!(&value, Value::Boolean(false)) || value.as_str() == Some("off");
+    if off && (OPTIONAL_TABLES.contains(&path) || parents == "objectives" && is_objective(key)) {
+        let mut names = parents.split('.');
+        let parent = names.try_fold(&*table, |table, name| table.get(name)?.as_table());
+        if parent.is_none_or(|parent| !parent.contains_key(key)) {
+            // It is off already.
+            return Ok(());
+        }
+    }
     let mut inner = table;
     for parent in parents.split('.').filter(|name| !name.is_empty()) {
         let entry = inner.entry(parent);
@@ -227,23 +274,13 @@ fn set_value(table: &mut Table, path: &str, value: Value) -> Result<(), VlpError
             }
         };
     }
-    let off = matches!(&value, Value::Boolean(false)) || value.as_str() == Some("off");
     match inner.get(key) {
         Some(Value::Table(_)) if off => {
             inner.remove(key);
         }
-        // It is off already.
-        None if off && parents == "objectives" && is_objective(key) => {}
         _ => {
             inner.insert(key.into(), value);
         }
     }
     Ok(())
-}
-
-/// Whether there is an objective of this name.
-fn is_objective(name: &str) -> bool {
-    let table = Table::from_iter([(name.to_owned(), Value::Table(Table::new()))]);
-    let config = Value::Table(table).try_into::<ObjectivesConfig>();
-    !config.is_err_and(|error| error.to_string().contains("unknown field"))
 }

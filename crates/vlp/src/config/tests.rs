@@ -114,6 +114,78 @@ fn file_with_a_byte_order_mark_is_read() {
 }
 
 #[test]
+fn preset_and_quick_values_of_a_file_have_their_types() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (text, reason) in [
+        ("preset = 3", "preset = 3: use one of \"e2e-vlp-tiny\", "),
+        (
+            "quick = 3",
+            "quick = 3: use a table [quick] of keys and values",
+        ),
+    ] {
+        std::fs::write(file.path(), text).unwrap();
+        for quick in [false, true] {
+            let sources = Sources {
+                file: Some(file.path().into()),
+                quick,
+                ..Sources::default()
+            };
+            let message = resolve(&sources).unwrap_err().to_string();
+            let expected = format!("{}: {reason}", file.path().display());
+            assert!(message.starts_with(&expected), "{message}");
+        }
+    }
+}
+
+#[test]
+fn tables_that_are_off_are_switched_off_again() {
+    let default = set(&[]).unwrap();
+    for key in [
+        "model.quantizer",
+        "objectives.caption.self_critical",
+        "data.eval_resize",
+    ] {
+        let config = set(&[&format!("{key}=off")]).unwrap();
+        assert_eq!(config, default, "{key}");
+    }
+    let off = "objectives.caption=off";
+    let config = set(&[off, "objectives.caption.self_critical=off"]).unwrap();
+    assert_eq!(config, set(&[off]).unwrap());
+    // A key that takes a text.
+    let config = set(&["data.images=off"]).unwrap();
+    assert_eq!(config.data.images, Some("off".into()));
+}
+
+#[test]
+fn one_cost_is_set_without_the_others() {
+    let config = set(&["objectives.detection.cost.class=2"]).unwrap();
+    let cost = config.objectives.detection.unwrap().cost;
+    assert_eq!((cost.class, cost.l1, cost.giou), (2.0, 5.0, 2.0));
+}
+
+#[test]
+fn values_of_a_file_are_named_by_their_whole_keys() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (text, reason) in [
+        ("[model]\nd_model = \"x\"", "model.d_model: invalid type"),
+        ("[model.backbone]\ndept = 3", "\"dept\" in [model.backbone]"),
+        (
+            "[data.resize]\nside = \"x\"",
+            "data.resize.side: invalid type",
+        ),
+        ("[objectives.vqa]\nweight = 1.0", "objectives.vqa is off"),
+    ] {
+        std::fs::write(file.path(), text).unwrap();
+        let sources = Sources {
+            file: Some(file.path().into()),
+            ..Sources::default()
+        };
+        let message = resolve(&sources).unwrap_err().to_string();
+        assert!(message.contains(reason), "{message}");
+    }
+}
+
+#[test]
 fn unknown_names_suggest_the_nearest_one() {
     for (entry, part) in [
         ("trian=7", "did you mean \"train\"?"),

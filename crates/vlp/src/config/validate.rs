@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use vlp_data::{Limits, NegativeFrom};
+use vlp_data::{DataError, Limits, NegativeFrom, ResizeRule};
 use vlp_objectives::{HeadKind, RunContext};
 use vlp_scenes::Split;
 use vlp_vision::UpdateTime;
@@ -48,15 +48,45 @@ impl RunConfig {
     pub(crate) fn validate_evaluation(&self) -> Result<(), VlpError> {
         self.validate_data()?;
         self.check_sizes()?;
-        at_least("eval.examples", self.eval.examples, 1, ", such as 256")
+        self.validate_positions()?;
+        let eval = &self.eval;
+        at_least("eval.examples", eval.examples, 1, ", such as 256")?;
+        let usual = " (5 for COCO and Flickr30k)";
+        at_least("eval.retrieval_texts", eval.retrieval_texts, 1, usual)?;
+        at_least("eval.folds", eval.folds, 1, " (5 for COCO's 1k protocol)")
+    }
+
+    /// Checks that there are position embeddings for the longest text.
+    ///
+    /// # Errors
+    /// [`VlpError::Config`] with the length.
+    pub(crate) fn validate_positions(&self) -> Result<(), VlpError> {
+        let caption = self.objectives.caption.as_ref();
+        let caption_tokens = caption.map_or(0, |caption| caption.max_new_tokens);
+        let longest = self.data.max_text_len.max(caption_tokens);
+        let max_positions = self.model.max_positions();
+        if longest > max_positions {
+            return Err(VlpError::Config(format!(
+                "model.max_positions = {max_positions}: texts have up to {longest} tokens (data.max_text_len, objectives.caption.max_new_tokens)"
+            )));
+        }
+        Ok(())
     }
 
     fn validate_data(&self) -> Result<(), VlpError> {
         let data = &self.data;
         data.kind()?;
-        data.resize.check()?;
-        if let Some(rule) = &data.eval_resize {
-            rule.check()?;
+        for (key, rule) in [
+            ("data.resize", Some(&data.resize)),
+            ("data.eval_resize", data.eval_resize.as_ref()),
+        ] {
+            rule.map_or(Ok(()), ResizeRule::check)
+                .map_err(|error| match error {
+                    DataError::Config { reason, .. } => {
+                        VlpError::Config(format!("{key}: {reason}"))
+                    }
+                    error => error.into(),
+                })?;
         }
         at_least("data.batch_size", data.batch_size, 1, "")?;
         at_least(

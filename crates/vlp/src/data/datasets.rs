@@ -17,6 +17,7 @@ use vlp_text::WordPieceTokenizer;
 use super::source::{answer_vocabulary, open_source};
 use super::tokenizer::{load_tokenizer, relative_path_hint};
 use super::training_source::open_training_source;
+use super::vocabulary::Vocabulary;
 use crate::config::{RunConfig, SourceKind, TaskKind};
 use crate::error::VlpError;
 
@@ -104,6 +105,12 @@ impl Datasets {
             }
         };
         for (split, source) in [("training", &train), ("validation", &validation)] {
+            if source.is_empty() && data.kind()? == SourceKind::Scenes {
+                let count = data.scenes.count;
+                return Err(VlpError::Config(format!(
+                    "data.scenes.count = {count}: there are none for {split}; use at least 1"
+                )));
+            }
             if source.is_empty() {
                 return Err(VlpError::Config(format!(
                     "data.source = \"{}\" has no images left for {split} (data.validation_fraction = {}); use another fraction or more images",
@@ -163,6 +170,15 @@ impl Datasets {
             answers: AnswerVocabulary::new(vec![]),
             notes: opened.notes,
         })
+    }
+
+    /// Names of the outputs of a model that is trained on these data.
+    pub(crate) fn vocabulary(&self) -> Vocabulary {
+        Vocabulary {
+            labels: self.labels.clone(),
+            answers: self.answers.answers().to_vec(),
+            tokenizer_sha256: self.tokenizer.sha256(),
+        }
     }
 
     /// The collator for these examples.

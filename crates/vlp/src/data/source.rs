@@ -308,6 +308,19 @@ fn open_blobs(path: &str) -> Result<Arc<dyn BlobStore>, DataError> {
 }
 
 fn open_scenes(data: &DataConfig, split: Split, count: usize) -> Result<OpenedSource, VlpError> {
+    let opened = generate_scenes(data, split, count);
+    opened.map_err(|error| match error {
+        // Its key is that of the scenes.
+        error @ DataError::Config { .. } => VlpError::Config(format!("data.{error}")),
+        error => error.into(),
+    })
+}
+
+fn generate_scenes(
+    data: &DataConfig,
+    split: Split,
+    count: usize,
+) -> Result<OpenedSource, DataError> {
     let config = data.scenes.clone().with_split(split).with_count(count);
     let task = match data.task {
         TaskKind::Captions => None,

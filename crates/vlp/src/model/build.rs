@@ -5,10 +5,11 @@ use std::sync::Arc;
 use burn::prelude::*;
 use vlp_data::LabelSpace;
 use vlp_eval::caption::CiderCorpus;
-use vlp_models::{E2eVlp, Soho};
+use vlp_models::{E2eVlp, ModelError, Soho};
 use vlp_objectives::detection::ClassVocabulary;
-use vlp_objectives::{CiderReward, HeadSizes, PretrainObjectives, SelfCritical};
+use vlp_objectives::{CiderReward, HeadSizes, ObjectiveError, PretrainObjectives, SelfCritical};
 use vlp_text::WordPieceTokenizer;
+use vlp_vision::VisionError;
 
 use crate::config::{ModelConfig, RunConfig};
 use crate::data::{Datasets, Vocabulary};
@@ -33,20 +34,32 @@ pub fn build_model(
     tokenizer: &WordPieceTokenizer,
     device: &Device,
 ) -> Result<Model, VlpError> {
-    let caption = config.objectives.caption.as_ref();
-    let caption_tokens = caption.map_or(0, |caption| caption.max_new_tokens);
-    let longest = config.data.max_text_len.max(caption_tokens);
-    let max_positions = config.model.max_positions();
-    if longest > max_positions {
-        return Err(VlpError::Config(format!(
-            "model.max_positions = {max_positions}: texts have up to {longest} tokens (data.max_text_len, objectives.caption.max_new_tokens)"
-        )));
-    }
+    config.validate_positions()?;
     let vocab_size = tokenizer.vocab_size();
-    Ok(match &config.model {
-        ModelConfig::E2eVlp(model) => Model::E2eVlp(model.init(vocab_size, device)?),
-        ModelConfig::Soho(model) => Model::Soho(model.init(vocab_size, device)?),
+    let model = match &config.model {
+        ModelConfig::E2eVlp(model) => model.init(vocab_size, device).map(Model::E2eVlp),
+        ModelConfig::Soho(model) => model.init(vocab_size, device).map(Model::Soho),
+    };
+    model.map_err(|error| match error {
+        // Its keys are those of the backbone or the quantizer.
+        ModelError::Vision(error @ VisionError::Config { .. }) => {
+            VlpError::Config(format!("model.{error}"))
+        }
+        ModelError::Vision(error @ VisionError::Dictionary { .. }) => {
+            VlpError::Config(format!("model.quantizer.{error}"))
+        }
+        error => error.into(),
     })
+}
+
+/// The error of an invalid value with its whole key.
+fn with_key(error: ObjectiveError) -> VlpError {
+    match error {
+        ObjectiveError::Config { .. } | ObjectiveError::Unusable { .. } => {
+            VlpError::Config(format!("objectives.{error}"))
+        }
+        error => error.into(),
+    }
 }
 
 /// The configured objectives, with heads for the labels and answers of the data.
@@ -60,7 +73,8 @@ pub fn build_objectives(
     device: &Device,
 ) -> Result<PretrainObjectives, VlpError> {
     let sizes = head_sizes(config, &data.labels, data.answers.len(), &data.tokenizer);
-    let mut objectives = config.objectives.init(&sizes, device)?;
+    let objectives = config.objectives.init(&sizes, device);
+    let mut objectives = objectives.map_err(with_key)?;
     let caption = config.objectives.caption.as_ref();
     if let Some(self_critical) = caption.and_then(|caption| caption.self_critical.as_ref()) {
         let reward = Arc::new(cider_reward(self_critical, data)?);
@@ -82,7 +96,8 @@ pub fn trained_objectives(
 ) -> Result<PretrainObjectives, VlpError> {
     let answers = vocabulary.answers.len();
     let sizes = head_sizes(config, &vocabulary.labels, answers, tokenizer);
-    Ok(config.objectives.init(&sizes, device)?)
+    let objectives = config.objectives.init(&sizes, device);
+    objectives.map_err(with_key)
 }
 
 /// CIDEr-D with document frequencies of the training captions.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use vlp_data::{ResizedImage, Source};
-use vlp_weights::SafetensorsWriter;
+use vlp_weights::{SafetensorsWriter, WeightsError};
 
 use super::batches::Batches;
 use super::features::FeatureArray;
@@ -222,7 +222,17 @@ impl Spool {
                 .collect();
             writer.write(name, &values)?;
         }
-        Ok(writer.finish()?)
+        writer.finish_new().map_err(|error| match error {
+            WeightsError::Write { source, .. } if source.kind() == ErrorKind::AlreadyExists => {
+                VlpError::RunFolder {
+                    path: out.into(),
+                    reason:
+                        "another process has written it in the meantime; use another --out for each"
+                            .into(),
+                }
+            }
+            error => error.into(),
+        })
     }
 }
 
@@ -230,6 +240,36 @@ impl Spool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_file_that_another_process_has_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("a.safetensors");
+        let spool = || {
+            let mut spool = Spool::create(&out).unwrap();
+            let array = FeatureArray {
+                shape: vec![1],
+                values: vec![0.5],
+            };
+            spool.push("x".into(), array).unwrap();
+            spool
+        };
+        // Both are begun before one ends.
+        let (first, second) = (spool(), spool());
+        let metadata = |name: &str| BTreeMap::from([("name".to_owned(), name.to_owned())]);
+        first.finish(&out, &metadata("first")).unwrap();
+        let written = std::fs::read(&out).unwrap();
+        let message = second
+            .finish(&out, &metadata("second"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("another process has written it"),
+            "{message}"
+        );
+        assert_eq!(std::fs::read(&out).unwrap(), written);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn more_tensors_than_a_file_can_have_are_refused_at_once() {

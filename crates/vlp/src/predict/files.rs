@@ -16,7 +16,7 @@ use super::outputs::Object;
 use super::prediction::{Prediction, Request, read_image};
 use super::predictor::Predictor;
 use crate::error::VlpError;
-use crate::report::page_image;
+use crate::report::{EarlierFile, page_image};
 
 /// Number of attributes shown with a box.
 const ATTRIBUTES: usize = 3;
@@ -117,21 +117,59 @@ fn numbered(names: Vec<String>) -> Vec<String> {
     names.into_iter().map(number).collect()
 }
 
+/// What was written, and what was not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WrittenPredictions {
+    /// Messages about files that cannot be read, which are skipped.
+    pub skipped: Vec<String>,
+    /// How many of them are not files of a folder, but were named themselves.
+    pub named: usize,
+}
+
 /// Predicts with all heads of the model for the images at `paths`, in batches, and writes `predictions.json` and
-/// `predictions.html` into `out`. Returns messages about unreadable files, which are skipped.
+/// `predictions.html` into `out`, in the place of earlier ones. Files that cannot be read are skipped.
 ///
 /// # Errors
-/// [`VlpError::RunFolder`] if no image can be read; as [`Predictor::predict`].
+/// [`VlpError::RunFolder`] if no image can be read, [`VlpError::Config`] if other files have the names of the outputs; as
+/// [`Predictor::predict`].
 pub fn write_folder(
     model: &Predictor,
     paths: &[PathBuf],
     request: &Request,
     out: &Path,
-) -> Result<Vec<String>, VlpError> {
+) -> Result<WrittenPredictions, VlpError> {
+    EarlierFile::Predictions.check(&json_file(out))?;
+    EarlierFile::PredictionPage.check(&page_file(out))?;
+    let exists = out.exists();
+    create_folder(out).map_err(VlpError::io(out))?;
+    let written = write_files(model, paths, request, out);
+    if written.is_err() && !exists {
+        // It stays if there is something in it. An error of the cleanup would hide the cause of the failure.
+        let _ = std::fs::remove_dir(out);
+    }
+    written
+}
+
+fn json_file(out: &Path) -> PathBuf {
+    out.join("predictions.json")
+}
+
+fn page_file(out: &Path) -> PathBuf {
+    out.join("predictions.html")
+}
+
+fn write_files(
+    model: &Predictor,
+    paths: &[PathBuf],
+    request: &Request,
+    out: &Path,
+) -> Result<WrittenPredictions, VlpError> {
     let trained = model.trained();
     let files = image_files(paths)?;
-    let (mut skipped, mut predictions, mut cards) = (vec![], vec![], vec![]);
-    create_folder(out).map_err(VlpError::io(out))?;
+    let named = paths.iter().filter(|path| !path.is_dir());
+    let named: HashSet<PathBuf> = named.map(|path| absolute(path)).collect();
+    let (mut written, mut predictions, mut cards) = (WrittenPredictions::default(), vec![], vec![]);
     let files: Vec<(String, PathBuf)> = distinct_names(&files).into_iter().zip(files).collect();
     let mut predict = |batch: Vec<Pending>| {
         let images: Vec<&ResizedImage> = batch.iter().map(|pending| &pending.image).collect();
@@ -144,10 +182,11 @@ pub fn write_folder(
     };
     let mut batches = Batches::new(trained.config.data.batch_size);
     for (name, file) in files {
-        let image = match read_image(file) {
+        let image = match read_image(&file) {
             Ok(image) => image,
             Err(error) => {
-                skipped.push(error.to_string());
+                written.skipped.push(error.to_string());
+                written.named += usize::from(named.contains(&absolute(&file)));
                 continue;
             }
         };
@@ -162,7 +201,7 @@ pub fn write_folder(
     }
     predict(batches.take())?;
     if predictions.is_empty() {
-        let reason = match skipped.first() {
+        let reason = match written.skipped.first() {
             Some(first) => format!("nothing to write: {first}"),
             None => {
                 let paths: Vec<_> = paths
@@ -179,7 +218,7 @@ pub fn write_folder(
     }
     let items = predictions.iter();
     let items = items.map(|(image, prediction)| Item { image, prediction });
-    let file = out.join("predictions.json");
+    let file = json_file(out);
     let text = serde_json::to_vec_pretty(&items.collect::<Vec<_>>());
     let text = text.map_err(|e| VlpError::RunFolder {
         path: file.clone(),
@@ -194,11 +233,11 @@ pub fn write_folder(
             ("images".into(), predictions.len().to_string()),
         ],
         images: cards,
-        notes: skipped.clone(),
+        notes: written.skipped.clone(),
     };
-    let file = out.join("predictions.html");
+    let file = page_file(out);
     write_whole(&file, render_prediction(&page)?.as_bytes()).map_err(VlpError::io(&file))?;
-    Ok(skipped)
+    Ok(written)
 }
 
 fn card(

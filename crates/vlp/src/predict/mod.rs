@@ -28,7 +28,7 @@ pub(crate) use entailment::reads_premise;
 pub use entailment::{EntailmentProbabilities, HypothesisRequest};
 pub use feature_file::{FeatureKinds, write_features};
 pub use features::{FeatureArray, JointFeatures};
-pub use files::write_folder;
+pub use files::{WrittenPredictions, write_folder};
 pub use objects::has_detection;
 pub use outputs::{Caption, Object};
 pub use prediction::{Prediction, Request, read_image};

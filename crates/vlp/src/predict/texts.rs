@@ -13,6 +13,13 @@ use crate::report::{name_or_index, top_indices};
 pub type Answers = Vec<(String, f32)>;
 
 impl Predictor {
+    /// Whether a text has more tokens than the model reads (`data.max_text_len`), so that its end is cut.
+    pub fn cuts(&self, text: &str) -> bool {
+        let trained = self.trained();
+        let max_len = trained.config.data.max_text_len;
+        trained.tokenizer.encode(text, max_len).truncated
+    }
+
     /// The `top` most probable answers to the questions about each image. Batches as [`Self::padded_size`] says.
     ///
     /// # Errors

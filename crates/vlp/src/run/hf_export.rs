@@ -1,6 +1,7 @@
 //! Writing a run's model as a folder in Hugging Face's layout or as one `.safetensors` file.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use burn::prelude::*;
@@ -18,7 +19,7 @@ use crate::error::VlpError;
 /// else as a folder in Hugging Face's layout. Returns the number of tensors.
 ///
 /// # Errors
-/// As [`TrainedModel::open`]; [`VlpError::RunFolder`] if the folder is not empty, [`VlpError::Weights`] if a file cannot be
+/// As [`TrainedModel::open`]; [`VlpError::RunFolder`] if the file exists or the folder is not empty, [`VlpError::Weights`] if a file cannot be
 /// written.
 pub fn export(
     run: &Path,
@@ -26,15 +27,33 @@ pub fn export(
     path: &Path,
     device: &Device,
 ) -> Result<usize, VlpError> {
+    let is_file = path.extension().is_some_and(|e| e == "safetensors");
+    check_new(path, is_file)?;
     let trained = TrainedModel::open_checkpoint(run, checkpoint, device)?;
-    match path.extension().is_some_and(|e| e == "safetensors") {
+    match is_file {
         true => write_weights(&trained, path),
         false => write_folder(trained, path),
     }
 }
 
+/// Refuses a path at which there is a file, or a folder with contents.
+fn check_new(path: &Path, is_file: bool) -> Result<(), VlpError> {
+    let has_entries = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    let reason = match is_file {
+        true if path.is_file() || path.is_dir() => "already exists; export to another file",
+        false if path.is_file() => {
+            "already exists and is a file; export to a new folder, or to a file that ends in .safetensors"
+        }
+        false if has_entries() => "already exists and is not empty; export to a new folder",
+        _ => return Ok(()),
+    };
+    Err(VlpError::RunFolder {
+        path: path.into(),
+        reason: reason.into(),
+    })
+}
+
 fn write_folder(trained: TrainedModel, folder: &Path) -> Result<usize, VlpError> {
-    RunFolder::check_vacant(folder)?;
     let partial = PartialFolder::create(folder).map_err(VlpError::io(folder))?;
     let count = write_weights(&trained, &weights_file(partial.path()))?;
     let tokenizer = trained.tokenizer.to_tokenizer_json()?;

@@ -3,6 +3,7 @@
 //! [`write_index`] encodes each image and each text once, by the contrastive head. A search compares the query with all of them,
 //! and lets the matching head put the best ones in order, which reads image and text together.
 
+mod changes;
 mod data_settings;
 mod hits;
 mod query;

@@ -18,7 +18,8 @@ impl Predictor {
     /// by the matching head if the run has one and the images can be read.
     ///
     /// # Errors
-    /// [`VlpError::Config`] if the run has no contrastive head, [`VlpError::Index`] for the index of a run with embeddings of
+    /// [`VlpError::Config`] if the run has no contrastive head, or if an image that is re-ranked has changed since it was
+    /// indexed; [`VlpError::Index`] for the index of a run with embeddings of
     /// another width, [`VlpError::Objective`] for images too small for the model.
     pub fn search_images(
         &self,

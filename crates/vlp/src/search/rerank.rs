@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 use vlp_data::{ResizedImage, Source};
-use vlp_index::{IndexedImage, Scored};
+use vlp_index::Scored;
 
+use super::changes::difference;
 use super::search_index::SearchIndex;
 use crate::error::VlpError;
 use crate::predict::Predictor;
@@ -15,7 +16,7 @@ const BATCH: usize = 32;
 pub(super) type LogOdds = (Vec<Option<f32>>, Vec<String>);
 
 impl Predictor {
-    /// Log odds of a text with candidate images, which are read from the source.
+    /// Log odds of a text with candidate images, which are read from the source. One that has changed is an error.
     pub(super) fn image_log_odds(
         &self,
         search: &SearchIndex,
@@ -24,11 +25,9 @@ impl Predictor {
         candidates: &[Scored],
     ) -> Result<LogOdds, VlpError> {
         let texts = [text.to_owned()];
-        let images = search.index().images();
-        let candidate_images = candidates.par_iter().map(|scored| &images[scored.index]);
-        let loaded: Vec<_> = candidate_images
-            .map(|image| self.load_indexed(source, image))
-            .collect();
+        let loaded = candidates.par_iter();
+        let loaded = loaded.map(|scored| self.load_indexed(search, source, scored.index));
+        let loaded: Vec<_> = loaded.collect::<Result<_, VlpError>>()?;
         let mut log_odds = vec![None; candidates.len()];
         let (mut readable, mut problems) = (vec![], vec![]);
         for (number, image) in loaded.into_iter().enumerate() {
@@ -69,21 +68,26 @@ impl Predictor {
         Ok(log_odds)
     }
 
-    /// The image of the source that was indexed, or why it is not there.
+    /// The image of the source that was indexed, or why it cannot be read.
     fn load_indexed(
         &self,
+        search: &SearchIndex,
         source: &dyn Source,
-        indexed: &IndexedImage,
-    ) -> Result<ResizedImage, String> {
-        let sample = source.load(indexed.sample);
-        let sample = sample.map_err(|error| error.to_string())?;
-        if sample.key != indexed.key || sample.name != indexed.name {
-            return Err(format!(
-                "sample {} was {} (image {}) when it was indexed and is now {} (image {}): index the source again",
-                indexed.sample, indexed.name, indexed.key, sample.name, sample.key
-            ));
+        image: usize,
+    ) -> Result<Result<ResizedImage, String>, VlpError> {
+        let index = search.index();
+        let indexed = &index.images()[image];
+        let sample = match source.load(indexed.sample) {
+            Ok(sample) => sample,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        if let Some(difference) = difference(&sample, indexed, index.texts_of(image)) {
+            return Err(VlpError::Config(format!(
+                "index {}: its source has changed: {difference}; index the source anew, in another folder, or search without re-ranking (rerank 0)",
+                index.folder().display()
+            )));
         }
         let resized = self.resize(&sample.image);
-        resized.map_err(|error| format!("{}: {error}", indexed.name))
+        Ok(resized.map_err(|error| format!("{}: {error}", indexed.name)))
     }
 }

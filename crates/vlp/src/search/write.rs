@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use vlp_data::{ResizedImage, Source};
 use vlp_index::{Index, IndexHeader, IndexWriter, IndexedImage, RunIdentity, Segment};
 
+use super::changes::check_unchanged;
 use super::data_settings;
 use super::thumbnail::thumbnail;
 use crate::config::other_source;
@@ -87,7 +88,7 @@ pub struct IndexReport {
 /// same bytes in the end. `progress` gets the number of samples that this call has done, and that it does in all.
 ///
 /// # Errors
-/// [`VlpError::Index`] if something else is at `out` or it cannot be written, [`VlpError::RunFolder`] if no sample can be
+/// [`VlpError::Index`] if something else is at `out`, if the source has changed since it was begun, or it cannot be written, [`VlpError::RunFolder`] if no sample can be
 /// read, [`VlpError::Data`] if a store of samples cannot be read, [`VlpError::Config`] for samples of two images,
 /// [`VlpError::Objective`] for images too small for the model.
 pub fn write_index(
@@ -105,6 +106,7 @@ pub fn write_index(
         return Err(nothing("the source has no samples".into()));
     }
     let mut writer = IndexWriter::open(out, &source.header)?;
+    check_unchanged(&*source.opened.source, &writer)?;
     let resumed_at = writer.samples();
     while writer.samples() < samples {
         progress(writer.samples() - resumed_at, samples - resumed_at);
@@ -209,6 +211,7 @@ fn prepare(
             sample: index,
             key: sample.key,
             name: sample.name,
+            pixels: sample.image.key(),
         },
         texts: sample.captions,
         thumbnail,

@@ -25,7 +25,7 @@ use vlp_objectives::{ObjectiveSet, ObjectivesConfig, Pretrain, Score, VisionLang
 use vlp_train::MomentDtype;
 
 use crate::config::RunConfig;
-use crate::data::{Datasets, Vocabulary};
+use crate::data::Datasets;
 use crate::device;
 use crate::error::VlpError;
 use crate::eval::list_metrics;
@@ -37,7 +37,7 @@ use crate::weights::{check_hf_config, import};
 use frozen_backbone::frozen_at_random;
 use identity::{Identity, check_identities, describe};
 use model_selection::{checkpoint_score, replacement_metric};
-use opened_run::{OpenedRun, RunStart};
+use opened_run::OpenedRun;
 use progress::write_line;
 use session::Session;
 
@@ -55,7 +55,7 @@ pub struct TrainOptions {
     pub run: RunChoice,
     /// Device name: `auto`, `flex`, `wgpu` or `cuda`.
     pub device: String,
-    /// Stop after this step, as if the process were killed; the run can be resumed.
+    /// Stop after this step with a checkpoint; the run can be resumed.
     pub stop_at: Option<u64>,
     /// Once it is set, training ends after the current step with a checkpoint and [`VlpError::Stopped`].
     pub stop: Option<Arc<AtomicBool>>,
@@ -137,7 +137,7 @@ pub fn train_with<O: ObjectiveSet>(
     let processes = Processes::new(options.processes.clone(), options.longest_wait)
         .with_stop(options.stop.clone());
     let section = processes.section("start", START_DEADLINE);
-    let mut opened = OpenedRun::open(options, &processes)?;
+    let opened = OpenedRun::open(options, &processes)?;
     let prepared = Prepared::new(options, &opened, build);
     // A single process has no other data to compare with.
     let identity = |prepared: &Prepared<O>| match processes.count() {
@@ -148,7 +148,6 @@ pub fn train_with<O: ObjectiveSet>(
     let identities: Vec<Identity> = identities.into_iter().flatten().collect();
     let warnings = check_identities(&identities)?;
     let metric = prepared.choose_metric(opened.resumes())?;
-    opened.create(options, &processes, &prepared)?;
     if processes.is_first() {
         let simd = Some(format!("simd: {}", device::simd_level()));
         let lines = [metric, simd, device::simd_warning(), describe(&identities)];
@@ -156,10 +155,9 @@ pub fn train_with<O: ObjectiveSet>(
             write_line(&line);
         }
     }
-    let start = opened.take_start();
     let run = Run {
         processes: &processes,
-        folder: opened.folder(),
+        folder: None,
         config: &prepared.config,
         data: &prepared.data,
         device: &prepared.device,
@@ -167,8 +165,8 @@ pub fn train_with<O: ObjectiveSet>(
     };
     drop(section);
     match prepared.model {
-        Model::E2eVlp(model) => run.train(model, prepared.objectives, start, options),
-        Model::Soho(model) => run.train(model, prepared.objectives, start, options),
+        Model::E2eVlp(model) => run.train(model, prepared.objectives, opened, options),
+        Model::Soho(model) => run.train(model, prepared.objectives, opened, options),
     }
 }
 
@@ -191,11 +189,14 @@ impl<O: ObjectiveSet> Prepared<O> {
         let device = device::pick_local(&options.device, options.local_rank)?;
         let config = opened.config(options)?;
         config.validate()?;
+        if let Some(step) = options.stop_at {
+            opened.check_stop_at(step, &config)?;
+        }
         config
             .train
             .check_processes(options.processes.world_size())?;
         let data = Datasets::open_with_tokenizer(&config, opened.tokenizer(&config)?)?;
-        // The trainer sets it, too, but after the folder of the run has been made.
+        // The trainer sets it, too, but after the model has been built.
         config.train.precision.set(&device)?;
         let bf16_moments = config.train.optimizer.moment_dtype == MomentDtype::Bf16;
         if bf16_moments && !device.supports_dtype(FloatDType::BF16) {
@@ -244,21 +245,13 @@ impl<O: ObjectiveSet> Prepared<O> {
         checkpoint_score(&self.metrics, &checkpoint.best_by)?;
         Ok(message)
     }
-
-    fn vocabulary(&self) -> Vocabulary {
-        Vocabulary {
-            labels: self.data.labels.clone(),
-            answers: self.data.answers.answers().to_vec(),
-            tokenizer_sha256: self.data.tokenizer.sha256(),
-        }
-    }
 }
 
 /// The parts of a run that do not depend on the type of the model.
 #[derive(Clone, Copy)]
 struct Run<'a> {
     processes: &'a Processes,
-    /// The folder, in the first process.
+    /// The folder, in the first process, once it has been made.
     folder: Option<&'a RunFolder>,
     config: &'a RunConfig,
     data: &'a Datasets,
@@ -272,12 +265,16 @@ impl Run<'_> {
         &self,
         model: M,
         objectives: O,
-        start: RunStart,
+        mut opened: OpenedRun,
         options: &TrainOptions,
     ) -> Result<Results, VlpError> {
         let section = self.processes.section("start", START_DEADLINE);
         let model = initialize(Pretrain { model, objectives }, self.config.seed);
-        let (model, mut notes) = self.load_initial_weights(model, start.checkpoint.is_some())?;
+        let loaded = self.load_initial_weights(model, opened.has_checkpoint());
+        let prepared =
+            loaded.and_then(|(model, notes)| Ok((Session::<M, O>::trainer(self, model)?, notes)));
+        let ((trainer, mut notes), _) = self.processes.gather_about(prepared, |_| Ok(()))?;
+        opened.create(options, self)?;
         if let Some(note) = frozen_at_random(self.config).filter(|_| !options.is_trial) {
             if self.processes.is_first() {
                 write_line(&note);
@@ -285,9 +282,14 @@ impl Run<'_> {
             notes.push(note);
         }
         drop(section);
-        let mut session = Session::start(*self, model, start, notes)?;
+        let start = opened.take_start();
+        let run = Run {
+            folder: opened.folder(),
+            ..*self
+        };
+        let mut session = Session::start(run, trainer, start, notes)?;
         if let Some(model) = session.run(options)? {
-            let Some(folder) = self.folder else {
+            let Some(folder) = run.folder else {
                 return Ok(session.results);
             };
             let page = RunReport {

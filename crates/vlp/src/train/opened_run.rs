@@ -1,12 +1,11 @@
 //! The run folder as the first process opens it, and what it sends to the others.
 
 use serde::{Deserialize, Serialize};
-use vlp_objectives::ObjectiveSet;
 use vlp_text::WordPieceTokenizer;
 use vlp_train::{Checkpoint, CheckpointStore};
 
 use super::progress::write_line;
-use super::{Prepared, RunChoice, TrainOptions};
+use super::{Run, RunChoice, TrainOptions};
 use crate::config::RunConfig;
 use crate::data::{Vocabulary, load_tokenizer, read_tokenizer_copy};
 use crate::error::VlpError;
@@ -78,6 +77,26 @@ impl OpenedRun {
         self.resumed.is_some()
     }
 
+    /// Whether the run goes on from a checkpoint.
+    pub(super) fn has_checkpoint(&self) -> bool {
+        self.start.checkpoint.is_some()
+    }
+
+    /// Checks that `stop_at` is a step that the run has yet to reach, or has just reached.
+    pub(super) fn check_stop_at(&self, stop_at: u64, config: &RunConfig) -> Result<(), VlpError> {
+        let steps = config.train.steps;
+        let done = self.start.checkpoint.as_ref();
+        let done = done.map_or(0, |checkpoint| checkpoint.state.step);
+        let reason = match stop_at {
+            _ if stop_at > steps => format!("the run ends at train.steps = {steps}"),
+            _ if stop_at < done => format!("the run is at step {done} already"),
+            _ => return Ok(()),
+        };
+        Err(VlpError::Config(format!(
+            "--stop-at {stop_at}: {reason}; use a step from {done} to {steps}"
+        )))
+    }
+
     pub(super) fn folder(&self) -> Option<&RunFolder> {
         self.folder.as_ref().map(|(folder, _)| folder)
     }
@@ -105,18 +124,13 @@ impl OpenedRun {
     }
 
     /// Creates the folder of a new run, or checks that the data of a resumed one have not changed. Called late, so that
-    /// an error in the configuration or the data leaves no folder behind.
-    pub(super) fn create<O: ObjectiveSet>(
-        &mut self,
-        options: &TrainOptions,
-        processes: &Processes,
-        prepared: &Prepared<O>,
-    ) -> Result<(), VlpError> {
-        processes.on_first(|| {
-            let vocabulary = prepared.vocabulary();
+    /// an error in the configuration, the data or the initial weights leaves no folder behind.
+    pub(super) fn create(&mut self, options: &TrainOptions, run: &Run<'_>) -> Result<(), VlpError> {
+        run.processes.on_first(|| {
+            let vocabulary = run.data.vocabulary();
             if let (None, RunChoice::New(path)) = (&self.folder, &options.run) {
-                let (config, tokenizer) = (&prepared.config, &prepared.data.tokenizer);
-                self.folder = Some(RunFolder::create(path, config, tokenizer)?);
+                let tokenizer = &run.data.tokenizer;
+                self.folder = Some(RunFolder::create(path, run.config, tokenizer)?);
             }
             let Some((folder, _)) = &self.folder else {
                 return Ok(());

@@ -44,6 +44,8 @@ pub(super) struct Session<'a, M: VisionLanguage, O: ObjectiveSet> {
     config_hash: String,
     pub(super) results: Results,
     notes: Vec<String>,
+    /// The step of the last evaluation of this session.
+    evaluated_step: Option<u64>,
     /// Messages of the last evaluation about unreadable examples.
     unreadable: Vec<String>,
     /// The step of the last checkpoint.
@@ -58,17 +60,16 @@ where
     M: VisionLanguage,
     O: ObjectiveSet,
 {
-    /// Resumes from the checkpoint of `start`, or begins with the initial weights.
-    pub(super) fn start(
-        run: Run<'a>,
+    /// The trainer of a model, before the run has a folder.
+    ///
+    /// # Errors
+    /// [`VlpError::Train`] for a value of `train` that does not fit the model.
+    pub(super) fn trainer(
+        run: &Run<'_>,
         model: Pretrain<M, O>,
-        start: RunStart,
-        weights_notes: Vec<String>,
-    ) -> Result<Self, VlpError> {
-        let config = run.config;
-        let config_hash = config.fingerprint()?;
+    ) -> Result<Trainer<Pretrain<M, O>>, VlpError> {
         let has_dictionary = model.model.parts().dictionary.is_some();
-        let mut trainer = Trainer::new(model, config.train.clone())?
+        let mut trainer = Trainer::new(model, run.config.train.clone())?
             .with_processes(run.processes.group().clone())?;
         if has_dictionary {
             trainer = trainer.with_end_of_step(|pretrain: &Pretrain<M, O>, micro_batches| {
@@ -77,6 +78,18 @@ where
                 }
             });
         }
+        Ok(trainer)
+    }
+
+    /// Resumes from the checkpoint of `start`, or begins with the initial weights.
+    pub(super) fn start(
+        run: Run<'a>,
+        mut trainer: Trainer<Pretrain<M, O>>,
+        start: RunStart,
+        weights_notes: Vec<String>,
+    ) -> Result<Self, VlpError> {
+        let config = run.config;
+        let config_hash = config.fingerprint()?;
         let mut notes = run.data.notes.clone();
         let unscored = unscored_checkpoints(config);
         if let Some(note) = unscored.as_ref().filter(|_| run.processes.is_first()) {
@@ -105,6 +118,7 @@ where
             earlier_seconds: results.seconds,
             results,
             notes,
+            evaluated_step: None,
             unreadable: vec![],
             saved_step: (first_step > 0).then_some(first_step),
             started: Instant::now(),
@@ -122,14 +136,27 @@ where
     ) -> Result<Option<Pretrain<M, O>>, VlpError> {
         match self.run_to_end(options) {
             Err(VlpError::Interrupted) => {
-                let step = self.trainer.step_count();
-                if self.saved_step != Some(step) {
-                    self.save_checkpoint(step, None)?;
-                }
-                let path = options.run.path().to_owned();
-                Err(VlpError::Stopped { step, path })
+                self.save_last_step()?;
+                Err(self.stopped(options))
             }
             outcome => outcome,
+        }
+    }
+
+    /// Saves the last step if it is not saved yet. A checkpoint that is not due has no score.
+    fn save_last_step(&mut self) -> Result<(), VlpError> {
+        let step = self.trainer.step_count();
+        match self.saved_step == Some(step) {
+            true => Ok(()),
+            false => self.save_checkpoint(step, None),
+        }
+    }
+
+    /// Says that the run is stopped after the last step, which is saved.
+    fn stopped(&self, options: &TrainOptions) -> VlpError {
+        VlpError::Stopped {
+            step: self.trainer.step_count(),
+            path: options.run.path().to_owned(),
         }
     }
 
@@ -141,7 +168,17 @@ where
         }
         match self.train(options)? {
             true => self.finish().map(Some),
-            false => Ok(None),
+            false => {
+                self.save_last_step()?;
+                if self.evaluated_step != Some(self.trainer.step_count()) {
+                    // Those of an earlier step.
+                    self.results.trained.clear();
+                }
+                if self.run.processes.is_first() {
+                    write_line(&self.stopped(options).to_string());
+                }
+                Ok(None)
+            }
         }
     }
 
@@ -309,6 +346,7 @@ where
         let record = record.filter_map(|score| Some((score.name.clone(), score.value? as f32)));
         self.log(step, &record.collect::<Vec<_>>())?;
         let score = checkpoint_score(&scores, &self.run.config.checkpoint.best_by)?;
+        self.evaluated_step = Some(step);
         self.results.trained = scores;
         Ok(score)
     }

@@ -76,7 +76,8 @@ impl StepLoader {
         };
         for (requested, skipped) in loaded.into_iter().flat_map(|loaded| loaded.batches) {
             let count = skipped.len() as u64;
-            self.budget.record(requested, count, skipped.last())?;
+            let recorded = self.budget.record(requested, count, skipped.last());
+            recorded.map_err(too_many_skipped)?;
             data.samples += (requested - count) as usize;
             data.skipped.extend(skipped);
         }
@@ -86,6 +87,16 @@ impl StepLoader {
     /// Time that this process has waited for its data.
     pub(super) fn wait_time(&self) -> Duration {
         self.loader.wait_time()
+    }
+}
+
+/// The error with the key of the allowed fraction.
+fn too_many_skipped(error: DataError) -> VlpError {
+    match error {
+        error @ DataError::TooManySkipped { .. } => VlpError::Config(format!(
+            "data.max_bad_fraction: {error}; mend the data, or start a new run with a larger fraction and another --out"
+        )),
+        error => error.into(),
     }
 }
 

@@ -110,9 +110,18 @@ pub fn import<M: Module>(module: M, file: &Path) -> Result<(M, String), VlpError
 /// [`VlpError::Weights`] for a file that cannot be read.
 pub fn inspect(file: &Path) -> Result<String, VlpError> {
     let weights = WeightsFile::open(file)?;
-    let (layout, unknown) = match weights.detect_layout() {
+    let (layout, note) = match weights.detect_layout() {
         Ok(layout) => (layout.to_string(), None),
-        Err(error) => ("unknown layout".into(), Some(error)),
+        // What `vlp weights export` writes.
+        Err(_)
+            if ["preset", "step"]
+                .iter()
+                .all(|&key| weights.metadata().contains_key(key)) =>
+        {
+            let note = "vlp weights export wrote it; as a folder (vlp weights export RUN FOLDER) it is accepted wherever a run is";
+            ("model and heads of a vlp run".into(), Some(note.to_owned()))
+        }
+        Err(error) => ("unknown layout".into(), Some(error.to_string())),
     };
     let mut text = format!(
         "{}: {:?}, {layout}, {} tensors\n",
@@ -121,8 +130,8 @@ pub fn inspect(file: &Path) -> Result<String, VlpError> {
         weights.names().len()
     );
     // Writing to a string cannot fail.
-    if let Some(error) = unknown {
-        let _ = writeln!(text, "{error}");
+    if let Some(note) = note {
+        let _ = writeln!(text, "{note}");
     }
     for (key, value) in weights.metadata() {
         let _ = writeln!(text, "{key}: {value}");

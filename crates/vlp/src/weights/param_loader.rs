@@ -42,6 +42,7 @@ impl ParamMapper for ParamLoader {
         };
         let (shape, expected) = (data.shape(), param.lazy_shape());
         if *shape != expected {
+            let (shape, expected) = (shape.to_vec(), expected.to_vec());
             self.mismatches
                 .push(format!("{path} has shape {shape:?}, not {expected:?}"));
             return param;

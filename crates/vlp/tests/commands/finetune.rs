@@ -112,13 +112,13 @@ fn dictionary_is_dropped_frozen_or_trained_with_its_run() {
     let config = |run: &str| fs::read_to_string(path(run).join("config.toml")).unwrap();
     let totals = |run: &Path| parameter(run, "model.quantizer.dictionary.running_totals");
 
-    succeed(finetune("vqa", &soho, &path("frozen")).args(["--steps", "1"]));
+    succeed(&mut finetune("vqa", &soho, &path("frozen")));
     assert!(config("frozen").contains("frozen_until = 1.0"));
     assert_eq!(totals(&path("frozen")), totals(&soho));
     // From a run without and with the group that freezes the dictionary.
     for (from, out) in [(&soho, "dropped"), (&path("frozen"), "dropped-later")] {
         let mut command = finetune("vqa", from, &path(out));
-        succeed(command.args(["--set", "model.quantizer=off", "--steps", "1"]));
+        succeed(command.args(["--set", "model.quantizer=off"]));
         assert!(!config(out).contains("dictionary"));
     }
     for (from, out) in [(&soho, "scratch"), (&path("frozen"), "scratch-later")] {

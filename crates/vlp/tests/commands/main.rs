@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod failed_start;
 mod finetune;
 mod no_gradient;
+mod outputs;
 mod own_data;
 mod predict;
 mod readers;

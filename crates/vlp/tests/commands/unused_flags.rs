@@ -154,6 +154,11 @@ fn overrides_without_effect_on_an_evaluation_are_refused() {
         ),
         ("[eval]\nexamples = 0", "eval.examples = 0: use at least 1"),
         ("[data]\nbatch_size = 0", "data.batch_size = 0"),
+        ("[eval]\nretrieval = 2\nfolds = 0", "eval.folds = 0"),
+        (
+            "[data]\nmax_text_len = 100",
+            "model.max_positions = 64: texts have up to 100 tokens",
+        ),
     ] {
         fs::write(&file, text).unwrap();
         let line = fail(vlp(&["evaluate"]).arg(&run).arg("--config").arg(&file));
@@ -177,6 +182,80 @@ fn overrides_without_effect_on_an_evaluation_are_refused() {
     ];
     set_values(&mut command, &set);
     succeed(&mut command);
+}
+
+#[test]
+fn a_value_is_given_by_one_argument() {
+    let folder = tempfile::tempdir().unwrap();
+    let [run, other] = ["run", "other"].map(|name| folder.path().join(name));
+    succeed(&mut tiny(&run, &["train.steps=2"]));
+    let new_run = || {
+        let mut command = vlp(&["pretrain", "--out"]);
+        command.arg(&other);
+        command
+    };
+    let evaluate = || {
+        let mut command = vlp(&["evaluate"]);
+        command.arg(&run);
+        command
+    };
+    let finetune = || {
+        let mut command = vlp(&["finetune", "caption", "--from"]);
+        command.arg(&run).arg("--out").arg(&other);
+        command
+    };
+    for (mut command, flag, value, entry, given) in [
+        (
+            new_run(),
+            "--steps",
+            "5",
+            "train.steps=7",
+            "train.steps = 5",
+        ),
+        (
+            new_run(),
+            "--steps",
+            "5",
+            "train.steps=5",
+            "train.steps = 5",
+        ),
+        (new_run(), "--seed", "5", "seed=7", "seed = 5"),
+        (
+            new_run(),
+            "--weights",
+            "a",
+            "weights=[\"b\"]",
+            "weights = [\"a\"]",
+        ),
+        (
+            new_run(),
+            "--data",
+            "scenes",
+            "data.source=coco:x",
+            "data.source = \"scenes\"",
+        ),
+        (
+            finetune(),
+            "--steps",
+            "5",
+            "train.steps=7",
+            "train.steps = 5",
+        ),
+        (evaluate(), "--seed", "5", "seed=7", "seed = 5"),
+        (
+            evaluate(),
+            "--data",
+            "coco:x",
+            "data.source=scenes",
+            "data.source = \"coco:x\"",
+        ),
+    ] {
+        let line = fail(command.args([flag, value, "--set", entry]));
+        let reason =
+            format!("error: --set {entry}: another argument has set {given}; give one of them");
+        assert_eq!(line, reason);
+    }
+    assert!(!other.exists());
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn run_starts_from_a_torchvision_checkpoint() {
     let random = folder.path().join("random");
     let message = "the backbone starts from random weights";
     let mut command = tiny(&random, &backbone);
-    let text = succeed(command.args(["--steps", "1"]));
+    let text = succeed(&mut command);
     assert!(
         text.contains(message) && text.contains("--weights FILE"),
         "{text}"
@@ -80,7 +80,7 @@ fn run_starts_from_a_torchvision_checkpoint() {
     let page = fs::read_to_string(random.join("report.html")).unwrap();
     assert!(page.contains(message));
     let mut command = tiny(&folder.path().join("trial"), &backbone);
-    let text = succeed(command.args(["--steps", "1", "--quick"]));
+    let text = succeed(command.arg("--quick"));
     assert!(!text.contains(message), "{text}");
 
     let mut command = tiny(&run, &backbone);

@@ -1,11 +1,7 @@
 //! Time of the parts of a training step in milliseconds and percent, with the FLOP of their matmuls and convolutions and the
 //! FLOP/s, compared with those of a large matmul measured in the same run.
 //!
-//! `cargo run -p vlp --example profile [preset] [--quick] [--bf16] [--set KEY=VALUE]...`: `e2e-vlp-tiny` by default.
-
-#![allow(clippy::print_stdout)]
-
-mod preset;
+//! `cargo run -p vlp --example measure profile [preset] [--quick] [--bf16] [--set KEY=VALUE]...`: `e2e-vlp-tiny` by default.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -22,7 +18,7 @@ use vlp_train::grad_scale::GradScale;
 use vlp_train::grads::global_norm;
 use vlp_vision::ResNet;
 
-use preset::{BoxResult, Learner, Preset, Visit, peak_memory, set_precision};
+use crate::preset::{BoxResult, Learner, Preset, Visit, peak_memory, set_precision};
 
 /// Steps before those that are measured: they allocate memory and the optimizer's state.
 const WARM_UP: usize = 2;
@@ -221,9 +217,8 @@ fn print(preset: &Preset, parts: &[Part; NAMES.len()], whole_step: &Part, loadin
     }
 }
 
-fn main() -> BoxResult {
+pub(crate) fn run(mut arguments: Vec<String>) -> BoxResult {
     vlp::device::init_process()?;
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let precision = set_precision(&mut arguments)?;
     let preset = Preset::open(&arguments, Device::flex().autodiff())?.with_precision(precision);
     let config = &preset.config;

@@ -1,11 +1,7 @@
 //! Memory and time of a preset's training step: unchanged, with recomputed layers, and with bf16 moments, each in a separate
 //! process.
 //!
-//! `cargo run -p vlp --example step_memory [preset] [--quick] [--set KEY=VALUE]...`: `e2e-vlp-tiny` by default.
-
-#![allow(clippy::print_stdout)]
-
-mod preset;
+//! `cargo run -p vlp --example measure memory [preset] [--quick] [--set KEY=VALUE]...`: `e2e-vlp-tiny` by default.
 
 use std::error::Error;
 use std::process::Command;
@@ -16,7 +12,7 @@ use vlp_objectives::VisionLanguage;
 use vlp_train::Trainer;
 use vlp_vision::ResNet;
 
-use preset::{BoxResult, Learner, Preset, Visit, peak_memory, take_flag};
+use crate::preset::{BoxResult, Learner, Preset, Visit, peak_memory, take_flag};
 
 /// Steps of each setting; the minimum time is printed.
 const STEPS: usize = 4;
@@ -60,7 +56,7 @@ impl Visit for Steps {
 /// Peak memory in MiB and minimum milliseconds of a step, from a child process.
 fn measure(arguments: &[String], set: &[&str]) -> Result<[f64; 2], Box<dyn Error>> {
     let mut child = Command::new(std::env::current_exe()?);
-    child.arg("--child").args(arguments);
+    child.args(["memory", "--child"]).args(arguments);
     for entry in set {
         child.args(["--set", entry]);
     }
@@ -76,9 +72,8 @@ fn measure(arguments: &[String], set: &[&str]) -> Result<[f64; 2], Box<dyn Error
     }
 }
 
-fn main() -> BoxResult {
+pub(crate) fn run(mut arguments: Vec<String>) -> BoxResult {
     vlp::device::init_process()?;
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     if take_flag(&mut arguments, "--child") {
         return Preset::open(&arguments, Device::flex().autodiff())?.visit(Steps);
     }

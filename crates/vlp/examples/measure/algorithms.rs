@@ -1,14 +1,10 @@
 //! The gain of each convolution algorithm: the time of training steps and of inference with it and without it, when the next
 //! best one replaces it.
 //!
-//! `cargo run -p vlp --example algorithms [--bf16] [filter...]` runs all presets, or those whose name contains one of the
+//! `cargo run -p vlp --example measure algorithms [--bf16] [filter...]` runs all presets, or those whose name contains one of the
 //! filters, with the instruction set in use (`VLP_SIMD` lowers it). Both sides alternate; the minimum of several rounds is
 //! printed, as CPU time of the whole process and as wall time. With `RAYON_NUM_THREADS=1` no thread spins while it
 //! waits for work, so that the CPU time holds on a busy machine, too.
-
-#![allow(clippy::print_stdout)]
-
-mod preset;
 
 use std::time::Instant;
 
@@ -20,7 +16,7 @@ use vlp_ops::{
 use vlp_train::Trainer;
 use vlp_vision::ResNet;
 
-use preset::{BoxResult, Learner, Preset, Visit, set_precision};
+use crate::preset::{BoxResult, Learner, Preset, Visit, set_precision};
 
 const PRESETS: [&[&str]; 4] = [
     &["e2e-vlp-r50", "--quick"],
@@ -135,10 +131,9 @@ impl Visit for Run<'_> {
     }
 }
 
-fn main() -> BoxResult {
+pub(crate) fn run(mut filters: Vec<String>) -> BoxResult {
     vlp_ops::tune_allocator();
     let level = vlp_ops::init_simd()?;
-    let mut filters: Vec<String> = std::env::args().skip(1).collect();
     let precision = set_precision(&mut filters)?;
     let single = std::env::var("RAYON_NUM_THREADS").is_ok_and(|count| count == "1");
     if !single && !vlp_ops::join_thread_pool() {

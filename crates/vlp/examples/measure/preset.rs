@@ -1,4 +1,4 @@
-//! The training step of a preset, timed by `steps`, `profile`, `step_memory` and the benchmarks of `benches/`.
+//! The training step of a preset, measured here and by the benchmarks of `benches/`.
 
 use std::error::Error;
 use std::sync::Arc;

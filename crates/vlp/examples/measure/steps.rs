@@ -1,12 +1,8 @@
 //! Times whole passes alternately with and without the fast paths of `vlp-ops`, in one process: ResNet-50 at 384 pixels, and
 //! training steps of three presets (forward, losses, backward, clipping, AdamW).
 //!
-//! `cargo run -p vlp --example steps [filter...]` runs all, or those whose name contains one of the filters. `--fast` times
+//! `cargo run -p vlp --example measure steps [filter...]` runs all, or those whose name contains one of the filters. `--fast` times
 //! only the fast paths, `--apart` keeps the main thread out of the thread pool, `--bf16` sets bf16 matmul precision.
-
-#![allow(clippy::print_stdout)]
-
-mod preset;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -18,7 +14,7 @@ use vlp_ops::use_fast_paths;
 use vlp_train::Trainer;
 use vlp_vision::{Depth, ResNet, ResNetConfig};
 
-use preset::{BoxResult, Learner, Preset, Visit, set_precision, take_flag};
+use crate::preset::{BoxResult, Learner, Preset, Visit, set_precision, take_flag};
 
 struct Timer {
     filters: Vec<String>,
@@ -109,9 +105,8 @@ impl Visit for Step<'_> {
     }
 }
 
-fn main() -> BoxResult {
+pub(crate) fn run(mut filters: Vec<String>) -> BoxResult {
     vlp_ops::tune_allocator();
-    let mut filters: Vec<String> = std::env::args().skip(1).collect();
     let only_fast = take_flag(&mut filters, "--fast");
     let apart = take_flag(&mut filters, "--apart");
     let precision = set_precision(&mut filters)?;
