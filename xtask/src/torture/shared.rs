@@ -92,7 +92,14 @@ fn reader(lab: &Lab) -> Result<String, String> {
         lab.vlp(&["weights", "export", &run, &file, "--checkpoint", checkpoint])
             .run()
     };
-    let read = || fs::read(&file).map_err(|e| format!("{}: {e}", file.display()));
+    // An export replaces nothing.
+    let read = || {
+        let bytes = fs::read(&file);
+        let removed = fs::remove_file(&file);
+        bytes
+            .and_then(|bytes| removed.map(|()| bytes))
+            .map_err(|e| format!("{}: {e}", file.display()))
+    };
     let mut expected = BTreeSet::new();
     for step in 1..=steps {
         export(&unbroken, &step.to_string())?.expect(0)?;
