@@ -14,6 +14,7 @@ use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOpt
 use zune_jpeg::JpegDecoder;
 
 pub(crate) use format::Format;
+pub use format::IMAGE_EXTENSIONS;
 
 use crate::{DataError, Image, memory};
 

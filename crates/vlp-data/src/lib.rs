@@ -27,7 +27,7 @@ pub mod transform;
 mod vocabulary;
 
 pub use batch_sampler::{BatchPlan, BatchSampler};
-pub use decode::{Limits, decode_image};
+pub use decode::{IMAGE_EXTENSIONS, Limits, decode_image};
 pub use error::{DataError, SkippedRecord};
 pub use example::{CaptionChoice, Example, Examples, NegativeFrom, SecondImage};
 pub use in_memory::InMemorySource;

@@ -50,35 +50,32 @@ impl PartialFile {
     /// # Errors
     /// If the file cannot be synced or renamed; the path is then unchanged. If only its folder cannot be synced, the path has
     /// the new file.
-    pub fn finish(mut self) -> io::Result<()> {
-        let Some(partial) = &self.partial else {
-            return self.file.flush();
-        };
-        self.file.sync_all()?;
-        fs::rename(partial, &self.path)?;
-        self.partial = None;
-        sync_parent(&self.path)
+    pub fn finish(self) -> io::Result<()> {
+        self.finish_by(|partial, path| fs::rename(partial, path))
     }
 
     /// As [`Self::finish`], but what another process has put at the path by now stays there.
     ///
     /// # Errors
     /// As [`Self::finish`]; of the kind [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is something at the path.
-    pub fn finish_new(mut self) -> io::Result<()> {
+    pub fn finish_new(self) -> io::Result<()> {
+        // Unlike a rename, a link replaces nothing.
+        self.finish_by(|partial, path| match fs::hard_link(partial, path) {
+            Ok(()) => fs::remove_file(partial),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // Not every file system has links.
+            Err(_) if path.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::rename(partial, path),
+        })
+    }
+
+    /// Syncs the file, and has `put` move it to its final path.
+    fn finish_by(mut self, put: impl FnOnce(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
         let Some(partial) = &self.partial else {
             return self.file.flush();
         };
         self.file.sync_all()?;
-        // Unlike a rename, a link replaces nothing.
-        match fs::hard_link(partial, &self.path) {
-            Ok(()) => fs::remove_file(partial)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
-            // Not every file system has links.
-            Err(_) if self.path.symlink_metadata().is_ok() => {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            Err(_) => fs::rename(partial, &self.path)?,
-        }
+        put(partial, &self.path)?;
         self.partial = None;
         sync_parent(&self.path)
     }

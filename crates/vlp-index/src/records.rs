@@ -13,7 +13,7 @@ pub struct IndexedImage {
     /// Its name in the source.
     pub name: String,
     /// A hash of its size and pixels, which says whether the source still has it.
-    pub pixels: u64,
+    pub pixel_hash: u64,
 }
 
 /// Where the thumbnail of an image is in the segment's file of thumbnails.

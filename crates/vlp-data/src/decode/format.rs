@@ -11,6 +11,9 @@ pub(crate) enum Format {
     Ico,
 }
 
+/// Extensions of the names of image files, in lower case, by which they are found. What is in them is told by their bytes.
+pub const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "ico"];
+
 impl Format {
     /// `None` for any other format. The name of the file says nothing: many images of NLVR2 are in a format other than PNG.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, io::Cursor};
 
 use image::{ImageDecoder, codecs::ico::IcoDecoder, metadata::Orientation};
 
-use super::{Stored, decode_error, decode_rgb, png};
+use super::{Format, Stored, decode_error, decode_rgb, png};
 use crate::{DataError, Limits};
 
 /// Bytes before the entries, and of each of them.
@@ -47,8 +47,8 @@ fn taken<'a>(bytes: &'a [u8], name: &str) -> Result<Taken<'a>, DataError> {
     let &[.., o0, o1, o2, o3] = entry;
     let offset = u32::from_le_bytes([o0, o1, o2, o3]) as usize;
     let bytes = bytes.get(offset..).unwrap_or_default();
-    Ok(match bytes {
-        [0x89, b'P', b'N', b'G', ..] => Taken::Png(bytes),
+    Ok(match Format::of(bytes) {
+        Some(Format::Png) => Taken::Png(bytes),
         _ => Taken::Bitmap { entry, bytes },
     })
 }

@@ -7,7 +7,7 @@ use super::{
     tar::{Member, TarEntry, TarReader},
 };
 use crate::{
-    DataError,
+    DataError, IMAGE_EXTENSIONS,
     hash::fnv1a,
     read::{
         images::{MAX_IMAGE_BYTES, Span, header_size},
@@ -143,11 +143,14 @@ impl SampleMembers {
         let (present, max_bytes) = match kind.as_str() {
             "json" => (self.json.is_some(), MAX_RECORD as u64),
             "txt" => (self.text.is_some(), MAX_TEXT_BYTES),
-            "jpg" | "jpeg" | "png" | "webp" | "gif" | "bmp" | "ico" => {
+            extension if IMAGE_EXTENSIONS.contains(&extension) => {
                 (self.image.is_some(), MAX_IMAGE_BYTES)
             }
-            "right.jpg" | "right.jpeg" | "right.png" | "right.webp" | "right.gif" | "right.bmp"
-            | "right.ico" => (self.second_image.is_some(), MAX_IMAGE_BYTES),
+            kind if (kind.strip_prefix("right."))
+                .is_some_and(|extension| IMAGE_EXTENSIONS.contains(&extension)) =>
+            {
+                (self.second_image.is_some(), MAX_IMAGE_BYTES)
+            }
             _ => {
                 contents.other_members += 1;
                 return Ok(Ok(()));

@@ -12,8 +12,6 @@ use crate::{DataError, Image, Source, example::annotated_objects, skipped_sample
 
 /// Largest number of records about one image in one member.
 const MAX_RECORDS_PER_IMAGE: usize = 1000;
-/// Largest number of threads: each takes 16 samples at a time, and the system has a limit.
-const MAX_THREADS: usize = 1024;
 /// Largest number of skipped samples that are listed.
 const MAX_LISTED: usize = 10_000;
 
@@ -63,7 +61,7 @@ fn write(
     let mut ids = HashSet::new();
     let mut current: Option<(u64, ImageRecords)> = None;
     let indices: Vec<usize> = (0..source.len()).collect();
-    let threads = options.threads.get().min(MAX_THREADS);
+    let threads = options.threads.get().min(PackOptions::MAX_THREADS);
     for chunk in indices.chunks(threads * 16) {
         let samples = encode_samples(source, chunk, threads)?;
         for (&index, sample) in chunk.iter().zip(samples) {

@@ -14,8 +14,13 @@ pub struct PackOptions {
     pub shard_bytes: u64,
     /// Largest number of samples in a shard, exceeded only if its first image alone has more.
     pub shard_samples: u64,
-    /// Threads that load samples, at most 1024.
+    /// Threads that load samples; more than [`Self::MAX_THREADS`] count as that many.
     pub threads: NonZeroUsize,
+}
+
+impl PackOptions {
+    /// Largest number of threads: each takes 16 samples at a time, and the system has a limit.
+    pub const MAX_THREADS: usize = 1024;
 }
 
 impl Default for PackOptions {

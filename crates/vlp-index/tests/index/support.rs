@@ -57,7 +57,7 @@ pub(crate) fn segment(writer: &IndexWriter, range: std::ops::Range<usize>) -> Se
             sample,
             key: 1000 + sample as u64,
             name: format!("{sample}.png"),
-            pixels: 7 * sample as u64,
+            pixel_hash: 7 * sample as u64,
         };
         let thumbnail = vec![sample as u8; sample + 1];
         let embedding = unit_vector(sample as u64, DIM);

@@ -148,7 +148,7 @@ fn a_resumed_writer_has_the_images_and_texts_that_were_there() {
     let writer = IndexWriter::open(&path, &header(SAMPLES)).unwrap();
     let resumed = writer.resumed();
     let resumed: Vec<_> = resumed
-        .map(|(image, texts)| (image.sample, image.pixels, texts))
+        .map(|(image, texts)| (image.sample, image.pixel_hash, texts))
         .collect();
     // Sample 3 could not be read.
     let expected = [

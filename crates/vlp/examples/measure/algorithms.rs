@@ -13,7 +13,6 @@ use vlp_objectives::VisionLanguage;
 use vlp_ops::{
     excludable_conv2d_algorithms, exclude_conv2d_algorithm, uses_of_excluded_conv2d_algorithm,
 };
-use vlp_train::Trainer;
 use vlp_vision::ResNet;
 
 use crate::preset::{BoxResult, Learner, Preset, Visit, set_precision};
@@ -101,13 +100,10 @@ fn compare(name: &str, mut f: impl FnMut() -> BoxResult) -> BoxResult {
     Ok(())
 }
 
-/// A training step, or the encoder's pass without gradients, shown under a name.
-struct Run<'a> {
-    name: &'a str,
-    training: bool,
-}
+/// The encoder's pass without gradients, shown under a name.
+struct Inference<'a>(&'a str);
 
-impl Visit for Run<'_> {
+impl Visit for Inference<'_> {
     fn visit<M: VisionLanguage>(
         self,
         preset: &Preset,
@@ -115,16 +111,9 @@ impl Visit for Run<'_> {
         _: fn(&M) -> &ResNet,
     ) -> BoxResult {
         let examples = preset.examples()?;
-        let name = self.name;
-        if self.training {
-            let mut trainer = Trainer::new(learner, preset.config.train.clone())?;
-            return compare(&format!("{name}, step"), || {
-                Ok(preset.step(&mut trainer, &examples)?)
-            });
-        }
         let collator = preset.data.collator(&preset.config);
         let batch = collator.collate(&learner.objectives, &examples, &preset.device)?;
-        compare(&format!("{name}, inference"), || {
+        compare(&format!("{}, inference", self.0), || {
             std::hint::black_box(learner.encode(&batch)?);
             Ok(())
         })
@@ -150,13 +139,11 @@ pub(crate) fn run(mut filters: Vec<String>) -> BoxResult {
         if !selected {
             continue;
         }
-        for training in [true, false] {
-            let device = Device::flex();
-            let device = if training { device.autodiff() } else { device };
-            let name = &name;
-            let preset = Preset::open(arguments, device)?.with_precision(precision);
-            preset.visit(Run { name, training })?;
-        }
+        let open = |device| Preset::open(arguments, device);
+        let training = open(Device::flex().autodiff())?.with_precision(precision);
+        training.with_step(|step| compare(&format!("{name}, step"), step))?;
+        let inference = open(Device::flex())?.with_precision(precision);
+        inference.visit(Inference(&name))?;
     }
     Ok(())
 }

@@ -8,11 +8,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use burn::prelude::*;
-use vlp_objectives::VisionLanguage;
-use vlp_train::Trainer;
-use vlp_vision::ResNet;
 
-use crate::preset::{BoxResult, Learner, Preset, Visit, peak_memory, take_flag};
+use crate::preset::{BoxResult, Preset, peak_memory, take_flag};
 
 /// Steps of each setting; the minimum time is printed.
 const STEPS: usize = 4;
@@ -30,27 +27,16 @@ const OPTIONS: [(&str, &[&str]); 6] = [
 ];
 
 /// Runs steps and prints peak memory in MiB and the minimum time in milliseconds.
-struct Steps;
-
-impl Visit for Steps {
-    fn visit<M: VisionLanguage>(
-        self,
-        preset: &Preset,
-        learner: Learner<M>,
-        _: fn(&M) -> &ResNet,
-    ) -> BoxResult {
-        let mut trainer = Trainer::new(learner, preset.config.train.clone())?;
-        let examples = preset.examples()?;
-        let mut minimum = f64::INFINITY;
-        for _ in 0..STEPS {
-            let start = Instant::now();
-            preset.step(&mut trainer, &examples)?;
-            minimum = minimum.min(start.elapsed().as_secs_f64() * 1e3);
-        }
-        let memory = peak_memory().ok_or("this system has no /proc/self/status")?;
-        println!("{memory} {minimum}");
-        Ok(())
+fn print_steps(step: &mut dyn FnMut() -> BoxResult) -> BoxResult {
+    let mut minimum = f64::INFINITY;
+    for _ in 0..STEPS {
+        let start = Instant::now();
+        step()?;
+        minimum = minimum.min(start.elapsed().as_secs_f64() * 1e3);
     }
+    let memory = peak_memory().ok_or("this system has no /proc/self/status")?;
+    println!("{memory} {minimum}");
+    Ok(())
 }
 
 /// Peak memory in MiB and minimum milliseconds of a step, from a child process.
@@ -75,7 +61,7 @@ fn measure(arguments: &[String], set: &[&str]) -> Result<[f64; 2], Box<dyn Error
 pub(crate) fn run(mut arguments: Vec<String>) -> BoxResult {
     vlp::device::init_process()?;
     if take_flag(&mut arguments, "--child") {
-        return Preset::open(&arguments, Device::flex().autodiff())?.visit(Steps);
+        return Preset::open(&arguments, Device::flex().autodiff())?.with_step(print_steps);
     }
     println!("{:26} {:>9} {:>9}", "", "MiB", "ms");
     for (name, set) in OPTIONS {

@@ -92,6 +92,15 @@ impl Preset {
         }
     }
 
+    /// Calls `measure` with a function that does one training step on the same examples.
+    #[allow(dead_code, reason = "the benchmarks use a part")]
+    pub(crate) fn with_step(
+        &self,
+        measure: impl FnOnce(&mut dyn FnMut() -> BoxResult) -> BoxResult,
+    ) -> BoxResult {
+        self.visit(Steps(measure))
+    }
+
     /// One step as in `vlp pretrain`: collation, forward, losses, backward, clipping, update.
     pub(crate) fn step<M: VisionLanguage>(
         &self,
@@ -106,6 +115,22 @@ impl Preset {
             Ok(BatchLoss::new(loss, ()))
         })?;
         Ok(())
+    }
+}
+
+/// Measures training steps.
+struct Steps<F>(F);
+
+impl<F: FnOnce(&mut dyn FnMut() -> BoxResult) -> BoxResult> Visit for Steps<F> {
+    fn visit<M: VisionLanguage>(
+        self,
+        preset: &Preset,
+        learner: Learner<M>,
+        _: fn(&M) -> &ResNet,
+    ) -> BoxResult {
+        let mut trainer = Trainer::new(learner, preset.config.train.clone())?;
+        let examples = preset.examples()?;
+        (self.0)(&mut || Ok(preset.step(&mut trainer, &examples)?))
     }
 }
 

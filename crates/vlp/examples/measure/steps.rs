@@ -1,20 +1,18 @@
 //! Times whole passes alternately with and without the fast paths of `vlp-ops`, in one process: ResNet-50 at 384 pixels, and
 //! training steps of three presets (forward, losses, backward, clipping, AdamW).
 //!
-//! `cargo run -p vlp --example measure steps [filter...]` runs all, or those whose name contains one of the filters. `--fast` times
-//! only the fast paths, `--apart` keeps the main thread out of the thread pool, `--bf16` sets bf16 matmul precision.
+//! `cargo run -p vlp --example measure steps [filter...]` runs all, or those whose name contains one of the filters.
+//! `--fast` times only the fast paths, `--apart` keeps the main thread out of the thread pool, `--bf16` sets bf16 matmul precision.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use burn::prelude::*;
 use vlp_models::initialize;
-use vlp_objectives::VisionLanguage;
 use vlp_ops::use_fast_paths;
-use vlp_train::Trainer;
-use vlp_vision::{Depth, ResNet, ResNetConfig};
+use vlp_vision::{Depth, ResNetConfig};
 
-use crate::preset::{BoxResult, Learner, Preset, Visit, set_precision, take_flag};
+use crate::preset::{BoxResult, Preset, set_precision, take_flag};
 
 struct Timer {
     filters: Vec<String>,
@@ -88,23 +86,6 @@ fn backbone(timer: &Timer) -> BoxResult {
     Ok(())
 }
 
-/// Times the step of a preset, shown under a name.
-struct Step<'a>(&'a Timer, &'a str);
-
-impl Visit for Step<'_> {
-    fn visit<M: VisionLanguage>(
-        self,
-        preset: &Preset,
-        learner: Learner<M>,
-        _: fn(&M) -> &ResNet,
-    ) -> BoxResult {
-        let mut trainer = Trainer::new(learner, preset.config.train.clone())?;
-        let examples = preset.examples()?;
-        let Self(timer, name) = self;
-        timer.compare(name, 6, || Ok(preset.step(&mut trainer, &examples)?))
-    }
-}
-
 pub(crate) fn run(mut filters: Vec<String>) -> BoxResult {
     vlp_ops::tune_allocator();
     let only_fast = take_flag(&mut filters, "--fast");
@@ -126,7 +107,7 @@ pub(crate) fn run(mut filters: Vec<String>) -> BoxResult {
         }
         let device = Device::flex().autodiff();
         let preset = Preset::open(arguments, device)?.with_precision(precision);
-        preset.visit(Step(&timer, &name))?;
+        preset.with_step(|step| timer.compare(&name, 6, step))?;
     }
     Ok(())
 }

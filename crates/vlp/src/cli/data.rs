@@ -77,7 +77,7 @@ pub(super) struct PackArgs {
     #[arg(long, value_name = "MB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
     shard_mb: u64,
     /// Number of threads that read samples, at most 1024.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = RangedU64ValueParser::<usize>::new().range(1..=PackOptions::MAX_THREADS as u64))]
     threads: usize,
 }
 
@@ -163,8 +163,7 @@ impl DataCommand {
 impl CheckArgs {
     fn run(self, decode: bool) -> Result<(), VlpError> {
         if let Some(file) = &self.json {
-            check_file("--json", file)?;
-            EarlierFile::CheckReport.check(file)?;
+            check_file("--json", file, EarlierFile::CheckReport)?;
         }
         let other = self.against.as_deref();
         let open = |source| open_plain(&self.source.config(source, other)?.data);
@@ -212,8 +211,7 @@ impl CheckArgs {
 
 impl ViewArgs {
     fn run(self) -> Result<(), VlpError> {
-        check_file("--out", &self.out)?;
-        EarlierFile::DataPage.check(&self.out)?;
+        check_file("--out", &self.out, EarlierFile::DataPage)?;
         let opened = self.source.open()?;
         let options = CheckOptions::default()
             .with_decode(false)

@@ -30,8 +30,7 @@ pub(super) struct DictionaryArgs {
 
 impl DictionaryArgs {
     pub(super) fn run(self) -> Result<(), VlpError> {
-        check_file("--out", &self.out)?;
-        EarlierFile::DictionaryPage.check(&self.out)?;
+        check_file("--out", &self.out, EarlierFile::DictionaryPage)?;
         let device = self.device.pick()?;
         let rows = codebook(
             &self.run,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use vlp::VlpError;
 use vlp::format::format_metric;
+use vlp::report::EarlierFile;
 
 /// Writes to standard output and flushes. A reader that closed the pipe (`| head`) is not an error.
 ///
@@ -48,11 +49,23 @@ pub(super) fn one_line(text: &str) -> String {
     line
 }
 
-/// Refuses the value of a flag that names a file in a folder that is not there, before the work is done.
+/// Refuses an empty text.
 ///
 /// # Errors
-/// [`VlpError::Config`] that names the folder.
-pub(super) fn check_file(flag: &str, file: &Path) -> Result<(), VlpError> {
+/// [`VlpError::Config`] that names the flag.
+pub(super) fn check_text(flag: &str, text: &str) -> Result<(), VlpError> {
+    match text.trim().is_empty() {
+        true => Err(VlpError::Config(format!("{flag}: the text is empty"))),
+        false => Ok(()),
+    }
+}
+
+/// Refuses the value of a flag that names a file in a folder that is not there, or a file that is not an `earlier` output,
+/// before the work is done.
+///
+/// # Errors
+/// [`VlpError::Config`] that names the folder or the file; as [`EarlierFile::check`].
+pub(super) fn check_file(flag: &str, file: &Path, earlier: EarlierFile) -> Result<(), VlpError> {
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -62,7 +75,7 @@ pub(super) fn check_file(flag: &str, file: &Path) -> Result<(), VlpError> {
     } else if !folder.is_dir() {
         format!("there is no folder {}; create it first", folder.display())
     } else {
-        return Ok(());
+        return earlier.check(file);
     };
     let file = file.display();
     Err(VlpError::Config(format!("{flag} {file}: {reason}")))

@@ -8,7 +8,7 @@ use vlp::{Predictor, VlpError};
 use vlp_objectives::{CaptioningConfig, ObjectivesConfig};
 
 use super::common_args::{CheckpointArgs, InferenceArgs};
-use super::output::{one_line, print, warn};
+use super::output::{check_text, one_line, print, warn};
 
 /// A run, images, and what to predict.
 #[derive(Args)]
@@ -150,9 +150,7 @@ impl CaptionArgs {
 impl PredictArgs {
     pub(super) fn run(self) -> Result<(), VlpError> {
         for (flag, texts) in [("--question", &self.question), ("--text", &self.text)] {
-            if texts.iter().any(|text| text.trim().is_empty()) {
-                return Err(VlpError::Config(format!("{flag}: the text is empty")));
-            }
+            texts.iter().try_for_each(|text| check_text(flag, text))?;
         }
         let device = self.device.pick()?;
         let model = Predictor::load_checkpoint(&self.run, self.checkpoint.choice, &device)?;
@@ -197,7 +195,7 @@ impl PredictArgs {
             ("--question", &request.questions),
             ("--text", &request.texts),
         ] {
-            for text in texts.iter().filter(|text| model.cuts(text)) {
+            for text in texts.iter().filter(|text| model.truncates(text)) {
                 let most = model.trained().config.data.max_text_len;
                 let text = one_line(text);
                 warn(format_args!(
@@ -211,7 +209,7 @@ impl PredictArgs {
         }
         let page = self.out.join("predictions.html");
         print(format_args!("{}\n", page.display()))?;
-        match written.named {
+        match written.skipped_named {
             0 => Ok(()),
             count => Err(VlpError::Config(format!(
                 "{count} of the named files cannot be read (above); {} has the others",

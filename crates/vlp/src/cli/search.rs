@@ -13,7 +13,7 @@ use vlp_files::write_whole;
 use vlp_index::Index;
 
 use super::common_args::InferenceArgs;
-use super::output::{check_file, one_line, print, warn};
+use super::output::{check_file, check_text, one_line, print, warn};
 
 #[derive(Args)]
 pub(super) struct SearchArgs {
@@ -53,8 +53,7 @@ struct QueryArgs {
 impl SearchArgs {
     pub(super) fn run(self) -> Result<(), VlpError> {
         if let Some(file) = &self.json {
-            check_file("--json", file)?;
-            EarlierFile::Hits.check(file)?;
+            check_file("--json", file, EarlierFile::Hits)?;
         }
         let device = self.device.pick()?;
         let header = Index::read_header(&self.index)?;
@@ -66,9 +65,7 @@ impl SearchArgs {
                 for note in notes {
                     warn(format_args!("note: {note}"));
                 }
-                if text.trim().is_empty() {
-                    return Err(VlpError::Config("--text: the text is empty".into()));
-                }
+                check_text("--text", text)?;
                 let hits = model.search_images(&search, text, options)?;
                 self.write(&hits, |hit| {
                     let scores = (hit.similarity, hit.probability);

@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::invalid_value::{describe, is_objective, is_valid};
 use super::suggest::suggest;
+use super::used_keys::is_within;
 use super::{PRESETS, RunConfig, preset_names};
 use crate::error::VlpError;
 
@@ -175,8 +176,9 @@ fn apply(
         if key.trim() == "preset" {
             return invalid("it only names the preset; start from one with --preset");
         }
+        let overlaps = |other: &str| is_within(key.trim(), other) || is_within(other, key.trim());
         let mut values = sources.values.iter();
-        if let Some((other, value)) = values.find(|(other, _)| overlap(other, key.trim())) {
+        if let Some((other, value)) = values.find(|(other, _)| overlaps(other)) {
             return invalid(&format!(
                 "another argument has set {other} = {value}; give one of them"
             ));
@@ -190,15 +192,6 @@ fn apply(
         set_value(&mut table, key.trim(), value)?;
     }
     Ok(table)
-}
-
-/// Whether one of two keys is the other, or below it.
-fn overlap(key: &str, other: &str) -> bool {
-    let is_below = |key: &str, other: &str| {
-        let rest = key.strip_prefix(other);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    is_below(key, other) || is_below(other, key)
 }
 
 /// The configuration of a table; `base` is the table before it was overridden.

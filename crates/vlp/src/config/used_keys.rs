@@ -45,6 +45,12 @@ pub fn check_source_keys(sources: &Sources, config: &RunConfig) -> Result<(), Vl
     check_used(keys, &used, &reader)
 }
 
+/// Whether `key` is `other`, which may end in a dot, or below it.
+pub(super) fn is_within(key: &str, other: &str) -> bool {
+    let rest = key.strip_prefix(other.trim_end_matches('.'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// Refuses the first of `keys` that is neither one of `used` nor below one. Tables of `used` may end in a dot.
 ///
 /// # Errors
@@ -54,12 +60,7 @@ pub fn check_used<'a>(
     used: &[&str],
     reader: &str,
 ) -> Result<(), VlpError> {
-    let is_used = |key: &str| {
-        used.iter().any(|used| {
-            let rest = key.strip_prefix(used.trim_end_matches('.'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
-    };
+    let is_used = |key: &str| used.iter().any(|used| is_within(key, used));
     match keys.find(|key| !is_used(key)) {
         None => Ok(()),
         Some(key) => Err(VlpError::Config(format!(

@@ -105,18 +105,19 @@ impl Datasets {
             }
         };
         for (split, source) in [("training", &train), ("validation", &validation)] {
-            if source.is_empty() && data.kind()? == SourceKind::Scenes {
-                let count = data.scenes.count;
-                return Err(VlpError::Config(format!(
-                    "data.scenes.count = {count}: there are none for {split}; use at least 1"
-                )));
+            if !source.is_empty() {
+                continue;
             }
-            if source.is_empty() {
-                return Err(VlpError::Config(format!(
+            return Err(VlpError::Config(match data.kind()? {
+                SourceKind::Scenes => format!(
+                    "data.scenes.count = {}: there are none for {split}; use at least 1",
+                    data.scenes.count
+                ),
+                _ => format!(
                     "data.source = \"{}\" has no images left for {split} (data.validation_fraction = {}); use another fraction or more images",
                     data.source, data.validation_fraction
-                )));
-            }
+                ),
+            }));
         }
         Ok(Self {
             labels,

@@ -37,20 +37,21 @@ impl AnyModel {
         tokenizer: &WordPieceTokenizer,
         device: &Device,
     ) -> Result<Self, VlpError> {
-        config.check_sizes()?;
-        let objectives = trained_objectives(config, vocabulary, tokenizer, device)?;
-        Self::with_objectives(config, tokenizer, objectives, device)
+        Self::with_objectives(config, vocabulary, tokenizer, device, trained_objectives)
     }
 }
 
 impl<O: ObjectiveSet> AnyModel<O> {
-    /// As [`AnyModel::new`], with these heads.
+    /// As [`AnyModel::new`], with the heads that `build` builds.
     pub(crate) fn with_objectives(
         config: &RunConfig,
+        vocabulary: &Vocabulary,
         tokenizer: &WordPieceTokenizer,
-        objectives: O,
         device: &Device,
+        build: impl FnOnce(&RunConfig, &Vocabulary, &WordPieceTokenizer, &Device) -> Result<O, VlpError>,
     ) -> Result<Self, VlpError> {
+        config.check_sizes()?;
+        let objectives = build(config, vocabulary, tokenizer, device)?;
         Ok(match build_model(config, tokenizer, device)? {
             Model::E2eVlp(model) => Self::E2eVlp(Pretrain { model, objectives }),
             Model::Soho(model) => Self::Soho(Pretrain { model, objectives }),

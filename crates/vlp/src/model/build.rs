@@ -72,9 +72,8 @@ pub fn build_objectives(
     data: &Datasets,
     device: &Device,
 ) -> Result<PretrainObjectives, VlpError> {
-    let sizes = head_sizes(config, &data.labels, data.answers.len(), &data.tokenizer);
-    let objectives = config.objectives.init(&sizes, device);
-    let mut objectives = objectives.map_err(with_key)?;
+    let (labels, answers) = (&data.labels, data.answers.len());
+    let mut objectives = init_objectives(config, labels, answers, &data.tokenizer, device)?;
     let caption = config.objectives.caption.as_ref();
     if let Some(self_critical) = caption.and_then(|caption| caption.self_critical.as_ref()) {
         let reward = Arc::new(cider_reward(self_critical, data)?);
@@ -94,10 +93,8 @@ pub fn trained_objectives(
     tokenizer: &WordPieceTokenizer,
     device: &Device,
 ) -> Result<PretrainObjectives, VlpError> {
-    let answers = vocabulary.answers.len();
-    let sizes = head_sizes(config, &vocabulary.labels, answers, tokenizer);
-    let objectives = config.objectives.init(&sizes, device);
-    objectives.map_err(with_key)
+    let (labels, answers) = (&vocabulary.labels, vocabulary.answers.len());
+    init_objectives(config, labels, answers, tokenizer, device)
 }
 
 /// CIDEr-D with document frequencies of the training captions.
@@ -118,14 +115,15 @@ fn cider_reward(config: &SelfCritical, data: &Datasets) -> Result<CiderReward, V
     })
 }
 
-/// Sizes of the heads.
-pub(super) fn head_sizes(
+/// The configured objectives with heads of these sizes, for this number of answers.
+fn init_objectives(
     config: &RunConfig,
     labels: &LabelSpace,
     answers: usize,
     tokenizer: &WordPieceTokenizer,
-) -> HeadSizes {
-    HeadSizes {
+    device: &Device,
+) -> Result<PretrainObjectives, VlpError> {
+    let sizes = HeadSizes {
         d_model: config.model.d_model(),
         vocab_size: tokenizer.vocab_size(),
         vocabularies: vec![ClassVocabulary {
@@ -135,7 +133,9 @@ pub(super) fn head_sizes(
         }],
         answers,
         codes: config.model.quantizer().map_or(0, |q| q.dictionary.codes),
-    }
+    };
+    let objectives = config.objectives.init(&sizes, device);
+    objectives.map_err(with_key)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use vlp_data::{ResizedImage, read::is_system_file};
+use vlp_data::{IMAGE_EXTENSIONS, ResizedImage, read::is_system_file};
 use vlp_draw::{
     AnsweredQuestion, BoxKind, DrawnBox, Heatmap, PredictedImage, PredictionPage, render_prediction,
 };
@@ -20,8 +20,6 @@ use crate::report::{EarlierFile, page_image};
 
 /// Number of attributes shown with a box.
 const ATTRIBUTES: usize = 3;
-/// File name extensions of images in folders.
-const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "ico"];
 
 /// An item of `predictions.json`.
 #[derive(Serialize)]
@@ -54,7 +52,7 @@ fn image_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, VlpError> {
         images.retain(|file| {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             let extension = file.extension().unwrap_or_default().to_ascii_lowercase();
-            EXTENSIONS.iter().any(|image| extension == *image) && !is_system_file(&name)
+            IMAGE_EXTENSIONS.iter().any(|image| extension == *image) && !is_system_file(&name)
         });
         images.sort();
         files.extend(images);
@@ -124,7 +122,7 @@ pub struct WrittenPredictions {
     /// Messages about files that cannot be read, which are skipped.
     pub skipped: Vec<String>,
     /// How many of them are not files of a folder, but were named themselves.
-    pub named: usize,
+    pub skipped_named: usize,
 }
 
 /// Predicts with all heads of the model for the images at `paths`, in batches, and writes `predictions.json` and
@@ -186,7 +184,7 @@ fn write_files(
             Ok(image) => image,
             Err(error) => {
                 written.skipped.push(error.to_string());
-                written.named += usize::from(named.contains(&absolute(&file)));
+                written.skipped_named += usize::from(named.contains(&absolute(&file)));
                 continue;
             }
         };

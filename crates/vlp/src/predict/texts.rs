@@ -13,8 +13,8 @@ use crate::report::{name_or_index, top_indices};
 pub type Answers = Vec<(String, f32)>;
 
 impl Predictor {
-    /// Whether a text has more tokens than the model reads (`data.max_text_len`), so that its end is cut.
-    pub fn cuts(&self, text: &str) -> bool {
+    /// Whether a text has more tokens than the model reads (`data.max_text_len`), so that it is truncated.
+    pub fn truncates(&self, text: &str) -> bool {
         let trained = self.trained();
         let max_len = trained.config.data.max_text_len;
         trained.tokenizer.encode(text, max_len).truncated

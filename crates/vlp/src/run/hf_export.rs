@@ -19,8 +19,8 @@ use crate::error::VlpError;
 /// else as a folder in Hugging Face's layout. Returns the number of tensors.
 ///
 /// # Errors
-/// As [`TrainedModel::open`]; [`VlpError::RunFolder`] if the file exists or the folder is not empty, [`VlpError::Weights`] if a file cannot be
-/// written.
+/// As [`TrainedModel::open`]; [`VlpError::RunFolder`] if the file exists or the folder is not empty, [`VlpError::Weights`] if
+/// a file cannot be written.
 pub fn export(
     run: &Path,
     checkpoint: CheckpointChoice,

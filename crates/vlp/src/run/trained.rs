@@ -138,9 +138,7 @@ impl<O: ObjectiveSet> TrainedModel<O> {
             true => EMA_FILE,
             false => MODEL_FILE,
         };
-        config.check_sizes()?;
-        let objectives = build(&config, &vocabulary, &tokenizer, device)?;
-        let model = AnyModel::with_objectives(&config, &tokenizer, objectives, device)?;
+        let model = AnyModel::with_objectives(&config, &vocabulary, &tokenizer, device, build)?;
         let model = model.load(checkpoint.file(file)?);
         let model = model.map_err(|e| TrainError::Mismatch {
             path: checkpoint.path.clone(),

@@ -25,7 +25,7 @@ pub(super) fn difference<'a>(
             "sample {number}, {name}, has other {what} than when it was indexed"
         ))
     };
-    if sample.image.key() != indexed.pixels {
+    if sample.image.key() != indexed.pixel_hash {
         return changed("pixels");
     }
     // Of equal texts of an image the index has one.

@@ -19,8 +19,8 @@ impl Predictor {
     ///
     /// # Errors
     /// [`VlpError::Config`] if the run has no contrastive head, or if an image that is re-ranked has changed since it was
-    /// indexed; [`VlpError::Index`] for the index of a run with embeddings of
-    /// another width, [`VlpError::Objective`] for images too small for the model.
+    /// indexed; [`VlpError::Index`] for the index of a run with embeddings of another width, [`VlpError::Objective`] for
+    /// images too small for the model.
     pub fn search_images(
         &self,
         search: &SearchIndex,

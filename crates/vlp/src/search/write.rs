@@ -88,8 +88,8 @@ pub struct IndexReport {
 /// same bytes in the end. `progress` gets the number of samples that this call has done, and that it does in all.
 ///
 /// # Errors
-/// [`VlpError::Index`] if something else is at `out`, if the source has changed since it was begun, or it cannot be written, [`VlpError::RunFolder`] if no sample can be
-/// read, [`VlpError::Data`] if a store of samples cannot be read, [`VlpError::Config`] for samples of two images,
+/// [`VlpError::Index`] if something else is at `out`, the source has changed since the index was begun, or it cannot be
+/// written, [`VlpError::RunFolder`] if no sample can be read, [`VlpError::Data`] if a store of samples cannot be read, [`VlpError::Config`] for samples of two images,
 /// [`VlpError::Objective`] for images too small for the model.
 pub fn write_index(
     model: &Predictor,
@@ -211,7 +211,7 @@ fn prepare(
             sample: index,
             key: sample.key,
             name: sample.name,
-            pixels: sample.image.key(),
+            pixel_hash: sample.image.key(),
         },
         texts: sample.captions,
         thumbnail,
