@@ -61,6 +61,8 @@ pub struct Example {
     pub negative_captions: Vec<String>,
     /// Objects with boxes in pixels of the resized image; `None` without box annotations.
     pub objects: Option<Vec<Object>>,
+    /// Index in [`Source::label_spaces`] of the objects' classes and attributes.
+    pub label_space: usize,
     /// All annotated objects of the image before the resize, for scoring: also those that are not training targets.
     pub original_objects: Option<Vec<AnnotatedObject>>,
     /// The right image of an image pair (NLVR2).
@@ -207,6 +209,7 @@ impl Examples {
                 .objects
                 .as_ref()
                 .map(|objects| resize_objects(objects, original_size, (width, height))),
+            label_space: self.source.label_space(index),
             original_objects,
             image,
             second_image,

@@ -25,6 +25,7 @@ mod subset;
 mod test_image_filter;
 pub mod transform;
 mod vocabulary;
+mod with_label_spaces;
 
 pub use batch_sampler::{BatchPlan, BatchSampler};
 pub use decode::{IMAGE_EXTENSIONS, Limits, decode_image};
@@ -43,3 +44,4 @@ pub use subset::{Subset, split_by_key};
 pub use test_image_filter::{RemovedSamples, TestImageFilter};
 pub use transform::{ResizeRule, ResizedImage};
 pub use vocabulary::AnswerVocabulary;
+pub use with_label_spaces::WithLabelSpaces;

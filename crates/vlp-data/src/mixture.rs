@@ -24,8 +24,9 @@ pub struct MixtureComponent {
     /// instead of its key, so that it is the same image as in a component whose keys are COCO's ids. `None` if the
     /// source's COCO ids are not known to be COCO's own, as those of other files in COCO's format.
     pub coco_image_set: Option<String>,
-    /// Whether to keep the boxes. Components that keep them must have equal classes and attributes. Others must drop them,
-    /// because an image annotated for other classes may contain unannotated objects of these.
+    /// Whether to keep the boxes. Components with equal classes and attributes share a [label space](Source::label_spaces);
+    /// each other component has its own, because an image annotated for other classes may contain unannotated objects of
+    /// these.
     pub keep_boxes: bool,
 }
 
@@ -70,7 +71,10 @@ pub struct Mixture {
     components: Vec<MixtureComponent>,
     /// Index of the first sample of each component, and the length.
     starts: Vec<usize>,
-    labels: LabelSpace,
+    /// At least one.
+    label_spaces: Vec<LabelSpace>,
+    /// For each label space of each component its index in `label_spaces`.
+    space_indices: Vec<Vec<usize>>,
     name: String,
 }
 
@@ -78,8 +82,8 @@ impl Mixture {
     /// A mixture of `components`, in this order.
     ///
     /// # Errors
-    /// [`DataError::Config`] if there is no component, a weight is not above 0, or two components keep boxes of different
-    /// label spaces.
+    /// [`DataError::Config`] if there is no component, a weight is not above 0, or two components keep boxes of the same
+    /// classes in different orders.
     pub fn new(
         components: Vec<MixtureComponent>,
         name: impl Into<String>,
@@ -88,7 +92,7 @@ impl Mixture {
         if components.is_empty() {
             return config_error("mixture", "it has no components".into());
         }
-        let mut labels: Option<(&LabelSpace, &str)> = None;
+        let (mut label_spaces, mut space_indices) = (vec![], vec![]);
         let mut starts = vec![0];
         for component in &components {
             let name = component.source.name();
@@ -99,32 +103,25 @@ impl Mixture {
                 return config_error("mixture.weight", reason);
             }
             starts.push(starts.last().copied().unwrap_or_default() + len.round() as usize);
-            let space = component.source.labels();
-            if !component.keep_boxes || (space.classes.is_empty() && space.attributes.is_empty()) {
-                continue;
-            }
-            match labels {
-                Some((first, first_name))
-                    if (&first.classes, &first.attributes)
-                        != (&space.classes, &space.attributes) =>
-                {
-                    let reason = format!(
-                        "{first_name} has {} classes and {} attributes, {name} has {} and {} others; `keep_boxes` must be \
-                         false for one of them",
-                        first.classes.len(),
-                        first.attributes.len(),
-                        space.classes.len(),
-                        space.attributes.len()
-                    );
-                    return config_error("mixture.keep_boxes", reason);
-                }
-                Some(_) => {}
-                None => labels = Some((space, name)),
+            let spaces = match component.keep_boxes {
+                true => component.source.label_spaces(),
+                false => &[],
+            };
+            let indices = spaces
+                .iter()
+                .map(|space| index_or_push(&mut label_spaces, space));
+            let indices: Result<Vec<usize>, String> = indices.collect();
+            match indices {
+                Ok(indices) => space_indices.push(indices),
+                Err(reason) => return config_error("mixture", reason),
             }
         }
-        let labels = labels.map_or_else(LabelSpace::default, |(space, _)| space.clone());
+        if label_spaces.is_empty() {
+            label_spaces.push(LabelSpace::default());
+        }
         Ok(Self {
-            labels,
+            label_spaces,
+            space_indices,
             starts,
             name: name.into(),
             components,
@@ -164,6 +161,42 @@ impl Mixture {
     }
 }
 
+/// The index of `space` among `spaces`, to which it is added if it is new, with a name that no other has.
+///
+/// # Errors
+/// If one of them has the same classes in another order.
+fn index_or_push(spaces: &mut Vec<LabelSpace>, space: &LabelSpace) -> Result<usize, String> {
+    // Without classes there are no boxes.
+    if space.classes.is_empty() {
+        return Ok(0);
+    }
+    if let Some(index) = spaces.iter().position(|other| other.same_names(space)) {
+        return Ok(index);
+    }
+    let sorted = |space: &LabelSpace| {
+        let mut classes = space.classes.clone();
+        classes.sort_unstable();
+        classes
+    };
+    let permuted =
+        |other: &&LabelSpace| other.classes != space.classes && sorted(other) == sorted(space);
+    if let Some(other) = spaces.iter().find(permuted) {
+        return Err(format!(
+            "{} and {} have the same classes in different orders; use one order, or leave out the boxes of one of them",
+            other.name, space.name
+        ));
+    }
+    let is_free = |name: &String| spaces.iter().all(|other| other.name != *name);
+    let numbered = (2..).map(|number| format!("{}-{number}", space.name));
+    let mut names = std::iter::once(space.name.clone()).chain(numbered);
+    let name = names.find(is_free).unwrap_or_default();
+    spaces.push(LabelSpace {
+        name,
+        ..space.clone()
+    });
+    Ok(spaces.len() - 1)
+}
+
 impl Source for Mixture {
     fn name(&self) -> &str {
         &self.name
@@ -174,7 +207,20 @@ impl Source for Mixture {
     }
 
     fn labels(&self) -> &LabelSpace {
-        &self.labels
+        &self.label_spaces[0]
+    }
+
+    fn label_spaces(&self) -> &[LabelSpace] {
+        &self.label_spaces
+    }
+
+    fn label_space(&self, index: usize) -> usize {
+        let Some((component, inner_index)) = self.locate(index) else {
+            return 0;
+        };
+        let inner_space = self.components[component].source.label_space(inner_index);
+        let indices = &self.space_indices[component];
+        indices.get(inner_space).copied().unwrap_or_default()
     }
 
     fn inner(&self, index: usize) -> Option<(&dyn Source, usize)> {

@@ -17,8 +17,22 @@ pub trait Source: Send + Sync {
         self.len() == 0
     }
 
-    /// The classes and attributes of the objects.
+    /// The classes and attributes of the objects; the first of [`label_spaces`](Self::label_spaces).
     fn labels(&self) -> &LabelSpace;
+
+    /// All sets of classes and attributes of the objects: more than one in a [`Mixture`](crate::Mixture) of data sets with
+    /// different ones. A wrapper of sources that may have several must return theirs.
+    fn label_spaces(&self) -> &[LabelSpace] {
+        std::slice::from_ref(self.labels())
+    }
+
+    /// Index in [`label_spaces`](Self::label_spaces) of the classes and attributes of a sample's objects.
+    fn label_space(&self, index: usize) -> usize {
+        match self.inner(index) {
+            Some((source, index)) => source.label_space(index),
+            None => 0,
+        }
+    }
 
     /// The whole sample.
     ///

@@ -66,6 +66,10 @@ impl Source for Subset {
         self.source.labels()
     }
 
+    fn label_spaces(&self) -> &[LabelSpace] {
+        self.source.label_spaces()
+    }
+
     fn inner(&self, index: usize) -> Option<(&dyn Source, usize)> {
         Some((self.source.as_ref(), *self.indices.get(index)?))
     }

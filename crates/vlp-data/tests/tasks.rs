@@ -12,8 +12,10 @@ use std::{
 use proptest::prelude::*;
 use serde_json::json;
 use vlp_data::{
-    AnswerVocabulary, DataError, Image, Label, LabelSpace, Mixture, MixtureComponent,
-    RemovedSamples, Sample, Source, Subset, TestImageFilter, split_by_key,
+    AnswerVocabulary, DataError, Examples, Image, Label, LabelSpace, Mixture, MixtureComponent,
+    RemovedSamples, ResizeRule, Sample, Source, Subset, TestImageFilter, WithLabelSpaces,
+    shards::{PackOptions, pack},
+    split_by_key,
 };
 
 #[test]
@@ -276,16 +278,90 @@ fn a_mixture_separates_image_sets_and_label_spaces() {
         let mixture = Mixture::new(components, "mixture");
         mixture.err().unwrap().to_string()
     };
-    let conflict = error([dogs(), cats].map(MixtureComponent::new).to_vec());
-    assert!(
-        conflict.contains("dogs has 1 classes") && conflict.contains("`keep_boxes` must be false"),
-        "{conflict}"
-    );
     for weight in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let components = vec![component(dogs(), weight, "x", true)];
         assert!(error(components).contains("mixture.weight"));
     }
     assert!(error(vec![]).contains("no components"));
+}
+
+#[test]
+fn components_with_other_classes_have_label_spaces_of_their_own() {
+    let dogs = || keyed("dogs", 0..10, true, &["dog", "puppy"]);
+    let cats = || keyed("cats", 0..10, false, &["cat"]);
+    let plain = keyed("plain", 0..10, false, &[]);
+    // Of a set with the same name, but other classes.
+    let more_cats = keyed("cats", 20..30, false, &["cat", "kitten"]);
+    let sources = [plain, dogs(), cats(), dogs(), more_cats];
+    let mixture = |sources: Vec<Arc<dyn Source>>| -> Result<Arc<dyn Source>, _> {
+        let components = sources.into_iter().map(MixtureComponent::new);
+        let mixture = Mixture::new(components.collect(), "mixture")?;
+        Ok::<_, DataError>(Arc::new(mixture))
+    };
+    let source = mixture(sources.to_vec()).unwrap();
+    let spaces = |source: &dyn Source| -> Vec<(String, usize)> {
+        let spaces = source.label_spaces().iter();
+        spaces
+            .map(|space| (space.name.clone(), space.classes.len()))
+            .collect()
+    };
+    let names = |spaces: &[(&str, usize)]| -> Vec<(String, usize)> {
+        let spaces = spaces.iter();
+        spaces.map(|(name, len)| ((*name).into(), *len)).collect()
+    };
+    let expected = names(&[("dogs", 2), ("cats", 1), ("cats-2", 2)]);
+    assert_eq!(spaces(source.as_ref()), expected);
+    let of_components = |source: &dyn Source| -> Vec<usize> {
+        (0..5)
+            .map(|number| source.label_space(10 * number + 3))
+            .collect()
+    };
+    assert_eq!(of_components(source.as_ref()), [0, 0, 1, 0, 2]);
+    assert_eq!(source.label_space(50), 0);
+
+    // A mixture within a mixture, and a part of it.
+    let outer = mixture(vec![cats(), Arc::clone(&source)]).unwrap();
+    assert_eq!(
+        spaces(outer.as_ref()),
+        names(&[("cats", 1), ("dogs", 2), ("cats-2", 2)])
+    );
+    let part = Subset::new(Arc::clone(&outer), vec![0, 13, 23, 33, 53], "part").unwrap();
+    assert_eq!(part.label_spaces(), outer.label_spaces());
+    let of_part: Vec<usize> = (0..5).map(|index| part.label_space(index)).collect();
+    assert_eq!(of_part, [0, 1, 1, 0, 2]);
+    let example = Examples::new(Arc::new(part), ResizeRule::Keep)
+        .load(4, 0)
+        .unwrap();
+    assert_eq!(example.label_space, 2);
+
+    // As numbered by a model that was trained for more.
+    let trained = outer.label_spaces().to_vec();
+    let numbered = |source| WithLabelSpaces::new(source, trained.clone());
+    let alone = numbered(dogs()).unwrap();
+    assert_eq!(
+        (alone.label_space(5), alone.label_spaces()),
+        (1, trained.as_slice())
+    );
+    assert_eq!(alone.key(5), dogs().key(5));
+    assert_eq!(of_components(&numbered(source).unwrap()), [1, 1, 0, 1, 2]);
+    let other = numbered(keyed("birds", 0..2, false, &["bird"]));
+    let message = other.unwrap_err().to_string();
+    assert!(message.contains("classes of birds"), "{message}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let message = pack(
+        outer.as_ref(),
+        folder.path().join("shards"),
+        &PackOptions::default(),
+    );
+    let message = message.unwrap_err().to_string();
+    assert!(message.contains("boxes of cats and of dogs"), "{message}");
+    let permuted = keyed("other", 0..10, true, &["puppy", "dog"]);
+    let message = mixture(vec![dogs(), permuted]).err().unwrap().to_string();
+    assert!(
+        message.contains("same classes in different orders"),
+        "{message}"
+    );
 }
 
 /// Visual Genome has ids of its own, and COCO's id of an image that is COCO's.

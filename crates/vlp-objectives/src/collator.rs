@@ -17,13 +17,22 @@ use crate::target_tensors::TEXT_MULTIPLE;
 use crate::targets::Targets;
 use crate::visual_masks::{MaskSampling, VisualMask, VisualMasks};
 
+/// The names of an example's objects if they are not known.
+static NO_LABELS: LabelSpace = LabelSpace {
+    name: String::new(),
+    classes: vec![],
+    attributes: vec![],
+    ids: vec![],
+};
+
 /// Turns loaded examples into batches.
 #[derive(Debug, Clone, Copy)]
 pub struct Collator<'a> {
     /// The model's tokenizer.
     pub tokenizer: &'a WordPieceTokenizer,
-    /// Names of the data set's classes and attributes.
-    pub labels: &'a LabelSpace,
+    /// The label spaces of the examples ([`Source::label_spaces`](vlp_data::Source::label_spaces)). Boxes of an example whose
+    /// label space is not there are not trained on.
+    pub label_spaces: &'a [LabelSpace],
     /// Longest text in tokens.
     pub max_text_len: usize,
     /// Seed of the run.
@@ -123,7 +132,9 @@ impl Collator<'_> {
 
     /// The builder of an example's text, before any objective has prepared it.
     pub fn pair<'b>(&'b self, example: &'b Example, text_index: usize) -> PairBuilder<'b> {
-        let (labels, tokenizer, max_len) = (self.labels, self.tokenizer, self.max_text_len);
+        let (tokenizer, max_len) = (self.tokenizer, self.max_text_len);
+        let labels = self.label_spaces.get(example.label_space);
+        let labels = labels.unwrap_or(&NO_LABELS);
         PairBuilder {
             answers: self.answers,
             ..PairBuilder::new(example, text_index, labels, tokenizer, max_len, self.seed)

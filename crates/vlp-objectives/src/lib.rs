@@ -50,7 +50,7 @@ pub use head::{ClsHead, HeadKind};
 pub use inputs::Inputs;
 pub use itc::{Itc, ItcConfig};
 pub use itm::{Itm, ItmConfig};
-pub use metrics::{Direction, Mean, MetricContext, Metrics, Predictions, Score};
+pub use metrics::{DetectionResults, Direction, Mean, MetricContext, Metrics, Predictions, Score};
 pub use miner::NegativeMiner;
 pub use mlm::{Mlm, MlmConfig, MlmHead};
 pub use mvm::{Mvm, MvmConfig, MvmHead};

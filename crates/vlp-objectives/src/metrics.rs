@@ -68,8 +68,17 @@ impl Score {
 pub struct MetricContext<'a> {
     /// The model's tokenizer.
     pub tokenizer: &'a WordPieceTokenizer,
-    /// Names and ids of the data set's classes.
-    pub labels: &'a LabelSpace,
+    /// Names and ids of the data's classes: those that detection has vocabularies for, in their order.
+    pub label_spaces: &'a [LabelSpace],
+}
+
+/// Detections of one vocabulary.
+#[derive(Debug, Clone, Default)]
+pub struct DetectionResults {
+    /// Name of the label space.
+    pub label_space: String,
+    /// Detections, by descending score within an image; categories are the data set's ids.
+    pub detections: Vec<coco_ap::Detection>,
 }
 
 /// Predictions on validation examples in the formats of the official evaluation tools.
@@ -82,8 +91,8 @@ pub struct Predictions {
     pub answers_without_id: usize,
     /// One caption per image.
     pub captions: Vec<CaptionResult>,
-    /// Detections, by descending score within an image; categories are the data set's ids.
-    pub detections: Vec<coco_ap::Detection>,
+    /// Detections of each label space of the [`MetricContext`], in its order; empty without detection.
+    pub detections: Vec<DetectionResults>,
     /// NLVR2 predictions.
     pub statements: Vec<Nlvr2Label>,
 }

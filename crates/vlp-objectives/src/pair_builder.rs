@@ -13,7 +13,7 @@ use crate::visual_masks::VisualMask;
 pub struct PairBuilder<'a> {
     /// The loaded example: image, captions, objects, label.
     pub example: &'a Example,
-    /// Names of classes and attributes of the example's data set.
+    /// Names of the classes and attributes of the example's objects.
     pub labels: &'a LabelSpace,
     /// The model's tokenizer.
     pub tokenizer: &'a WordPieceTokenizer,

@@ -43,8 +43,9 @@ pub(crate) enum GpuMatmul {
 /// otherwise on GPUs like `device`. The default is [`MatmulPrecision::F32`] on the CPU, and burn's choice on a GPU, which is
 /// TF32 where there is any.
 ///
-/// Of the CPU's operations those with a fast path follow it. Searches for the nearest code and GPUs' attention kernels (heads
-/// up to 128 wide) are f32 always; without AMX, so are weight gradients of the CPU's convolutions.
+/// Of the CPU's operations those with a fast path follow it. Searches for the nearest code are f32 always; without AMX, so are
+/// weight gradients of the CPU's convolutions. GPUs' attention kernels (heads up to 128 wide) compute in f32; with
+/// [`Bf16`](MatmulPrecision::Bf16) they round query, key, value and output.
 ///
 /// The counterpart in PyTorch is `torch.set_float32_matmul_precision` with `"highest"`, `"high"` and `"medium"`, together with
 /// `torch.backends.mkldnn.conv.fp32_precision` on the CPU.

@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::convert::{Conversion, expected_shape};
 use crate::error::{ShapeMismatch, WeightsError};
-use crate::layout::{CheckpointLayout, TensorSource};
+use crate::layout::{CheckpointLayout, Rows, TensorSource};
 use crate::weights_file::{TensorInfo, WeightsFile};
 
 /// A parameter whose values are copied from a tensor.
@@ -102,6 +102,7 @@ impl ImportPlan {
                 Err(mismatch) => plan.mismatches.push(*mismatch),
             }
         }
+        plan.keep_other_class_heads();
         let patterns = layout.patterns();
         for (canonical, (name, _, used)) in tensors {
             let name = name.to_owned();
@@ -117,6 +118,23 @@ impl ImportPlan {
             }
         }
         plan
+    }
+}
+
+impl ImportPlan {
+    /// If one of several class heads has the file's classes, those for other classes keep their values.
+    fn keep_other_class_heads(&mut self) {
+        let is_class_head = |source: &TensorSource| source.rows == Rows::CocoClasses;
+        if !self.copies.iter().any(|copy| is_class_head(&copy.source)) {
+            return;
+        }
+        let layout = self.layout;
+        let is_other = |mismatch: &mut ShapeMismatch| {
+            let source = layout.source(&mismatch.parameter);
+            source.is_some_and(|source| is_class_head(&source))
+        };
+        let others = self.mismatches.extract_if(.., is_other);
+        self.untouched.extend(others.map(|other| other.parameter));
     }
 }
 

@@ -75,7 +75,7 @@ pub fn check(
         report.issues = records.cloned().map(issue).collect();
     }
     let hashes = std::mem::take(&mut statistics.pixel_hashes);
-    statistics.write(source.labels(), &mut report);
+    statistics.write(source.label_spaces(), &mut report);
     report.duplicates = overlap::duplicates(&hashes);
     if let Some(other) = options.other {
         let other_statistics = if options.decode {

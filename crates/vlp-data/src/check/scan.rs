@@ -231,7 +231,9 @@ impl<'a> Scan<'a> {
         statistics: &mut Statistics,
     ) {
         statistics.add_box_count(objects.len());
-        let labels = self.source.labels();
+        let label_space = self.source.label_space(index);
+        let labels = self.source.label_spaces().get(label_space);
+        let labels = labels.unwrap_or(self.source.labels());
         for (number, object) in objects.iter().enumerate() {
             let [x0, y0, x1, y1] = object.bbox;
             let problem = if object.bbox.iter().any(|side| !side.is_finite()) {
@@ -253,14 +255,14 @@ impl<'a> Scan<'a> {
                 format!("box {number} has {kind} {label}, but there are {count}")
             };
             if object.class < labels.classes.len() {
-                statistics.add_class(object.class);
+                statistics.add_class(label_space, object.class);
             } else {
                 let reason = unknown("class", object.class, labels.classes.len());
                 self.issue(index, name, IssueKind::Category, reason, statistics);
             }
             for &attribute in &object.attributes {
                 if attribute < labels.attributes.len() {
-                    statistics.add_attribute(attribute);
+                    statistics.add_attribute(label_space, attribute);
                 } else {
                     let reason = unknown("attribute", attribute, labels.attributes.len());
                     self.issue(index, name, IssueKind::Category, reason, statistics);

@@ -16,8 +16,10 @@ pub(super) struct Statistics {
     issue_counts: BTreeMap<IssueKind, u64>,
     /// Sample index, a number that increases within the sample, and the issue; sorted by the first two.
     issues: Vec<(usize, u64, Issue)>,
-    classes: BTreeMap<usize, u64>,
-    attributes: BTreeMap<usize, u64>,
+    /// By label space and class.
+    classes: BTreeMap<(usize, usize), u64>,
+    /// By label space and attribute.
+    attributes: BTreeMap<(usize, usize), u64>,
     captions_per_sample: BTreeMap<u64, u64>,
     caption_words: BTreeMap<u64, u64>,
     boxes_per_sample: BTreeMap<u64, u64>,
@@ -85,12 +87,12 @@ impl Statistics {
         increment(&mut self.boxes_per_sample, count as u64);
     }
 
-    pub(super) fn add_class(&mut self, class: usize) {
-        increment(&mut self.classes, class);
+    pub(super) fn add_class(&mut self, label_space: usize, class: usize) {
+        increment(&mut self.classes, (label_space, class));
     }
 
-    pub(super) fn add_attribute(&mut self, attribute: usize) {
-        increment(&mut self.attributes, attribute);
+    pub(super) fn add_attribute(&mut self, label_space: usize, attribute: usize) {
+        increment(&mut self.attributes, (label_space, attribute));
     }
 
     pub(super) fn add_size(&mut self, size: (usize, usize)) {
@@ -136,7 +138,7 @@ impl Statistics {
     }
 
     /// Writes the counts to a report that already has the reader's issues.
-    pub(super) fn write(mut self, labels: &LabelSpace, report: &mut CheckReport) {
+    pub(super) fn write(mut self, label_spaces: &[LabelSpace], report: &mut CheckReport) {
         self.truncate_issues();
         let sides = |side: fn(&(usize, usize)) -> usize| {
             let mut counts = BTreeMap::new();
@@ -159,14 +161,25 @@ impl Statistics {
         report.captions_per_sample = Distribution::of_integers(&self.captions_per_sample);
         report.caption_words = Distribution::of_integers(&self.caption_words);
         report.boxes_per_sample = Distribution::of_integers(&self.boxes_per_sample);
-        let named = |names: &[String], counts: &BTreeMap<usize, u64>| {
-            let count = |class| counts.get(&class).copied().unwrap_or_default();
-            let names = names.iter().enumerate();
-            ranked(names.map(|(class, name)| (name.clone(), count(class))))
+        type Names = fn(&LabelSpace) -> &[String];
+        let named = |names: Names, counts: &BTreeMap<(usize, usize), u64>| {
+            let spaces = label_spaces.iter().enumerate();
+            let spaces = spaces.flat_map(|(number, space)| {
+                let names = names(space).iter().enumerate();
+                names.map(move |(index, name)| {
+                    let count = counts.get(&(number, index)).copied();
+                    let name = match label_spaces.len() {
+                        1 => name.clone(),
+                        _ => format!("{name} ({})", space.name),
+                    };
+                    (name, count.unwrap_or_default())
+                })
+            });
+            ranked(spaces)
         };
         if self.boxes_annotated {
-            report.classes = named(&labels.classes, &self.classes);
-            report.attributes = named(&labels.attributes, &self.attributes);
+            report.classes = named(|space| &space.classes, &self.classes);
+            report.attributes = named(|space| &space.attributes, &self.attributes);
         }
         report.different_answers = self.answers.len();
         report.answers = ranked(self.answers);

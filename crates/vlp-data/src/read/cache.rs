@@ -35,7 +35,7 @@ const MAGIC: [u8; 8] = *b"vlpindex";
 pub(crate) const LAYOUT: u32 = 4;
 /// Version of what the readers make of files, besides that of this crate; to be increased whenever one of them makes something
 /// else of the same files.
-const READERS: &str = concat!(env!("CARGO_PKG_VERSION"), "+2");
+const READERS: &str = concat!(env!("CARGO_PKG_VERSION"), "+3");
 const NOT_A_CACHE: &str = "the file is not a cache";
 const HEADER_LEN: usize = MAGIC.len() + 8;
 

@@ -147,7 +147,7 @@ pub fn visual_genome(files: &GenomeFiles, limits: &Limits) -> Result<FileSource,
         name: if classes.names.is_empty() {
             String::new()
         } else {
-            "visual genome".into()
+            "visual_genome".into()
         },
         classes: classes.names,
         attributes: attributes.names,

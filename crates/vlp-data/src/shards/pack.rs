@@ -57,6 +57,17 @@ fn write(
     folder: &Path,
     options: &PackOptions,
 ) -> Result<PackReport, DataError> {
+    if let [first, second, ..] = source.label_spaces() {
+        return Err(DataError::Config {
+            field: "source",
+            reason: format!(
+                "{}: it has boxes of {} and of {}, and shards have one set of classes; pack its parts one by one",
+                source.name(),
+                first.name,
+                second.name
+            ),
+        });
+    }
     let mut writer = ShardWriter::new(source, folder, options);
     let mut ids = HashSet::new();
     let mut current: Option<(u64, ImageRecords)> = None;

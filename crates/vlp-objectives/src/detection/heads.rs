@@ -4,6 +4,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::{relu, sigmoid};
 use serde::{Deserialize, Serialize};
+use vlp_data::LabelSpace;
 use vlp_ops::{init_weights, linear_layer};
 
 /// The size of a set of class names (COCO, Visual Genome, scenes), each of which has its own class head.
@@ -44,6 +45,16 @@ pub(crate) struct BoxHead {
 }
 
 init_weights!(BoxHead { layers });
+
+impl From<&LabelSpace> for ClassVocabulary {
+    fn from(labels: &LabelSpace) -> Self {
+        Self {
+            name: labels.name.clone(),
+            classes: labels.classes.len(),
+            attributes: labels.attributes.len(),
+        }
+    }
+}
 
 impl ClassVocabulary {
     pub(crate) fn init(&self, d_model: usize, device: &Device) -> VocabularyHead {

@@ -1,12 +1,13 @@
 //! Metrics of detection.
 
 use serde::{Deserialize, Serialize};
+use vlp_data::LabelSpace;
 use vlp_eval::coco_ap::{Detection, DetectionCollection};
 
 use super::post_process::DetectedObject;
 use super::target::{DetectionTarget, TargetObject};
 use crate::error::ObjectiveError;
-use crate::metrics::{MetricContext, Metrics, Predictions, Score};
+use crate::metrics::{DetectionResults, MetricContext, Metrics, Predictions, Score};
 
 crate::mean_metrics! {
     /// Accuracies of queries that are matched to an object.
@@ -18,9 +19,18 @@ crate::mean_metrics! {
     }
 }
 
-/// Average precision of detections, and accuracies of matched queries. Each image counts once, however often it is recorded.
+/// Average precision of detections, and accuracies of matched queries, by vocabulary. Each image counts once in each
+/// vocabulary, however often it is recorded.
+///
+/// The scores of the first vocabulary are called `detection/ap` and so on, those of another one `detection/NAME/ap`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DetectionMetrics {
+    vocabularies: Vec<VocabularyMetrics>,
+}
+
+/// Records of one vocabulary.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct VocabularyMetrics {
     /// Ids of images, and accuracies of their matched queries.
     matched: Vec<(u64, MatchedAccuracies)>,
     /// Categories are indices of the vocabulary.
@@ -28,8 +38,34 @@ pub struct DetectionMetrics {
 }
 
 impl DetectionMetrics {
-    /// Records an image's detections and true objects; `false` if it was recorded before.
+    /// Records an image's detections and true objects; `false` if it was recorded before for the same vocabulary, or its boxes
+    /// are not annotated.
     pub fn record_image(&mut self, objects: &[DetectedObject], target: &DetectionTarget) -> bool {
+        let Some(vocabulary) = target.vocabulary else {
+            return false;
+        };
+        let count = self.vocabularies.len().max(vocabulary + 1);
+        self.vocabularies.resize_with(count, Default::default);
+        self.vocabularies[vocabulary].record_image(objects, target)
+    }
+
+    /// Records class and attributes of a query that is matched to `truth`, in the image of this target that was recorded last.
+    pub fn record_match(
+        &mut self,
+        target: &DetectionTarget,
+        object: &DetectedObject,
+        truth: &TargetObject,
+    ) {
+        let vocabulary = target.vocabulary;
+        let metrics = vocabulary.and_then(|index| self.vocabularies.get_mut(index));
+        if let Some(metrics) = metrics {
+            metrics.record_match(object, truth);
+        }
+    }
+}
+
+impl VocabularyMetrics {
+    fn record_image(&mut self, objects: &[DetectedObject], target: &DetectionTarget) -> bool {
         let (width, height) = (target.size.0 as f64, target.size.1 as f64);
         // COCO's left, top, width, height in pixels of the original image.
         let to_coco = |bbox: [f32; 4]| {
@@ -60,8 +96,7 @@ impl DetectionMetrics {
         is_new
     }
 
-    /// Records class and attributes of a query that is matched to `truth`, in the image that was recorded last.
-    pub fn record_match(&mut self, object: &DetectedObject, truth: &TargetObject) {
+    fn record_match(&mut self, object: &DetectedObject, truth: &TargetObject) {
         let Some((_, matched)) = self.matched.last_mut() else {
             return;
         };
@@ -78,7 +113,7 @@ impl DetectionMetrics {
     }
 }
 
-impl Metrics for DetectionMetrics {
+impl VocabularyMetrics {
     fn merge(&mut self, other: Self) {
         let matched = other.matched.into_iter();
         let is_new = |(image_id, _): &(u64, _)| !self.images.contains(*image_id);
@@ -104,11 +139,44 @@ impl Metrics for DetectionMetrics {
         Ok(scores)
     }
 
-    fn predictions(&self, context: &MetricContext<'_>, predictions: &mut Predictions) {
+    fn results(&self, labels: &LabelSpace) -> DetectionResults {
         let detections = self.images.detections().map(|detection| Detection {
-            category_id: context.labels.id(detection.category_id as usize) as u32,
+            category_id: labels.id(detection.category_id as usize) as u32,
             ..detection.clone()
         });
-        predictions.detections.extend(detections);
+        DetectionResults {
+            label_space: labels.name.clone(),
+            detections: detections.collect(),
+        }
+    }
+}
+
+impl Metrics for DetectionMetrics {
+    fn merge(&mut self, other: Self) {
+        let count = self.vocabularies.len().max(other.vocabularies.len());
+        self.vocabularies.resize_with(count, Default::default);
+        for (metrics, other) in self.vocabularies.iter_mut().zip(other.vocabularies) {
+            metrics.merge(other);
+        }
+    }
+
+    fn scores(&self, context: &MetricContext<'_>) -> Result<Vec<Score>, ObjectiveError> {
+        let (none, mut scores) = (VocabularyMetrics::default(), vec![]);
+        for (index, labels) in context.label_spaces.iter().enumerate() {
+            let metrics = self.vocabularies.get(index).unwrap_or(&none);
+            for mut score in metrics.scores(context)? {
+                if let Some(metric) = score.name.strip_prefix("detection/").filter(|_| index > 0) {
+                    score.name = format!("detection/{}/{metric}", labels.name);
+                }
+                scores.push(score);
+            }
+        }
+        Ok(scores)
+    }
+
+    fn predictions(&self, context: &MetricContext<'_>, predictions: &mut Predictions) {
+        let metrics = self.vocabularies.iter().zip(context.label_spaces);
+        let results = metrics.map(|(metrics, labels)| metrics.results(labels));
+        predictions.detections.extend(results);
     }
 }

@@ -362,7 +362,7 @@ impl Objective for Detection {
                     continue;
                 }
                 for &(query, object) in pairs {
-                    metrics.record_match(&objects[query], &target.objects[object]);
+                    metrics.record_match(target, &objects[query], &target.objects[object]);
                 }
             }
         }

@@ -92,18 +92,14 @@ impl Rig {
 
     /// Classes and attributes of the examples.
     pub fn vocabulary(&self) -> ClassVocabulary {
-        ClassVocabulary {
-            name: self.labels.name.clone(),
-            classes: self.labels.classes.len(),
-            attributes: self.labels.attributes.len(),
-        }
+        ClassVocabulary::from(&self.labels)
     }
 
     /// A collator for the examples.
     pub fn collator(&self) -> Collator<'_> {
         Collator {
             tokenizer: &self.tokenizer,
-            labels: &self.labels,
+            label_spaces: std::slice::from_ref(&self.labels),
             max_text_len: MAX_TEXT_LEN,
             seed: SEED,
             size_multiple: 8,
@@ -117,7 +113,7 @@ impl Rig {
     pub fn metric_context(&self) -> MetricContext<'_> {
         MetricContext {
             tokenizer: &self.tokenizer,
-            labels: &self.labels,
+            label_spaces: std::slice::from_ref(&self.labels),
         }
     }
 

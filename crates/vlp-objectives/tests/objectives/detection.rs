@@ -3,9 +3,14 @@
 use crate::common::{randomize_weights, terms};
 use burn::prelude::*;
 use vlp_data::{LabelSpace, Object};
-use vlp_objectives::detection::{ClassVocabulary, DetectionTarget};
+use vlp_objectives::detection::{
+    ClassVocabulary, DetectedObject, DetectionMetrics, DetectionTarget,
+};
 use vlp_objectives::testing::{D_MODEL, Rig};
-use vlp_objectives::{DetectionConfig, EncoderOutput, Objective, Pairing, VisionLanguage};
+use vlp_objectives::{
+    DetectionConfig, EncoderOutput, MetricContext, Metrics, Objective, Pairing, Predictions,
+    VisionLanguage,
+};
 use vlp_ops::copies_to_cpu;
 
 /// Sums of a few dozen f32 terms of size 1, in another order.
@@ -207,4 +212,71 @@ fn detections_are_sorted_and_never_of_the_no_object_class() {
     // An image alone has the same detections as in a batch.
     let alone = detect(&rig.examples[2..3]);
     assert!((alone[0][0].score - images[2][0].score).abs() < 1e-5);
+}
+
+/// An image that is annotated for both of two label spaces counts in each.
+#[test]
+fn metrics_of_two_vocabularies_are_apart() {
+    let rig = Rig::new(&Device::flex()).unwrap();
+    let mut labels = [rig.labels.clone(), rig.labels.clone()];
+    labels[1].name = "other".into();
+    labels[1].ids = (0..labels[1].classes.len() as u64)
+        .map(|class| 100 + class)
+        .collect();
+    let context = MetricContext {
+        label_spaces: &labels,
+        ..rig.metric_context()
+    };
+    let example = &rig.examples[0];
+    let [first, second] =
+        [0, 1].map(|index| DetectionTarget::new(example, Some(index), &labels[index], 100));
+    let class_count = labels[0].classes.len();
+    let detect = |target: &DetectionTarget, shift: usize| -> Vec<DetectedObject> {
+        let objects = target.objects.iter().enumerate();
+        let objects = objects.map(|(query, object)| DetectedObject {
+            query,
+            class: (object.class + shift) % class_count,
+            score: 0.9,
+            bbox: object.bbox,
+            attributes: vec![],
+        });
+        objects.collect()
+    };
+    // The first finds every object, the second calls each of them something else.
+    let metrics = |targets: &[(&DetectionTarget, usize)]| {
+        let mut metrics = DetectionMetrics::default();
+        for (target, shift) in targets {
+            let detected = detect(target, *shift);
+            assert!(metrics.record_image(&detected, target));
+            for (object, truth) in detected.iter().zip(&target.objects) {
+                metrics.record_match(target, object, truth);
+            }
+        }
+        metrics
+    };
+    let together = metrics(&[(&first, 0), (&second, 1)]);
+    let mut merged = metrics(&[(&second, 1)]);
+    merged.merge(metrics(&[(&first, 0)]));
+    for metrics in [together, merged] {
+        let scores = metrics.scores(&context).unwrap();
+        let score = |name: &str| {
+            scores
+                .iter()
+                .find(|score| score.name == name)
+                .unwrap()
+                .value
+        };
+        // A mean of ones over the categories.
+        assert!((score("detection/ap").unwrap() - 1.0).abs() < 1e-12);
+        assert_eq!(score("detection/class_accuracy"), Some(1.0));
+        assert_eq!(score("detection/other/class_accuracy"), Some(0.0));
+        assert!(score("detection/other/ap").unwrap() < 0.5);
+        let mut predictions = Predictions::default();
+        metrics.predictions(&context, &mut predictions);
+        for (results, ids) in predictions.detections.iter().zip([1..100, 100..200]) {
+            assert_eq!(results.detections.len(), first.objects.len());
+            let mut categories = results.detections.iter().map(|d| d.category_id);
+            assert!(categories.all(|id| ids.contains(&id)));
+        }
+    }
 }

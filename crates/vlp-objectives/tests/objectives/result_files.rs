@@ -115,7 +115,7 @@ fn detection_metrics_equal_those_of_the_result_file() {
     let tokenizer = WordPieceTokenizer::scenes();
     let context = MetricContext {
         tokenizer: &tokenizer,
-        labels: &labels,
+        label_spaces: std::slice::from_ref(&labels),
     };
     let mut metrics = DetectionMetrics::default();
     let mut dropped_metrics = DetectionMetrics::default();
@@ -136,7 +136,7 @@ fn detection_metrics_equal_those_of_the_result_file() {
                     class,
                     ..object.clone()
                 };
-                metrics.record_match(&object, truth);
+                metrics.record_match(&target, &object, truth);
             }
         }
         // Other detections of the same image, as of a second sample with another text.
@@ -152,7 +152,8 @@ fn detection_metrics_equal_those_of_the_result_file() {
     let mut predictions = Predictions::default();
     merged.predictions(&context, &mut predictions);
     let file = folder.path().join("detections.json");
-    write_detections(&file, &predictions.detections).unwrap();
+    let detections = &predictions.detections[0].detections;
+    write_detections(&file, detections).unwrap();
     let scores = score_detections(&file, &instances, &Selection::All).unwrap();
     let CocoSummary { ap, ap50, .. } = scores.scores;
     assert_eq!((scores.scored, &scores.notes), (IMAGES, &vec![]));
@@ -178,9 +179,9 @@ fn detection_metrics_equal_those_of_the_result_file() {
         objects.collect()
     };
     let image_ids: Vec<u64> = examples.iter().map(|example| example.key).collect();
-    let of_clipped = evaluate(&image_ids, &clipped(&ground_truth), &predictions.detections);
+    let of_clipped = evaluate(&image_ids, &clipped(&ground_truth), detections);
     assert!((of_clipped.unwrap().ap.unwrap() - ap.unwrap()).abs() > 0.01);
-    let without_crowds = evaluate(&image_ids, &without_crowds, &predictions.detections).unwrap();
+    let without_crowds = evaluate(&image_ids, &without_crowds, detections).unwrap();
     assert!((without_crowds.ap.unwrap() - ap.unwrap()).abs() > 0.01);
     // The two take the mean over the categories in another order.
     for (name, value) in [("detection/ap", ap), ("detection/ap50", ap50)] {
@@ -212,7 +213,7 @@ fn caption_metrics_equal_those_of_the_result_file() {
     let tokenizer = WordPieceTokenizer::scenes();
     let context = MetricContext {
         tokenizer: &tokenizer,
-        labels: &labels,
+        label_spaces: std::slice::from_ref(&labels),
     };
     let mut metrics = CaptionMetrics::default();
     for (index, example) in examples.iter().enumerate() {

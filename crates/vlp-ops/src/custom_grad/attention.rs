@@ -1,40 +1,58 @@
-//! [`attention`](crate::attention()) of one kernel, with a gradient of two.
+//! [`attention`](crate::attention()) of one kernel, with a gradient of two. In bf16 its operands are rounded, as those of products
+//! are, and stored at half the size.
 
 use burn::prelude::*;
 
 use super::with_kernel_gradient;
 use crate::composed::attention::Options;
 use crate::cube::attention::{self as kernels, AttentionShape, Inputs};
-use crate::cube::{primitive, primitives_of};
+use crate::cube::{Primitive, primitive, primitives_of};
 use crate::graph::autodiff_primitive;
+use crate::{from_activation_precision, to_activation_precision};
 
 /// Attention of `[query, key, value]` whose sizes match; `None` for tensors that are not f32 on a GPU, and for heads wider than
 /// 128.
 pub(crate) fn attention(inputs: &[Tensor<3>; 3], options: &Options) -> Option<Tensor<3>> {
-    let [query, key, value] = inputs.each_ref().map(primitive);
-    let arguments = Inputs {
-        qkv: [query?, key?, value?],
-        bias: match &options.bias {
-            Some(bias) => Some(primitive(bias)?),
-            None => None,
-        },
-        dropout: match options.dropout {
-            Some(mask) => Some(mask.on_gpu(&inputs[0].device())?),
-            None => None,
-        },
-        shape: shape(inputs, options)?,
+    if inputs.iter().any(|x| primitive(x).is_none()) {
+        return None;
+    }
+    let stored = (inputs.each_ref()).map(|x| to_activation_precision(x.clone().without_autodiff()));
+    let bias = match &options.bias {
+        Some(bias) => Some(primitive(bias)?),
+        None => None,
     };
-    let [output, log_sum_exp] = kernels::attention(arguments.clone())?;
-    let y: Tensor<3> = output.tensor();
+    let dropout = match options.dropout {
+        Some(mask) => Some(mask.on_gpu(&inputs[0].device())?),
+        None => None,
+    };
+    let shape = shape(inputs, options)?;
+    let arguments = move |stored: &[Tensor<3>; 3]| {
+        let [query, key, value] = stored.each_ref().map(in_f32);
+        Some(Inputs {
+            qkv: [query?, key?, value?],
+            bias: bias.clone(),
+            dropout: dropout.clone(),
+            shape,
+        })
+    };
+    let [output, log_sum_exp] = kernels::attention(arguments(&stored)?)?;
+    let output = to_activation_precision(output.tensor());
+    let y = from_activation_precision(output.clone());
     if !inputs.iter().any(Tensor::is_autodiff) {
         return Some(y);
     }
     let [query, key, value] = inputs.each_ref().map(autodiff_primitive);
     let nodes = [query?, key?, value?];
-    let results = primitives_of([output, log_sum_exp])?;
+    let [log_sum_exp] = primitives_of([log_sum_exp])?;
     Some(with_kernel_gradient(y, nodes, move |grad| {
-        kernels::attention_backward(grad, results, arguments)
+        let results = [in_f32(&output)?, log_sum_exp];
+        kernels::attention_backward(grad, results, arguments(&stored)?)
     }))
+}
+
+/// A stored tensor as the kernels read it.
+fn in_f32(stored: &Tensor<3>) -> Option<Primitive> {
+    primitive(&from_activation_precision(stored.clone()))
 }
 
 /// `None` if the sizes are too large.

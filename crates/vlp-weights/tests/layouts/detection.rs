@@ -72,6 +72,25 @@ fn every_parameter_is_imported_from_below_a_prefix() {
     }
 }
 
+/// DETR's classes are COCO's; another head, as of Visual Genome's, keeps its values.
+#[test]
+fn class_head_of_detr_goes_to_the_label_space_with_its_classes() {
+    let head = |index: usize, classes: usize| {
+        let path = format!("objectives.detection.heads.{index}.class.weight");
+        (path, vec![256, classes + 1])
+    };
+    for list in ["detr_r50_facebook", "detr_r50_hf"] {
+        let (_folder, file) = file(&key_list(list));
+        let layout = file.detect_layout().unwrap();
+        let plan = ImportPlan::new(layout, &file, [head(0, 1600), head(1, 80)]);
+        assert_eq!(plan.untouched, [head(0, 1600).0], "{plan}");
+        assert_eq!(plan.copies[0].parameter, head(1, 80).0);
+        assert!(plan.copies.len() == 1 && plan.mismatches.is_empty());
+        let plan = ImportPlan::new(layout, &file, [head(0, 1600)]);
+        assert_eq!(plan.mismatches.len(), 1, "{plan}");
+    }
+}
+
 #[test]
 fn names_of_other_models_fit_no_layout() {
     // The names that CLIP, ViLT, RoBERTa, ALBERT, BART and others share with these layouts, among others of their own.

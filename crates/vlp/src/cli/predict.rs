@@ -29,6 +29,10 @@ pub(super) struct PredictArgs {
     /// Minimum score of an object, 0 to 1; 0.5 by default.
     #[arg(long, value_name = "SCORE")]
     threshold: Option<f32>,
+    /// Detect the classes of this label space of vocabulary.json, which has several if the boxes of the training data have
+    /// different classes; those of the first by default.
+    #[arg(long, value_name = "NAME")]
+    label_space: Option<String>,
     /// Include attention maps of words and objects.
     #[arg(long)]
     attention: bool,
@@ -153,12 +157,16 @@ impl PredictArgs {
             texts.iter().try_for_each(|text| check_text(flag, text))?;
         }
         let device = self.device.pick()?;
-        let model = Predictor::load_checkpoint(&self.run, self.checkpoint.choice, &device)?;
-        let caption = model.trained().config.objectives.caption.as_ref();
+        let mut model = Predictor::load_checkpoint(&self.run, self.checkpoint.choice, &device)?;
         let has_detection = has_detection(model.trained());
+        if let Some(name) = self.label_space.as_ref().filter(|_| has_detection) {
+            model = model.with_label_space(name)?;
+        }
+        let caption = model.trained().config.objectives.caption.as_ref();
         let has_caption_flags = self.caption != CaptionArgs::default();
         for (flags, is_given, has_head) in [
             ("--threshold", self.threshold.is_some(), has_detection),
+            ("--label-space", self.label_space.is_some(), has_detection),
             ("caption flags", has_caption_flags, caption.is_some()),
         ] {
             if is_given && !has_head {

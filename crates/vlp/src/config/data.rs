@@ -139,8 +139,8 @@ pub struct MixConfig {
     /// occurrences in an epoch are equal.
     #[serde(default = "one_time")]
     pub weight: f64,
-    /// Train on its boxes too; possible only if its classes and attributes are those of `data.source`, which COCO's and Visual
-    /// Genome's are not.
+    /// Train on its boxes too. If its classes or attributes are not those of another source, as with COCO and Visual Genome,
+    /// detection has a class and an attribute head for them, which only its images train.
     #[serde(default)]
     pub boxes: bool,
 }

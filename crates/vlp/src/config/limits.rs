@@ -145,7 +145,7 @@ mod tests {
             let config = resolve(&sources).unwrap();
             let tokenizer = WordPieceTokenizer::scenes();
             let vocabulary = Vocabulary {
-                labels: vlp_data::LabelSpace::default(),
+                label_spaces: vec![vlp_data::LabelSpace::default()],
                 answers: vec![],
                 tokenizer_sha256: tokenizer.sha256(),
             };

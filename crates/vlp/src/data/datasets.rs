@@ -1,20 +1,20 @@
 //! Training and validation data of a configuration.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use vlp_data::{
     AnswerVocabulary, BatchPlan, Example, Examples, LabelSpace, Loader, LoaderConfig,
-    SkippedBudget, Source, Subset, split_by_key,
+    SkippedBudget, Source, Subset, WithLabelSpaces, split_by_key,
 };
 use vlp_objectives::{Collator, MetricContext};
 use vlp_scenes::Split;
 use vlp_text::WordPieceTokenizer;
 
-use super::source::{answer_vocabulary, open_source};
+use super::source::{answer_vocabulary, open_for_labels, open_source};
 use super::tokenizer::{load_tokenizer, relative_path_hint};
 use super::training_source::open_training_source;
 use super::vocabulary::Vocabulary;
@@ -28,8 +28,8 @@ pub struct Datasets {
     pub train: Arc<dyn Source>,
     /// Validation samples, never trained on.
     pub validation: Arc<dyn Source>,
-    /// Names of classes and attributes.
-    pub labels: LabelSpace,
+    /// Names of classes and attributes: a label space for each class head, in the order of the sources.
+    pub label_spaces: Vec<LabelSpace>,
     /// The tokenizer.
     pub tokenizer: WordPieceTokenizer,
     /// Answers to questions; empty for data without questions.
@@ -64,32 +64,32 @@ impl Datasets {
         config: &RunConfig,
         tokenizer: WordPieceTokenizer,
     ) -> Result<Self, VlpError> {
-        Self::open_with_labels(config, tokenizer, None)
+        Self::open_with_labels(config, tokenizer, &[])
     }
 
-    /// As [`Self::open_with_tokenizer`], for a model that was trained for the classes of `labels`.
+    /// As [`Self::open_with_tokenizer`], for a model that was trained for the classes of these label spaces; none for a new
+    /// model.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub(crate) fn open_with_labels(
         config: &RunConfig,
         tokenizer: WordPieceTokenizer,
-        labels: Option<&LabelSpace>,
+        trained: &[LabelSpace],
     ) -> Result<Self, VlpError> {
         let data = &config.data;
-        let are_read = |labels: &&LabelSpace| reads_classes(config, labels);
-        let opened = open_training_source(data, labels.filter(are_read))?;
-        let labels = opened.source.labels().clone();
-        let fixed_labels = Some(&labels).filter(are_read);
+        let opened = open_training_source(data, read_label_spaces(config, trained))?;
+        let label_spaces = opened.source.label_spaces().to_vec();
         let mut notes = opened.notes;
         let (train, validation): (Arc<dyn Source>, Arc<dyn Source>) = match &data.validation {
             Some(spec) => {
                 let count = validation_scenes(config);
-                let key = "data.validation";
-                let validation = open_source(key, spec, data, fixed_labels, Split::Test, count)?;
-                check_validation(config, spec, &labels, validation.source.as_ref())?;
+                let fixed = read_label_spaces(config, &label_spaces);
+                let validation =
+                    open_for_labels("data.validation", spec, data, fixed, Split::Test, count)?;
                 notes.extend(validation.notes);
-                (opened.source, validation.source)
+                let source = check_validation(config, spec, &label_spaces, validation.source)?;
+                (opened.source, source)
             }
             // Scenes have a test split.
             None if data.kind()? == SourceKind::Scenes => {
@@ -101,7 +101,8 @@ impl Datasets {
             None => {
                 let (validation, train) =
                     split_by_key(&opened.source, data.validation_fraction, config.seed)?;
-                (Arc::new(train), Arc::new(validation))
+                let validation = alternate(Arc::new(validation), label_spaces.len())?;
+                (Arc::new(train), validation)
             }
         };
         for (split, source) in [("training", &train), ("validation", &validation)] {
@@ -119,8 +120,13 @@ impl Datasets {
                 ),
             }));
         }
+        notes.extend(label_space_notes(
+            config,
+            &label_spaces,
+            validation.as_ref(),
+        ));
         Ok(Self {
-            labels,
+            label_spaces,
             train,
             validation,
             tokenizer,
@@ -135,8 +141,10 @@ impl Datasets {
         })
     }
 
-    /// The validation data alone, for a model that was trained for the classes of `labels`: `data.validation` or, if
+    /// The validation data alone, for a model that was trained for the classes of these label spaces: `data.validation` or, if
     /// `whole_source`, all of `data.source`. Without either, the part of the training data that was held out.
+    ///
+    /// [`Self::label_spaces`] are those of the model, unless objects are detected and the data have boxes of other classes.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -144,39 +152,48 @@ impl Datasets {
         config: &RunConfig,
         whole_source: bool,
         tokenizer: WordPieceTokenizer,
-        labels: &LabelSpace,
+        trained: &[LabelSpace],
     ) -> Result<Self, VlpError> {
         let data = &config.data;
         let (key, spec) = match &data.validation {
             Some(spec) => ("data.validation", spec),
             None if whole_source => ("data.source", &data.source),
-            None => return Self::open_with_labels(config, tokenizer, Some(labels)),
+            None => {
+                let data = Self::open_with_labels(config, tokenizer, trained)?;
+                return Ok(data.numbered_as(trained));
+            }
         };
-        let fixed_labels = Some(labels).filter(|labels| reads_classes(config, labels));
+        let fixed = read_label_spaces(config, trained);
         let count = validation_scenes(config);
-        let opened = open_source(key, spec, data, fixed_labels, Split::Test, count)?;
+        let opened = open_for_labels(key, spec, data, fixed, Split::Test, count)?;
         if opened.source.is_empty() {
             return Err(has_no_images(key, spec));
         }
-        let has_classes = !opened.source.labels().classes.is_empty();
-        Ok(Self {
-            labels: match has_classes {
-                true => opened.source.labels(),
-                false => labels,
-            }
-            .clone(),
+        let data = Self {
+            label_spaces: opened.source.label_spaces().to_vec(),
             train: Arc::new(Subset::new(Arc::clone(&opened.source), vec![], "none")?),
             validation: opened.source,
             tokenizer,
             answers: AnswerVocabulary::new(vec![]),
             notes: opened.notes,
-        })
+        };
+        Ok(data.numbered_as(trained))
+    }
+
+    /// The label spaces of the validation samples as numbered by a trained model; as they are if it does not have them.
+    fn numbered_as(mut self, trained: &[LabelSpace]) -> Self {
+        let validation = Arc::clone(&self.validation);
+        if let Ok(validation) = WithLabelSpaces::new(validation, trained.to_vec()) {
+            self.label_spaces = validation.label_spaces().to_vec();
+            self.validation = Arc::new(validation);
+        }
+        self
     }
 
     /// Names of the outputs of a model that is trained on these data.
     pub(crate) fn vocabulary(&self) -> Vocabulary {
         Vocabulary {
-            labels: self.labels.clone(),
+            label_spaces: self.label_spaces.clone(),
             answers: self.answers.answers().to_vec(),
             tokenizer_sha256: self.tokenizer.sha256(),
         }
@@ -186,7 +203,7 @@ impl Datasets {
     pub fn collator<'a>(&'a self, config: &RunConfig) -> Collator<'a> {
         Collator {
             tokenizer: &self.tokenizer,
-            labels: &self.labels,
+            label_spaces: &self.label_spaces,
             max_text_len: config.data.max_text_len,
             seed: config.seed,
             size_multiple: config.data.pad_multiple,
@@ -200,7 +217,7 @@ impl Datasets {
     pub(crate) fn metric_context(&self) -> MetricContext<'_> {
         MetricContext {
             tokenizer: &self.tokenizer,
-            labels: &self.labels,
+            label_spaces: &self.label_spaces,
         }
     }
 
@@ -315,22 +332,24 @@ impl Datasets {
     }
 }
 
-/// Checks that `data.validation` has images, and the classes of the training data if objects are detected.
+/// Checks that `data.validation` has images, and classes of the training data if objects are detected. Returns it with their
+/// label spaces.
 fn check_validation(
     config: &RunConfig,
     spec: &str,
-    labels: &LabelSpace,
-    validation: &dyn Source,
-) -> Result<(), VlpError> {
+    label_spaces: &[LabelSpace],
+    validation: Arc<dyn Source>,
+) -> Result<Arc<dyn Source>, VlpError> {
     if validation.is_empty() {
         return Err(has_no_images("data.validation", spec));
     }
-    if reads_classes(config, validation.labels()) && !validation.labels().same_names(labels) {
-        return Err(VlpError::Config(format!(
+    match WithLabelSpaces::new(Arc::clone(&validation), label_spaces.to_vec()) {
+        Ok(validation) => Ok(Arc::new(validation)),
+        Err(_) if config.objectives.detection.is_none() => Ok(validation),
+        Err(_) => Err(VlpError::Config(format!(
             "data.validation = \"{spec}\": its classes or attributes are not those of the training data, in their order; use a source with the same ones, or objectives.detection=off"
-        )));
+        ))),
     }
-    Ok(())
 }
 
 fn has_no_images(key: &str, spec: &str) -> VlpError {
@@ -339,9 +358,63 @@ fn has_no_images(key: &str, spec: &str) -> VlpError {
     ))
 }
 
-/// Whether `labels` has classes that detection reads. Without detection no message about other classes is wanted.
-fn reads_classes(config: &RunConfig, labels: &LabelSpace) -> bool {
-    config.objectives.detection.is_some() && !labels.classes.is_empty()
+/// The label spaces, if detection reads them. Without detection no message about other classes is wanted.
+fn read_label_spaces<'a>(config: &RunConfig, spaces: &'a [LabelSpace]) -> &'a [LabelSpace] {
+    let has_classes = spaces.iter().any(|space| !space.classes.is_empty());
+    match config.objectives.detection.is_some() && has_classes {
+        true => spaces,
+        false => &[],
+    }
+}
+
+/// The samples of a source of several label spaces in turn, so that the first ones, which are evaluated, are of all of them.
+fn alternate(source: Arc<dyn Source>, label_spaces: usize) -> Result<Arc<dyn Source>, VlpError> {
+    if label_spaces < 2 {
+        return Ok(source);
+    }
+    let mut of_spaces = vec![vec![]; label_spaces];
+    for index in 0..source.len() {
+        of_spaces[source.label_space(index)].push(index);
+    }
+    let rounds = of_spaces.iter().map(Vec::len).max().unwrap_or_default();
+    let round = |round| of_spaces.iter().filter_map(move |space| space.get(round));
+    let indices = (0..rounds).flat_map(round).copied().collect();
+    let name = source.name().to_owned();
+    Ok(Arc::new(Subset::new(source, indices, name)?))
+}
+
+/// What a run with several class heads says at its start.
+fn label_space_notes(
+    config: &RunConfig,
+    label_spaces: &[LabelSpace],
+    validation: &dyn Source,
+) -> Vec<String> {
+    if label_spaces.len() == 1 || config.objectives.detection.is_none() {
+        return vec![];
+    }
+    let sizes = label_spaces.iter().map(|space| {
+        let (classes, attributes) = (space.classes.len(), space.attributes.len());
+        match attributes {
+            0 => format!("{} ({classes} classes)", space.name),
+            _ => format!(
+                "{} ({classes} classes, {attributes} attributes)",
+                space.name
+            ),
+        }
+    });
+    let sizes = sizes.collect::<Vec<_>>().join(", ");
+    let mut notes = vec![format!("detection has a class head for each of {sizes}")];
+    let validated = (0..validation.len()).map(|index| validation.label_space(index));
+    let validated: BTreeSet<usize> = validated.collect();
+    for (index, space) in label_spaces.iter().enumerate() {
+        if !validated.contains(&index) {
+            notes.push(format!(
+                "no validation image has boxes of the label space {}: its metrics have no values",
+                space.name
+            ));
+        }
+    }
+    notes
 }
 
 /// Number of generated validation scenes.

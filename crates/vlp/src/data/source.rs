@@ -99,6 +99,45 @@ pub(super) fn open_source(
     }
 }
 
+/// As [`open_source`]. A source that numbers its classes as they occur has the numbers of one of the label spaces that a model
+/// was trained for, if there are any: of that with its classes, or of the first that shares most of them.
+pub(super) fn open_for_labels(
+    key: &str,
+    spec: &str,
+    data: &DataConfig,
+    trained: &[LabelSpace],
+    split: Split,
+    count: usize,
+) -> Result<OpenedSource, VlpError> {
+    let open = |labels| open_source(key, spec, data, labels, split, count);
+    if let [] | [_] = trained {
+        return open(trained.first());
+    }
+    let opened = open(None)?;
+    if !numbers_by_occurrence(&SourceKind::parse(key, spec)?) {
+        return Ok(opened);
+    }
+    let own = opened.source.labels();
+    let shared = |space: &&LabelSpace| {
+        let own = own.classes.iter();
+        own.filter(|name| space.classes.contains(name)).count()
+    };
+    if trained.iter().any(|space| space.same_names(own)) {
+        return Ok(opened);
+    }
+    // The last of several maxima is taken.
+    let closest = trained.iter().rev().max_by_key(shared);
+    match closest.filter(|space| shared(space) > 0) {
+        Some(space) => open(Some(space)),
+        None => Ok(opened),
+    }
+}
+
+/// Whether a source numbers its classes as they occur in its records.
+pub(super) fn numbers_by_occurrence(kind: &SourceKind) -> bool {
+    matches!(kind, SourceKind::Json(_) | SourceKind::Shards(_))
+}
+
 impl From<FileSource> for OpenedSource {
     fn from(source: FileSource) -> Self {
         let consensus =

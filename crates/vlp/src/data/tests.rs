@@ -28,14 +28,14 @@ fn write_classes(folder: &Path, name: &str, classes: &[&str]) -> String {
     format!("json:{}", file.display())
 }
 
-fn open(set: &[String], labels: Option<&LabelSpace>) -> Result<Datasets, VlpError> {
+fn open(set: &[String], trained: &[LabelSpace]) -> Result<Datasets, VlpError> {
     let sources = Sources {
         set: set.to_vec(),
         ..Sources::default()
     };
     let config = resolve(&sources)?;
     let tokenizer = load_tokenizer(&config.data.tokenizer)?;
-    Datasets::open_with_labels(&config, tokenizer, labels)
+    Datasets::open_with_labels(&config, tokenizer, trained)
 }
 
 /// The caption of each validation sample and the name of the class of its box.
@@ -43,7 +43,8 @@ fn classes(data: &Datasets) -> Vec<(String, Option<String>)> {
     let samples = (0..data.validation.len()).map(|index| {
         let sample = data.validation.load(index).unwrap();
         let objects = sample.objects.unwrap_or_default();
-        let class = |object: &vlp_data::Object| data.labels.classes[object.class].clone();
+        let labels = &data.label_spaces[data.validation.label_space(index)];
+        let class = |object: &vlp_data::Object| labels.classes[object.class].clone();
         (sample.captions[0].clone(), objects.first().map(class))
     });
     samples.collect()
@@ -69,16 +70,16 @@ fn validation_samples_have_the_classes_of_the_training_data() {
         ..LabelSpace::default()
     };
     // A second time from the cache.
-    for labels in [None, Some(&trained), None] {
-        let data = open(&set, labels).unwrap();
+    for trained in [&[], std::slice::from_ref(&trained), &[]] {
+        let data = open(&set, trained).unwrap();
         assert_eq!(classes(&data), expected);
-        let names = labels.map_or(vec!["dog", "cat"], |_| vec!["cat", "dog"]);
-        assert_eq!(data.labels.classes, names);
+        let names = [["dog", "cat"], ["cat", "dog"]][trained.len()];
+        assert_eq!(data.label_spaces[0].classes, names);
         assert!(data.notes.iter().any(|note| note.contains("bird")));
     }
     // Nobody reads the classes.
     set.push("objectives.detection=off".into());
-    let notes = open(&set, Some(&trained)).unwrap().notes;
+    let notes = open(&set, &[trained]).unwrap().notes;
     assert!(notes.is_empty(), "{notes:?}");
 }
 
@@ -102,7 +103,7 @@ fn validation_source_that_does_not_fit_is_named() {
     ] {
         let entry = format!("data.validation={validation}");
         let set = [format!("data.source={train}"), entry];
-        let message = open(&set, None).unwrap_err().to_string();
+        let message = open(&set, &[]).unwrap_err().to_string();
         let start = format!("data.validation = \"{validation}\"");
         assert!(
             message.starts_with(&start) && message.contains(part),
@@ -122,7 +123,7 @@ fn source_is_read_without_the_folder_of_its_cache() {
         format!("data.validation={source}"),
         format!("data.index={}", cache.display()),
     ];
-    let data = open(&set, None).unwrap();
+    let data = open(&set, &[]).unwrap();
     assert_eq!((data.train.len(), data.validation.len()), (2, 2));
     let is_noted = |note: &String| note.contains("not cached in data.index");
     assert!(data.notes.iter().any(is_noted), "{:?}", data.notes);
@@ -139,12 +140,96 @@ fn answers_are_read_from_a_file() {
         format!("data.answers={}", file.display()),
     ];
     assert_eq!(
-        open(&set, None).unwrap().answers.answers(),
+        open(&set, &[]).unwrap().answers.answers(),
         ["net", "pitcher"]
     );
     set.pop();
-    assert!(open(&set, None).unwrap().answers.index("net").is_none());
+    assert!(open(&set, &[]).unwrap().answers.index("net").is_none());
     set.push("data.answers=missing.json".to_owned());
-    let message = open(&set, None).unwrap_err().to_string();
+    let message = open(&set, &[]).unwrap_err().to_string();
     assert!(message.contains("data.answers: missing.json"), "{message}");
+}
+
+/// As for COCO and Visual Genome in one run.
+#[test]
+fn sources_with_other_classes_are_mixed_with_their_boxes() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name, classes: &[&str]| write_classes(folder.path(), name, classes);
+    let animals = write("animals", &["dog", "cat"]);
+    let fruit = write("fruit", &["apple", "dog", "pear"]);
+    // The same classes as those of the first, occurring in another order.
+    let again = write("again", &["cat", "dog"]);
+    let mix = |spec: &str| format!("{{source = \"{spec}\", boxes = true}}");
+    let mut set = vec![
+        format!("data.source={animals}"),
+        format!("data.mix=[{}, {}]", mix(&fruit), mix(&again)),
+        "data.validation_fraction=0.01".to_owned(),
+    ];
+    set.push(format!("data.validation={fruit}"));
+    let data = open(&set, &[]).unwrap();
+    let spaces: Vec<&[String]> = (data.label_spaces.iter())
+        .map(|space| space.classes.as_slice())
+        .collect();
+    assert_eq!(spaces, [&["dog", "cat"][..], &["apple", "dog", "pear"]]);
+    assert!(
+        data.notes
+            .iter()
+            .any(|note| note.contains("a class head for each of"))
+    );
+    // Every box has the class that its caption names.
+    let named = |class: &str| (class.to_owned(), Some(class.to_owned()));
+    assert_eq!(classes(&data), ["apple", "dog", "pear"].map(named));
+    for index in 0..data.train.len() {
+        let sample = data.train.load(index).unwrap();
+        let labels = &data.label_spaces[data.train.label_space(index)];
+        let object = &sample.objects.unwrap()[0];
+        assert_eq!(labels.classes[object.class], sample.captions[0]);
+    }
+    // A model that numbers the label spaces otherwise.
+    let trained: Vec<LabelSpace> = data.label_spaces.iter().rev().cloned().collect();
+    let sources = Sources {
+        set: set.clone(),
+        ..Sources::default()
+    };
+    let config = resolve(&sources).unwrap();
+    let tokenizer = load_tokenizer(&config.data.tokenizer).unwrap();
+    let data = Datasets::open_for_evaluation(&config, false, tokenizer, &trained).unwrap();
+    assert_eq!(data.label_spaces, trained);
+    assert_eq!(data.validation.label_space(0), 0);
+    assert_eq!(classes(&data), ["apple", "dog", "pear"].map(named));
+}
+
+#[test]
+fn a_source_has_the_numbers_of_the_label_space_with_its_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name, classes: &[&str]| write_classes(folder.path(), name, classes);
+    let space = |classes: &[&str]| LabelSpace {
+        name: classes.join("-"),
+        classes: classes.iter().map(|class| (*class).into()).collect(),
+        ..LabelSpace::default()
+    };
+    let (few, more) = (space(&["dog", "cat"]), space(&["cat", "dog", "horse"]));
+    // Of three classes in another order, and of one that both label spaces have.
+    let sources = [
+        (write("few", &["dog", "cat"]), &few),
+        (write("more", &["horse", "dog", "cat"]), &more),
+        (write("one", &["cat"]), &few),
+    ];
+    for trained in [[few.clone(), more.clone()], [more.clone(), few.clone()]] {
+        for (source, expected) in &sources {
+            let set = [
+                format!("data.source={source}"),
+                format!("data.validation={source}"),
+            ];
+            let data = open(&set, &trained).unwrap();
+            let expected = match source.contains("one") {
+                true => &trained[0].classes,
+                false => &expected.classes,
+            };
+            assert_eq!(&data.label_spaces[0].classes, expected, "{source}");
+            for (caption, class) in classes(&data) {
+                assert_eq!(class, Some(caption));
+            }
+        }
+    }
 }

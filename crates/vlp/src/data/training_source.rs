@@ -1,6 +1,6 @@
 //! The training data: `data.source` and `data.mix`, without test images.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,20 +8,20 @@ use vlp_data::read::KarpathySplit;
 use vlp_data::{LabelSpace, Mixture, MixtureComponent, Source, TestImageFilter};
 use vlp_scenes::Split;
 
-use super::source::{OpenedSource, open_source};
+use super::source::{OpenedSource, numbers_by_occurrence, open_for_labels};
 use crate::config::{DataConfig, SourceKind};
 use crate::error::VlpError;
 
 /// Number of images with equal ids whose files are compared to tell whether two sources have the same images.
 const COMPARED_IMAGES: usize = 64;
 
-/// Opens `data.source` and all sources of `data.mix`, without the test images of `data.karpathy`; `labels` as in
-/// [`open_source`].
+/// Opens `data.source` and all sources of `data.mix`, without the test images of `data.karpathy`; `trained` as in
+/// [`open_for_labels`].
 pub(super) fn open_training_source(
     data: &DataConfig,
-    labels: Option<&LabelSpace>,
+    trained: &[LabelSpace],
 ) -> Result<OpenedSource, VlpError> {
-    let mut opened = open_filtered(data, labels, "data.source", &data.source)?;
+    let mut opened = open_filtered(data, trained, "data.source", &data.source)?;
     if data.mix.is_empty() {
         return Ok(opened);
     }
@@ -45,7 +45,11 @@ pub(super) fn open_training_source(
             notes,
             consensus,
             ..
-        } = open_filtered(data, labels.filter(|_| mix.boxes), &key, &mix.source)?;
+        } = match (mix.boxes, trained) {
+            (true, []) => open_with_earlier_labels(data, &components, &key, &mix.source)?,
+            (true, trained) => open_filtered(data, trained, &key, &mix.source)?,
+            (false, _) => open_filtered(data, &[], &key, &mix.source)?,
+        };
         opened.notes.extend(notes);
         opened.consensus.extend(consensus);
         components.push(MixtureComponent {
@@ -63,15 +67,41 @@ pub(super) fn open_training_source(
     Ok(opened)
 }
 
+/// As [`open_filtered`]. A source that numbers its classes as they occur has the numbers of an earlier source with the same
+/// classes.
+fn open_with_earlier_labels(
+    data: &DataConfig,
+    earlier: &[MixtureComponent],
+    key: &str,
+    spec: &str,
+) -> Result<OpenedSource, VlpError> {
+    let opened = open_filtered(data, &[], key, spec)?;
+    if !numbers_by_occurrence(&SourceKind::parse(key, spec)?) {
+        return Ok(opened);
+    }
+    let own = opened.source.labels();
+    let names = |names: &[String]| -> BTreeSet<String> { names.iter().cloned().collect() };
+    let is_same = |space: &&LabelSpace| {
+        names(&space.classes) == names(&own.classes)
+            && names(&space.attributes).is_superset(&names(&own.attributes))
+    };
+    let earlier = earlier.iter().filter(|component| component.keep_boxes);
+    let mut spaces = earlier.flat_map(|component| component.source.label_spaces());
+    match spaces.find(is_same).filter(|space| !space.same_names(own)) {
+        Some(space) => open_filtered(data, std::slice::from_ref(space), key, spec),
+        None => Ok(opened),
+    }
+}
+
 /// Opens a source without the test images of Karpathy's split.
 fn open_filtered(
     data: &DataConfig,
-    labels: Option<&LabelSpace>,
+    trained: &[LabelSpace],
     key: &str,
     spec: &str,
 ) -> Result<OpenedSource, VlpError> {
     let count = data.scenes.count;
-    let mut opened = open_source(key, spec, data, labels, Split::Train, count)?;
+    let mut opened = open_for_labels(key, spec, data, trained, Split::Train, count)?;
     let kind = SourceKind::parse(key, spec)?;
     let Some(file) = data.karpathy.clone().or_else(|| karpathy_file(&kind)) else {
         if has_coco_ids(opened.source.as_ref()) && !is_training_split(&kind) {
@@ -253,7 +283,7 @@ mod tests {
         let mut data = resolve(&Sources::default()).unwrap().data;
         data.source = format!("vqa:{}/vqa/train", folder.path().display());
         let vocabulary = |data: &DataConfig| {
-            let opened = open_training_source(data, None).unwrap();
+            let opened = open_training_source(data, &[]).unwrap();
             let indices: Vec<usize> = opened.consensus.iter().map(|(index, _)| *index).collect();
             let answers = answer_vocabulary(&opened.consensus, 1);
             (answers, indices, opened.source.len())
@@ -306,7 +336,7 @@ mod tests {
             let mut data = resolve(&Sources::default()).unwrap().data;
             data.source = source;
             data.mix = vec![serde_json::from_value(json!({ "source": mix })).unwrap()];
-            let source = open_training_source(&data, None).unwrap().source;
+            let source = open_training_source(&data, &[]).unwrap().source;
             let keys = (0..source.len()).map(|index| source.key(index));
             let distinct: std::collections::HashSet<u64> = keys.collect();
             assert!(source.len() >= 2 * count);
@@ -332,7 +362,7 @@ mod tests {
         data.mix = mix
             .map(|s| serde_json::from_value(json!({"source": s})).unwrap())
             .into();
-        let opened = open_training_source(&data, None).unwrap();
+        let opened = open_training_source(&data, &[]).unwrap();
         let keys = (0..opened.source.len()).map(|index| opened.source.key(index));
         // The questions about an image share its id; the images of the two folders do not.
         assert_eq!(keys.collect::<std::collections::HashSet<_>>().len(), 10);

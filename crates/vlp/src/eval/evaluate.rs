@@ -201,22 +201,23 @@ pub fn evaluate_trained<O: ObjectiveSet>(
     let config = overlay(&trained.config, sources)?;
     check_overrides(sources, &trained.config, &config)?;
     config.validate_evaluation()?;
-    let labels = &trained.vocabulary.labels;
+    let spaces = &trained.vocabulary.label_spaces;
     let tokenizer = trained.tokenizer.clone();
     let whole_source = evaluates_whole_source(sources, &trained.config, &config)?;
-    let mut data = Datasets::open_for_evaluation(&config, whole_source, tokenizer, labels)?;
-    if !data.labels.same_names(labels) && config.objectives.detection.is_some() {
+    let mut data = Datasets::open_for_evaluation(&config, whole_source, tokenizer, spaces)?;
+    let has_spaces = data.label_spaces.len() == spaces.len()
+        && (data.label_spaces.iter().zip(spaces)).all(|(space, trained)| space.same_names(trained));
+    if !has_spaces && config.objectives.detection.is_some() {
+        let names: Vec<&str> = spaces.iter().map(|space| space.name.as_str()).collect();
         let (key, spec) = match &config.data.validation {
             Some(spec) => ("data.validation", spec),
             None => ("data.source", &config.data.source),
         };
         return Err(VlpError::Config(format!(
             "{key} = \"{spec}\" has other classes than those that the run was trained for ({}); use data with the classes of its vocabulary.json",
-            labels.name,
+            names.join(", "),
         )));
     }
-    // The head finds its classes by the name of their set, which other files with the same classes may call otherwise.
-    data.labels.name.clone_from(&labels.name);
     data.answers = AnswerVocabulary::new(trained.vocabulary.answers.clone());
     let mut validation = match trained.model() {
         AnyModel::E2eVlp(model) => evaluate(model, &config, &data, &trained.device),
@@ -229,7 +230,7 @@ pub fn evaluate_trained<O: ObjectiveSet>(
 }
 
 /// Writes predictions in the formats of the official tools: `vqa.json`, `captions.json`, `detections.json` and `nlvr2.csv`,
-/// without empty ones. Returns the files written.
+/// without empty ones. Detections of further label spaces are in `detections-NAME.json`. Returns the files written.
 ///
 /// # Errors
 /// [`VlpError::Io`] if the folder cannot be created, [`VlpError::Results`] for predictions that the tools would refuse.
@@ -246,11 +247,29 @@ pub fn write_results(predictions: &Predictions, folder: &Path) -> Result<Vec<Pat
     if !predictions.captions.is_empty() {
         results::write_captions(add_file("captions.json"), &predictions.captions)?;
     }
-    if !predictions.detections.is_empty() {
-        results::write_detections(add_file("detections.json"), &predictions.detections)?;
+    let mut names = HashSet::new();
+    for (index, results) in predictions.detections.iter().enumerate() {
+        if results.detections.is_empty() {
+            continue;
+        }
+        let name = match (index, file_name(&results.label_space)) {
+            (0, _) => "detections.json".to_owned(),
+            (_, space) if names.insert(space.clone()) => format!("detections-{space}.json"),
+            (_, space) => format!("detections-{space}-{}.json", index + 1),
+        };
+        results::write_detections(add_file(&name), &results.detections)?;
     }
     if !predictions.statements.is_empty() {
         results::write_nlvr2(add_file("nlvr2.csv"), &predictions.statements)?;
     }
     Ok(files)
+}
+
+/// The name of a label space with characters that every file system has.
+fn file_name(label_space: &str) -> String {
+    let safe = |c: char| match c.is_ascii_alphanumeric() || "-_.".contains(c) {
+        true => c,
+        false => '_',
+    };
+    label_space.chars().map(safe).collect()
 }

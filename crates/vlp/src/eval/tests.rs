@@ -62,6 +62,10 @@ impl Source for Damaged {
         self.source.labels()
     }
 
+    fn label_spaces(&self) -> &[LabelSpace] {
+        self.source.label_spaces()
+    }
+
     fn inner(&self, index: usize) -> Option<(&dyn Source, usize)> {
         Some((self.source.as_ref(), index))
     }

@@ -62,7 +62,7 @@ fn with_key(error: ObjectiveError) -> VlpError {
     }
 }
 
-/// The configured objectives, with heads for the labels and answers of the data.
+/// The configured objectives, with heads for the label spaces and answers of the data.
 ///
 /// # Errors
 /// [`VlpError::Model`] for sizes that do not fit, [`VlpError::Data`] if captions for the CIDEr reward cannot be read,
@@ -72,7 +72,7 @@ pub fn build_objectives(
     data: &Datasets,
     device: &Device,
 ) -> Result<PretrainObjectives, VlpError> {
-    let (labels, answers) = (&data.labels, data.answers.len());
+    let (labels, answers) = (&data.label_spaces, data.answers.len());
     let mut objectives = init_objectives(config, labels, answers, &data.tokenizer, device)?;
     let caption = config.objectives.caption.as_ref();
     if let Some(self_critical) = caption.and_then(|caption| caption.self_critical.as_ref()) {
@@ -93,7 +93,7 @@ pub fn trained_objectives(
     tokenizer: &WordPieceTokenizer,
     device: &Device,
 ) -> Result<PretrainObjectives, VlpError> {
-    let (labels, answers) = (&vocabulary.labels, vocabulary.answers.len());
+    let (labels, answers) = (&vocabulary.label_spaces, vocabulary.answers.len());
     init_objectives(config, labels, answers, tokenizer, device)
 }
 
@@ -115,10 +115,10 @@ fn cider_reward(config: &SelfCritical, data: &Datasets) -> Result<CiderReward, V
     })
 }
 
-/// The configured objectives with heads of these sizes, for this number of answers.
+/// The configured objectives with heads for these label spaces and this number of answers.
 fn init_objectives(
     config: &RunConfig,
-    labels: &LabelSpace,
+    label_spaces: &[LabelSpace],
     answers: usize,
     tokenizer: &WordPieceTokenizer,
     device: &Device,
@@ -126,11 +126,7 @@ fn init_objectives(
     let sizes = HeadSizes {
         d_model: config.model.d_model(),
         vocab_size: tokenizer.vocab_size(),
-        vocabularies: vec![ClassVocabulary {
-            name: labels.name.clone(),
-            classes: labels.classes.len(),
-            attributes: labels.attributes.len(),
-        }],
+        vocabularies: label_spaces.iter().map(ClassVocabulary::from).collect(),
         answers,
         codes: config.model.quantizer().map_or(0, |q| q.dictionary.codes),
     };

@@ -27,6 +27,8 @@ pub(super) struct JointText {
 pub(super) struct EncodedImages<'a> {
     pub(super) trained: &'a TrainedModel,
     pub(super) images: &'a [&'a ResizedImage],
+    /// Index of the label space whose classes are detected.
+    pub(super) label_space: usize,
     pub(super) output: EncoderOutput<'a>,
     /// Attention weights of the joint pass, `[texts, length, image tokens]`, if requested.
     pub(super) text_attention: Option<Tensor<3>>,
@@ -82,6 +84,7 @@ impl Predictor {
         Ok(EncodedImages {
             trained,
             images,
+            label_space: self.label_space(),
             output,
             text_attention,
         })

@@ -59,14 +59,17 @@ impl EncodedImages<'_> {
             return Ok(None);
         };
         let decoder = self.output.parts.decoder(Detection::NAME)?;
-        let detections = head.detect(self.output.image(), decoder, 0).into_iter();
-        let objects = detections.zip(self.images).map(|(detections, image)| {
-            let detections = detections.into_iter();
-            let detections = detections.filter(|detection| detection.score >= threshold);
-            detections
-                .map(|detection| self.object(&detection, image))
-                .collect()
-        });
+        let detections = head.detect(self.output.image(), decoder, self.label_space);
+        let objects = detections
+            .into_iter()
+            .zip(self.images)
+            .map(|(detections, image)| {
+                let detections = detections.into_iter();
+                let detections = detections.filter(|detection| detection.score >= threshold);
+                detections
+                    .map(|detection| self.object(&detection, image))
+                    .collect()
+            });
         Ok(Some(objects.collect()))
     }
 
@@ -80,7 +83,7 @@ impl EncodedImages<'_> {
     }
 
     fn object(&self, detection: &DetectedObject, image: &ResizedImage) -> Object {
-        let labels = &self.trained.vocabulary.labels;
+        let labels = &self.trained.vocabulary.label_spaces[self.label_space];
         let [x0, y0, x1, y1] = corners(detection.bbox);
         let (width, height) = (image.original_width as f32, image.original_height as f32);
         let attributes = top_indices(&detection.attributes, TOP).into_iter();

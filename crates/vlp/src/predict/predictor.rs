@@ -24,6 +24,7 @@ use crate::run::TrainedModel;
 #[derive(Debug)]
 pub struct Predictor {
     trained: TrainedModel,
+    label_space: usize,
 }
 
 impl Predictor {
@@ -46,7 +47,34 @@ impl Predictor {
         device: &Device,
     ) -> Result<Self, VlpError> {
         let trained = TrainedModel::open_checkpoint(run, checkpoint, device)?;
-        Ok(Self { trained })
+        Ok(Self {
+            trained,
+            label_space: 0,
+        })
+    }
+
+    /// Detects the classes of the label space with this name, instead of those of the first.
+    ///
+    /// # Errors
+    /// [`VlpError::Config`] that names the label spaces if the run has none of that name.
+    pub fn with_label_space(self, name: &str) -> Result<Self, VlpError> {
+        let spaces = &self.trained.vocabulary.label_spaces;
+        let Some(label_space) = spaces.iter().position(|space| space.name == name) else {
+            let names: Vec<&str> = spaces.iter().map(|space| space.name.as_str()).collect();
+            return Err(VlpError::Config(format!(
+                "label space \"{name}\": the run was trained for the classes of {}",
+                names.join(", ")
+            )));
+        };
+        Ok(Self {
+            label_space,
+            ..self
+        })
+    }
+
+    /// Index of the label space whose classes are detected.
+    pub(super) fn label_space(&self) -> usize {
+        self.label_space
     }
 
     /// The model with its configuration and names.

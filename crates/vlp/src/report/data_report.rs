@@ -23,8 +23,11 @@ pub fn sample_cards(source: &dyn Source, count: usize) -> Result<Vec<SampleCard>
     let count = count.min(total);
     let mut cards = vec![];
     for number in 0..count {
-        match source.load(number * total / count.max(1)) {
-            Ok(sample) => cards.push(sample_card(&sample, source.labels())?),
+        let index = number * total / count.max(1);
+        let labels = source.label_spaces().get(source.label_space(index));
+        let labels = labels.unwrap_or(source.labels());
+        match source.load(index) {
+            Ok(sample) => cards.push(sample_card(&sample, labels)?),
             Err(error) if error.is_of_store() => return Err(error),
             Err(_) => {}
         }

@@ -170,7 +170,7 @@ impl<M: VisionLanguage, O: ObjectiveSet> RunReport<'_, M, O> {
         output: &EncoderOutput<'_>,
         example: &Example,
     ) -> Result<ImageCard, ObjectiveError> {
-        let labels = &self.data.labels;
+        let labels = &self.data.label_spaces[example.label_space];
         let objects = example.objects.iter().flatten();
         let mut boxes: Vec<DrawnBox> = objects
             .map(|object| annotated_box(object, labels))
@@ -204,7 +204,7 @@ impl<M: VisionLanguage, O: ObjectiveSet> RunReport<'_, M, O> {
         output: &EncoderOutput<'_>,
         example: &Example,
     ) -> Result<Vec<DrawnBox>, ObjectiveError> {
-        let labels = &self.data.labels;
+        let labels = &self.data.label_spaces[example.label_space];
         let (width, height) = (example.width as f32, example.height as f32);
         let annotated = example.objects.iter().flatten();
         let attributes_shown = annotated.map(|object| object.attributes.len()).max();
@@ -214,7 +214,7 @@ impl<M: VisionLanguage, O: ObjectiveSet> RunReport<'_, M, O> {
             EncoderPasses::JOINT => &output.joint().image,
             _ => output.image(),
         };
-        let detections = detection.detect(memory, decoder, 0).pop();
+        let detections = detection.detect(memory, decoder, example.label_space).pop();
         let detections = detections.unwrap_or_default();
         let boxes = detections
             .into_iter()

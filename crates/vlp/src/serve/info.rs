@@ -10,7 +10,8 @@ use crate::run::TrainedModel;
 pub(super) fn model_info(trained: &TrainedModel, name: String, device: &str) -> ModelInfo {
     let config = &trained.config;
     let objectives = trained.model().objectives();
-    let labels = &trained.vocabulary.labels;
+    // The server detects the classes of the first label space.
+    let labels = &trained.vocabulary.label_spaces[0];
     let codes = config.model.quantizer().map_or(0, |q| q.dictionary.codes);
     let has_detection = has_detection(trained);
     let heads = [

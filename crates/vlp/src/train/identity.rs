@@ -37,7 +37,7 @@ impl Identity {
             version: env!("CARGO_PKG_VERSION").into(),
             config: config.fingerprint()?,
             data: sources.into(),
-            labels: format!("{:?}", data.labels),
+            labels: format!("{:?}", data.label_spaces),
             tokenizer: data.tokenizer.sha256(),
             device: device.into(),
             simd: device::simd_level().to_string(),

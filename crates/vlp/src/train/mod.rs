@@ -328,7 +328,9 @@ impl Run<'_> {
             notes.extend(differences);
         }
         if let Some(from) = &config.from {
-            let loaded = init_from_run(model, from, config.from_checkpoint, self.device)?;
+            let spaces = &self.data.label_spaces;
+            let checkpoint = config.from_checkpoint;
+            let loaded = init_from_run(model, from, checkpoint, spaces, self.device)?;
             if loaded.tokenizer_sha256 != self.data.tokenizer.sha256() {
                 return Err(VlpError::Config(format!(
                     "data.tokenizer = \"{}\": {} was trained with another vocabulary; use its tokenizer",

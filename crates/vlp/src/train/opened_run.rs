@@ -175,8 +175,12 @@ fn check_unchanged(
     current: &Vocabulary,
     folder: &RunFolder,
 ) -> Result<(), VlpError> {
+    let same_spaces = trained.label_spaces.len() == current.label_spaces.len();
+    let mut spaces = trained.label_spaces.iter().zip(&current.label_spaces);
+    // Files that were moved may have another name.
+    let same_classes = same_spaces && spaces.all(|(a, b)| a.same_names(b) && a.ids == b.ids);
     let changed = match trained {
-        _ if trained.labels != current.labels => "classes",
+        _ if !same_classes => "classes",
         _ if trained.answers != current.answers => "answers",
         _ => return Ok(()),
     };

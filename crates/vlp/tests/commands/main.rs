@@ -4,6 +4,7 @@
 
 mod failed_start;
 mod finetune;
+mod label_spaces;
 mod no_gradient;
 mod outputs;
 mod own_data;

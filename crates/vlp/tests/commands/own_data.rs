@@ -295,6 +295,15 @@ fn result_files_of_a_mixture_have_the_image_ids_of_its_data_sets() {
         !ids.is_empty() && ids.iter().all(|&id| id < 20) && !text.contains("several data sets"),
         "{ids:?} {text}"
     );
+    // The same images with ids of their own.
+    let copy = |id: usize| json!({"image": format!("{id:012}.png"), "caption": "a copy", "image_id": 1000 + id, "coco_id": id});
+    let copies: Vec<Value> = (0..20).map(copy).collect();
+    write_lines(&folder.path().join("data/train/copies.jsonl"), &copies);
+    let (ids, text) = image_ids("copies", &source("json", "data/train/copies.jsonl"));
+    assert!(
+        !ids.is_empty() && ids.iter().all(|&id| id < 20) && !text.contains("several data sets"),
+        "{ids:?} {text}"
+    );
     // Other images with the same ids.
     let (ids, text) = image_ids("other", &source("coco", "others"));
     assert!(

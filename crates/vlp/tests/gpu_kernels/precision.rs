@@ -107,6 +107,40 @@ fn gelu_stores_its_input_rounded() {
     });
 }
 
+/// Attention as in f32 of rounded operands, whose rounded copies are what its gradient is computed from.
+#[test]
+fn attention_rounds_its_operands() {
+    // Two heads of 8, five queries, seven keys.
+    let shapes = [[5, 16], [7, 16], [7, 16]];
+    let attention = |x: &[Tensor<2>]| {
+        let [query, key, value] = [0, 1, 2].map(|index| x[index].clone().unsqueeze::<3>());
+        vlp_ops::attention(query, key, value, None, None, 2).squeeze_dim(0)
+    };
+    with_half_operands(|rounding| {
+        let [cpu, gpu] = both(&shapes, attention);
+        for ((cpu, gpu), name) in cpu.iter().zip(&gpu).zip(["y", "query", "key", "value"]) {
+            // Operands reach 1.5. The sums of 8 products in a score, of 7 in the output, and of the gradients have independent
+            // roundings of half a unit of each factor.
+            assert_close(cpu, gpu, 12.0 * rounding, name);
+            let differs = |(cpu, gpu): (&f32, &f32)| (cpu - gpu).abs() > 0.02 * rounding;
+            assert!(
+                cpu.iter().zip(gpu).any(differs),
+                "{name}: nothing was rounded"
+            );
+        }
+        // Of values that need no rounding only the output is rounded.
+        let [cpu, gpu] = both(&shapes, |x| {
+            let coarse = |x: &Tensor<2>| {
+                let exact = x.clone().mul_scalar(8.0).round().div_scalar(8.0);
+                x.clone() + (exact - x.clone()).detach()
+            };
+            attention(&x.iter().map(coarse).collect::<Vec<_>>())
+        });
+        assert_close(&cpu[0], &gpu[0], 1.5 * rounding, "y of coarse operands");
+        assert_close(&cpu[3], &gpu[3], 1e-5, "value of coarse operands");
+    });
+}
+
 const STRIDES: Conv2dGeometry = Conv2dGeometry {
     stride: [1, 1],
     padding: [1, 1],

@@ -24,11 +24,18 @@ impl LabelInformation {
     /// About the class and each attribute group, over visual tokens on objects; empty if no object is annotated.
     ///
     /// A token belongs to the object with the smallest box around its center. Attributes are grouped by their index in the
-    /// object's list, which for generated scenes is color, size, texture.
-    pub fn all(usage: &CodeUsage, examples: &[Example], labels: &LabelSpace) -> Vec<Self> {
+    /// object's list, which for generated scenes is color, size, texture. Labels of the other label spaces
+    /// start with its name.
+    pub fn all(usage: &CodeUsage, examples: &[Example], label_spaces: &[LabelSpace]) -> Vec<Self> {
         let mut pairs: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
         for (image, example) in examples.iter().enumerate() {
             let [rows, columns] = usage.grids[image];
+            let space = label_spaces.get(example.label_space);
+            let space = space.map_or("", |space| space.name.as_str());
+            let in_space = |label: &str| match example.label_space {
+                0 => label.to_owned(),
+                _ => format!("{space} {label}"),
+            };
             for (index, code) in usage.codes[image].iter().enumerate() {
                 let x = (index % columns) as f32 + 0.5;
                 let y = (index / columns) as f32 + 0.5;
@@ -37,11 +44,14 @@ impl LabelInformation {
                 let (Some(code), Some(object)) = (*code, object_at(example, x, y)) else {
                     continue;
                 };
-                let class_pairs = pairs.entry("class".into()).or_default();
+                let class_pairs = pairs.entry(in_space("class")).or_default();
                 class_pairs.push((code, object.class));
                 for (group, &attribute) in object.attributes.iter().enumerate() {
-                    let name = group_name(group, labels.name == "scenes");
-                    pairs.entry(name).or_default().push((code, attribute));
+                    let name = group_name(group, space == "scenes");
+                    pairs
+                        .entry(in_space(&name))
+                        .or_default()
+                        .push((code, attribute));
                 }
             }
         }

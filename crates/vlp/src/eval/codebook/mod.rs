@@ -107,7 +107,7 @@ fn metrics(usage: &CodeUsage, examples: &[Example], data: &Datasets) -> Vec<(Str
         ("dead codes".to_string(), counts.dead_codes() as f64),
         ("perplexity".to_string(), counts.perplexity),
     ];
-    for information in LabelInformation::all(usage, examples, &data.labels) {
+    for information in LabelInformation::all(usage, examples, &data.label_spaces) {
         let label = information.label;
         let mutual_information = information.mutual_information;
         rows.push((format!("purity by {label}"), information.purity));
