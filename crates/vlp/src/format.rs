@@ -10,6 +10,12 @@ pub fn format_metric(value: Option<f64>) -> String {
     })
 }
 
+/// Width of the column of these names of metrics.
+pub fn name_width<'a>(names: impl Iterator<Item = &'a str>) -> usize {
+    let lengths = names.map(|name| name.chars().count());
+    lengths.fold(34, usize::max)
+}
+
 /// `75.0` as `1m15s`.
 pub fn format_duration(seconds: f64) -> String {
     let total = seconds.round().max(0.0) as u64;

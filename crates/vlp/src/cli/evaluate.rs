@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use vlp::VlpError;
 use vlp::eval::{evaluate_run, write_results};
+use vlp::format::{format_metric, name_width};
 use vlp::run::run_config;
 
 use super::common_args::{CheckpointArgs, InferenceArgs, OverrideArgs};
-use super::output::{check_folder, print, print_metric, warn};
+use super::output::{check_folder, print, warn};
 
 #[derive(Args)]
 pub(super) struct EvaluateArgs {
@@ -42,8 +43,11 @@ impl EvaluateArgs {
         }
         let sources = self.config.sources();
         let validation = evaluate_run(&self.run, self.checkpoint.choice, &sources, &device)?;
+        let names = validation.scores.iter().map(|score| score.name.as_str());
+        let width = name_width(names);
         for score in &validation.scores {
-            print_metric(&score.name, score.value)?;
+            let value = format_metric(score.value);
+            print(format_args!("{:width$} {value:>9}\n", score.name))?;
         }
         for note in &validation.notes {
             warn(format_args!("note: {note}"));

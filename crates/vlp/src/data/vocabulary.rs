@@ -17,7 +17,7 @@ pub struct Vocabulary {
 
 /// A vocabulary of this version or, with one label space, of an earlier one.
 #[derive(Deserialize)]
-#[serde(rename = "Vocabulary")]
+#[serde(expecting = "a vocabulary")]
 struct StoredVocabulary {
     label_spaces: Option<Vec<LabelSpace>>,
     labels: Option<LabelSpace>,

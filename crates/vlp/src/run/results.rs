@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use vlp_objectives::Score;
 
-use crate::format::{format_duration, format_metric};
+use crate::format::{format_duration, format_metric, name_width};
 
 /// Contents of `results.json`; its `Display` is the table printed at the end of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -76,10 +76,11 @@ impl fmt::Display for Results {
             f,
             "\n{examples} validation examples, {step} steps, {duration}\n"
         )?;
-        writeln!(f, "{:34} {:>9} {:>9}", "", "initial", "trained")?;
+        let width = name_width(self.rows().map(|(name, ..)| name));
+        writeln!(f, "{:width$} {:>9} {:>9}", "", "initial", "trained")?;
         for (name, initial, trained) in self.rows() {
             let (initial, trained) = (format_metric(initial), format_metric(trained));
-            writeln!(f, "{name:34} {initial:>9} {trained:>9}")?;
+            writeln!(f, "{name:width$} {initial:>9} {trained:>9}")?;
         }
         match self.skipped_note() {
             Some(note) => writeln!(f, "\n{note}"),
