@@ -1,6 +1,7 @@
 //! The report page of a run: metrics, loss curves, validation images, masked words.
 
 use burn::prelude::*;
+use std::iter;
 use vlp_data::Example;
 use vlp_draw::{
     BoxKind, Curve, DrawnBox, ImageCard, MaskedText, MaskedWord, Report, Row, Table,
@@ -100,11 +101,16 @@ impl<M: VisionLanguage, O: ObjectiveSet> RunReport<'_, M, O> {
     fn summary(&self) -> Vec<(String, String)> {
         let (config, results) = (self.config, self.results);
         let images = self.data.train.len();
+        let mixed = config.data.mix.iter().map(|mix| mix.source.as_str());
+        let sources: Vec<&str> = iter::once(config.data.source.as_str())
+            .chain(mixed)
+            .collect();
+        let sources = sources.join(", ");
         let step_images = config.data.batch_size * config.train.accumulate;
         let parameters = self.model.num_params() as f64 / 1e6;
         [
             ("preset", config.preset.clone()),
-            ("data", format!("{} ({images} images)", config.data.source)),
+            ("data", format!("{sources} ({images} images)")),
             ("steps", format!("{} of {step_images} images", results.step)),
             ("wall time", format_duration(results.seconds)),
             ("device", results.device.clone()),
