@@ -19,8 +19,8 @@ pub enum Precision {
     F32,
     /// Operands rounded to TF32, 11 bits of significand, where a GPU has it; f32 elsewhere.
     Tf32,
-    /// Operands rounded to bf16, 8 bits of significand; sums in f32. On a GPU, activations between the layers of the backbone and
-    /// the input of GELU are bf16 too.
+    /// Operands rounded to bf16, 8 bits of significand; sums in f32. On a GPU, activations between the layers of the backbone,
+    /// query, key, value and output of attention and the input of GELU are bf16 too.
     Bf16,
 }
 

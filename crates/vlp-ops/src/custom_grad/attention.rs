@@ -6,6 +6,7 @@ use burn::prelude::*;
 use super::with_kernel_gradient;
 use crate::composed::attention::Options;
 use crate::cube::attention::{self as kernels, AttentionShape, Inputs};
+use crate::cube::dropout::Mask;
 use crate::cube::{Primitive, primitive, primitives_of};
 use crate::graph::autodiff_primitive;
 use crate::{from_activation_precision, to_activation_precision};
@@ -17,25 +18,18 @@ pub(crate) fn attention(inputs: &[Tensor<3>; 3], options: &Options) -> Option<Te
         return None;
     }
     let stored = (inputs.each_ref()).map(|x| to_activation_precision(x.clone().without_autodiff()));
-    let bias = match &options.bias {
-        Some(bias) => Some(primitive(bias)?),
-        None => None,
+    let options = KernelOptions {
+        bias: match &options.bias {
+            Some(bias) => Some(primitive(bias)?),
+            None => None,
+        },
+        dropout: match options.dropout {
+            Some(mask) => Some(mask.on_gpu(&inputs[0].device())?),
+            None => None,
+        },
+        shape: shape(inputs, options)?,
     };
-    let dropout = match options.dropout {
-        Some(mask) => Some(mask.on_gpu(&inputs[0].device())?),
-        None => None,
-    };
-    let shape = shape(inputs, options)?;
-    let arguments = move |stored: &[Tensor<3>; 3]| {
-        let [query, key, value] = stored.each_ref().map(in_f32);
-        Some(Inputs {
-            qkv: [query?, key?, value?],
-            bias: bias.clone(),
-            dropout: dropout.clone(),
-            shape,
-        })
-    };
-    let [output, log_sum_exp] = kernels::attention(arguments(&stored)?)?;
+    let [output, log_sum_exp] = kernels::attention(options.clone().with(stored.clone())?)?;
     let output = to_activation_precision(output.tensor());
     let y = from_activation_precision(output.clone());
     if !inputs.iter().any(Tensor::is_autodiff) {
@@ -44,15 +38,37 @@ pub(crate) fn attention(inputs: &[Tensor<3>; 3], options: &Options) -> Option<Te
     let [query, key, value] = inputs.each_ref().map(autodiff_primitive);
     let nodes = [query?, key?, value?];
     let [log_sum_exp] = primitives_of([log_sum_exp])?;
+    // What is stored is moved into the kernels: a tensor that is dropped after them is an operation more for burn's fusion.
     Some(with_kernel_gradient(y, nodes, move |grad| {
-        let results = [in_f32(&output)?, log_sum_exp];
-        kernels::attention_backward(grad, results, arguments(&stored)?)
+        let results = [in_f32(output)?, log_sum_exp];
+        kernels::attention_backward(grad, results, options.with(stored)?)
     }))
 }
 
+/// What the kernels need besides query, key and value.
+#[derive(Clone)]
+struct KernelOptions {
+    bias: Option<Primitive>,
+    /// The mask, and the table of its seed.
+    dropout: Option<(Mask, Primitive)>,
+    shape: AttentionShape,
+}
+
+impl KernelOptions {
+    fn with(self, stored: [Tensor<3>; 3]) -> Option<Inputs> {
+        let [query, key, value] = stored.map(in_f32);
+        Some(Inputs {
+            qkv: [query?, key?, value?],
+            bias: self.bias,
+            dropout: self.dropout,
+            shape: self.shape,
+        })
+    }
+}
+
 /// A stored tensor as the kernels read it.
-fn in_f32(stored: &Tensor<3>) -> Option<Primitive> {
-    primitive(&from_activation_precision(stored.clone()))
+fn in_f32(stored: Tensor<3>) -> Option<Primitive> {
+    primitive(&from_activation_precision(stored))
 }
 
 /// `None` if the sizes are too large.
