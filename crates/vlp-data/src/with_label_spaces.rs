@@ -40,9 +40,9 @@ impl WithLabelSpaces {
                 reason: "there must be at least one".into(),
             });
         }
-        for (&index, own) in indices.iter().zip(source.label_spaces()) {
-            if !own.classes.is_empty() {
-                label_spaces[index].ids.clone_from(&own.ids);
+        for (&index, space) in indices.iter().zip(source.label_spaces()) {
+            if !space.classes.is_empty() {
+                label_spaces[index].ids.clone_from(&space.ids);
             }
         }
         Ok(Self {
@@ -80,8 +80,8 @@ impl Source for WithLabelSpaces {
     }
 
     fn label_space(&self, index: usize) -> usize {
-        let own = self.source.label_space(index);
-        self.indices.get(own).copied().unwrap_or_default()
+        let inner_space = self.source.label_space(index);
+        self.indices.get(inner_space).copied().unwrap_or_default()
     }
 
     fn inner(&self, index: usize) -> Option<(&dyn Source, usize)> {

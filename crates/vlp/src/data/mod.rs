@@ -1,6 +1,7 @@
 //! Training and validation data of a configuration.
 
 mod datasets;
+mod label_spaces;
 mod source;
 mod source_hint;
 #[cfg(test)]

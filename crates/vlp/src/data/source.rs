@@ -117,12 +117,12 @@ pub(super) fn open_for_labels(
     if !numbers_by_occurrence(&SourceKind::parse(key, spec)?) {
         return Ok(opened);
     }
-    let own = opened.source.labels();
+    let labels = opened.source.labels();
     let shared = |space: &&LabelSpace| {
-        let own = own.classes.iter();
-        own.filter(|name| space.classes.contains(name)).count()
+        let classes = labels.classes.iter();
+        classes.filter(|name| space.classes.contains(name)).count()
     };
-    if trained.iter().any(|space| space.same_names(own)) {
+    if trained.iter().any(|space| space.same_names(labels)) {
         return Ok(opened);
     }
     // The last of several maxima is taken.

@@ -158,11 +158,11 @@ fn sources_with_other_classes_are_mixed_with_their_boxes() {
     let animals = write("animals", &["dog", "cat"]);
     let fruit = write("fruit", &["apple", "dog", "pear"]);
     // The same classes as those of the first, occurring in another order.
-    let again = write("again", &["cat", "dog"]);
+    let permuted = write("permuted", &["cat", "dog"]);
     let mix = |spec: &str| format!("{{source = \"{spec}\", boxes = true}}");
     let mut set = vec![
         format!("data.source={animals}"),
-        format!("data.mix=[{}, {}]", mix(&fruit), mix(&again)),
+        format!("data.mix=[{}, {}]", mix(&fruit), mix(&permuted)),
         "data.validation_fraction=0.01".to_owned(),
     ];
     set.push(format!("data.validation={fruit}"));

@@ -79,15 +79,18 @@ fn open_with_earlier_labels(
     if !numbers_by_occurrence(&SourceKind::parse(key, spec)?) {
         return Ok(opened);
     }
-    let own = opened.source.labels();
+    let labels = opened.source.labels();
     let names = |names: &[String]| -> BTreeSet<String> { names.iter().cloned().collect() };
     let is_same = |space: &&LabelSpace| {
-        names(&space.classes) == names(&own.classes)
-            && names(&space.attributes).is_superset(&names(&own.attributes))
+        names(&space.classes) == names(&labels.classes)
+            && names(&space.attributes).is_superset(&names(&labels.attributes))
     };
     let earlier = earlier.iter().filter(|component| component.keep_boxes);
     let mut spaces = earlier.flat_map(|component| component.source.label_spaces());
-    match spaces.find(is_same).filter(|space| !space.same_names(own)) {
+    match spaces
+        .find(is_same)
+        .filter(|space| !space.same_names(labels))
+    {
         Some(space) => open_filtered(data, std::slice::from_ref(space), key, spec),
         None => Ok(opened),
     }

@@ -24,11 +24,11 @@ fn write_sources(dir: &Path) -> [String; 2] {
         json!({"image": name, "caption": "a red circle", "boxes": boxes, "image_id": 500 + u64::from(index)})
     };
     let lines: Vec<String> = (0..12).map(|index| record(index).to_string()).collect();
-    let own = dir.join("own.jsonl");
-    fs::write(&own, lines.join("\n")).unwrap();
+    let file = dir.join("own.jsonl");
+    fs::write(&file, lines.join("\n")).unwrap();
     [
         format!("coco:{}", scenes.display()),
-        format!("json:{}", own.display()),
+        format!("json:{}", file.display()),
     ]
 }
 
@@ -40,10 +40,10 @@ fn read(file: &Path) -> Value {
 fn each_label_space_has_a_head_metrics_result_files_and_predictions() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let [scenes, own] = write_sources(folder.path());
+    let [scenes, outdoors] = write_sources(folder.path());
     let set = [
         format!("data.source={scenes}"),
-        format!("data.mix=[{{source=\"{own}\", boxes=true}}]"),
+        format!("data.mix=[{{source=\"{outdoors}\", boxes=true}}]"),
         "data.validation_fraction=0.4".to_owned(),
         "eval.examples=24".to_owned(),
         "checkpoint.every=2".to_owned(),
@@ -100,7 +100,10 @@ fn each_label_space_has_a_head_metrics_result_files_and_predictions() {
     );
 
     // One data set alone has the metrics of its head, whichever it is.
-    let output = vlp(&["evaluate"]).arg(&run).args(["--data", &own]).output();
+    let output = vlp(&["evaluate"])
+        .arg(&run)
+        .args(["--data", &outdoors])
+        .output();
     let output = output.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && text.contains(&second), "{text}");
@@ -135,7 +138,7 @@ fn each_label_space_has_a_head_metrics_result_files_and_predictions() {
     let lines = fs::read_to_string(path("own.jsonl")).unwrap();
     fs::write(&others, lines.replace("stone", "pebble")).unwrap();
     let others = format!("json:{}", others.display());
-    for (out, source, is_new) in [("tuned", own, false), ("new", others, true)] {
+    for (out, source, is_new) in [("tuned", outdoors, false), ("new", others, true)] {
         let mut command = vlp(&["finetune", "detection", "--from"]);
         command.arg(&run).arg("--out").arg(path(out));
         let source = format!("data.source={source}");
