@@ -34,6 +34,12 @@ pub trait Source: Send + Sync {
         }
     }
 
+    /// The classes and attributes of a sample's objects.
+    fn labels_of(&self, index: usize) -> &LabelSpace {
+        let spaces = self.label_spaces();
+        spaces.get(self.label_space(index)).unwrap_or(self.labels())
+    }
+
     /// The whole sample.
     ///
     /// # Errors

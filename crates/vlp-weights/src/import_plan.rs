@@ -119,9 +119,7 @@ impl ImportPlan {
         }
         plan
     }
-}
 
-impl ImportPlan {
     /// If one of several class heads has the file's classes, those for other classes keep their values.
     fn keep_other_class_heads(&mut self) {
         let is_class_head = |source: &TensorSource| source.rows == Rows::CocoClasses;

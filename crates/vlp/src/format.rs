@@ -10,10 +10,13 @@ pub fn format_metric(value: Option<f64>) -> String {
     })
 }
 
+/// Usual width of the column of the names of metrics.
+pub const NAME_WIDTH: usize = 34;
+
 /// Width of the column of these names of metrics.
 pub fn name_width<'a>(names: impl Iterator<Item = &'a str>) -> usize {
     let lengths = names.map(|name| name.chars().count());
-    lengths.fold(34, usize::max)
+    lengths.fold(NAME_WIDTH, usize::max)
 }
 
 /// `75.0` as `1m15s`.
@@ -51,6 +54,13 @@ mod tests {
         ] {
             assert_eq!(quoted(Path::new(path)), word);
         }
+    }
+
+    #[test]
+    fn long_names_widen_their_column() {
+        let long = "detection/visual_genome/class_accuracy";
+        assert_eq!(name_width(["itm/accuracy"].into_iter()), NAME_WIDTH);
+        assert_eq!(name_width(["itm/accuracy", long].into_iter()), long.len());
     }
 
     #[test]

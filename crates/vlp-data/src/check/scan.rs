@@ -232,8 +232,7 @@ impl<'a> Scan<'a> {
     ) {
         statistics.add_box_count(objects.len());
         let label_space = self.source.label_space(index);
-        let labels = self.source.label_spaces().get(label_space);
-        let labels = labels.unwrap_or(self.source.labels());
+        let labels = self.source.labels_of(index);
         for (number, object) in objects.iter().enumerate() {
             let [x0, y0, x1, y1] = object.bbox;
             let problem = if object.bbox.iter().any(|side| !side.is_finite()) {

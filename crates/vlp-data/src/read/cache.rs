@@ -2,8 +2,8 @@
 //!
 //! The file holds the version of its layout, the version of this crate and its readers, and for every input its path, length,
 //! modification time and CRC-32C (for a folder only the path). It also holds the names in every folder that was searched for
-//! images, as a hash, and length and times of every image whose size was read from its header. If any of these differs, or the file is
-//! damaged, the index is rebuilt and the file replaced, but a file that is not a cache, or cannot be read, is left alone: a
+//! images, as a hash, and length and times of every image whose size was read from its header. If any of these differs, or the
+//! file is damaged, the index is rebuilt and the file replaced, but a file that is not a cache, or cannot be read, is left alone: a
 //! cache never causes an error. [`CacheState`] says what happened.
 //!
 //! ```no_run

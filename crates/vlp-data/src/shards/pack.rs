@@ -23,7 +23,8 @@ const MAX_LISTED: usize = 10_000;
 /// is written under a temporary name, synced, and renamed when it is complete.
 ///
 /// # Errors
-/// If `out` exists and is not empty, cannot be written, no sample can be loaded, or a store of samples cannot be read.
+/// If `out` exists and is not empty, cannot be written, the source has several label spaces, no sample can be loaded, or a store
+/// of samples cannot be read.
 pub fn pack(
     source: &dyn Source,
     out: impl AsRef<Path>,
@@ -36,6 +37,17 @@ pub fn pack(
             "it already exists and is not empty",
         );
         return Err(DataError::io(out)(error));
+    }
+    if let [first, second, ..] = source.label_spaces() {
+        return Err(DataError::Config {
+            field: "source",
+            reason: format!(
+                "{}: it has boxes of {} and of {}, and shards have one set of classes; pack its parts one by one",
+                source.name(),
+                first.name,
+                second.name
+            ),
+        });
     }
     let folder = PartialFolder::create(out).map_err(DataError::io(out))?;
     let report = write(source, folder.path(), options)?;
@@ -57,17 +69,6 @@ fn write(
     folder: &Path,
     options: &PackOptions,
 ) -> Result<PackReport, DataError> {
-    if let [first, second, ..] = source.label_spaces() {
-        return Err(DataError::Config {
-            field: "source",
-            reason: format!(
-                "{}: it has boxes of {} and of {}, and shards have one set of classes; pack its parts one by one",
-                source.name(),
-                first.name,
-                second.name
-            ),
-        });
-    }
     let mut writer = ShardWriter::new(source, folder, options);
     let mut ids = HashSet::new();
     let mut current: Option<(u64, ImageRecords)> = None;

@@ -44,8 +44,7 @@ impl DetectionMetrics {
         let Some(vocabulary) = target.vocabulary else {
             return false;
         };
-        let count = self.vocabularies.len().max(vocabulary + 1);
-        self.vocabularies.resize_with(count, Default::default);
+        self.grow(vocabulary + 1);
         self.vocabularies[vocabulary].record_image(objects, target)
     }
 
@@ -61,6 +60,12 @@ impl DetectionMetrics {
         if let Some(metrics) = metrics {
             metrics.record_match(object, truth);
         }
+    }
+
+    /// Has metrics of at least this many vocabularies from now on.
+    fn grow(&mut self, vocabularies: usize) {
+        let count = self.vocabularies.len().max(vocabularies);
+        self.vocabularies.resize_with(count, Default::default);
     }
 }
 
@@ -111,9 +116,7 @@ impl VocabularyMetrics {
         let fraction = correct as f64 / truth.attributes.len() as f64;
         matched.attribute.record_fraction(fraction);
     }
-}
 
-impl VocabularyMetrics {
     fn merge(&mut self, other: Self) {
         let matched = other.matched.into_iter();
         let is_new = |(image_id, _): &(u64, _)| !self.images.contains(*image_id);
@@ -153,8 +156,7 @@ impl VocabularyMetrics {
 
 impl Metrics for DetectionMetrics {
     fn merge(&mut self, other: Self) {
-        let count = self.vocabularies.len().max(other.vocabularies.len());
-        self.vocabularies.resize_with(count, Default::default);
+        self.grow(other.vocabularies.len());
         for (metrics, other) in self.vocabularies.iter_mut().zip(other.vocabularies) {
             metrics.merge(other);
         }

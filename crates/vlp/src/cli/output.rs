@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use vlp::VlpError;
-use vlp::format::format_metric;
+use vlp::format::{NAME_WIDTH, format_metric};
 use vlp::report::EarlierFile;
 
 /// Writes to standard output and flushes. A reader that closed the pipe (`| head`) is not an error.
@@ -28,7 +28,10 @@ pub(super) fn print(text: Arguments<'_>) -> Result<(), VlpError> {
 /// # Errors
 /// As [`print`].
 pub(super) fn print_metric(name: &str, value: Option<f64>) -> Result<(), VlpError> {
-    print(format_args!("{name:34} {:>9}\n", format_metric(value)))
+    print(format_args!(
+        "{name:NAME_WIDTH$} {:>9}\n",
+        format_metric(value)
+    ))
 }
 
 /// Writes a line to standard error, at once: several processes may write to it. Failures are ignored.

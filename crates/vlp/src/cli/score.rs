@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use vlp::VlpError;
+use vlp::format::NAME_WIDTH;
 use vlp_eval::caption::meteor::Meteor;
 use vlp_eval::caption::{caption_scores, tokenize_pairs};
 use vlp_eval::results::{self, FileError, FileScores, Selection};
@@ -170,5 +171,5 @@ fn print_count(kind: &str, scored: usize, annotated: usize) -> Result<(), VlpErr
         true => scored.to_string(),
         false => format!("{scored} of {annotated}"),
     };
-    print(format_args!("{kind:34} {count:>9}\n"))
+    print(format_args!("{kind:NAME_WIDTH$} {count:>9}\n"))
 }

@@ -33,6 +33,11 @@ pub enum SourceKind {
 }
 
 impl SourceKind {
+    /// Whether such a source numbers its classes as they occur in its records.
+    pub(crate) fn numbers_classes_by_occurrence(&self) -> bool {
+        matches!(self, Self::Json(_) | Self::Shards(_))
+    }
+
     /// The names of the kinds that have a path.
     pub const NAMES: [&str; 9] = [
         "coco",

@@ -8,6 +8,12 @@ use vlp_data::{LabelSpace, Source, Subset};
 use crate::config::RunConfig;
 use crate::error::VlpError;
 
+/// Whether these are the same classes and attributes, in the same order; names and ids of the label spaces may differ.
+pub(crate) fn have_same_names(spaces: &[LabelSpace], others: &[LabelSpace]) -> bool {
+    let mut pairs = spaces.iter().zip(others);
+    spaces.len() == others.len() && pairs.all(|(space, other)| space.same_names(other))
+}
+
 /// The label spaces, if detection reads them. Without detection no message about other classes is wanted.
 pub(super) fn read_label_spaces<'a>(
     config: &RunConfig,

@@ -11,6 +11,7 @@ mod training_source;
 mod vocabulary;
 
 pub use datasets::Datasets;
+pub(crate) use label_spaces::have_same_names;
 pub use source::{OpenedSource, open_plain};
 pub use source_hint::{IMAGES_HINT, has_shards, is_tar};
 pub use tokenizer::load_tokenizer;

@@ -114,7 +114,7 @@ pub(super) fn open_for_labels(
         return open(trained.first());
     }
     let opened = open(None)?;
-    if !numbers_by_occurrence(&SourceKind::parse(key, spec)?) {
+    if !SourceKind::parse(key, spec)?.numbers_classes_by_occurrence() {
         return Ok(opened);
     }
     let labels = opened.source.labels();
@@ -131,11 +131,6 @@ pub(super) fn open_for_labels(
         Some(space) => open(Some(space)),
         None => Ok(opened),
     }
-}
-
-/// Whether a source numbers its classes as they occur in its records.
-pub(super) fn numbers_by_occurrence(kind: &SourceKind) -> bool {
-    matches!(kind, SourceKind::Json(_) | SourceKind::Shards(_))
 }
 
 impl From<FileSource> for OpenedSource {

@@ -9,7 +9,7 @@ use vlp_scenes::{Scenes, ScenesConfig};
 
 use super::{Datasets, load_tokenizer};
 use crate::VlpError;
-use crate::config::{Sources, resolve};
+use crate::config::{RunConfig, Sources, resolve};
 
 /// An image with a box for each class, as JSON lines. Returns the source.
 fn write_classes(folder: &Path, name: &str, classes: &[&str]) -> String {
@@ -28,12 +28,15 @@ fn write_classes(folder: &Path, name: &str, classes: &[&str]) -> String {
     format!("json:{}", file.display())
 }
 
-fn open(set: &[String], trained: &[LabelSpace]) -> Result<Datasets, VlpError> {
-    let sources = Sources {
+fn config(set: &[String]) -> Result<RunConfig, VlpError> {
+    resolve(&Sources {
         set: set.to_vec(),
         ..Sources::default()
-    };
-    let config = resolve(&sources)?;
+    })
+}
+
+fn open(set: &[String], trained: &[LabelSpace]) -> Result<Datasets, VlpError> {
+    let config = config(set)?;
     let tokenizer = load_tokenizer(&config.data.tokenizer)?;
     Datasets::open_with_labels(&config, tokenizer, trained)
 }
@@ -160,12 +163,11 @@ fn sources_with_other_classes_are_mixed_with_their_boxes() {
     // The same classes as those of the first, occurring in another order.
     let permuted = write("permuted", &["cat", "dog"]);
     let mix = |spec: &str| format!("{{source = \"{spec}\", boxes = true}}");
-    let mut set = vec![
+    let set = [
         format!("data.source={animals}"),
         format!("data.mix=[{}, {}]", mix(&fruit), mix(&permuted)),
-        "data.validation_fraction=0.01".to_owned(),
+        format!("data.validation={fruit}"),
     ];
-    set.push(format!("data.validation={fruit}"));
     let data = open(&set, &[]).unwrap();
     let spaces: Vec<&[String]> = (data.label_spaces.iter())
         .map(|space| space.classes.as_slice())
@@ -187,11 +189,7 @@ fn sources_with_other_classes_are_mixed_with_their_boxes() {
     }
     // A model that numbers the label spaces otherwise.
     let trained: Vec<LabelSpace> = data.label_spaces.iter().rev().cloned().collect();
-    let sources = Sources {
-        set: set.clone(),
-        ..Sources::default()
-    };
-    let config = resolve(&sources).unwrap();
+    let config = config(&set).unwrap();
     let tokenizer = load_tokenizer(&config.data.tokenizer).unwrap();
     let data = Datasets::open_for_evaluation(&config, false, tokenizer, &trained).unwrap();
     assert_eq!(data.label_spaces, trained);

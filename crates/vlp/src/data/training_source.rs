@@ -8,7 +8,7 @@ use vlp_data::read::KarpathySplit;
 use vlp_data::{LabelSpace, Mixture, MixtureComponent, Source, TestImageFilter};
 use vlp_scenes::Split;
 
-use super::source::{OpenedSource, numbers_by_occurrence, open_for_labels};
+use super::source::{OpenedSource, open_for_labels};
 use crate::config::{DataConfig, SourceKind};
 use crate::error::VlpError;
 
@@ -76,7 +76,7 @@ fn open_with_earlier_labels(
     spec: &str,
 ) -> Result<OpenedSource, VlpError> {
     let opened = open_filtered(data, &[], key, spec)?;
-    if !numbers_by_occurrence(&SourceKind::parse(key, spec)?) {
+    if !SourceKind::parse(key, spec)?.numbers_classes_by_occurrence() {
         return Ok(opened);
     }
     let labels = opened.source.labels();

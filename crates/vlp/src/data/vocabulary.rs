@@ -15,6 +15,16 @@ pub struct Vocabulary {
     pub tokenizer_sha256: String,
 }
 
+impl Vocabulary {
+    /// Names of the label spaces, for messages.
+    pub(crate) fn label_space_names(&self) -> String {
+        let names: Vec<&str> = (self.label_spaces.iter())
+            .map(|space| space.name.as_str())
+            .collect();
+        names.join(", ")
+    }
+}
+
 /// A vocabulary of this version or, with one label space, of an earlier one.
 #[derive(Deserialize)]
 #[serde(expecting = "a vocabulary")]

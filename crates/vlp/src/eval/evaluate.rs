@@ -15,7 +15,7 @@ use super::image_ids::set_image_ids;
 use super::overrides::{check_overrides, evaluates_whole_source};
 use super::retrieval::{Retriever, retrieval_metrics};
 use crate::config::{CheckpointChoice, RunConfig, SourceKind, Sources, overlay};
-use crate::data::Datasets;
+use crate::data::{Datasets, have_same_names};
 use crate::error::VlpError;
 use crate::model::AnyModel;
 use crate::processes::Processes;
@@ -205,17 +205,14 @@ pub fn evaluate_trained<O: ObjectiveSet>(
     let tokenizer = trained.tokenizer.clone();
     let whole_source = evaluates_whole_source(sources, &trained.config, &config)?;
     let mut data = Datasets::open_for_evaluation(&config, whole_source, tokenizer, spaces)?;
-    let has_spaces = data.label_spaces.len() == spaces.len()
-        && (data.label_spaces.iter().zip(spaces)).all(|(space, trained)| space.same_names(trained));
-    if !has_spaces && config.objectives.detection.is_some() {
-        let names: Vec<&str> = spaces.iter().map(|space| space.name.as_str()).collect();
+    if !have_same_names(&data.label_spaces, spaces) && config.objectives.detection.is_some() {
         let (key, spec) = match &config.data.validation {
             Some(spec) => ("data.validation", spec),
             None => ("data.source", &config.data.source),
         };
         return Err(VlpError::Config(format!(
             "{key} = \"{spec}\" has other classes than those that the run was trained for ({}); use data with the classes of its vocabulary.json",
-            names.join(", "),
+            trained.vocabulary.label_space_names(),
         )));
     }
     data.answers = AnswerVocabulary::new(trained.vocabulary.answers.clone());

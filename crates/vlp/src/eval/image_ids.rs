@@ -1,7 +1,7 @@
 //! The image ids of result files.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use vlp_data::Source;
 use vlp_objectives::Predictions;
@@ -16,14 +16,17 @@ pub(super) fn set_image_ids(
     config: &RunConfig,
     data: &Datasets,
 ) -> Option<String> {
-    let source = data.validation.as_ref();
-    let count = config.eval.examples.min(source.len());
+    let results = &predictions.detections;
+    if predictions.captions.is_empty() && results.iter().all(|r| r.detections.is_empty()) {
+        return None;
+    }
+    let images = evaluated_images(data.validation.as_ref(), config.eval.examples);
     let (mut files, mut equal) = (vec![], None);
-    let mut set = |file: String, image_ids: Vec<&mut u64>, samples: &dyn Fn(usize) -> bool| {
+    let mut set = |file: String, image_ids: Vec<&mut u64>, images: &[&EvaluatedImage]| {
         if image_ids.is_empty() {
             return;
         }
-        match ids_by_key(source, (0..count).filter(|index| samples(*index))) {
+        match ids_by_key(images) {
             Ok(ids) => {
                 for image_id in image_ids {
                     *image_id = ids.get(image_id).copied().unwrap_or(*image_id);
@@ -36,17 +39,18 @@ pub(super) fn set_image_ids(
         }
     };
     let captions = predictions.captions.iter_mut();
-    let captions = captions.map(|caption| &mut caption.image_id).collect();
-    set("captions.json".into(), captions, &|_| true);
+    let image_ids = captions.map(|caption| &mut caption.image_id).collect();
+    set(
+        "captions.json".into(),
+        image_ids,
+        &images.iter().collect::<Vec<_>>(),
+    );
     for (space, results) in predictions.detections.iter_mut().enumerate() {
         let detections = results.detections.iter_mut();
-        let detections = detections
-            .map(|detection| &mut detection.image_id)
-            .collect();
+        let image_ids = detections.map(|detection| &mut detection.image_id);
         let file = format!("the detections of {}", results.label_space);
-        set(file, detections, &|index| {
-            source.label_space(index) == space
-        });
+        let in_space = images.iter().filter(|image| image.label_space == space);
+        set(file, image_ids.collect(), &in_space.collect::<Vec<_>>());
     }
     let id = equal?;
     Some(format!(
@@ -55,27 +59,39 @@ pub(super) fn set_image_ids(
     ))
 }
 
-/// The ids of the images of these samples in their own data sets, by their keys: the first one of an image that has several.
+/// The image of a validation sample.
+struct EvaluatedImage {
+    label_space: usize,
+    key: u64,
+    /// The id in its own data set.
+    id: u64,
+}
+
+/// The images of the first `count` samples. An unreadable sample has no prediction.
+fn evaluated_images(source: &dyn Source, count: usize) -> Vec<EvaluatedImage> {
+    let indices = 0..count.min(source.len());
+    let readable = indices.filter(|&index| source.prepare(index).is_ok());
+    let image = |index| EvaluatedImage {
+        label_space: source.label_space(index),
+        key: source.key(index),
+        id: source.image_id(index),
+    };
+    readable.map(image).collect()
+}
+
+/// The ids of images by their keys: the first one of an image that has several.
 ///
 /// # Errors
 /// An id that two images have.
-fn ids_by_key(
-    source: &dyn Source,
-    indices: impl Iterator<Item = usize>,
-) -> Result<HashMap<u64, u64>, u64> {
-    let (mut ids, mut keys) = (HashMap::new(), HashMap::new());
-    for index in indices {
-        // An unreadable sample has no prediction.
-        if source.prepare(index).is_err() {
-            continue;
-        }
-        let (key, id) = (source.key(index), source.image_id(index));
-        let Entry::Vacant(entry) = ids.entry(key) else {
+fn ids_by_key(images: &[&EvaluatedImage]) -> Result<HashMap<u64, u64>, u64> {
+    let (mut ids, mut used) = (HashMap::new(), HashSet::new());
+    for image in images {
+        let Entry::Vacant(entry) = ids.entry(image.key) else {
             continue;
         };
-        entry.insert(id);
-        if keys.insert(id, key).is_some() {
-            return Err(id);
+        entry.insert(image.id);
+        if !used.insert(image.id) {
+            return Err(image.id);
         }
     }
     Ok(ids)

@@ -84,7 +84,7 @@ impl Predictor {
         Ok(EncodedImages {
             trained,
             images,
-            label_space: self.label_space(),
+            label_space: self.label_space,
             output,
             text_attention,
         })

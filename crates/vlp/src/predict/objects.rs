@@ -60,16 +60,14 @@ impl EncodedImages<'_> {
         };
         let decoder = self.output.parts.decoder(Detection::NAME)?;
         let detections = head.detect(self.output.image(), decoder, self.label_space);
-        let objects = detections
-            .into_iter()
-            .zip(self.images)
-            .map(|(detections, image)| {
-                let detections = detections.into_iter();
-                let detections = detections.filter(|detection| detection.score >= threshold);
-                detections
-                    .map(|detection| self.object(&detection, image))
-                    .collect()
-            });
+        let images = detections.into_iter().zip(self.images);
+        let objects = images.map(|(detections, image)| {
+            let detections = detections.into_iter();
+            let detections = detections.filter(|detection| detection.score >= threshold);
+            detections
+                .map(|detection| self.object(&detection, image))
+                .collect()
+        });
         Ok(Some(objects.collect()))
     }
 

@@ -24,7 +24,8 @@ use crate::run::TrainedModel;
 #[derive(Debug)]
 pub struct Predictor {
     trained: TrainedModel,
-    label_space: usize,
+    /// Index of the label space whose classes are detected.
+    pub(super) label_space: usize,
 }
 
 impl Predictor {
@@ -58,23 +59,18 @@ impl Predictor {
     /// # Errors
     /// [`VlpError::Config`] that names the label spaces if the run has none of that name.
     pub fn with_label_space(self, name: &str) -> Result<Self, VlpError> {
-        let spaces = &self.trained.vocabulary.label_spaces;
-        let Some(label_space) = spaces.iter().position(|space| space.name == name) else {
-            let names: Vec<&str> = spaces.iter().map(|space| space.name.as_str()).collect();
+        let vocabulary = &self.trained.vocabulary;
+        let mut spaces = vocabulary.label_spaces.iter();
+        let Some(label_space) = spaces.position(|space| space.name == name) else {
             return Err(VlpError::Config(format!(
                 "label space \"{name}\": the run was trained for the classes of {}",
-                names.join(", ")
+                vocabulary.label_space_names()
             )));
         };
         Ok(Self {
             label_space,
             ..self
         })
-    }
-
-    /// Index of the label space whose classes are detected.
-    pub(super) fn label_space(&self) -> usize {
-        self.label_space
     }
 
     /// The model with its configuration and names.

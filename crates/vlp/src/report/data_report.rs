@@ -24,10 +24,8 @@ pub fn sample_cards(source: &dyn Source, count: usize) -> Result<Vec<SampleCard>
     let mut cards = vec![];
     for number in 0..count {
         let index = number * total / count.max(1);
-        let labels = source.label_spaces().get(source.label_space(index));
-        let labels = labels.unwrap_or(source.labels());
         match source.load(index) {
-            Ok(sample) => cards.push(sample_card(&sample, labels)?),
+            Ok(sample) => cards.push(sample_card(&sample, source.labels_of(index))?),
             Err(error) if error.is_of_store() => return Err(error),
             Err(_) => {}
         }

@@ -1,7 +1,8 @@
 //! The report page of a run: metrics, loss curves, validation images, masked words.
 
-use burn::prelude::*;
 use std::iter;
+
+use burn::prelude::*;
 use vlp_data::Example;
 use vlp_draw::{
     BoxKind, Curve, DrawnBox, ImageCard, MaskedText, MaskedWord, Report, Row, Table,

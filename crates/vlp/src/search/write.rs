@@ -89,8 +89,8 @@ pub struct IndexReport {
 ///
 /// # Errors
 /// [`VlpError::Index`] if something else is at `out`, the source has changed since the index was begun, or it cannot be
-/// written, [`VlpError::RunFolder`] if no sample can be read, [`VlpError::Data`] if a store of samples cannot be read, [`VlpError::Config`] for samples of two images,
-/// [`VlpError::Objective`] for images too small for the model.
+/// written, [`VlpError::RunFolder`] if no sample can be read, [`VlpError::Data`] if a store of samples cannot be read,
+/// [`VlpError::Config`] for samples of two images, [`VlpError::Objective`] for images too small for the model.
 pub fn write_index(
     model: &Predictor,
     source: &IndexedSource,

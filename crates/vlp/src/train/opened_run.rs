@@ -7,7 +7,7 @@ use vlp_train::{Checkpoint, CheckpointStore};
 use super::progress::write_line;
 use super::{Run, RunChoice, TrainOptions};
 use crate::config::RunConfig;
-use crate::data::{Vocabulary, load_tokenizer, read_tokenizer_copy};
+use crate::data::{Vocabulary, have_same_names, load_tokenizer, read_tokenizer_copy};
 use crate::error::VlpError;
 use crate::processes::Processes;
 use crate::run::{Results, RunFolder, RunLock};
@@ -175,10 +175,11 @@ fn check_unchanged(
     current: &Vocabulary,
     folder: &RunFolder,
 ) -> Result<(), VlpError> {
-    let same_spaces = trained.label_spaces.len() == current.label_spaces.len();
-    let mut spaces = trained.label_spaces.iter().zip(&current.label_spaces);
-    // Files that were moved may have another name.
-    let same_classes = same_spaces && spaces.all(|(a, b)| a.same_names(b) && a.ids == b.ids);
+    let spaces = [trained, current].map(|vocabulary| &vocabulary.label_spaces);
+    let ids = spaces.map(|spaces| spaces.iter().map(|space| &space.ids));
+    let [trained_ids, current_ids] = ids;
+    // The name of a label space is that of its file, which may have been moved.
+    let same_classes = have_same_names(spaces[0], spaces[1]) && trained_ids.eq(current_ids);
     let changed = match trained {
         _ if !same_classes => "classes",
         _ if trained.answers != current.answers => "answers",

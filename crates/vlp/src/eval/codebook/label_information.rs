@@ -24,8 +24,8 @@ impl LabelInformation {
     /// About the class and each attribute group, over visual tokens on objects; empty if no object is annotated.
     ///
     /// A token belongs to the object with the smallest box around its center. Attributes are grouped by their index in the
-    /// object's list, which for generated scenes is color, size, texture. Labels of the other label spaces
-    /// start with its name.
+    /// object's list, which for generated scenes is color, size, texture. Labels of a label space
+    /// other than the first start with its name.
     pub fn all(usage: &CodeUsage, examples: &[Example], label_spaces: &[LabelSpace]) -> Vec<Self> {
         let mut pairs: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
         for (image, example) in examples.iter().enumerate() {
