@@ -32,6 +32,57 @@ fn adamw_agrees_with_burn() {
     assert!(vlp_testing::max_abs_diff(fast.0, expected.0) < 1e-6);
 }
 
+/// The update of `AdamW` in Hugging Face's transformers up to version 4, in f64.
+fn transformers_adamw(values: &mut [[f64; 3]], grads: &[f64], step: &AdamWStep) {
+    let (beta1, beta2) = (f64::from(step.beta1), f64::from(step.beta2));
+    let decay = step.learning_rate * f64::from(step.weight_decay);
+    let corrections = [beta1, beta2].map(|beta| 1.0 - beta.powi(step.step_number));
+    let step_size = step.learning_rate * corrections[1].sqrt() / corrections[0];
+    for ([parameter, first, second], grad) in values.iter_mut().zip(grads) {
+        *first = *first * beta1 + (1.0 - beta1) * grad;
+        *second = *second * beta2 + (1.0 - beta2) * grad * grad;
+        *parameter -= step_size * *first / (second.sqrt() + f64::from(step.epsilon));
+        *parameter -= decay * *parameter;
+    }
+}
+
+#[test]
+fn adamw_has_the_rule_of_transformers() {
+    let device = Device::flex();
+    for is_fast in [true, false] {
+        vlp_ops::use_fast_paths(is_fast);
+        let start = vlp_testing::random([37, 5], 1, &device);
+        let mut expected: Vec<[f64; 3]> = (vlp_testing::to_cpu(start.clone()).into_iter())
+            .map(|value| [value, 0.0, 0.0])
+            .collect();
+        let (mut parameter, mut moments) = (start, None);
+        for step_number in 1..=20 {
+            // An epsilon of the size of the gradients, and a decay of a tenth: the order matters.
+            let grad = vlp_testing::random([37, 5], 1 + step_number as u64, &device);
+            let grad = grad.mul_scalar(1e-3);
+            let step = AdamWStep {
+                learning_rate: 0.1,
+                weight_decay: 1.0,
+                epsilon: 1e-4,
+                epsilon_before_correction: true,
+                decay_after_update: true,
+                step_number,
+                ..Default::default()
+            };
+            let grads = vlp_testing::to_cpu(grad.clone());
+            transformers_adamw(&mut expected, &grads, &step);
+            let (updated, first, second) = vlp_ops::adamw(parameter, grad, moments, step);
+            (parameter, moments) = (updated, Some((first, second)));
+        }
+        for (value, [expected, ..]) in vlp_testing::to_cpu(parameter).iter().zip(&expected) {
+            // Twenty updates of up to 0.1, each rounded a few times.
+            let difference = (value - expected).abs();
+            assert!(difference < 1e-5, "{value}, expected {expected}");
+        }
+    }
+    vlp_ops::use_fast_paths(true);
+}
+
 #[test]
 fn adamw_does_not_change_a_shared_tensor() {
     let device = Device::flex();

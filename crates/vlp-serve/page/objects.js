@@ -19,12 +19,34 @@ export class Objects extends Panel {
     super(app, 'detect', 'This run detects no objects.');
     this.slider = byId('threshold', HTMLInputElement);
     this.output = byId('threshold-value', HTMLOutputElement);
+    this.labelSpace = byId('label-space', HTMLSelectElement);
+    this.labelSpace.addEventListener('change', () => this.refresh());
     this.slider.addEventListener('input', () => this.render());
     this.slider.addEventListener('change', () => this.report());
   }
 
   get threshold() {
     return Number(this.slider.value);
+  }
+
+  /** Offers the label spaces of the runs, if one has a choice; the chosen one stays. */
+  prepare() {
+    const spaces = this.columns.map(({ model }) => model.label_spaces.map(({ name }) => name));
+    const names = [...new Set(spaces.flat())];
+    const chosen = this.labelSpace.value;
+    this.labelSpace.replaceChildren(...names.map((name) => h('option', { value: name }, name)));
+    this.labelSpace.value = names.includes(chosen) ? chosen : names[0] ?? '';
+    const label = /** @type {HTMLElement} */ (this.labelSpace.parentElement);
+    label.hidden = spaces.every((of) => of.length < 2);
+  }
+
+  /**
+   * What is sent with an image: a run without the chosen label space detects the classes of its first.
+   * @param {Panel['columns'][number]} column
+   */
+  parameters({ model }) {
+    const name = this.labelSpace.value;
+    return model.label_spaces.some((space) => space.name === name) ? { label_space: name } : {};
   }
 
   refresh() {
@@ -34,7 +56,7 @@ export class Objects extends Panel {
       if (!image) continue;
       column.stage.setBusy(true);
       const { name } = column.model;
-      const asked = column.task.run((signal) => ask('detect', name, image, {}, signal), (detection) => {
+      const asked = column.task.run((signal) => ask('detect', name, image, this.parameters(column), signal), (detection) => {
         column.answer = detection;
         const queries = detection.objects.map((/** @type {DetectedObject} */ object) => object.query);
         column.attention = once(() => ask('attention', name, image, { queries: queries.slice(0, this.app.limits.max_texts) }));

@@ -18,8 +18,7 @@
  * @property {number} step
  * @property {string} device
  * @property {Head[]} heads
- * @property {string[]} classes
- * @property {string[]} attributes
+ * @property {{name: string, classes: string[], attributes: string[]}[]} label_spaces
  * @property {string[]} answers
  * @property {boolean} premise
  * @property {number} codes

@@ -21,9 +21,9 @@ pub use host_name::{HostName, HostNameError};
 pub use model::{Attended, ExampleImage, Hypotheses, Model, ModelError};
 pub use outputs::{
     Answer, Attention, Attribute, Caption, CaptionDefaults, CaptionMethod, Code, CodeGrid,
-    CodeWord, Entailment, Head, ImageHit, JointTensors, MatchScore, ModelInfo, Object, Patch,
-    QueryAttention, SearchHits, SearchInfo, SearchQuery, SearchSubject, SizeRule, Tensor,
-    TextAttention, TextHit, WordAttention,
+    CodeWord, Entailment, Head, ImageHit, JointTensors, LabelSpaceInfo, MatchScore, ModelInfo,
+    Object, Patch, QueryAttention, SearchHits, SearchInfo, SearchQuery, SearchSubject, SizeRule,
+    Tensor, TextAttention, TextHit, WordAttention,
 };
 pub use server::Server;
 pub use signals::stop_signal;

@@ -79,12 +79,17 @@ pub trait Model: Send + Sync {
     /// Width and height of the batch that an image would be in alone.
     fn padded_size(&self, image: &ResizedImage) -> (usize, usize);
 
-    /// The object of every query, greatest score first.
+    /// The object of every query, greatest score first, with the classes of a label space, an index into
+    /// [`ModelInfo::label_spaces`].
     ///
     /// # Errors
     /// As [`ModelError`]; so do the methods below.
-    fn detect(&self, images: &[&ResizedImage]) -> Result<Vec<Vec<Object>>, ModelError> {
-        let _ = images;
+    fn detect(
+        &self,
+        images: &[&ResizedImage],
+        label_space: usize,
+    ) -> Result<Vec<Vec<Object>>, ModelError> {
+        let _ = (images, label_space);
         Err(ModelError::MissingHead(Head::Detect))
     }
 

@@ -6,6 +6,7 @@ use vlp_ops::capture::copy_tensor;
 use vlp_ops::{AdamWStep, AdamWUpdate};
 
 use crate::grad_scale::GradScale;
+use crate::optimizer::AdamWRule;
 use crate::update_list::Walk;
 
 /// The optimizer's constants.
@@ -15,6 +16,7 @@ pub(crate) struct AdamW {
     pub(crate) beta1: f32,
     pub(crate) beta2: f32,
     pub(crate) epsilon: f32,
+    pub(crate) rule: AdamWRule,
     pub(crate) weight_decay: f32,
     pub(crate) bf16_moments: bool,
 }
@@ -40,6 +42,8 @@ impl Optimizer for AdamW {
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,
+            epsilon_before_correction: self.rule == AdamWRule::Transformers,
+            decay_after_update: self.rule == AdamWRule::Transformers,
             step_number: i32::try_from(time + 1).unwrap_or(i32::MAX),
             bf16_moments: self.bf16_moments,
         };

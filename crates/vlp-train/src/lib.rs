@@ -25,7 +25,7 @@ pub use checkpoint::{Checkpoint, CheckpointScore, CheckpointStore, CheckpointWri
 pub use error::TrainError;
 pub use group_config::{GroupConfig, OptimizerKind};
 pub use log::RunLog;
-pub use optimizer::{MomentDtype, OptimizerConfig};
+pub use optimizer::{AdamWRule, MomentDtype, OptimizerConfig};
 pub use precision::Precision;
 pub use schedule::{Decay, ScheduleConfig};
 pub use trainer::{

@@ -32,6 +32,9 @@ pub struct OptimizerConfig {
     pub beta2: f64,
     /// AdamW's epsilon; 1e-8 in PyTorch, 1e-6 in BERT and SOHO.
     pub epsilon: f64,
+    /// Where AdamW adds epsilon, and when it decays weights.
+    #[serde(default, skip_serializing_if = "AdamWRule::is_pytorch")]
+    pub adamw: AdamWRule,
     /// Apply weight decay to norms and biases too; true in DETR and E2E-VLP.
     pub decay_norms_and_biases: bool,
     /// Global gradient norm to clip to, 0 for no clipping; 0.1 in DETR.
@@ -43,6 +46,25 @@ pub struct OptimizerConfig {
     /// Parameter groups. The last matching group applies.
     #[serde(default)]
     pub groups: Vec<GroupConfig>,
+}
+
+/// Where AdamW adds epsilon, and when it decays weights. The two hardly differ after some thousand steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdamWRule {
+    /// `torch.optim.AdamW`: epsilon is added after the bias of the second moment is corrected, and weights decay before the
+    /// update.
+    #[default]
+    PyTorch,
+    /// `AdamW` of Hugging Face's transformers up to version 4, and SOHO's released code: epsilon is added before the
+    /// correction, so that it counts 32 times in the first step, and weights decay after the update.
+    Transformers,
+}
+
+impl AdamWRule {
+    fn is_pytorch(&self) -> bool {
+        *self == Self::PyTorch
+    }
 }
 
 /// Type in which AdamW's moments are stored.
@@ -71,6 +93,7 @@ impl Default for OptimizerConfig {
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-8,
+            adamw: AdamWRule::PyTorch,
             decay_norms_and_biases: true,
             clip_norm: 0.1,
             moment_dtype: MomentDtype::F32,
@@ -145,6 +168,7 @@ impl OptimizerConfig {
             beta1: self.beta1 as f32,
             beta2: self.beta2 as f32,
             epsilon: self.epsilon as f32,
+            rule: self.adamw,
             weight_decay: weight_decay as f32,
             bf16_moments: self.moment_dtype == MomentDtype::Bf16,
         }

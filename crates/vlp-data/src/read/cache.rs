@@ -32,7 +32,7 @@ use crate::{DataError, FileSource, blob_store::file_times};
 
 const MAGIC: [u8; 8] = *b"vlpindex";
 /// To be increased whenever a stored structure changes; also the version of the indices of packed shards.
-pub(crate) const LAYOUT: u32 = 4;
+pub(crate) const LAYOUT: u32 = 5;
 /// Version of what the readers make of files, besides that of this crate; to be increased whenever one of them makes something
 /// else of the same files.
 const READERS: &str = concat!(env!("CARGO_PKG_VERSION"), "+3");

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{
     boxes::{Number, area_or_box},
     builder::{SourceBuilder, source_name},
+    duplicate_boxes::merge_duplicates,
     folders::Folders,
     genome_labels::{self, class_and_attributes},
     records::{RawRecord, lists},
@@ -108,9 +109,17 @@ struct ObjectAttributes {
 /// an object's name (`white shirt`), and attributes are divided at ` and `. Objects without a class are counted as
 /// `outside_vocabulary`. The boxes of an image are unknown if `objects.json` lacks it, or its record there is invalid.
 ///
+/// Annotators often boxed the same object more than once. With `duplicate_iou`, in `0..=1`, an object whose box has at least
+/// this intersection over union with an earlier one of the same class and image is not another object: its attributes are
+/// added to those of the earlier one. Such objects are counted as `duplicate_boxes`. The papers do not say what they did.
+///
 /// # Errors
 /// If a file is missing or has another format, or no image is valid.
-pub fn visual_genome(files: &GenomeFiles, limits: &Limits) -> Result<FileSource, DataError> {
+pub fn visual_genome(
+    files: &GenomeFiles,
+    duplicate_iou: Option<f64>,
+    limits: &Limits,
+) -> Result<FileSource, DataError> {
     let builder = SourceBuilder::new(
         source_name(&files.image_data),
         Folders::new(vec![files.images.clone()])?,
@@ -120,6 +129,7 @@ pub fn visual_genome(files: &GenomeFiles, limits: &Limits) -> Result<FileSource,
         builder,
         rows: HashMap::new(),
         coco_ids: HashMap::new(),
+        duplicate_iou,
     };
     let path = files.image_data.as_path();
     lists(path, &[""], &[], |_, record| {
@@ -213,6 +223,8 @@ struct GenomeReader {
     rows: HashMap<u64, u32>,
     /// By image id.
     coco_ids: HashMap<u64, u64>,
+    /// Intersection over union from which boxes of a class are the same object.
+    duplicate_iou: Option<f64>,
 }
 
 impl GenomeReader {
@@ -348,6 +360,7 @@ impl GenomeReader {
             return;
         };
         self.builder.rows[row as usize].has_boxes = true;
+        let mut objects = Vec::new();
         for (index, object_record) in record.objects.iter().enumerate() {
             let in_vocabulary = |name: &String| {
                 let (class, adjectives) = class_and_attributes(name);
@@ -379,12 +392,20 @@ impl GenomeReader {
                 crowd: false,
                 area: area_or_box(None, w, h),
             };
+            let name = object_id.map_or_else(
+                || format!("image {}, object number {}", record.image_id, index + 1),
+                |id| format!("object {id}"),
+            );
+            objects.push((object, name));
+        }
+        if let Some(iou) = self.duplicate_iou {
+            let count = objects.len();
+            objects = merge_duplicates(objects, iou);
+            self.builder.report.duplicate_boxes += count - objects.len();
+        }
+        for (object, name) in objects {
             if let Err(reason) = self.builder.push_object(row, object) {
-                let object = object_id.map_or_else(
-                    || format!("image {}, object number {}", record.image_id, index + 1),
-                    |id| format!("object {id}"),
-                );
-                self.builder.skip(path, object, reason);
+                self.builder.skip(path, name, reason);
             }
         }
     }

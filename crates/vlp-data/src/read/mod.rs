@@ -17,6 +17,7 @@ mod boxes;
 pub(crate) mod builder;
 pub mod cache;
 mod coco;
+mod duplicate_boxes;
 pub(crate) mod file_images;
 pub(crate) mod folders;
 pub(crate) mod generic;

@@ -13,7 +13,7 @@ const MAX_CAPTION: usize = 10_000;
 ///
 /// An invalid record is skipped alone, counted in `skipped` and listed in `skipped_records`. The following counts are
 /// included in `skipped`, except `clipped_boxes`, which are kept, and records that are excluded by the options or the
-/// format: `other_splits`, `unlabeled`, `outside_vocabulary`, `boxes_of_other_images` and `other_members`.
+/// format: `duplicate_boxes`, `other_splits`, `unlabeled`, `outside_vocabulary`, `boxes_of_other_images` and `other_members`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReadReport {
@@ -36,6 +36,8 @@ pub struct ReadReport {
     pub missing_images: usize,
     /// Boxes that extended beyond their image by more than half a pixel and were clipped.
     pub clipped_boxes: usize,
+    /// Objects that were annotated more than once and are one.
+    pub duplicate_boxes: usize,
     /// Boxes of images that the caption file does not have.
     pub boxes_of_other_images: usize,
     /// Records of splits that were not requested.
@@ -84,6 +86,7 @@ impl fmt::Display for ReadReport {
             (self.empty_boxes, "boxes without area"),
             (self.missing_images, "images missing"),
             (self.clipped_boxes, "boxes clipped"),
+            (self.duplicate_boxes, "duplicate boxes"),
             (self.boxes_of_other_images, "boxes of other images"),
             (self.other_splits, "records of other splits"),
             (self.unlabeled, "without a label"),

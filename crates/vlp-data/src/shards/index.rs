@@ -123,16 +123,20 @@ pub(super) fn build(
             let shard_index = (chunk_index * threads + index) as u32;
             members::read(store.as_ref(), &shard.name, shard_index, shard.bytes)
         };
-        let contents: Vec<Result<ShardContents, DataError>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (chunk.iter().enumerate())
-                .map(|shard| scope.spawn(move || read(shard)))
-                .collect();
-            let results = threads.into_iter().map(|thread| {
-                let panicked = |_| DataError::Worker("panic while reading a shard".into());
-                thread.join().map_err(panicked)?
-            });
-            results.collect()
-        });
+        let contents: Vec<Result<ShardContents, DataError>> = match chunk {
+            // It is read in less time than a thread takes to start, if it is small.
+            [shard] => vec![read((0, shard))],
+            _ => std::thread::scope(|scope| {
+                let threads: Vec<_> = (chunk.iter().enumerate())
+                    .map(|shard| scope.spawn(move || read(shard)))
+                    .collect();
+                let results = threads.into_iter().map(|thread| {
+                    let panicked = |_| DataError::Worker("panic while reading a shard".into());
+                    thread.join().map_err(panicked)?
+                });
+                results.collect()
+            }),
+        };
         for (shard, contents) in chunk.iter().zip(contents) {
             block_starts.push(reading.builder.rows.len() as u32);
             let path = PathBuf::from(format!("{}/{}", store.name(), shard.name));

@@ -138,7 +138,7 @@ fn visual_genome_files_are_read() {
             put(&dir, "attributes_vocab.txt", "green\nred,crimson"),
         )),
     };
-    let source = visual_genome(&files, &limits()).unwrap();
+    let source = visual_genome(&files, None, &limits()).unwrap();
     assert_eq!(texts(&source), ["a red car", "grass"]);
     assert_skipped(
         &source,
@@ -190,14 +190,17 @@ fn visual_genome_files_are_read() {
         attributes: None,
         ..files.clone()
     };
-    let error = visual_genome(&bad_images, &limits()).err().unwrap();
+    let error = visual_genome(&bad_images, None, &limits()).err().unwrap();
     let error = error.to_string();
     assert!(error.contains("bad.json: image number 1"), "{error}");
     let empty = GenomeFiles {
         objects: Some((files.regions.clone(), put(&dir, "none.txt", "\n"))),
         ..files
     };
-    let error = visual_genome(&empty, &limits()).err().unwrap().to_string();
+    let error = visual_genome(&empty, None, &limits())
+        .err()
+        .unwrap()
+        .to_string();
     assert!(
         error.contains("none.txt") && error.contains("one per line"),
         "{error}"
@@ -255,7 +258,7 @@ fn names_of_visual_genome_are_cleaned_as_those_of_its_vocabularies() {
         )),
     };
     let labels = |files: &GenomeFiles| {
-        let source = visual_genome(files, &limits()).unwrap();
+        let source = visual_genome(files, None, &limits()).unwrap();
         let objects = source.objects(0).unwrap().unwrap();
         let labels = objects.into_iter().map(|o| (o.class, o.attributes));
         (
@@ -311,13 +314,70 @@ fn boxes_of_an_image_without_a_valid_record_of_objects_are_unknown() {
         )),
         attributes: None,
     };
-    let source = visual_genome(&files, &limits()).unwrap();
+    let source = visual_genome(&files, None, &limits()).unwrap();
     assert_skipped(
         &source,
         &[("image number 2", "invalid type: string \"car\"")],
     );
     let counts = (0..4).map(|index| Some(source.objects(index).unwrap()?.len()));
     assert_eq!(counts.collect::<Vec<_>>(), [Some(1), None, Some(0), None]);
+}
+
+#[test]
+fn an_object_that_was_annotated_twice_is_one_if_duplicates_are_merged() {
+    let dir = folder(&["1.png"]);
+    fs::rename(dir.path().join("1.png"), dir.path().join("1.jpg")).unwrap();
+    let object = |id: u64, y: f64, name: &str| json!({ "object_id": id, "x": 1, "y": y, "w": 5, "h": 4, "names": [name] });
+    let objects = json!([{ "image_id": 1, "objects": [
+        object(1, 1.0, "car"), object(2, 1.1, "automobile"), object(3, 2.0, "car"), object(4, 1.0, "lawn"),
+        // Both are as wrong, and are skipped alone.
+        { "object_id": 5, "x": 1, "y": 1, "w": 0, "h": 4, "names": ["car"] },
+        { "object_id": 6, "x": 1, "y": 1, "w": 0, "h": 4, "names": ["car"] },
+    ] }]);
+    let attributes = json!([{ "image_id": 1, "attributes": [
+        { "object_id": 1, "attributes": ["red"] }, { "object_id": 2, "attributes": ["shiny", "red"] },
+    ] }]);
+    let json = |name: &str, value: Value| put(&dir, name, value.to_string());
+    let files = GenomeFiles {
+        image_data: json(
+            "image_data.json",
+            json!([{ "image_id": 1, "width": 8, "height": 6 }]),
+        ),
+        regions: json(
+            "region_descriptions.json",
+            json!([{ "id": 1, "regions": [{ "phrase": "a car" }] }]),
+        ),
+        images: dir.path().into(),
+        objects: Some((
+            json("objects.json", objects),
+            put(&dir, "objects_vocab.txt", "car,automobile\nlawn"),
+        )),
+        attributes: Some((
+            json("attributes.json", attributes),
+            put(&dir, "attributes_vocab.txt", "red\nshiny"),
+        )),
+    };
+    let read = |iou: Option<f64>| {
+        let source = visual_genome(&files, iou, &limits()).unwrap();
+        let objects = source.load(0).unwrap().objects.unwrap().into_iter();
+        let objects = objects.map(|o| (o.class, o.bbox[1], o.attributes));
+        let report = source.report();
+        (
+            objects.collect::<Vec<_>>(),
+            report.duplicate_boxes,
+            report.skipped,
+        )
+    };
+    let lawn = (1, 1.0, vec![]);
+    let merged = vec![(0, 1.0, vec![0, 1]), (0, 2.0, vec![]), lawn.clone()];
+    assert_eq!(read(Some(0.9)), (merged, 1, 2));
+    let all = vec![
+        (0, 1.0, vec![0]),
+        (0, 1.1, vec![1, 0]),
+        (0, 2.0, vec![]),
+        lawn,
+    ];
+    assert_eq!(read(None), (all, 0, 2));
 }
 
 #[test]

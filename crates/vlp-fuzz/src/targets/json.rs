@@ -51,7 +51,7 @@ pub fn json_readers(scratch: &Scratch, input: &[u8]) {
                 objects: has(2).then(|| (write(2), write(4))),
                 attributes: has(3).then(|| (write(3), write(5))),
             };
-            visual_genome(&files, &limits)
+            visual_genome(&files, Some(0.9), &limits)
         }
         6 => generic(write(0), options(scratch)),
         _ => return check_answers(scratch, &write(0)),

@@ -51,18 +51,16 @@ pub(crate) fn adamw<T: Moment>(
     second_moment: &mut [T],
     step: AdamWStep,
 ) {
-    let retained = (1.0 - step.learning_rate * f64::from(step.weight_decay)) as f32;
-    let learning_rate = step.learning_rate as f32;
+    let (retained, update_rate) = (step.retained() as f32, step.update_rate() as f32);
+    let [bias_correction1, bias_correction2] = step.bias_corrections();
+    let epsilon = step.corrected_epsilon();
     let AdamWStep {
         grad_scale,
         beta1,
         beta2,
-        epsilon,
         step_number,
         ..
     } = step;
-    let bias_correction1 = 1.0 - beta1.powi(step_number);
-    let bias_correction2 = 1.0 - beta2.powi(step_number);
     // Random bits are a function of update and index; the golden ratio makes those of neighboring updates differ.
     let seed = [
         (step_number as u32).wrapping_mul(0x9e37_79b9),
@@ -101,7 +99,7 @@ pub(crate) fn adamw<T: Moment>(
                             4 => 0,
                             _ => hash(seed, first + i),
                         };
-                        *new_p = *p * retained - delta * learning_rate;
+                        *new_p = *p * retained - delta * update_rate;
                         *new_m = T::round(mean, random >> 16);
                         *new_v = T::round(square, random);
                     }

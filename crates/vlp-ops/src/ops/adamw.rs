@@ -42,20 +42,17 @@ pub fn adamw<const D: usize>(
     let [first, second] = [first, second].map(|moment| moment.cast(grad_dtype));
     let first = first.mul_scalar(step.beta1) + grad.clone().mul_scalar(1.0 - step.beta1);
     let second = second.mul_scalar(step.beta2) + grad.square().mul_scalar(1.0 - step.beta2);
-    let mean = first
-        .clone()
-        .div_scalar(1.0 - step.beta1.powi(step.step_number));
-    let square = second
-        .clone()
-        .div_scalar(1.0 - step.beta2.powi(step.step_number));
-    let delta = mean.div(square.sqrt().add_scalar(step.epsilon));
-    let decayed = parameter.mul_scalar(1.0 - step.learning_rate * f64::from(step.weight_decay));
+    let [bias_correction1, bias_correction2] = step.bias_corrections();
+    let mean = first.clone().div_scalar(bias_correction1);
+    let square = second.clone().div_scalar(bias_correction2);
+    let delta = mean.div(square.sqrt().add_scalar(step.corrected_epsilon()));
+    let decayed = parameter.mul_scalar(step.retained());
     let to_dtype = |moment| match step.bf16_moments {
         true => round_to_bf16(moment),
         false => moment,
     };
     (
-        decayed - delta.mul_scalar(step.learning_rate),
+        decayed - delta.mul_scalar(step.update_rate()),
         to_dtype(first),
         to_dtype(second),
     )

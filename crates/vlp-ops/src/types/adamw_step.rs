@@ -15,6 +15,11 @@ pub struct AdamWStep {
     pub beta2: f32,
     /// Added to the square root of the second moment.
     pub epsilon: f32,
+    /// Add epsilon before the bias of the second moment is corrected, so that it counts as
+    /// `epsilon / sqrt(1 - beta2^step_number)`. After it in PyTorch.
+    pub epsilon_before_correction: bool,
+    /// Decay the parameter after it was updated. Before it in PyTorch.
+    pub decay_after_update: bool,
     /// Number of this update, from 1.
     pub step_number: i32,
     /// Whether the moments are stored in bf16, rounded stochastically: half of their memory.
@@ -22,17 +27,44 @@ pub struct AdamWStep {
 }
 
 impl AdamWStep {
+    /// Factor of the parameter.
+    pub(crate) fn retained(&self) -> f64 {
+        1.0 - self.learning_rate * f64::from(self.weight_decay)
+    }
+
+    /// What the quotient of the moments is multiplied by before it is subtracted from the decayed parameter.
+    pub(crate) fn update_rate(&self) -> f64 {
+        match self.decay_after_update {
+            true => self.learning_rate * self.retained(),
+            false => self.learning_rate,
+        }
+    }
+
+    /// `1 - beta^step_number` of both moments.
+    pub(crate) fn bias_corrections(&self) -> [f32; 2] {
+        [self.beta1, self.beta2].map(|beta| 1.0 - beta.powi(self.step_number))
+    }
+
+    /// What is added to the square root of the corrected second moment.
+    pub(crate) fn corrected_epsilon(&self) -> f32 {
+        let [_, correction] = self.bias_corrections();
+        match self.epsilon_before_correction {
+            true => self.epsilon / correction.sqrt(),
+            false => self.epsilon,
+        }
+    }
+
     /// The constants in a kernel.
     pub(crate) fn constants(&self, has_new_moments: bool) -> [f32; 9] {
-        let retained = 1.0 - self.learning_rate * f64::from(self.weight_decay);
+        let [bias_correction1, bias_correction2] = self.bias_corrections();
         [
-            self.learning_rate as f32,
-            retained as f32,
+            self.update_rate() as f32,
+            self.retained() as f32,
             self.beta1,
             self.beta2,
-            self.epsilon,
-            1.0 - self.beta1.powi(self.step_number),
-            1.0 - self.beta2.powi(self.step_number),
+            self.corrected_epsilon(),
+            bias_correction1,
+            bias_correction2,
             self.step_number as f32,
             f32::from(u8::from(has_new_moments)),
         ]
@@ -49,6 +81,8 @@ impl Default for AdamWStep {
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-8,
+            epsilon_before_correction: false,
+            decay_after_update: false,
             step_number: 1,
             bf16_moments: false,
         }

@@ -16,6 +16,7 @@ use crate::outputs::{Head, Object};
 pub(crate) struct DetectRequest {
     model: Option<String>,
     images: Vec<ImageInput>,
+    label_space: Option<String>,
     #[serde(default = "default_floor")]
     floor: f64,
 }
@@ -26,6 +27,8 @@ fn default_floor() -> f64 {
 
 pub(crate) struct DetectTask {
     image: ResizedImage,
+    /// Index among those of the model.
+    label_space: usize,
     floor: f64,
 }
 
@@ -47,13 +50,34 @@ impl ApiRequest for DetectRequest {
 
     fn tasks(self, context: &Context<'_>) -> Result<Vec<DetectTask>, ApiError> {
         in_range("floor", self.floor, 0.0..=1.0)?;
+        let label_space = self.label_space(context)?;
         let images = context.images(&self.images)?.into_iter();
-        let floor = self.floor;
-        Ok(images.map(|image| DetectTask { image, floor }).collect())
+        let tasks = images.map(|image| DetectTask {
+            image,
+            label_space,
+            floor: self.floor,
+        });
+        Ok(tasks.collect())
     }
 
     fn answer(model: &str, outputs: Vec<Detection>) -> Results<Detection> {
         Results::new(model, outputs)
+    }
+}
+
+impl DetectRequest {
+    /// Index of the label space that it names; the first one if it names none.
+    fn label_space(&self, context: &Context<'_>) -> Result<usize, ApiError> {
+        let Some(name) = &self.label_space else {
+            return Ok(0);
+        };
+        let mut names = context.model.info().label_spaces.iter();
+        names.position(|space| space.name == *name).ok_or_else(|| {
+            let names = context.model.info().label_spaces.iter();
+            let names: Vec<String> = names.map(|space| format!("{:?}", space.name)).collect();
+            let message = format!("no such label space; available: {}", names.join(", "));
+            ApiError::field("label_space", message)
+        })
     }
 }
 
@@ -62,12 +86,14 @@ impl Task for DetectTask {
     const NAME: &'static str = "detect";
 
     fn joins(&self, other: &Self, model: &dyn Model) -> bool {
-        same_size(model, &self.image, &other.image)
+        self.label_space == other.label_space && same_size(model, &self.image, &other.image)
     }
 
     fn run(model: &dyn Model, batch: &[&Self]) -> Result<Vec<Detection>, ModelError> {
         let images: Vec<&ResizedImage> = batch.iter().map(|task| &task.image).collect();
-        let outputs = batch.iter().zip(model.detect(&images)?);
+        // The tasks of a batch have the same.
+        let label_space = batch.first().map_or(0, |task| task.label_space);
+        let outputs = batch.iter().zip(model.detect(&images, label_space)?);
         let detections = outputs.map(|(task, mut objects)| {
             objects.retain(|object| object.score >= task.floor as f32);
             Detection {

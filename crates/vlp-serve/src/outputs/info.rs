@@ -20,10 +20,8 @@ pub struct ModelInfo {
     pub device: String,
     /// What it can do.
     pub heads: Vec<Head>,
-    /// Classes of objects.
-    pub classes: Vec<String>,
-    /// Attributes of objects.
-    pub attributes: Vec<String>,
+    /// Sets of classes of objects, each of which it can detect; empty without detection.
+    pub label_spaces: Vec<LabelSpaceInfo>,
     /// Answers it chooses from.
     pub answers: Vec<String>,
     /// Whether a premise may stand before a hypothesis.
@@ -41,6 +39,17 @@ pub struct ModelInfo {
     pub caption: Option<CaptionDefaults>,
     /// The index that it searches in.
     pub search: Option<SearchInfo>,
+}
+
+/// Classes of objects that are detected together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LabelSpaceInfo {
+    /// What requests call it; unique among those of a model, and may be empty.
+    pub name: String,
+    /// Classes of objects.
+    pub classes: Vec<String>,
+    /// Attributes of objects; empty if it has none.
+    pub attributes: Vec<String>,
 }
 
 /// What images are resized to.

@@ -18,7 +18,7 @@ pub use caption::{Caption, CaptionMethod};
 pub use codes::{Code, CodeGrid, CodeWord, Patch};
 pub use entailment::Entailment;
 pub use head::Head;
-pub use info::{CaptionDefaults, ModelInfo, SizeRule};
+pub use info::{CaptionDefaults, LabelSpaceInfo, ModelInfo, SizeRule};
 pub use match_score::MatchScore;
 pub use object::{Attribute, Object};
 pub use search::{ImageHit, SearchHits, SearchInfo, SearchQuery, SearchSubject, TextHit};

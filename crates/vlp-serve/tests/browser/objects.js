@@ -63,3 +63,30 @@ test('labels of objects cover each other only where there is no room', () => onP
   const [a, b] = labels;
   assert.ok(a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top, 'the two best labels are apart');
 }));
+
+test('a run with two label spaces detects the classes of the chosen one', () => onPage('run=both', async (page) => {
+  const { models } = await server.get('models');
+  /** @type {{name: string, classes: string[]}[]} */
+  const spaces = models.find((/** @type {{name: string}} */ { name }) => name === 'both').label_spaces;
+  assert.equal(spaces.length, 2);
+  await pick(page, 0);
+  await setThreshold(page, 0.05);
+  const choice = page.getByLabel('Classes');
+  assert.equal(await choice.inputValue(), spaces[0].name);
+  for (const { name, classes } of spaces.reverse()) {
+    const answer = page.waitForResponse((response) => response.url().endsWith('/v1/detect'));
+    await choice.selectOption(name);
+    const response = await answer;
+    assert.equal(response.request().postDataJSON().label_space, name);
+    /** @type {Detection} */
+    const { objects } = (await response.json()).results[0];
+    assert.ok(objects.length > 0);
+    for (const object of objects) assert.ok(classes.includes(object.class), `${object.class} is of ${name}`);
+    await page.locator('#detect .result', { hasText: objects[0].class }).waitFor();
+    const shown = page.locator('#detect .row .name');
+    assert.equal(await shown.count(), objects.filter(({ score }) => score >= 0.05).length);
+  }
+  await screenshot(page, 'objects-label-spaces');
+  await page.getByLabel('Run', { exact: true }).selectOption('e2e');
+  await choice.waitFor({ state: 'hidden' });
+}));

@@ -11,9 +11,9 @@ const folder = process.env.VLP_BROWSER_RUNS ?? path.join(root, 'target/browser/r
 
 /**
  * Runs of the preset e2e-vlp-tiny with a contrastive head and an index, of its fine-tuning for questions, for statements and for
- * hypotheses, and of soho-tiny.
+ * hypotheses, of soho-tiny, and of e2e-vlp-tiny on boxes of two label spaces.
  */
-export const NAMES = ['e2e', 'vqa', 'nlvr2', 'entail', 'soho'];
+export const NAMES = ['e2e', 'vqa', 'nlvr2', 'entail', 'soho', 'both'];
 
 /**
  * Starts the program on all runs.

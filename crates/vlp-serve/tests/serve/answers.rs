@@ -120,6 +120,11 @@ fn answers_belong_to_their_images_and_texts() {
     assert_eq!(objects.len(), 1);
     assert_eq!(objects[0]["class"], "blue");
     assert_eq!(objects[0]["bbox"], json!([0.0, 0.0, 4.0, 4.0]));
+    for (label_space, class) in [("colors", "blue"), ("letters", "b")] {
+        let body = json!({ "images": images, "floor": 0.5, "label_space": label_space });
+        let results = server.post("/v1/detect", &body).ok()["results"].clone();
+        assert_eq!(results[1]["objects"][0]["class"], class);
+    }
 
     let pair = |left: usize, right: usize| json!({ "left": { "example": left }, "right": { "example": right } });
     let body = json!({ "pairs": [pair(0, 2), pair(2, 0)], "statements": ["blue red", "red blue"] });

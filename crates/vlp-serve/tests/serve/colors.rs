@@ -6,8 +6,8 @@ use vlp_data::{Image, ResizedImage};
 use vlp_serve::{
     Answer, Attended, Attention, Attribute, Caption, CaptionDefaults, CaptionMethod, Code,
     CodeGrid, CodeWord, Entailment, ExampleImage, Head, Hypotheses, ImageHit, JointTensors,
-    MatchScore, Model, ModelError, ModelInfo, Object, Patch, QueryAttention, SearchHits,
-    SearchInfo, SearchQuery, SearchSubject, SizeRule, Tensor, TextAttention, TextHit,
+    LabelSpaceInfo, MatchScore, Model, ModelError, ModelInfo, Object, Patch, QueryAttention,
+    SearchHits, SearchInfo, SearchQuery, SearchSubject, SizeRule, Tensor, TextAttention, TextHit,
     WordAttention,
 };
 
@@ -57,8 +57,18 @@ impl Colors {
                 step: 0,
                 device: "none".into(),
                 heads: heads.to_vec(),
-                classes: strings(&COLORS),
-                attributes: strings(&["light", "dark"]),
+                label_spaces: vec![
+                    LabelSpaceInfo {
+                        name: "colors".into(),
+                        classes: strings(&COLORS),
+                        attributes: strings(&["light", "dark"]),
+                    },
+                    LabelSpaceInfo {
+                        name: "letters".into(),
+                        classes: strings(&["r", "g", "b"]),
+                        attributes: vec![],
+                    },
+                ],
                 answers: strings(&COLORS),
                 premise: heads.contains(&Head::Entail),
                 codes: 3,
@@ -163,19 +173,29 @@ impl Model for Colors {
         image.padded_size(4)
     }
 
-    fn detect(&self, images: &[&ResizedImage]) -> Result<Vec<Vec<Object>>, ModelError> {
+    fn detect(
+        &self,
+        images: &[&ResizedImage],
+        label_space: usize,
+    ) -> Result<Vec<Vec<Object>>, ModelError> {
+        let space = &self.info.label_spaces[label_space];
         let detected = images.iter().map(|resized| {
             let objects = order(&resized.image)
                 .into_iter()
                 .map(|(color, score)| Object {
                     query: 0,
-                    class: COLORS[color].into(),
+                    class: space.classes[color].clone(),
                     score,
                     bbox: [0.0, 0.0, resized.original_width as f32, 4.0],
-                    attributes: vec![Attribute {
-                        name: "light".into(),
-                        probability: 0.75,
-                    }],
+                    attributes: space
+                        .attributes
+                        .first()
+                        .map(|name| Attribute {
+                            name: name.clone(),
+                            probability: 0.75,
+                        })
+                        .into_iter()
+                        .collect(),
                 });
             objects.collect()
         });

@@ -83,6 +83,12 @@ fn errors_name_the_field() {
         ),
         (
             "detect",
+            json!({ "images": images, "label_space": "color" }),
+            "invalid_request",
+            Some("label_space"),
+        ),
+        (
+            "detect",
             json!({ "images": images, "flor": 0.1 }),
             "invalid_request",
             Some("flor"),

@@ -43,7 +43,7 @@ fn methods_that_are_not_implemented_name_the_head() {
     let (attended, hypotheses) = (Attended::default(), Hypotheses::default());
     let pairs = [(&image, &texts[..])];
     let errors = [
-        (Head::Detect, model.detect(&[&image]).err()),
+        (Head::Detect, model.detect(&[&image], 0).err()),
         (
             Head::Caption,
             model.caption(&[&image], &CaptionMethod::Default).err(),

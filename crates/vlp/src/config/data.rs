@@ -60,6 +60,11 @@ pub struct DataConfig {
     /// the image alone is the premise.
     #[serde(default)]
     pub premise: bool,
+    /// Objects of Visual Genome, which has many twice: one whose box has at least this intersection over union with another of
+    /// the same class in its image is the same object, with the attributes of both. A value above 1 keeps all. The paper does
+    /// not say what it does.
+    #[serde(default = "duplicate_iou")]
+    pub duplicate_iou: f64,
     /// Pair every image of a batch with every text, as SOHO trains retrieval (t = 24).
     #[serde(default)]
     pub all_pairs: bool,
@@ -108,6 +113,10 @@ pub struct DataConfig {
 
 fn min_answers() -> usize {
     AnswerVocabulary::MIN_COUNT
+}
+
+fn duplicate_iou() -> f64 {
+    0.9
 }
 
 fn one() -> usize {

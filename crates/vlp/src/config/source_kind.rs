@@ -56,6 +56,7 @@ impl SourceKind {
         match self {
             Self::Scenes => &["data.task", "data.scenes."],
             Self::SnliVe(_) => &["data.images", "data.index", "data.premise"],
+            Self::Genome(_) => &["data.images", "data.index", "data.duplicate_iou"],
             Self::Shards(_) => &["data.index"],
             _ => &["data.images", "data.index"],
         }

@@ -5,11 +5,12 @@ use crate::error::VlpError;
 
 /// Keys that only some kinds of sources read. Sizes of generated scenes are not among them: they may be kept for another
 /// source.
-const KEYS_OF_SOURCES: [&str; 5] = [
+const KEYS_OF_SOURCES: [&str; 6] = [
     "data.task",
     "data.images",
     "data.index",
     "data.premise",
+    "data.duplicate_iou",
     KARPATHY,
 ];
 const KARPATHY: &str = "data.karpathy";
@@ -91,6 +92,7 @@ mod tests {
             "data.images=x",
             "data.index=x",
             "data.premise=true",
+            "data.duplicate_iou=0.5",
             "data.karpathy=x.json",
         ] {
             let line = check(&[entry]).unwrap_err().to_string();
@@ -114,6 +116,7 @@ mod tests {
             ],
             &["data.mix=[{source=\"coco:x\"}]", "data.images=y"],
             &["data.validation=coco:x", "data.index=y"],
+            &["data.mix=[{source=\"genome:x\"}]", "data.duplicate_iou=2"],
             // Read whatever the source is.
             &["data.batch_size=3", "data.validation_fraction=0.5"],
         ] {

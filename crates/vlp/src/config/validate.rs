@@ -101,6 +101,11 @@ impl RunConfig {
             let hint = "use a value above 0 and below 1, such as 0.1";
             return fail("data.validation_fraction", validation, hint);
         }
+        let iou = data.duplicate_iou;
+        if iou.is_nan() || iou <= 0.0 {
+            let hint = "use a value above 0, such as 0.9; one above 1 keeps all objects";
+            return fail("data.duplicate_iou", iou, hint);
+        }
         at_least("data.pad_multiple", data.pad_multiple, 1, " (32 in SOHO)")?;
         let max_side = Limits::default().max_side;
         at_most("data.pad_multiple", data.pad_multiple, max_side)?;

@@ -229,7 +229,9 @@ impl FileOpener<'_> {
                 let mut inputs = vec![files.image_data.as_path(), &files.regions, &files.images];
                 let pairs = files.objects.iter().chain(&files.attributes);
                 inputs.extend(pairs.flat_map(|(a, b)| [a.as_path(), b.as_path()]));
-                self.cached(&inputs, &|| visual_genome(&files, limits))
+                let iou = self.data.duplicate_iou;
+                let iou = (iou <= 1.0).then_some(iou);
+                self.cached(&inputs, &|| visual_genome(&files, iou, limits))
             }
             SourceKind::Shards(path) => {
                 let options = ShardOptions::default().with_index(self.index_file());
@@ -275,10 +277,11 @@ impl FileOpener<'_> {
         let inputs: Vec<PathBuf> = inputs.iter().map(|path| path.to_path_buf()).collect();
         let premise = if data.premise { " premise" } else { "" };
         let options = format!(
-            "{} {:?} {:?}{premise}",
+            "{} {:?} {:?}{premise} {}",
             self.identity(),
             data.images,
-            self.limits
+            self.limits,
+            data.duplicate_iou
         );
         Ok(cache::open_or_build(&index, &inputs, &options, read)?.source)
     }

@@ -43,10 +43,34 @@ impl Predictor {
         images: &[&ResizedImage],
         threshold: f32,
     ) -> Result<Vec<Vec<Object>>, VlpError> {
+        self.detect_label_space(images, self.label_space, threshold)
+    }
+
+    /// As [`Self::detect_batch`], with the classes of another label space of the run: an index into
+    /// [`Vocabulary::label_spaces`](crate::run::Vocabulary::label_spaces).
+    ///
+    /// # Errors
+    /// As [`Self::detect_batch`], and [`VlpError::Config`] if there is no such label space.
+    pub fn detect_label_space(
+        &self,
+        images: &[&ResizedImage],
+        label_space: usize,
+        threshold: f32,
+    ) -> Result<Vec<Vec<Object>>, VlpError> {
         if detection_head(self.trained()).is_none() {
             return Err(missing_detection());
         }
+        let count = self.trained().vocabulary.label_spaces.len();
+        if label_space >= count {
+            return Err(VlpError::Config(format!(
+                "label space {label_space}, counted from 0: the run has {count}"
+            )));
+        }
         let encoded = self.encode(images, &[], EncoderPasses::IMAGE, false)?;
+        let encoded = EncodedImages {
+            label_space,
+            ..encoded
+        };
         let objects = encoded.objects(threshold)?;
         Ok(objects.unwrap_or_default())
     }

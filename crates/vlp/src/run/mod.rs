@@ -1,5 +1,6 @@
 //! The folder of a run: configuration, checkpoints, log, results, and the model in it.
 
+mod class_heads;
 mod fingerprint;
 mod folder;
 mod hf_export;

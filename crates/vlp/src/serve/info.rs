@@ -1,7 +1,7 @@
 //! What a run is and can do.
 
 use vlp_data::ResizeRule;
-use vlp_serve::{CaptionDefaults, Head, ModelInfo, SizeRule};
+use vlp_serve::{CaptionDefaults, Head, LabelSpaceInfo, ModelInfo, SizeRule};
 
 use crate::config::ModelConfig;
 use crate::predict::{has_detection, reads_premise};
@@ -10,8 +10,6 @@ use crate::run::TrainedModel;
 pub(super) fn model_info(trained: &TrainedModel, name: String, device: &str) -> ModelInfo {
     let config = &trained.config;
     let objectives = trained.model().objectives();
-    // The server detects the classes of the first label space.
-    let labels = &trained.vocabulary.label_spaces[0];
     let codes = config.model.quantizer().map_or(0, |q| q.dictionary.codes);
     let has_detection = has_detection(trained);
     let heads = [
@@ -25,10 +23,13 @@ pub(super) fn model_info(trained: &TrainedModel, name: String, device: &str) -> 
         (Head::Codes, codes > 0),
         (Head::Features, true),
     ];
-    let only = |is_there: bool, names: &[String]| match is_there {
-        true => names.to_vec(),
-        false => vec![],
-    };
+    let label_spaces = trained.vocabulary.label_spaces.iter();
+    let label_spaces = label_spaces.filter(|_| has_detection);
+    let label_spaces = label_spaces.map(|labels| LabelSpaceInfo {
+        name: labels.name.clone(),
+        classes: labels.classes.clone(),
+        attributes: labels.attributes.clone(),
+    });
     let caption = config.objectives.caption.as_ref();
     let detection = config.objectives.detection.as_ref();
     let rule = config.data.eval_resize.as_ref();
@@ -45,9 +46,11 @@ pub(super) fn model_info(trained: &TrainedModel, name: String, device: &str) -> 
             .into_iter()
             .filter_map(|(head, is_there)| is_there.then_some(head))
             .collect(),
-        classes: only(has_detection, &labels.classes),
-        attributes: only(has_detection, &labels.attributes),
-        answers: only(objectives.vqa.is_some(), &trained.vocabulary.answers),
+        label_spaces: label_spaces.collect(),
+        answers: match objectives.vqa {
+            Some(_) => trained.vocabulary.answers.clone(),
+            None => vec![],
+        },
         premise: reads_premise(trained),
         codes,
         queries: detection

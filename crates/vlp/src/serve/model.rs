@@ -31,8 +31,12 @@ impl Model for ServedRun {
         self.predictor.padded_size(image)
     }
 
-    fn detect(&self, images: &[&ResizedImage]) -> Result<Vec<Vec<Object>>, ModelError> {
-        let objects = self.predictor.detect_batch(images, 0.0);
+    fn detect(
+        &self,
+        images: &[&ResizedImage],
+        label_space: usize,
+    ) -> Result<Vec<Vec<Object>>, ModelError> {
+        let objects = (self.predictor).detect_label_space(images, label_space, 0.0);
         let images = objects.map_err(convert::error)?.into_iter();
         let images = images.map(|objects| objects.into_iter().map(convert::object).collect());
         Ok(images.collect())

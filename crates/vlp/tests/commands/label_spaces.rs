@@ -65,13 +65,22 @@ fn each_label_space_has_a_head_metrics_result_files_and_predictions() {
     succeed(&mut resume(&stopped));
     assert_eq!(hashes(&run), hashes(&stopped));
 
-    // Metrics and detections of both, each in its own classes.
-    let metrics = read(&run.join("results.json"))["trained"].to_string();
+    // Metrics and detections of both, each in its own classes. They keep their names if a file is moved.
+    let moved = path("moved");
+    succeed(tiny(&moved, &set).args(["--stop-at", "2"]));
+    fs::copy(path("own.jsonl"), path("elsewhere.jsonl")).unwrap();
+    let config = fs::read_to_string(moved.join("config.toml")).unwrap();
+    let config = config.replace("own.jsonl", "elsewhere.jsonl");
+    fs::write(moved.join("config.toml"), config).unwrap();
+    succeed(&mut resume(&moved));
     let second = format!("detection/{}/ap", names[1]);
-    assert!(
-        metrics.contains("\"detection/ap\"") && metrics.contains(&second),
-        "{metrics}"
-    );
+    for run in [&run, &moved] {
+        let metrics = read(&run.join("results.json"))["trained"].to_string();
+        assert!(
+            metrics.contains("\"detection/ap\"") && metrics.contains(&second),
+            "{metrics}"
+        );
+    }
     let results = path("results");
     succeed(vlp(&["evaluate"]).arg(&run).arg("--results").arg(&results));
     let categories = |file: &str| -> Vec<u64> {
@@ -133,12 +142,27 @@ fn each_label_space_has_a_head_metrics_result_files_and_predictions() {
         "{line}"
     );
 
-    // The head of the second label space is found by its classes. A data set with other classes has a new one.
+    // The head of the second label space is found by its classes, in whichever order. A data set with other classes has a new
+    // one.
+    let reversed = path("reversed.jsonl");
+    let lines = fs::read_to_string(path("own.jsonl")).unwrap();
+    let reverse = |line: &str| {
+        let mut record: Value = serde_json::from_str(line).unwrap();
+        record["boxes"].as_array_mut().unwrap().reverse();
+        record.to_string()
+    };
+    let lines: Vec<String> = lines.lines().map(reverse).collect();
+    fs::write(&reversed, lines.join("\n")).unwrap();
+    let reversed = format!("json:{}", reversed.display());
     let others = path("others.jsonl");
     let lines = fs::read_to_string(path("own.jsonl")).unwrap();
     fs::write(&others, lines.replace("stone", "pebble")).unwrap();
     let others = format!("json:{}", others.display());
-    for (out, source, is_new) in [("tuned", outdoors, false), ("new", others, true)] {
+    for (out, source, is_new) in [
+        ("tuned", outdoors, false),
+        ("reversed", reversed, false),
+        ("new", others, true),
+    ] {
         let mut command = vlp(&["finetune", "detection", "--from"]);
         command.arg(&run).arg("--out").arg(path(out));
         let source = format!("data.source={source}");

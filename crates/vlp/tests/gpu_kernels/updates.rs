@@ -49,6 +49,8 @@ fn adamw_updates(device: &Device, bf16_moments: bool) -> Vec<Vec<[Vec<f32>; 3]>>
                 step: AdamWStep {
                     learning_rate: 1e-2 / (1.0 + (seed % 3) as f64),
                     step_number: number as i32,
+                    epsilon_before_correction: seed % 2 == 1,
+                    decay_after_update: seed % 2 == 1,
                     bf16_moments,
                     ..AdamWStep::default()
                 },
