@@ -5,8 +5,8 @@ use burn::prelude::*;
 use vlp_ops::capture::copy_tensor;
 use vlp_ops::{AdamWStep, AdamWUpdate};
 
+use crate::adamw_rule::AdamWRule;
 use crate::grad_scale::GradScale;
-use crate::optimizer::AdamWRule;
 use crate::update_list::Walk;
 
 /// The optimizer's constants.

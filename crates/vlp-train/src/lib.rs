@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod adamw;
+mod adamw_rule;
 pub mod atomic_file;
 pub mod checkpoint;
 mod ema;
@@ -21,11 +22,12 @@ mod sgd;
 pub mod trainer;
 mod update_list;
 
+pub use adamw_rule::AdamWRule;
 pub use checkpoint::{Checkpoint, CheckpointScore, CheckpointStore, CheckpointWriter, TrainState};
 pub use error::TrainError;
 pub use group_config::{GroupConfig, OptimizerKind};
 pub use log::RunLog;
-pub use optimizer::{AdamWRule, MomentDtype, OptimizerConfig};
+pub use optimizer::{MomentDtype, OptimizerConfig};
 pub use precision::Precision;
 pub use schedule::{Decay, ScheduleConfig};
 pub use trainer::{

@@ -7,6 +7,7 @@ use getset::WithSetters;
 use serde::{Deserialize, Serialize};
 
 use crate::adamw::AdamW;
+use crate::adamw_rule::AdamWRule;
 use crate::error::TrainError;
 use crate::grad_scale::GradScale;
 use crate::group_config::{GroupConfig, OptimizerKind};
@@ -46,25 +47,6 @@ pub struct OptimizerConfig {
     /// Parameter groups. The last matching group applies.
     #[serde(default)]
     pub groups: Vec<GroupConfig>,
-}
-
-/// Where AdamW adds epsilon, and when it decays weights. The two hardly differ after some thousand steps.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AdamWRule {
-    /// `torch.optim.AdamW`: epsilon is added after the bias of the second moment is corrected, and weights decay before the
-    /// update.
-    #[default]
-    PyTorch,
-    /// `AdamW` of Hugging Face's transformers up to version 4, and SOHO's released code: epsilon is added before the
-    /// correction, so that it counts 32 times in the first step, and weights decay after the update.
-    Transformers,
-}
-
-impl AdamWRule {
-    fn is_pytorch(&self) -> bool {
-        *self == Self::PyTorch
-    }
 }
 
 /// Type in which AdamW's moments are stored.

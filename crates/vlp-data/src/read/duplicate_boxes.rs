@@ -1,5 +1,6 @@
 //! Objects that were annotated more than once.
 
+use super::boxes::finite_sides;
 use crate::AnnotatedObject;
 
 /// Earlier objects of an image that an object is compared with at most, so that the time for a file is bounded by its length;
@@ -35,14 +36,14 @@ pub(super) fn merge_duplicates(
 /// Of boxes `[x, y, width, height]`; NaN, which is the same as nothing, for a box without area or with a number that is not
 /// finite.
 fn intersection_over_union(a: [f64; 4], b: [f64; 4]) -> f64 {
-    let overlap = |axis: usize| {
-        let end = (a[axis] + a[axis + 2]).min(b[axis] + b[axis + 2]);
-        (end - a[axis].max(b[axis])).max(0.0)
+    let areas = [a, b].map(|bbox| bbox[2].max(0.0) * bbox[3].max(0.0));
+    let (Some(a), Some(b)) = (finite_sides(a), finite_sides(b)) else {
+        return f64::NAN;
     };
-    let [area_a, area_b] = [a, b].map(|bbox| bbox[2] * bbox[3]);
+    let overlap = |axis: usize| (a[axis + 2].min(b[axis + 2]) - a[axis].max(b[axis])).max(0.0);
     let intersection = overlap(0) * overlap(1);
-    match area_a > 0.0 && area_b > 0.0 {
-        true => intersection / (area_a + area_b - intersection),
+    match areas.iter().all(|area| *area > 0.0) {
+        true => intersection / (areas[0] + areas[1] - intersection),
         false => f64::NAN,
     }
 }

@@ -11,6 +11,7 @@ mod own_data;
 mod pretraining;
 mod robust;
 mod tasks;
+mod visual_genome;
 
 use std::{fs, path::Path};
 

@@ -14,7 +14,7 @@ use vlp_objectives::{Collator, MetricContext};
 use vlp_scenes::Split;
 use vlp_text::WordPieceTokenizer;
 
-use super::label_spaces::{alternate, have_same_names, label_space_notes, read_label_spaces};
+use super::label_spaces::{alternate, label_space_notes, read_label_spaces};
 use super::source::{answer_vocabulary, open_for_labels, open_source};
 use super::tokenizer::{load_tokenizer, relative_path_hint};
 use super::training_source::open_training_source;
@@ -80,13 +80,7 @@ impl Datasets {
     ) -> Result<Self, VlpError> {
         let data = &config.data;
         let opened = open_training_source(data, read_label_spaces(config, trained))?;
-        let mut label_spaces = opened.source.label_spaces().to_vec();
-        if have_same_names(trained, &label_spaces) {
-            // Metrics and result files keep their names if the files that these are from have been moved.
-            for (space, trained) in label_spaces.iter_mut().zip(trained) {
-                space.name.clone_from(&trained.name);
-            }
-        }
+        let label_spaces = opened.source.label_spaces().to_vec();
         let mut notes = opened.notes;
         let (train, validation): (Arc<dyn Source>, Arc<dyn Source>) = match &data.validation {
             Some(spec) => {
