@@ -47,7 +47,7 @@ impl Predictor {
     }
 
     /// As [`Self::detect_batch`], with the classes of another label space of the run: an index into
-    /// [`Vocabulary::label_spaces`](crate::run::Vocabulary::label_spaces).
+    /// [`Vocabulary::label_spaces`](crate::data::Vocabulary::label_spaces).
     ///
     /// # Errors
     /// As [`Self::detect_batch`], and [`VlpError::Config`] if there is no such label space.
