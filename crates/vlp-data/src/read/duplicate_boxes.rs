@@ -8,33 +8,32 @@ use crate::AnnotatedObject;
 const MAX_COMPARED: usize = 1000;
 
 /// Leaves out each object whose box has at least this intersection over union with that of an earlier one of the same class,
-/// which gets its attributes. `objects` are those of one image, each with its name in messages.
+/// which gets its attributes. `objects` are those of one image, each with its index in the file.
 pub(super) fn merge_duplicates(
-    objects: Vec<(AnnotatedObject, String)>,
+    objects: Vec<(usize, AnnotatedObject)>,
     iou: f64,
-) -> Vec<(AnnotatedObject, String)> {
-    let mut distinct: Vec<(AnnotatedObject, String)> = Vec::with_capacity(objects.len());
-    for (object, name) in objects {
-        let is_same = |(earlier, _): &&mut (AnnotatedObject, String)| {
+) -> Vec<(usize, AnnotatedObject)> {
+    let mut distinct: Vec<(usize, AnnotatedObject)> = Vec::with_capacity(objects.len());
+    for (index, object) in objects {
+        let is_same = |(_, earlier): &&mut (usize, AnnotatedObject)| {
             earlier.class == object.class
                 && intersection_over_union(earlier.bbox, object.bbox) >= iou
         };
         match distinct.iter_mut().take(MAX_COMPARED).find(is_same) {
-            Some((earlier, _)) => {
+            Some((_, earlier)) => {
                 for attribute in object.attributes {
                     if !earlier.attributes.contains(&attribute) {
                         earlier.attributes.push(attribute);
                     }
                 }
             }
-            None => distinct.push((object, name)),
+            None => distinct.push((index, object)),
         }
     }
     distinct
 }
 
-/// Of boxes `[x, y, width, height]`; NaN, which is the same as nothing, for a box without area or with a number that is not
-/// finite.
+/// Of boxes `[x, y, width, height]`; NaN, which reaches no threshold, if one of them has no area or a number that is not finite.
 fn intersection_over_union(a: [f64; 4], b: [f64; 4]) -> f64 {
     let areas = [a, b].map(|bbox| bbox[2].max(0.0) * bbox[3].max(0.0));
     let (Some(a), Some(b)) = (finite_sides(a), finite_sides(b)) else {
@@ -52,7 +51,7 @@ fn intersection_over_union(a: [f64; 4], b: [f64; 4]) -> f64 {
 mod tests {
     use super::*;
 
-    fn object(class: usize, bbox: [f64; 4], attributes: &[usize]) -> (AnnotatedObject, String) {
+    fn object(class: usize, bbox: [f64; 4], attributes: &[usize]) -> (usize, AnnotatedObject) {
         let object = AnnotatedObject {
             class,
             bbox,
@@ -60,7 +59,7 @@ mod tests {
             crowd: false,
             area: bbox[2] * bbox[3],
         };
-        (object, format!("{class} {bbox:?}"))
+        (0, object)
     }
 
     #[test]
@@ -78,7 +77,7 @@ mod tests {
         let merged = merge_duplicates(objects, 0.9);
         let merged: Vec<_> = merged
             .into_iter()
-            .map(|(object, _)| (object.class, object.bbox[3], object.attributes))
+            .map(|(_, object)| (object.class, object.bbox[3], object.attributes))
             .collect();
         assert_eq!(
             merged,

@@ -111,7 +111,7 @@ struct ObjectAttributes {
 ///
 /// Annotators often boxed the same object more than once. With `duplicate_iou`, in `0..=1`, an object whose box has at least
 /// this intersection over union with an earlier one of the same class and image is not another object: its attributes are
-/// added to those of the earlier one. Such objects are counted as `duplicate_boxes`. The papers do not say what they did.
+/// added to those of the earlier one. Such objects are counted as `duplicate_boxes`. The papers do not mention duplicates.
 ///
 /// # Errors
 /// If a file is missing or has another format, or no image is valid.
@@ -392,20 +392,20 @@ impl GenomeReader {
                 crowd: false,
                 area: area_or_box(None, w, h),
             };
-            let name = object_id.map_or_else(
-                || format!("image {}, object number {}", record.image_id, index + 1),
-                |id| format!("object {id}"),
-            );
-            objects.push((object, name));
+            objects.push((index, object));
         }
         if let Some(iou) = self.duplicate_iou {
             let count = objects.len();
             objects = merge_duplicates(objects, iou);
             self.builder.report.duplicate_boxes += count - objects.len();
         }
-        for (object, name) in objects {
+        for (index, object) in objects {
             if let Err(reason) = self.builder.push_object(row, object) {
-                self.builder.skip(path, name, reason);
+                let object = record.objects[index].object_id.map_or_else(
+                    || format!("image {}, object number {}", record.image_id, index + 1),
+                    |id| format!("object {id}"),
+                );
+                self.builder.skip(path, object, reason);
             }
         }
     }

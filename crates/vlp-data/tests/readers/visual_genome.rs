@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use vlp_data::{
     Source,
     read::{GenomeFiles, visual_genome},
@@ -143,11 +144,35 @@ fn visual_genome_files_are_read() {
     );
 }
 
+/// The files of an image of 8 x 6 pixels, with objects and attributes, each with their vocabulary.
+fn one_image(dir: &TempDir, objects: (&Value, &str), attributes: (&Value, &str)) -> GenomeFiles {
+    fs::rename(dir.path().join("1.png"), dir.path().join("1.jpg")).unwrap();
+    let json = |name: &str, value: &Value| put(dir, name, value.to_string());
+    GenomeFiles {
+        image_data: json(
+            "image_data.json",
+            &json!([{ "image_id": 1, "width": 8, "height": 6 }]),
+        ),
+        regions: json(
+            "region_descriptions.json",
+            &json!([{ "id": 1, "regions": [{ "phrase": "a caption" }] }]),
+        ),
+        images: dir.path().into(),
+        objects: Some((
+            json("objects.json", objects.0),
+            put(dir, "objects_vocab.txt", objects.1),
+        )),
+        attributes: Some((
+            json("attributes.json", attributes.0),
+            put(dir, "attributes_vocab.txt", attributes.1),
+        )),
+    }
+}
+
 /// As `data/genome/setup_vg.py` of bottom-up attention, whose vocabularies have cleaned names.
 #[test]
 fn names_of_visual_genome_are_cleaned_as_those_of_its_vocabularies() {
     let dir = folder(&["1.png"]);
-    fs::rename(dir.path().join("1.png"), dir.path().join("1.jpg")).unwrap();
     let object = |id: u64, names: &[&str]| json!({ "object_id": id, "x": 1, "y": 1, "w": 3, "h": 2, "names": names });
     let objects = json!([{ "image_id": 1, "objects": [
         object(1, &["Shirt."]),
@@ -165,34 +190,9 @@ fn names_of_visual_genome_are_cleaned_as_those_of_its_vocabularies() {
         { "object_id": 2, "attributes": ["white", "black and white"] },
         { "object_id": 4, "attributes": ["white and black"] },
     ] }]);
-    let json = |name: &str, value: Value| put(&dir, name, value.to_string());
-    let files = GenomeFiles {
-        image_data: json(
-            "image_data.json",
-            json!([{ "image_id": 1, "width": 8, "height": 6 }]),
-        ),
-        regions: json(
-            "region_descriptions.json",
-            json!([{ "id": 1, "regions": [{ "phrase": "a shirt" }] }]),
-        ),
-        images: dir.path().into(),
-        objects: Some((
-            json("objects.json", objects),
-            put(
-                &dir,
-                "objects_vocab.txt",
-                "shirt\ntennis court\nred car\ncar\n",
-            ),
-        )),
-        attributes: Some((
-            json("attributes.json", attributes),
-            put(
-                &dir,
-                "attributes_vocab.txt",
-                "white\nred\nstriped\nblack and white\nsmall\nblack",
-            ),
-        )),
-    };
+    let classes = "shirt\ntennis court\nred car\ncar\n";
+    let names = "white\nred\nstriped\nblack and white\nsmall\nblack";
+    let files = one_image(&dir, (&objects, classes), (&attributes, names));
     let labels = |files: &GenomeFiles| {
         let source = visual_genome(files, None, &limits()).unwrap();
         let objects = source.objects(0).unwrap().unwrap();
@@ -262,7 +262,6 @@ fn boxes_of_an_image_without_a_valid_record_of_objects_are_unknown() {
 #[test]
 fn an_object_that_was_annotated_twice_is_one_if_duplicates_are_merged() {
     let dir = folder(&["1.png"]);
-    fs::rename(dir.path().join("1.png"), dir.path().join("1.jpg")).unwrap();
     let object = |id: u64, y: f64, name: &str| json!({ "object_id": id, "x": 1, "y": y, "w": 5, "h": 4, "names": [name] });
     let objects = json!([{ "image_id": 1, "objects": [
         object(1, 1.0, "car"), object(2, 1.1, "automobile"), object(3, 2.0, "car"), object(4, 1.0, "lawn"),
@@ -273,26 +272,8 @@ fn an_object_that_was_annotated_twice_is_one_if_duplicates_are_merged() {
     let attributes = json!([{ "image_id": 1, "attributes": [
         { "object_id": 1, "attributes": ["red"] }, { "object_id": 2, "attributes": ["shiny", "red"] },
     ] }]);
-    let json = |name: &str, value: Value| put(&dir, name, value.to_string());
-    let files = GenomeFiles {
-        image_data: json(
-            "image_data.json",
-            json!([{ "image_id": 1, "width": 8, "height": 6 }]),
-        ),
-        regions: json(
-            "region_descriptions.json",
-            json!([{ "id": 1, "regions": [{ "phrase": "a car" }] }]),
-        ),
-        images: dir.path().into(),
-        objects: Some((
-            json("objects.json", objects),
-            put(&dir, "objects_vocab.txt", "car,automobile\nlawn"),
-        )),
-        attributes: Some((
-            json("attributes.json", attributes),
-            put(&dir, "attributes_vocab.txt", "red\nshiny"),
-        )),
-    };
+    let classes = "car,automobile\nlawn";
+    let files = one_image(&dir, (&objects, classes), (&attributes, "red\nshiny"));
     let read = |iou: Option<f64>| {
         let source = visual_genome(&files, iou, &limits()).unwrap();
         let objects = source.load(0).unwrap().objects.unwrap().into_iter();

@@ -62,6 +62,18 @@ fn requests_that_wait_become_one_batch_with_the_answers_of_single_ones() {
 }
 
 #[test]
+fn detections_of_two_label_spaces_are_not_one_batch() {
+    let requests = ["colors", "letters", "colors"];
+    let requests =
+        requests.map(|space| json!({ "images": [{ "example": 2 }], "label_space": space }));
+    let (answers, _) = send_to(Running::start(config()), "/v1/detect", &requests);
+    let classes = answers
+        .iter()
+        .map(|answer| &answer["results"][0]["objects"][0]["class"]);
+    assert_eq!(classes.collect::<Vec<_>>(), ["blue", "b", "blue"]);
+}
+
+#[test]
 fn a_batch_has_images_of_one_padded_size_and_no_more_rows_than_the_most() {
     // Sides of 3 and 4 are padded to 4.
     let requests = [3, 8, 4, 8].map(|side| request(side, 0, &["red"]));

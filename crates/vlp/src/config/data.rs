@@ -60,9 +60,9 @@ pub struct DataConfig {
     /// the image alone is the premise.
     #[serde(default)]
     pub premise: bool,
-    /// Objects of Visual Genome, which has many twice: one whose box has at least this intersection over union with another of
-    /// the same class in its image is the same object, with the attributes of both. A value above 1 keeps all. The paper does
-    /// not say what it does.
+    /// Visual Genome annotates many objects more than once: boxes of one class in an image with at least this intersection over
+    /// union are one object, with the attributes of all. A value above 1 keeps all boxes. The paper does not mention
+    /// duplicates.
     #[serde(default = "duplicate_iou")]
     pub duplicate_iou: f64,
     /// Pair every image of a batch with every text, as SOHO trains retrieval (t = 24).

@@ -1,6 +1,6 @@
 //! The class heads of detection in the parameters of another run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use burn::tensor::TensorData;
 use vlp_data::LabelSpace;
@@ -75,16 +75,13 @@ impl OutputOrder {
 
 /// The index of each of the names `wanted` among the names `trained`; `None` if these are not the same names, each once.
 fn order(trained: &[String], wanted: &[String]) -> Option<Vec<usize>> {
-    let indices: HashMap<&str, usize> = (trained.iter().map(String::as_str).zip(0..)).collect();
-    let is_same = trained.len() == wanted.len() && indices.len() == trained.len();
-    let order = wanted
-        .iter()
-        .map(|name| indices.get(name.as_str()).copied());
-    let order: Vec<usize> = order.collect::<Option<_>>().filter(|_| is_same)?;
-    let mut distinct = order.clone();
-    distinct.sort_unstable();
-    distinct.dedup();
-    (distinct.len() == order.len()).then_some(order)
+    let distinct: HashSet<&String> = wanted.iter().collect();
+    if [distinct.len(), wanted.len()] != [trained.len(); 2] {
+        return None;
+    }
+    let indices: HashMap<&String, usize> = trained.iter().zip(0..).collect();
+    let order = wanted.iter().map(|name| indices.get(name).copied());
+    order.collect()
 }
 
 #[cfg(test)]
